@@ -1,0 +1,1 @@
+"""Documents to token shards, shards to batches, examples to rows."""

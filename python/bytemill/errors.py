@@ -1,0 +1,23 @@
+"""The exceptions that bytemill raises for faults in its input."""
+
+__all__ = ["BytemillError", "CheckpointError", "ConfigError", "DataError", "FormatError"]
+
+
+class BytemillError(Exception):
+    """Base of every fault that bytemill finds in what it was given; its text says what would be right."""
+
+
+class FormatError(BytemillError, ValueError):
+    """A file is damaged, or is not of the format it should be of; names file and place."""
+
+
+class DataError(BytemillError, ValueError):
+    """Rows, documents or token ids cannot be used as asked."""
+
+
+class ConfigError(BytemillError, ValueError):
+    """A setting is unknown or has a value that cannot work; names the setting."""
+
+
+class CheckpointError(BytemillError, RuntimeError):
+    """A checkpoint is cut short, or belongs to another run, model or data set."""

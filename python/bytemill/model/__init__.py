@@ -1,0 +1,1 @@
+"""GPT-2, its weights in and out, LoRA and sampling."""

@@ -1,0 +1,1 @@
+"""Runs as pages that people read."""

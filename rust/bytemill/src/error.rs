@@ -1,0 +1,109 @@
+//! Every way the core can fail, one variant each.
+//!
+//! A message says what was found, where, and what would have been right. The Python binding maps
+//! the variants to exceptions in one place, by [`Error::kind`].
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The core's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure, with what is needed to mend it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused to read or write a file.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file concerned.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// An argument has a value that can never work.
+    #[error("{name} is {got}, expected {expected}")]
+    Argument {
+        /// The argument's name, as the caller wrote it.
+        name: &'static str,
+        /// Its value.
+        got: String,
+        /// What is allowed.
+        expected: String,
+    },
+    /// A split pattern does not compile, or failed on a text.
+    #[error("pattern {pattern:?}: {reason}")]
+    Pattern {
+        /// The regular expression.
+        pattern: String,
+        /// Why it cannot be used.
+        reason: String,
+    },
+    /// A file is not what its format demands.
+    #[error("{}: {reason}", path.display())]
+    Format {
+        /// The file concerned.
+        path: PathBuf,
+        /// What was found, where, and what the format asks for.
+        reason: String,
+    },
+    /// A token id that the vocabulary does not hold.
+    #[error("token id {id} at position {position} is not in this vocabulary of {n_vocab} ids")]
+    UnknownId {
+        /// The id.
+        id: u32,
+        /// Its index in the given ids.
+        position: usize,
+        /// The vocabulary's size.
+        n_vocab: usize,
+    },
+    /// Text contains a special token that the caller did not allow.
+    #[error("text contains the special token {token:?}, which is disallowed here")]
+    DisallowedSpecial {
+        /// The special token's text.
+        token: String,
+    },
+    /// Bytes that should be UTF-8 are not.
+    #[error("invalid UTF-8 at byte {position}")]
+    Utf8 {
+        /// Offset of the first byte that cannot be decoded.
+        position: usize,
+    },
+}
+
+/// The families of failure that callers tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The operating system refused; the `io::Error` tells how.
+    Io,
+    /// The caller's argument or text is at fault.
+    Value,
+    /// A file is damaged or of another format.
+    Format,
+    /// Bytes are not UTF-8.
+    Utf8,
+}
+
+impl Error {
+    /// The family that this failure belongs to.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Io { .. } => Kind::Io,
+            Self::Format { .. } => Kind::Format,
+            Self::Utf8 { .. } => Kind::Utf8,
+            Self::Argument { .. } | Self::Pattern { .. } | Self::UnknownId { .. } | Self::DisallowedSpecial { .. } => {
+                Kind::Value
+            }
+        }
+    }
+
+    /// For `map_err`: the failure of an operation on the file at `path`.
+    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.as_ref().to_owned(), source }
+    }
+
+    /// A file at `path` that breaks its format for `reason`.
+    pub fn format(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::Format { path: path.as_ref().to_owned(), reason: reason.into() }
+    }
+}

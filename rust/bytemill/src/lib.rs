@@ -1,0 +1,27 @@
+//! The core of bytemill: what touches every byte or every token, and knows nothing of Python.
+//!
+//! A tour, in the order that text takes:
+//!
+//! * [`corpus`] reads documents from files;
+//! * [`split`] cuts a text into pretokens;
+//! * [`train`] learns merges from pretokens;
+//! * [`vocab`] holds what was learnt, [`formats`] reads and writes it;
+//! * [`encode`] turns text into ids, [`decode`] ids into text;
+//! * [`shard`] stores ids in checked files and serves them as batches;
+//! * [`prepare`] runs documents through the tokenizer into shards.
+//!
+//! Imports run one way: `error <- vocab <- split, formats, decode <- train, encode <- prepare`;
+//! `shard` and `corpus` stand on `error` alone.
+
+pub mod corpus;
+pub mod decode;
+pub mod encode;
+pub mod error;
+pub mod formats;
+pub mod prepare;
+pub mod shard;
+pub mod split;
+pub mod train;
+pub mod vocab;
+
+pub use error::{Error, Result};

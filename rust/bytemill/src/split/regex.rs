@@ -1,0 +1,49 @@
+//! Any regular expression as a splitter, and the oracle of those written by hand.
+
+use crate::error::{Error, Result};
+use fancy_regex::Regex;
+
+/// A compiled pattern; fancy-regex, for its look-ahead and possessive quantifiers.
+#[derive(Clone, Debug)]
+pub(super) struct RegexSplitter(Regex);
+
+impl RegexSplitter {
+    pub(super) fn new(pattern: &str) -> Result<Self> {
+        Regex::new(pattern).map(Self).map_err(|error| failure(pattern, &error))
+    }
+
+    pub(super) fn pattern(&self) -> &str {
+        self.0.as_str()
+    }
+
+    pub(super) fn split<'t>(&self, text: &'t [u8], mut each: impl FnMut(&'t [u8])) -> Result<()> {
+        for chunk in text.utf8_chunks() {
+            self.split_valid(chunk.valid(), &mut each)?;
+            if !chunk.invalid().is_empty() {
+                each(chunk.invalid());
+            }
+        }
+        Ok(())
+    }
+
+    fn split_valid<'t>(&self, text: &'t str, each: &mut impl FnMut(&'t [u8])) -> Result<()> {
+        let mut end = 0;
+        for found in self.0.find_iter(text) {
+            let found = found.map_err(|error| failure(self.pattern(), &error))?;
+            for span in [end..found.start(), found.range()] {
+                if !span.is_empty() {
+                    each(&text.as_bytes()[span]);
+                }
+            }
+            end = found.end();
+        }
+        if end < text.len() {
+            each(&text.as_bytes()[end..]);
+        }
+        Ok(())
+    }
+}
+
+fn failure(pattern: &str, error: &fancy_regex::Error) -> Error {
+    Error::Pattern { pattern: pattern.to_owned(), reason: error.to_string() }
+}
