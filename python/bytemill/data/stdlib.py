@@ -196,7 +196,7 @@ def _reads_as_code(code: str) -> bool:
 
 
 def _pieces(name: str, text: str) -> Iterable[tuple[str, str]]:
-    """Cut a text at blank lines into pieces of at most 8 KiB (a longer paragraph stays whole), and name them."""
+    """Cut a text at blank lines and name the pieces: 8 KiB at most, but a longer paragraph stays whole."""
     pieces: list[str] = []
     size = _MAX_DOCUMENT_BYTES
     for paragraph in text.split("\n\n"):
