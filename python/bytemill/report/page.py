@@ -9,10 +9,11 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape as escape_html
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from bytemill.report.escape import escape
 
 if TYPE_CHECKING:
     from bytemill.report.plots import Drawing
@@ -29,12 +30,8 @@ __all__ = [
     "Prose",
     "Section",
     "Table",
-    "escape",
     "write_page",
 ]
-
-# Characters that change the direction of what follows could make a page lie; they are shown by number.
-_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 class Block(Protocol):
@@ -52,7 +49,7 @@ class Prose:
 
     def html(self) -> str:
         """The block as HTML."""
-        paragraphs = re.split(r"\n\s*\n", self.text.strip())
+        paragraphs = map(str.strip, re.split(r"\n\s*\n", self.text.strip()))
         return "".join(f"<p>{_with_code(paragraph)}</p>\n" for paragraph in paragraphs)
 
 
@@ -256,30 +253,6 @@ def write_page(page: Page, path: str | os.PathLike[str]) -> Path:
         os.fsync(file.fileno())
     temporary.replace(path)
     return path
-
-
-def escape(text: str) -> str:
-    r"""Make any text safe to stand in HTML, in an element or in a quoted attribute.
-
-    Control characters are shown as their pictures, marks of direction and lone surrogates by number.
-
-    >>> escape("<b>\x1b\ud800")
-    '&lt;b&gt;␛\\ud800'
-    """
-    shown = "".join(map(_visible, text)) if not text.isprintable() else text
-    return escape_html(shown, quote=True)
-
-
-def _visible(character: str) -> str:
-    code = ord(character)
-    if character in "\n\t":
-        return character
-    if code < 0x20 or code == 0x7F:
-        return chr(0x2421 if code == 0x7F else 0x2400 + code)
-    is_noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-    if 0x80 <= code < 0xA0 or 0xD800 <= code < 0xE000 or is_noncharacter or character in _DIRECTIONS:
-        return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    return character
 
 
 def _section(number: int, section: Section) -> str:

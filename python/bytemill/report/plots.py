@@ -8,13 +8,15 @@ shrinks with its plot cannot be read; the page shows one of them. No global stat
 import io
 import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from bytemill.report.escape import escape, visible
 
 __all__ = ["SERIES", "Drawing", "Level", "Line", "bars", "curves"]
 
@@ -26,6 +28,7 @@ _STAND_INS = {name: f"#0102{i:02x}" for i, name in enumerate(("ink", "muted", "l
 # Widths and heights in CSS pixels; matplotlib's SVG has 72 units an inch.
 _SIZES = {"wide": (640, 300), "narrow": (350, 270)}
 _MAX_POINTS = 400
+_MAX_LABEL_CHARACTERS = 24
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def bars(
 
     Args:
         name: unique on the page, of letters, digits and hyphens: the SVG's ids begin with it.
-        labels: one a bar.
+        labels: one a bar; those of more than 24 characters are cut.
         values: one a bar, 0 or more.
         alt: what the plot shows, in a sentence, for who cannot see it.
         value_format: how a value is written; there is no axis to read it from.
@@ -143,7 +146,7 @@ def bars(
         for place, value in zip(places, values, strict=True):
             text = value_format.format(value)
             axes.annotate(text, (value, place), (5, 0), textcoords="offset points", va="center")
-        axes.set_yticks(places, [_plain(label) for label in labels], color=_STAND_INS["ink"])
+        axes.set_yticks(places, [_short(label) for label in labels], color=_STAND_INS["ink"])
         axes.set_xticks([])
         axes.invert_yaxis()
         axes.margins(x=0.14, y=0.02)
@@ -159,7 +162,9 @@ def _drawn(
     svgs = {}
     for size, (width, usual_height) in _SIZES.items():
         height_px = height or usual_height
-        with mpl.rc_context():
+        with mpl.rc_context(), warnings.catch_warnings():
+            # The browser's fonts draw the text; what matplotlib's own font lacks does not matter.
+            warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
             mpl.rcdefaults()
             rc: Any = mpl.rcParams
             rc.update(_settings(name))
@@ -227,8 +232,13 @@ def _thinned(line: Line) -> tuple[list[float], list[float]]:
 
 
 def _plain(text: str) -> str:
-    """Text that matplotlib shall not read as a formula."""
-    return text.replace("$", r"\$")
+    """Text on one line that matplotlib can draw, and shall not read as a formula."""
+    return " ".join(visible(text).split()).replace("$", r"\$")
+
+
+def _short(label: str) -> str:
+    is_long = len(label) > _MAX_LABEL_CHARACTERS
+    return _plain(f"{label[: _MAX_LABEL_CHARACTERS - 1]}…" if is_long else label)
 
 
 def _inline(svg: str, prefix: str, alt: str, width: int, height: int) -> str:
@@ -237,7 +247,8 @@ def _inline(svg: str, prefix: str, alt: str, width: int, height: int) -> str:
     body = re.sub(r'\bid="', f'id="{prefix}-', body)
     body = body.replace("url(#", f"url(#{prefix}-").replace('xlink:href="#', f'href="#{prefix}-')
     body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
-    body = re.sub(r"(\d\.\d{2})\d+", r"\1", body)
+    # Coordinates to a hundredth of a pixel; inside tags alone, for tick labels are text between them.
+    body = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d{2})\d+", r"\1", tag[0]), body)
     for name, colour in _STAND_INS.items():
         body = body.replace(colour, f"var(--{name})")
     return f'<svg role="img" aria-label="{escape(alt)}" viewBox="0 0 {width} {height}">{body.strip()}</svg>'

@@ -5,6 +5,8 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import UnionType
+from typing import Any
 
 from bytemill.errors import DataError
 from bytemill.report.figures import count, decimal
@@ -49,7 +51,10 @@ def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
     )
     if not folders:
         raise DataError("no run was named; give at least one folder that holds metrics.jsonl")
-    runs = {_name(folder, folders): _read_jsonl(folder / "metrics.jsonl", needs="step") for folder in folders}
+    runs = {
+        _name(folder, folders): _read_jsonl(folder / "metrics.jsonl", "step", int | float)
+        for folder in folders
+    }
     names = list(runs)
     return Page(
         title=names[0] if len(names) == 1 else f"{len(names)} runs beside each other",
@@ -94,7 +99,7 @@ def _curves(runs: Mapping[str, Sequence[MetricsRow]]) -> list[Block]:
 def _about(folder: Path) -> list[Block]:
     blocks: list[Block] = []
     if (folder / "samples.jsonl").is_file():
-        rows = _read_jsonl(folder / "samples.jsonl", needs="text")[-_MAX_SAMPLES:]
+        rows = _read_jsonl(folder / "samples.jsonl", "text", str)[-_MAX_SAMPLES:]
         blocks += [_sample(row) for row in rows]
     for file, title in (("config.toml", "Configuration"), ("environment.json", "Environment")):
         if (folder / file).is_file():
@@ -109,7 +114,7 @@ def _sample(row: Mapping[str, object]) -> Comparison:
     return Comparison(title=f"Sample at step {row.get('step', '?')}", lead=prompt, columns=(("", text),))
 
 
-def _read_jsonl(path: Path, *, needs: str) -> list[dict[str, float]]:
+def _read_jsonl(path: Path, key: str, kind: type | UnionType) -> list[dict[str, Any]]:
     """Read one object a line; a last line without its end is a run that is being written, and is left out."""
     if not path.is_file():
         raise DataError(f"{path} is not there; a run's folder holds metrics.jsonl")
@@ -120,9 +125,7 @@ def _read_jsonl(path: Path, *, needs: str) -> list[dict[str, float]]:
             row = json.loads(line)
         except ValueError:
             row = None
-        if not isinstance(row, dict) or needs not in row:
-            raise DataError(
-                f'{path}, line {number}: expected a JSON object with "{needs}", got {line[:80]!r}'
-            )
+        if not isinstance(row, dict) or not isinstance(row.get(key), kind):
+            raise DataError(f'{path}, line {number}: expected a JSON object with "{key}", got {line[:80]!r}')
         rows.append(row)
     return rows
