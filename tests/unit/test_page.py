@@ -296,7 +296,7 @@ def test_a_run_being_written_is_shown_up_to_its_last_whole_line(tmp_path: Path) 
     folder = write_run(tmp_path / "run", [{"step": 1, "loss": 2.0}])
     with (folder / "metrics.jsonl").open("a") as file:
         file.write('{"step": 2, "lo')
-    assert "1 steps of training" in run_page(folder).html()
+    assert "Trained for 1 step." in run_page(folder).html()
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks that open on a click, and are printed open."""
+    """Blocks that open on a click; what is open is printed."""
 
     summary: str
     blocks: tuple[Block, ...]

@@ -76,8 +76,8 @@ def _name(folder: Path, folders: Sequence[Path]) -> str:
 
 def _lead(runs: Mapping[str, Sequence[MetricsRow]]) -> str:
     steps = [int(max((row["step"] for row in metrics), default=0)) for metrics in runs.values()]
-    if len(runs) == 1:
-        return f"{count(steps[0])} steps of training."
+    if min(steps) == max(steps):
+        return f"Trained for {count(steps[0])} step{'' if steps[0] == 1 else 's'}."
     return f"Between {count(min(steps))} and {count(max(steps))} steps of training."
 
 
