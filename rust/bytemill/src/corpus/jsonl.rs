@@ -29,7 +29,7 @@ fn parse<'l>(line: &'l [u8], text_field: &str) -> serde_json::Result<Cow<'l, [u8
     Ok(replace_surrogates(text))
 }
 
-/// Each line is parsed by itself, so that serde_json's own "at line 1" would mislead.
+/// Each line is parsed by itself, so that `serde_json`'s own "at line 1" would mislead.
 fn without_line(error: &serde_json::Error) -> String {
     let message = error.to_string();
     match message.split_once(" at line ") {
@@ -94,7 +94,7 @@ impl<'de> Visitor<'de> for Text<'_> {
     }
 }
 
-/// serde_json writes half a surrogate pair as the three bytes ED A0..BF 80..BF.
+/// `serde_json` writes half a surrogate pair as the three bytes ED A0..BF 80..BF.
 fn replace_surrogates(mut text: Cow<[u8]>) -> Cow<[u8]> {
     let mut from = 0;
     while let Some(found) = memchr::memchr(0xED, &text[from..]) {

@@ -1,5 +1,7 @@
 //! Every kind of file, and what is refused.
 
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 use std::fs;
 use std::path::PathBuf;

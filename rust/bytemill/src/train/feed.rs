@@ -66,13 +66,13 @@ pub fn count_documents(
         let workers: Vec<_> = (0..threads).map(spawn).collect();
         drop(receiver); // the queue now breaks when the last worker has failed
         let mut sink = Sink::new(feed, watch, Target::Threads(sender, Batch::default()));
-        let fed = documents(&mut sink).and_then(|()| sink.flush());
+        let outcome = documents(&mut sink).and_then(|()| sink.flush());
         drop(sink); // the workers end when the queue does
         let mut total = Counter::new(splitter.clone());
         for worker in workers {
             total.absorb(&worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
         }
-        fed.map(|()| total.into_counts())
+        outcome.map(|()| total.into_counts())
     })
 }
 

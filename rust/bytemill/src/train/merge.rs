@@ -63,8 +63,8 @@ impl<R: TieRule> Learner<R> {
         };
         let n_ids = 256 + options.n_merges.min(arena.len()); // a merge needs a place of its own
         Ok(Self {
-            // A quarter of the slots keeps the pool small, and rescans to a handful.
-            pool_places: (arena.len() / 4).max(1 << 16),
+            // Half of the slots keeps the pool as small as the arena, and rescans to a handful.
+            pool_places: (arena.len() / 2).max(1 << 16),
             arena,
             hot: HotPairs::new(u64::MAX),
             queue: BinaryHeap::new(),

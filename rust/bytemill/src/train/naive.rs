@@ -1,5 +1,7 @@
 //! The definition of training, to hold the fast path against: everything counted anew in each step.
 
+#![allow(clippy::unwrap_used)]
+
 use super::{Merge, Options, Ties};
 use crate::split::Splitter;
 use std::cmp::Reverse;

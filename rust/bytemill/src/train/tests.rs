@@ -1,5 +1,7 @@
 //! The fast path against its naive twin, and the edges of what may be trained on.
 
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 use crate::error::Error;
 use crate::split::Splitter;
