@@ -88,7 +88,8 @@ impl<R: TieRule> Learner<R> {
             if self.hot.count(index) == count {
                 return Some(index);
             }
-            self.enqueue(index);
+            let candidate = self.candidate(index);
+            self.queue.extend(candidate);
         }
     }
 
@@ -112,7 +113,8 @@ impl<R: TieRule> Learner<R> {
         let first_new = self.hot.len();
         self.settle(pair, new, &twins);
         for index in first_new..self.hot.len() {
-            self.enqueue(index as u32);
+            let candidate = self.candidate(index as u32);
+            self.queue.extend(candidate);
         }
         pair
     }
@@ -132,18 +134,15 @@ impl<R: TieRule> Learner<R> {
         }
     }
 
-    /// Queues the pair at `index`, unless it has fallen below the threshold.
-    fn enqueue(&mut self, index: u32) {
+    /// What stands for the pair at `index` in the queue, unless it has fallen below the threshold.
+    fn candidate(&mut self, index: u32) -> Option<(u64, R::Key, u32)> {
         let count = self.hot.count(index);
         if count < self.hot.threshold() {
-            return;
+            return None;
         }
-        let place = if R::BY_PLACE {
-            self.hot.first_place(index, |pair, place| self.arena.holds(pair, place)).unwrap_or(WALL)
-        } else {
-            0
-        };
-        self.queue.push((count, self.rule.key(self.hot.pair(index), place), index));
+        let place =
+            if R::BY_PLACE { self.hot.first_place(index, |pair, place| self.arena.holds(pair, place))? } else { 0 };
+        Some((count, self.rule.key(self.hot.pair(index), place), index))
     }
 
     /// Lowers the threshold and watches anew; false when there is nothing more to watch.
@@ -171,10 +170,9 @@ impl<R: TieRule> Learner<R> {
                 self.hot.push_place(index, place);
             }
         });
-        for index in 0..self.hot.len() {
-            self.enqueue(index as u32);
-        }
-        self.hot.len() > 0
+        let candidates: Vec<_> = (0..self.hot.len()).filter_map(|index| self.candidate(index as u32)).collect();
+        self.queue = candidates.into();
+        !self.queue.is_empty()
     }
 
     /// The lowest threshold at which the places of the watched pairs fit the pool; at least the most

@@ -19,7 +19,7 @@ pub(super) fn merges(documents: &[Vec<u8>], splitter: &Splitter, options: Option
         let Some((left, right)) = best_pair(&words, &tokens, options) else { break };
         let new = tokens.len() as u32;
         tokens.push([&*tokens[left as usize], &*tokens[right as usize]].concat());
-        words.iter_mut().for_each(|word| *word = replace(word, (left, right), new));
+        words = words.iter().map(|word| replace(word, (left, right), new)).collect();
         merges.push((left, right));
     }
     merges
