@@ -17,7 +17,7 @@ from bytemill.report.demo import DemoResults, demo_page, write_demo_page
 from bytemill.report.escape import escape
 from bytemill.report.page import Comparison, Page, Plot, Prose, Section, Table
 from bytemill.report.plots import Level, Line, bars, curves
-from bytemill.report.results import (
+from bytemill.experiment.demo_results import (
     AnswerSample,
     Machine,
     PretrainResults,

@@ -19,7 +19,7 @@ from bytemill.report.page import (
     write_page,
 )
 from bytemill.report.plots import bars
-from bytemill.report.results import DemoResults
+from bytemill.experiment.demo_results import DemoResults
 
 __all__ = ["DemoResults", "demo_page", "write_demo_page"]
 

@@ -3,7 +3,7 @@
 from bytemill.report.figures import count, decimal, duration, size, token_text
 from bytemill.report.page import Block, Details, Plot, Prose, Section, Table
 from bytemill.report.plots import Line, bars, curves
-from bytemill.report.results import DemoResults, TokenizerResults
+from bytemill.experiment.demo_results import DemoResults, TokenizerResults
 
 __all__ = ["tokenizer_section"]
 

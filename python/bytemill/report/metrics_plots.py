@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from bytemill.report.figures import count, decimal
 from bytemill.report.page import Plot, Table
 from bytemill.report.plots import SERIES, Level, Line, curves
-from bytemill.report.results import Metrics
+from bytemill.experiment.demo_results import Metrics
 
 __all__ = ["loss_plot", "overlaid_plot", "series"]
 

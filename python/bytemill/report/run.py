@@ -12,7 +12,7 @@ from bytemill.errors import DataError
 from bytemill.report.figures import count, decimal
 from bytemill.report.metrics_plots import overlaid_plot, series
 from bytemill.report.page import Block, Code, Comparison, Details, Page, Prose, Section, Table
-from bytemill.report.results import MetricsRow
+from bytemill.experiment.demo_results import MetricsRow
 
 __all__ = ["run_page"]
 
