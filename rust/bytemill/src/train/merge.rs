@@ -6,7 +6,8 @@
 
 use super::arena::{Arena, WALL};
 use super::neighbours::Neighbours;
-use super::pairs::{HotPairs, Pair, PairMap};
+use super::pairs::{HotPairs, Pair};
+use super::scan::{Limits, scan};
 use super::ties::TieRule;
 use super::words::WordCounts;
 use super::{Merge, Options, Progress, Watch};
@@ -17,14 +18,15 @@ use std::time::{Duration, Instant};
 
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-/// Learns merges by `rule`; see [`super::train`].
+/// Learns merges by `rule`, with at most `places` places watched after a scan; see [`super::train`].
 pub(super) fn learn<R: TieRule>(
     counts: &WordCounts,
     options: Options,
+    places: usize,
     rule: R,
     watch: &mut Watch,
 ) -> Result<Vec<Merge>> {
-    let mut learner = Learner::new(counts, options, rule)?;
+    let mut learner = Learner::new(counts, options, places, rule)?;
     let mut merges = Vec::new();
     let mut told = Instant::now();
     while merges.len() < options.n_merges {
@@ -49,30 +51,30 @@ struct Learner<R: TieRule> {
     rule: R,
     left: Neighbours,
     right: Neighbours,
-    least_count: u64,
-    most_bytes: usize,
-    pool_places: usize,
+    limits: Limits,
 }
 
 impl<R: TieRule> Learner<R> {
-    fn new(counts: &WordCounts, options: Options, rule: R) -> Result<Self> {
+    fn new(counts: &WordCounts, options: Options, places: usize, rule: R) -> Result<Self> {
         let arena = if R::BY_PLACE {
             Arena::new(counts, counts.in_text_order().into_iter())?
         } else {
             Arena::new(counts, 0..counts.len())?
         };
         let n_ids = 256 + options.n_merges.min(arena.len()); // a merge needs a place of its own
+        let limits = Limits {
+            count: options.min_frequency.max(1),
+            token_bytes: options.max_token_bytes.unwrap_or(usize::MAX),
+            places,
+        };
         Ok(Self {
-            // Half of the slots keeps the pool as small as the arena, and rescans to a handful.
-            pool_places: (arena.len() / 2).max(1 << 16),
             arena,
             hot: HotPairs::new(u64::MAX),
             queue: BinaryHeap::new(),
             rule,
             left: Neighbours::new(n_ids),
             right: Neighbours::new(n_ids),
-            least_count: options.min_frequency.max(1),
-            most_bytes: options.max_token_bytes.unwrap_or(usize::MAX),
+            limits,
         })
     }
 
@@ -122,8 +124,8 @@ impl<R: TieRule> Learner<R> {
     /// Brings the counts up to date: (x, left) becomes (x, new), (right, y) becomes (new, y), and
     /// between two new tokens (right, left) becomes (new, new).
     fn settle(&mut self, merged: Pair, new: u32, twins: &Twins) {
-        let Self { arena, hot, most_bytes, left, right, .. } = self;
-        let wanted = |pair| arena.merged_bytes(pair) <= *most_bytes;
+        let Self { arena, hot, limits, left, right, .. } = self;
+        let wanted = |pair| limits.allow(arena, pair);
         left.settle(hot, |x| (Pair::new(x, merged.left), Pair::new(x, new)), wanted);
         right.settle(hot, |y| (Pair::new(merged.right, y), Pair::new(new, y)), wanted);
         hot.lower(Pair::new(merged.right, merged.left), twins.weight);
@@ -147,44 +149,13 @@ impl<R: TieRule> Learner<R> {
 
     /// Lowers the threshold and watches anew; false when there is nothing more to watch.
     fn rescan(&mut self) -> bool {
-        if self.hot.threshold() <= self.least_count {
+        if self.hot.threshold() <= self.limits.count {
             return false;
         }
-        let mut counted = PairMap::default();
-        self.arena.for_each_pair(|pair, _, weight| {
-            let (count, n_places) = counted.entry(pair).or_insert((0, 0));
-            *count += weight;
-            *n_places += 1;
-        });
-        counted
-            .retain(|pair, (count, _)| *count >= self.least_count && self.arena.merged_bytes(*pair) <= self.most_bytes);
-        let threshold = self.threshold_for(counted.values().copied().collect());
-        self.hot = HotPairs::new(threshold);
-        for (pair, (count, n_places)) in counted {
-            if count >= threshold {
-                self.hot.watch(pair, count, n_places);
-            }
-        }
-        self.arena.for_each_pair(|pair, place, _| {
-            if let Some(index) = self.hot.find(pair) {
-                self.hot.push_place(index, place);
-            }
-        });
+        self.hot = scan(&self.arena, &self.limits);
         let candidates: Vec<_> = (0..self.hot.len()).filter_map(|index| self.candidate(index as u32)).collect();
         self.queue = candidates.into();
         !self.queue.is_empty()
-    }
-
-    /// The lowest threshold at which the places of the watched pairs fit the pool; at least the most
-    /// frequent pairs are watched. `counted` holds (count, places) of each pair.
-    fn threshold_for(&self, mut counted: Vec<(u64, u32)>) -> u64 {
-        counted.sort_unstable_by(|a, b| b.cmp(a));
-        let mut places = 0;
-        let overflow = counted.iter().find(|(count, n_places)| {
-            places += *n_places as usize;
-            places > self.pool_places && *count < counted[0].0
-        });
-        overflow.map_or(self.least_count, |(count, _)| count + 1)
     }
 }
 

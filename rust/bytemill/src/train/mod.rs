@@ -23,6 +23,9 @@ mod merge;
 mod naive;
 mod neighbours;
 mod pairs;
+#[cfg(test)]
+mod reference_tests;
+mod scan;
 mod short_words;
 #[cfg(test)]
 mod tests;
@@ -49,7 +52,8 @@ pub enum Ties {
     LowestId,
     /// The pair that comes first in the text: Python's `max` over a dict filled from left to right.
     FirstSeen,
-    /// The lexicographically greatest (left bytes, right bytes): the rule of Stanford's CS336.
+    /// The lexicographically greatest (left bytes, right bytes): the rule of Stanford's CS336. The
+    /// bytes of every token are kept in memory for it.
     LargestBytes,
 }
 
@@ -62,7 +66,8 @@ pub struct Options {
     pub ties: Ties,
     /// Pairs that occur less often are not merged; 0 and 1 mean the same.
     pub min_frequency: u64,
-    /// No token grows longer than this many bytes.
+    /// No token grows longer than this many bytes. (Hugging Face's `max_token_length` is one more,
+    /// for it is a limit that tokens stay below; and it lets two bytes join whatever it is.)
     pub max_token_bytes: Option<usize>,
 }
 
@@ -103,10 +108,16 @@ pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 /// # Ok::<(), bytemill::Error>(())
 /// ```
 pub fn train(counts: &WordCounts, options: Options, watch: &mut Watch) -> Result<Vec<Merge>> {
+    // Half a place a byte keeps the pool smaller than the arena, and the scans to a handful.
+    train_within(counts, options, (counts.n_bytes() / 2).max(1 << 16), watch)
+}
+
+/// As [`train`], with at most `places` places of watched pairs after a scan: less memory, more scans.
+fn train_within(counts: &WordCounts, options: Options, places: usize, watch: &mut Watch) -> Result<Vec<Merge>> {
     match options.ties {
-        Ties::Huggingface => merge::learn(counts, options, ties::SmallestIds::printable_order(), watch),
-        Ties::LowestId => merge::learn(counts, options, ties::SmallestIds::byte_order(), watch),
-        Ties::FirstSeen => merge::learn(counts, options, ties::FirstPlace, watch),
-        Ties::LargestBytes => merge::learn(counts, options, ties::LargestBytes::new(), watch),
+        Ties::Huggingface => merge::learn(counts, options, places, ties::SmallestIds::printable_order(), watch),
+        Ties::LowestId => merge::learn(counts, options, places, ties::SmallestIds::byte_order(), watch),
+        Ties::FirstSeen => merge::learn(counts, options, places, ties::FirstPlace, watch),
+        Ties::LargestBytes => merge::learn(counts, options, places, ties::LargestBytes::new(), watch),
     }
 }

@@ -48,11 +48,12 @@ proptest! {
         threads in 1usize..4,
         min_frequency in 0u64..4,
         max_token_bytes in prop::option::of(1usize..12),
+        places in 1usize..200,
     ) {
         let splitter = Splitter::new(pattern).unwrap();
         let options = Options { n_merges: 100, ties, min_frequency, max_token_bytes };
         let counts = count(&documents, &splitter, threads);
-        let merges = train(&counts, options, &mut go).unwrap();
+        let merges = train_within(&counts, options, places, &mut go).unwrap();
         prop_assert_eq!(merges, naive::merges(&documents, &splitter, options));
     }
 }
@@ -82,15 +83,13 @@ fn threads_count_alike() {
 }
 
 #[test]
-fn rescans_change_nothing() {
-    // Of this text 600,000 slots are too many for one scan's pool, as they are for the twin's time:
-    // a few thousand merges of it must be a prefix of more, for they are found after other rescans.
+fn many_scans_find_what_one_finds() {
     let counts = count(&large_text(), &Splitter::new(Some("gpt2")).unwrap(), 1);
     for ties in ALL_TIES {
-        let all = train(&counts, options(30_000, ties), &mut go).unwrap();
-        let frequent = train(&counts, Options { min_frequency: 40, ..options(30_000, ties) }, &mut go).unwrap();
-        assert!(frequent.len() > 500 && frequent.len() < all.len(), "{ties:?}: {} of {}", frequent.len(), all.len());
-        assert_eq!(frequent, all[..frequent.len()], "{ties:?}");
+        let [one, many] =
+            [usize::MAX, 20_000].map(|places| train_within(&counts, options(20_000, ties), places, &mut go).unwrap());
+        assert!(one.len() > 10_000, "{ties:?}: {}", one.len());
+        assert!(one == many, "{ties:?}");
     }
 }
 
