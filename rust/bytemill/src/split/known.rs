@@ -11,7 +11,8 @@ pub const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{
 
 const GPT2_ORIGINAL: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 /// Which function splits.
 #[derive(Clone, Copy, Debug)]
@@ -84,9 +85,9 @@ pub(super) fn find(text: &str) -> Option<(&'static Known, &'static str)> {
 }
 
 /// Whether Oniguruma gives `pattern` the meaning that fancy-regex does, as far as its syntax tells.
-pub(super) fn read_alike_by_oniguruma(pattern: &str) -> Result<(), &'static str> {
+pub(crate) fn oniguruma_reads_alike(pattern: &str) -> Result<(), &'static str> {
     let unescaped = pattern.replace(r"\\", "").replace(r"\$", "").replace(r"\^", "").replace("[^", "");
-    if unescaped.contains("}+") {
+    if has_possessive_count(&unescaped) {
         Err("`{…}+` is possessive here, but repeats the repeat in Oniguruma")
     } else if unescaped.contains(['$', '^']) {
         Err("`^` and `$` stand for the ends of the text here, but for those of any line in Oniguruma")
@@ -95,4 +96,12 @@ pub(super) fn read_alike_by_oniguruma(pattern: &str) -> Result<(), &'static str>
     } else {
         Ok(())
     }
+}
+
+/// Whether a count such as `{1,3}` has a `+` behind it (`\p{L}+` has none).
+fn has_possessive_count(pattern: &str) -> bool {
+    pattern.match_indices("}+").any(|(end, _)| {
+        let inside = pattern[..end].rsplit('{').next().unwrap_or_default();
+        !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
+    })
 }

@@ -16,6 +16,7 @@ mod unicode;
 mod tests;
 
 use crate::error::Result;
+pub(crate) use known::oniguruma_reads_alike;
 pub use known::{CL100K, GPT2, O200K};
 use known::{Known, Rule};
 use regex::RegexSplitter;
@@ -74,13 +75,18 @@ impl Splitter {
         }
     }
 
+    /// Whether the pattern is one of those written out by hand; they leave no text unmatched.
+    pub fn is_by_hand(&self) -> bool {
+        matches!(self.0, Kind::Known { .. })
+    }
+
     /// The same pattern in a spelling that Oniguruma (Hugging Face's regex engine) reads alike,
     /// or why there is none. `None` when this splitter does not split.
     pub fn oniguruma_pattern(&self) -> Result<Option<&str>, &'static str> {
         match &self.0 {
             Kind::Whole => Ok(None),
             Kind::Known { known, .. } => Ok(Some(known.oniguruma)),
-            Kind::Regex(regex) => known::read_alike_by_oniguruma(regex.pattern()).map(|()| Some(regex.pattern())),
+            Kind::Regex(regex) => known::oniguruma_reads_alike(regex.pattern()).map(|()| Some(regex.pattern())),
         }
     }
 

@@ -8,12 +8,12 @@ use proptest::prelude::*;
 const PIECES: [&[&str]; 6] = [
     &["'s", "'S", "'ſ", "'t", "'ll", "'lL", "'LL", "'ve", "'Re", "'d", "'M", "'l", "'v", "'ſt", "''s"],
     &[
-        " ", "  ", "   ", "\t", "\n", "\r", "\r\n", "\n\n", "\u{b}", "\u{c}", "\u{85}", "\u{a0}", "\u{1680}", "\u{2003}",
-        "\u{2028}", "\u{2029}", "\u{202f}", "\u{205f}", "\u{3000}", "\u{180e}", "\u{200b}", "\u{feff}",
+        " ", "  ", "   ", "\t", "\n", "\r", "\r\n", "\n\n", "\u{b}", "\u{c}", "\u{85}", "\u{a0}", "\u{1680}",
+        "\u{2003}", "\u{2028}", "\u{2029}", "\u{202f}", "\u{205f}", "\u{3000}", "\u{180e}", "\u{200b}", "\u{feff}",
     ],
     &[
-        "a", "B", "don", "HTTP", "é", "É", "ß", "ǅ", "ʰ", "中", "文字", "ж", "Я", "ไ", "あ", "\u{212a}", "ſ", "ﬀ", "𝐀", "𝐚", "𐐀",
-        "𐐨", "ª", "𠀀", "アA", "iPhone",
+        "a", "B", "don", "HTTP", "é", "É", "ß", "ǅ", "ʰ", "中", "文字", "ж", "Я", "ไ", "あ", "\u{212a}", "ſ", "ﬀ", "𝐀",
+        "𝐚", "𐐀", "𐐨", "ª", "𠀀", "アA", "iPhone",
     ],
     &["0", "12", "123", "1234", "٣", "१२३", "Ⅷ", "²", "½", "𝟘", "〇"],
     &["!", "...", "/", "//", "'", "’", "\"", "-", "_", "😀", "€", "\0", "\u{7f}", "\u{e000}", "\u{10ffff}", "\u{d7ff}"],
@@ -140,4 +140,14 @@ fn what_a_regex_leaves_out_is_kept() {
 fn a_pattern_that_does_not_compile_is_named() {
     let message = Splitter::new(Some("(")).unwrap_err().to_string();
     assert!(message.starts_with("pattern \"(\": "), "{message}");
+}
+
+#[test]
+fn patterns_that_oniguruma_would_read_otherwise_are_told() {
+    for same in KNOWN.iter().map(|known| known.oniguruma).chain([r"\$+", r"[^a]+", r"\p{L}+", r"a{2}"]) {
+        assert_eq!(known::oniguruma_reads_alike(same), Ok(()), "{same}");
+    }
+    for other in [CL100K, r"\p{N}{1,3}+", r"a$", r"^a", r"(?m)a", r"\\$"] {
+        assert!(known::oniguruma_reads_alike(other).is_err(), "{other}");
+    }
 }
