@@ -2,9 +2,8 @@
 
 use bytemill::Error;
 use bytemill::error::Kind;
-use pyo3::exceptions::{PyOSError, PyUnicodeDecodeError, PyValueError};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 /// The core's error on its way to Python; `?` turns one into the other.
@@ -30,7 +29,9 @@ impl From<CoreError> for PyErr {
         match error.kind() {
             Kind::Io => PyOSError::new_err(message),
             Kind::Utf8 => PyValueError::new_err(message),
-            Kind::Value => raise("ArgumentError", message),
+            Kind::Interrupted => PyKeyboardInterrupt::new_err(()),
+            Kind::Argument => raise("ArgumentError", message),
+            Kind::Data => raise("DataError", message),
             Kind::Format => raise("FormatError", message),
         }
     }
