@@ -69,6 +69,9 @@ pub enum Error {
         /// Offset of the first byte that cannot be decoded.
         position: usize,
     },
+    /// The caller's progress callback asked to stop.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// The families of failure that callers tell apart.
@@ -82,6 +85,8 @@ pub enum Kind {
     Format,
     /// Bytes are not UTF-8.
     Utf8,
+    /// The caller asked to stop.
+    Interrupted,
 }
 
 impl Error {
@@ -91,6 +96,7 @@ impl Error {
             Self::Io { .. } => Kind::Io,
             Self::Format { .. } => Kind::Format,
             Self::Utf8 { .. } => Kind::Utf8,
+            Self::Interrupted => Kind::Interrupted,
             Self::Argument { .. } | Self::Pattern { .. } | Self::UnknownId { .. } | Self::DisallowedSpecial { .. } => {
                 Kind::Value
             }

@@ -245,6 +245,24 @@ impl Manifest {
         self.split(split).map(|shard| shard.documents).sum()
     }
 
+    /// The first thing in which the making of these shards differs from that of `other`: name, own value, other's.
+    pub fn first_difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
+        let tokenizer =
+            |m: &Self| format!("{} with {} ids, end_of_text {:?}", m.tokenizer_sha256, m.n_vocab, m.end_of_text);
+        let plan = |m: &Self, field: fn(&Plan) -> String| m.plan.as_ref().map_or("unknown".to_owned(), field);
+        let (own_input, other_input) = first_different(&self.inputs, &other.inputs);
+        [
+            ("tokenizer", tokenizer(self), tokenizer(other)),
+            ("shard_tokens", plan(self, |p| p.shard_tokens.to_string()), plan(other, |p| p.shard_tokens.to_string())),
+            ("val", plan(self, |p| format!("{:?}", p.val)), plan(other, |p| format!("{:?}", p.val))),
+            ("seed", plan(self, |p| p.seed.to_string()), plan(other, |p| p.seed.to_string())),
+            ("text_field", plan(self, |p| p.text_field.clone()), plan(other, |p| p.text_field.clone())),
+            ("sources", own_input, other_input),
+        ]
+        .into_iter()
+        .find(|(_, own, other)| own != other)
+    }
+
     /// Refuses a tokenizer that is not the one these shards were made with.
     pub fn check_tokenizer(&self, fingerprint: &str, n_vocab: u32) -> Result<()> {
         if fingerprint == self.tokenizer_sha256 && n_vocab == self.n_vocab {
@@ -256,6 +274,15 @@ impl Manifest {
             expected: format!("the one of the shards, {} with {} ids", self.tokenizer_sha256, self.n_vocab),
         })
     }
+}
+
+fn first_different(own: &[InputEntry], other: &[InputEntry]) -> (String, String) {
+    let at = (0..own.len().max(other.len())).find(|&i| own.get(i) != other.get(i));
+    let tell = |inputs: &[InputEntry]| match at.and_then(|i| inputs.get(i)) {
+        Some(input) => format!("{} with {} bytes, SHA-256 {}", input.name, input.bytes, input.sha256),
+        None => format!("{} files", inputs.len()),
+    };
+    (tell(own), tell(other))
 }
 
 /// The path of the file `name` in `folder`, refused when a symbolic link leads out of the folder.

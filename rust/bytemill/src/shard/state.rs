@@ -23,7 +23,8 @@ pub enum Packing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoaderState {
-    version: u32,
+    /// Version of these fields' meaning, 1.
+    pub version: u32,
     /// Samples that all ranks together have taken.
     pub position: u64,
     /// Keys the order.

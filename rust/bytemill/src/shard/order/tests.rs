@@ -36,7 +36,7 @@ fn a_bijection_for_every_small_n() {
     for n in 1..=4_096 {
         seen.clear();
         seen.resize(n as usize, false);
-        let order = Permutation::new(n, n ^ 77, SOURCE, n);
+        let order = Permutation::new(n, n + 77, SOURCE, n);
         for position in 0..n {
             assert!(!std::mem::replace(&mut seen[order.at(position) as usize], true), "n {n}, position {position}");
         }
