@@ -66,7 +66,7 @@ def prepare(
         1
     """
     paths = [sources] if isinstance(sources, str | Path) else list(sources)
-    with PhaseProgress({"encoding": "bytes"}, shown=progress) as shown:
+    with PhaseProgress({"scanning": "bytes", "encoding": "bytes"}, shown=progress) as shown:
         _core.prepare_shards(
             [str(path) for path in paths],
             str(out_dir),

@@ -38,7 +38,7 @@ impl From<CoreError> for PyErr {
 }
 
 /// An instance of the exception `name` of `bytemill.errors`.
-fn raise(name: &'static str, message: String) -> PyErr {
+pub(crate) fn raise(name: &'static str, message: String) -> PyErr {
     Python::attach(|py| match py.import("bytemill.errors").and_then(|module| module.getattr(name)) {
         Ok(class) => match class.cast_into::<PyType>() {
             Ok(class) => PyErr::from_type(class, message),

@@ -1,6 +1,10 @@
 //! `bytemill._core`: what Python sees of the core. The only crate that names pyo3; it converts and delegates.
 
+// pyo3 hands arguments over by value.
+#![allow(clippy::needless_pass_by_value)]
+
 mod error;
+mod listener;
 mod shards;
 mod special;
 mod text;

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use bytemill::Error;
-use bytemill::prepare::Options;
-use bytemill::shard::{self, LoaderOptions, LoaderState, MANIFEST_NAME, Split, Validation, Verify};
+
+use bytemill::prepare::{PrepareOptions, Progress, Stage, prepare};
+use bytemill::shard::{self, LoaderOptions, LoaderState, Split, Validation, Verify};
 use numpy::{PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::error::CoreError;
+use crate::listener::Listener;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
 
@@ -90,9 +92,44 @@ impl Loader {
 
 /// Checks every byte of the shards in `folder`.
 #[pyfunction]
-#[expect(clippy::needless_pass_by_value, reason = "pyo3 hands arguments over by value")]
 pub(crate) fn verify_shards(py: Python<'_>, folder: PathBuf) -> PyResult<()> {
     Ok(py.detach(|| shard::verify(&folder)).map(drop).map_err(CoreError::from)?)
+}
+
+/// Documents to shards; see `bytemill.data.prepare`.
+#[pyfunction]
+#[pyo3(signature = (sources, out_dir, *, tokenizer, shard_tokens, val, seed, threads, text_field, max_memory, progress))]
+#[expect(clippy::too_many_arguments, reason = "each is one keyword of prepare")]
+pub(crate) fn prepare_shards(
+    py: Python<'_>,
+    sources: Vec<PathBuf>,
+    out_dir: PathBuf,
+    tokenizer: &Bound<'_, Tokenizer>,
+    shard_tokens: u64,
+    val: Option<f64>,
+    seed: u64,
+    threads: Option<usize>,
+    text_field: String,
+    max_memory: Option<u64>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<()> {
+    let options = PrepareOptions {
+        shard_tokens,
+        val: val.map_or(Validation::FirstShard, Validation::Share),
+        seed,
+        threads: threads::count(threads)?,
+        text_field,
+        max_memory,
+    };
+    let core = tokenizer.get().core();
+    let mut listener = Listener::new(progress);
+    let prepared = py.detach(|| {
+        prepare(&sources, &out_dir, core, &options, |at: &Progress| {
+            let stage = if at.stage == Stage::Scan { "scanning" } else { "encoding" };
+            listener.hear((stage, at.bytes, at.total_bytes))
+        })
+    });
+    listener.result(prepared).map(drop)
 }
 
 fn split_named(name: &str) -> Result<Split, CoreError> {

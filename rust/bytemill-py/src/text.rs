@@ -7,6 +7,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
+use crate::error::raise;
+
 /// Work on fewer bytes than this keeps the interpreter: handing it over costs more than it gives.
 pub(crate) const RELEASE_ABOVE_BYTES: usize = 32 * 1024;
 
@@ -17,13 +19,11 @@ pub(crate) fn released<T: Send>(py: Python<'_>, n_bytes: usize, work: impl FnOnc
 
 /// The string's UTF-8; lone surrogates become U+FFFD and pairs of them one character, as in tiktoken.
 pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
-    match text.to_str() {
-        Ok(valid) => Ok(Cow::Borrowed(valid)),
-        Err(_) => {
-            let utf16 = text.call_method1("encode", ("utf-16", "surrogatepass"))?;
-            Ok(Cow::Owned(utf16.call_method1("decode", ("utf-16", "replace"))?.extract()?))
-        }
+    if let Ok(valid) = text.to_str() {
+        return Ok(Cow::Borrowed(valid));
     }
+    let utf16 = text.call_method1("encode", ("utf-16", "surrogatepass"))?;
+    Ok(Cow::Owned(utf16.call_method1("decode", ("utf-16", "replace"))?.extract()?))
 }
 
 /// Ids from a list (or any sequence) of int, a numpy array or a torch tensor, one dimension each.
@@ -42,7 +42,7 @@ pub(crate) fn ids(source: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
 }
 
 fn one_id(id: &Bound<'_, PyAny>, position: usize) -> PyResult<u32> {
-    id.extract().map_err(|error| {
+    id.extract().map_err(|error: PyErr| {
         if error.is_instance_of::<PyTypeError>(id.py()) {
             PyTypeError::new_err(format!("ids must be integers, found {id} at position {position}"))
         } else {
@@ -52,7 +52,7 @@ fn one_id(id: &Bound<'_, PyAny>, position: usize) -> PyResult<u32> {
 }
 
 fn out_of_range(id: &str, position: usize) -> PyErr {
-    PyValueError::new_err(format!("token id {id} at position {position} is out of range, ids are 0 to 4294967295"))
+    raise("DataError", format!("token id {id} at position {position} is out of range, ids are 0 to 4294967295"))
 }
 
 fn array_ids(array: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<u32>> {
@@ -62,15 +62,6 @@ fn array_ids(array: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<u32>> {
             array.shape()
         )));
     }
-    fn widened<T: numpy::Element + Copy>(array: &Bound<'_, PyUntypedArray>) -> Option<PyResult<Vec<u32>>>
-    where
-        u32: TryFrom<T>,
-        T: std::fmt::Display,
-    {
-        let array: PyReadonlyArray1<'_, T> = array.extract().ok()?;
-        let narrow = |(position, id): (usize, &T)| u32::try_from(*id).map_err(|_| out_of_range(&id.to_string(), position));
-        Some(array.as_array().iter().enumerate().map(narrow).collect())
-    }
     widened::<u32>(array)
         .or_else(|| widened::<i64>(array))
         .or_else(|| widened::<u16>(array))
@@ -79,4 +70,15 @@ fn array_ids(array: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<u32>> {
         .unwrap_or_else(|| {
             Err(PyTypeError::new_err(format!("ids must be integers, this array holds {}", array.dtype())))
         })
+}
+
+/// The array's ids, if its type is `T`.
+fn widened<T>(array: &Bound<'_, PyUntypedArray>) -> Option<PyResult<Vec<u32>>>
+where
+    T: numpy::Element + Copy + std::fmt::Display,
+    u32: TryFrom<T>,
+{
+    let array: PyReadonlyArray1<'_, T> = array.extract().ok()?;
+    let narrow = |(position, id): (usize, &T)| u32::try_from(*id).map_err(|_| out_of_range(&id.to_string(), position));
+    Some(array.as_array().iter().enumerate().map(narrow).collect())
 }

@@ -8,7 +8,9 @@ use crate::error::CoreError;
 pub(crate) fn count(asked: Option<usize>) -> Result<usize, CoreError> {
     match asked {
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-        Some(0) => Err(Error::Argument { name: "threads", got: "0".into(), expected: "1 or more, or None".into() }.into()),
+        Some(0) => {
+            Err(Error::Argument { name: "threads", got: "0".into(), expected: "1 or more, or None".into() }.into())
+        }
         Some(threads) => Ok(threads),
     }
 }

@@ -79,7 +79,12 @@ impl Tokenizer {
     }
 
     #[pyo3(signature = (text, *, allowed_special=None, disallowed_special=None))]
-    fn encode(&self, text: &Bound<'_, PyString>, allowed_special: Names, disallowed_special: Names) -> PyResult<Vec<u32>> {
+    fn encode(
+        &self,
+        text: &Bound<'_, PyString>,
+        allowed_special: Names,
+        disallowed_special: Names,
+    ) -> PyResult<Vec<u32>> {
         self.encoded(text, allowed_special, disallowed_special)
     }
 
@@ -101,7 +106,10 @@ impl Tokenizer {
         } else if let Ok(bytes) = text_or_bytes.cast::<PyBytes>() {
             bytes.as_bytes().to_vec()
         } else {
-            return Err(PyTypeError::new_err(format!("expected str or bytes, found {}", text_or_bytes.get_type().name()?)));
+            return Err(PyTypeError::new_err(format!(
+                "expected str or bytes, found {}",
+                text_or_bytes.get_type().name()?
+            )));
         };
         let unknown = || PyKeyError::new_err(format!("{} is not one token of this vocabulary", text_or_bytes));
         self.core.encode_single_token(&bytes).ok_or_else(unknown)
@@ -132,7 +140,6 @@ impl Tokenizer {
     }
 
     #[pyo3(signature = (texts, *, threads=None, allowed_special=None, disallowed_special=None))]
-    #[expect(clippy::needless_pass_by_value, reason = "pyo3 hands sequences over by value")]
     fn encode_batch(
         &self,
         texts: Vec<Bound<'_, PyString>>,
@@ -145,7 +152,6 @@ impl Tokenizer {
     }
 
     #[pyo3(signature = (texts, *, threads=None, allowed_special=None, disallowed_special=None))]
-    #[expect(clippy::needless_pass_by_value, reason = "pyo3 hands sequences over by value")]
     fn encode_batch_to_numpy<'py>(
         &self,
         py: Python<'py>,
@@ -160,7 +166,6 @@ impl Tokenizer {
     }
 
     #[pyo3(signature = (path, *, threads=None, allowed_special=None, disallowed_special=None))]
-    #[expect(clippy::needless_pass_by_value, reason = "pyo3 hands paths over by value")]
     fn encode_file<'py>(
         &self,
         py: Python<'py>,
@@ -206,7 +211,8 @@ impl Tokenizer {
 
     fn decode_single_token_bytes<'py>(&self, py: Python<'py>, token: u32) -> PyResult<Bound<'py, PyBytes>> {
         let vocab = self.core.vocab();
-        let unknown = || PyKeyError::new_err(format!("token id {token} is not in this vocabulary of {} ids", vocab.n_vocab()));
+        let unknown =
+            || PyKeyError::new_err(format!("token id {token} is not in this vocabulary of {} ids", vocab.n_vocab()));
         vocab.token_bytes(token).map(|bytes| PyBytes::new(py, bytes)).ok_or_else(unknown)
     }
 
@@ -244,11 +250,15 @@ impl Tokenizer {
         self.n_vocab()
     }
 
+    fn ranks<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyBytes>, u32)>> {
+        let ranks = formats::tiktoken_ranks(self.core.vocab()).map_err(CoreError::from)?;
+        Ok(ranks.into_iter().map(|(bytes, id)| (PyBytes::new(py, &bytes), id)).collect())
+    }
+
     fn truncated_base(&self, n_vocab: usize) -> PyResult<Self> {
         Self::of(self.core.truncated(n_vocab).map_err(CoreError::from)?)
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "pyo3 hands paths over by value")]
     fn save_as(&self, py: Python<'_>, path: PathBuf, format: &str) -> PyResult<()> {
         let format: Format = format.parse().map_err(CoreError::from)?;
         Ok(py.detach(|| self.core.save(&path, format)).map_err(CoreError::from)?)
@@ -261,7 +271,6 @@ impl Tokenizer {
 
 /// Reads a vocabulary; see `bytemill.Tokenizer.load`.
 #[pyfunction]
-#[expect(clippy::needless_pass_by_value, reason = "pyo3 hands arguments over by value")]
 pub(crate) fn load_tokenizer(
     py: Python<'_>,
     path: PathBuf,
@@ -284,7 +293,6 @@ pub(crate) fn tokenizer_from_readable(text: &str) -> PyResult<Tokenizer> {
 
 /// A tokenizer from tiktoken's ranks.
 #[pyfunction]
-#[expect(clippy::needless_pass_by_value, reason = "pyo3 hands arguments over by value")]
 pub(crate) fn tokenizer_from_ranks(
     ranks: Vec<(Vec<u8>, u32)>,
     pattern: Option<&str>,

@@ -1,17 +1,17 @@
 //! Training as Python calls it: options by name, progress to a callable, Ctrl-C heeded.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use bytemill::split::Splitter;
 use bytemill::tokenizer::Tokenizer as Core;
 use bytemill::train::{Feed, Options, Progress, Sink, Ties, WordCounts, count_documents, count_files, train};
 use bytemill::{Error, Result};
-use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
 use crate::error::CoreError;
+use crate::listener::Listener;
 use crate::text::utf8;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
@@ -20,7 +20,6 @@ use crate::tokenizer::Tokenizer;
 #[pyfunction]
 #[pyo3(signature = (*, files, texts, vocab_size, pattern, special_tokens, ties, feed, text_field, min_frequency, max_token_bytes, threads, progress))]
 #[expect(clippy::too_many_arguments, reason = "each is one keyword of Tokenizer.train")]
-#[expect(clippy::needless_pass_by_value, reason = "pyo3 hands arguments over by value")]
 pub(crate) fn train_tokenizer(
     py: Python<'_>,
     files: Option<Vec<PathBuf>>,
@@ -34,7 +33,7 @@ pub(crate) fn train_tokenizer(
     min_frequency: u64,
     max_token_bytes: Option<usize>,
     threads: Option<usize>,
-    progress: Option<Bound<'_, PyAny>>,
+    progress: Option<Py<PyAny>>,
 ) -> PyResult<Tokenizer> {
     let options = Options {
         n_merges: n_merges(vocab_size, special_tokens.len())?,
@@ -45,23 +44,19 @@ pub(crate) fn train_tokenizer(
     let feed = feed_named(feed)?;
     let threads = threads::count(threads)?;
     let splitter = Splitter::new(pattern).map_err(CoreError::from)?;
-    let mut listener = Listener { callback: progress.map(Bound::unbind), failure: None };
+    let mut listener = Listener::new(progress);
     let counts = match (files, texts) {
         (Some(paths), None) => py.detach(|| {
-            let mut watch = |progress| listener.hear(progress);
+            let mut watch = |at| listener.hear(told(at));
             count_files(&paths, feed, text_field, &splitter, threads, &mut watch)
         }),
         (None, Some(texts)) => count_texts(&texts, feed, &splitter, threads, &mut listener)?,
         _ => return Err(PyTypeError::new_err("give either files or texts, not both or neither")),
     };
-    let merges = counts.and_then(|counts| {
-        py.detach(|| train(&counts, options, &mut |progress| listener.hear(progress)))
-    });
-    let merges = match merges {
-        Err(Error::Interrupted) => return Err(listener.failure.unwrap_or_else(|| PyKeyboardInterrupt::new_err(()))),
-        other => other.map_err(CoreError::from)?,
-    };
-    let core = Core::from_merges(&merges, pattern, &special_tokens.iter().map(String::as_str).collect::<Vec<_>>()).map_err(CoreError::from)?;
+    let merges = counts.and_then(|counts| py.detach(|| train(&counts, options, &mut |at| listener.hear(told(at)))));
+    let merges = listener.result(merges)?;
+    let core = Core::from_merges(&merges, pattern, &special_tokens.iter().map(String::as_str).collect::<Vec<_>>())
+        .map_err(CoreError::from)?;
     Tokenizer::of(core)
 }
 
@@ -74,7 +69,7 @@ fn count_texts(
     listener: &mut Listener,
 ) -> PyResult<Result<WordCounts>> {
     let mut failure = None;
-    let mut feed_all = |sink: &mut Sink| -> PyResult<Result<()>> {
+    let feed_all = |sink: &mut Sink| -> PyResult<Result<()>> {
         for text in texts.try_iter()? {
             if let Err(error) = add_text(&text?, sink)? {
                 return Ok(Err(error));
@@ -82,7 +77,7 @@ fn count_texts(
         }
         Ok(Ok(()))
     };
-    let mut watch = |progress| listener.hear(progress);
+    let mut watch = |at| listener.hear(told(at));
     let counts = count_documents(splitter, feed, threads, &mut watch, |sink| {
         feed_all(sink).unwrap_or_else(|error| {
             failure = Some(error);
@@ -102,29 +97,10 @@ fn add_text(text: &Bound<'_, PyAny>, sink: &mut Sink) -> PyResult<Result<()>> {
     }
 }
 
-/// Tells a Python callable of progress and remembers what made it stop.
-struct Listener {
-    callback: Option<Py<PyAny>>,
-    failure: Option<PyErr>,
-}
-
-impl Listener {
-    fn hear(&mut self, progress: Progress) -> ControlFlow<()> {
-        let told = Python::attach(|py| {
-            py.check_signals()?;
-            match (&self.callback, progress) {
-                (None, _) => Ok(()),
-                (Some(call), Progress::Counting { bytes }) => call.call1(py, ("counting", bytes, 0)).map(drop),
-                (Some(call), Progress::Merging { done, wanted }) => call.call1(py, ("merging", done, wanted)).map(drop),
-            }
-        });
-        match told {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                self.failure = Some(error);
-                ControlFlow::Break(())
-            }
-        }
+fn told(at: Progress) -> (&'static str, u64, u64) {
+    match at {
+        Progress::Counting { bytes } => ("counting", bytes, 0),
+        Progress::Merging { done, wanted } => ("merging", done as u64, wanted as u64),
     }
 }
 

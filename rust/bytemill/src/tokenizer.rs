@@ -2,10 +2,11 @@
 
 use crate::decode;
 use crate::encode::{self, Encoder, SpecialPolicy, Specials};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::formats::{self, Format, PatternChoice};
 use crate::split::Splitter;
 use crate::vocab::Vocab;
+use std::fs;
 use std::path::Path;
 
 /// A byte-level BPE tokenizer; immutable, so threads may share it.
@@ -35,6 +36,34 @@ impl Tokenizer {
     /// The tokenizer that training made; see [`Vocab::from_merges`] and [`Splitter::new`].
     pub fn from_merges(merges: &[(u32, u32)], pattern: Option<&str>, special_tokens: &[&str]) -> Result<Self> {
         Ok(Self::new(Vocab::from_merges(merges, special_tokens)?, Splitter::new(pattern)?))
+    }
+
+    /// The tokenizer that tiktoken makes of ranks; see [`Vocab::from_ranks`] and [`Splitter::new`].
+    pub fn from_ranks(
+        ranks: &[(Vec<u8>, u32)],
+        pattern: Option<&str>,
+        special_tokens: Vec<(String, u32)>,
+    ) -> Result<Self> {
+        Ok(Self::new(Vocab::from_ranks(ranks, special_tokens)?, Splitter::new(pattern)?))
+    }
+
+    /// What the same training would have given at a smaller `n_vocab`: the first merges, all special tokens.
+    ///
+    /// Fails where ids are not bytes, merges, special tokens in this order, and where `n_vocab` is too small.
+    pub fn truncated(&self, n_vocab: usize) -> Result<Self> {
+        let special: Vec<&str> = self.vocab.special_tokens().iter().map(|(text, _)| text.as_str()).collect();
+        let (smallest, merges) = (256 + special.len(), self.vocab.merge_ids());
+        let in_order = Vocab::from_merges(merges, &special).is_ok_and(|same| same.encodes_like(&self.vocab));
+        if !in_order || !(smallest..=self.vocab.n_vocab()).contains(&n_vocab) {
+            let expected = if in_order {
+                format!("{smallest} to {}", self.vocab.n_vocab())
+            } else {
+                "a vocabulary whose ids are the bytes, then the merges, then the special tokens".to_owned()
+            };
+            return Err(Error::Argument { name: "vocab_size", got: n_vocab.to_string(), expected });
+        }
+        let vocab = Vocab::from_merges(&merges[..n_vocab - smallest], &special)?;
+        Ok(Self::new(vocab, self.splitter.clone()))
     }
 
     /// Reads any of the formats in [`crate::formats`], told apart by content.
@@ -111,6 +140,19 @@ impl Tokenizer {
         encode::encode_batch(&self.vocab, &self.splitter, texts, policy, threads)
     }
 
+    /// The ids of a file of UTF-8 text, encoded on up to `threads` threads.
+    pub fn encode_file(&self, path: &Path, policy: &SpecialPolicy, threads: usize) -> Result<Vec<u32>> {
+        let bytes = fs::read(path).map_err(Error::io(path))?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            Error::format(path, format!("is not UTF-8 at byte {}, expected text", error.valid_up_to()))
+        })?;
+        // A special token or a forbidden text with a line feed in it could lie across a cut.
+        policy.check(text)?;
+        let across_lines = self.vocab.special_tokens().iter().any(|(special, _)| special.contains('\n'));
+        let parts = if across_lines { vec![text] } else { self.splitter.parts(text, PARTS_PER_THREAD * threads) };
+        Ok(self.encode_batch(&parts, Some(policy), threads)?.0)
+    }
+
     /// How many ids [`Tokenizer::encode_ordinary`] gives.
     pub fn count(&self, text: &str) -> Result<usize> {
         self.encode_ordinary(text).map(|ids| ids.len())
@@ -155,6 +197,9 @@ impl Tokenizer {
         Encoder::new(&self.vocab, &self.splitter)
     }
 }
+
+/// Parts of a file for each thread, so that one slow part does not hold up the others.
+const PARTS_PER_THREAD: usize = 8;
 
 /// About how many ids a text of `n_bytes` becomes; real text has 3-5 bytes a token.
 fn expected_ids(n_bytes: usize) -> usize {

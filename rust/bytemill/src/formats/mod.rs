@@ -28,6 +28,7 @@ pub use fingerprint::fingerprint;
 pub use readable::{from_str as from_readable, to_string as to_readable};
 use std::path::Path;
 use std::str::FromStr;
+pub use tiktoken::ranks as tiktoken_ranks;
 
 /// A format that can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -78,8 +78,17 @@ pub(super) fn read(
     Ok((vocab, splitter))
 }
 
-/// The file's text; refused where tiktoken would encode otherwise with it than we do.
+/// The file's text.
 pub(super) fn to_string(vocab: &Vocab) -> Result<String> {
+    let mut text = String::new();
+    for (bytes, id) in ranks(vocab)? {
+        let _ = writeln!(text, "{} {id}", STANDARD.encode(bytes));
+    }
+    Ok(text)
+}
+
+/// Tokens and ranks for tiktoken; refused where it would encode otherwise with them than we do.
+pub fn ranks(vocab: &Vocab) -> Result<Vec<(Vec<u8>, u32)>> {
     let tokens: Vec<_> = vocab.ordinary_tokens().map(|(id, bytes)| (bytes.to_vec(), id)).collect();
     if let Some((id, bytes)) = vocab.unreachable_tokens().next()
         && !vocab.ignore_merges()
@@ -94,11 +103,7 @@ pub(super) fn to_string(vocab: &Vocab) -> Result<String> {
         let reason = "tiktoken merges in the order of ids, which is not the order of these merges";
         return Err(cannot_write("tiktoken", reason));
     }
-    let mut text = String::new();
-    for (bytes, id) in &tokens {
-        let _ = writeln!(text, "{} {id}", STANDARD.encode(bytes));
-    }
-    Ok(text)
+    Ok(tokens)
 }
 
 fn parse(path: &Path, content: &[u8]) -> Result<Vec<(Vec<u8>, u32)>> {

@@ -18,9 +18,13 @@ use crate::error::{Error, Result};
 use crate::shard::leftovers::remove_leftovers;
 use crate::shard::order::{Permutation, Stream};
 use crate::shard::{Layout, MANIFEST_NAME, Manifest, Plan, Split, Tokens, Validation, Verify};
+use crate::tokenizer::Tokenizer;
 use encode::EncodeJob;
 use output::Output;
 use scan::Corpus;
+
+/// The special token that begins each document, where the vocabulary has it.
+const END_OF_TEXT: &str = "<|endoftext|>";
 
 /// What preparing asks of a tokenizer.
 pub trait EncodeDocument: Sync {
@@ -32,6 +36,24 @@ pub trait EncodeDocument: Sync {
     fn end_of_text(&self) -> Option<u32>;
     /// SHA-256, in hexadecimal, over all that decides how text is encoded.
     fn fingerprint(&self) -> String;
+}
+
+impl EncodeDocument for Tokenizer {
+    fn encode_document(&self, text: &[u8], ids: &mut Vec<u32>) -> Result<()> {
+        self.encode_ordinary_into(text, ids)
+    }
+
+    fn n_vocab(&self) -> u32 {
+        self.vocab().n_vocab() as u32
+    }
+
+    fn end_of_text(&self) -> Option<u32> {
+        self.encode_single_token(END_OF_TEXT.as_bytes()).filter(|&id| self.vocab().is_special(id))
+    }
+
+    fn fingerprint(&self) -> String {
+        Self::fingerprint(self)
+    }
 }
 
 /// How to lay out documents, and what the work may take.

@@ -9,6 +9,7 @@ mod cl100k;
 mod gpt2;
 mod known;
 mod o200k;
+mod parts;
 mod regex;
 mod unicode;
 
@@ -88,6 +89,12 @@ impl Splitter {
             Kind::Known { known, .. } => Ok(Some(known.oniguruma)),
             Kind::Regex(regex) => known::oniguruma_reads_alike(regex.pattern()).map(|()| Some(regex.pattern())),
         }
+    }
+
+    /// Cuts `text` into about `n_parts` parts whose pretokens are those of the whole; into one where the
+    /// pattern gives no place at which that is certain.
+    pub fn parts<'t>(&self, text: &'t str, n_parts: usize) -> Vec<&'t str> {
+        if self.is_by_hand() { parts::cut(text, n_parts) } else { vec![text] }
     }
 
     /// Calls `each` with every pretoken of `text` in order; put together they are `text`.
