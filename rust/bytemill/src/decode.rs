@@ -115,6 +115,8 @@ fn token(vocab: &Vocab, id: u32, position: usize) -> Result<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use proptest::prelude::*;
 

@@ -107,6 +107,8 @@ fn in_order<I: Clone + Sync, O: Send>(items: Vec<I>, threads: usize, work: impl 
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -96,6 +96,8 @@ impl Finder {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn policy(allowed: Specials, disallowed: Specials) -> SpecialPolicy {

@@ -31,7 +31,7 @@ const fn stands_for_itself(byte: u8) -> bool {
 
 const fn characters() -> [char; 256] {
     let mut characters = ['\0'; 256];
-    let (mut byte, mut next) = (0, 0x100);
+    let (mut byte, mut next) = (0_usize, 0x100);
     while byte < 256 {
         let moved = !stands_for_itself(byte as u8);
         let code = if moved { next } else { byte as u32 };
@@ -48,7 +48,7 @@ const fn characters() -> [char; 256] {
 /// The bytes that do not stand for themselves, in order.
 const fn moved_bytes() -> [u8; 68] {
     let mut moved = [0; 68];
-    let (mut byte, mut n) = (0, 0);
+    let (mut byte, mut n) = (0_usize, 0);
     while byte < 256 {
         if !stands_for_itself(byte as u8) {
             moved[n] = byte as u8;

@@ -1,4 +1,5 @@
 //! Each format there and back, and what it refuses.
+#![allow(clippy::unwrap_used)]
 
 use super::*;
 use std::fs;

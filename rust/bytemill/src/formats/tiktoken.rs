@@ -1,7 +1,7 @@
 //! `.tiktoken`: a token a line, its bytes in base64, a space, its rank.
 //!
 //! The rank is the id and the order of merging. The file tells neither pattern nor special tokens;
-//! those of OpenAI's own files are known by the files' SHA-256.
+//! those of `OpenAI`'s own files are known by the files' SHA-256.
 
 use super::fingerprint::hexadecimal;
 use super::{GivenSpecials, PatternChoice, cannot_write, in_file};

@@ -1,4 +1,5 @@
 //! Each splitter by hand against fancy-regex on every spelling of its pattern.
+#![allow(clippy::unwrap_used)]
 
 use super::known::KNOWN;
 use super::*;
@@ -90,9 +91,10 @@ fn pretokens_by_definition<'t>(splitter: &Splitter, text: &'t [u8]) -> Vec<&'t [
     for run in valid.chunk_by(|a, b| a == b) {
         let bytes = &text[start..start + run.len()];
         start += run.len();
-        match run[0] {
-            true => splitter.split_str(std::str::from_utf8(bytes).unwrap(), |p| found.push(p)).unwrap(),
-            false => found.push(bytes),
+        if run[0] {
+            splitter.split_str(std::str::from_utf8(bytes).unwrap(), |pretoken| found.push(pretoken)).unwrap();
+        } else {
+            found.push(bytes);
         }
     }
     found

@@ -94,8 +94,8 @@ impl<'t> Reader<'t> {
         let tail = |offset: usize| u32::from(self.byte(at + offset) & 0x3F);
         let lead = u32::from(lead);
         let (code, length) = match lead {
-            ..0xE0 => ((lead & 0x1F) << 6 | tail(1), 2),
-            ..0xF0 => ((lead & 0x0F) << 12 | tail(1) << 6 | tail(2), 3),
+            0..0xE0 => ((lead & 0x1F) << 6 | tail(1), 2),
+            0xE0..0xF0 => ((lead & 0x0F) << 12 | tail(1) << 6 | tail(2), 3),
             _ => ((lead & 0x07) << 18 | tail(1) << 12 | tail(2) << 6 | tail(3), 4),
         };
         (self.table.class(code), length)
@@ -180,6 +180,8 @@ const fn ascii_classes() -> [Set; 256] {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use fancy_regex::Regex;
 

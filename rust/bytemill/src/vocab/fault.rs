@@ -100,14 +100,6 @@ pub enum VocabFault {
         /// The first one's index.
         first: usize,
     },
-    /// Merging by ranks does not lead to a token.
-    #[error("token {id}, {token}, is not made of two lower tokens by merging its own bytes")]
-    NotMergeable {
-        /// The token's id.
-        id: u32,
-        /// The token, escaped.
-        token: String,
-    },
 }
 
 impl VocabFault {

@@ -105,11 +105,11 @@ fn key(bytes: &[u8]) -> u128 {
     let n = bytes.len();
     // Two loads that overlap cover every length from theirs to its double without a loop over bytes.
     let two_loads = |head: u64, tail: u64, width: usize| u128::from(head) | u128::from(tail) << (8 * (n - width));
-    let value = if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
+    let value = if let (Some(head), Some(tail)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
         two_loads(u64::from_le_bytes(*head), u64::from_le_bytes(*tail), 8)
-    } else if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
+    } else if let (Some(head), Some(tail)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
         two_loads(u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into(), 4)
-    } else if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
+    } else if let (Some(head), Some(tail)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
         two_loads(u16::from_le_bytes(*head).into(), u16::from_le_bytes(*tail).into(), 2)
     } else {
         bytes.first().map_or(0, |&byte| byte.into())

@@ -39,8 +39,8 @@ struct Node {
 }
 
 impl Merger {
-    pub(crate) fn new(byte_ids: [u32; 256], pairs: PairTable) -> Self {
-        Self { byte_ids, pairs }
+    pub(crate) fn new(byte_ids: &[u32; 256], pairs: PairTable) -> Self {
+        Self { byte_ids: *byte_ids, pairs }
     }
 
     /// The pair table.
@@ -225,7 +225,7 @@ mod tests {
         for (rank, &(left, right)) in (0..).zip(merges) {
             pairs.insert(left, right, rank, 256 + rank);
         }
-        Merger::new(std::array::from_fn(|byte| byte as u32), pairs)
+        Merger::new(&std::array::from_fn(|byte| byte as u32), pairs)
     }
 
     /// As the definition reads: look at all neighbours, merge the best, start again.

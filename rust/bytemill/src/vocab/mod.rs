@@ -211,13 +211,13 @@ impl Vocab {
         mut special_tokens: Vec<(String, u32)>,
         ignore_merges: bool,
     ) -> Result<Self> {
-        let merger = Merger::new(tokens.byte_ids()?, pair_table(&tokens, &merges)?);
+        let engine = Merger::new(&tokens.byte_ids()?, pair_table(&tokens, &merges)?);
         let bridges = Bridges::of(tokens.iter().map(|(_, bytes)| bytes));
-        let made_by = recover::made_by(&tokens, &merger);
+        let made_by = recover::made_by(&tokens, &engine);
         let ignore_merges = ignore_merges && tokens.iter().any(|(id, _)| made_by[id as usize] == NEVER_MADE);
         add_special_tokens(&mut tokens, &special_tokens)?;
         special_tokens.sort_by_key(|(_, id)| *id);
-        Ok(Self { tokens, merges, merger, bridges, made_by, special_tokens, ignore_merges })
+        Ok(Self { tokens, merges, merger: engine, bridges, made_by, special_tokens, ignore_merges })
     }
 
     /// The merges that ever make a token, in order, each with the id it makes.

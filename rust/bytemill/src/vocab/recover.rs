@@ -14,7 +14,7 @@ const MAX_TOKEN_BYTES: usize = 4096;
 ///
 /// A token that its own bytes do not merge to has none: tiktoken emits it only as a whole pretoken.
 pub(super) fn merges(tokens: &Tokens) -> Result<Vec<(u32, u32)>, VocabFault> {
-    let merger = Merger::new(tokens.byte_ids()?, all_splits(tokens)?);
+    let merger = Merger::new(&tokens.byte_ids()?, all_splits(tokens)?);
     let mut scratch = Scratch::default();
     Ok(tokens.iter().filter_map(|(id, bytes)| last_pair(&merger, bytes, id, &mut scratch)).collect())
 }

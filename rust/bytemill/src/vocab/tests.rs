@@ -1,4 +1,5 @@
 //! Vocabularies good and bad, and ranks against the definition of what ranks mean.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
 use proptest::prelude::*;
