@@ -86,10 +86,16 @@ fn kind_of(path: &Path) -> Result<Kind> {
 
 /// The string in `field` of the JSON object `line`.
 pub(super) fn text_of_line<'a>(line: &[u8], field: &str) -> Result<Cow<'a, [u8]>, String> {
-    let value: serde_json::Value = serde_json::from_slice(line).map_err(|error| format!("not JSON: {error}"))?;
+    let value: serde_json::Value = serde_json::from_slice(line).map_err(|error| without_line(&error))?;
     match value.get(field) {
         Some(serde_json::Value::String(text)) => Ok(Cow::Owned(text.clone().into_bytes())),
         Some(_) => Err(format!("field {field:?} is not a string")),
         None => Err(format!("no field {field:?}")),
     }
+}
+
+/// Each line is parsed by itself, so that "at line 1" would mislead.
+fn without_line(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    format!("not JSON: {}", message.split(" at line ").next().unwrap_or_default())
 }

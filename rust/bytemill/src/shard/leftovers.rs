@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::durable::TEMPORARY_SUFFIX;
 use super::header::{HEADER_BYTES, Header, Split};
@@ -12,24 +12,27 @@ use crate::error::{Error, Result};
 /// Deletes temporary files and unlisted shards that bytemill wrote into `folder`.
 ///
 /// # Errors
-/// [`Error::Format`] when a file has a shard's name but is not one of ours: it is not ours to delete.
+/// [`Error::Format`], with nothing deleted, when a file has a shard's name but is not one of ours.
 pub fn remove_leftovers(folder: &Path) -> Result<()> {
+    let mut leftovers = Vec::new();
     for item in fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = item.map_err(Error::io(folder))?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        let whole = name.strip_suffix(TEMPORARY_SUFFIX);
-        let ours = match whole {
-            Some(whole) => whole == MANIFEST_NAME || shard_ending(whole).is_some(),
-            None => shard_ending(name).is_some(),
-        };
-        if ours {
-            if whole.is_none() && shard_ending(name) == Some("bin") {
-                refuse_foreign(&path)?;
-            }
-            fs::remove_file(&path).map_err(Error::io(&path))?;
+        if is_leftover(&path)? {
+            leftovers.push(path);
         }
     }
-    Ok(())
+    leftovers.iter().try_for_each(|path: &PathBuf| fs::remove_file(path).map_err(Error::io(path)))
+}
+
+fn is_leftover(path: &Path) -> Result<bool> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(false) };
+    if let Some(whole) = name.strip_suffix(TEMPORARY_SUFFIX) {
+        return Ok(whole == MANIFEST_NAME || shard_ending(whole).is_some());
+    }
+    match shard_ending(name) {
+        Some("bin") => refuse_foreign(path).map(|()| true),
+        ending => Ok(ending.is_some()),
+    }
 }
 
 /// The ending of a name such as `train_000000.bin`.

@@ -128,7 +128,10 @@ fn leftovers_of_a_killed_writer_go_and_other_files_stay() {
     leftovers::remove_leftovers(folder.path()).unwrap();
     let left: Vec<_> = contents(folder.path()).into_iter().map(|(path, _)| path).collect();
     assert_eq!(left, ["notes.txt", "train_1.bin", "x_000000.bin"].map(path));
-    fs::write(path("train_000000.bin"), "somebody's data").unwrap();
+    for name in ["train_000000.bin", "train_000000.idx", "val_000000.crc"] {
+        fs::write(path(name), "somebody's data").unwrap();
+    }
     let message = leftovers::remove_leftovers(folder.path()).unwrap_err().to_string();
     assert!(message.contains("in the way"), "{message}");
+    assert_eq!(contents(folder.path()).len(), 6, "nothing of somebody's is deleted");
 }
