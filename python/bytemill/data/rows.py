@@ -1,4 +1,4 @@
-"""Instruction rows to ids with a loss mask, and batches of them in a seeded endless order.
+r"""Instruction rows to ids with a loss mask, and batches of them in a seeded endless order.
 
 A row becomes `prompt + response + end-of-text`. What is trained is decided here and nowhere else:
 
@@ -110,9 +110,9 @@ def instruction_prompt(instruction: str, input_text: str = "", *, template: Temp
         template: "alpaca" has another first line with an input than without; "alpaca_one_header" has
             the shorter one for both.
 
-    >>> print(instruction_prompt("Translate into French.", "The sun is shining.").partition("\n\n")[2], end="")
+    >>> print(instruction_prompt("Translate.", "The sun is shining.").partition("\n\n")[2], end="")
     ### Instruction:
-    Translate into French.
+    Translate.
     <BLANKLINE>
     ### Input:
     The sun is shining.

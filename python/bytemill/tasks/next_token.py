@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from bytemill.errors import ConfigError
-from bytemill.train.checkpoint import load_weights, verify_checkpoint
+from bytemill.errors import CheckpointError, ConfigError
+from bytemill.train.checkpoint import load_weights, newest_valid, verify_checkpoint
 from bytemill.train.task import BatchLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bytemill.model import GPT2
     from bytemill.train.config import RunConfig, SampleConfig
 
 __all__ = ["draw_samples", "labels_loss", "model_config_fields", "starting_model"]
@@ -84,7 +85,7 @@ def draw_samples(
     return samples
 
 
-def starting_model(config: RunConfig) -> torch.nn.Module:
+def starting_model(config: RunConfig) -> GPT2:
     """The GPT-2 that a run starts from: a checkpoint, Hugging Face weights, or random ones by seed.
 
     Raises:
@@ -94,21 +95,15 @@ def starting_model(config: RunConfig) -> torch.nn.Module:
     from bytemill.model import GPT2, GPT2Config
 
     torch.manual_seed(config.train.seed)
-    base = None if config.base is None else Path(config.base)
-    if base is not None and (base / "state.json").exists():
-        verify_checkpoint(base)
-        model = GPT2(GPT2Config(**json.loads((base / "config.json").read_text(encoding="utf-8"))))
-        load_weights(base, model)
-        return model
     if config.base is not None:
-        return GPT2.from_huggingface(config.base)
+        folder = _checkpoint_folder(Path(config.base))
+        return GPT2.from_huggingface(config.base) if folder is None else _model_of_checkpoint(folder)
     fields = dict(config.model)
     name = fields.pop("name", None)
     try:
-        if name is None:
-            return GPT2(GPT2Config(**fields))
-        named = GPT2Config.named(name)
-        return GPT2(GPT2Config(**(model_config_fields(named) | fields)) if fields else named)
+        if name is not None:
+            fields = model_config_fields(GPT2Config.named(name)) | fields
+        return GPT2(GPT2Config(**fields))
     except (TypeError, ValueError, KeyError) as error:
         raise ConfigError(f"model: {error}") from None
 
@@ -118,3 +113,33 @@ def model_config_fields(config: Any) -> dict[str, Any]:
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return dataclasses.asdict(config)
     return dict(config.model_dump(mode="json"))
+
+
+def _checkpoint_folder(base: Path) -> Path | None:
+    """The folder itself if it is a checkpoint, the newest one in it if it is a run, else None."""
+    if (base / "state.json").exists():
+        verify_checkpoint(base)
+        return base
+    if not (base / "checkpoints").is_dir():
+        return None
+    newest, faults = newest_valid(base)
+    if newest is None:
+        raise CheckpointError(f"{base}: no checkpoint of this run is whole: {'; '.join(faults)}")
+    return newest.path
+
+
+def _model_of_checkpoint(folder: Path) -> GPT2:
+    """The model saved in a checkpoint, its adapters merged into its weights."""
+    from bytemill.model import GPT2, GPT2Config
+    from bytemill.model.lora import LoraConfig, apply_lora, merge_lora
+
+    fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    adapters = fields.pop("lora", None)
+    model = GPT2(GPT2Config(**fields))
+    if adapters is None:
+        load_weights(folder, model)
+        return model
+    apply_lora(model, LoraConfig(**adapters))
+    load_weights(folder, model)
+    merge_lora(model)
+    return model

@@ -101,7 +101,8 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
     fields = model_config_fields(model.config)
     if manifest["n_vocab"] > fields["vocab_size"]:
         raise ConfigError(
-            f"model.vocab_size is {fields['vocab_size']}, but the tokens in {data.path} need {manifest['n_vocab']}"
+            f"model.vocab_size is {fields['vocab_size']}, but the tokens in {data.path} need "
+            f"{manifest['n_vocab']}"
         )
     if data.seq_len > fields["n_positions"]:
         raise ConfigError(f"data.seq_len is {data.seq_len}, above model.n_positions, {fields['n_positions']}")
@@ -126,7 +127,8 @@ def resolve_micro_batches(config: RunConfig) -> RunConfig:
         ConfigError: They do not divide; names the multiples around.
 
     >>> from bytemill.train.config import load_config
-    >>> gpt2 = load_config(None, ["train.total_batch_tokens=524288", "data.batch_size=16", "data.seq_len=1024"])
+    >>> settings = ["train.total_batch_tokens=524288", "data.batch_size=16", "data.seq_len=1024"]
+    >>> gpt2 = load_config(None, settings)
     >>> resolve_micro_batches(gpt2).train.micro_batches
     32
     """

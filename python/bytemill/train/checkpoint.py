@@ -39,6 +39,7 @@ __all__ = [
     "load_weights",
     "newest_valid",
     "save_checkpoint",
+    "tidy_checkpoints",
     "verify_checkpoint",
 ]
 
@@ -103,8 +104,7 @@ def save_checkpoint(
             final.rename(folder / f"{final.name}.tmp-old")
         aside.rename(final)
         _flush(folder)
-        _prune(folder, newest=step, keep=keep)
-        _remove_leftovers(folder)
+        tidy_checkpoints(folder, newest=step, keep=keep)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(aside, ignore_errors=True)
         raise CheckpointError(f"{final}: the checkpoint could not be written: {error}") from error
@@ -120,6 +120,23 @@ def newest_valid(run_dir: str | Path) -> tuple[Checkpoint | None, list[str]]:
         except CheckpointError as error:
             skipped.append(str(error))
     return None, skipped
+
+
+def tidy_checkpoints(folder: Path, *, newest: int, keep: int) -> None:
+    """Delete what a kill left half done, and checkpoints that are neither new enough nor the best.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        newest: Step of the newest good one; later ones are damaged, and are left until written anew.
+        keep: Newest good checkpoints to keep.
+    """
+    old = [path for step, path in _checkpoints(folder) if step <= newest]
+    losses = {path: loss for path in old if (loss := _validation_loss(path)) is not None}
+    spared = {*old[-keep:], *([min(losses, key=lambda path: losses[path])] if losses else [])}
+    for path in old:
+        if path not in spared:  # renamed first, so that it is never seen half deleted
+            path.rename(folder / f"{path.name}.tmp-old")
+    _remove_leftovers(folder)
 
 
 def verify_checkpoint(path: Path) -> dict[str, Any]:
@@ -188,16 +205,6 @@ def _checkpoints(folder: Path) -> Iterator[tuple[int, Path]]:
     """(step, path) of each checkpoint, oldest first."""
     found = ((_FOLDER_NAME.fullmatch(path.name), path) for path in folder.glob("step_*"))
     yield from sorted((int(match[1]), path) for match, path in found if match)
-
-
-def _prune(folder: Path, *, newest: int, keep: int) -> None:
-    """Delete old checkpoints; those after `newest` are damaged ones of an earlier try, and not counted."""
-    old = [path for step, path in _checkpoints(folder) if step <= newest]
-    losses = {path: loss for path in old if (loss := _validation_loss(path)) is not None}
-    spared = {*old[-keep:], *([min(losses, key=lambda path: losses[path])] if losses else [])}
-    for path in old:
-        if path not in spared:  # renamed first, so that it is never seen half deleted
-            path.rename(folder / f"{path.name}.tmp-old")
 
 
 def _validation_loss(path: Path) -> float | None:

@@ -260,7 +260,7 @@ def _explain(fault: Mapping[str, Any]) -> str:
     """One sentence on one of pydantic's errors."""
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        known = [name for name, _ in _flatten(RunConfig().model_dump())]
+        known = [*RunConfig.model_fields, *(name for name, _ in _flatten(RunConfig().model_dump()))]
         nearest = difflib.get_close_matches(name, known, n=1)
         return f"{name} is not a setting" + (f"; did you mean {nearest[0]}?" if nearest else "")
     return (

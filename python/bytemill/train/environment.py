@@ -14,14 +14,14 @@ import torch
 
 __all__ = ["describe_environment"]
 
-_PACKAGES = ("bytemill", "torch", "numpy", "safetensors")
+_PACKAGES = ("bytemill", "numpy", "safetensors")
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
     """Versions, machine and git commit, as JSON data; what cannot be found out is None."""
     return {
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {"torch": str(torch.__version__), **{name: _version(name) for name in _PACKAGES}},
         "command": sys.argv,
         "git_commit": _git_commit(),
         "machine": {

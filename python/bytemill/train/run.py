@@ -25,6 +25,7 @@ from bytemill.train.checkpoint import (
     load_weights,
     newest_valid,
     save_checkpoint,
+    tidy_checkpoints,
 )
 from bytemill.train.config import RunConfig, changed_settings, dump_toml
 from bytemill.train.environment import describe_environment
@@ -97,6 +98,8 @@ class Run:
             step, pending = checkpoint.step, checkpoint.state["pending"]
             self._restore(checkpoint)
         if self.writes:
+            keep = self.config.train.keep_checkpoints
+            tidy_checkpoints(self.folder / "checkpoints", newest=step, keep=keep)
             self._record_settings(checkpoint, device)
             self._open_logs(step if pending is not None else step + 1)
         return step, pending
