@@ -1,6 +1,15 @@
 """The exceptions that bytemill raises for faults in its input."""
 
-__all__ = ["ArgumentError", "BytemillError", "CheckpointError", "ConfigError", "DataError", "FormatError"]
+__all__ = [
+    "ArgumentError",
+    "BytemillError",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DivergedError",
+    "FormatError",
+    "Interrupted",
+]
 
 
 class BytemillError(Exception):
@@ -25,3 +34,19 @@ class CheckpointError(BytemillError, RuntimeError):
 
 class ArgumentError(BytemillError, ValueError):
     """An argument has a value that can never work; names it and what is allowed."""
+
+
+class DivergedError(BytemillError, ArithmeticError):
+    """The loss or the gradient is no number; names the step and where its batches began."""
+
+
+class Interrupted(Exception):  # noqa: N818 - an interruption is no error: everything was saved
+    """A signal ended a run after everything had been saved.
+
+    Attributes:
+        exit_code: 130 after SIGINT, 143 after SIGTERM: what the command should exit with.
+    """
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -111,7 +111,7 @@ impl Tokenizer {
                 text_or_bytes.get_type().name()?
             )));
         };
-        let unknown = || PyKeyError::new_err(format!("{} is not one token of this vocabulary", text_or_bytes));
+        let unknown = || PyKeyError::new_err(format!("{text_or_bytes} is not one token of this vocabulary"));
         self.core.encode_single_token(&bytes).ok_or_else(unknown)
     }
 
@@ -161,7 +161,7 @@ impl Tokenizer {
         disallowed_special: Names,
     ) -> PyResult<(Ids<'py>, Offsets<'py>)> {
         let (ids, offsets) = self.encoded_batch(&texts, threads, allowed_special, disallowed_special)?;
-        let offsets = offsets.into_iter().map(|offset| offset as i64).collect();
+        let offsets = offsets.into_iter().map(|offset| (offset as u64).cast_signed()).collect();
         Ok((PyArray1::from_vec(py, ids), PyArray1::from_vec(py, offsets)))
     }
 

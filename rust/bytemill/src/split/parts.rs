@@ -31,6 +31,7 @@ fn next_cut(text: &[u8], range: Range<usize>) -> Option<usize> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::split::Splitter;

@@ -1,0 +1,125 @@
+"""Loss over held-out data: every label counts once, however the batches fall.
+
+Three faces of one sum. Nats per token is what training minimises; perplexity is its exponential; bits
+per byte divides by the bytes of text instead of by tokens, so that models with different tokenizers
+can be compared (Gao et al., "The Pile", 2020, section 3.1). The cost of special tokens is in the sum
+although they are no bytes of text: a model pays for knowing where a document ends.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from bytemill.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["HeldOutLoss", "bytes_per_token", "held_out_loss"]
+
+_IGNORED_LABEL = -100
+
+
+class _Vocabulary(Protocol):
+    @property
+    def n_vocab(self) -> int: ...
+    @property
+    def special_tokens(self) -> dict[str, int]: ...
+    def decode_single_token_bytes(self, token: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class HeldOutLoss:
+    """The loss over a split.
+
+    >>> loss = HeldOutLoss(nats=6.931471805599453, n_tokens=5, n_bytes=20)
+    >>> round(loss.mean, 4), round(loss.perplexity, 4), loss.bits_per_byte
+    (1.3863, 4.0, 0.5)
+    """
+
+    nats: float
+    """Sum over all labels of -ln(probability)."""
+    n_tokens: int
+    """Labels."""
+    n_bytes: int | None = None
+    """Bytes of text that the labels stand for; None when the tokenizer is unknown."""
+
+    @property
+    def mean(self) -> float:
+        """Nats per token."""
+        return self.nats / self.n_tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp(mean); infinite where a float cannot hold it."""
+        return math.exp(self.mean) if self.mean < 709 else math.inf
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """Bits per byte of text; None without bytes to divide by."""
+        return self.nats / math.log(2) / self.n_bytes if self.n_bytes else None
+
+    def as_metrics(self, prefix: str = "val_") -> dict[str, float]:
+        """The figures by name, as the loop logs them."""
+        metrics = {f"{prefix}loss": self.mean, f"{prefix}perplexity": self.perplexity}
+        if self.bits_per_byte is not None:
+            metrics[f"{prefix}bits_per_byte"] = self.bits_per_byte
+        return metrics
+
+
+@torch.no_grad()
+def held_out_loss(
+    model: torch.nn.Module,
+    batches: Iterable[tuple[Any, Any]],
+    *,
+    token_bytes: torch.Tensor | None = None,
+) -> HeldOutLoss:
+    """Sum the loss of `model` over finitely many batches, in eval mode.
+
+    Args:
+        model: `model(ids, targets)` returns (anything, mean loss over targets that are not -100).
+        batches: (inputs, targets), each (B, T), tensors or numpy arrays; the batches may differ in size.
+        token_bytes: (n_vocab,) bytes of each token, from `bytes_per_token`.
+
+    Raises:
+        DataError: The batches hold no label.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    nats, n_tokens, n_bytes = 0.0, 0, 0
+    try:
+        for inputs, targets in batches:
+            ids, labels = (torch.as_tensor(t).to(device) for t in (inputs, targets))
+            labelled = labels != _IGNORED_LABEL
+            n_labels = int(labelled.sum())
+            if not n_labels:
+                continue
+            _, mean = model(ids, labels)
+            nats += float(mean) * n_labels
+            n_tokens += n_labels
+            if token_bytes is not None:
+                n_bytes += int(token_bytes[labels[labelled].cpu()].sum())
+    finally:
+        model.train(was_training)
+    if not n_tokens:
+        raise DataError("the held-out data hold no label: there is nothing to measure a loss on")
+    return HeldOutLoss(nats, n_tokens, None if token_bytes is None else n_bytes)
+
+
+def bytes_per_token(tokenizer: _Vocabulary) -> torch.Tensor:
+    """(n_vocab,) int64: how many bytes of text each id stands for; 0 for special tokens."""
+    special = set(tokenizer.special_tokens.values())
+    lengths = np.zeros(tokenizer.n_vocab, dtype=np.int64)
+    for token in range(tokenizer.n_vocab):
+        if token not in special:
+            try:
+                lengths[token] = len(tokenizer.decode_single_token_bytes(token))
+            except KeyError:  # vocabularies may have holes
+                continue
+    return torch.from_numpy(lengths)

@@ -1,0 +1,169 @@
+"""Pretraining: GPT-2 learns to predict the next token of a stream of text."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from bytemill.errors import ConfigError, FormatError
+from bytemill.evaluate.loss import bytes_per_token, held_out_loss
+from bytemill.tasks.next_token import draw_samples, labels_loss, model_config_fields, starting_model
+from bytemill.train.config import SampleConfig
+from bytemill.train.distributed import World
+from bytemill.train.task import BatchStream, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import torch
+
+    from bytemill.train.config import RunConfig
+
+__all__ = ["one_pass", "pretrain_task", "pretrain_task_from_config", "resolve_micro_batches"]
+
+_DEFAULT_PROMPTS = ("",)
+
+
+class SampleLoader(BatchStream, Protocol):
+    """A stream of (inputs, targets) over a known number of samples, as bytemill.data.TokenLoader is."""
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in one epoch."""
+        ...
+
+
+def pretrain_task(
+    model: torch.nn.Module,
+    batches: BatchStream,
+    *,
+    validation: SampleLoader | None = None,
+    validation_batches: int = 0,
+    tokenizer: Any = None,
+    sample: SampleConfig | None = None,
+    model_config: Mapping[str, Any] | None = None,
+    fingerprints: Mapping[str, str] | None = None,
+) -> Task:
+    """Next-token training of `model` on a stream of (inputs, targets).
+
+    Args:
+        model: `model(ids, targets)` returns (anything, mean loss).
+        batches: Endless and resumable, such as a TokenLoader.
+        validation: Held-out samples in file order (`shuffle=False`), a loader of their own.
+        validation_batches: Batches of one validation; 0 takes every sample once.
+        tokenizer: For bits per byte and samples; without it there are none.
+        sample: How samples are drawn.
+        model_config: Saved with each checkpoint; rebuilds the model.
+        fingerprints: Of data and tokenizer, by name.
+    """
+    sample = sample or SampleConfig()
+    token_bytes = None if tokenizer is None else bytes_per_token(tokenizer)
+
+    def validate() -> dict[str, float]:
+        if validation is None:
+            return {}
+        held_out = one_pass(validation, n_batches=validation_batches)
+        return held_out_loss(model, held_out, token_bytes=token_bytes).as_metrics()
+
+    def samples() -> list[dict[str, str]]:
+        if tokenizer is None:
+            return []
+        return draw_samples(model, tokenizer, sample.prompts or _DEFAULT_PROMPTS, sample)
+
+    return Task(
+        model=model,
+        batches=batches,
+        loss=labels_loss,
+        validate=validate,
+        samples=samples,
+        model_config=dict(model_config or {}),
+        fingerprints=dict(fingerprints or {}),
+    )
+
+
+def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
+    """The task that a configuration describes, and the configuration with its open questions settled.
+
+    Raises:
+        ConfigError: `data.path` is not given, or settings contradict each other or the data.
+        FormatError: The shards are damaged.
+    """
+    from bytemill import Tokenizer
+    from bytemill.data import TokenLoader
+
+    data, world = config.data, World.from_environment()
+    if data.path is None:
+        raise ConfigError("data.path is not given: the folder of shards that `bytemill data prepare` wrote")
+    manifest = _read_manifest(Path(data.path))
+    model = starting_model(config)
+    fields = model_config_fields(model.config)
+    if manifest["n_vocab"] > fields["vocab_size"]:
+        raise ConfigError(
+            f"model.vocab_size is {fields['vocab_size']}, but the tokens in {data.path} need "
+            f"{manifest['n_vocab']}"
+        )
+    if data.seq_len > fields["n_positions"]:
+        raise ConfigError(f"data.seq_len is {data.seq_len}, above model.n_positions, {fields['n_positions']}")
+    size = {"batch_size": data.batch_size, "seq_len": data.seq_len}
+    task = pretrain_task(
+        model,
+        TokenLoader(data.path, **size, seed=data.seed, rank=world.rank, world_size=world.size),
+        validation=TokenLoader(data.path, **size, split="val", shuffle=False) if world.is_first else None,
+        validation_batches=data.eval_batches,
+        tokenizer=None if data.tokenizer is None else Tokenizer.load(data.tokenizer),
+        sample=config.sample,
+        model_config=fields,
+        fingerprints={"data": manifest["root_sha256"], "tokenizer": manifest["tokenizer_sha256"]},
+    )
+    return task, resolve_micro_batches(config)
+
+
+def resolve_micro_batches(config: RunConfig) -> RunConfig:
+    """Turn `train.total_batch_tokens` into `train.micro_batches`.
+
+    Raises:
+        ConfigError: They do not divide; names the multiples around.
+
+    >>> from bytemill.train.config import load_config
+    >>> settings = ["train.total_batch_tokens=524288", "data.batch_size=16", "data.seq_len=1024"]
+    >>> gpt2 = load_config(None, settings)
+    >>> resolve_micro_batches(gpt2).train.micro_batches
+    32
+    """
+    total, per_micro_batch = config.train.total_batch_tokens, config.data.batch_size * config.data.seq_len
+    if total is None:
+        return config
+    n_micro_batches, rest = divmod(total, per_micro_batch)
+    if rest or not n_micro_batches:
+        raise ConfigError(
+            f"train.total_batch_tokens is {total}; it must be a multiple of data.batch_size x data.seq_len, "
+            f"{per_micro_batch}, such as {max(n_micro_batches, 1) * per_micro_batch}"
+        )
+    return config.with_train(micro_batches=n_micro_batches)
+
+
+def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any, Any]]:
+    """Each sample of an endless loader once, from its first; the last batch may be smaller.
+
+    Args:
+        loader: In file order; its place is changed.
+        n_batches: Stop after so many; 0 takes all.
+    """
+    loader.load_state_dict(loader.state_dict() | {"position": 0})
+    left = loader.n_samples
+    for inputs, targets in islice(loader, n_batches or None):
+        yield inputs[:left], targets[:left]
+        left -= len(inputs)
+        if left <= 0:
+            return
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"data.path: {folder / 'manifest.json'} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise FormatError(f"{folder / 'manifest.json'}: not JSON: {error}") from None

@@ -1,0 +1,292 @@
+"""Checkpoints that are either whole or not there: written aside, flushed, then renamed.
+
+A checkpoint is a folder `step_00001000` with four files and no pickle:
+
+    model.safetensors      the model's tensors under its own names, a shared one once
+    config.json            what rebuilds the model
+    optimizer.safetensors  `<parameter>:<quantity>`, such as `wte.weight:exp_avg`
+    state.json             the rest of the run's state; size and SHA-256 of the other files; of itself
+
+state.json has one spelling only (sorted keys, two spaces): a reader spells it anew and compares, so a
+flipped bit is found wherever it strikes. Generator states are absent because each step seeds its own
+(`device.seed_step`). Saving reads the written files once more to hash them; that costs about half a
+second a gigabyte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from bytemill.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = [
+    "Checkpoint",
+    "load_optimizer",
+    "load_weights",
+    "newest_valid",
+    "save_checkpoint",
+    "tidy_checkpoints",
+    "verify_checkpoint",
+]
+
+FORMAT_VERSION = 1
+_PAYLOADS = ("model.safetensors", "config.json", "optimizer.safetensors")
+_FOLDER_NAME = re.compile(r"step_(\d{8,})")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint: its folder, and what state.json says."""
+
+    path: Path
+    state: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Steps done when it was written."""
+        return int(self.state["step"])
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    step: int,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    model_config: Mapping[str, Any],
+    state: Mapping[str, Any],
+    keep: int,
+) -> Path:
+    """Write `folder/step_…`, then delete what is neither among the `keep` newest nor the best.
+
+    Args:
+        folder: The run's folder of checkpoints; made when missing.
+        step: Steps done.
+        model: Its `state_dict` is written.
+        optimizer: Its per-parameter tensors are written.
+        model_config: JSON data that rebuilds the model.
+        state: Further JSON data; `validation_loss`, when not None, tells the best checkpoint.
+        keep: Newest checkpoints to keep.
+
+    Raises:
+        CheckpointError: The files cannot be written, as on a full disk; older checkpoints still load.
+    """
+    final = folder / f"step_{step:08d}"
+    aside = folder / f"{final.name}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
+        aside.mkdir()
+        save_file(_unshared(model.state_dict()), aside / "model.safetensors")
+        save_file(_optimizer_tensors(model, optimizer), aside / "optimizer.safetensors")
+        (aside / "config.json").write_text(json.dumps(dict(model_config), indent=2) + "\n", encoding="utf-8")
+        files = {name: _measure(aside / name) for name in _PAYLOADS}
+        text = _spell({**state, "step": step, "format_version": FORMAT_VERSION, "files": files})
+        (aside / "state.json").write_text(text, encoding="utf-8")
+        for name in (*_PAYLOADS, "state.json"):
+            _flush(aside / name)
+        _flush(aside)
+        if final.exists():  # one that did not verify: a good one is never written again
+            final.rename(folder / f"{final.name}.tmp-old")
+        aside.rename(final)
+        _flush(folder)
+        tidy_checkpoints(folder, newest=step, keep=keep)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise CheckpointError(f"{final}: the checkpoint could not be written: {error}") from error
+    return final
+
+
+def newest_valid(run_dir: str | Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint of a run that verifies, and a sentence on each newer one that does not."""
+    skipped: list[str] = []
+    for _, path in reversed(list(_checkpoints(Path(run_dir) / "checkpoints"))):
+        try:
+            return Checkpoint(path, verify_checkpoint(path)), skipped
+        except CheckpointError as error:
+            skipped.append(str(error))
+    return None, skipped
+
+
+def tidy_checkpoints(folder: Path, *, newest: int, keep: int) -> None:
+    """Delete what a kill left half done, and checkpoints that are neither new enough nor the best.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        newest: Step of the newest good one; later ones are damaged, and are left until written anew.
+        keep: Newest good checkpoints to keep.
+    """
+    old = [path for step, path in _checkpoints(folder) if step <= newest]
+    losses = {path: loss for path in old if (loss := _validation_loss(path)) is not None}
+    spared = {*old[-keep:], *([min(losses, key=lambda path: losses[path])] if losses else [])}
+    for path in old:
+        if path not in spared:  # renamed first, so that it is never seen half deleted
+            path.rename(folder / f"{path.name}.tmp-old")
+    _remove_leftovers(folder)
+
+
+def verify_checkpoint(path: Path) -> dict[str, Any]:
+    """Read every byte of a checkpoint and compare with its checksums.
+
+    Returns:
+        The content of state.json.
+
+    Raises:
+        CheckpointError: A file is missing, cut short or altered, or of an unknown version; names it.
+    """
+    try:
+        state = _read_state(path / "state.json")
+        for name in _PAYLOADS:
+            want, got = state["files"][name], _measure(path / name)
+            if want != got:
+                raise CheckpointError(f"{path / name}: damaged: has {got}, was written with {want}")
+    except OSError as error:
+        raise CheckpointError(f"{error.filename}: cannot be read: {error.strerror}") from None
+    return state
+
+
+def load_weights(path: Path, model: torch.nn.Module) -> None:
+    """Copy a checkpoint's weights into `model`, on whatever device that is.
+
+    Raises:
+        CheckpointError: The model's tensors have other names or shapes; names the first of them.
+    """
+    file = path / "model.safetensors"
+    saved, own = _load(file), _unshared(model.state_dict(), contiguous=False)
+    if saved.keys() != own.keys():
+        odd = sorted(saved.keys() ^ own.keys())[0]
+        there, here = ("holds", "lacks") if odd in saved else ("lacks", "has")
+        raise CheckpointError(f"{file}: of another model: it {there} {odd}, which this model {here}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            if tensor.shape != saved[name].shape:
+                shapes = f"{tuple(saved[name].shape)} there and {tuple(tensor.shape)} in this model"
+                raise CheckpointError(f"{file}: of another model: the shape of {name} is {shapes}")
+            tensor.copy_(saved[name])
+
+
+def load_optimizer(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Give `optimizer` the moments saved in a checkpoint; its settings stay as they are.
+
+    Raises:
+        CheckpointError: The checkpoint was trained with other parameters; names one.
+    """
+    file = path / "optimizer.safetensors"
+    per_parameter: dict[str, dict[str, torch.Tensor]] = {}
+    for key, tensor in _load(file).items():
+        name, _, quantity = key.rpartition(":")
+        per_parameter.setdefault(name, {})[quantity] = tensor
+    names = _names(model, optimizer)
+    if per_parameter and set(names) != per_parameter.keys():
+        odd = sorted(set(names) ^ per_parameter.keys())[0]
+        raise CheckpointError(
+            f"{file}: other parameters trained there than now: {odd} is only in one of the two"
+        )
+    fresh = optimizer.state_dict()
+    state = {index: per_parameter[name] for index, name in enumerate(names) if name in per_parameter}
+    optimizer.load_state_dict({"state": state, "param_groups": fresh["param_groups"]})
+
+
+def _checkpoints(folder: Path) -> Iterator[tuple[int, Path]]:
+    """(step, path) of each checkpoint, oldest first."""
+    found = ((_FOLDER_NAME.fullmatch(path.name), path) for path in folder.glob("step_*"))
+    yield from sorted((int(match[1]), path) for match, path in found if match)
+
+
+def _validation_loss(path: Path) -> float | None:
+    try:
+        return _read_state(path / "state.json").get("validation_loss")
+    except (OSError, CheckpointError):
+        return None
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for path in folder.glob("step_*.tmp*"):
+        shutil.rmtree(path)
+
+
+def _spell(state: Mapping[str, Any]) -> str:
+    """The one spelling of state.json, its own checksum included."""
+    body = json.dumps({**state, "sha256": ""}, indent=2, sort_keys=True, allow_nan=False)
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    return json.dumps({**state, "sha256": digest}, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _read_state(file: Path) -> dict[str, Any]:
+    raw = file.read_bytes()
+    try:
+        state = json.loads(raw)
+        intact = _spell(state).encode() == raw
+    except (ValueError, TypeError, RecursionError):
+        intact = False
+    if not intact:
+        raise CheckpointError(f"{file}: damaged: its content does not fit its checksum")
+    if state.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{file}: format version {state.get('format_version')}; this program reads {FORMAT_VERSION}"
+        )
+    return dict(state)
+
+
+def _measure(file: Path) -> dict[str, int | str]:
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return {"bytes": stream.tell(), "sha256": digest}
+
+
+def _flush(path: Path) -> None:
+    """Force a file, or a folder's list of names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _load(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file}: cannot be read: {error}") from None
+
+
+def _unshared(tensors: Mapping[str, torch.Tensor], *, contiguous: bool = True) -> dict[str, torch.Tensor]:
+    """One name for each tensor: of tied ones, the first."""
+    seen, unique = set(), {}
+    for name, tensor in tensors.items():
+        place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        if tensor.numel() and place in seen:
+            continue
+        seen.add(place)
+        unique[name] = tensor.contiguous() if contiguous else tensor
+    return unique
+
+
+def _names(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
+    """The parameters' names in the optimizer's order."""
+    by_identity = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [by_identity[id(p)] for group in optimizer.param_groups for p in group["params"]]
+
+
+def _optimizer_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    names = dict(enumerate(_names(model, optimizer)))
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{names[index]}:{quantity}": torch.as_tensor(value).contiguous()
+        for index, quantities in state.items()
+        for quantity, value in quantities.items()
+    }

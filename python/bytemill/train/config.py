@@ -1,0 +1,304 @@
+"""The settings of a run: typed, frozen, read from TOML and `--set a.b=c`, saved again with every run.
+
+A setting has one name everywhere (`train.learning_rate`), a unit under it, and a refusal that names
+it. What is not a setting is an error, with the nearest that is: a misspelt one must not train for a
+day at its default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bytemill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "DataConfig",
+    "LoraSettings",
+    "RunConfig",
+    "SampleConfig",
+    "TrainConfig",
+    "changed_settings",
+    "dump_toml",
+    "load_config",
+]
+
+
+class _Section(BaseModel):
+    """Frozen, no unknown fields; the string under a field is its description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class TrainConfig(_Section):
+    """How the weights are moved: steps, optimizer, schedule, precision, and what happens when."""
+
+    max_steps: int = Field(1000, ge=0)
+    """Optimizer steps of the whole run."""
+    epochs: float | None = Field(None, gt=0)
+    """Passes over the rows; sets max_steps, in tasks whose data are rows."""
+    learning_rate: float = Field(6e-4, gt=0)
+    """Highest learning rate, reached when the warm-up ends."""
+    min_learning_rate: float = Field(6e-5, ge=0)
+    """Learning rate at max_steps and after."""
+    warmup_steps: int = Field(100, ge=0)
+    """Steps of linear warm-up from zero."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """What follows the warm-up."""
+    weight_decay: float = Field(0.1, ge=0)
+    """AdamW's decay, on tensors of two or more dimensions only."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's decay rates of the first and second moment."""
+    eps: float = Field(1e-8, gt=0)
+    """AdamW's term against division by zero."""
+    clip_norm: float = Field(1.0, ge=0)
+    """Largest norm of the whole gradient; 0 never clips."""
+    micro_batches: int = Field(1, ge=1)
+    """Micro-batches that make one step, over all processes together."""
+    total_batch_tokens: int | None = Field(None, ge=1)
+    """Tokens of one step, over all processes; sets micro_batches."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Number format of matrix products; auto is bf16 where the hardware multiplies it."""
+    compile: bool = False
+    """Whether torch.compile is applied to the training forward pass."""
+    device: str = "auto"
+    """cuda, mps, cpu, or auto for the first of them that is there."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads of torch; torch's own choice when not given."""
+    seed: int = Field(0, ge=0)
+    """Seed of dropout and of everything else drawn while training (data.seed orders the data)."""
+    log_every: int = Field(1, ge=1)
+    """Steps between lines of metrics.jsonl."""
+    eval_every: int = Field(250, ge=0)
+    """Steps between validations, also done before the first and after the last; 0 never validates."""
+    sample_every: int = Field(0, ge=0)
+    """Steps between samples of text, also drawn after the last; 0 never samples."""
+    checkpoint_every: int = Field(1000, ge=0)
+    """Steps between checkpoints; 0 writes one only at the end. The last step always writes one."""
+    keep_checkpoints: int = Field(2, ge=1)
+    """Newest checkpoints that are kept, beside the one of lowest validation loss."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """What to do with a step whose loss or gradient is no number."""
+    tensorboard: bool = True
+    """Whether TensorBoard files are written beside metrics.jsonl."""
+
+    @model_validator(mode="after")
+    def _floor_below_peak(self) -> TrainConfig:
+        if self.schedule == "cosine" and self.min_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"min_learning_rate {self.min_learning_rate} is above learning_rate {self.learning_rate}"
+            )
+        return self
+
+
+class DataConfig(_Section):
+    """What is read, and in which portions."""
+
+    path: str | None = None
+    """Folder of shards, or file of rows (.json, .jsonl)."""
+    tokenizer: str | None = None
+    """File or folder of the tokenizer."""
+    batch_size: int = Field(8, ge=1)
+    """Samples or rows of one micro-batch of one process."""
+    seq_len: int = Field(256, ge=1)
+    """Tokens of one sample; rows are cut to this many."""
+    seed: int = Field(0, ge=0)
+    """Seed of the order of samples or rows."""
+    eval_batches: int = Field(0, ge=0)
+    """Micro-batches of one validation; 0 takes the whole split."""
+    template: Literal["alpaca", "alpaca_one_header"] = "alpaca"
+    """Wording of the prompt; alpaca_one_header opens rows with and without input alike."""
+    mask_prompt: bool = True
+    """Whether only the response is trained."""
+
+
+class LoraSettings(_Section):
+    """Which low-rank adapters train; rank 0 trains all parameters. peft's names."""
+
+    r: int = Field(0, ge=0)
+    """Rank of the update; 0 trains all parameters."""
+    lora_alpha: float = Field(16.0, gt=0)
+    """Scale of the update, divided by the rank."""
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of an adapter's inputs dropped while training."""
+    target_modules: tuple[str, ...] = ()
+    """Names of the modules that get an adapter."""
+    bias: Literal["none", "lora_only", "all"] = "none"
+    """Which biases train too."""
+    use_rslora: bool = False
+    """Whether the scale is alpha / sqrt(r) instead of alpha / r."""
+    use_dora: bool = False
+    """Whether magnitude and direction are tuned apart."""
+
+
+class SampleConfig(_Section):
+    """Text drawn from the model on the way."""
+
+    prompts: tuple[str, ...] = ()
+    """Prompts to continue; the task's own when empty."""
+    max_new_tokens: int = Field(64, ge=1)
+    """Tokens drawn for each prompt."""
+    temperature: float = Field(0.8, ge=0)
+    """Divisor of the logits; 0 takes the likeliest token."""
+    top_k: int = Field(50, ge=1)
+    """Likeliest tokens that may be drawn."""
+    seed: int = Field(42, ge=0)
+    """Seed of the draws."""
+
+
+class RunConfig(_Section):
+    """Everything that a run depends on."""
+
+    task: Literal["pretrain", "instruct"] = "pretrain"
+    """What is trained."""
+    base: str | None = None
+    """Where the weights start: a checkpoint's or Hugging Face folder, or a hub id; random when not given."""
+    model: dict[str, Any] = Field(default_factory=dict)
+    """Fields of bytemill.model.GPT2Config, or `name` for a known size; checked when the model is built."""
+    data: DataConfig = DataConfig()
+    """What is read."""
+    train: TrainConfig = TrainConfig()
+    """How it is trained."""
+    lora: LoraSettings = LoraSettings()
+    """Which adapters train."""
+    sample: SampleConfig = SampleConfig()
+    """Text drawn on the way."""
+
+    def with_train(self, **settings: Any) -> RunConfig:
+        """This configuration with other settings of its train section.
+
+        >>> RunConfig().with_train(max_steps=3).train.max_steps
+        3
+        """
+        train = TrainConfig.model_validate(self.train.model_dump() | settings)
+        return self.model_copy(update={"train": train})
+
+
+def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:
+    """Read settings from a TOML file, then apply overrides of the form `train.max_steps=100`.
+
+    Args:
+        path: The file; None starts from the defaults.
+        overrides: `section.setting=value`, the value as in TOML; a bare word is a string.
+
+    Raises:
+        ConfigError: The file cannot be read, or a setting is unknown or has a value that cannot work.
+
+    >>> load_config(overrides=["train.max_steps=5", "train.precision=fp32"]).train.max_steps
+    5
+    >>> load_config(overrides=["train.learning_rte=1"])
+    Traceback (most recent call last):
+    bytemill.errors.ConfigError: train.learning_rte is not a setting; did you mean train.learning_rate?
+    """
+    settings = {} if path is None else _read_toml(Path(path))
+    for override in overrides:
+        _apply(settings, override)
+    try:
+        return RunConfig.model_validate(settings)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(fault) for fault in error.errors())) from None
+
+
+def changed_settings(old: RunConfig, new: RunConfig) -> list[tuple[str, Any, Any]]:
+    """Each setting that differs, as (dotted name, old value, new value).
+
+    >>> changed_settings(RunConfig(), RunConfig().with_train(seed=7))
+    [('train.seed', 0, 7)]
+    """
+    before, after = (dict(_flatten(config.model_dump(mode="json"))) for config in (old, new))
+    names = dict.fromkeys([*before, *after])
+    return [(n, before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)]
+
+
+def dump_toml(config: RunConfig) -> str:
+    """The settings as TOML that `load_config` reads back to an equal object; None is left out.
+
+    >>> print(dump_toml(RunConfig()).splitlines()[0])
+    task = "pretrain"
+    """
+    return "\n".join(_toml_lines(config.model_dump(mode="json"), prefix="")).lstrip("\n") + "\n"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: the settings cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _apply(settings: dict[str, Any], override: str) -> None:
+    """Write one `a.b=c` into nested settings."""
+    name, equals, text = override.partition("=")
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigError(f"{override!r} is not of the form section.setting=value")
+    for key in keys[:-1]:
+        settings = settings.setdefault(key, {})
+        if not isinstance(settings, dict):
+            raise ConfigError(f"{name.strip()} is not a setting: {key} has no settings below it")
+    settings[keys[-1]] = _toml_value(text.strip())
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(fault: Mapping[str, Any]) -> str:
+    """One sentence on one of pydantic's errors."""
+    name = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = [*RunConfig.model_fields, *(name for name, _ in _flatten(RunConfig().model_dump()))]
+        nearest = difflib.get_close_matches(name, known, n=1)
+        return f"{name} is not a setting" + (f"; did you mean {nearest[0]}?" if nearest else "")
+    return (
+        f"{name} is {fault['input']!r}: {fault['msg']}"
+        if fault["type"] != "value_error"
+        else (f"{name}: {fault['ctx']['error']}")
+    )
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
+    """Plain values first, then one section for each table, as TOML's grammar wants it."""
+    for name, value in table.items():
+        if value is not None and not isinstance(value, dict):
+            yield f"{_toml_key(name)} = {_toml_literal(value)}"
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield f"\n[{prefix}{_toml_key(name)}]"
+            yield from _toml_lines(value, f"{prefix}{_toml_key(name)}.")
+
+
+def _toml_key(name: str) -> str:
+    return (
+        name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _toml_literal(name)
+    )
+
+
+def _toml_literal(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml_literal(item) for item in value) + "]"
+    if isinstance(value, float):
+        return repr(value)
+    # JSON's strings, integers and booleans are TOML's, but for one character that TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,85 @@
+"""The processes of one run, as torchrun starts them; one process alone is a world of size one.
+
+Sums travel in float64 and gradients as sums, never as means of means: two processes then do to the
+bit what one does with two micro-batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+
+from bytemill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["World"]
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among the others: `rank` of `size`, and `local_rank` on its own machine."""
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @classmethod
+    def from_environment(cls) -> World:
+        """Read torchrun's variables; without them, a world of one.
+
+        Raises:
+            ConfigError: A variable is no number.
+        """
+        try:
+            rank, size, local = (
+                int(os.environ.get(name, default))
+                for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
+            )
+        except ValueError as error:
+            raise ConfigError(f"RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers: {error}") from None
+        return cls(rank, size, local)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the one that writes files and prints."""
+        return self.rank == 0
+
+    @contextlib.contextmanager
+    def joined(self, device: torch.device) -> Iterator[World]:
+        """Connected to the other processes, if there are any."""
+        if self.size == 1 or dist.is_initialized():
+            yield self
+            return
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        try:
+            yield self
+        finally:
+            dist.destroy_process_group()
+
+    def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
+        """The model with its gradients averaged over processes after a backward pass (DDP)."""
+        return model if self.size == 1 else torch.nn.parallel.DistributedDataParallel(model)
+
+    def synchronised(self, model: torch.nn.Module, last: bool) -> contextlib.AbstractContextManager[Any]:
+        """Context of one micro-batch: gradients travel only on the last of a step."""
+        return contextlib.nullcontext() if last or self.size == 1 else model.no_sync()  # type: ignore[operator]
+
+    def sum(self, values: Sequence[float], device: torch.device) -> list[float]:
+        """Each value summed over all processes."""
+        if self.size == 1:
+            return list(values)
+        totals = torch.tensor(values, dtype=torch.float64, device=device)
+        dist.all_reduce(totals)
+        return [float(total) for total in totals.tolist()]
+
+    def wait(self) -> None:
+        """Return once every process has come here."""
+        if self.size > 1:
+            dist.barrier()

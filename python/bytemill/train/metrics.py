@@ -1,0 +1,104 @@
+"""What a run writes down on the way: JSON lines that survive kills, and TensorBoard beside them.
+
+One line a logged step. After a resume the lines of steps that will be done again are cut off, so
+each step stands there once, as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+from bytemill.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["JsonLines", "TensorBoard", "as_json_data", "read_json_lines"]
+
+
+class JsonLines:
+    """A file of JSON objects, each with its `step`, one a line, oldest first.
+
+    Args:
+        path: The file; made when missing.
+        before_step: Lines of this step and later ones are cut off, and a last line cut short is too.
+    """
+
+    def __init__(self, path: Path, *, before_step: int) -> None:
+        kept = [line for line in read_json_lines(path) if line["step"] < before_step] if path.exists() else []
+        aside = path.with_name(path.name + ".tmp")
+        aside.write_text("".join(_spell(line) for line in kept), encoding="utf-8")
+        aside.replace(path)
+        self._stream = path.open("a", encoding="utf-8")
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Write one object; it outlives this process at once."""
+        self._stream.write(_spell(line))
+        self._stream.flush()
+
+    def sync(self) -> None:
+        """Force all lines to the disk: they outlive the machine's fall too."""
+        os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+
+class TensorBoard:
+    """Scalars for TensorBoard, which is imported here because it is slow to import.
+
+    Args:
+        folder: Where the event files go.
+        before_step: Events of this step and later ones are hidden: they will be written again.
+    """
+
+    def __init__(self, folder: Path, *, before_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=before_step)
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Write each number of one line of metrics."""
+        for name, value in line.items():
+            if name != "step" and value is not None:
+                self._writer.add_scalar(name, value, line["step"])
+
+    def close(self) -> None:
+        """Write what is left and close."""
+        self._writer.close()
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a metrics.jsonl or samples.jsonl, without a last line that a kill cut short.
+
+    Raises:
+        FormatError: A line is no JSON object; names file and line.
+    """
+    objects = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        try:
+            objects.append(json.loads(line))
+        except ValueError as error:
+            raise FormatError(f"{path}, line {number}: not JSON: {error}") from None
+    return objects
+
+
+def as_json_data(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with None for infinite numbers and NaN, which JSON cannot spell.
+
+    >>> as_json_data({"val_loss": 900.0, "val_perplexity": math.inf})
+    {'val_loss': 900.0, 'val_perplexity': None}
+    """
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
+
+
+def _spell(line: Mapping[str, Any]) -> str:
+    return json.dumps(as_json_data(line), ensure_ascii=False) + "\n"

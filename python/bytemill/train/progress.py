@@ -1,0 +1,70 @@
+"""What a person sees of a run, on stderr: a bar in a terminal, now and then a line in a log file."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ProgressLine"]
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class ProgressLine:
+    """Steps done, loss, tokens a second and time left.
+
+    Args:
+        max_steps: Steps of the whole run.
+        shown: False is silent.
+    """
+
+    def __init__(self, max_steps: int, *, shown: bool) -> None:
+        self._console = Console(stderr=True, quiet=not shown)
+        self._max_steps = max_steps
+        self._spoke_at = time.monotonic()
+        self._bar = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=self._console,
+            disable=not (shown and self._console.is_terminal),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=max_steps)
+        self._bar.start()
+
+    def show(self, step: int, record: Mapping[str, Any]) -> None:
+        """Tell where the run is."""
+        text = _describe(record)
+        self._bar.update(self._task, completed=step, description=text)
+        due = time.monotonic() - self._spoke_at > _SECONDS_BETWEEN_LINES
+        if "val_loss" in record or (due and not self._console.is_terminal):
+            self.say(f"step {step} of {self._max_steps}: {text}")
+
+    def say(self, text: str) -> None:
+        """Print one line above the bar."""
+        self._spoke_at = time.monotonic()
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+
+def _describe(record: Mapping[str, Any]) -> str:
+    """The figures worth a glance.
+
+    >>> _describe({"loss": 3.14159, "tokens_per_s": 12345.6, "val_loss": 3.2})
+    'loss 3.1416 · validation 3.2000 · 12,346 tokens/s'
+    """
+    forms = (("loss", "loss {:.4f}"), ("val_loss", "validation {:.4f}"), ("tokens_per_s", "{:,.0f} tokens/s"))
+    return " · ".join(form.format(record[name]) for name, form in forms if name in record)

@@ -1,0 +1,217 @@
+"""A run's folder: what is written there, and how a run finds its place again.
+
+    config.toml        the settings, resolved: running it again repeats the run
+    environment.json   versions, machine, git commit, fingerprints of data and tokenizer
+    changes.jsonl      settings changed on a resume: step, setting, old value, new value
+    metrics.jsonl      one JSON object a logged step
+    samples.jsonl      text sampled on the way
+    tensorboard/       the metrics for TensorBoard
+    checkpoints/       see bytemill.train.checkpoint
+
+Of several processes only the first writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from bytemill.errors import CheckpointError, ConfigError
+from bytemill.train.checkpoint import (
+    Checkpoint,
+    load_optimizer,
+    load_weights,
+    newest_valid,
+    save_checkpoint,
+    tidy_checkpoints,
+)
+from bytemill.train.config import RunConfig, changed_settings, dump_toml
+from bytemill.train.environment import describe_environment
+from bytemill.train.metrics import JsonLines, TensorBoard, as_json_data
+from bytemill.train.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import torch
+
+    from bytemill.train.task import Task
+
+__all__ = ["Run"]
+
+
+class Run:
+    """One run's folder, opened for writing.
+
+    Args:
+        folder: Made when missing.
+        config: The settings of this try; on a resume they may differ from those of the last.
+        task: What is trained.
+        optimizer: Over the task's parameters.
+        writes: Whether this process is the one that writes and prints.
+        progress: Whether to show progress on stderr.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RunConfig,
+        task: Task,
+        optimizer: torch.optim.Optimizer,
+        *,
+        writes: bool = True,
+        progress: bool = True,
+    ) -> None:
+        self.folder, self.config, self.task, self.optimizer = folder, config, task, optimizer
+        self.writes = writes
+        self.tokens_seen = 0
+        self._validation_loss: float | None = None
+        self._saved_step: int | None = None
+        self._progress = ProgressLine(config.train.max_steps, shown=progress and writes)
+        self._open = contextlib.ExitStack()
+        self._open.callback(self._progress.close)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def begin(self, device: torch.device, *, resume: bool) -> tuple[int, dict[str, Any] | None]:
+        """Restore the newest valid checkpoint, or start a new run, and open the logs.
+
+        Returns:
+            Steps done, and the metrics of the last of them if its validation is still to be done.
+
+        Raises:
+            ConfigError: The folder holds a run, and `resume` is False.
+            CheckpointError: There is nothing to resume, or it is of another model or other data.
+        """
+        checkpoint = self._find(resume=resume)
+        step, pending = 0, None
+        if checkpoint is None:
+            pending = {}
+        else:
+            step, pending = checkpoint.step, checkpoint.state["pending"]
+            self._restore(checkpoint)
+        if self.writes:
+            keep = self.config.train.keep_checkpoints
+            tidy_checkpoints(self.folder / "checkpoints", newest=step, keep=keep)
+            self._record_settings(checkpoint, device)
+            self._open_logs(step if pending is not None else step + 1)
+        return step, pending
+
+    def log(self, step: int, record: Mapping[str, Any], samples: Sequence[Mapping[str, str]]) -> None:
+        """Write the metrics and samples of a step."""
+        self._validation_loss = as_json_data(record).get("val_loss")
+        if not self.writes:
+            return
+        for sample in samples:
+            self._samples.append({"step": step, **sample})
+        for log in self._logs if record else ():
+            log.append({"step": step, **record})
+        self._progress.show(step, record)
+
+    def say(self, text: str) -> None:
+        """Print one line for the person who watches."""
+        self._progress.say(text)
+
+    def save(self, step: int, pending: Mapping[str, Any] | None = None) -> None:
+        """Write a checkpoint, unless this very state has been saved already.
+
+        Args:
+            step: Steps done.
+            pending: Metrics of the last step if its validation has not been done.
+        """
+        if not self.writes or step == self._saved_step:
+            return
+        self._metrics.sync()
+        self._samples.sync()
+        save_checkpoint(
+            self.folder / "checkpoints",
+            step=step,
+            model=self.task.model,
+            optimizer=self.optimizer,
+            model_config=self.task.model_config,
+            state={
+                "batches": self.task.batches.state_dict(),
+                "fingerprints": dict(self.task.fingerprints),
+                "pending": None if pending is None else as_json_data(pending),
+                "settings": self.config.model_dump(mode="json"),
+                "tokens_seen": self.tokens_seen,
+                "validation_loss": self._validation_loss,
+            },
+            keep=self.config.train.keep_checkpoints,
+        )
+        self._saved_step = step
+
+    def _find(self, *, resume: bool) -> Checkpoint | None:
+        """The checkpoint to go on from; None to start at the first step."""
+        there = (self.folder / "config.toml").exists()
+        if there and not resume:
+            raise ConfigError(f"{self.folder}: already holds a run; resume it, or choose another folder")
+        if resume and not there:
+            raise CheckpointError(f"{self.folder}: holds no run that could be resumed")
+        checkpoint, skipped = newest_valid(self.folder) if resume else (None, [])
+        if skipped and checkpoint is None:
+            raise CheckpointError("no checkpoint of this run is whole: " + "; ".join(skipped))
+        for reason in skipped:
+            self.say(f"passed over a checkpoint: {reason}")
+        return checkpoint
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self._refuse_mismatch(checkpoint)
+        load_weights(checkpoint.path, self.task.model)
+        load_optimizer(checkpoint.path, self.task.model, self.optimizer)
+        self.task.batches.load_state_dict(checkpoint.state["batches"])
+        self.tokens_seen = checkpoint.state["tokens_seen"]
+        self._validation_loss = checkpoint.state["validation_loss"]
+        self._saved_step = checkpoint.step if checkpoint.state["pending"] is None else None
+        self.say(f"resumed after step {checkpoint.step} from {checkpoint.path}")
+
+    def _refuse_mismatch(self, checkpoint: Checkpoint) -> None:
+        saved_model = json.loads((checkpoint.path / "config.json").read_text(encoding="utf-8"))
+        own_model = json.loads(json.dumps(dict(self.task.model_config)))
+        pairs = [("model", saved_model, own_model)]
+        pairs.append(("data", checkpoint.state["fingerprints"], dict(self.task.fingerprints)))
+        for kind, saved, own in pairs:
+            for name in sorted(saved.keys() | own.keys()):
+                if saved.get(name) != own.get(name):
+                    raise CheckpointError(
+                        f"{checkpoint.path}: of another {kind}: {name} was {saved.get(name)!r} there, "
+                        f"and is {own.get(name)!r} now"
+                    )
+
+    def _record_settings(self, checkpoint: Checkpoint | None, device: torch.device) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if checkpoint is not None:
+            old = RunConfig.model_validate(checkpoint.state["settings"])
+            changes = JsonLines(self.folder / "changes.jsonl", before_step=checkpoint.step)
+            for name, before, after in changed_settings(old, self.config):
+                changes.append({"step": checkpoint.step, "setting": name, "old": before, "new": after})
+            changes.close()
+        environment = describe_environment(device) | {"fingerprints": dict(self.task.fingerprints)}
+        _write(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+        _write(self.folder / "config.toml", dump_toml(self.config))
+
+    def _open_logs(self, before_step: int) -> None:
+        self._metrics = JsonLines(self.folder / "metrics.jsonl", before_step=before_step)
+        self._samples = JsonLines(self.folder / "samples.jsonl", before_step=before_step)
+        self._logs: list[JsonLines | TensorBoard] = [self._metrics]
+        if self.config.train.tensorboard:
+            self._logs.append(TensorBoard(self.folder / "tensorboard", before_step=before_step))
+        for log in (*self._logs, self._samples):
+            self._open.callback(log.close)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a small file at once, so that a kill leaves the old or the new one."""
+    aside = path.with_name(path.name + ".tmp")
+    with aside.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(path)

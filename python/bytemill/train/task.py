@@ -1,0 +1,87 @@
+"""What a task gives to the loop: rows, a loss, the parameters that train, and what to measure.
+
+The loop knows nothing beyond this page: no text, no architecture, no kind of data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import torch
+
+__all__ = ["BatchLoss", "BatchStream", "Task"]
+
+
+class BatchStream(Protocol):
+    """An endless, deterministic stream of micro-batches whose place can be saved and found again.
+
+    A process of W takes every W-th micro-batch of one global order. `state_dict` is JSON data, equal
+    on all processes after equally many micro-batches, and free of the number of processes.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        """Micro-batches from the present place on."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place: before the micro-batch that comes next."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to a saved place; an error when it is a place in other data."""
+        ...
+
+
+class BatchLoss(NamedTuple):
+    """What a micro-batch adds to its step."""
+
+    loss_sum: torch.Tensor
+    """Scalar with gradient: the loss summed, not averaged, over what carries a label."""
+    weight: float | torch.Tensor
+    """How many labels that were; the step's loss is the sum of sums over the sum of weights."""
+    metrics: Mapping[str, float | torch.Tensor] = {}
+    """Further sums, logged as means over the same weight."""
+
+
+def _nothing() -> dict[str, float]:
+    return {}
+
+
+def _no_samples() -> list[dict[str, str]]:
+    return []
+
+
+def _numel_of_first(batch: Any) -> int:
+    return int(batch[0].numel())
+
+
+@dataclass(frozen=True)
+class Task:
+    """One thing to train. The callables see the batch on the model's device, under autocast."""
+
+    model: torch.nn.Module
+    """The module whose weights are saved; the loop moves it to the device."""
+    batches: BatchStream
+    """Training data."""
+    loss: Callable[[torch.nn.Module, Any], BatchLoss]
+    """From the model (perhaps compiled or wrapped) and a micro-batch to its loss."""
+    parameters: Sequence[torch.nn.Parameter] = ()
+    """Those that train; empty takes all that require a gradient."""
+    validate: Callable[[], Mapping[str, float]] = _nothing
+    """Measures on held-out data, the model in eval mode; `val_loss` tells which checkpoint is best."""
+    samples: Callable[[], Sequence[Mapping[str, str]]] = _no_samples
+    """Texts drawn from the model, as {"prompt": …, "text": …}."""
+    tokens_in: Callable[[Any], int] = _numel_of_first
+    """Tokens that a micro-batch makes the model read; for the speed that is shown."""
+    model_config: Mapping[str, Any] = field(default_factory=dict)
+    """What rebuilds the model: saved as config.json beside the weights, compared on resume."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """What data and tokenizer are, by hash; compared on resume."""
+
+    def trainable(self) -> list[torch.nn.Parameter]:
+        """The parameters that the optimizer moves."""
+        return list(self.parameters) or [p for p in self.model.parameters() if p.requires_grad]

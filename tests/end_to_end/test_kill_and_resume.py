@@ -1,0 +1,68 @@
+"""A run that was killed goes on as if it had not been: weights, optimizer and metrics equal to the bit.
+
+And two processes do what one does with two micro-batches. See reliability.md, rows 1 and 9.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("train_in_memory.py")
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": os.pathsep.join([str(SCRIPT.parents[1]), *filter(None, sys.path)]),
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+def start(*arguments, **environment):
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), *map(str, arguments)],
+        env=ENVIRONMENT | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    out, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def test_twenty_kills_at_random_instants(tmp_path):
+    assert finish(start("kills", tmp_path, 20, 0))["kills"] == 20
+
+
+@pytest.mark.long
+def test_two_hundred_kills_at_random_instants(tmp_path):
+    assert finish(start("kills", tmp_path, 200, 1))["kills"] == 200
+
+
+def test_kills_before_every_fifth_call_that_touches_the_disk(tmp_path):
+    assert finish(start("faults", tmp_path, 5))["kills"] >= 10
+
+
+@pytest.mark.long
+def test_kills_before_every_call_that_touches_the_disk(tmp_path):
+    done = finish(start("faults", tmp_path, 1))
+    assert done["kills"] == done["calls"] >= 50
+
+
+def test_two_processes_equal_one_with_two_micro_batches(tmp_path):
+    """To the bit, for 100 steps, labels ragged."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    pair = [start("one", tmp_path / "two", RANK=str(r), LOCAL_RANK=str(r), **world) for r in range(2)]
+    alone = finish(start("one", tmp_path / "one"))
+    together, nothing = (finish(process) for process in pair)
+    assert nothing == {}
+    assert together == alone

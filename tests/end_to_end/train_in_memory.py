@@ -1,0 +1,167 @@
+"""A small training run that is killed on purpose: the subject of test_kill_and_resume.py.
+
+    train_in_memory.py kills FOLDER N SEED     N kills at random instants
+    train_in_memory.py faults FOLDER STRIDE    a kill before every STRIDE-th call that touches the disk
+    train_in_memory.py one FOLDER              one try, as one process of those that torchrun would start
+
+torch is imported once; each try is a forked child, so that a kill costs a fraction of a second. The
+children are killed by SIGKILL, which no handler sees and no `finally` follows. Prints a JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from bytemill.train import checkpoint
+from bytemill.train.distributed import World
+from bytemill.train.loop import fit
+from stand_ins import TinyStream, tiny_config, tiny_loss, tiny_task
+
+RANDOM_KILLS = tiny_config(max_steps=60, checkpoint_every=3, eval_every=7, sample_every=10)
+DISK_FAULTS = tiny_config(max_steps=9, checkpoint_every=3, eval_every=2, keep_checkpoints=1)
+TWO_PROCESSES = tiny_config(max_steps=100, micro_batches=2, checkpoint_every=0, eval_every=0)
+
+
+def slow_loss(model, batch):
+    time.sleep(0.003)  # else the whole run fits between two kills
+    return tiny_loss(model, batch)
+
+
+def train(folder: Path, config) -> None:
+    """One try: go on where the last one was killed."""
+    resume = (folder / "config.toml").exists()
+    fit(tiny_task(loss=slow_loss), config, folder, resume=resume, progress=False)
+
+
+def child(body) -> int:
+    """Run `body` in a forked child; returns its process id."""
+    process = os.fork()
+    if process:
+        return process
+    try:
+        body()
+        os._exit(0)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+
+
+def ended_well(process: int) -> bool:
+    """Wait; whether the child finished (and was not killed). Any other end is an error."""
+    status = os.waitpid(process, 0)[1]
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
+        return False
+    assert os.waitstatus_to_exitcode(status) == 0, "a try failed: see stderr"
+    return True
+
+
+def result(folder: Path) -> dict[str, object]:
+    """What must be equal between a run that was killed and one that was not."""
+    last = max((folder / "checkpoints").iterdir())
+    keys = ("step", "loss", "lr", "grad_norm", "tokens", "val_loss")
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    leftovers = [str(path) for path in folder.rglob("*.tmp*")]
+    return {
+        "weights": (last / "model.safetensors").read_bytes().hex(),
+        "optimizer": (last / "optimizer.safetensors").read_bytes().hex(),
+        "checkpoints": sorted(path.name for path in (folder / "checkpoints").iterdir()),
+        "metrics": [[line.get(key) for key in keys] for line in lines],
+        "samples": (folder / "samples.jsonl").read_text(),
+        "leftovers": leftovers,
+    }
+
+
+def kills(folder: Path, n_kills: int, seed: int) -> dict[str, int]:
+    """Kill runs at random instants until there were `n_kills`; each run must end like one left alone."""
+    draw = random.Random(seed)
+    began = time.monotonic()
+    assert ended_well(child(lambda: train(folder / "whole", RANDOM_KILLS)))
+    seconds = time.monotonic() - began
+    n_done, n_runs = 0, 0
+    while n_done < n_kills:
+        run = folder / f"run_{n_runs}"
+        while True:
+            process = child(lambda run=run: train(run, RANDOM_KILLS))
+            if n_done < n_kills:
+                time.sleep(draw.uniform(0, 0.6 * seconds))
+                os.kill(process, signal.SIGKILL)
+            if ended_well(process):
+                break
+            n_done += 1
+        assert result(run) == result(folder / "whole"), f"{run} differs"
+        n_runs += 1
+    return {"kills": n_done, "runs": n_runs}
+
+
+def faults(folder: Path, stride: int) -> dict[str, int]:
+    """Kill before the first, second, … call that touches the disk; each run must end like one left alone."""
+    assert ended_well(child(lambda: train(folder / "whole", DISK_FAULTS)))
+    n_kills = 0
+    for call in range(1, 1000, stride):
+        run = folder / f"call_{call}"
+        if ended_well(child(lambda run=run, call=call: (kill_before(call), train(run, DISK_FAULTS)))):
+            return {"kills": n_kills, "calls": call - 1}
+        n_kills += 1
+        assert ended_well(child(lambda run=run: train(run, DISK_FAULTS)))
+        assert result(run) == result(folder / "whole"), f"{run} differs"
+        shutil.rmtree(run)
+    raise AssertionError("the run never ends")
+
+
+def kill_before(call: int) -> None:
+    """Have this process killed before its `call`-th call that touches the disk, a write half done."""
+    count = 0
+
+    def hook(owner, name):
+        original = getattr(owner, name)
+
+        def counting(*arguments, **options):
+            nonlocal count
+            count += 1
+            if count == call:
+                if name == "save_file":
+                    Path(arguments[1]).write_bytes(b"\x10\x00\x00")
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*arguments, **options)
+
+        setattr(owner, name, counting)
+
+    for owner, name in (
+        (checkpoint, "save_file"),
+        (os, "fsync"),
+        (shutil, "rmtree"),
+        (pathlib.Path, "rename"),
+        (pathlib.Path, "replace"),
+        (pathlib.Path, "mkdir"),
+        (pathlib.Path, "write_text"),
+    ):
+        hook(owner, name)
+
+
+def one(folder: Path) -> dict[str, object]:
+    """One try of a run of one or more processes."""
+    world = World.from_environment()
+    stream = TinyStream(rank=world.rank, world_size=world.size)
+    fit(tiny_task(dropout=0.0, batches=stream), TWO_PROCESSES, folder, progress=False)
+    return result(folder) if world.is_first else {}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    kind, folder = sys.argv[1], Path(sys.argv[2])
+    numbers = [int(text) for text in sys.argv[3:]]
+    print(json.dumps({"kills": kills, "faults": faults, "one": one}[kind](folder, *numbers)))
+
+
+if __name__ == "__main__":
+    main()

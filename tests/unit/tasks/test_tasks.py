@@ -1,0 +1,118 @@
+"""Tasks over the loop, on a stand-in model; end-to-end tests use the real one."""
+
+import json
+
+import pytest
+import torch
+
+from bytemill.data.rows import encode_rows
+from bytemill.errors import ConfigError
+from bytemill.evaluate.loss import held_out_loss
+from bytemill.tasks.instruct import instruct_task, resolve_epochs
+from bytemill.tasks.next_token import draw_samples
+from bytemill.tasks.pretrain import one_pass, pretrain_task, resolve_micro_batches
+from bytemill.train.config import DataConfig, SampleConfig, load_config
+from bytemill.train.loop import fit
+from bytemill.train.metrics import read_json_lines
+from stand_ins import VOCAB_SIZE, TinyModel, TinyStream, tiny_config
+
+
+class LetterTokenizer:
+    """Sixteen ids by the low half of each byte; the end-of-text is the last of the tiny model's ids."""
+
+    eot_token = VOCAB_SIZE - 1
+    n_vocab = VOCAB_SIZE
+    special_tokens = {"<|endoftext|>": VOCAB_SIZE - 1}  # noqa: RUF012 - as in api.md
+
+    def encode_ordinary(self, text):
+        return [byte % 16 for byte in text.encode()]
+
+    def decode(self, ids):
+        return "".join("abcdefghijklmnop"[token] for token in ids)
+
+    def decode_single_token_bytes(self, token):
+        return b"abcdefghijklmnop"[token : token + 1]
+
+
+def test_one_pass_takes_each_sample_once():
+    loader = TinyStream(batch_size=3, n_samples=7)
+    next(loader)
+    batches = list(one_pass(loader))
+    assert [len(inputs) for inputs, _ in batches] == [3, 3, 1]
+    whole = next(TinyStream(batch_size=7))[0]
+    assert torch.equal(torch.cat([inputs for inputs, _ in batches]), whole)
+    assert [len(inputs) for inputs, _ in one_pass(loader, n_batches=2)] == [3, 3]
+
+
+def test_pretraining_lowers_the_held_out_loss(tmp_path):
+    model = TinyModel()
+    task = pretrain_task(
+        model, TinyStream(), validation=TinyStream(batch_size=3), tokenizer=LetterTokenizer()
+    )
+    fit(task, tiny_config(max_steps=30, eval_every=15), tmp_path / "run", progress=False)
+    lines = [line for line in read_json_lines(tmp_path / "run" / "metrics.jsonl") if "val_loss" in line]
+    assert [line["step"] for line in lines] == [0, 15, 30]
+    assert lines[2]["val_loss"] < lines[0]["val_loss"]
+    assert lines[2]["val_bits_per_byte"] < lines[0]["val_bits_per_byte"]
+    assert lines[2]["val_loss"] == held_out_loss(model, one_pass(TinyStream())).mean
+
+
+ROWS = [
+    {"instruction": f"Say {word}.", "output": word * 3} for word in ("one", "two", "three", "four", "five")
+]
+
+
+def test_instruction_tuning_lowers_the_loss_on_responses(tmp_path):
+    encoded = encode_rows(ROWS, LetterTokenizer(), max_tokens=300)
+    data = DataConfig(batch_size=2)
+    config = resolve_epochs(tiny_config(epochs=8, micro_batches=2, eval_every=5), n_rows=5)
+    config = config.model_copy(update={"data": data})
+    assert config.train.max_steps == 20 // 2
+    model = TinyModel(dropout=0.0)
+    task = instruct_task(model, encoded, LetterTokenizer(), validation_rows=encoded, data=data)
+    fit(task, config, tmp_path / "run", progress=False)
+    lines = [line for line in read_json_lines(tmp_path / "run" / "metrics.jsonl") if "val_loss" in line]
+    assert [line["step"] for line in lines] == [0, 5, 10]
+    assert lines[2]["val_loss"] < lines[0]["val_loss"]
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert environment["fingerprints"] == {"rows": encoded.fingerprint()}
+
+
+def test_only_the_given_parameters_are_tuned(tmp_path):
+    encoded = encode_rows(ROWS, LetterTokenizer(), max_tokens=300)
+    model = TinyModel()
+    before = model.embedding.weight.clone()
+    parameters = list(model.middle.parameters())
+    model.embedding.weight.requires_grad_(False)
+    task = instruct_task(model, encoded, LetterTokenizer(), parameters=parameters)
+    fit(task, tiny_config(), tmp_path / "run", progress=False)
+    assert torch.equal(model.embedding.weight, before)
+
+
+def test_rows_fingerprint_tells_order_and_masks_apart():
+    tokenizer = LetterTokenizer()
+    prints = {
+        encode_rows(rows, tokenizer, max_tokens=300).fingerprint() for rows in (ROWS, ROWS[::-1], ROWS[:4])
+    }
+    assert len(prints) == 3
+
+
+def test_total_batch_tokens():
+    gpt2 = ["data.batch_size=16", "data.seq_len=1024"]
+    assert resolve_micro_batches(load_config(None, gpt2)).train.micro_batches == 1
+    config = load_config(None, [*gpt2, "train.total_batch_tokens=524288"])
+    assert resolve_micro_batches(config).train.micro_batches == 32
+    with pytest.raises(ConfigError, match="multiple of data.batch_size x data.seq_len, 16384, such as 16384"):
+        resolve_micro_batches(load_config(None, [*gpt2, "train.total_batch_tokens=1000"]))
+
+
+def test_samples_hold_the_new_text_without_the_end_of_text():
+    def generate(model, ids, **options):
+        assert options["stop_ids"] == [VOCAB_SIZE - 1]
+        assert options["max_new_tokens"] == 3
+        new = torch.tensor([[1, 2, VOCAB_SIZE - 1]])
+        return torch.cat([ids, new], dim=1)
+
+    sample = SampleConfig(max_new_tokens=3)
+    drawn = draw_samples(TinyModel(), LetterTokenizer(), ["ab", ""], sample, generate)
+    assert drawn == [{"prompt": "ab", "text": "bc"}, {"prompt": "", "text": "bc"}]

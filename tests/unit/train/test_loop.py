@@ -1,0 +1,270 @@
+"""The loop on a stand-in model and stream: it knows nothing of tasks, text or GPT-2."""
+
+import json
+import math
+import os
+import signal
+
+import pytest
+import torch
+
+from bytemill.errors import CheckpointError, ConfigError, DivergedError, Interrupted
+from bytemill.train.checkpoint import newest_valid
+from bytemill.train.config import load_config
+from bytemill.train.loop import fit
+from bytemill.train.metrics import read_json_lines
+from bytemill.train.schedule import learning_rate_at
+from bytemill.train.task import BatchLoss
+from stand_ins import TinyModel, TinyStream, tiny_config, tiny_loss, tiny_task
+
+
+def weights(task):
+    return {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
+
+
+def assert_equal_weights(one, other):
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def losses(run):
+    keys = ("step", "loss", "lr", "grad_norm", "tokens", "val_loss")
+    return [{key: line.get(key) for key in keys} for line in read_json_lines(run / "metrics.jsonl")]
+
+
+def test_loss_falls_and_the_run_is_written_down(tmp_path):
+    config = tiny_config(max_steps=60, sample_every=30, eval_every=20)
+    outcome = fit(tiny_task(), config, tmp_path / "run", progress=False)
+    lines = read_json_lines(tmp_path / "run" / "metrics.jsonl")
+    assert [line["step"] for line in lines] == list(range(61))
+    assert lines[60]["val_loss"] < lines[0]["val_loss"]
+    assert outcome.steps == 60
+    assert outcome.metrics["loss"] == lines[60]["loss"]
+    assert {"loss", "lr", "grad_norm", "ms", "tokens_per_s", "tokens"} <= lines[1].keys()
+    assert lines[1]["lr"] == learning_rate_at(0, config.train)
+    assert lines[60]["tokens"] == 60 * 10
+    assert load_config(tmp_path / "run" / "config.toml") == config
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert environment["packages"]["torch"] == torch.__version__
+    assert environment["fingerprints"] == {"data": "abc"}
+    samples = read_json_lines(tmp_path / "run" / "samples.jsonl")
+    assert [sample["step"] for sample in samples] == [0, 30, 60]
+    assert not list((tmp_path / "run").rglob("*.tmp*"))
+
+
+def test_steps_equal_a_plain_loop_written_out(tmp_path):
+    """The slow twin: the mean over all labels of a step, as one sum, and torch's own clipping."""
+    config = tiny_config(max_steps=5, micro_batches=3, eval_every=0)
+    task = tiny_task(dropout=0.0)
+    fit(task, config, tmp_path / "run", progress=False)
+
+    model, stream = TinyModel(dropout=0.0), TinyStream()
+    matrices = [p for p in model.parameters() if p.dim() == 2]
+    vectors = [p for p in model.parameters() if p.dim() == 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}],
+        betas=(0.9, 0.95),
+    )
+    for step in range(5):
+        batches = [next(stream) for _ in range(3)]
+        inputs, targets = (torch.cat(tensors) for tensors in zip(*batches, strict=True))
+        model(inputs, targets)[1].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate_at(step, config.train)
+        optimizer.step()
+        optimizer.zero_grad()
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(task.model.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_accumulation_is_exact_with_ragged_labels(tmp_path):
+    """Four micro-batches of one sample do what one of four samples does, whatever labels each has."""
+    results = []
+    for batch_size, micro_batches in ((4, 1), (2, 2), (1, 4)):
+        task = tiny_task(dropout=0.0, batches=TinyStream(batch_size=batch_size))
+        run = tmp_path / str(batch_size)
+        fit(task, tiny_config(micro_batches=micro_batches, eval_every=0), run, progress=False)
+        results.append((weights(task), [line["loss"] for line in read_json_lines(run / "metrics.jsonl")]))
+    for tensors, step_losses in results[1:]:
+        assert step_losses == pytest.approx(results[0][1], rel=1e-6)
+        for name, tensor in tensors.items():
+            torch.testing.assert_close(tensor, results[0][0][name], rtol=1e-4, atol=1e-5)
+
+
+class StopsAt(TinyStream):
+    """Sends this process a signal while a given micro-batch is fetched."""
+
+    def __init__(self, n_batches, number):
+        super().__init__()
+        self.n_batches, self.number = n_batches, number
+
+    def __next__(self):
+        if self.position == self.n_batches * self.batch_size:
+            self.n_batches = -1
+            os.kill(os.getpid(), self.number)
+        return super().__next__()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_everything_and_resuming_is_bit_equal(tmp_path, number, code):
+    config = tiny_config(max_steps=9, eval_every=3, checkpoint_every=4, sample_every=3)
+    whole = tiny_task()
+    fit(whole, config, tmp_path / "whole", progress=False)
+
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted) as caught:
+        fit(tiny_task(batches=StopsAt(5, number)), config, tmp_path / "cut", progress=False)
+    assert caught.value.exit_code == code
+    assert signal.getsignal(number) is before
+    assert newest_valid(tmp_path / "cut")[0].step == 6  # the step that was under way is not lost
+
+    resumed = tiny_task()
+    fit(resumed, config, tmp_path / "cut", resume=True, progress=False)
+    assert_equal_weights(weights(whole), weights(resumed))
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    for name in ("samples.jsonl", "checkpoints/step_00000009/optimizer.safetensors"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_signal_ends_a_validation_at_once_and_it_is_done_again(tmp_path):
+    def endless_validation():
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("validation went on after the signal")
+
+    config = tiny_config(max_steps=4, eval_every=4)
+    whole = tiny_task()
+    fit(whole, config, tmp_path / "whole", progress=False)
+    task = tiny_task(validate=endless_validation)
+    with pytest.raises(Interrupted):  # at step 0, before any training
+        fit(task, config, tmp_path / "cut", progress=False)
+    assert read_json_lines(tmp_path / "cut" / "metrics.jsonl") == []
+    fit(tiny_task(), config, tmp_path / "cut", resume=True, progress=False)
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+
+
+def test_samples_and_validation_do_not_change_training(tmp_path):
+    def noisy():
+        torch.rand(100)
+        return {"val_loss": 1.0}
+
+    quiet, loud = tiny_task(), tiny_task(validate=noisy)
+    fit(quiet, tiny_config(eval_every=0), tmp_path / "quiet", progress=False)
+    fit(loud, tiny_config(eval_every=1), tmp_path / "loud", progress=False)
+    assert_equal_weights(weights(quiet), weights(loud))
+
+
+def test_resuming_twice_and_after_the_end(tmp_path):
+    fit(tiny_task(), tiny_config(max_steps=6), tmp_path / "run", progress=False)
+    outcome = fit(tiny_task(), tiny_config(max_steps=6), tmp_path / "run", resume=True, progress=False)
+    assert (outcome.steps, outcome.metrics) == (6, {})
+    fit(tiny_task(), tiny_config(max_steps=8), tmp_path / "run", resume=True, progress=False)
+    assert [line["step"] for line in read_json_lines(tmp_path / "run" / "metrics.jsonl")] == list(range(9))
+
+
+def test_settings_changed_on_the_way_are_recorded_with_their_step(tmp_path):
+    fit(tiny_task(), tiny_config(max_steps=4), tmp_path / "run", progress=False)
+    changed = tiny_config(max_steps=8, learning_rate=5e-3)
+    fit(tiny_task(), changed, tmp_path / "run", resume=True, progress=False)
+    assert read_json_lines(tmp_path / "run" / "changes.jsonl") == [
+        {"step": 4, "setting": "train.max_steps", "old": 4, "new": 8},
+        {"step": 4, "setting": "train.learning_rate", "old": 0.01, "new": 0.005},
+    ]
+    assert load_config(tmp_path / "run" / "config.toml") == changed
+    last = read_json_lines(tmp_path / "run" / "metrics.jsonl")[-1]
+    assert last["lr"] == learning_rate_at(7, changed.train)
+
+
+def nan_at(step):
+    calls = []
+
+    def loss(model, batch):
+        calls.append(1)
+        loss_sum, weight, metrics = tiny_loss(model, batch)
+        return BatchLoss(loss_sum * math.nan if len(calls) == step else loss_sum, weight, metrics)
+
+    return loss
+
+
+def test_a_loss_that_is_no_number_stops_before_it_harms(tmp_path):
+    with pytest.raises(DivergedError, match=r"step 5: the loss is nan.*'position': 8") as caught:
+        fit(tiny_task(loss=nan_at(5)), tiny_config(), tmp_path / "run", progress=False)
+    assert "last checkpoint" in str(caught.value)
+    checkpoint, skipped = newest_valid(tmp_path / "run")
+    assert (checkpoint.step, skipped) == (4, [])
+    resumed, whole = tiny_task(), tiny_task()
+    fit(resumed, tiny_config(), tmp_path / "run", resume=True, progress=False)
+    fit(whole, tiny_config(), tmp_path / "whole", progress=False)
+    assert_equal_weights(weights(resumed), weights(whole))
+
+
+def test_a_loss_that_is_no_number_can_be_skipped(tmp_path):
+    task = tiny_task(loss=nan_at(3))
+    fit(task, tiny_config(on_nonfinite="skip"), tmp_path / "run", progress=False)
+    lines = read_json_lines(tmp_path / "run" / "metrics.jsonl")
+    assert lines[3]["skipped"] == 1
+    assert "loss" not in lines[3]
+    assert all(torch.isfinite(tensor).all() for tensor in weights(task).values())
+
+
+def test_only_the_given_parameters_move(tmp_path):
+    task = tiny_task()
+    for parameter in task.model.parameters():
+        parameter.requires_grad_(False)
+    task.model.middle.bias.requires_grad_(True)
+    before = weights(task)
+    fit(task, tiny_config(), tmp_path / "run", progress=False)
+    after = weights(task)
+    assert {n for n in before if not torch.equal(before[n], after[n])} == {"middle.bias"}
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ({"width": 9}, "of another model: width was 8 there, and is 9 now"),
+        ({"fingerprints": {"data": "xyz"}}, "of another data: data was 'abc' there, and is 'xyz' now"),
+        (
+            {"model_config": {"width": 8}, "model": 9},
+            "the shape of embedding.weight is (17, 8) there and (17, 9)",
+        ),
+    ],
+)
+def test_a_mismatched_resume_names_both_values(tmp_path, other, sentence):
+    fit(tiny_task(), tiny_config(max_steps=2), tmp_path / "run", progress=False)
+    width = other.pop("model", other.pop("width", 8))
+    with pytest.raises(CheckpointError) as caught:
+        fit(tiny_task(width=width, **other), tiny_config(), tmp_path / "run", resume=True, progress=False)
+    assert sentence in str(caught.value)
+
+
+def test_folders_are_not_mistaken(tmp_path):
+    with pytest.raises(CheckpointError, match="holds no run that could be resumed"):
+        fit(tiny_task(), tiny_config(), tmp_path / "none", resume=True, progress=False)
+    fit(tiny_task(), tiny_config(max_steps=1), tmp_path / "run", progress=False)
+    with pytest.raises(ConfigError, match="already holds a run"):
+        fit(tiny_task(), tiny_config(), tmp_path / "run", progress=False)
+
+
+def test_micro_batches_are_shared_by_the_processes(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"train\.micro_batches is 3; it must be a multiple of the 2"):
+        fit(tiny_task(), tiny_config(micro_batches=3), tmp_path / "run", progress=False)
+
+
+def test_bf16_trains_too(tmp_path):
+    fit(
+        tiny_task(),
+        tiny_config(max_steps=40, precision="bf16", eval_every=40),
+        tmp_path / "r",
+        progress=False,
+    )
+    lines = read_json_lines(tmp_path / "r" / "metrics.jsonl")
+    assert lines[40]["val_loss"] < lines[0]["val_loss"]
+
+
+def test_progress_goes_to_stderr_alone(tmp_path, capsys):
+    fit(tiny_task(), tiny_config(), tmp_path / "run")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "step 6 of 6: loss" in err
