@@ -163,7 +163,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
         tensors |= read_tensors(file)
     tensors = {name: tensor for name, tensor in tensors.items() if not _NOT_WEIGHTS.fullmatch(name)}
     head = tensors.pop("lm_head.weight", None)
-    embedding = tensors.get("transformer.wte.weight")
+    embedding = tensors.get("transformer.wte.weight", tensors.get("wte.weight"))
     if head is not None and embedding is not None and not torch.equal(head, embedding):
         raise ConfigError(f"{folder}: lm_head.weight differs from the token embedding; here they are one")
     return tensors
