@@ -123,13 +123,16 @@ pub fn save(vocab: &Vocab, splitter: &Splitter, path: &Path, format: Format) -> 
 fn read_json(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, Splitter)> {
     let fields = top_level_fields(path, text)?;
     let has = |name: &str| fields.iter().any(|field| field == name);
-    if has("format") {
+    // A bare vocab.json is words and numbers only, and "format" and "model" are among its words.
+    let is_bare_vocab = serde_json::from_str::<entries::Entries<u32>>(text).is_ok();
+    if is_bare_vocab {
+        Err(Error::format(path, "is a vocab.json without its merges: give the folder that holds both"))
+    } else if has("format") {
         readable::read(path, text, pattern)
     } else if has("model") {
         huggingface::read(path, text, pattern)
     } else {
-        let reason = "is JSON but neither a tokenizer.json (no \"model\") nor bytemill's (no \"format\"); \
-                      for vocab.json with merges.txt give their folder";
+        let reason = "is JSON but neither a tokenizer.json (no \"model\") nor bytemill's (no \"format\")";
         Err(Error::format(path, reason))
     }
 }

@@ -153,7 +153,8 @@ fn settings_that_we_cannot_reproduce_are_refused_with_the_reason() {
 
 #[test]
 fn other_json_is_told_apart() {
-    assert!(refusal("{\"a\": 1}").contains("neither a tokenizer.json"));
+    assert!(refusal("{\"a\": null}").contains("neither a tokenizer.json"));
+    assert!(refusal("{\"a\": 1, \"format\": 2, \"model\": 3}").contains("without its merges"));
     assert!(refusal("{\"format\": \"x\"}").contains("missing field"));
     assert!(refusal("{").contains("EOF"));
     assert!(refusal("{\"model\": 1, \"pre_tokenizer\": ").contains("EOF"));

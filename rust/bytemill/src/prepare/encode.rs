@@ -112,19 +112,22 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
     /// Encodes units of the round, each that no other thread has taken.
     fn encode_units(&self, round: &[Range<u64>], taken: &AtomicUsize) -> Vec<(usize, Result<Encoded>)> {
         let mine = std::iter::repeat_with(|| taken.fetch_add(1, Ordering::Relaxed));
-        let mut buffer = Vec::new();
+        let (mut encode, mut buffer) = (self.tokenizer.encoder(), Vec::new());
         mine.take_while(|&number| number < round.len())
-            .map(|number| (number, self.encode_unit(round[number].clone(), &mut buffer)))
+            .map(|number| (number, self.encode_unit(round[number].clone(), &mut encode, &mut buffer)))
             .collect()
     }
 
-    fn encode_unit(&self, positions: Range<u64>, buffer: &mut Vec<u8>) -> Result<Encoded> {
+    fn encode_unit(
+        &self,
+        positions: Range<u64>,
+        encode: &mut impl FnMut(&[u8], &mut Vec<u32>) -> Result<()>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Encoded> {
         let mut encoded = Encoded { ids: Vec::new(), ends: Vec::new(), input_bytes: 0 };
         for document in positions.map(|position| self.order.at(position)) {
             let text = self.corpus.read(document, buffer)?;
-            self.tokenizer
-                .encode_document(&text, &mut encoded.ids)
-                .map_err(|error| self.corpus.at_document(document, &error))?;
+            encode(&text, &mut encoded.ids).map_err(|error| self.corpus.at_document(document, &error))?;
             encoded.ends.push(encoded.ids.len());
             encoded.input_bytes += self.corpus.document_bytes(document);
         }

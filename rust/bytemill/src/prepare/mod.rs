@@ -28,8 +28,8 @@ const END_OF_TEXT: &str = "<|endoftext|>";
 
 /// What preparing asks of a tokenizer.
 pub trait EncodeDocument: Sync {
-    /// Appends the ids of `text` to `ids`; special tokens in the text are text.
-    fn encode_document(&self, text: &[u8], ids: &mut Vec<u32>) -> Result<()>;
+    /// What appends the ids of a text to a vector; special tokens in the text are text. Each thread asks for its own.
+    fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()>;
     /// Every id is below this.
     fn n_vocab(&self) -> u32;
     /// The id to put at each document's start, if the vocabulary has one for this.
@@ -214,9 +214,10 @@ fn cut_document(corpus: &Corpus, tokenizer: &impl EncodeDocument, mut output: Ou
         let expected = "0: the only document is too short to be cut".to_owned();
         return Err(Error::Argument { name: "val", got: format!("a share of {} bytes", text.len()), expected });
     };
+    let mut encode = tokenizer.encoder();
     for part in [&text[at..], &text[..at]] {
         let mut ids = Vec::new();
-        tokenizer.encode_document(part, &mut ids).map_err(|error| corpus.at_document(0, &error))?;
+        encode(part, &mut ids).map_err(|error| corpus.at_document(0, &error))?;
         output.write(&ids)?;
     }
     Ok(output)

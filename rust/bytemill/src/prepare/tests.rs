@@ -19,12 +19,14 @@ struct Bytes {
 const BYTES: Bytes = Bytes { end_of_text: Some(256) };
 
 impl EncodeDocument for Bytes {
-    fn encode_document(&self, text: &[u8], ids: &mut Vec<u32>) -> Result<()> {
-        if let Some(position) = memchr::memchr(0, text) {
-            return Err(Error::Utf8 { position });
+    fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()> {
+        |text, ids| {
+            if let Some(position) = memchr::memchr(0, text) {
+                return Err(Error::Utf8 { position });
+            }
+            ids.extend(text.iter().map(|&byte| u32::from(byte)));
+            Ok(())
         }
-        ids.extend(text.iter().map(|&byte| u32::from(byte)));
-        Ok(())
     }
 
     fn n_vocab(&self) -> u32 {

@@ -24,6 +24,7 @@ pub(crate) use fault::show;
 pub(crate) use merge::Scratch;
 use merge::{Bridges, Merger};
 use pairs::PairTable;
+use recover::Recovered;
 use std::collections::HashMap;
 use tokens::Tokens;
 pub use tokens::{MAX_ID, MAX_TOTAL_BYTES};
@@ -43,7 +44,7 @@ pub use tokens::{MAX_ID, MAX_TOTAL_BYTES};
 pub struct Vocab {
     tokens: Tokens,
     merges: Vec<(u32, u32)>,
-    merger: Merger,
+    engine: Merger,
     bridges: Bridges,
     /// For each id, the merge that makes it out of its own bytes, or [`NEVER_MADE`].
     made_by: Vec<u32>,
@@ -114,8 +115,9 @@ impl Vocab {
     /// the order of merging.
     pub fn from_ranks(tokens: &[(Vec<u8>, u32)], special_tokens: Vec<(String, u32)>) -> Result<Self> {
         let tokens = Tokens::new(tokens.iter().map(|(bytes, id)| (&bytes[..], *id)))?;
-        let merges = recover::merges(&tokens)?;
-        Self::assemble(tokens, merges, special_tokens, true)
+        let recovered = recover::from_ranks(&tokens)?;
+        let engine = Merger::new(&tokens.byte_ids()?, pair_table(&tokens, &recovered.merges)?);
+        Self::finish(tokens, recovered, engine, special_tokens, true)
     }
 
     /// One more than the largest id, as tiktoken counts; ids in between may have no token.
@@ -200,24 +202,34 @@ impl Vocab {
         for piece in self.bridges.cut(pretoken) {
             match self.tokens.id(piece) {
                 Some(id) if self.encodes_to_itself(id) => out.push(id),
-                _ => self.merger.merge(piece, scratch, out),
+                _ => self.engine.merge(piece, scratch, out),
             }
         }
     }
 
     fn assemble(
-        mut tokens: Tokens,
+        tokens: Tokens,
         merges: Vec<(u32, u32)>,
-        mut special_tokens: Vec<(String, u32)>,
+        special_tokens: Vec<(String, u32)>,
         ignore_merges: bool,
     ) -> Result<Self> {
         let engine = Merger::new(&tokens.byte_ids()?, pair_table(&tokens, &merges)?);
-        let bridges = Bridges::of(tokens.iter().map(|(_, bytes)| bytes));
         let made_by = recover::made_by(&tokens, &engine);
+        Self::finish(tokens, Recovered { merges, made_by }, engine, special_tokens, ignore_merges)
+    }
+
+    fn finish(
+        mut tokens: Tokens,
+        Recovered { merges, made_by }: Recovered,
+        engine: Merger,
+        mut special_tokens: Vec<(String, u32)>,
+        ignore_merges: bool,
+    ) -> Result<Self> {
+        let bridges = Bridges::of(tokens.iter().map(|(_, bytes)| bytes));
         let ignore_merges = ignore_merges && tokens.iter().any(|(id, _)| made_by[id as usize] == NEVER_MADE);
         add_special_tokens(&mut tokens, &special_tokens)?;
         special_tokens.sort_by_key(|(_, id)| *id);
-        Ok(Self { tokens, merges, merger: engine, bridges, made_by, special_tokens, ignore_merges })
+        Ok(Self { tokens, merges, engine, bridges, made_by, special_tokens, ignore_merges })
     }
 
     /// The merges that ever make a token, in order, each with the id it makes.

@@ -46,6 +46,7 @@ proptest! {
         let more: Vec<&str> = more.iter().map(String::as_str).collect();
         let tokens = bytes_and(&more);
         let vocab = Vocab::from_ranks(&tokens, vec![]).unwrap();
+        prop_assert_eq!(&vocab.made_by, &recover::made_by(&vocab.tokens, &vocab.engine));
         for text in texts.iter().map(String::as_str).chain(more) {
             prop_assert_eq!(encode(&vocab, text.as_bytes()), encode_by_ranks(&tokens, text.as_bytes()), "{}", text);
         }
@@ -60,6 +61,7 @@ proptest! {
         prop_assert!(trained.encodes_like(&Vocab::from_ranks(&tokens, vec![]).unwrap()));
         let listed = Vocab::from_tokens(&tokens, trained.merges(), vec![], false).unwrap();
         prop_assert!(trained.encodes_like(&listed));
+        prop_assert_eq!(&trained.made_by, &listed.made_by);
         prop_assert_eq!(listed.merge_ids(), &merges[..]);
     }
 }
