@@ -193,7 +193,7 @@ impl Tokenizer {
         decode::decode_with_offsets(&self.vocab, ids)
     }
 
-    fn encoder(&self) -> Encoder<'_> {
+    pub(crate) fn encoder(&self) -> Encoder<'_> {
         Encoder::new(&self.vocab, &self.splitter)
     }
 }

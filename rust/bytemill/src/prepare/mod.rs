@@ -39,8 +39,9 @@ pub trait EncodeDocument: Sync {
 }
 
 impl EncodeDocument for Tokenizer {
-    fn encode_document(&self, text: &[u8], ids: &mut Vec<u32>) -> Result<()> {
-        self.encode_ordinary_into(text, ids)
+    fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()> {
+        let mut encoder = self.encoder();
+        move |text, ids| encoder.bytes(text, ids)
     }
 
     fn n_vocab(&self) -> u32 {
