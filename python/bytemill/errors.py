@@ -1,6 +1,7 @@
 """The exceptions that bytemill raises for faults in its input."""
 
 __all__ = [
+    "ArgumentError",
     "BytemillError",
     "CheckpointError",
     "ConfigError",
@@ -29,6 +30,10 @@ class ConfigError(BytemillError, ValueError):
 
 class CheckpointError(BytemillError, RuntimeError):
     """A checkpoint is cut short, or belongs to another run, model or data set."""
+
+
+class ArgumentError(BytemillError, ValueError):
+    """An argument has a value that can never work; names it and what is allowed."""
 
 
 class DivergedError(BytemillError, ArithmeticError):

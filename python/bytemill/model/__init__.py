@@ -1,1 +1,21 @@
-"""GPT-2, its weights in and out, LoRA and sampling."""
+"""GPT-2, its weights in and out, LoRA and sampling.
+
+Importing this package, or anything in it, imports torch; so the command line does it where a command runs,
+not where options are parsed.
+"""
+
+from bytemill.model.cache import KeyValueCache
+from bytemill.model.config import GPT2Config
+from bytemill.model.generate import generate, generate_stream
+from bytemill.model.gpt2 import GPT2
+from bytemill.model.native import load_model, save_model
+
+__all__ = [
+    "GPT2",
+    "GPT2Config",
+    "KeyValueCache",
+    "generate",
+    "generate_stream",
+    "load_model",
+    "save_model",
+]

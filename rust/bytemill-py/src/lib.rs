@@ -1,1 +1,28 @@
-//! Stub.
+//! `bytemill._core`: what Python sees of the core. The only crate that names pyo3; it converts and delegates.
+
+// pyo3 hands arguments over by value.
+#![allow(clippy::needless_pass_by_value)]
+
+mod error;
+mod listener;
+mod shards;
+mod special;
+mod text;
+mod threads;
+mod tokenizer;
+mod trainer;
+
+/// The Rust core of bytemill.
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::shards::{Loader, prepare_shards, verify_shards};
+    #[pymodule_export]
+    use super::tokenizer::{Tokenizer, load_tokenizer, tokenizer_from_ranks, tokenizer_from_readable};
+    #[pymodule_export]
+    use super::trainer::train_tokenizer;
+
+    #[pymodule_export]
+    #[expect(non_upper_case_globals, reason = "Python's name for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

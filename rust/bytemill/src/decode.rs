@@ -1,1 +1,155 @@
-//! Stub.
+//! Ids to bytes and text, whole or as a stream.
+
+use crate::error::{Error, Result};
+use crate::vocab::Vocab;
+
+/// The bytes that `ids` stand for.
+pub fn decode_bytes(vocab: &Vocab, ids: &[u32]) -> Result<Vec<u8>> {
+    let mut n_bytes = 0;
+    for (position, &id) in ids.iter().enumerate() {
+        n_bytes += token(vocab, id, position)?.len();
+    }
+    let mut bytes = Vec::with_capacity(n_bytes);
+    for (position, &id) in ids.iter().enumerate() {
+        bytes.extend_from_slice(token(vocab, id, position)?);
+    }
+    Ok(bytes)
+}
+
+/// The text that `ids` stand for; what is not UTF-8 becomes U+FFFD, as Python's `errors="replace"` does.
+pub fn decode_lossy(vocab: &Vocab, ids: &[u32]) -> Result<String> {
+    let bytes = decode_bytes(vocab, ids)?;
+    Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+}
+
+/// The text that `ids` stand for, or where it stops being UTF-8.
+pub fn decode_strict(vocab: &Vocab, ids: &[u32]) -> Result<String> {
+    String::from_utf8(decode_bytes(vocab, ids)?)
+        .map_err(|error| Error::Utf8 { position: error.utf8_error().valid_up_to() })
+}
+
+/// The text, and for each id the index of the character in which its bytes begin, as tiktoken
+/// counts: a token that begins inside a character gets that character's index.
+///
+/// ```
+/// # use bytemill::{decode::decode_with_offsets, vocab::Vocab};
+/// let vocab = Vocab::from_merges(&[], &[])?;
+/// let ids: Vec<u32> = "aéb".bytes().map(u32::from).collect();
+/// assert_eq!(decode_with_offsets(&vocab, &ids)?, ("aéb".to_owned(), vec![0, 1, 1, 2]));
+/// # Ok::<(), bytemill::Error>(())
+/// ```
+pub fn decode_with_offsets(vocab: &Vocab, ids: &[u32]) -> Result<(String, Vec<usize>)> {
+    let text = decode_strict(vocab, ids)?;
+    Ok((text, character_offsets(vocab, ids)?))
+}
+
+/// For each id the index of the character in which its bytes begin; the ids must decode to UTF-8.
+pub(crate) fn character_offsets(vocab: &Vocab, ids: &[u32]) -> Result<Vec<usize>> {
+    let mut n_characters: usize = 0;
+    let mut offsets = Vec::with_capacity(ids.len());
+    for (position, &id) in ids.iter().enumerate() {
+        let bytes = token(vocab, id, position)?;
+        let begins_inside = bytes.first().is_some_and(|&byte| continues(byte));
+        offsets.push(n_characters.saturating_sub(begins_inside.into()));
+        n_characters += bytes.iter().filter(|&&byte| !continues(byte)).count();
+    }
+    Ok(offsets)
+}
+
+/// Decodes ids as they come and never gives out part of a character.
+///
+/// What all calls return, put together, is [`decode_lossy`] of all ids.
+///
+/// ```
+/// # use bytemill::{decode::DecodeStream, vocab::Vocab};
+/// let vocab = Vocab::from_merges(&[], &[])?;
+/// let mut stream = DecodeStream::default();
+/// assert_eq!(stream.push(&vocab, 0xC3)?, "");
+/// assert_eq!(stream.push(&vocab, 0xA9)?, "é");
+/// assert_eq!(stream.finish(), "");
+/// # Ok::<(), bytemill::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct DecodeStream {
+    /// The start of a character whose end has not come: at most 3 bytes between calls.
+    pending: Vec<u8>,
+    n_pushed: usize,
+}
+
+impl DecodeStream {
+    /// The text that `id` completes.
+    pub fn push(&mut self, vocab: &Vocab, id: u32) -> Result<String> {
+        self.pending.extend_from_slice(token(vocab, id, self.n_pushed)?);
+        self.n_pushed += 1;
+        let complete = self.pending.len() - unfinished(&self.pending);
+        let text = String::from_utf8_lossy(&self.pending[..complete]).into_owned();
+        self.pending.drain(..complete);
+        Ok(text)
+    }
+
+    /// What is left when no more ids come: nothing, or U+FFFD for a character cut short.
+    pub fn finish(self) -> String {
+        String::from_utf8_lossy(&self.pending).into_owned()
+    }
+}
+
+/// How many bytes at the end may yet become a character.
+fn unfinished(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Err(error) = std::str::from_utf8(rest) {
+        match error.error_len() {
+            Some(bad) => rest = &rest[error.valid_up_to() + bad..],
+            None => return rest.len() - error.valid_up_to(),
+        }
+    }
+    0
+}
+
+fn continues(byte: u8) -> bool {
+    (0x80..0xC0).contains(&byte)
+}
+
+fn token(vocab: &Vocab, id: u32, position: usize) -> Result<&[u8]> {
+    vocab.token_bytes(id).ok_or_else(|| Error::UnknownId { id, position, n_vocab: vocab.n_vocab() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn vocab() -> Vocab {
+        Vocab::from_merges(&[(0xE4, 0xB8), (0xC3, 0xA9), (257, 0xC3)], &["<end>"]).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_gives_what_lossy_decoding_gives(
+            ids in prop::collection::vec(prop_oneof![0..260_u32, Just(0xE4), Just(0xB8), Just(0xAD), Just(0xF0), Just(0x9F)], 0..40)
+        ) {
+            let vocab = vocab();
+            let mut stream = DecodeStream::default();
+            let mut text = String::new();
+            for &id in &ids {
+                text += &stream.push(&vocab, id).unwrap();
+                prop_assert!(stream.pending.len() <= 3);
+            }
+            prop_assert_eq!(text + &stream.finish(), decode_lossy(&vocab, &ids).unwrap());
+        }
+    }
+
+    #[test]
+    fn an_unknown_id_is_told_with_its_place() {
+        let message = decode_bytes(&vocab(), &[97, 260]).unwrap_err().to_string();
+        assert_eq!(message, "token id 260 at position 1 is not in this vocabulary of 260 ids");
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_replaced_or_refused() {
+        let ids = [97, 0xE4, 0xB8, 98, 259];
+        assert_eq!(decode_lossy(&vocab(), &ids).unwrap(), "a\u{fffd}b<end>");
+        assert!(matches!(decode_strict(&vocab(), &ids), Err(Error::Utf8 { position: 1 })));
+    }
+}

@@ -3,6 +3,7 @@
 //! A message says what was found, where, and what would have been right. The Python binding maps
 //! the variants to exceptions in one place, by [`Error::kind`].
 
+use crate::vocab::VocabFault;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,9 @@ pub enum Error {
         /// What was found, where, and what the format asks for.
         reason: String,
     },
+    /// Tokens and merges that do not make a vocabulary.
+    #[error(transparent)]
+    Vocab(#[from] VocabFault),
     /// A token id that the vocabulary does not hold.
     #[error("token id {id} at position {position} is not in this vocabulary of {n_vocab} ids")]
     UnknownId {
@@ -69,6 +73,9 @@ pub enum Error {
         /// Offset of the first byte that cannot be decoded.
         position: usize,
     },
+    /// The caller's progress callback asked to stop.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// The families of failure that callers tell apart.
@@ -76,12 +83,16 @@ pub enum Error {
 pub enum Kind {
     /// The operating system refused; the `io::Error` tells how.
     Io,
-    /// The caller's argument or text is at fault.
-    Value,
+    /// An argument can never work.
+    Argument,
+    /// Text, ids or a vocabulary cannot be used as asked.
+    Data,
     /// A file is damaged or of another format.
     Format,
     /// Bytes are not UTF-8.
     Utf8,
+    /// The caller asked to stop.
+    Interrupted,
 }
 
 impl Error {
@@ -91,9 +102,9 @@ impl Error {
             Self::Io { .. } => Kind::Io,
             Self::Format { .. } => Kind::Format,
             Self::Utf8 { .. } => Kind::Utf8,
-            Self::Argument { .. } | Self::Pattern { .. } | Self::UnknownId { .. } | Self::DisallowedSpecial { .. } => {
-                Kind::Value
-            }
+            Self::Interrupted => Kind::Interrupted,
+            Self::Argument { .. } | Self::Pattern { .. } => Kind::Argument,
+            Self::Vocab(_) | Self::UnknownId { .. } | Self::DisallowedSpecial { .. } => Kind::Data,
         }
     }
 

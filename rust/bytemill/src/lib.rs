@@ -7,10 +7,11 @@
 //! * [`train`] learns merges from pretokens;
 //! * [`vocab`] holds what was learnt, [`formats`] reads and writes it;
 //! * [`encode`] turns text into ids, [`decode`] ids into text;
+//! * [`tokenizer`] is these three in one, the type that callers hold;
 //! * [`shard`] stores ids in checked files and serves them as batches;
 //! * [`prepare`] runs documents through the tokenizer into shards.
 //!
-//! Imports run one way: `error <- vocab <- split, formats, decode <- train, encode <- prepare`;
+//! Imports run one way: `error <- vocab <- split, formats, decode <- train, encode <- tokenizer <- prepare`;
 //! `shard` and `corpus` stand on `error` alone.
 
 pub mod corpus;
@@ -21,7 +22,9 @@ pub mod formats;
 pub mod prepare;
 pub mod shard;
 pub mod split;
+pub mod tokenizer;
 pub mod train;
 pub mod vocab;
 
 pub use error::{Error, Result};
+pub use tokenizer::Tokenizer;

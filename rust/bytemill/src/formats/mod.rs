@@ -1,1 +1,164 @@
-//! Stub.
+//! Vocabularies in and out of files, each told from the others by its content.
+//!
+//! | format | holds | written by |
+//! |---|---|---|
+//! | `tokenizer.json` | all | Hugging Face |
+//! | readable JSON | all | bytemill |
+//! | `.tiktoken` | tokens and ranks | tiktoken |
+//! | `vocab.json` + `merges.txt`, `encoder.json` + `vocab.bpe` | tokens and merges | GPT-2 |
+//! | `.model` | merges, pattern, special tokens | minbpe (read only) |
+
+mod byte_alphabet;
+mod entries;
+mod file;
+mod fingerprint;
+mod gpt2;
+mod huggingface;
+mod minbpe;
+mod readable;
+mod tiktoken;
+
+#[cfg(test)]
+mod tests;
+
+use crate::error::{Error, Result};
+use crate::split::Splitter;
+use crate::vocab::{Vocab, VocabFault};
+pub use fingerprint::fingerprint;
+pub use readable::{from_str as from_readable, to_string as to_readable};
+use std::path::Path;
+use std::str::FromStr;
+pub use tiktoken::ranks as tiktoken_ranks;
+
+/// A format that can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `tokenizer.json`.
+    HuggingFace,
+    /// Base64 and rank, a token a line.
+    Tiktoken,
+    /// JSON with bytes in hexadecimal.
+    Readable,
+    /// A folder with `vocab.json` and `merges.txt`.
+    Gpt2,
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "huggingface" => Ok(Self::HuggingFace),
+            "tiktoken" => Ok(Self::Tiktoken),
+            "readable" => Ok(Self::Readable),
+            "gpt2" => Ok(Self::Gpt2),
+            _ => Err(Error::Argument {
+                name: "format",
+                got: format!("{name:?}"),
+                expected: "\"huggingface\", \"tiktoken\", \"readable\" or \"gpt2\"".to_owned(),
+            }),
+        }
+    }
+}
+
+/// Where the pattern comes from when a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatternChoice<'p> {
+    /// From the file; for a known file of a format without pattern, from what is known of it.
+    Auto,
+    /// From the caller, whatever the file says: as in [`Splitter::new`].
+    Given(Option<&'p str>),
+}
+
+impl PatternChoice<'_> {
+    /// The splitter chosen, where `of_file` is what the file says.
+    fn splitter(self, of_file: Option<&str>) -> Result<Splitter> {
+        match self {
+            Self::Auto => Splitter::new(of_file),
+            Self::Given(pattern) => Splitter::new(pattern),
+        }
+    }
+}
+
+/// Special tokens as a caller gives them: text, and an id or `None` for the next free one.
+pub type GivenSpecials<'s> = Option<&'s [(&'s str, Option<u32>)]>;
+
+/// Reads a vocabulary in any format.
+///
+/// `special_tokens` is for formats that do not tell theirs (`.tiktoken`, GPT-2's folder).
+pub fn load(path: &Path, pattern: PatternChoice, special_tokens: GivenSpecials) -> Result<(Vocab, Splitter)> {
+    if path.is_dir() {
+        return gpt2::read(path, pattern, special_tokens);
+    }
+    let bytes = file::read(path)?;
+    let content = bytes.trim_ascii_start();
+    if !content.starts_with(b"{") && !content.starts_with(b"minbpe v") {
+        return tiktoken::read(path, &bytes, pattern, special_tokens);
+    }
+    if special_tokens.is_some() {
+        return Err(Error::Argument {
+            name: "special_tokens",
+            got: "given".to_owned(),
+            expected: format!("none, since {} holds its own", path.display()),
+        });
+    }
+    let text = file::text(path, bytes)?;
+    if text.trim_start().starts_with("minbpe v") {
+        minbpe::read(path, &text, pattern)
+    } else {
+        read_json(path, &text, pattern)
+    }
+}
+
+/// Writes a vocabulary, or tells why the format cannot hold it.
+pub fn save(vocab: &Vocab, splitter: &Splitter, path: &Path, format: Format) -> Result<()> {
+    match format {
+        Format::HuggingFace => file::write(path, huggingface::to_string(vocab, splitter)?.as_bytes()),
+        Format::Tiktoken => file::write(path, tiktoken::to_string(vocab)?.as_bytes()),
+        Format::Readable => file::write(path, to_readable(vocab, splitter)?.as_bytes()),
+        Format::Gpt2 => gpt2::write(path, vocab, splitter),
+    }
+}
+
+fn read_json(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, Splitter)> {
+    let fields = top_level_fields(path, text)?;
+    let has = |name: &str| fields.iter().any(|field| field == name);
+    if has("format") {
+        readable::read(path, text, pattern)
+    } else if has("model") {
+        huggingface::read(path, text, pattern)
+    } else {
+        let reason = "is JSON but neither a tokenizer.json (no \"model\") nor bytemill's (no \"format\"); \
+                      for vocab.json with merges.txt give their folder";
+        Err(Error::format(path, reason))
+    }
+}
+
+fn top_level_fields(path: &Path, text: &str) -> Result<Vec<String>> {
+    let entries: entries::Entries<serde::de::IgnoredAny> = parse(path, text)?;
+    Ok(entries.0.into_iter().map(|(name, _)| name).collect())
+}
+
+fn parse<'de, T: serde::Deserialize<'de>>(path: &Path, text: &'de str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| Error::format(path, error.to_string()))
+}
+
+/// A fault in the vocabulary of `path` as a fault of that file; `place` may say where it stands.
+fn in_file(path: &Path, error: Error, place: impl Fn(&VocabFault) -> Option<String>) -> Error {
+    match error {
+        Error::Vocab(fault) => match place(&fault) {
+            Some(place) => Error::format(path, format!("{place}: {fault}")),
+            None => Error::format(path, fault.to_string()),
+        },
+        other => other,
+    }
+}
+
+/// The refusal to write what `format` cannot hold.
+fn cannot_write(format: &'static str, reason: impl Into<String>) -> Error {
+    Error::Argument {
+        name: "format",
+        got: format!("{format:?}"),
+        expected: format!("another, since {}", reason.into()),
+    }
+}

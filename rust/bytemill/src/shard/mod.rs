@@ -1,1 +1,41 @@
-//! Stub.
+//! Token files: written once, checked always, read in an order that one integer tells.
+//!
+//! * [`header`], [`index`], [`checksum`], [`manifest`]: the formats, as docs/formats.md specifies them;
+//! * [`writer`] cuts a stream of documents' ids into shards, [`verify()`] reads everything back;
+//! * [`order`] and [`mixture`] say which sample comes when, without memory;
+//! * [`loader`] turns positions into batches, with threads that read ahead.
+
+pub mod checksum;
+mod durable;
+pub mod header;
+pub mod index;
+pub mod leftovers;
+pub mod loader;
+pub mod manifest;
+pub mod mixture;
+mod options;
+pub mod order;
+mod prefetch;
+mod reader;
+mod samples;
+mod state;
+mod tokens;
+mod verify;
+pub mod writer;
+
+pub use checksum::{BLOCK_BYTES, BlockChecksums};
+pub use header::{HEADER_BYTES, Header, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
+pub use index::Index;
+pub use loader::Loader;
+pub use manifest::{InputEntry, MANIFEST_NAME, Manifest, Plan, ShardEntry, Validation};
+pub use mixture::Mixture;
+pub use options::LoaderOptions;
+pub use reader::Verify;
+pub use samples::Batch;
+pub use state::{LoaderState, Packing};
+pub use tokens::{Buffers, Tokens};
+pub use verify::verify;
+pub use writer::{Layout, SplitWriter};
+
+#[cfg(test)]
+mod tests;

@@ -1,33 +1,61 @@
 //! Text to pretokens: the spans that merges never cross.
+//!
+//! The patterns that matter (GPT-2, cl100k and its relations, o200k) are written out by hand, each
+//! a function from the start of a pretoken to its end that looks at every character a bounded
+//! number of times; any other regular expression runs in fancy-regex, which is also the oracle of
+//! those by hand.
 
+mod cl100k;
+mod gpt2;
+mod known;
+mod o200k;
+mod parts;
 mod regex;
+mod unicode;
+
+#[cfg(test)]
+mod tests;
 
 use crate::error::Result;
+pub(crate) use known::oniguruma_reads_alike;
+pub use known::{CL100K, GPT2, O200K};
+use known::{Known, Rule};
 use regex::RegexSplitter;
-
-/// GPT-2's pattern, as tiktoken writes it.
-pub const GPT2: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-/// The pattern of `cl100k_base` (GPT-4), as tiktoken writes it.
-pub const CL100K: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
+use unicode::Reader;
 
 /// Cuts text into pretokens by one rule.
+///
+/// ```
+/// use bytemill::split::{GPT2, Splitter};
+///
+/// let splitter = Splitter::new(Some("gpt2"))?;
+/// let mut pretokens = Vec::new();
+/// splitter.split(b"I'll pay 50", |pretoken| pretokens.push(pretoken))?;
+/// assert_eq!(pretokens, [&b"I"[..], b"'ll", b" pay", b" 50"]);
+/// assert_eq!(splitter.pattern(), Some(GPT2));
+/// # Ok::<(), bytemill::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Splitter(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
     Whole,
+    Known { known: &'static Known, pattern: &'static str },
     Regex(RegexSplitter),
 }
 
 impl Splitter {
     /// A splitter for `pattern`: `None` (no split), a name (`gpt2`, `cl100k`, `o200k`) or any regex.
+    ///
+    /// A regex that is a known spelling of a known pattern runs by hand.
     pub fn new(pattern: Option<&str>) -> Result<Self> {
         Ok(Self(match pattern {
             None => Kind::Whole,
-            Some("gpt2") => Kind::Regex(RegexSplitter::new(GPT2)?),
-            Some("cl100k") => Kind::Regex(RegexSplitter::new(CL100K)?),
-            Some(any) => Kind::Regex(RegexSplitter::new(any)?),
+            Some(text) => match known::find(text) {
+                Some((known, pattern)) => Kind::Known { known, pattern },
+                None => Kind::Regex(RegexSplitter::new(text)?),
+            },
         }))
     }
 
@@ -35,8 +63,38 @@ impl Splitter {
     pub fn pattern(&self) -> Option<&str> {
         match &self.0 {
             Kind::Whole => None,
+            Kind::Known { pattern, .. } => Some(pattern),
             Kind::Regex(regex) => Some(regex.pattern()),
         }
+    }
+
+    /// The short name of the pattern, where it has one: `gpt2`, `cl100k` or `o200k`.
+    pub fn name(&self) -> Option<&'static str> {
+        match &self.0 {
+            Kind::Known { known, .. } => known.name,
+            Kind::Whole | Kind::Regex(_) => None,
+        }
+    }
+
+    /// Whether the pattern is one of those written out by hand; they leave no text unmatched.
+    pub fn is_by_hand(&self) -> bool {
+        matches!(self.0, Kind::Known { .. })
+    }
+
+    /// The same pattern in a spelling that Oniguruma (Hugging Face's regex engine) reads alike,
+    /// or why there is none. `None` when this splitter does not split.
+    pub fn oniguruma_pattern(&self) -> Result<Option<&str>, &'static str> {
+        match &self.0 {
+            Kind::Whole => Ok(None),
+            Kind::Known { known, .. } => Ok(Some(known.oniguruma)),
+            Kind::Regex(regex) => known::oniguruma_reads_alike(regex.pattern()).map(|()| Some(regex.pattern())),
+        }
+    }
+
+    /// Cuts `text` into about `n_parts` parts whose pretokens are those of the whole; into one where the
+    /// pattern gives no place at which that is certain.
+    pub fn parts<'t>(&self, text: &'t str, n_parts: usize) -> Vec<&'t str> {
+        if self.is_by_hand() { parts::cut(text, n_parts) } else { vec![text] }
     }
 
     /// Calls `each` with every pretoken of `text` in order; put together they are `text`.
@@ -44,13 +102,70 @@ impl Splitter {
     /// What the pattern leaves unmatched becomes pretokens too. Where `text` is not UTF-8 the
     /// pattern sees each valid stretch by itself, and each run of invalid bytes is one pretoken.
     pub fn split<'t>(&self, text: &'t [u8], mut each: impl FnMut(&'t [u8])) -> Result<()> {
-        match &self.0 {
-            Kind::Whole if text.is_empty() => Ok(()),
-            Kind::Whole => {
-                each(text);
+        match (&self.0, std::str::from_utf8(text)) {
+            (Kind::Whole, _) => {
+                whole(text, each);
                 Ok(())
             }
-            Kind::Regex(regex) => regex.split(text, each),
+            (_, Ok(text)) => self.split_str(text, each),
+            (_, Err(_)) => self.split_damaged(text, &mut each),
         }
+    }
+
+    /// As [`Splitter::split`], for text that is known to be UTF-8.
+    pub fn split_str<'t>(&self, text: &'t str, mut each: impl FnMut(&'t [u8])) -> Result<()> {
+        match &self.0 {
+            Kind::Regex(regex) => regex.split(text, each),
+            Kind::Whole => {
+                whole(text.as_bytes(), each);
+                Ok(())
+            }
+            Kind::Known { known, .. } => {
+                match known.rule {
+                    Rule::Gpt2 => split_by_hand(text, gpt2::end, &mut each),
+                    Rule::Cl100k(rules) => {
+                        split_by_hand(text, |text, start| cl100k::end(rules, text, start), &mut each);
+                    }
+                    Rule::O200k => split_by_hand(text, o200k::end, &mut each),
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn split_damaged<'t>(&self, text: &'t [u8], each: &mut impl FnMut(&'t [u8])) -> Result<()> {
+        let (mut at, mut invalid_from) = (0, 0);
+        for chunk in text.utf8_chunks() {
+            if !chunk.valid().is_empty() {
+                if invalid_from < at {
+                    each(&text[invalid_from..at]);
+                }
+                self.split_str(chunk.valid(), &mut *each)?;
+                at += chunk.valid().len();
+                invalid_from = at;
+            }
+            at += chunk.invalid().len();
+        }
+        if invalid_from < at {
+            each(&text[invalid_from..at]);
+        }
+        Ok(())
+    }
+}
+
+fn whole<'t>(text: &'t [u8], mut each: impl FnMut(&'t [u8])) {
+    if !text.is_empty() {
+        each(text);
+    }
+}
+
+#[inline]
+fn split_by_hand<'t>(text: &'t str, end: impl Fn(Reader, usize) -> usize, each: &mut impl FnMut(&'t [u8])) {
+    let reader = Reader::new(text);
+    let mut start = 0;
+    while start < text.len() {
+        let end = end(reader, start);
+        each(&text.as_bytes()[start..end]);
+        start = end;
     }
 }

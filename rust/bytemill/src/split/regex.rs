@@ -16,17 +16,7 @@ impl RegexSplitter {
         self.0.as_str()
     }
 
-    pub(super) fn split<'t>(&self, text: &'t [u8], mut each: impl FnMut(&'t [u8])) -> Result<()> {
-        for chunk in text.utf8_chunks() {
-            self.split_valid(chunk.valid(), &mut each)?;
-            if !chunk.invalid().is_empty() {
-                each(chunk.invalid());
-            }
-        }
-        Ok(())
-    }
-
-    fn split_valid<'t>(&self, text: &'t str, each: &mut impl FnMut(&'t [u8])) -> Result<()> {
+    pub(super) fn split<'t>(&self, text: &'t str, mut each: impl FnMut(&'t [u8])) -> Result<()> {
         let mut end = 0;
         for found in self.0.find_iter(text) {
             let found = found.map_err(|error| failure(self.pattern(), &error))?;

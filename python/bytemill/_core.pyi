@@ -1,0 +1,227 @@
+"""The Rust core; checked against the module by stubtest."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Literal, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+_Ids = Sequence[int] | Any  # also numpy arrays and torch tensors of one dimension
+_Specials = Literal["all"] | Collection[str]
+_Progress = Callable[[str, int, int], None]
+
+class Tokenizer:
+    """The base of `bytemill.Tokenizer`, which adds names, defaults and other libraries' objects."""
+
+    def __new__(cls, source: Tokenizer) -> Self: ...
+    def encode(
+        self,
+        text: str,
+        *,
+        allowed_special: _Specials | None = None,
+        disallowed_special: _Specials | None = None,
+    ) -> list[int]:
+        """The ids of `text`, with tiktoken's rules for special tokens.
+
+        Args:
+            text: Lone surrogates become U+FFFD.
+            allowed_special: Special tokens that become their ids; "all" or texts. None: none of them.
+            disallowed_special: Texts that are an error; "all" (also if None) means every special token that is
+                not allowed. `()` takes what is not allowed for ordinary text.
+
+        Raises:
+            ArgumentError: `text` holds a disallowed special token; names it.
+        """
+
+    def encode_ordinary(self, text: str) -> list[int]:
+        """The ids of `text`, in which special tokens are text like any other."""
+
+    def encode_bytes(self, data: bytes) -> list[int]:
+        """The ids of any bytes; runs of bytes that are not UTF-8 are never merged with their neighbours."""
+
+    def encode_single_token(self, text_or_bytes: str | bytes) -> int:
+        """The id of the one token, ordinary or special, with this text.
+
+        Raises:
+            KeyError: It is not one token.
+        """
+
+    def encode_with_offsets(
+        self,
+        text: str,
+        *,
+        allowed_special: _Specials | None = None,
+        disallowed_special: _Specials | None = None,
+    ) -> tuple[list[int], list[int]]:
+        """The ids as `encode` gives them, and for each the index of the character in which it begins."""
+
+    def encode_to_numpy(
+        self,
+        text: str,
+        *,
+        allowed_special: _Specials | None = None,
+        disallowed_special: _Specials | None = None,
+    ) -> NDArray[np.uint32]:
+        """As `encode`, into an array of uint32."""
+
+    def encode_batch(
+        self,
+        texts: Sequence[str],
+        *,
+        threads: int | None = None,
+        allowed_special: _Specials | None = None,
+        disallowed_special: _Specials | None = None,
+    ) -> list[list[int]]:
+        """As `encode` for each of many texts, on `threads` threads (every core if None), in order."""
+
+    def encode_batch_to_numpy(
+        self,
+        texts: Sequence[str],
+        *,
+        threads: int | None = None,
+        allowed_special: _Specials | None = None,
+        disallowed_special: _Specials | None = None,
+    ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+        """All texts' ids in one row, and (len(texts) + 1,) offsets: text i is `ids[offsets[i]:offsets[i + 1]]`."""
+
+    def encode_file(
+        self,
+        path: str,
+        *,
+        threads: int | None = None,
+        allowed_special: _Specials | None = None,
+        disallowed_special: _Specials | None = None,
+    ) -> NDArray[np.uint32]:
+        """The ids of a file of UTF-8 text, as `encode` gives them.
+
+        Raises:
+            OSError: It cannot be read.
+            FormatError: It is not UTF-8; says where.
+        """
+
+    def count(self, text: str) -> int:
+        """How many ids `encode_ordinary` gives."""
+
+    def decode(self, ids: _Ids, errors: str = "replace") -> str:
+        """The text of `ids`.
+
+        Args:
+            ids: A sequence of int, a numpy array or a torch tensor, of one dimension.
+            errors: What to do where the bytes are not UTF-8, as in `bytes.decode`.
+
+        Raises:
+            ArgumentError: An id is not in the vocabulary; says which and where.
+            UnicodeDecodeError: With errors="strict".
+        """
+
+    def decode_bytes(self, ids: _Ids) -> bytes:
+        """The bytes of `ids`."""
+
+    def decode_batch(self, batch: Iterable[_Ids], errors: str = "replace") -> list[str]:
+        """As `decode` for each of many."""
+
+    def decode_with_offsets(self, ids: _Ids) -> tuple[str, list[int]]:
+        """The text of `ids`, and for each the index of the character in which it begins."""
+
+    def decode_single_token_bytes(self, token: int) -> bytes:
+        """The bytes of one id.
+
+        Raises:
+            KeyError: It is not in the vocabulary.
+        """
+
+    @property
+    def n_vocab(self) -> int:
+        """One more than the largest id."""
+
+    @property
+    def pattern(self) -> str | None:
+        """The regular expression that text is split by, or None."""
+
+    @property
+    def merges(self) -> list[tuple[bytes, bytes]]:
+        """The two parts of each merge, in order."""
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """The special tokens' texts and ids."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, over everything that decides which ids a text becomes."""
+
+    def __len__(self) -> int: ...
+    def ranks(self) -> list[tuple[bytes, int]]:
+        """Every token but the special ones with its id, if ids are ranks in tiktoken's sense.
+
+        Raises:
+            ArgumentError: tiktoken would encode differently with them; says why.
+        """
+
+    def truncated_base(self, n_vocab: int) -> Tokenizer: ...
+    def save_as(self, path: str, format: str) -> None: ...
+    def to_readable(self) -> str: ...
+
+@final
+class Loader:
+    """The loader behind `bytemill.data.TokenLoader`, which documents it."""
+
+    def __new__(
+        cls,
+        folders: Sequence[str],
+        *,
+        batch_size: int,
+        seq_len: int,
+        seed: int,
+        rank: int,
+        world_size: int,
+        split: str,
+        weights: Sequence[float] | None,
+        shuffle: bool,
+        verify: str,
+        prefetch_batches: int,
+    ) -> Self: ...
+    def next_batch(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+    def state(self) -> str: ...
+    def load_state(self, state: str) -> None: ...
+    def n_samples(self) -> list[int]: ...
+    def epochs(self) -> list[float]: ...
+
+def train_tokenizer(
+    *,
+    files: Sequence[str] | None,
+    texts: Iterable[str | bytes] | None,
+    vocab_size: int,
+    pattern: str | None,
+    special_tokens: Sequence[str],
+    ties: str | None,
+    feed: str,
+    text_field: str,
+    min_frequency: int,
+    max_token_bytes: int | None,
+    threads: int | None,
+    progress: _Progress | None,
+) -> Tokenizer: ...
+def load_tokenizer(
+    path: str, pattern: str | None, special_tokens: Sequence[tuple[str, int | None]] | None
+) -> Tokenizer: ...
+def tokenizer_from_readable(text: str) -> Tokenizer: ...
+def tokenizer_from_ranks(
+    ranks: Sequence[tuple[bytes, int]], pattern: str | None, special_tokens: Sequence[tuple[str, int]]
+) -> Tokenizer: ...
+def prepare_shards(
+    sources: Sequence[str],
+    out_dir: str,
+    *,
+    tokenizer: Tokenizer,
+    shard_tokens: int,
+    val: float | None,
+    seed: int,
+    threads: int | None,
+    text_field: str,
+    max_memory: int | None,
+    progress: _Progress | None,
+) -> None: ...
+def verify_shards(folder: str) -> None: ...

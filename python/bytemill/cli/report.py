@@ -1,0 +1,20 @@
+"""`bytemill report`: runs as one page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs, laid over each other.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: report.html in the first run.")] = None,
+) -> None:
+    """Write one self-contained HTML page for any set of runs.
+
+    Example: bytemill report runs/a runs/b -o comparison.html
+    """
+    from bytemill.report.page import write_page
+    from bytemill.report.run import run_page
+
+    print(write_page(run_page(runs), output or runs[0] / "report.html"))

@@ -1,0 +1,137 @@
+"""`bytemill tokenizer`: train a vocabulary, encode, decode, convert."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bytemill.cli.console import read_text, say
+from bytemill.errors import ArgumentError
+
+app = typer.Typer(help="Train and use byte-level BPE tokenizers.", no_args_is_help=True)
+
+TokenizerPath = Annotated[
+    Path,
+    typer.Option("--tokenizer", "-t", help="tokenizer.json, .tiktoken, or a folder with GPT-2's two files."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object or list.")]
+
+
+@app.command()
+def train(
+    files: Annotated[list[Path], typer.Argument(help="Text, .jsonl, or folders of them.")],
+    vocab_size: Annotated[int, typer.Option(help="Ids in all: 256 bytes, merges and special tokens.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the tokenizer.json.")],
+    pattern: Annotated[str, typer.Option(help="gpt2, cl100k, o200k, none, or any regex.")] = "gpt2",
+    special_token: Annotated[
+        list[str] | None, typer.Option(help="A special token; may be given again. Default <|endoftext|>.")
+    ] = None,
+    ties: Annotated[
+        str | None, typer.Option(help="Among equal counts: huggingface, lowest_id, first_seen, largest_bytes.")
+    ] = None,
+    feed: Annotated[str, typer.Option(help="What is one text: documents or lines.")] = "documents",
+    text_field: Annotated[str, typer.Option(help="The field of a .jsonl row that holds the text.")] = "text",
+    min_frequency: Annotated[int, typer.Option(help="Stop at pairs met less often.")] = 0,
+    max_token_bytes: Annotated[int | None, typer.Option(help="Make no token longer than this.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Default: every core.")] = None,
+) -> None:
+    """Learn a vocabulary from text.
+
+    Example: bytemill tokenizer train book.txt --vocab-size 4096 -o tokenizer.json
+    """
+    from bytemill import Tokenizer
+
+    tokenizer = Tokenizer.train(
+        files=files,
+        vocab_size=vocab_size,
+        pattern=None if pattern == "none" else pattern,
+        special_tokens=("<|endoftext|>",) if special_token is None else special_token,
+        ties=ties,
+        feed=feed,
+        text_field=text_field,
+        min_frequency=min_frequency,
+        max_token_bytes=max_token_bytes,
+        threads=threads,
+        progress=True,
+    )
+    tokenizer.save(output)
+    if tokenizer.n_vocab < vocab_size:
+        say(f"The text gives no more than {tokenizer.n_vocab:,} ids; {vocab_size:,} were asked for.")
+    say(f"{tokenizer.n_vocab:,} ids, {len(tokenizer.merges):,} of them merges, written to:")
+    print(output)
+
+
+@app.command()
+def encode(
+    tokenizer: TokenizerPath,
+    files: Annotated[list[Path] | None, typer.Argument(help="Text files; - or nothing reads stdin.")] = None,
+    text: Annotated[str | None, typer.Option(help="This text instead of files.")] = None,
+    special: Annotated[bool, typer.Option(help="Let special tokens in the text become their ids.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the ids of a text, separated by spaces.
+
+    Example: echo -n "Hello" | bytemill tokenizer encode -t tokenizer.json
+    """
+    from bytemill import Tokenizer
+
+    loaded = Tokenizer.load(tokenizer)
+    texts = [text] if text is not None else [_utf8(path) for path in files or [Path("-")]]
+    for one in texts:
+        ids = loaded.encode(one, allowed_special="all") if special else loaded.encode_ordinary(one)
+        print(json.dumps(ids) if as_json else " ".join(map(str, ids)))
+
+
+@app.command()
+def decode(
+    tokenizer: TokenizerPath,
+    files: Annotated[list[Path] | None, typer.Argument(help="Files of ids; - or nothing reads stdin.")] = None,
+    ids: Annotated[str | None, typer.Option(help="These ids instead of files.")] = None,
+) -> None:
+    """Print the text of ids, given with spaces between them or as a JSON list.
+
+    Example: bytemill tokenizer decode -t tokenizer.json --ids "72 101 108 108 111"
+    """
+    from bytemill import Tokenizer
+
+    loaded = Tokenizer.load(tokenizer)
+    sources = [ids] if ids is not None else [_utf8(path) for path in files or [Path("-")]]
+    for source in sources:
+        sys.stdout.buffer.write(loaded.decode_bytes(_ids(source)))
+    sys.stdout.buffer.flush()
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A vocabulary in any form that `load` reads.")],
+    output: Annotated[Path, typer.Argument(help="The file or folder to write.")],
+    form: Annotated[
+        str, typer.Option("--format", help="huggingface, tiktoken, readable or gpt2.")
+    ] = "huggingface",
+    pattern: Annotated[str, typer.Option(help="The split pattern, where the source holds none.")] = "auto",
+) -> None:
+    """Write a vocabulary in another tool's form.
+
+    Example: bytemill tokenizer convert gpt2.tiktoken tokenizer.json
+    """
+    from bytemill import Tokenizer
+
+    Tokenizer.load(source, pattern=pattern).save(output, format=form)
+    print(output)
+
+
+def _utf8(path: Path) -> str:
+    try:
+        return read_text(path).decode()
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"{path} is not UTF-8 text: invalid byte at offset {error.start}") from None
+
+
+def _ids(source: str) -> list[int]:
+    words = source.replace(",", " ").strip().strip("[]").split()
+    for position, word in enumerate(words):
+        if not word.isdigit():
+            raise ArgumentError(f"ids must be whole numbers, found {word!r} at position {position}")
+    return [int(word) for word in words]

@@ -1,0 +1,92 @@
+"""Documents to token shards: the face of the Rust core's `prepare` and `verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bytemill import _core
+from bytemill.data.manifest import Manifest, read_manifest
+from bytemill.progress import PhaseProgress
+
+if TYPE_CHECKING:
+    from bytemill.tokenizer import Tokenizer
+
+__all__ = ["prepare", "verify"]
+
+
+def prepare(
+    sources: str | Path | Sequence[str | Path],
+    out_dir: str | Path,
+    *,
+    tokenizer: Tokenizer,
+    shard_tokens: int = 100_000_000,
+    val: float | Literal["first_shard"] = 0.01,
+    seed: int = 0,
+    threads: int | None = None,
+    text_field: str = "text",
+    max_memory: int | None = None,
+    progress: bool = False,
+) -> Manifest:
+    """Encode documents into checked token shards; see docs/formats.md for what is written.
+
+    Documents are shuffled once, by `seed`. The same sources, tokenizer and options give the same bytes for any
+    number of threads. A folder that already holds exactly this is left as it is.
+
+    Args:
+        sources: Text files (one document each), .jsonl files (one a line) or folders of them.
+        out_dir: The folder to write.
+        tokenizer: What encodes; its end-of-text stands at the start of each document.
+        shard_tokens: Tokens in a full shard, at most 100 million.
+        val: For validation: a share of the documents, chosen by seed (a corpus of one document gives its last
+            tenth), or "first_shard".
+        seed: Of the shuffle and of the choice for validation.
+        threads: That encode; every core if None.
+        text_field: The field of a .jsonl row that holds the text.
+        max_memory: Bytes of text and tokens held at once; 256 MiB if None.
+        progress: Show progress on stderr.
+
+    Returns:
+        The manifest of what was written.
+
+    Raises:
+        OSError: A source cannot be read, or the disk is full.
+        FormatError: A row is not JSON or lacks the field; names file and line. A folder with other shards.
+        ArgumentError: An argument cannot work, or there is no text.
+
+    Example:
+        >>> from bytemill import Tokenizer
+        >>> folder = getfixture("tmp_path")
+        >>> _ = (folder / "a.txt").write_text("to be or not to be " * 50)
+        >>> tokenizer = Tokenizer.train(files=[folder / "a.txt"], vocab_size=270)
+        >>> manifest = prepare(folder / "a.txt", folder / "shards", tokenizer=tokenizer, val=0.1)
+        >>> verify(folder / "shards")
+        >>> manifest.documents("train")
+        1
+    """
+    paths = [sources] if isinstance(sources, str | Path) else list(sources)
+    with PhaseProgress({"scanning": "bytes", "encoding": "bytes"}, shown=progress) as shown:
+        _core.prepare_shards(
+            [str(path) for path in paths],
+            str(out_dir),
+            tokenizer=tokenizer,
+            shard_tokens=shard_tokens,
+            val=None if val == "first_shard" else val,
+            seed=seed,
+            threads=threads,
+            text_field=text_field,
+            max_memory=max_memory,
+            progress=shown.update if progress else None,
+        )
+    return read_manifest(out_dir)
+
+
+def verify(out_dir: str | Path) -> None:
+    """Check every byte of a folder of shards against its manifest and checksums.
+
+    Raises:
+        FormatError: Something does not fit; names shard and place.
+        OSError: A file is missing or cannot be read.
+    """
+    _core.verify_shards(str(out_dir))

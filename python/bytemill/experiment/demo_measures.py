@@ -1,0 +1,80 @@
+"""What the demo measures on the way: speed, growth of the vocabulary, the entropy to beat, the machine."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import statistics
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bytemill import Tokenizer
+from bytemill.evaluate.loss import bytes_per_token
+from bytemill.experiment.demo_results import Machine, MetricsRow
+from bytemill.train.config import RunConfig, TrainConfig
+from bytemill.train.environment import describe_environment
+from bytemill.train.loop import fit
+from bytemill.train.task import Task
+
+__all__ = ["machine", "metrics_of", "steps_within", "unigram_bits_per_byte", "vocabulary_growth"]
+
+_TRIAL_STEPS = 6
+
+
+def steps_within(seconds: float, most: int, trial: Task) -> int:
+    """How many steps of `trial` this machine does in `seconds`, at least 20 and at most `most`.
+
+    The trial's model is trained for a few steps, so give a copy.
+    """
+    settings = TrainConfig(max_steps=_TRIAL_STEPS, eval_every=0, checkpoint_every=0, tensorboard=False)
+    with tempfile.TemporaryDirectory() as folder:
+        fit(trial, RunConfig(train=settings), folder, progress=False)
+        milliseconds = [row["ms"] for row in metrics_of(Path(folder)) if "ms" in row]
+    # The first steps also warm up allocators and caches.
+    per_step = statistics.median(milliseconds[_TRIAL_STEPS // 2 :]) / 1e3
+    return min(most, max(20, int(seconds / per_step)))
+
+
+def metrics_of(run_dir: Path) -> list[MetricsRow]:
+    """The rows of a run's metrics.jsonl."""
+    with (run_dir / "metrics.jsonl").open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def vocabulary_growth(tokenizer: Tokenizer, text: str) -> list[tuple[int, float]]:
+    """Bytes per token on `text` for the vocabularies that the same training would have given when smaller."""
+    sizes = [size for size in (256 + 2**power for power in range(4, 20)) if size < tokenizer.n_vocab]
+    n_bytes = len(text.encode())
+    smaller = [(size, tokenizer.truncated(size)) for size in [256 + len(tokenizer.special_tokens), *sizes]]
+    return [(size, n_bytes / one.count(text)) for size, one in [*smaller, (tokenizer.n_vocab, tokenizer)]]
+
+
+def unigram_bits_per_byte(batches: Iterable[tuple[torch.Tensor, torch.Tensor]], tokenizer: Tokenizer) -> float:
+    """Entropy of the targets under their own frequencies, in bits a byte of their text.
+
+    No model that ignores the context can do better on this very text: what a language model gains below it
+    comes from what stands before a token.
+    """
+    counts = sum(np.bincount(targets.numpy().ravel(), minlength=tokenizer.n_vocab) for _, targets in batches)
+    n_bytes = int(counts @ bytes_per_token(tokenizer).numpy())
+    seen = counts[counts > 0]
+    return float(-(seen * np.log(seen / seen.sum())).sum() / math.log(2) / n_bytes)
+
+
+def machine() -> Machine:
+    """Where this runs."""
+    found: dict[str, Any] = describe_environment(torch.device("cpu"))
+    here = found["machine"]
+    return Machine(
+        cpu=here["cpu"] or "unknown",
+        cores=here["cores"] or 1,
+        memory_bytes=here["memory_bytes"] or 0,
+        system=platform.system(),
+        versions={"Python": found["python"], **found["packages"]},
+    )

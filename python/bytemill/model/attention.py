@@ -1,0 +1,81 @@
+"""Attention, from its definition to what the model runs: four rungs that give the same numbers.
+
+`self_attention` is the bare idea, `causal_attention` forbids looking ahead, `multi_head_attention` does it in
+several small spaces at once, and `CausalSelfAttention` is the module in GPT-2: one product for queries, keys
+and values together, and torch's fused kernel, which never writes the (T, T) table to memory. The first three
+are for readers and for the test that all four agree.
+
+Letters: B rows, T tokens, S tokens that can be looked at (S >= T with a cache), C width, D width of a head.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bytemill.model.cache import KeyValueCache
+from bytemill.model.config import GPT2Config
+
+__all__ = ["CausalSelfAttention", "causal_attention", "multi_head_attention", "self_attention"]
+
+
+def self_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Each token takes a mean of all values, weighted by how well its query meets their keys.
+
+    Vaswani et al. 2017, section 3.2.1. All arguments and the result are (..., T, D).
+    """
+    scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])  # (..., T, T)
+    return torch.softmax(scores, dim=-1) @ values
+
+
+def causal_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """As `self_attention`, but no token sees a later one: their scores are -inf, their weights 0."""
+    scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])  # (..., T, T)
+    later = torch.ones_like(scores, dtype=torch.bool).triu(diagonal=1)
+    return torch.softmax(scores.masked_fill(later, -torch.inf), dim=-1) @ values
+
+
+def multi_head_attention(queries: Tensor, keys: Tensor, values: Tensor, n_head: int) -> Tensor:
+    """Causal attention in `n_head` slices of the width, side by side; all (B, T, C)."""
+    slices = (part.chunk(n_head, dim=-1) for part in (queries, keys, values))
+    heads = [causal_attention(q, k, v) for q, k, v in zip(*slices, strict=True)]  # n_head x (B, T, D)
+    return torch.cat(heads, dim=-1)
+
+
+class CausalSelfAttention(nn.Module):
+    """GPT-2's attention: (B, T, C) -> (B, T, C), each token looking at itself and what came before."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.qkv_bias)
+        self.projection = nn.Linear(config.n_embd, config.n_embd)
+        self.residual_dropout = nn.Dropout(config.resid_pdrop)
+        self.n_head = config.n_head
+        self.dropout = config.attn_pdrop
+
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0) -> Tensor:
+        """Attend within `x`, and to the tokens in `cache` where one is given."""
+        n_rows, n_tokens, width = x.shape
+        # (B, T, 3C) -> 3 x (B, heads, T, D)
+        q, k, v = self.qkv(x).view(n_rows, n_tokens, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
+        if cache is not None:
+            k, v = cache.append(layer, k, v)  # (B, heads, S, D)
+        dropout = self.dropout if self.training else 0.0
+        mask = _later_tokens_mask(q.shape[2], k.shape[2], q.device)
+        is_causal = mask is None and q.shape[2] > 1
+        mixed = F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal)  # (B, heads, T, D)
+        mixed = mixed.transpose(1, 2).reshape(n_rows, n_tokens, width)  # (B, T, C)
+        projected: Tensor = self.residual_dropout(self.projection(mixed))
+        return projected
+
+
+def _later_tokens_mask(n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
+    """(T, S), true where a query may look, for several queries behind a cache.
+
+    None where the kernel needs no table: for as many queries as keys it has a causal mode of its own, and a
+    single query, the newest token, may look at everything.
+    """
+    if n_queries in (1, n_keys):
+        return None
+    return torch.ones(n_queries, n_keys, dtype=torch.bool, device=device).tril(diagonal=n_keys - n_queries)

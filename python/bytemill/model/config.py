@@ -1,0 +1,130 @@
+"""The shape of a GPT-2, as plain data that knows nothing of torch.
+
+The fields carry transformers' names, so a `config.json` from the hub reads like ours. Two are our own:
+`qkv_bias`, and `pad_vocab_to`, which rounds the embedding table up to a size that matrix units like.
+"""
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bytemill.errors import ConfigError
+
+__all__ = ["GPT2Config", "GPT2Name"]
+
+GPT2Name = Literal["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"]
+
+
+class GPT2Config(BaseModel):
+    """What decides the tensors of a GPT-2 and the arithmetic between them.
+
+    A wrong value raises `ConfigError`, whose text names the field.
+
+    >>> GPT2Config.named("gpt2", n_layer=2).padded_vocab_size
+    50304
+    >>> GPT2Config(n_embd=100, n_head=12)
+    Traceback (most recent call last):
+    bytemill.errors.ConfigError: n_embd: 100 does not divide into 12 heads (n_head)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    vocab_size: int = Field(50_257, gt=0)
+    """Ids that the tokenizer knows; the model takes and gives ids below this."""
+
+    n_positions: int = Field(1_024, gt=0)
+    """Context length in tokens: how far back the model sees."""
+
+    n_embd: int = Field(768, gt=0)
+    """Width of the residual stream; a multiple of `n_head`."""
+
+    n_layer: int = Field(12, gt=0)
+    """Number of blocks."""
+
+    n_head: int = Field(12, gt=0)
+    """Attention heads a block."""
+
+    n_inner: int | None = Field(None, gt=0)
+    """Width inside the MLP; None means 4 * n_embd."""
+
+    layer_norm_epsilon: float = Field(1e-5, gt=0)
+    """Added to the variance in each layer norm."""
+
+    initializer_range: float = Field(0.02, gt=0)
+    """Standard deviation of fresh weights."""
+
+    embd_pdrop: float = Field(0.0, ge=0, lt=1)
+    """Dropout on the summed embeddings. All three are 0 by default, not GPT-2's 0.1: in pretraining each
+    token is seen about once, so there is nothing to overfit; fine-tuning on a few rows may want 0.1."""
+
+    attn_pdrop: float = Field(0.0, ge=0, lt=1)
+    """Dropout on the attention weights."""
+
+    resid_pdrop: float = Field(0.0, ge=0, lt=1)
+    """Dropout on what attention and MLP add to the residual stream."""
+
+    qkv_bias: bool = True
+    """Whether queries, keys and values have biases, as GPT-2's do."""
+
+    pad_vocab_to: int = Field(64, gt=0)
+    """The embedding table gets a multiple of this many rows; 1 means no padding. Rows from `vocab_size` on
+    are never sampled and cost no loss."""
+
+    if not TYPE_CHECKING:  # the type checker keeps pydantic's own signature, with its field names
+
+        def __init__(self, **fields: Any) -> None:
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                raise ConfigError(_first_fault(error)) from None
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.n_embd % self.n_head:
+            raise ValueError(f"n_embd: {self.n_embd} does not divide into {self.n_head} heads (n_head)")
+        return self
+
+    @classmethod
+    def named(cls, name: GPT2Name, **overrides: Any) -> Self:
+        """Give the shape of one of the four published models, with fields changed at will.
+
+        >>> GPT2Config.named("gpt2-xl").n_layer
+        48
+        """
+        if name not in _NAMED:
+            raise ConfigError(f"name: there is no GPT-2 called {name!r}; there are {', '.join(_NAMED)}")
+        return cls(**{**_NAMED[name], **overrides})
+
+    @property
+    def padded_vocab_size(self) -> int:
+        """Rows of the embedding table: `vocab_size` rounded up to a multiple of `pad_vocab_to`."""
+        return -(-self.vocab_size // self.pad_vocab_to) * self.pad_vocab_to
+
+    @property
+    def head_width(self) -> int:
+        """Numbers a head works with."""
+        return self.n_embd // self.n_head
+
+    @property
+    def inner_width(self) -> int:
+        """Width inside the MLP."""
+        return self.n_inner or 4 * self.n_embd
+
+
+# Radford et al. 2019, table 2; the parameter counts there (117M, 345M, …) were later corrected.
+_NAMED: dict[str, dict[str, int]] = {
+    "gpt2": {"n_layer": 12, "n_head": 12, "n_embd": 768},  # 124M parameters
+    "gpt2-medium": {"n_layer": 24, "n_head": 16, "n_embd": 1_024},  # 355M
+    "gpt2-large": {"n_layer": 36, "n_head": 20, "n_embd": 1_280},  # 774M
+    "gpt2-xl": {"n_layer": 48, "n_head": 25, "n_embd": 1_600},  # 1,558M
+}
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    message = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        return message
+    if fault["type"] == "extra_forbidden":
+        return f"{fault['loc'][0]}: no such field; there are {', '.join(GPT2Config.model_fields)}"
+    return f"{fault['loc'][0]}: {message}, got {fault['input']!r}"

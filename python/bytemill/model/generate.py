@@ -1,0 +1,174 @@
+"""From a prompt's ids to new ids: sampling, one token a step, each seeing at most `n_positions` back.
+
+While the text fits the context, keys and values are cached and a step costs one token's work. Beyond it, the
+oldest token drops out and with it every position shifts, so nothing cached is valid any more: each step
+then reads the last `n_positions` tokens anew, which is exact and as slow as having no cache.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from bytemill.errors import ConfigError, DataError
+from bytemill.model.cache import KeyValueCache
+from bytemill.model.gpt2 import GPT2
+
+__all__ = ["generate", "generate_stream"]
+
+
+def generate(
+    model: GPT2,
+    ids: Tensor,
+    *,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop_ids: Collection[int] = (),
+    seed: int | None = None,
+) -> Tensor:
+    """Continue each row of `ids`.
+
+    Args:
+        model: a GPT-2, with or without adapters; its dropout is off meanwhile.
+        ids: (B, T) prompts of equal length, T >= 1.
+        max_new_tokens: how many ids to add at most; fewer only when every row has met a stop id.
+        temperature: divides the logits; 0 always takes the most likely id.
+        top_k: only the k most likely ids compete (Fan et al. 2018).
+        top_p: only the most likely ids that together reach this probability compete (Holtzman et al. 2019);
+            applied after `top_k`.
+        stop_ids: after one of these a row is over; it is filled up with that same id.
+        seed: equal seeds give equal ids; None draws a fresh one. torch's global generator is not touched.
+
+    Returns:
+        (B, T + new): prompt and new ids.
+
+    Raises:
+        ConfigError: an option lies outside its range.
+        DataError: `ids` is not a (B, T) tensor of known ids.
+
+    >>> from bytemill.model.config import GPT2Config
+    >>> model = GPT2(GPT2Config(vocab_size=100, n_positions=16, n_embd=8, n_layer=1, n_head=2))
+    >>> generate(model, torch.tensor([[1, 2]]), max_new_tokens=3, top_k=50, seed=0).shape
+    torch.Size([1, 5])
+    """
+    columns = generate_stream(
+        model,
+        ids,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        stop_ids=stop_ids,
+        seed=seed,
+    )
+    return torch.cat([ids, *columns], dim=1)
+
+
+def generate_stream(
+    model: GPT2,
+    ids: Tensor,
+    *,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    stop_ids: Collection[int] = (),
+    seed: int | None = None,
+) -> Iterator[Tensor]:
+    """As `generate`, but yield each new column (B, 1) as soon as it is drawn."""
+    _check_options(max_new_tokens, temperature, top_k, top_p)
+    if ids.dim() != 2 or ids.shape[1] == 0:
+        raise DataError(
+            f"ids have shape {tuple(ids.shape)}; should be (rows, tokens) with at least one token"
+        )
+    generator = torch.Generator(device=ids.device)
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    return _columns(
+        model,
+        ids,
+        max_new_tokens,
+        lambda logits: _draw(logits, temperature, top_k, top_p, generator),
+        torch.tensor(sorted(stop_ids), dtype=ids.dtype, device=ids.device),
+    )
+
+
+def _columns(
+    model: GPT2, ids: Tensor, max_new_tokens: int, draw: Callable[[Tensor], Tensor], stop_ids: Tensor
+) -> Iterator[Tensor]:
+    n_positions = model.config.n_positions
+    cache = KeyValueCache(model.config, min(n_positions, ids.shape[1] + max_new_tokens))
+    unseen = ids[:, -n_positions:]
+    stopped = torch.zeros(ids.shape[0], 1, dtype=torch.bool, device=ids.device)
+    for _ in range(max_new_tokens):
+        if cache.length + unseen.shape[1] > n_positions:
+            cache.clear()
+            unseen = ids[:, -n_positions:]
+        column = draw(_last_logits(model, unseen, cache)).to(ids.dtype)  # (B, 1)
+        column = torch.where(stopped, ids[:, -1:], column)
+        stopped |= torch.isin(column, stop_ids)
+        yield column
+        if stopped.all():
+            return
+        ids, unseen = torch.cat([ids, column], dim=1), column
+
+
+@torch.no_grad()
+def _last_logits(model: GPT2, ids: Tensor, cache: KeyValueCache) -> Tensor:
+    """Read the ids behind what is cached; logits (B, V) of what follows the last."""
+    with _evaluating(model):
+        return model.logits(model.hidden_states(ids, cache=cache)[:, -1]).float()
+
+
+@contextmanager
+def _evaluating(model: GPT2) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _draw(
+    logits: Tensor, temperature: float, top_k: int | None, top_p: float | None, generator: torch.Generator
+) -> Tensor:
+    """One id a row, (B, 1), from logits (B, V)."""
+    if temperature == 0:
+        return logits.argmax(dim=-1, keepdim=True)
+    logits = logits / temperature
+    if top_k is not None and top_k < logits.shape[-1]:
+        logits = _keep_top_k(logits, top_k)
+    if top_p is not None:
+        logits = _keep_top_p(logits, top_p)
+    return torch.multinomial(torch.softmax(logits, dim=-1), 1, generator=generator)
+
+
+def _keep_top_k(logits: Tensor, top_k: int) -> Tensor:
+    least = logits.topk(top_k, dim=-1).values[:, -1:]  # (B, 1)
+    return logits.masked_fill(logits < least, -torch.inf)
+
+
+def _keep_top_p(logits: Tensor, top_p: float) -> Tensor:
+    """Keep an id while those before it have not reached `top_p`: so the first always stays."""
+    ranked, order = logits.sort(dim=-1, descending=True)
+    probabilities = torch.softmax(ranked, dim=-1)
+    reached = probabilities.cumsum(dim=-1) - probabilities >= top_p  # (B, V) in order of rank
+    return logits.masked_fill(reached.gather(-1, order.argsort(dim=-1)), -torch.inf)
+
+
+def _check_options(max_new_tokens: int, temperature: float, top_k: int | None, top_p: float | None) -> None:
+    if max_new_tokens < 0:
+        raise ConfigError(f"max_new_tokens: {max_new_tokens} is negative")
+    if not 0 <= temperature < math.inf:
+        raise ConfigError(f"temperature: {temperature} is not a number from 0 up")
+    if top_k is not None and top_k < 1:
+        raise ConfigError(f"top_k: {top_k} leaves no id to draw; give at least 1, or None for all")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ConfigError(f"top_p: {top_p} is not a probability above 0 and up to 1")

@@ -1,0 +1,195 @@
+"""GPT-2: token and position embeddings, a stack of pre-norm blocks, and the embedding table again as head.
+
+After Radford et al. 2019, "Language Models are Unsupervised Multitask Learners". The head has no weights of
+its own and is therefore no module: it is the token embedding, read the other way round.
+
+Letters: B rows, T tokens, C width (n_embd), V ids (vocab_size).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bytemill.errors import DataError
+from bytemill.model.attention import CausalSelfAttention
+from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bytemill.model.cache import KeyValueCache
+    from bytemill.model.config import GPT2Config
+
+__all__ = ["GPT2", "MLP", "Block"]
+
+
+class GPT2(nn.Module):
+    """A language model: ids in, logits or loss out.
+
+    >>> from bytemill.model.config import GPT2Config
+    >>> model = GPT2(GPT2Config(vocab_size=100, n_positions=16, n_embd=8, n_layer=1, n_head=2))
+    >>> ids = torch.tensor([[1, 2, 3]])
+    >>> model(ids)[0].shape
+    torch.Size([1, 3, 100])
+    >>> model(ids[:, :-1], targets=ids[:, 1:])[1].shape
+    torch.Size([])
+    """
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        self.config = config
+        self.token_embedding = nn.Embedding(config.padded_vocab_size, config.n_embd)
+        self.position_embedding = nn.Embedding(config.n_positions, config.n_embd)
+        self.embedding_dropout = nn.Dropout(config.embd_pdrop)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.final_norm = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self._initialize()
+
+    @staticmethod
+    def from_huggingface(path_or_repo: str | Path, **overrides: Any) -> GPT2:
+        """Read a GPT-2 in Hugging Face's form; see `bytemill.model.huggingface.from_huggingface`."""
+        from bytemill.model.huggingface import from_huggingface
+
+        return from_huggingface(path_or_repo, **overrides)
+
+    def save_huggingface(self, folder: str | Path, *, end_of_text_id: int | None = None) -> None:
+        """Write config.json and model.safetensors as transformers' GPT2LMHeadModel reads them."""
+        from bytemill.model.huggingface import save_huggingface
+
+        save_huggingface(self, folder, end_of_text_id=end_of_text_id)
+
+    def forward(
+        self,
+        ids: Tensor,
+        targets: Tensor | None = None,
+        *,
+        reduction: Literal["mean", "sum"] = "mean",
+        cache: KeyValueCache | None = None,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Give (logits, None) without targets, (None, loss) with them.
+
+        Args:
+            ids: (B, T) integers in [0, V).
+            targets: (B, T), what should follow each id, or -100 where nothing is asked. If nothing is asked
+                anywhere the loss is 0.
+            reduction: "sum" for micro-batches with unequal numbers of targets: their sums add up, their
+                means do not.
+            cache: tokens seen before these; these are added to it.
+
+        Returns:
+            logits (B, T, V), without the padded ids; or a scalar, in nats (a token, for the mean).
+        """
+        if targets is None:
+            return self.logits(self.hidden_states(ids, cache=cache)), None
+        loss_sum, n_targets = self.loss_sum(ids, targets)
+        return None, loss_sum if reduction == "sum" else loss_sum / n_targets.clamp(min=1)
+
+    def loss_sum(self, ids: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the summed loss and how many targets it sums over, both scalars."""
+        if targets.shape != ids.shape:
+            raise DataError(
+                f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal"
+            )
+        self._check_range(targets, "targets", also=IGNORED_TARGET)
+        hidden, flat_targets = self.hidden_states(ids).flatten(0, 1), targets.flatten()
+        loss = cross_entropy_sum(
+            hidden, self.token_embedding.weight, flat_targets, n_classes=self.config.vocab_size
+        )
+        return loss, (flat_targets != IGNORED_TARGET).sum()
+
+    def hidden_states(self, ids: Tensor, *, cache: KeyValueCache | None = None) -> Tensor:
+        """Ids (B, T) to what the head reads, (B, T, C): also what a classifier stands on."""
+        start = 0 if cache is None else cache.length
+        self._check_length(start, ids.shape[1])
+        self._check_range(ids, "ids")
+        positions = torch.arange(start, start + ids.shape[1], device=ids.device)  # (T,)
+        x = self.embedding_dropout(self.token_embedding(ids) + self.position_embedding(positions))
+        for layer, block in enumerate(self.blocks):
+            x = block(x, cache, layer)  # (B, T, C)
+        if cache is not None:
+            cache.advance(ids.shape[1])
+        normed: Tensor = self.final_norm(x)
+        return normed
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(…, C) -> (…, V): a score for every id that exists, none for padding."""
+        # The product is taken with the padded table, whose size suits the hardware, and cut after.
+        return F.linear(hidden, self.token_embedding.weight)[..., : self.config.vocab_size]
+
+    def n_parameters(self) -> int:
+        """Count the model's numbers, padding left out: 124,439,808 for GPT-2 small."""
+        n_padding = (self.config.padded_vocab_size - self.config.vocab_size) * self.config.n_embd
+        return sum(parameter.numel() for parameter in self.parameters()) - n_padding
+
+    @torch.no_grad()
+    def _initialize(self) -> None:
+        """N(0, 0.02) and biases 0; smaller what feeds the residual stream, where 2 * n_layer terms add up."""
+        std = self.config.initializer_range
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=std)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, Block):
+                for projection in (module.attention.projection, module.mlp.contract):
+                    nn.init.normal_(projection.weight, std=std / math.sqrt(2 * self.config.n_layer))
+        self.token_embedding.weight[self.config.vocab_size :] = 0
+
+    def _check_length(self, start: int, n_tokens: int) -> None:
+        if start + n_tokens > self.config.n_positions:
+            behind = f" behind {start} in the cache" if start else ""
+            raise DataError(
+                f"{n_tokens} tokens{behind} do not fit into the model's {self.config.n_positions} positions"
+            )
+
+    def _check_range(self, ids: Tensor, name: str, also: int | None = None) -> None:
+        """Name a wrong id, where looking is cheap: on a GPU it would wait for the queue to drain."""
+        if ids.device.type != "cpu" or torch.compiler.is_compiling():
+            return
+        wrong = (ids < 0) | (ids >= self.config.vocab_size)
+        if also is not None:
+            wrong &= ids != also
+        if wrong.any():
+            place = tuple(wrong.nonzero()[0].tolist())
+            raise DataError(
+                f"{name}[{', '.join(map(str, place))}] is {int(ids[place])}; ids here go from 0 to "
+                f"{self.config.vocab_size - 1}"
+            )
+
+
+class Block(nn.Module):
+    """One layer: x + attention(norm(x)), then x + mlp(norm(x)); (B, T, C) -> (B, T, C)."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.attention = CausalSelfAttention(config)
+        self.mlp_norm = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0) -> Tensor:
+        """Add what the tokens tell each other, then what each makes of it."""
+        x = x + self.attention(self.attention_norm(x), cache, layer)
+        after_mlp: Tensor = x + self.mlp(self.mlp_norm(x))
+        return after_mlp
+
+
+class MLP(nn.Module):
+    """Each token by itself: widen, GELU in its tanh form (as GPT-2 was trained), narrow."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        self.expand = nn.Linear(config.n_embd, config.inner_width)
+        self.contract = nn.Linear(config.inner_width, config.n_embd)
+        self.residual_dropout = nn.Dropout(config.resid_pdrop)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        narrowed: Tensor = self.residual_dropout(self.contract(F.gelu(self.expand(x), approximate="tanh")))
+        return narrowed

@@ -1,0 +1,166 @@
+"""Adapters put on a model, taken off it, and merged into it.
+
+Modules are found by name. Inside our GPT-2 a module answers to two names, ours and transformers':
+"qkv" and "c_attn" mean the same layers.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import TypeVar
+
+from torch import nn
+
+from bytemill.errors import ConfigError
+from bytemill.model.huggingface import huggingface_module_names
+from bytemill.model.lora.config import LoraConfig
+from bytemill.model.lora.layer import LoraLayer, is_linear
+
+__all__ = [
+    "apply_lora",
+    "lora_layers",
+    "lora_parameters",
+    "meets_target",
+    "merge_lora",
+    "named_lora_parameters",
+    "targeted_modules",
+    "unmerge_lora",
+    "wrap_modules",
+]
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def apply_lora(model: Model, config: LoraConfig) -> Model:
+    """Freeze `model` and put an adapter beside each targeted layer, in place; return the model.
+
+    Works on any module, on any device, the meta device too (for counting).
+
+    Raises:
+        ConfigError: a target meets no linear layer, the model has an adapter already, or a targeted weight
+            is shared with another module, which would change along.
+
+    >>> model = apply_lora(nn.Sequential(nn.Linear(8, 4)), LoraConfig(r=2, target_modules="all-linear"))
+    >>> [tuple(parameter.shape) for parameter in lora_parameters(model)]
+    [(2, 8), (4, 2)]
+    """
+    if any(True for _ in lora_layers(model)):
+        raise ConfigError(
+            "the model carries an adapter already: merge_lora(model, unwrap=True) or start afresh"
+        )
+    return wrap_modules(model, targeted_modules(model, config.target_modules), config)
+
+
+def wrap_modules(model: Model, names: list[str], config: LoraConfig) -> Model:
+    """Do what `apply_lora` does, for modules given by their full names in `model`."""
+    model.requires_grad_(False)
+    for name in names:
+        _replace(model, name, LoraLayer(model.get_submodule(name), config))
+    for parameter in _trained_biases(model, config):
+        parameter.requires_grad_(True)
+    return model
+
+
+def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
+    """The adapted layers with their names."""
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLayer):
+            yield name, module
+
+
+def lora_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """All that trains: A and B, DoRA's magnitudes, and the biases that the config lets train."""
+    return [parameter for _, parameter in named_lora_parameters(model)]
+
+
+def named_lora_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The adapter's parameters with their names in the model, biases included."""
+    layers = dict(lora_layers(model))
+    if not layers:
+        raise ConfigError("the model carries no adapter: apply_lora(model, config) comes first")
+    config = next(iter(layers.values())).config
+    biases = {id(bias) for bias in _trained_biases(model, config)}
+    adapters = {id(p) for layer in layers.values() for p in layer.adapter_parameters().values()}
+    for name, parameter in model.named_parameters():
+        if id(parameter) in adapters | biases:
+            yield name, parameter
+
+
+def merge_lora(model: Model, *, unwrap: bool = False) -> Model:
+    """Put the updates into the base's weights, in place, so that the adapter costs nothing.
+
+    With `unwrap` the adapter is dropped as well: a plain model is left, which can be exported.
+    """
+    for name, layer in list(lora_layers(model)):
+        layer.merge()
+        if unwrap:
+            _replace(model, name, layer.base_layer)
+    return model
+
+
+def unmerge_lora(model: Model) -> Model:
+    """Undo `merge_lora`, in place, within rounding."""
+    for _, layer in lora_layers(model):
+        layer.unmerge()
+    return model
+
+
+def targeted_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[str]:
+    """Full names of the layers that `targets` means, in the model's order; see `LoraConfig`."""
+    foreign = huggingface_module_names(model)
+    linears = [name for name, module in model.named_modules() if name and is_linear(module)]
+    if targets == "all-linear":
+        not_wanted = _output_heads(model) | _shared(model, linears)
+        return _some([name for name in linears if name not in not_wanted], targets, linears)
+    chosen: set[str] = set()
+    for target in [targets] if isinstance(targets, str) else [(target,) for target in targets]:
+        met = [n for n in linears if meets_target(n, target) or meets_target(foreign[n], target)]
+        chosen.update(_some(met, target, linears))
+    for name in sorted(chosen & _shared(model, linears)):
+        raise ConfigError(
+            f"target_modules: {name} shares its weight with another module, which must not change"
+        )
+    return [name for name in linears if name in chosen]
+
+
+def meets_target(name: str, target: tuple[str, ...] | str) -> bool:
+    """Whether a module's name is meant: by a pattern as a whole, or by one of some names or last parts."""
+    if isinstance(target, str):
+        return re.fullmatch(target, name) is not None
+    return any(name == part or name.endswith(f".{part}") for part in target)
+
+
+def _some(found: list[str], target: tuple[str, ...] | str, linears: list[str]) -> list[str]:
+    if not found:
+        wanted = target if isinstance(target, str) else ", ".join(target)
+        kinds = sorted({name.rpartition(".")[2] for name in linears})
+        raise ConfigError(
+            f"target_modules: {wanted!r} means no linear layer of this model; "
+            f"it has {', '.join(kinds) or 'none at all'}"
+        )
+    return found
+
+
+def _output_heads(model: nn.Module) -> set[str]:
+    """Names of what transformers' models call their output embeddings."""
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    return {name for name, module in model.named_modules() if module is head}
+
+
+def _shared(model: nn.Module, linears: list[str]) -> set[str]:
+    """Layers whose weight is also another module's, as a tied head's is the embedding's."""
+    owners = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
+    return {name for name in linears if owners[id(model.get_submodule(name).weight)] > 1}
+
+
+def _trained_biases(model: nn.Module, config: LoraConfig) -> list[nn.Parameter]:
+    if config.bias == "all":
+        return [p for name, p in model.named_parameters() if name.rpartition(".")[2] == "bias"]
+    if config.bias == "lora_only":
+        return [layer.bias for _, layer in lora_layers(model) if layer.bias is not None]
+    return []
+
+
+def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, module)

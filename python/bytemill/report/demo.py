@@ -1,0 +1,157 @@
+"""The demo's page: from raw text to a fine-tuned GPT-2, told to somebody who sees it for the first time."""
+
+import os
+from pathlib import Path
+
+from bytemill.report.demo_tokenizer import tokenizer_section
+from bytemill.report.demo_training import pretraining_section, tuning_section
+from bytemill.report.figures import count, decimal, duration, percent, short_count, size
+from bytemill.report.page import (
+    Code,
+    Comparison,
+    Figure,
+    KeyFigures,
+    Page,
+    Plot,
+    Prose,
+    Section,
+    Table,
+    write_page,
+)
+from bytemill.report.plots import bars
+from bytemill.experiment.demo_results import DemoResults
+
+__all__ = ["DemoResults", "demo_page", "write_demo_page"]
+
+
+def write_demo_page(results: DemoResults, path: str | os.PathLike[str]) -> Path:
+    """Write the page of the demo to `path`, one file that needs no other."""
+    return write_page(demo_page(results), path)
+
+
+def demo_page(results: DemoResults) -> Page:
+    """Tell the results as a page."""
+    return Page(
+        title="From raw text to a fine-tuned GPT-2",
+        kicker=f"bytemill demo · {results.date}",
+        lead=f"""In {duration(results.total_seconds)}, {_cores(results.machine.cores)} learned a vocabulary
+        from {size(results.tokenizer.corpus_bytes)} of {results.text_source}, trained a
+        GPT\N{NON-BREAKING HYPHEN}2 of {short_count(results.pretrain.n_parameters)} parameters from nothing,
+        and taught it to answer questions.""",
+        summary=(_key_figures(results),),
+        sections=(
+            tokenizer_section(results),
+            pretraining_section(results.pretrain),
+            _samples_section(results),
+            tuning_section(results.tune),
+            _answers_section(results),
+            _machine_section(results),
+        ),
+        footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
+    )
+
+
+def _key_figures(results: DemoResults) -> KeyFigures:
+    pretrain, tune = results.pretrain, results.tune
+    tokens = Figure(
+        decimal(results.tokenizer.bytes_per_token),
+        "bytes in a token",
+        f"with {count(results.tokenizer.vocab_size)} tokens, on text it had not seen",
+    )
+    guess = Figure(
+        decimal(pretrain.val_bits_per_byte),
+        "bits to guess a byte",
+        f"""{percent(pretrain.ratio_to_unigram)} of the {decimal(pretrain.unigram_bits_per_byte)} that
+        knowing only how frequent tokens are would need""",
+    )
+    answer = Figure(
+        f"{decimal(tune.base_loss)} → {decimal(tune.tuned_loss)}",
+        "loss on unseen questions",
+        f"before and after LoRA, which trains {percent(tune.trainable_share)} of the weights",
+    )
+    time = Figure(
+        duration(results.total_seconds),
+        "from start to finish",
+        f"on {_cores(results.machine.cores)}, without a network",
+    )
+    return KeyFigures((tokens, guess, answer, time))
+
+
+def _samples_section(results: DemoResults) -> Section:
+    intro = Prose(
+        """
+        The same prompts, continued before and after training. At first every token is as likely as any other.
+        After minutes on a few cores, expect the shape of documentation and code, not its truth.
+        """
+    )
+    samples = [
+        Comparison(
+            title=f"Prompt {i}",
+            lead=sample.prompt,
+            columns=(("before training", sample.before), ("after training", sample.after_pretraining)),
+            best=1,
+        )
+        for i, sample in enumerate(results.samples, 1)
+    ]
+    return Section("What it writes", (intro, *samples))
+
+
+def _answers_section(results: DemoResults) -> Section:
+    intro = Prose(
+        """
+        Questions of the test, answered by the pretrained model and by the tuned one, beside what the library
+        itself says.
+        """
+    )
+    answers = [
+        Comparison(
+            title=answer.instruction,
+            question=answer.input,
+            columns=(
+                ("the library says", answer.expected),
+                ("pretrained only", answer.base),
+                ("tuned with LoRA", answer.tuned),
+            ),
+            best=2,
+        )
+        for answer in results.answers
+    ]
+    return Section("What it answers", (intro, *answers))
+
+
+def _machine_section(results: DemoResults) -> Section:
+    machine = results.machine
+    rows = {
+        "Processor": f"{machine.cpu}, {_cores(machine.cores)}",
+        "Memory": size(machine.memory_bytes),
+        "System": machine.system,
+        **machine.versions,
+    }
+    table = Table("The machine and the versions", ("what", "which"), tuple(rows.items()), plain=True)
+    return Section(
+        "Time and machine", (_time_plot(results), table, Prose("To run it again:"), Code(results.command))
+    )
+
+
+def _time_plot(results: DemoResults) -> Plot:
+    phases = results.phase_seconds
+    told = ", ".join(f"{name} {duration(seconds)}" for name, seconds in phases.items())
+    drawing = bars(
+        "phases",
+        tuple(phases),
+        tuple(phases.values()),
+        value_format="{:,.1f} s",
+        alt=f"Seconds of each phase: {told}.",
+    )
+    rows = tuple((name, decimal(seconds, 1)) for name, seconds in phases.items())
+    return Plot(
+        "Where the time went",
+        drawing,
+        what="""Each phase in the order in which it ran. Nearly all of the time is training: matrices
+        multiplied by matrices.""",
+        numbers=Table("Seconds of each phase", ("phase", "seconds"), rows, numeric=(1,)),
+    )
+
+
+def _cores(n_cores: int) -> str:
+    return f"{n_cores} CPU core{'' if n_cores == 1 else 's'}"

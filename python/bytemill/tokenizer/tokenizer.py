@@ -1,0 +1,216 @@
+"""The tokenizer that callers hold: byte-level BPE, trained here or loaded from any of the usual forms.
+
+The work is done in Rust without the interpreter's lock; this class adds names, defaults and the objects of
+other libraries. Where tiktoken or Hugging Face has a name for a thing, ours is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from bytemill import _core
+from bytemill.errors import ArgumentError
+from bytemill.progress import PhaseProgress
+
+if TYPE_CHECKING:
+    import tiktoken
+    from transformers import PreTrainedTokenizerFast
+
+__all__ = ["Tokenizer"]
+
+END_OF_TEXT = "<|endoftext|>"
+
+
+class Tokenizer(_core.Tokenizer):
+    """Text to ids and back, the same for every thread, process and run.
+
+    Ids 0-255 are the byte values, then come the merges in order, then the special tokens; a loaded vocabulary
+    keeps its own ids. Safe in threads and after a fork; pickles and copies.
+
+    Example:
+        >>> tokenizer = Tokenizer.train(texts=["low lower lowest"], vocab_size=262)
+        >>> tokenizer.merges
+        [(b'l', b'o'), (b'lo', b'w'), (b' ', b'low'), (b' low', b'e'), (b' lowe', b'r')]
+        >>> tokenizer.encode("lower"), tokenizer.decode([257, 101, 114])
+        ([257, 101, 114], 'lower')
+    """
+
+    @classmethod
+    def train(
+        cls,
+        files: Iterable[str | Path] | str | Path | None = None,
+        texts: Iterable[str | bytes] | None = None,
+        *,
+        vocab_size: int,
+        pattern: str | None = "gpt2",
+        special_tokens: Sequence[str] = (END_OF_TEXT,),
+        ties: Literal["huggingface", "lowest_id", "first_seen", "largest_bytes"] | None = None,
+        feed: Literal["documents", "lines"] = "documents",
+        text_field: str = "text",
+        min_frequency: int = 0,
+        max_token_bytes: int | None = None,
+        max_memory: int | None = None,
+        threads: int | None = None,
+        progress: bool = False,
+    ) -> Self:
+        """Learn a vocabulary: the pair of neighbours counted most becomes a token, again and again.
+
+        The merges are exact, and the same for any number of threads.
+
+        Args:
+            files: Text (one document each), .jsonl (one a line) or folders of them; or
+            texts: str or bytes, one document each. Exactly one of the two.
+            vocab_size: Ids in all: 256 bytes, merges and special tokens; fewer when the text gives no more.
+            pattern: "gpt2", "cl100k", "o200k", any regex, or None for no split at all.
+            special_tokens: Get the last ids, in this order; their text is not looked for in the documents.
+            ties: Which of several pairs with the same count comes first. "huggingface": the smallest ids, bytes
+                in the order of GPT-2's printable characters, as in Hugging Face's BpeTrainer. "lowest_id": the
+                smallest ids, bytes by value, as in rustbpe. "first_seen": the first in the text, as in the plain
+                definition and minbpe. "largest_bytes": the lexicographically greatest pair of byte strings, as
+                in Stanford's CS336. None: "first_seen" without a pattern, else "huggingface".
+            feed: What is one document: as the source gives it, or each line with its newline, as Hugging Face
+                feeds files.
+            text_field: The field of a .jsonl row that holds the text.
+            min_frequency: Pairs met less often are not merged.
+            max_token_bytes: No token grows longer.
+            max_memory: Bytes of resident memory above the start. Only None is possible so far.
+            threads: That count; every core if None.
+            progress: Show progress on stderr.
+
+        Raises:
+            ArgumentError: An argument cannot work: a vocabulary too small for bytes and special tokens, a pattern
+                that does not compile.
+            FormatError: A row is not JSON or lacks the field; names file and line.
+            OSError: A file cannot be read.
+        """
+        if max_memory is not None:
+            raise ArgumentError(f"max_memory is {max_memory:,}: a bound is not possible yet; leave it None")
+        if files is not None:
+            files = [files] if isinstance(files, str | Path) else list(files)
+        with PhaseProgress({"counting": "bytes", "merging": "merges"}, shown=progress) as shown:
+            trained = _core.train_tokenizer(
+                files=None if files is None else [str(path) for path in files],
+                texts=texts,
+                vocab_size=vocab_size,
+                pattern=pattern,
+                special_tokens=list(special_tokens),
+                ties=ties,
+                feed=feed,
+                text_field=text_field,
+                min_frequency=min_frequency,
+                max_token_bytes=max_token_bytes,
+                threads=threads,
+                progress=shown.update if progress else None,
+            )
+        return cls(trained)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        pattern: str | None = "auto",
+        special_tokens: Mapping[str, int] | Sequence[str] | None = None,
+    ) -> Self:
+        """Read a vocabulary; what it is, is told by its content.
+
+        Args:
+            path: A tokenizer.json, our readable JSON, a .tiktoken file, minbpe's .model, or a folder with
+                vocab.json + merges.txt or encoder.json + vocab.bpe.
+            pattern: "auto" takes the file's own. A .tiktoken file holds none: those of GPT-2, cl100k_base and
+                o200k_base are known by their hash, others need it said.
+            special_tokens: For forms that do not hold them: texts with ids, or texts that get the next ids.
+
+        Raises:
+            FormatError: The file is damaged, or cannot be reproduced exactly; says where and why.
+            ArgumentError: The pattern must be given, or does not compile.
+            OSError: It cannot be read.
+        """
+        given: list[tuple[str, int | None]] | None = None
+        if isinstance(special_tokens, Mapping):
+            given = list(special_tokens.items())
+        elif special_tokens is not None:
+            given = [(text, None) for text in special_tokens]
+        return cls(_core.load_tokenizer(str(path), pattern, given))
+
+    @classmethod
+    def from_tiktoken(cls, encoding: tiktoken.Encoding | str) -> Self:
+        """The same vocabulary as a tiktoken Encoding, or as the one of that name."""
+        from bytemill.tokenizer.convert import from_tiktoken
+
+        return cls(from_tiktoken(encoding))
+
+    @classmethod
+    def from_huggingface(cls, path_or_repo_or_tokenizer: str | Path | Any) -> Self:
+        """The same vocabulary as a folder, a hub repository, or a tokenizer of transformers or tokenizers."""
+        from bytemill.tokenizer.convert import from_huggingface
+
+        return cls(from_huggingface(path_or_repo_or_tokenizer))
+
+    def to_tiktoken(self) -> tiktoken.Encoding:
+        """This vocabulary as a `tiktoken.Encoding`."""
+        from bytemill.tokenizer.convert import to_tiktoken
+
+        return to_tiktoken(self)
+
+    def to_huggingface(self) -> PreTrainedTokenizerFast:
+        """This vocabulary as a `transformers.PreTrainedTokenizerFast`."""
+        from bytemill.tokenizer.convert import to_huggingface
+
+        return to_huggingface(self)
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        format: Literal["huggingface", "tiktoken", "readable", "gpt2"] | None = None,  # noqa: A002 - the promised name
+    ) -> None:
+        """Write the vocabulary.
+
+        Args:
+            path: The file; for "gpt2" the folder.
+            format: "huggingface" (tokenizer.json, also if None), "tiktoken" (ranks alone), "readable" (JSON with
+                bytes in hexadecimal), "gpt2" (vocab.json + merges.txt).
+
+        Raises:
+            ArgumentError: The form cannot hold this vocabulary so that others read the same from it.
+        """
+        self.save_as(str(path), format or "huggingface")
+
+    def truncated(self, vocab_size: int) -> Self:
+        """The tokenizer that the same training would have given at a smaller `vocab_size`.
+
+        >>> Tokenizer.train(texts=["low lower lowest"], vocab_size=262).truncated(259).merges
+        [(b'l', b'o'), (b'lo', b'w')]
+        """
+        return type(self)(self.truncated_base(vocab_size))
+
+    @property
+    def special_tokens_set(self) -> set[str]:
+        """The texts of the special tokens."""
+        return set(self.special_tokens)
+
+    @property
+    def eot_token(self) -> int:
+        """The id of `<|endoftext|>`.
+
+        Raises:
+            KeyError: The vocabulary has none.
+        """
+        return self.special_tokens[END_OF_TEXT]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.to_readable())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self  # nothing in it ever changes
+
+    def __repr__(self) -> str:
+        specials = ", ".join(map(repr, self.special_tokens)) or "no special tokens"
+        return f"<bytemill.Tokenizer of {self.n_vocab:,} ids, {specials}>"
+
+
+def _restore(cls: type[Tokenizer], readable: str) -> Tokenizer:
+    return cls(_core.tokenizer_from_readable(readable))

@@ -1,0 +1,49 @@
+//! The one place where the core's failures become Python exceptions.
+
+use bytemill::Error;
+use bytemill::error::Kind;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+/// The core's error on its way to Python; `?` turns one into the other.
+pub(crate) struct CoreError(Error);
+
+impl From<Error> for CoreError {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl From<CoreError> for PyErr {
+    fn from(CoreError(error): CoreError) -> Self {
+        if let Error::Io { path, source } = &error
+            && let Some(errno) = source.raw_os_error()
+        {
+            // Three arguments make OSError choose FileNotFoundError, PermissionError, ... by itself.
+            let reason = source.to_string();
+            let reason = reason.split(" (os error").next().unwrap_or_default().to_owned();
+            return PyOSError::new_err((errno, reason, path.clone()));
+        }
+        let message = error.to_string();
+        match error.kind() {
+            Kind::Io => PyOSError::new_err(message),
+            Kind::Utf8 => PyValueError::new_err(message),
+            Kind::Interrupted => PyKeyboardInterrupt::new_err(()),
+            Kind::Argument => raise("ArgumentError", message),
+            Kind::Data => raise("DataError", message),
+            Kind::Format => raise("FormatError", message),
+        }
+    }
+}
+
+/// An instance of the exception `name` of `bytemill.errors`.
+pub(crate) fn raise(name: &'static str, message: String) -> PyErr {
+    Python::attach(|py| match py.import("bytemill.errors").and_then(|module| module.getattr(name)) {
+        Ok(class) => match class.cast_into::<PyType>() {
+            Ok(class) => PyErr::from_type(class, message),
+            Err(error) => error.into(),
+        },
+        Err(error) => error,
+    })
+}

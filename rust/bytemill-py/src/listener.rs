@@ -1,0 +1,43 @@
+//! Progress of the core's long work to a Python callable, and Ctrl-C back.
+
+use std::ops::ControlFlow;
+
+use bytemill::{Error, Result};
+use pyo3::prelude::*;
+
+use crate::error::CoreError;
+
+/// Tells a callable `(phase, done, total)` and remembers the exception that made it stop.
+pub(crate) struct Listener {
+    callback: Option<Py<PyAny>>,
+    failure: Option<PyErr>,
+}
+
+impl Listener {
+    pub(crate) fn new(callback: Option<Py<PyAny>>) -> Self {
+        Self { callback, failure: None }
+    }
+
+    /// Breaks when the callable raises or a signal is waiting, as after Ctrl-C.
+    pub(crate) fn hear(&mut self, told: (&str, u64, u64)) -> ControlFlow<()> {
+        let heard = Python::attach(|py| {
+            py.check_signals()?;
+            self.callback.as_ref().map_or(Ok(()), |callback| callback.call1(py, told).map(drop))
+        });
+        match heard {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// The work's result; where it was broken off, what broke it.
+    pub(crate) fn result<T>(self, work: Result<T>) -> PyResult<T> {
+        match (work, self.failure) {
+            (Err(Error::Interrupted), Some(failure)) => Err(failure),
+            (work, _) => Ok(work.map_err(CoreError::from)?),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Shards and their loader for Python: arrays without a copy, state and manifest as JSON text.
+
+use std::path::PathBuf;
+
+use bytemill::Error;
+
+use bytemill::prepare::{PrepareOptions, Progress, Stage, prepare};
+use bytemill::shard::{self, LoaderOptions, LoaderState, Split, Validation, Verify};
+use numpy::{PyArray2, PyArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use crate::error::CoreError;
+use crate::listener::Listener;
+use crate::threads;
+use crate::tokenizer::Tokenizer;
+
+type Pair<'py> = (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray2<i64>>);
+
+/// The loader behind `bytemill.data.TokenLoader`, which documents it.
+#[pyclass(module = "bytemill._core")]
+pub(crate) struct Loader(shard::Loader);
+
+#[pymethods]
+impl Loader {
+    #[new]
+    #[pyo3(signature = (folders, *, batch_size, seq_len, seed, rank, world_size, split, weights, shuffle, verify, prefetch_batches))]
+    #[expect(clippy::too_many_arguments, reason = "each is one keyword of TokenLoader")]
+    fn new(
+        py: Python<'_>,
+        folders: Vec<PathBuf>,
+        batch_size: usize,
+        seq_len: usize,
+        seed: u64,
+        rank: usize,
+        world_size: usize,
+        split: &str,
+        weights: Option<Vec<f64>>,
+        shuffle: bool,
+        verify: &str,
+        prefetch_batches: usize,
+    ) -> PyResult<Self> {
+        let options = LoaderOptions {
+            batch_size,
+            seq_len,
+            seed,
+            rank,
+            world_size,
+            split: split_named(split)?,
+            weights,
+            shuffle,
+            verify: verify_named(verify)?,
+            prefetch_batches,
+            threads: 1,
+        };
+        let opened = py.detach(|| shard::Loader::open(&folders, options));
+        Ok(Self(opened.map_err(CoreError::from)?))
+    }
+
+    /// The next batch: inputs and targets, each (B, T) of int64.
+    fn next_batch<'py>(&mut self, py: Python<'py>) -> PyResult<Pair<'py>> {
+        let batch = py.detach(|| self.0.next_batch()).map_err(CoreError::from)?;
+        let options = self.0.options();
+        let shape = [options.batch_size, options.seq_len];
+        let array = |ids| numpy::PyArray1::from_vec(py, ids).reshape(shape);
+        Ok((array(batch.inputs)?, array(batch.targets)?))
+    }
+
+    /// The loader's state as JSON.
+    fn state(&self) -> PyResult<String> {
+        serde_json::to_string(self.0.state()).map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Goes to a saved place.
+    fn load_state(&mut self, state: &str) -> PyResult<()> {
+        let saved: LoaderState = serde_json::from_str(state)
+            .map_err(|error| PyValueError::new_err(format!("this is no state of a TokenLoader: {error}")))?;
+        Ok(self.0.load_state(&saved).map_err(CoreError::from)?)
+    }
+
+    /// Samples in an epoch of each folder.
+    fn n_samples<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.0.n_samples())
+    }
+
+    /// Epochs done of each folder, with the fraction of the one begun.
+    fn epochs(&self) -> Vec<f64> {
+        self.0.epochs()
+    }
+}
+
+/// Checks every byte of the shards in `folder`.
+#[pyfunction]
+pub(crate) fn verify_shards(py: Python<'_>, folder: PathBuf) -> PyResult<()> {
+    Ok(py.detach(|| shard::verify(&folder)).map(drop).map_err(CoreError::from)?)
+}
+
+/// Documents to shards; see `bytemill.data.prepare`.
+#[pyfunction]
+#[pyo3(signature = (sources, out_dir, *, tokenizer, shard_tokens, val, seed, threads, text_field, max_memory, progress))]
+#[expect(clippy::too_many_arguments, reason = "each is one keyword of prepare")]
+pub(crate) fn prepare_shards(
+    py: Python<'_>,
+    sources: Vec<PathBuf>,
+    out_dir: PathBuf,
+    tokenizer: &Bound<'_, Tokenizer>,
+    shard_tokens: u64,
+    val: Option<f64>,
+    seed: u64,
+    threads: Option<usize>,
+    text_field: String,
+    max_memory: Option<u64>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<()> {
+    let options = PrepareOptions {
+        shard_tokens,
+        val: val.map_or(Validation::FirstShard, Validation::Share),
+        seed,
+        threads: threads::count(threads)?,
+        text_field,
+        max_memory,
+    };
+    let core = tokenizer.get().core();
+    let mut listener = Listener::new(progress);
+    let prepared = py.detach(|| {
+        prepare(&sources, &out_dir, core, &options, |at: &Progress| {
+            let stage = if at.stage == Stage::Scan { "scanning" } else { "encoding" };
+            listener.hear((stage, at.bytes, at.total_bytes))
+        })
+    });
+    listener.result(prepared).map(drop)
+}
+
+fn split_named(name: &str) -> Result<Split, CoreError> {
+    match name {
+        "train" => Ok(Split::Train),
+        "val" => Ok(Split::Val),
+        other => Err(argument("split", other, "train or val")),
+    }
+}
+
+fn verify_named(name: &str) -> Result<Verify, CoreError> {
+    match name {
+        "first_touch" => Ok(Verify::FirstTouch),
+        "always" => Ok(Verify::Always),
+        "never" => Ok(Verify::Never),
+        other => Err(argument("verify", other, "first_touch, always or never")),
+    }
+}
+
+fn argument(name: &'static str, got: &str, expected: &str) -> CoreError {
+    Error::Argument { name, got: format!("{got:?}"), expected: expected.to_owned() }.into()
+}

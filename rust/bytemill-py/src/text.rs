@@ -1,0 +1,84 @@
+//! Python's strings and ids as the core wants them, and back.
+
+use std::borrow::Cow;
+
+use numpy::{PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyString};
+
+use crate::error::raise;
+
+/// Work on fewer bytes than this keeps the interpreter: handing it over costs more than it gives.
+pub(crate) const RELEASE_ABOVE_BYTES: usize = 32 * 1024;
+
+/// Runs `work` without the interpreter when it is about `n_bytes` of text or more than is worth it.
+pub(crate) fn released<T: Send>(py: Python<'_>, n_bytes: usize, work: impl FnOnce() -> T + Send) -> T {
+    if n_bytes > RELEASE_ABOVE_BYTES { py.detach(work) } else { work() }
+}
+
+/// The string's UTF-8; lone surrogates become U+FFFD and pairs of them one character, as in tiktoken.
+pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
+    if let Ok(valid) = text.to_str() {
+        return Ok(Cow::Borrowed(valid));
+    }
+    let utf16 = text.call_method1("encode", ("utf-16", "surrogatepass"))?;
+    Ok(Cow::Owned(utf16.call_method1("decode", ("utf-16", "replace"))?.extract()?))
+}
+
+/// Ids from a list (or any sequence) of int, a numpy array or a torch tensor, one dimension each.
+pub(crate) fn ids(source: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+    if let Ok(list) = source.cast::<PyList>() {
+        return list.iter().enumerate().map(|(position, id)| one_id(&id, position)).collect();
+    }
+    if let Ok(array) = source.cast::<PyUntypedArray>() {
+        return array_ids(array);
+    }
+    if source.hasattr("detach")? && source.hasattr("numpy")? {
+        let array = source.call_method0("detach")?.call_method0("cpu")?.call_method0("numpy")?;
+        return ids(&array);
+    }
+    source.try_iter()?.enumerate().map(|(position, id)| one_id(&id?, position)).collect()
+}
+
+fn one_id(id: &Bound<'_, PyAny>, position: usize) -> PyResult<u32> {
+    id.extract().map_err(|error: PyErr| {
+        if error.is_instance_of::<PyTypeError>(id.py()) {
+            PyTypeError::new_err(format!("ids must be integers, found {id} at position {position}"))
+        } else {
+            out_of_range(&id.to_string(), position)
+        }
+    })
+}
+
+fn out_of_range(id: &str, position: usize) -> PyErr {
+    raise("DataError", format!("token id {id} at position {position} is out of range, ids are 0 to 4294967295"))
+}
+
+fn array_ids(array: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<u32>> {
+    if array.ndim() != 1 {
+        return Err(PyValueError::new_err(format!(
+            "ids must have one dimension, this array has shape {:?}",
+            array.shape()
+        )));
+    }
+    widened::<u32>(array)
+        .or_else(|| widened::<i64>(array))
+        .or_else(|| widened::<u16>(array))
+        .or_else(|| widened::<i32>(array))
+        .or_else(|| widened::<u64>(array))
+        .unwrap_or_else(|| {
+            Err(PyTypeError::new_err(format!("ids must be integers, this array holds {}", array.dtype())))
+        })
+}
+
+/// The array's ids, if its type is `T`.
+fn widened<T>(array: &Bound<'_, PyUntypedArray>) -> Option<PyResult<Vec<u32>>>
+where
+    T: numpy::Element + Copy + std::fmt::Display,
+    u32: TryFrom<T>,
+{
+    let array: PyReadonlyArray1<'_, T> = array.extract().ok()?;
+    let narrow = |(position, id): (usize, &T)| u32::try_from(*id).map_err(|_| out_of_range(&id.to_string(), position));
+    Some(array.as_array().iter().enumerate().map(narrow).collect())
+}

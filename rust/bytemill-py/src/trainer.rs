@@ -1,0 +1,136 @@
+//! Training as Python calls it: options by name, progress to a callable, Ctrl-C heeded.
+
+use std::path::PathBuf;
+
+use bytemill::split::Splitter;
+use bytemill::tokenizer::Tokenizer as Core;
+use bytemill::train::{Feed, Options, Progress, Sink, Ties, WordCounts, count_documents, count_files, train};
+use bytemill::{Error, Result};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+use crate::error::CoreError;
+use crate::listener::Listener;
+use crate::text::utf8;
+use crate::threads;
+use crate::tokenizer::Tokenizer;
+
+/// Learns a vocabulary; see `bytemill.Tokenizer.train`, which documents the options.
+#[pyfunction]
+#[pyo3(signature = (*, files, texts, vocab_size, pattern, special_tokens, ties, feed, text_field, min_frequency, max_token_bytes, threads, progress))]
+#[expect(clippy::too_many_arguments, reason = "each is one keyword of Tokenizer.train")]
+pub(crate) fn train_tokenizer(
+    py: Python<'_>,
+    files: Option<Vec<PathBuf>>,
+    texts: Option<Bound<'_, PyAny>>,
+    vocab_size: usize,
+    pattern: Option<&str>,
+    special_tokens: Vec<String>,
+    ties: Option<&str>,
+    feed: &str,
+    text_field: &str,
+    min_frequency: u64,
+    max_token_bytes: Option<usize>,
+    threads: Option<usize>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Tokenizer> {
+    let options = Options {
+        n_merges: n_merges(vocab_size, special_tokens.len())?,
+        ties: ties_named(ties, pattern)?,
+        min_frequency,
+        max_token_bytes,
+    };
+    let feed = feed_named(feed)?;
+    let threads = threads::count(threads)?;
+    let splitter = Splitter::new(pattern).map_err(CoreError::from)?;
+    let mut listener = Listener::new(progress);
+    let counts = match (files, texts) {
+        (Some(paths), None) => py.detach(|| {
+            let mut watch = |at| listener.hear(told(at));
+            count_files(&paths, feed, text_field, &splitter, threads, &mut watch)
+        }),
+        (None, Some(texts)) => count_texts(&texts, feed, &splitter, threads, &mut listener)?,
+        _ => return Err(PyTypeError::new_err("give either files or texts, not both or neither")),
+    };
+    let merges = counts.and_then(|counts| py.detach(|| train(&counts, options, &mut |at| listener.hear(told(at)))));
+    let merges = listener.result(merges)?;
+    let core = Core::from_merges(&merges, pattern, &special_tokens.iter().map(String::as_str).collect::<Vec<_>>())
+        .map_err(CoreError::from)?;
+    Tokenizer::of(core)
+}
+
+/// Counts the texts of a Python iterable; the outer error is the iterable's own.
+fn count_texts(
+    texts: &Bound<'_, PyAny>,
+    feed: Feed,
+    splitter: &Splitter,
+    threads: usize,
+    listener: &mut Listener,
+) -> PyResult<Result<WordCounts>> {
+    let mut failure = None;
+    let feed_all = |sink: &mut Sink| -> PyResult<Result<()>> {
+        for text in texts.try_iter()? {
+            if let Err(error) = add_text(&text?, sink)? {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
+    };
+    let mut watch = |at| listener.hear(told(at));
+    let counts = count_documents(splitter, feed, threads, &mut watch, |sink| {
+        feed_all(sink).unwrap_or_else(|error| {
+            failure = Some(error);
+            Err(Error::Interrupted)
+        })
+    });
+    failure.map_or(Ok(counts), Err)
+}
+
+fn add_text(text: &Bound<'_, PyAny>, sink: &mut Sink) -> PyResult<Result<()>> {
+    if let Ok(bytes) = text.cast::<PyBytes>() {
+        Ok(sink.add(bytes.as_bytes()))
+    } else if let Ok(string) = text.cast::<PyString>() {
+        Ok(sink.add(utf8(string)?.as_bytes()))
+    } else {
+        Err(PyTypeError::new_err(format!("texts must be str or bytes, found {}", text.get_type().name()?)))
+    }
+}
+
+fn told(at: Progress) -> (&'static str, u64, u64) {
+    match at {
+        Progress::Counting { bytes } => ("counting", bytes, 0),
+        Progress::Merging { done, wanted } => ("merging", done as u64, wanted as u64),
+    }
+}
+
+fn n_merges(vocab_size: usize, n_special: usize) -> Result<usize, CoreError> {
+    let smallest = 256 + n_special;
+    vocab_size.checked_sub(smallest).ok_or_else(|| {
+        let tokens = if n_special == 1 { "token" } else { "tokens" };
+        argument("vocab_size", vocab_size, format!("at least {smallest}: 256 bytes and {n_special} special {tokens}"))
+    })
+}
+
+fn ties_named(name: Option<&str>, pattern: Option<&str>) -> Result<Ties, CoreError> {
+    match name {
+        None if pattern.is_none() => Ok(Ties::FirstSeen),
+        None | Some("huggingface") => Ok(Ties::Huggingface),
+        Some("lowest_id") => Ok(Ties::LowestId),
+        Some("first_seen") => Ok(Ties::FirstSeen),
+        Some("largest_bytes") => Ok(Ties::LargestBytes),
+        Some(other) => Err(argument("ties", other, "huggingface, lowest_id, first_seen or largest_bytes")),
+    }
+}
+
+fn feed_named(name: &str) -> Result<Feed, CoreError> {
+    match name {
+        "documents" => Ok(Feed::Documents),
+        "lines" => Ok(Feed::Lines),
+        other => Err(argument("feed", other, "documents or lines")),
+    }
+}
+
+fn argument(name: &'static str, got: impl ToString, expected: impl Into<String>) -> CoreError {
+    Error::Argument { name, got: got.to_string(), expected: expected.into() }.into()
+}

@@ -1,0 +1,43 @@
+//! Folders to files, in an order that does not depend on the file system.
+
+use crate::error::{Error, Result};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The files of `paths` in order: files as they are, folders walked to the end, sorted by path.
+///
+/// In folders, names that begin with a dot are passed over, and links are followed to files only, so
+/// that no walk is endless. Fails when a path is missing, and when a folder holds no file at all.
+pub fn expand<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths.iter().map(AsRef::as_ref) {
+        if !fs::metadata(path).map_err(Error::io(path))?.is_dir() {
+            files.push(path.to_owned());
+            continue;
+        }
+        let found = files.len();
+        walk(path, &mut files).map_err(Error::io(path))?;
+        if files.len() == found {
+            return Err(Error::format(path, "the folder holds no files"));
+        }
+    }
+    Ok(files)
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_unstable_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            walk(&path, files)?;
+        } else if fs::metadata(&path)?.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Lines of JSON, each an object with the document in one of its fields.
+//!
+//! Only that field is decoded. What a JSON string can hold and text can't, half of a surrogate
+//! pair, becomes U+FFFD, as it does when Python encodes such a string with `errors="replace"`.
+
+use super::{Place, text};
+use crate::error::{Error, Result};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+
+/// Calls `each` with the text of every line that is not blank.
+pub(super) fn for_each(path: &Path, text_field: &str, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
+    text::for_each_line(path, |place, line| {
+        if line.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        let text = parse(line, text_field)
+            .map_err(|error| Error::format(path, format!("line {}: {}", place.line, without_line(&error))))?;
+        each(place, &text)
+    })
+}
+
+fn parse<'l>(line: &'l [u8], text_field: &str) -> serde_json::Result<Cow<'l, [u8]>> {
+    let mut json = serde_json::Deserializer::from_slice(line);
+    let text = json.deserialize_map(Object { text_field })?;
+    json.end()?;
+    Ok(replace_surrogates(text))
+}
+
+/// Each line is parsed by itself, so that `serde_json`'s own "at line 1" would mislead.
+fn without_line(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    match message.split_once(" at line ") {
+        Some((reason, _)) => format!("{reason} (column {})", error.column()),
+        None => message,
+    }
+}
+
+/// Visits an object and keeps the one field.
+struct Object<'f> {
+    text_field: &'f str,
+}
+
+impl<'de> Visitor<'de> for Object<'_> {
+    type Value = Cow<'de, [u8]>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "an object with the text in field {:?}", self.text_field)
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut text = None;
+        let mut others = Vec::new();
+        while let Some(field) = map.next_key::<Cow<str>>()? {
+            if field == self.text_field {
+                text = Some(map.next_value_seed(Text(self.text_field))?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+                if text.is_none() {
+                    others.push(field);
+                }
+            }
+        }
+        text.ok_or_else(|| M::Error::custom(format!("no field {:?}; there are {others:?}", self.text_field)))
+    }
+}
+
+/// A JSON string as bytes, borrowed where it holds no escapes.
+struct Text<'f>(&'f str);
+
+impl<'de> DeserializeSeed<'de> for Text<'_> {
+    type Value = Cow<'de, [u8]>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Text<'_> {
+    type Value = Cow<'de, [u8]>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "a string in field {:?}", self.0)
+    }
+
+    fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(bytes))
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(bytes.to_vec()))
+    }
+}
+
+/// `serde_json` writes half a surrogate pair as the three bytes ED A0..BF 80..BF.
+fn replace_surrogates(mut text: Cow<[u8]>) -> Cow<[u8]> {
+    let mut from = 0;
+    while let Some(found) = memchr::memchr(0xED, &text[from..]) {
+        let at = from + found;
+        if text.get(at + 1).is_some_and(|&byte| byte >= 0xA0) && at + 3 <= text.len() {
+            text.to_mut()[at..at + 3].copy_from_slice("\u{FFFD}".as_bytes());
+        }
+        from = at + 1;
+    }
+    text
+}

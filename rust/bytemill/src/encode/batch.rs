@@ -1,0 +1,142 @@
+//! Many texts at once on some threads, with the result of doing them one by one.
+//!
+//! Texts are grouped into blocks of some bytes that threads take in turn, so that one long text
+//! holds up only its own thread; blocks are joined in order.
+
+use super::{Encoder, SpecialPolicy};
+use crate::error::Result;
+use crate::split::Splitter;
+use crate::vocab::Vocab;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Smaller blocks cost more joining than their balance gains.
+const MIN_BLOCK_BYTES: usize = 16 << 10;
+const BLOCKS_PER_THREAD: usize = 16;
+
+/// The ids of all texts in one row, and where each text's begin: those of text `i` are
+/// `ids[offsets[i]..offsets[i + 1]]`. `policy`: `None` takes special tokens for ordinary text.
+pub fn encode_batch(
+    vocab: &Vocab,
+    splitter: &Splitter,
+    texts: &[&str],
+    policy: Option<&SpecialPolicy>,
+    threads: usize,
+) -> Result<(Vec<u32>, Vec<usize>)> {
+    let blocks = blocks(texts, threads);
+    let encode = |block: Range<usize>| encode_block(vocab, splitter, &texts[block], policy);
+    let encoded = in_order(blocks, threads, encode);
+    let mut ids = Vec::with_capacity(encoded.iter().flatten().map(|block| block.ids.len()).sum());
+    let mut offsets = Vec::with_capacity(texts.len() + 1);
+    offsets.push(0);
+    for block in encoded {
+        let block = block?;
+        offsets.extend(block.ends.iter().map(|end| ids.len() + end));
+        ids.extend_from_slice(&block.ids);
+    }
+    Ok((ids, offsets))
+}
+
+struct Block {
+    ids: Vec<u32>,
+    /// Where each text's ids end.
+    ends: Vec<usize>,
+}
+
+fn encode_block(vocab: &Vocab, splitter: &Splitter, texts: &[&str], policy: Option<&SpecialPolicy>) -> Result<Block> {
+    let mut encoder = Encoder::new(vocab, splitter);
+    let mut block = Block { ids: Vec::new(), ends: Vec::with_capacity(texts.len()) };
+    for text in texts {
+        match policy {
+            Some(policy) => encoder.with_special(text, policy, &mut block.ids)?,
+            None => encoder.text(text, &mut block.ids)?,
+        }
+        block.ends.push(block.ids.len());
+    }
+    Ok(block)
+}
+
+/// Consecutive texts, about as many bytes a block.
+fn blocks(texts: &[&str], threads: usize) -> Vec<Range<usize>> {
+    let total: usize = texts.iter().map(|text| text.len()).sum();
+    let target = (total / (threads.max(1) * BLOCKS_PER_THREAD)).max(MIN_BLOCK_BYTES);
+    let (mut blocks, mut start, mut n_bytes) = (Vec::new(), 0, 0);
+    for (index, text) in texts.iter().enumerate() {
+        n_bytes += text.len();
+        if n_bytes >= target {
+            blocks.push(start..index + 1);
+            (start, n_bytes) = (index + 1, 0);
+        }
+    }
+    if start < texts.len() {
+        blocks.push(start..texts.len());
+    }
+    blocks
+}
+
+/// `work` on every item, on up to `threads` threads of this call's own, results in the items' order.
+fn in_order<I: Clone + Sync, O: Send>(items: Vec<I>, threads: usize, work: impl Fn(I) -> O + Sync) -> Vec<O> {
+    let threads = threads.min(items.len());
+    if threads <= 1 {
+        return items.into_iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut done = Vec::new();
+        while let Some((index, item)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, items.get(i)?)))
+        {
+            done.push((index, work(item.clone())));
+        }
+        done
+    };
+    let mut done = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(worker)).collect();
+        let mut done = worker();
+        for other in others {
+            match other.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, output)| output).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn any_number_of_threads_gives_the_ids_of_one_by_one() {
+        let vocab = Vocab::from_merges(&[(b'a'.into(), b'b'.into())], &[]).unwrap();
+        let splitter = Splitter::new(Some("gpt2")).unwrap();
+        let long = "ab cab ".repeat(4000);
+        let texts = ["", "ab", &long, "cab", &long, "", &long[..20_000], ""];
+        let expected = encode_batch(&vocab, &splitter, &texts, None, 1).unwrap();
+        assert_eq!(expected.1.len(), texts.len() + 1);
+        for (text, span) in texts.iter().zip(expected.1.windows(2)) {
+            let mut ids = Vec::new();
+            Encoder::new(&vocab, &splitter).text(text, &mut ids).unwrap();
+            assert_eq!(expected.0[span[0]..span[1]], ids);
+        }
+        for threads in [0, 2, 3, 16] {
+            assert_eq!(encode_batch(&vocab, &splitter, &texts, None, threads).unwrap(), expected);
+        }
+        assert_eq!(encode_batch(&vocab, &splitter, &[], None, 4).unwrap(), (vec![], vec![0]));
+    }
+
+    #[test]
+    fn the_first_fault_in_order_is_told() {
+        let vocab = Vocab::from_merges(&[], &["<a>", "<b>"]).unwrap();
+        let splitter = Splitter::new(Some("gpt2")).unwrap();
+        let policy = SpecialPolicy::new(&vocab, crate::encode::Specials::NONE, crate::encode::Specials::All).unwrap();
+        let long = "x".repeat(MIN_BLOCK_BYTES);
+        let error = encode_batch(&vocab, &splitter, &[&long, "<b>", &long, "<a>"], Some(&policy), 2).unwrap_err();
+        assert!(error.to_string().contains("<b>"));
+    }
+}

@@ -1,0 +1,51 @@
+//! One hash over everything that decides which ids a text becomes.
+
+use crate::split::Splitter;
+use crate::vocab::Vocab;
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// SHA-256 in hexadecimal over pattern, tokens, merges and special tokens, each number and length as
+/// eight little-endian bytes. Spellings of one known pattern count as one.
+pub fn fingerprint(vocab: &Vocab, splitter: &Splitter) -> String {
+    let mut hash = Hash(Sha256::new());
+    hash.bytes(b"bytemill tokenizer 1");
+    hash.bytes(splitter.name().or(splitter.pattern()).unwrap_or_default().as_bytes());
+    hash.number(splitter.pattern().is_some().into());
+    hash.number(vocab.ignore_merges().into());
+    for (id, bytes) in vocab.ordinary_tokens() {
+        hash.number(id.into());
+        hash.bytes(bytes);
+    }
+    hash.bytes(b"merges");
+    for &(left, right) in vocab.merge_ids() {
+        hash.number(u64::from(left) << 32 | u64::from(right));
+    }
+    hash.bytes(b"special tokens");
+    for (text, id) in vocab.special_tokens() {
+        hash.number((*id).into());
+        hash.bytes(text.as_bytes());
+    }
+    hexadecimal(&hash.0.finalize())
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+struct Hash(Sha256);
+
+impl Hash {
+    fn number(&mut self, number: u64) {
+        self.0.update(number.to_le_bytes());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+    }
+}

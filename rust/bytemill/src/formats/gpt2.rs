@@ -1,0 +1,116 @@
+//! GPT-2's two files in a folder: `vocab.json` + `merges.txt`, or by their first names `encoder.json`
+//! + `vocab.bpe`.
+//!
+//! The JSON maps tokens, in the printable alphabet, to ids; the text has a line `#version` and then
+//! the two parts of a merge a line. Neither marks special tokens: entries of more than one byte that
+//! no merge makes are taken for them (in GPT-2's own files that is `<|endoftext|>`).
+
+use super::byte_alphabet::{from_printable, to_printable};
+use super::entries::Entries;
+use super::tiktoken::with_ids;
+use super::{GivenSpecials, PatternChoice, cannot_write, file, in_file, parse};
+use crate::error::{Error, Result};
+use crate::split::Splitter;
+use crate::vocab::Vocab;
+use std::collections::HashSet;
+use std::path::Path;
+
+const NAMES: [(&str, &str); 2] = [("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe")];
+
+pub(super) fn read(folder: &Path, pattern: PatternChoice, special_tokens: GivenSpecials) -> Result<(Vocab, Splitter)> {
+    let found = NAMES.iter().find(|(vocab, merges)| folder.join(vocab).is_file() && folder.join(merges).is_file());
+    let Some((vocab_name, merges_name)) = found else {
+        let reason = "holds neither vocab.json with merges.txt nor encoder.json with vocab.bpe";
+        return Err(Error::format(folder, reason));
+    };
+    let (vocab_path, merges_path) = (folder.join(vocab_name), folder.join(merges_name));
+    let entries: Entries<u32> = parse(&vocab_path, &file::read_text(&vocab_path)?)?;
+    let (first_line, merges) = read_merges(&merges_path)?;
+    let special = |text: &String| match special_tokens {
+        Some(given) => given.iter().any(|(name, _)| name == text),
+        None => false,
+    };
+    let made: HashSet<Vec<u8>> = merges.iter().map(|(left, right)| [&left[..], right].concat()).collect();
+    let (mut tokens, mut specials) = (Vec::with_capacity(entries.0.len()), Vec::new());
+    for (text, id) in entries.0 {
+        match from_printable(&text) {
+            Ok(bytes) if !special(&text) && (special_tokens.is_some() || bytes.len() <= 1 || made.contains(&bytes)) => {
+                tokens.push((bytes, id));
+            }
+            _ => specials.push((text, id)),
+        }
+    }
+    let specials = agree(folder, specials, special_tokens, &tokens)?;
+    let merges = merges.iter().map(|(left, right)| (&left[..], &right[..]));
+    let vocab = Vocab::from_tokens(&tokens, merges, specials, false).map_err(|error| {
+        let path = if matches!(&error, Error::Vocab(fault) if fault.merge_index().is_some()) {
+            &merges_path
+        } else {
+            &vocab_path
+        };
+        in_file(path, error, |fault| fault.merge_index().map(|index| format!("line {}", first_line + index)))
+    })?;
+    Ok((vocab, pattern.splitter(Some("gpt2"))?))
+}
+
+pub(super) fn write(folder: &Path, vocab: &Vocab, splitter: &Splitter) -> Result<()> {
+    if splitter.name() != Some("gpt2") {
+        let reason = "its readers split by GPT-2's pattern, and this tokenizer has another";
+        return Err(cannot_write("gpt2", reason));
+    }
+    if vocab.ignore_merges() {
+        return Err(cannot_write("gpt2", "it cannot say that whole pretokens go before merges"));
+    }
+    let mut entries: Vec<(String, u32)> =
+        vocab.ordinary_tokens().map(|(id, bytes)| (to_printable(bytes), id)).collect();
+    entries.extend(vocab.special_tokens().iter().cloned());
+    let json = serde_json::to_string(&Entries(entries)).map_err(|error| cannot_write("gpt2", error.to_string()))?;
+    let mut merges = "#version: 0.2\n".to_owned();
+    for (left, right) in vocab.merges() {
+        merges.extend([&to_printable(left), " ", &to_printable(right), "\n"]);
+    }
+    std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    file::write(&folder.join("vocab.json"), json.as_bytes())?;
+    file::write(&folder.join("merges.txt"), merges.as_bytes())
+}
+
+/// The line of the first merge, and the merges.
+type Merges = (usize, Vec<(Vec<u8>, Vec<u8>)>);
+
+fn read_merges(path: &Path) -> Result<Merges> {
+    let text = file::read_text(path)?;
+    let n_head = usize::from(text.starts_with("#version"));
+    let merges = (1..).zip(text.lines()).skip(n_head).map(|(line, entry)| {
+        parse_merge(entry).ok_or_else(|| {
+            Error::format(path, format!("line {line}: {entry:?}, expected two tokens with one space between"))
+        })
+    });
+    Ok((n_head + 1, merges.collect::<Result<_>>()?))
+}
+
+/// Two tokens in the printable alphabet with one space between.
+pub(super) fn parse_merge(entry: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (left, right) = entry.split_once(' ')?;
+    Some((from_printable(left).ok()?, from_printable(right).ok()?))
+}
+
+/// Special tokens found in the file and given by the caller; where both have one, their ids must agree.
+fn agree(
+    folder: &Path,
+    found: Vec<(String, u32)>,
+    given: GivenSpecials,
+    tokens: &[(Vec<u8>, u32)],
+) -> Result<Vec<(String, u32)>> {
+    let Some(given) = given else { return Ok(found) };
+    let mut wanted = Vec::with_capacity(given.len());
+    for (text, id) in given {
+        let in_file = found.iter().find(|(name, _)| name == text).map(|(_, id)| *id);
+        if let (Some(id), Some(in_file)) = (*id, in_file)
+            && id != in_file
+        {
+            return Err(Error::format(folder, format!("has id {in_file} for {text:?}, not {id} as given")));
+        }
+        wanted.push((*text, in_file.or(*id)));
+    }
+    Ok(with_ids(&wanted, tokens))
+}

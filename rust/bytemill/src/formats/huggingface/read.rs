@@ -1,0 +1,207 @@
+//! Reading `tokenizer.json`: which settings mean nothing to us, which we follow, which we refuse.
+
+use crate::error::{Error, Result};
+use crate::formats::byte_alphabet::from_printable;
+use crate::formats::entries::Entries;
+use crate::formats::gpt2::parse_merge;
+use crate::formats::{PatternChoice, in_file, parse};
+use crate::split::{Splitter, oniguruma_reads_alike};
+use crate::vocab::Vocab;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::Path;
+
+#[derive(Deserialize)]
+struct Contents {
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
+    #[serde(default)]
+    normalizer: Value,
+    #[serde(default)]
+    pre_tokenizer: Value,
+    #[serde(default)]
+    decoder: Value,
+    model: Model,
+}
+
+#[derive(Deserialize)]
+struct AddedToken {
+    id: u32,
+    content: String,
+    #[serde(default)]
+    single_word: bool,
+    #[serde(default)]
+    lstrip: bool,
+    #[serde(default)]
+    rstrip: bool,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    vocab: Entries<u32>,
+    merges: Vec<Merge>,
+    dropout: Option<f64>,
+    continuing_subword_prefix: Option<String>,
+    end_of_word_suffix: Option<String>,
+    #[serde(default)]
+    byte_fallback: bool,
+    #[serde(default)]
+    ignore_merges: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Merge {
+    Joined(String),
+    Parts(String, String),
+}
+
+/// The first thing in a file that we do not do; the reader puts the file's name before it.
+type Refusal<T> = std::result::Result<T, String>;
+
+pub(in crate::formats) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, Splitter)> {
+    let contents: Contents = parse(path, text)?;
+    let refused = |reason| Error::format(path, reason);
+    refuse_unlike(&contents).map_err(refused)?;
+    let splitter = match pattern {
+        PatternChoice::Auto => splitter(&contents.pre_tokenizer).map_err(refused)??,
+        PatternChoice::Given(_) => pattern.splitter(None)?,
+    };
+    let (tokens, special_tokens) = tokens(contents.model.vocab, &contents.added_tokens).map_err(refused)?;
+    let merges = merges(&contents.model.merges).map_err(refused)?;
+    let merges = merges.iter().map(|(left, right)| (&left[..], &right[..]));
+    let vocab = Vocab::from_tokens(&tokens, merges, special_tokens, contents.model.ignore_merges)
+        .map_err(|error| in_file(path, error, |_| None))?;
+    Ok((vocab, splitter))
+}
+
+fn refuse_unlike(contents: &Contents) -> Refusal<()> {
+    let model = &contents.model;
+    let not_empty = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    let unlike = [
+        (model.kind.as_deref().is_some_and(|kind| kind != "BPE"), "model.type is not \"BPE\""),
+        (!contents.normalizer.is_null(), "normalizer changes the text before it is encoded, expected null"),
+        (model.dropout.is_some_and(|dropout| dropout != 0.0), "model.dropout makes encoding random, expected null"),
+        (
+            not_empty(&model.continuing_subword_prefix),
+            "model.continuing_subword_prefix is not byte-level BPE, expected none",
+        ),
+        (not_empty(&model.end_of_word_suffix), "model.end_of_word_suffix is not byte-level BPE, expected none"),
+        (model.byte_fallback, "model.byte_fallback is not byte-level BPE, expected false"),
+        (!is_byte_level(&contents.decoder), "decoder is not ByteLevel"),
+    ];
+    match unlike.iter().find(|(found, _)| *found) {
+        Some((_, reason)) => Err((*reason).to_owned()),
+        None => contents.added_tokens.iter().try_for_each(refuse_stripping),
+    }
+}
+
+fn refuse_stripping(token: &AddedToken) -> Refusal<()> {
+    let set = [(token.lstrip, "lstrip"), (token.rstrip, "rstrip"), (token.single_word, "single_word")];
+    match set.iter().find(|(set, _)| *set) {
+        Some((_, name)) => Err(format!(
+            "added token {:?} has {name}, which makes its neighbours part of the match; expected false",
+            token.content
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Ordinary tokens as bytes, and special tokens.
+type AllTokens = (Vec<(Vec<u8>, u32)>, Vec<(String, u32)>);
+
+fn tokens(vocab: Entries<u32>, added: &[AddedToken]) -> Refusal<AllTokens> {
+    let ids: HashMap<&str, u32> = added.iter().map(|token| (token.content.as_str(), token.id)).collect();
+    let mut tokens = Vec::with_capacity(vocab.0.len());
+    for (text, id) in vocab.0 {
+        match ids.get(text.as_str()) {
+            Some(&added) if added == id => {}
+            Some(added) => return Err(format!("added token {text:?} has id {added}, but {id} in model.vocab")),
+            None => tokens.push((bytes(&text).map_err(|reason| format!("model.vocab has {reason}"))?, id)),
+        }
+    }
+    Ok((tokens, added.iter().map(|token| (token.content.clone(), token.id)).collect()))
+}
+
+fn merges(merges: &[Merge]) -> Refusal<Vec<(Vec<u8>, Vec<u8>)>> {
+    let parsed = merges.iter().enumerate().map(|(index, merge)| match merge {
+        Merge::Parts(left, right) => {
+            let part = |text| bytes(text).map_err(|reason| format!("merge {index} has {reason}"));
+            Ok((part(left)?, part(right)?))
+        }
+        Merge::Joined(entry) => parse_merge(entry).ok_or_else(|| {
+            format!("merge {index} is {entry:?}, expected two byte-level tokens with one space between")
+        }),
+    });
+    parsed.collect()
+}
+
+fn bytes(text: &str) -> Refusal<Vec<u8>> {
+    from_printable(text).map_err(|character| format!("{text:?}, where {character:?} stands for no byte"))
+}
+
+/// The splitter that `pre_tokenizer` describes, or why we have none like it.
+fn splitter(pre_tokenizer: &Value) -> Refusal<Result<Splitter>> {
+    let steps = steps(pre_tokenizer, "pretokenizers");
+    let (split, byte_level) = match steps[..] {
+        [byte_level] => (None, byte_level),
+        [split, byte_level] => (Some(split), byte_level),
+        _ => {
+            return Err(format!("pre_tokenizer has {} steps, expected ByteLevel, or Split and ByteLevel", steps.len()));
+        }
+    };
+    if !is_byte_level(byte_level) {
+        return Err(format!("pre_tokenizer ends with {}, expected ByteLevel", byte_level["type"]));
+    }
+    if byte_level["add_prefix_space"] != Value::Bool(false) {
+        return Err("pre_tokenizer's add_prefix_space puts a space before the text, expected false".to_owned());
+    }
+    match (split, byte_level["use_regex"].as_bool().unwrap_or(true)) {
+        (None, true) => Ok(Splitter::new(Some("gpt2"))),
+        (None, false) => Ok(Splitter::new(None)),
+        (Some(split), false) => split_step(split),
+        (Some(_), true) => {
+            Err("pre_tokenizer splits twice: ByteLevel after Split should have use_regex false".to_owned())
+        }
+    }
+}
+
+fn split_step(split: &Value) -> Refusal<Result<Splitter>> {
+    let Some(regex) = split["pattern"]["Regex"].as_str().filter(|_| split["type"] == "Split") else {
+        return Err(format!("pre_tokenizer begins with {split}, expected Split with a Regex"));
+    };
+    oniguruma_reads_alike(regex).map_err(|reason| format!("pattern {regex:?}: {reason}"))?;
+    let splitter = match Splitter::new(Some(regex)) {
+        Ok(splitter) => splitter,
+        Err(error) => return Ok(Err(error)),
+    };
+    // Keeping only the matches leaves nothing out where the pattern matches everything, as those by hand do.
+    let keeps_matches = split["behavior"] == "Removed" && split["invert"] == true && splitter.is_by_hand();
+    let keeps_all = split["behavior"] == "Isolated" && split["invert"] != true;
+    if keeps_all || keeps_matches {
+        Ok(Ok(splitter))
+    } else {
+        Err(format!(
+            "pre_tokenizer has behavior {} and invert {}, expected Isolated and false",
+            split["behavior"], split["invert"]
+        ))
+    }
+}
+
+fn is_byte_level(value: &Value) -> bool {
+    match steps(value, "decoders")[..] {
+        [step] => step["type"] == "ByteLevel",
+        _ => false,
+    }
+}
+
+/// The steps of a Sequence, or the one step that stands alone.
+fn steps<'v>(value: &'v Value, of_sequence: &str) -> Vec<&'v Value> {
+    match value[of_sequence].as_array() {
+        Some(steps) if value["type"] == "Sequence" => steps.iter().collect(),
+        _ => vec![value],
+    }
+}

@@ -1,0 +1,161 @@
+//! `.tiktoken`: a token a line, its bytes in base64, a space, its rank.
+//!
+//! The rank is the id and the order of merging. The file tells neither pattern nor special tokens;
+//! those of `OpenAI`'s own files are known by the files' SHA-256.
+
+use super::fingerprint::hexadecimal;
+use super::{GivenSpecials, PatternChoice, cannot_write, in_file};
+use crate::error::{Error, Result};
+use crate::split::Splitter;
+use crate::vocab::{Vocab, show};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::path::Path;
+
+/// A file whose pattern and special tokens are known.
+struct KnownFile {
+    sha256: &'static str,
+    pattern: &'static str,
+    special_tokens: &'static [(&'static str, Option<u32>)],
+}
+
+const KNOWN_FILES: [KnownFile; 4] = [
+    KnownFile {
+        // r50k_base, GPT-2's own
+        sha256: "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930",
+        pattern: "gpt2",
+        special_tokens: &[("<|endoftext|>", Some(50256))],
+    },
+    KnownFile {
+        // p50k_base
+        sha256: "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069",
+        pattern: "gpt2",
+        special_tokens: &[("<|endoftext|>", Some(50256))],
+    },
+    KnownFile {
+        // cl100k_base
+        sha256: "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+        pattern: "cl100k",
+        special_tokens: &[
+            ("<|endoftext|>", Some(100_257)),
+            ("<|fim_prefix|>", Some(100_258)),
+            ("<|fim_middle|>", Some(100_259)),
+            ("<|fim_suffix|>", Some(100_260)),
+            ("<|endofprompt|>", Some(100_276)),
+        ],
+    },
+    KnownFile {
+        // o200k_base
+        sha256: "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
+        pattern: "o200k",
+        special_tokens: &[("<|endoftext|>", Some(199_999)), ("<|endofprompt|>", Some(200_018))],
+    },
+];
+
+pub(super) fn read(
+    path: &Path,
+    content: &[u8],
+    pattern: PatternChoice,
+    special_tokens: GivenSpecials,
+) -> Result<(Vocab, Splitter)> {
+    let tokens = parse(path, content)?;
+    let digest = hexadecimal(&Sha256::digest(content));
+    let known = KNOWN_FILES.iter().find(|known| known.sha256 == digest);
+    let splitter = match (pattern, known) {
+        (PatternChoice::Auto, None) => return Err(no_pattern(path)),
+        (PatternChoice::Auto, Some(known)) => Splitter::new(Some(known.pattern))?,
+        (PatternChoice::Given(pattern), _) => Splitter::new(pattern)?,
+    };
+    let special_tokens = special_tokens.or(known.map(|known| known.special_tokens)).unwrap_or_default();
+    let special_tokens = with_ids(special_tokens, &tokens);
+    check_gaps(path, &tokens, &special_tokens)?;
+    let vocab = Vocab::from_ranks(&tokens, special_tokens).map_err(|error| {
+        in_file(path, error, |fault| fault.token_index().map(|index| format!("line {}", index + 1)))
+    })?;
+    Ok((vocab, splitter))
+}
+
+/// The file's text.
+pub(super) fn to_string(vocab: &Vocab) -> Result<String> {
+    let mut text = String::new();
+    for (bytes, id) in ranks(vocab)? {
+        let _ = writeln!(text, "{} {id}", STANDARD.encode(bytes));
+    }
+    Ok(text)
+}
+
+/// Tokens and ranks for tiktoken; refused where it would encode otherwise with them than we do.
+pub fn ranks(vocab: &Vocab) -> Result<Vec<(Vec<u8>, u32)>> {
+    let tokens: Vec<_> = vocab.ordinary_tokens().map(|(id, bytes)| (bytes.to_vec(), id)).collect();
+    if let Some((id, bytes)) = vocab.unreachable_tokens().next()
+        && !vocab.ignore_merges()
+    {
+        let token = show(bytes);
+        let reason =
+            format!("tiktoken would emit token {id}, {token}, for a pretoken of these bytes, and merging never does");
+        return Err(cannot_write("tiktoken", reason));
+    }
+    let by_ranks = Vocab::from_ranks(&tokens, Vec::new());
+    if !by_ranks.as_ref().is_ok_and(|by_ranks| vocab.encodes_like(by_ranks)) {
+        let reason = "tiktoken merges in the order of ids, which is not the order of these merges";
+        return Err(cannot_write("tiktoken", reason));
+    }
+    Ok(tokens)
+}
+
+fn parse(path: &Path, content: &[u8]) -> Result<Vec<(Vec<u8>, u32)>> {
+    let content = content.strip_suffix(b"\n").unwrap_or(content);
+    let lines = content.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let tokens = lines.enumerate().map(|(index, line)| {
+        parse_line(line).ok_or_else(|| {
+            let reason =
+                format!("line {}: {}, expected a token in base64, a space and its rank", index + 1, show(line));
+            Error::format(path, reason)
+        })
+    });
+    tokens.collect()
+}
+
+fn parse_line(line: &[u8]) -> Option<(Vec<u8>, u32)> {
+    let (token, rank) = line.split_at(line.iter().position(|&byte| byte == b' ')?);
+    let rank = std::str::from_utf8(&rank[1..]).ok()?;
+    let all_digits = rank.bytes().all(|byte| byte.is_ascii_digit());
+    Some((STANDARD.decode(token).ok()?, rank.parse().ok().filter(|_| all_digits)?))
+}
+
+/// Special tokens without an id get the next one after all others.
+pub(super) fn with_ids(special_tokens: &[(&str, Option<u32>)], tokens: &[(Vec<u8>, u32)]) -> Vec<(String, u32)> {
+    let ids = tokens.iter().map(|(_, id)| *id).chain(special_tokens.iter().filter_map(|(_, id)| *id));
+    let mut next = ids.max().map_or(0, |id| id.saturating_add(1));
+    let mut with_ids = Vec::with_capacity(special_tokens.len());
+    for (text, id) in special_tokens {
+        let id = id.unwrap_or(next);
+        next = next.max(id.saturating_add(1));
+        with_ids.push(((*text).to_owned(), id));
+    }
+    with_ids
+}
+
+/// Below the highest rank every id must be a rank or a special token.
+fn check_gaps(path: &Path, tokens: &[(Vec<u8>, u32)], special_tokens: &[(String, u32)]) -> Result<()> {
+    let taken: HashSet<u32> =
+        tokens.iter().map(|(_, id)| *id).chain(special_tokens.iter().map(|(_, id)| *id)).collect();
+    let highest = tokens.iter().map(|(_, id)| *id).max().unwrap_or(0);
+    // At most as many ids are tried as there are tokens: the first one missing ends the search.
+    match (0..highest).find(|id| !taken.contains(id)) {
+        Some(missing) => Err(Error::format(
+            path,
+            format!("no token has rank {missing}, though ranks go up to {highest}; a special token may stand there"),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn no_pattern(path: &Path) -> Error {
+    let reason = "is a .tiktoken file, which holds no pattern, and not one that is known by its SHA-256: \
+                  give the pattern (pattern=\"gpt2\", \"cl100k\", \"o200k\", a regex, or none)";
+    Error::format(path, reason)
+}

@@ -1,0 +1,236 @@
+//! Documents to shards: scan, shuffle, encode on threads, write in order.
+//!
+//! A first pass over the inputs hashes them and notes where each document lies (16 bytes each). A
+//! permutation keyed by the seed orders the documents; a second pass reads them in that order,
+//! encodes on threads and writes on one. What goes where follows from inputs, tokenizer and plan
+//! alone, so any number of threads, and a run after a killed one, give identical bytes.
+
+mod encode;
+mod output;
+mod scan;
+mod source;
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::shard::leftovers::remove_leftovers;
+use crate::shard::order::{Permutation, Stream};
+use crate::shard::{Layout, MANIFEST_NAME, Manifest, Plan, Split, Tokens, Validation, Verify};
+use crate::tokenizer::Tokenizer;
+use encode::EncodeJob;
+use output::Output;
+use scan::Corpus;
+
+/// The special token that begins each document, where the vocabulary has it.
+const END_OF_TEXT: &str = "<|endoftext|>";
+
+/// What preparing asks of a tokenizer.
+pub trait EncodeDocument: Sync {
+    /// Appends the ids of `text` to `ids`; special tokens in the text are text.
+    fn encode_document(&self, text: &[u8], ids: &mut Vec<u32>) -> Result<()>;
+    /// Every id is below this.
+    fn n_vocab(&self) -> u32;
+    /// The id to put at each document's start, if the vocabulary has one for this.
+    fn end_of_text(&self) -> Option<u32>;
+    /// SHA-256, in hexadecimal, over all that decides how text is encoded.
+    fn fingerprint(&self) -> String;
+}
+
+impl EncodeDocument for Tokenizer {
+    fn encode_document(&self, text: &[u8], ids: &mut Vec<u32>) -> Result<()> {
+        self.encode_ordinary_into(text, ids)
+    }
+
+    fn n_vocab(&self) -> u32 {
+        self.vocab().n_vocab() as u32
+    }
+
+    fn end_of_text(&self) -> Option<u32> {
+        self.encode_single_token(END_OF_TEXT.as_bytes()).filter(|&id| self.vocab().is_special(id))
+    }
+
+    fn fingerprint(&self) -> String {
+        Self::fingerprint(self)
+    }
+}
+
+/// How to lay out documents, and what the work may take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrepareOptions {
+    /// Tokens of each shard but a split's last.
+    pub shard_tokens: u64,
+    /// What is kept apart for validation.
+    pub val: Validation,
+    /// Keys the shuffle of the documents, and so the choice of those for validation.
+    pub seed: u64,
+    /// Threads that encode; 0 for as many as the machine has.
+    pub threads: usize,
+    /// The field of a JSON row that holds its text.
+    pub text_field: String,
+    /// Bytes of memory that documents on their way may take at most.
+    pub max_memory: Option<u64>,
+}
+
+impl Default for PrepareOptions {
+    fn default() -> Self {
+        Self {
+            shard_tokens: crate::shard::MAX_SHARD_TOKENS,
+            val: Validation::Share(0.01),
+            seed: 0,
+            threads: 0,
+            text_field: "text".to_owned(),
+            max_memory: None,
+        }
+    }
+}
+
+impl PrepareOptions {
+    fn check(&self) -> Result<()> {
+        match self.val {
+            Validation::Share(share) if !(0.0..1.0).contains(&share) => {
+                let expected = "a share of at least 0 and below 1".to_owned();
+                Err(Error::Argument { name: "val", got: share.to_string(), expected })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        let (shard_tokens, val, seed) = (self.shard_tokens, self.val, self.seed);
+        Plan { shard_tokens, val, seed, text_field: self.text_field.clone() }
+    }
+}
+
+/// How far the work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub stage: Stage,
+    /// Bytes of input done in this stage.
+    pub bytes: u64,
+    /// Bytes of input in all.
+    pub total_bytes: u64,
+    /// Documents found, or encoded.
+    pub documents: u64,
+    /// Tokens written.
+    pub tokens: u64,
+}
+
+/// The two passes over the inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Hashing inputs and finding documents.
+    Scan,
+    /// Encoding and writing.
+    Encode,
+}
+
+/// Prepares the text in `sources` (files, or folders of files) into shards in `out_dir`.
+///
+/// `progress` is called now and then on the caller's thread; on [`ControlFlow::Break`] the work stops.
+/// A folder that already holds the result of the same inputs, tokenizer and options is left as it is.
+///
+/// # Errors
+/// When there is no text, an input cannot be read or changes meanwhile, an id is not in the
+/// vocabulary, or `out_dir` holds something else. `out_dir` then has no manifest that it had not before.
+pub fn prepare<P: AsRef<Path>>(
+    sources: &[P],
+    out_dir: &Path,
+    tokenizer: &impl EncodeDocument,
+    options: &PrepareOptions,
+    mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Manifest> {
+    options.check()?;
+    fs::create_dir_all(out_dir).map_err(Error::io(out_dir))?;
+    let inputs = source::find(sources, out_dir)?;
+    let corpus = Corpus::scan(inputs, &options.text_field, &mut progress)?;
+    let mut manifest = Manifest::new(tokenizer.n_vocab(), tokenizer.fingerprint(), tokenizer.end_of_text(), Vec::new());
+    manifest.plan = Some(options.plan());
+    manifest.inputs = corpus.entries();
+    if out_dir.join(MANIFEST_NAME).exists() {
+        return already_there(out_dir, &manifest);
+    }
+    remove_leftovers(out_dir)?;
+    let written = write_shards(&corpus, out_dir, tokenizer, options, &mut progress).and_then(|output| {
+        corpus.check_unchanged()?;
+        manifest.shards = output.finish()?;
+        manifest.write(out_dir)
+    });
+    if written.is_err() {
+        // The first failure is the one to tell; leftovers are removed again by the next run.
+        let _ = remove_leftovers(out_dir);
+    }
+    written.map(|()| manifest)
+}
+
+/// The manifest in `out_dir`, if it was made from what `wanted` names.
+fn already_there(out_dir: &Path, wanted: &Manifest) -> Result<Manifest> {
+    let found = Manifest::read(out_dir)?;
+    if let Some((name, found, wanted)) = found.first_difference(wanted) {
+        let at = out_dir.display();
+        let expected = format!("{found}, with which the shards in {at} were made, or another folder");
+        return Err(Error::Argument { name, got: wanted, expected });
+    }
+    for split in [Split::Train, Split::Val] {
+        Tokens::open([(out_dir, &found)], split, Verify::FirstTouch)?;
+    }
+    Ok(found)
+}
+
+fn write_shards(
+    corpus: &Corpus,
+    out_dir: &Path,
+    tokenizer: &impl EncodeDocument,
+    options: &PrepareOptions,
+    progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Output> {
+    let end_of_text = tokenizer.end_of_text();
+    let layout = Layout { n_vocab: tokenizer.n_vocab(), end_of_text, shard_tokens: options.shard_tokens };
+    let n_documents = corpus.n_documents();
+    let mut output = Output::new(out_dir, layout, options.val, n_documents)?;
+    if n_documents == 1 && matches!(options.val, Validation::Share(share) if share > 0.0) {
+        return cut_document(corpus, tokenizer, output);
+    }
+    let order = Permutation::new(n_documents, options.seed, Stream::Documents, 0);
+    let (mut bytes, mut documents) = (0, 0);
+    EncodeJob::new(corpus, tokenizer, &order, options)?.run(|encoded| {
+        encoded.documents().try_for_each(|ids| output.write(ids))?;
+        bytes += encoded.input_bytes;
+        documents += encoded.documents().count() as u64;
+        let tokens = output.n_tokens();
+        let now = Progress { stage: Stage::Encode, bytes, total_bytes: corpus.total_bytes(), documents, tokens };
+        if progress(&now).is_break() { Err(Error::Interrupted) } else { Ok(()) }
+    })?;
+    Ok(output)
+}
+
+/// The only document gives its last tenth for validation.
+fn cut_document(corpus: &Corpus, tokenizer: &impl EncodeDocument, mut output: Output) -> Result<Output> {
+    let mut buffer = Vec::new();
+    let text = corpus.read(0, &mut buffer)?;
+    let Some(at) = nine_tenths(&text) else {
+        let expected = "0: the only document is too short to be cut".to_owned();
+        return Err(Error::Argument { name: "val", got: format!("a share of {} bytes", text.len()), expected });
+    };
+    for part in [&text[at..], &text[..at]] {
+        let mut ids = Vec::new();
+        tokenizer.encode_document(part, &mut ids).map_err(|error| corpus.at_document(0, &error))?;
+        output.write(&ids)?;
+    }
+    Ok(output)
+}
+
+/// Where the last tenth of `text` begins: after a newline if one is near, else between two characters.
+fn nine_tenths(text: &[u8]) -> Option<usize> {
+    let target = text.len().checked_sub((text.len() / 10).max(1))?;
+    let near = target - target / 10;
+    let after_newline = memchr::memrchr(b'\n', &text[near..target]).map(|at| near + at + 1);
+    let begins_character = |at: &usize| text[*at] & 0b1100_0000 != 0b1000_0000;
+    let at = after_newline.or_else(|| (0..=target).rev().take(4).find(begins_character))?;
+    (at > 0).then_some(at)
+}
+
+#[cfg(test)]
+mod tests;

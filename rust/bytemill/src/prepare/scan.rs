@@ -1,0 +1,228 @@
+//! The first pass: every input's hash, and where each document lies.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use super::source::{Kind, SourceFile, text_of_line};
+use super::{Progress, Stage};
+use crate::error::{Error, Result};
+use crate::shard::InputEntry;
+use crate::shard::checksum::hex;
+
+const PIECE_BYTES: usize = 1 << 20;
+/// Inputs that stay open for the second pass; of more, each is opened when it is read.
+const MAX_OPEN_FILES: usize = 256;
+
+/// The inputs and their documents.
+#[derive(Debug)]
+pub(super) struct Corpus {
+    inputs: Vec<Input>,
+    documents: Vec<Document>,
+    text_field: String,
+}
+
+#[derive(Debug)]
+struct Input {
+    source: SourceFile,
+    bytes: u64,
+    modified: Option<SystemTime>,
+    sha256: String,
+    open: Option<File>,
+}
+
+/// Where a document lies; small, for there may be many millions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Document {
+    offset: u64,
+    bytes: u32,
+    input: u32,
+}
+
+impl Corpus {
+    /// Reads all of `files` once.
+    pub(super) fn scan(
+        files: Vec<SourceFile>,
+        text_field: &str,
+        progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Self> {
+        let mut corpus = Self { inputs: Vec::new(), documents: Vec::new(), text_field: text_field.to_owned() };
+        let sizes = files.iter().map(|file| file.path.metadata().map_err(Error::io(&file.path)).map(|data| data.len()));
+        let total_bytes = sizes.sum::<Result<u64>>()?;
+        let mut bytes = 0;
+        for source in files {
+            let mut report = |piece_bytes, documents| {
+                bytes += piece_bytes;
+                let now = Progress { stage: Stage::Scan, bytes, total_bytes, documents, tokens: 0 };
+                if progress(&now).is_break() { Err(Error::Interrupted) } else { Ok(()) }
+            };
+            corpus.scan_file(source, &mut report)?;
+        }
+        if corpus.documents.is_empty() {
+            let names: Vec<_> = corpus.inputs.iter().map(|input| input.source.name.as_str()).take(5).collect();
+            let got = format!("{} files with {total_bytes} bytes and no document {names:?}", corpus.inputs.len());
+            return Err(Error::Argument { name: "sources", got, expected: "at least one document".to_owned() });
+        }
+        Ok(corpus)
+    }
+
+    fn scan_file(&mut self, source: SourceFile, report: &mut impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
+        let failed = |error| Error::io(&source.path)(error);
+        let mut file = File::open(&source.path).map_err(failed)?;
+        let modified = file.metadata().map_err(failed)?.modified().ok();
+        let mut hash = Sha256::new();
+        let mut finder = DocumentFinder::new(source.kind, self.inputs.len() as u32);
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let n = file.read(&mut piece).map_err(failed)?;
+            if n == 0 {
+                break;
+            }
+            hash.update(&piece[..n]);
+            finder.take(&piece[..n], &source.path, &mut self.documents)?;
+            report(n as u64, self.documents.len() as u64)?;
+        }
+        finder.end(&source.path, &mut self.documents)?;
+        let open = (self.inputs.len() < MAX_OPEN_FILES).then_some(file);
+        self.inputs.push(Input { source, bytes: finder.offset, modified, sha256: hex(&hash.finalize()), open });
+        Ok(())
+    }
+
+    pub(super) fn n_documents(&self) -> u64 {
+        self.documents.len() as u64
+    }
+
+    pub(super) fn total_bytes(&self) -> u64 {
+        self.inputs.iter().map(|input| input.bytes).sum()
+    }
+
+    /// Bytes of memory that knowing the documents takes.
+    pub(super) fn index_bytes(&self) -> u64 {
+        (self.documents.capacity() * size_of::<Document>()) as u64
+    }
+
+    /// The size of a document in its input.
+    pub(super) fn document_bytes(&self, number: u64) -> u64 {
+        self.documents[number as usize].bytes.into()
+    }
+
+    /// The number of the largest document.
+    pub(super) fn largest(&self) -> u64 {
+        (0..self.n_documents()).max_by_key(|&number| self.document_bytes(number)).unwrap_or(0)
+    }
+
+    /// The manifest's rows.
+    pub(super) fn entries(&self) -> Vec<InputEntry> {
+        let entry = |input: &Input| {
+            let (name, bytes, sha256) = (input.source.name.clone(), input.bytes, input.sha256.clone());
+            InputEntry { name, bytes, sha256 }
+        };
+        self.inputs.iter().map(entry).collect()
+    }
+
+    /// The text of a document, read into `buffer`.
+    pub(super) fn read<'b>(&self, number: u64, buffer: &'b mut Vec<u8>) -> Result<Cow<'b, [u8]>> {
+        let document = self.documents[number as usize];
+        let input = &self.inputs[document.input as usize];
+        buffer.resize(document.bytes as usize, 0);
+        let read = match &input.open {
+            Some(file) => file.read_exact_at(buffer, document.offset),
+            None => File::open(&input.source.path).and_then(|file| file.read_exact_at(buffer, document.offset)),
+        };
+        read.map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => changed(&input.source.path),
+            _ => Error::io(&input.source.path)(error),
+        })?;
+        match input.source.kind {
+            Kind::Text => Ok(Cow::Borrowed(buffer)),
+            Kind::JsonLines => {
+                text_of_line(buffer, &self.text_field).map_err(|reason| self.at_document(number, &reason))
+            }
+        }
+    }
+
+    /// A fault of the document's text, with its place.
+    pub(super) fn at_document(&self, number: u64, reason: &impl ToString) -> Error {
+        let document = self.documents[number as usize];
+        let path = &self.inputs[document.input as usize].source.path;
+        let place = line_at(path, document.offset).map_or(String::new(), |line| format!("line {line}, "));
+        Error::format(path, format!("{place}byte {}: {}", document.offset, reason.to_string()))
+    }
+
+    /// Refuses inputs that are not what was hashed.
+    pub(super) fn check_unchanged(&self) -> Result<()> {
+        for input in &self.inputs {
+            let now = input.source.path.metadata().map_err(Error::io(&input.source.path))?;
+            if now.len() != input.bytes || now.modified().ok() != input.modified {
+                return Err(changed(&input.source.path));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Cuts a stream of pieces into documents.
+struct DocumentFinder {
+    kind: Kind,
+    input: u32,
+    offset: u64,
+    start: u64,
+    blank: bool,
+}
+
+impl DocumentFinder {
+    fn new(kind: Kind, input: u32) -> Self {
+        Self { kind, input, offset: 0, start: 0, blank: true }
+    }
+
+    fn take(&mut self, piece: &[u8], path: &Path, documents: &mut Vec<Document>) -> Result<()> {
+        if self.kind == Kind::Text {
+            self.offset += piece.len() as u64;
+            self.blank &= piece.is_empty();
+            return Ok(());
+        }
+        for line in piece.split_inclusive(|&byte| byte == b'\n') {
+            self.offset += line.len() as u64;
+            self.blank &= line.trim_ascii().is_empty();
+            if line.ends_with(b"\n") {
+                self.end(path, documents)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The document ends here, unless it is a blank line or an empty file.
+    fn end(&mut self, path: &Path, documents: &mut Vec<Document>) -> Result<()> {
+        if !self.blank {
+            let Ok(bytes) = u32::try_from(self.offset - self.start) else {
+                return Err(Error::format(path, format!("a document of more than 4 GiB at byte {}", self.start)));
+            };
+            documents.push(Document { offset: self.start, bytes, input: self.input });
+        }
+        (self.start, self.blank) = (self.offset, true);
+        Ok(())
+    }
+}
+
+fn changed(path: &Path) -> Error {
+    Error::format(path, "changed while it was being prepared; run again")
+}
+
+/// The number of the line at `offset`, from 1.
+fn line_at(path: &Path, offset: u64) -> Option<u64> {
+    let mut before = File::open(path).ok()?.take(offset);
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut line = 1;
+    loop {
+        match before.read(&mut piece).ok()? {
+            0 => return Some(line),
+            n => line += memchr::memchr_iter(b'\n', &piece[..n]).count() as u64,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Removes what a killed writer left in a folder that has no manifest, and nothing else.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::durable::TEMPORARY_SUFFIX;
+use super::header::{HEADER_BYTES, Header, Split};
+use super::manifest::MANIFEST_NAME;
+use crate::error::{Error, Result};
+
+/// Deletes temporary files and unlisted shards that bytemill wrote into `folder`.
+///
+/// # Errors
+/// [`Error::Format`], with nothing deleted, when a file has a shard's name but is not one of ours.
+pub fn remove_leftovers(folder: &Path) -> Result<()> {
+    let mut leftovers = Vec::new();
+    for item in fs::read_dir(folder).map_err(Error::io(folder))? {
+        let path = item.map_err(Error::io(folder))?.path();
+        if is_leftover(&path)? {
+            leftovers.push(path);
+        }
+    }
+    leftovers.iter().try_for_each(|path: &PathBuf| fs::remove_file(path).map_err(Error::io(path)))
+}
+
+fn is_leftover(path: &Path) -> Result<bool> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(false) };
+    if let Some(whole) = name.strip_suffix(TEMPORARY_SUFFIX) {
+        return Ok(whole == MANIFEST_NAME || shard_ending(whole).is_some());
+    }
+    match shard_ending(name) {
+        Some("bin") => refuse_foreign(path).map(|()| true),
+        ending => Ok(ending.is_some()),
+    }
+}
+
+/// The ending of a name such as `train_000000.bin`.
+fn shard_ending(name: &str) -> Option<&str> {
+    let (stem, ending) = name.split_once('.')?;
+    let (split, number) = stem.split_once('_')?;
+    let known = [Split::Train, Split::Val].map(Split::name).contains(&split) && ["bin", "idx", "crc"].contains(&ending);
+    (known && number.len() >= 6 && number.bytes().all(|digit| digit.is_ascii_digit())).then_some(ending)
+}
+
+fn refuse_foreign(path: &Path) -> Result<()> {
+    let mut header = Vec::new();
+    let file = File::open(path).map_err(Error::io(path))?;
+    file.take(HEADER_BYTES as u64).read_to_end(&mut header).map_err(Error::io(path))?;
+    match Header::decode(path, &header) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::format(path, "in the way: it has a shard's name, but bytemill did not write it")),
+    }
+}

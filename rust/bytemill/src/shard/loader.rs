@@ -1,0 +1,157 @@
+//! Batches in a fixed global order: a pure function of (data, seed, position), at any number of ranks.
+//!
+//! Position p is sample `perm(seed, epoch)(p mod N)` of epoch `p div N`. A micro-batch is
+//! `batch_size` consecutive positions; rank r of W takes micro-batches r, r + W, … So W ranks do
+//! together what one rank does with W micro-batches, and progress is one integer.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::checksum::sha256_of_bytes;
+use super::manifest::Manifest;
+use super::options::LoaderOptions;
+use super::prefetch::Prefetcher;
+use super::samples::{Batch, Samples};
+use super::state::LoaderState;
+use crate::error::{Error, Result};
+
+/// An endless stream of batches.
+///
+/// ```
+/// use bytemill::shard::{Layout, Loader, LoaderOptions, Manifest, Split, SplitWriter};
+/// let folder = tempfile::tempdir()?;
+/// let layout = Layout { n_vocab: 256, end_of_text: None, shard_tokens: 100 };
+/// let mut writer = SplitWriter::new(folder.path(), Split::Train, layout)?;
+/// writer.write(&(0..9).collect::<Vec<_>>())?;
+/// Manifest::new(256, "fingerprint".to_owned(), None, writer.finish()?).write(folder.path())?;
+///
+/// let options = LoaderOptions { shuffle: false, ..LoaderOptions::new(2, 4) };
+/// let mut loader = Loader::open(&[folder.path()], options)?;
+/// let batch = loader.next_batch()?;
+/// assert_eq!(batch.inputs, [0, 1, 2, 3, 4, 5, 6, 7]);
+/// assert_eq!(batch.targets, [1, 2, 3, 4, 5, 6, 7, 8]);
+/// assert_eq!(loader.state().position, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Loader {
+    samples: Arc<Samples>,
+    manifests: Vec<Manifest>,
+    state: LoaderState,
+    prefetcher: Option<Prefetcher<Batch>>,
+    process: u32,
+}
+
+impl Loader {
+    /// Opens the shards in `folders`.
+    ///
+    /// # Errors
+    /// When a manifest or a shard's size is wrong, an option cannot work, the folders were made with
+    /// different tokenizers, or the split has fewer than `seq_len + 1` tokens.
+    pub fn open<P: AsRef<Path>>(folders: &[P], options: LoaderOptions) -> Result<Self> {
+        options.check()?;
+        let folders: Vec<PathBuf> = folders.iter().map(|folder| folder.as_ref().to_owned()).collect();
+        let manifests = folders.iter().map(|folder| Manifest::read(folder)).collect::<Result<Vec<_>>>()?;
+        let Some(first) = manifests.first() else {
+            let expected = "at least one".to_owned();
+            return Err(Error::Argument { name: "folders", got: "none".to_owned(), expected });
+        };
+        manifests.iter().try_for_each(|other| other.check_tokenizer(&first.tokenizer_sha256, first.n_vocab))?;
+        let root = common_root(&manifests);
+        let samples = Samples::open(&folders, &manifests, options)?;
+        let o = &samples.options;
+        let slots = samples.mixture.slots().to_vec();
+        let state = LoaderState::new(o.seed, o.seq_len as u64, o.shuffle, o.split, slots, root);
+        Ok(Self { samples: Arc::new(samples), manifests, state, prefetcher: None, process: std::process::id() })
+    }
+
+    /// The next batch of this rank. After an error the same batch is tried again.
+    pub fn next_batch(&mut self) -> Result<Batch> {
+        self.notice_fork();
+        let batch = self.read_next();
+        match &batch {
+            Ok(_) => self.state.position += self.samples.step(),
+            Err(_) => self.prefetcher = None,
+        }
+        batch
+    }
+
+    fn read_next(&mut self) -> Result<Batch> {
+        let first = self.state.position + self.samples.offset();
+        if self.samples.options.prefetch_batches == 0 || self.samples.options.threads == 0 {
+            return self.samples.batch(first);
+        }
+        let prefetcher = match &mut self.prefetcher {
+            Some(prefetcher) => prefetcher,
+            none => none.insert(start_prefetching(&self.samples, first)?),
+        };
+        prefetcher.take()
+    }
+
+    /// A forked child has neither the threads nor trustworthy locks of its parent: it opens its own.
+    fn notice_fork(&mut self) {
+        if self.process != std::process::id() {
+            self.prefetcher = None;
+            let fresh = Arc::new(Samples::clone(&self.samples));
+            std::mem::forget(std::mem::replace(&mut self.samples, fresh));
+            self.process = std::process::id();
+        }
+    }
+
+    /// Where the stream is, the same on every rank that took as many batches.
+    pub fn state(&self) -> &LoaderState {
+        &self.state
+    }
+
+    /// Goes on from `saved`, whatever its world size, batch size or number of threads was.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] naming both values where anything else differs.
+    pub fn load_state(&mut self, saved: &LoaderState) -> Result<()> {
+        self.state.check(saved)?;
+        self.prefetcher = None;
+        self.state.position = saved.position;
+        Ok(())
+    }
+
+    /// Samples in an epoch of each source.
+    pub fn n_samples(&self) -> Vec<u64> {
+        self.samples.sources.iter().map(|source| source.n_samples).collect()
+    }
+
+    /// Tokens of each source.
+    pub fn n_tokens(&self) -> Vec<u64> {
+        self.samples.sources.iter().map(|source| source.tokens.len()).collect()
+    }
+
+    /// Epochs done of each source, with the fraction of the one begun.
+    pub fn epochs(&self) -> Vec<f64> {
+        let drawn = self.samples.mixture.drawn(self.state.position);
+        drawn.iter().zip(self.n_samples()).map(|(&drawn, n)| drawn as f64 / n as f64).collect()
+    }
+
+    /// The manifest of each folder.
+    pub fn manifests(&self) -> &[Manifest] {
+        &self.manifests
+    }
+
+    /// The options that the loader was opened with.
+    pub fn options(&self) -> &LoaderOptions {
+        &self.samples.options
+    }
+}
+
+fn start_prefetching(samples: &Arc<Samples>, first: u64) -> Result<Prefetcher<Batch>> {
+    let options = &samples.options;
+    let (n_threads, depth, step) = (options.threads, options.prefetch_batches, samples.step());
+    let samples = Arc::clone(samples);
+    Prefetcher::start(n_threads, depth, move |number| samples.batch(first + number * step))
+}
+
+/// One folder's root hash, or a hash over those of several.
+fn common_root(manifests: &[Manifest]) -> String {
+    match manifests {
+        [only] => only.root_sha256().to_owned(),
+        several => sha256_of_bytes(several.iter().map(Manifest::root_sha256).collect::<String>().as_bytes()),
+    }
+}

@@ -1,0 +1,297 @@
+//! `manifest.json`: what a folder of shards holds, what it was made from, and a hash over all of it.
+//!
+//! The manifest is written last, so a folder with one is whole. Its last field is the SHA-256 of
+//! every byte before that hash; the shards' checksums stand in it, so the root hash names the data.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::checksum::sha256_of_bytes;
+use super::durable;
+use super::header::{HEADER_BYTES, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
+use crate::error::{Error, Result};
+
+/// The manifest's name in its folder.
+pub const MANIFEST_NAME: &str = "manifest.json";
+/// Largest manifest that is read: room for more than 100,000 shards.
+pub const MAX_MANIFEST_BYTES: u64 = 64 << 20;
+
+const FORMAT: &str = "bytemill-shards";
+const VERSION: u32 = 1;
+const ROOT_HEX: usize = 64;
+const AFTER_ROOT: &[u8] = b"\"\n}\n";
+
+/// Everything known about a folder of shards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    format: String,
+    version: u32,
+    /// Bytes a token; follows from `n_vocab`.
+    pub dtype: TokenWidth,
+    /// Every id is below this.
+    pub n_vocab: u32,
+    /// Fingerprint of the tokenizer: SHA-256 over ranks, pattern and special tokens.
+    pub tokenizer_sha256: String,
+    /// The id that stands at the start of each document; none if documents follow each other unmarked.
+    pub end_of_text: Option<u32>,
+    /// How documents were laid out; none for shards that were not made by `prepare`.
+    pub plan: Option<Plan>,
+    /// The files that the text came from, in order.
+    pub inputs: Vec<InputEntry>,
+    /// The shards: each split's in order of number.
+    pub shards: Vec<ShardEntry>,
+    root_sha256: String,
+}
+
+/// What decides, beside inputs and tokenizer, which token stands where.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Tokens of each shard but a split's last.
+    pub shard_tokens: u64,
+    /// What is kept apart for validation.
+    pub val: Validation,
+    /// Keys the shuffle of the documents.
+    pub seed: u64,
+    /// The field of a JSON row that holds its text.
+    pub text_field: String,
+}
+
+/// What is kept apart for validation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Validation {
+    /// This share of the documents, chosen by seed; 0 for none.
+    Share(f64),
+    /// The first `shard_tokens` tokens, cut where they end, as build-nanogpt does.
+    FirstShard,
+}
+
+/// A file that text was read from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputEntry {
+    /// Its name, or its path within the folder that was given.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+}
+
+/// One shard and its two side files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardEntry {
+    /// The split it belongs to.
+    pub split: Split,
+    /// Its place in the split, from 0.
+    pub number: u32,
+    /// The `.bin` file's name; the side files' names differ in the ending.
+    pub name: String,
+    /// Tokens in it.
+    pub tokens: u64,
+    /// Documents that begin in it.
+    pub documents: u64,
+    /// Size of the `.bin` file.
+    pub bytes: u64,
+    /// The largest id in it.
+    pub max_id: u32,
+    /// CRC32C of the tokens.
+    pub crc32c: u32,
+    /// SHA-256 of the `.bin` file.
+    pub sha256: String,
+    /// CRC32C of the `.idx` file.
+    pub index_crc32c: u32,
+    /// CRC32C of the `.crc` file.
+    pub blocks_crc32c: u32,
+}
+
+impl ShardEntry {
+    /// The name of the `.bin` file of a shard.
+    pub fn bin_name(split: Split, number: u32) -> String {
+        format!("{}_{number:06}.bin", split.name())
+    }
+
+    /// Name of the side file with the given ending (`idx` or `crc`).
+    pub fn side_name(&self, ending: &str) -> String {
+        format!("{}{ending}", self.name.trim_end_matches("bin"))
+    }
+}
+
+impl Manifest {
+    /// A manifest over shards that are already on disk.
+    pub fn new(n_vocab: u32, tokenizer_sha256: String, end_of_text: Option<u32>, shards: Vec<ShardEntry>) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            dtype: TokenWidth::for_vocab(n_vocab),
+            n_vocab,
+            tokenizer_sha256,
+            end_of_text,
+            plan: None,
+            inputs: Vec::new(),
+            shards,
+            root_sha256: String::new(),
+        }
+    }
+
+    /// Computes the root hash and puts the manifest into `folder`: the last act of writing shards.
+    pub fn write(&mut self, folder: &Path) -> Result<()> {
+        let path = folder.join(MANIFEST_NAME);
+        self.check().map_err(|reason| Error::format(&path, reason))?;
+        self.root_sha256 = "0".repeat(ROOT_HEX);
+        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| Error::format(&path, error.to_string()))?;
+        bytes.push(b'\n');
+        let root_at = bytes.len() - AFTER_ROOT.len() - ROOT_HEX;
+        self.root_sha256 = sha256_of_bytes(&bytes[..root_at]);
+        bytes[root_at..root_at + ROOT_HEX].copy_from_slice(self.root_sha256.as_bytes());
+        durable::sync_folder(folder)?;
+        durable::write(path, &bytes)?;
+        durable::sync_folder(folder)
+    }
+
+    /// Reads and checks the manifest of `folder`.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(MANIFEST_NAME);
+        let file = File::open(&path).map_err(Error::io(&path))?;
+        let mut bytes = Vec::new();
+        file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(&path))?;
+        if bytes.len() as u64 > MAX_MANIFEST_BYTES {
+            return Err(Error::format(&path, format!("larger than {MAX_MANIFEST_BYTES} bytes, the most that is read")));
+        }
+        Self::parse(&bytes).map_err(|reason| Error::format(&path, reason))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| format!("not a manifest: {error}"))?;
+        if manifest.format != FORMAT || manifest.version != VERSION {
+            let (format, version) = (manifest.format, manifest.version);
+            return Err(format!("format {format:?} version {version}, this reads {FORMAT:?} version {VERSION}"));
+        }
+        let before_root = bytes.strip_suffix(AFTER_ROOT).and_then(|b| b.strip_suffix(manifest.root_sha256.as_bytes()));
+        let computed = before_root.map(sha256_of_bytes);
+        if computed.as_ref() != Some(&manifest.root_sha256) {
+            return Err("the root hash at the end does not fit the bytes before it: damaged or edited".to_owned());
+        }
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Whether the fields agree with each other; the hash cannot tell, for anyone can compute it.
+    fn check(&self) -> Result<(), String> {
+        if !(1..=MAX_VOCAB).contains(&self.n_vocab) || self.dtype != TokenWidth::for_vocab(self.n_vocab) {
+            return Err(format!("n_vocab {} does not go with dtype {:?}", self.n_vocab, self.dtype));
+        }
+        if let Some(id) = self.end_of_text.filter(|&id| id >= self.n_vocab) {
+            return Err(format!("end_of_text is {id}, expected an id below n_vocab {}", self.n_vocab));
+        }
+        let mut next_number = [0_u32; 2];
+        let mut names = HashSet::new();
+        for shard in &self.shards {
+            self.check_shard(shard).map_err(|reason| format!("shard {:?}: {reason}", shard.name))?;
+            let next = &mut next_number[usize::from(shard.split == Split::Val)];
+            if shard.number != *next || !names.insert(&shard.name) {
+                return Err(format!("shard {:?} has number {}, expected {next}", shard.name, shard.number));
+            }
+            *next += 1;
+        }
+        Ok(())
+    }
+
+    fn check_shard(&self, shard: &ShardEntry) -> Result<(), String> {
+        let stem = shard.name.strip_suffix(".bin");
+        if stem.is_none_or(|stem| stem.is_empty() || stem.contains(['/', '\\', '\0'])) {
+            return Err("a name must end in .bin and stay in the folder".to_owned());
+        }
+        if !(1..=MAX_SHARD_TOKENS).contains(&shard.tokens) || shard.documents > shard.tokens {
+            return Err(format!(
+                "{} tokens, {} documents; expected 1 to {MAX_SHARD_TOKENS} tokens, each document at least one",
+                shard.tokens, shard.documents
+            ));
+        }
+        let bytes = HEADER_BYTES as u64 + shard.tokens * self.dtype.bytes() as u64;
+        if shard.bytes != bytes {
+            return Err(format!("{} bytes for {} tokens, expected {bytes}", shard.bytes, shard.tokens));
+        }
+        if shard.max_id >= self.n_vocab {
+            return Err(format!("largest id {}, expected below n_vocab {}", shard.max_id, self.n_vocab));
+        }
+        Ok(())
+    }
+
+    /// The hash that names this data: 64 hexadecimal digits.
+    pub fn root_sha256(&self) -> &str {
+        &self.root_sha256
+    }
+
+    /// The shards of one split, in order.
+    pub fn split(&self, split: Split) -> impl Iterator<Item = &ShardEntry> {
+        self.shards.iter().filter(move |shard| shard.split == split)
+    }
+
+    /// Tokens in one split.
+    pub fn n_tokens(&self, split: Split) -> u64 {
+        self.split(split).map(|shard| shard.tokens).sum()
+    }
+
+    /// Documents that begin in one split.
+    pub fn n_documents(&self, split: Split) -> u64 {
+        self.split(split).map(|shard| shard.documents).sum()
+    }
+
+    /// The first thing in which the making of these shards differs from that of `other`: name, own value, other's.
+    pub fn first_difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
+        let tokenizer =
+            |m: &Self| format!("{} with {} ids, end_of_text {:?}", m.tokenizer_sha256, m.n_vocab, m.end_of_text);
+        let plan = |m: &Self, field: fn(&Plan) -> String| m.plan.as_ref().map_or("unknown".to_owned(), field);
+        let (own_input, other_input) = first_different(&self.inputs, &other.inputs);
+        [
+            ("tokenizer", tokenizer(self), tokenizer(other)),
+            ("shard_tokens", plan(self, |p| p.shard_tokens.to_string()), plan(other, |p| p.shard_tokens.to_string())),
+            ("val", plan(self, |p| format!("{:?}", p.val)), plan(other, |p| format!("{:?}", p.val))),
+            ("seed", plan(self, |p| p.seed.to_string()), plan(other, |p| p.seed.to_string())),
+            ("text_field", plan(self, |p| p.text_field.clone()), plan(other, |p| p.text_field.clone())),
+            ("sources", own_input, other_input),
+        ]
+        .into_iter()
+        .find(|(_, own, other)| own != other)
+    }
+
+    /// Refuses a tokenizer that is not the one these shards were made with.
+    pub fn check_tokenizer(&self, fingerprint: &str, n_vocab: u32) -> Result<()> {
+        if fingerprint == self.tokenizer_sha256 && n_vocab == self.n_vocab {
+            return Ok(());
+        }
+        Err(Error::Argument {
+            name: "tokenizer",
+            got: format!("{fingerprint} with {n_vocab} ids"),
+            expected: format!("the one of the shards, {} with {} ids", self.tokenizer_sha256, self.n_vocab),
+        })
+    }
+}
+
+fn first_different(own: &[InputEntry], other: &[InputEntry]) -> (String, String) {
+    let at = (0..own.len().max(other.len())).find(|&i| own.get(i) != other.get(i));
+    let tell = |inputs: &[InputEntry]| match at.and_then(|i| inputs.get(i)) {
+        Some(input) => format!("{} with {} bytes, SHA-256 {}", input.name, input.bytes, input.sha256),
+        None => format!("{} files", inputs.len()),
+    };
+    (tell(own), tell(other))
+}
+
+/// The path of the file `name` in `folder`, refused when a symbolic link leads out of the folder.
+pub(super) fn file_in(folder: &Path, name: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
+    let real_folder = folder.canonicalize().map_err(Error::io(folder))?;
+    let real_path = path.canonicalize().map_err(Error::io(&path))?;
+    if real_path.starts_with(&real_folder) {
+        return Ok(path);
+    }
+    Err(Error::format(&path, format!("leads to {}, outside of its folder", real_path.display())))
+}

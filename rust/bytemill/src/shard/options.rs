@@ -1,0 +1,69 @@
+//! What a loader reads, in which order, and with which means.
+
+use super::header::Split;
+use super::reader::Verify;
+use crate::error::{Error, Result};
+
+/// Most tokens in one batch.
+const MAX_BATCH_TOKENS: u64 = 1 << 30;
+
+/// What to read, and in which order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoaderOptions {
+    /// Samples in a batch of one rank.
+    pub batch_size: usize,
+    /// Tokens of a sample's input, T.
+    pub seq_len: usize,
+    /// Keys the order.
+    pub seed: u64,
+    /// This process's number among `world_size`.
+    pub rank: usize,
+    /// Processes that share the order.
+    pub world_size: usize,
+    /// The split to read.
+    pub split: Split,
+    /// One weight a folder; without weights the folders' tokens follow each other as one source.
+    pub weights: Option<Vec<f64>>,
+    /// Whether samples come permuted, anew each epoch, or as they lie.
+    pub shuffle: bool,
+    /// When checksums are compared.
+    pub verify: Verify,
+    /// Batches read ahead; 0 reads when asked, on the caller's thread.
+    pub prefetch_batches: usize,
+    /// Threads that read ahead.
+    pub threads: usize,
+}
+
+impl LoaderOptions {
+    /// Shuffled training batches of `batch_size` samples of `seq_len` tokens, for one process.
+    pub fn new(batch_size: usize, seq_len: usize) -> Self {
+        Self {
+            batch_size,
+            seq_len,
+            seed: 0,
+            rank: 0,
+            world_size: 1,
+            split: Split::Train,
+            weights: None,
+            shuffle: true,
+            verify: Verify::FirstTouch,
+            prefetch_batches: 4,
+            threads: 1,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let limit = |name, got: usize, range: std::ops::Range<u64>| {
+            let expected = format!("{} to {}", range.start, range.end - 1);
+            if range.contains(&(got as u64)) {
+                Ok(())
+            } else {
+                Err(Error::Argument { name, got: got.to_string(), expected })
+            }
+        };
+        limit("batch_size", self.batch_size, 1..MAX_BATCH_TOKENS + 1)?;
+        limit("seq_len", self.seq_len, 1..MAX_BATCH_TOKENS / self.batch_size as u64 + 1)?;
+        limit("world_size", self.world_size, 1..(1 << 24) + 1)?;
+        limit("rank", self.rank, 0..self.world_size as u64)
+    }
+}

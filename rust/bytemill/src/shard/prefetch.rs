@@ -1,0 +1,119 @@
+//! Threads that make numbered items ahead of need and hand them over in order of number.
+//!
+//! Workers take the next number under a lock, make the item without it, and put it where the
+//! consumer waits. They run at most `depth` items ahead, so memory is bounded.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crate::error::{Error, Result};
+
+/// Items `0, 1, 2, …` made by worker threads.
+#[derive(Debug)]
+pub(super) struct Prefetcher<T> {
+    ring: Arc<Ring<T>>,
+    workers: Vec<JoinHandle<()>>,
+    process: u32,
+}
+
+#[derive(Debug)]
+struct Ring<T> {
+    state: Mutex<State<T>>,
+    /// Told to the consumer: an item is ready.
+    ready: Condvar,
+    /// Told to the workers: there is room, or it is time to stop.
+    room: Condvar,
+    depth: u64,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    next_to_make: u64,
+    next_to_take: u64,
+    made: BTreeMap<u64, Result<T>>,
+    stop: bool,
+}
+
+impl<T: Send + 'static> Prefetcher<T> {
+    /// Starts `n_threads` workers that call `make(number)` at most `depth` items ahead.
+    pub(super) fn start(
+        n_threads: usize,
+        depth: usize,
+        make: impl Fn(u64) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<Self> {
+        let state = State { next_to_make: 0, next_to_take: 0, made: BTreeMap::new(), stop: false };
+        let (ready, room) = (Condvar::new(), Condvar::new());
+        let ring = Arc::new(Ring { state: Mutex::new(state), ready, room, depth: depth.max(1) as u64 });
+        let mut prefetcher = Self { ring, workers: Vec::new(), process: std::process::id() };
+        for _ in 0..n_threads.max(1) {
+            let (ring, make) = (Arc::clone(&prefetcher.ring), make.clone());
+            let worker = thread::Builder::new().name("bytemill-loader".to_owned()).spawn(move || ring.work(&make));
+            prefetcher.workers.push(worker.map_err(Error::io("/proc/self/task"))?);
+        }
+        Ok(prefetcher)
+    }
+
+    /// The next item, waiting until it is made.
+    pub(super) fn take(&mut self) -> Result<T> {
+        let mut state = self.ring.lock();
+        let number = state.next_to_take;
+        loop {
+            if let Some(item) = state.made.remove(&number) {
+                state.next_to_take += 1;
+                self.ring.room.notify_one();
+                return item;
+            }
+            state = self.ring.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl<T> Prefetcher<T> {
+    /// Whether the workers live in this process: a fork leaves them behind.
+    pub(super) fn is_ours(&self) -> bool {
+        self.process == std::process::id()
+    }
+}
+
+impl<T> Drop for Prefetcher<T> {
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            // In a forked child the workers do not exist and the lock may be held for ever: leave both alone.
+            self.workers.drain(..).for_each(std::mem::forget);
+            std::mem::forget(Arc::clone(&self.ring));
+            return;
+        }
+        self.ring.lock().stop = true;
+        self.ring.room.notify_all();
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has nothing left to give.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl<T> Ring<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, make: &impl Fn(u64) -> Result<T>) {
+        while let Some(number) = self.claim() {
+            let item = make(number);
+            self.lock().made.insert(number, item);
+            self.ready.notify_one();
+        }
+    }
+
+    /// The next number to make, once there is room for it; none when it is time to stop.
+    fn claim(&self) -> Option<u64> {
+        let mut state = self.lock();
+        while !state.stop && state.next_to_make >= state.next_to_take + self.depth {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        let number = state.next_to_make;
+        state.next_to_make += 1;
+        (!state.stop).then_some(number)
+    }
+}

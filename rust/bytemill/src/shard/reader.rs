@@ -1,0 +1,177 @@
+//! Tokens of one shard, by position, checked against the blocks' checksums before they are handed out.
+//!
+//! Reads are `pread`s: a mapped file that is cut while it is open kills the process, a short read
+//! is an error one can report. Files are opened when they are first touched.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::checksum::{BLOCK_BYTES, BlockChecksums};
+use super::header::{HEADER_BYTES, Header, TokenWidth};
+use super::manifest::{Manifest, ShardEntry, file_in};
+use crate::error::{Error, Result};
+
+/// When a block's checksum is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Verify {
+    /// When this process first reads from the block.
+    #[default]
+    FirstTouch,
+    /// At each read.
+    Always,
+    /// Never: sizes and headers are still checked.
+    Never,
+}
+
+/// One shard, opened when first read.
+#[derive(Debug)]
+pub(super) struct ShardReader {
+    path: PathBuf,
+    folder: PathBuf,
+    entry: ShardEntry,
+    width: TokenWidth,
+    end_of_text: Option<u32>,
+    opened: OnceLock<Opened>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    blocks: BlockChecksums,
+    touched: Vec<AtomicBool>,
+}
+
+impl Clone for ShardReader {
+    /// The same shard, not opened yet.
+    fn clone(&self) -> Self {
+        let (path, folder, entry) = (self.path.clone(), self.folder.clone(), self.entry.clone());
+        Self { path, folder, entry, width: self.width, end_of_text: self.end_of_text, opened: OnceLock::new() }
+    }
+}
+
+impl ShardReader {
+    /// The shard `entry` of `manifest`, which lies in `folder`. Looks at the file's size, not into it.
+    pub(super) fn new(folder: &Path, manifest: &Manifest, entry: &ShardEntry) -> Result<Self> {
+        let path = file_in(folder, &entry.name)?;
+        let reader = Self {
+            path,
+            folder: folder.to_owned(),
+            entry: entry.clone(),
+            width: manifest.dtype,
+            end_of_text: manifest.end_of_text,
+            opened: OnceLock::new(),
+        };
+        let size = reader.path.metadata().map_err(Error::io(&reader.path))?.len();
+        reader.check_size(size)?;
+        Ok(reader)
+    }
+
+    /// Fills `out` with the bytes of the tokens from `first` on, which the shard must have; `block` is scratch space to use again.
+    pub(super) fn read(&self, first: u64, out: &mut [u8], verify: Verify, block: &mut Vec<u8>) -> Result<()> {
+        let opened = self.open()?;
+        let start = first * self.width.bytes() as u64;
+        let bytes = start..start + out.len() as u64;
+        let blocks = (bytes.start / BLOCK_BYTES as u64) as usize..bytes.end.div_ceil(BLOCK_BYTES as u64) as usize;
+        let trusted = match verify {
+            Verify::Never => true,
+            Verify::Always => false,
+            Verify::FirstTouch => {
+                opened.touched.get(blocks.clone()).is_some_and(|t| t.iter().all(|t| t.load(Ordering::Relaxed)))
+            }
+        };
+        if trusted {
+            return self.pread(&opened.file, bytes.start, out);
+        }
+        blocks.into_iter().try_for_each(|number| self.read_checked(opened, number, &bytes, out, block))
+    }
+
+    /// Reads block `number` whole, checks it, and copies what `wanted` has of it into `out`.
+    fn read_checked(
+        &self,
+        opened: &Opened,
+        number: usize,
+        wanted: &Range<u64>,
+        out: &mut [u8],
+        block: &mut Vec<u8>,
+    ) -> Result<()> {
+        let start = (number * BLOCK_BYTES) as u64;
+        let end = (start + BLOCK_BYTES as u64).min(opened.blocks.payload_bytes());
+        block.resize(end.saturating_sub(start) as usize, 0);
+        self.pread(&opened.file, start, block)?;
+        opened.blocks.check(&self.path, number, block)?;
+        opened.touched[number].store(true, Ordering::Relaxed);
+        let common = wanted.start.max(start)..wanted.end.min(end);
+        let from = &block[(common.start - start) as usize..(common.end - start) as usize];
+        out[(common.start - wanted.start) as usize..][..from.len()].copy_from_slice(from);
+        Ok(())
+    }
+
+    /// Reads payload bytes from `start` on.
+    fn pread(&self, file: &File, start: u64, out: &mut [u8]) -> Result<()> {
+        let offset = HEADER_BYTES as u64 + start;
+        file.read_exact_at(out, offset).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => Error::format(
+                &self.path,
+                format!("ends before byte {}, expected {} bytes: cut", offset + out.len() as u64, self.entry.bytes),
+            ),
+            _ => Error::io(&self.path)(error),
+        })
+    }
+
+    fn open(&self) -> Result<&Opened> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
+        }
+        let opened = self.open_now()?;
+        Ok(self.opened.get_or_init(|| opened))
+    }
+
+    fn open_now(&self) -> Result<Opened> {
+        let blocks_path = file_in(&self.folder, &self.entry.side_name("crc"))?;
+        let blocks_bytes = std::fs::read(&blocks_path).map_err(Error::io(&blocks_path))?;
+        if crc32c::crc32c(&blocks_bytes) != self.entry.blocks_crc32c {
+            return Err(Error::format(&blocks_path, "damaged: its checksum is not the manifest's"));
+        }
+        let blocks = BlockChecksums::decode(&blocks_path, &blocks_bytes)?;
+        let file = File::open(&self.path).map_err(Error::io(&self.path))?;
+        self.check_size(file.metadata().map_err(Error::io(&self.path))?.len())?;
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact_at(&mut header, 0).map_err(Error::io(&self.path))?;
+        self.check_header(&Header::decode(&self.path, &header)?, &blocks)?;
+        let touched = (0..blocks.n_blocks()).map(|_| AtomicBool::new(false)).collect();
+        Ok(Opened { file, blocks, touched })
+    }
+
+    fn check_size(&self, size: u64) -> Result<()> {
+        if size == self.entry.bytes {
+            return Ok(());
+        }
+        Err(Error::format(&self.path, format!("{size} bytes, the manifest says {}", self.entry.bytes)))
+    }
+
+    /// Header, side file and manifest must tell the same of the shard.
+    fn check_header(&self, header: &Header, blocks: &BlockChecksums) -> Result<()> {
+        let expected = Header {
+            width: self.width,
+            n_tokens: self.entry.tokens,
+            payload_crc32c: self.entry.crc32c,
+            end_of_text: self.end_of_text,
+            n_documents: self.entry.documents,
+            shard_number: self.entry.number,
+            split: self.entry.split,
+        };
+        if *header != expected {
+            return Err(Error::format(&self.path, format!("header {header:?}, the manifest says {expected:?}")));
+        }
+        let of_blocks = (blocks.payload_bytes() + HEADER_BYTES as u64, blocks.payload_crc32c());
+        if of_blocks == (self.entry.bytes, self.entry.crc32c) {
+            return Ok(());
+        }
+        Err(Error::format(&self.path, "its side file holds the checksums of another payload"))
+    }
+}

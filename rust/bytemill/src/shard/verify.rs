@@ -1,0 +1,137 @@
+//! Reads everything in a folder of shards and compares it with everything that is known about it.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::checksum::{BLOCK_BYTES, hex};
+use super::header::{HEADER_BYTES, TokenWidth};
+use super::index::Index;
+use super::manifest::{Manifest, ShardEntry, file_in};
+use super::reader::{ShardReader, Verify};
+use crate::error::{Error, Result};
+
+/// Checks every byte of the shards in `folder`: manifest, headers, tokens, block checksums, indices.
+///
+/// The first fault found is the error; it names the file and the place in it.
+///
+/// # Errors
+/// [`Error::Format`] for a fault, [`Error::Io`] for a file that is missing or cannot be read.
+pub fn verify(folder: &Path) -> Result<Manifest> {
+    let manifest = Manifest::read(folder)?;
+    for entry in &manifest.shards {
+        ShardCheck { folder, manifest: &manifest, entry }.run()?;
+    }
+    Ok(manifest)
+}
+
+struct ShardCheck<'a> {
+    folder: &'a Path,
+    manifest: &'a Manifest,
+    entry: &'a ShardEntry,
+}
+
+impl ShardCheck<'_> {
+    fn run(&self) -> Result<()> {
+        let index = self.read_index()?;
+        self.check_payload(&index)
+    }
+
+    /// The index must be the manifest's, and its pieces must fill the shard.
+    fn read_index(&self) -> Result<Index> {
+        let path = file_in(self.folder, &self.entry.side_name("idx"))?;
+        let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+        let crc32c = crc32c::crc32c(&bytes);
+        if crc32c != self.entry.index_crc32c {
+            let expected = self.entry.index_crc32c;
+            return Err(Error::format(
+                &path,
+                format!("checksum {crc32c:08x}, the manifest says {expected:08x}: damaged"),
+            ));
+        }
+        let index = Index::decode(&path, &bytes)?;
+        if (index.width, index.n_tokens()) != (self.manifest.dtype, self.entry.tokens) {
+            return Err(Error::format(
+                &path,
+                format!("{} tokens, the shard has {}", index.n_tokens(), self.entry.tokens),
+            ));
+        }
+        // One piece may be the rest of a document that began in the shard before.
+        let continued = (index.lengths.len() as u64).checked_sub(self.entry.documents);
+        if !matches!(continued, Some(0 | 1)) {
+            let (pieces, documents) = (index.lengths.len(), self.entry.documents);
+            return Err(Error::format(
+                &path,
+                format!("{pieces} pieces of documents, {documents} documents begin here"),
+            ));
+        }
+        Ok(index)
+    }
+
+    /// Blocks and header as the loader checks them, ids, end-of-text where documents begin, whole-file hash.
+    fn check_payload(&self, index: &Index) -> Result<()> {
+        let reader = ShardReader::new(self.folder, self.manifest, self.entry)?;
+        let mut starts = self.document_starts(index).peekable();
+        let (mut max_id, mut hash) = (0, Sha256::new_with_prefix(self.read_header()?));
+        let width = self.manifest.dtype.bytes();
+        let (mut block, mut scratch) = (Vec::new(), Vec::new());
+        for first in (0..self.entry.tokens).step_by(BLOCK_BYTES / width) {
+            let n = (BLOCK_BYTES / width).min((self.entry.tokens - first) as usize);
+            block.resize(n * width, 0);
+            reader.read(first, &mut block, Verify::Always, &mut scratch)?;
+            hash.update(&block);
+            let ids = to_ids(&block, self.manifest.dtype);
+            max_id = ids.iter().fold(max_id, |max, &id| max.max(id));
+            while let Some(start) = starts.next_if(|&start| start < first + n as u64) {
+                self.check_document_start(start, ids[(start - first) as usize])?;
+            }
+        }
+        self.compare("largest id", &max_id, &self.entry.max_id)?;
+        self.compare("SHA-256", &hex(&hash.finalize()), &self.entry.sha256)
+    }
+
+    /// Tokens at which documents begin; the rest of one from the shard before is left out.
+    fn document_starts(&self, index: &Index) -> impl Iterator<Item = u64> {
+        let width = self.manifest.dtype.bytes() as u64;
+        let continued = index.lengths.len() - self.entry.documents as usize;
+        index.byte_pointers().skip(continued).map(move |byte| (byte - HEADER_BYTES as u64) / width)
+    }
+
+    fn check_document_start(&self, token: u64, id: u32) -> Result<()> {
+        match self.manifest.end_of_text {
+            Some(expected) if expected != id => {
+                let reason = format!("the document at token {token} begins with id {id}, expected {expected}");
+                Err(Error::format(self.path(), reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn read_header(&self) -> Result<[u8; HEADER_BYTES]> {
+        let mut header = [0; HEADER_BYTES];
+        let path = self.path();
+        File::open(&path).and_then(|mut file| file.read_exact(&mut header)).map_err(Error::io(&path))?;
+        Ok(header)
+    }
+
+    fn compare<T: PartialEq + Display>(&self, what: &str, got: &T, expected: &T) -> Result<()> {
+        if got == expected {
+            return Ok(());
+        }
+        Err(Error::format(self.path(), format!("{what} is {got}, the manifest says {expected}")))
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join(&self.entry.name)
+    }
+}
+
+fn to_ids(bytes: &[u8], width: TokenWidth) -> Vec<u32> {
+    match width {
+        TokenWidth::Uint16 => bytes.as_chunks().0.iter().map(|&id| u16::from_le_bytes(id).into()).collect(),
+        TokenWidth::Uint32 => bytes.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id)).collect(),
+    }
+}

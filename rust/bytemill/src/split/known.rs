@@ -1,0 +1,107 @@
+//! The patterns that are written out by hand, their names, and every spelling of them in use.
+
+use super::cl100k::Rules;
+
+/// GPT-2's pattern, as tiktoken once wrote it.
+pub const GPT2: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+/// The pattern of `cl100k_base` (GPT-4), as tiktoken writes it.
+pub const CL100K: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
+/// The pattern of `o200k_base` (GPT-4o), as tiktoken writes it.
+pub const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+const GPT2_ORIGINAL: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Which function splits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rule {
+    Gpt2,
+    Cl100k(Rules),
+    O200k,
+}
+
+/// A pattern that is written out by hand.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) rule: Rule,
+    pub(super) name: Option<&'static str>,
+    /// Regular expressions that all cut every text alike; the first is the one a name stands for.
+    pub(super) spellings: &'static [&'static str],
+    /// One that Oniguruma reads as we do: there `{1,3}+` is a repeated repeat and `$` the end of any line.
+    pub(super) oniguruma: &'static str,
+}
+
+pub(super) static KNOWN: [Known; 5] = [
+    Known {
+        rule: Rule::Gpt2,
+        name: Some("gpt2"),
+        spellings: &[
+            GPT2,
+            GPT2_ORIGINAL,
+            r"'s|'t|'re|'ve|'m|'ll|'d| ?[\p{L}]+| ?[\p{N}]+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+            r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
+        ],
+        oniguruma: GPT2_ORIGINAL,
+    },
+    Known {
+        rule: Rule::Cl100k(Rules { max_digits: 3, end_is_whole: true }),
+        name: Some("cl100k"),
+        spellings: &[
+            CL100K,
+            r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+\z|\s*[\r\n]|\s+(?!\S)|\s",
+        ],
+        oniguruma: r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s+\z|\s*[\r\n]|\s+(?!\S)|\s",
+    },
+    Known {
+        rule: Rule::Cl100k(Rules { max_digits: 3, end_is_whole: false }),
+        name: None,
+        spellings: &[
+            LLAMA3,
+            r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
+        ],
+        oniguruma: LLAMA3,
+    },
+    Known {
+        rule: Rule::Cl100k(Rules { max_digits: 1, end_is_whole: false }),
+        name: None,
+        spellings: &[QWEN2],
+        oniguruma: QWEN2,
+    },
+    Known { rule: Rule::O200k, name: Some("o200k"), spellings: &[O200K], oniguruma: O200K },
+];
+
+/// The known pattern that `text` names or spells, and the spelling.
+pub(super) fn find(text: &str) -> Option<(&'static Known, &'static str)> {
+    KNOWN.iter().find_map(|known| {
+        let spelling = if known.name == Some(text) {
+            known.spellings.first()
+        } else {
+            known.spellings.iter().find(|spelling| **spelling == text)
+        };
+        spelling.map(|spelling| (known, *spelling))
+    })
+}
+
+/// Whether Oniguruma gives `pattern` the meaning that fancy-regex does, as far as its syntax tells.
+pub(crate) fn oniguruma_reads_alike(pattern: &str) -> Result<(), &'static str> {
+    let unescaped = pattern.replace(r"\\", "").replace(r"\$", "").replace(r"\^", "").replace("[^", "");
+    if has_possessive_count(&unescaped) {
+        Err("`{…}+` is possessive here, but repeats the repeat in Oniguruma")
+    } else if unescaped.contains(['$', '^']) {
+        Err("`^` and `$` stand for the ends of the text here, but for those of any line in Oniguruma")
+    } else if unescaped.contains("(?m") || unescaped.contains("(?s") {
+        Err("the flags m and s have other meanings in Oniguruma")
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a count such as `{1,3}` has a `+` behind it (`\p{L}+` has none).
+fn has_possessive_count(pattern: &str) -> bool {
+    pattern.match_indices("}+").any(|(end, _)| {
+        let inside = pattern[..end].rsplit('{').next().unwrap_or_default();
+        !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
+    })
+}

@@ -1,0 +1,155 @@
+//! Each splitter by hand against fancy-regex on every spelling of its pattern.
+#![allow(clippy::unwrap_used)]
+
+use super::known::KNOWN;
+use super::*;
+use proptest::prelude::*;
+
+/// Stretches of text that take a pattern through its corners.
+const PIECES: [&[&str]; 6] = [
+    &["'s", "'S", "'ſ", "'t", "'ll", "'lL", "'LL", "'ve", "'Re", "'d", "'M", "'l", "'v", "'ſt", "''s"],
+    &[
+        " ", "  ", "   ", "\t", "\n", "\r", "\r\n", "\n\n", "\u{b}", "\u{c}", "\u{85}", "\u{a0}", "\u{1680}",
+        "\u{2003}", "\u{2028}", "\u{2029}", "\u{202f}", "\u{205f}", "\u{3000}", "\u{180e}", "\u{200b}", "\u{feff}",
+    ],
+    &[
+        "a", "B", "don", "HTTP", "é", "É", "ß", "ǅ", "ʰ", "中", "文字", "ж", "Я", "ไ", "あ", "\u{212a}", "ſ", "ﬀ", "𝐀",
+        "𝐚", "𐐀", "𐐨", "ª", "𠀀", "アA", "iPhone",
+    ],
+    &["0", "12", "123", "1234", "٣", "१२३", "Ⅷ", "²", "½", "𝟘", "〇"],
+    &["!", "...", "/", "//", "'", "’", "\"", "-", "_", "😀", "€", "\0", "\u{7f}", "\u{e000}", "\u{10ffff}", "\u{d7ff}"],
+    &["\u{301}", "\u{300}\u{301}", "\u{20dd}", "\u{903}", "\u{fe0f}", "\u{200d}", "\u{e0100}"],
+];
+
+fn nasty_piece() -> impl Strategy<Value = String> {
+    let listed = prop::sample::select(&PIECES[..]).prop_flat_map(prop::sample::select).prop_map(str::to_owned);
+    prop_oneof![9 => listed, 1 => any::<char>().prop_map(String::from)]
+}
+
+fn nasty_text() -> impl Strategy<Value = String> {
+    prop::collection::vec(nasty_piece(), 0..24).prop_map(|pieces| pieces.concat())
+}
+
+fn pretokens<'t>(splitter: &Splitter, text: &'t [u8]) -> Vec<&'t [u8]> {
+    let mut found = Vec::new();
+    splitter.split(text, |pretoken| found.push(pretoken)).unwrap();
+    found
+}
+
+fn assert_equals_oracles(text: &str) {
+    for known in &KNOWN {
+        let by_hand = Splitter::new(Some(known.spellings[0])).unwrap();
+        assert!(matches!(by_hand.0, Kind::Known { .. }));
+        let expected = pretokens(&by_hand, text.as_bytes());
+        for spelling in known.spellings {
+            let oracle = Splitter(Kind::Regex(RegexSplitter::new(spelling).unwrap()));
+            assert_eq!(expected, pretokens(&oracle, text.as_bytes()), "{spelling} on {text:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn by_hand_equals_the_regex_on_nasty_text(text in nasty_text()) {
+        assert_equals_oracles(&text);
+    }
+
+    #[test]
+    fn invalid_bytes_between_are_pretokens_of_their_own(
+        pieces in prop::collection::vec((nasty_text(), prop::collection::vec(0x80_u8..=0xFF, 1..6)), 1..4)
+    ) {
+        let text: Vec<u8> = pieces.iter().flat_map(|(valid, rest)| [valid.as_bytes(), rest].concat()).collect();
+        for name in ["gpt2", "cl100k", "o200k"] {
+            let splitter = Splitter::new(Some(name)).unwrap();
+            prop_assert_eq!(pretokens(&splitter, &text), pretokens_by_definition(&splitter, &text));
+        }
+    }
+}
+
+#[test]
+#[ignore = "a million texts: minutes"]
+fn by_hand_equals_the_regex_on_a_million_nasty_texts() {
+    let config = ProptestConfig { cases: 1_000_000, failure_persistence: None, ..ProptestConfig::default() };
+    proptest::test_runner::TestRunner::new(config)
+        .run(&nasty_text(), |text| {
+            assert_equals_oracles(&text);
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// Marks each byte as valid or not, then splits the valid runs and keeps the others whole.
+fn pretokens_by_definition<'t>(splitter: &Splitter, text: &'t [u8]) -> Vec<&'t [u8]> {
+    let valid: Vec<bool> = text
+        .utf8_chunks()
+        .flat_map(|chunk| [vec![true; chunk.valid().len()], vec![false; chunk.invalid().len()]].concat())
+        .collect();
+    let mut start = 0;
+    let mut found = Vec::new();
+    for run in valid.chunk_by(|a, b| a == b) {
+        let bytes = &text[start..start + run.len()];
+        start += run.len();
+        if run[0] {
+            splitter.split_str(std::str::from_utf8(bytes).unwrap(), |pretoken| found.push(pretoken)).unwrap();
+        } else {
+            found.push(bytes);
+        }
+    }
+    found
+}
+
+#[test]
+fn every_single_character_splits_as_the_regex_says_between_neighbours_of_each_class() {
+    let oracles = KNOWN.each_ref().map(|known| RegexSplitter::new(known.spellings[0]).unwrap());
+    // A stride coprime to every block size visits all planes in a test of seconds.
+    for character in (0..=0x10_FFFF).step_by(23).filter_map(char::from_u32) {
+        let text = format!("a{character}A {character}{character}1\t{character}'{character} {character}");
+        for (known, oracle) in KNOWN.iter().zip(&oracles) {
+            let by_hand = Splitter::new(Some(known.spellings[0])).unwrap();
+            let mut expected = Vec::new();
+            oracle.split(&text, |pretoken| expected.push(pretoken)).unwrap();
+            assert_eq!(pretokens(&by_hand, text.as_bytes()), expected, "{character:?}");
+        }
+    }
+}
+
+#[test]
+fn names_and_spellings_select_the_splitter_by_hand() {
+    let names = [GPT2, CL100K, O200K].map(|pattern| Splitter::new(Some(pattern)).unwrap().name());
+    assert_eq!(names, [Some("gpt2"), Some("cl100k"), Some("o200k")]);
+    let hugging_face = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+    let splitter = Splitter::new(Some(hugging_face)).unwrap();
+    assert_eq!((splitter.name(), splitter.pattern()), (Some("gpt2"), Some(hugging_face)));
+    assert_eq!(Splitter::new(Some(r"\w+")).unwrap().name(), None);
+}
+
+#[test]
+fn without_a_pattern_the_text_is_one_pretoken() {
+    let splitter = Splitter::new(None).unwrap();
+    assert_eq!(pretokens(&splitter, b"a b\xff"), [b"a b\xff"]);
+    assert!(pretokens(&splitter, b"").is_empty());
+}
+
+#[test]
+fn what_a_regex_leaves_out_is_kept() {
+    let splitter = Splitter::new(Some("[a-z]+")).unwrap();
+    assert_eq!(pretokens(&splitter, b"1ab 2"), [&b"1"[..], b"ab", b" 2"]);
+}
+
+#[test]
+fn a_pattern_that_does_not_compile_is_named() {
+    let message = Splitter::new(Some("(")).unwrap_err().to_string();
+    assert!(message.starts_with("pattern \"(\": "), "{message}");
+}
+
+#[test]
+fn patterns_that_oniguruma_would_read_otherwise_are_told() {
+    for same in KNOWN.iter().map(|known| known.oniguruma).chain([r"\$+", r"[^a]+", r"\p{L}+", r"a{2}"]) {
+        assert_eq!(known::oniguruma_reads_alike(same), Ok(()), "{same}");
+    }
+    for other in [CL100K, r"\p{N}{1,3}+", r"a$", r"^a", r"(?m)a", r"\\$"] {
+        assert!(known::oniguruma_reads_alike(other).is_err(), "{other}");
+    }
+}

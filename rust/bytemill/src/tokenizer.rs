@@ -1,0 +1,207 @@
+//! The tokenizer that callers hold: a vocabulary and a splitter, with everything that they do together.
+
+use crate::decode;
+use crate::encode::{self, Encoder, SpecialPolicy, Specials};
+use crate::error::{Error, Result};
+use crate::formats::{self, Format, PatternChoice};
+use crate::split::Splitter;
+use crate::vocab::Vocab;
+use std::fs;
+use std::path::Path;
+
+/// A byte-level BPE tokenizer; immutable, so threads may share it.
+///
+/// ```
+/// use bytemill::Tokenizer;
+///
+/// let merges = [(b'h'.into(), b'i'.into())];
+/// let tokenizer = Tokenizer::from_merges(&merges, Some("gpt2"), &["<end>"])?;
+/// let ids = tokenizer.encode_ordinary("hi you")?;
+/// assert_eq!(ids, [256, 32, 121, 111, 117]);
+/// assert_eq!(tokenizer.decode(&ids)?, "hi you");
+/// # Ok::<(), bytemill::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    vocab: Vocab,
+    splitter: Splitter,
+}
+
+impl Tokenizer {
+    /// A tokenizer of these two parts.
+    pub fn new(vocab: Vocab, splitter: Splitter) -> Self {
+        Self { vocab, splitter }
+    }
+
+    /// The tokenizer that training made; see [`Vocab::from_merges`] and [`Splitter::new`].
+    pub fn from_merges(merges: &[(u32, u32)], pattern: Option<&str>, special_tokens: &[&str]) -> Result<Self> {
+        Ok(Self::new(Vocab::from_merges(merges, special_tokens)?, Splitter::new(pattern)?))
+    }
+
+    /// The tokenizer that tiktoken makes of ranks; see [`Vocab::from_ranks`] and [`Splitter::new`].
+    pub fn from_ranks(
+        ranks: &[(Vec<u8>, u32)],
+        pattern: Option<&str>,
+        special_tokens: Vec<(String, u32)>,
+    ) -> Result<Self> {
+        Ok(Self::new(Vocab::from_ranks(ranks, special_tokens)?, Splitter::new(pattern)?))
+    }
+
+    /// What the same training would have given at a smaller `n_vocab`: the first merges, all special tokens.
+    ///
+    /// Fails where ids are not bytes, merges, special tokens in this order, and where `n_vocab` is too small.
+    pub fn truncated(&self, n_vocab: usize) -> Result<Self> {
+        let special: Vec<&str> = self.vocab.special_tokens().iter().map(|(text, _)| text.as_str()).collect();
+        let (smallest, merges) = (256 + special.len(), self.vocab.merge_ids());
+        let in_order = Vocab::from_merges(merges, &special).is_ok_and(|same| same.encodes_like(&self.vocab));
+        if !in_order || !(smallest..=self.vocab.n_vocab()).contains(&n_vocab) {
+            let expected = if in_order {
+                format!("{smallest} to {}", self.vocab.n_vocab())
+            } else {
+                "a vocabulary whose ids are the bytes, then the merges, then the special tokens".to_owned()
+            };
+            return Err(Error::Argument { name: "vocab_size", got: n_vocab.to_string(), expected });
+        }
+        let vocab = Vocab::from_merges(&merges[..n_vocab - smallest], &special)?;
+        Ok(Self::new(vocab, self.splitter.clone()))
+    }
+
+    /// Reads any of the formats in [`crate::formats`], told apart by content.
+    pub fn load(path: &Path, pattern: PatternChoice, special_tokens: Option<&[(&str, Option<u32>)]>) -> Result<Self> {
+        let (vocab, splitter) = formats::load(path, pattern, special_tokens)?;
+        Ok(Self::new(vocab, splitter))
+    }
+
+    /// Writes `path` (for [`Format::Gpt2`] a folder), or tells why the format cannot hold this tokenizer.
+    pub fn save(&self, path: &Path, format: Format) -> Result<()> {
+        formats::save(&self.vocab, &self.splitter, path, format)
+    }
+
+    /// Tokens, merges and special tokens.
+    pub fn vocab(&self) -> &Vocab {
+        &self.vocab
+    }
+
+    /// What cuts text into pretokens.
+    pub fn splitter(&self) -> &Splitter {
+        &self.splitter
+    }
+
+    /// A hash, 64 hexadecimal digits, of everything that decides which ids a text becomes.
+    pub fn fingerprint(&self) -> String {
+        formats::fingerprint(&self.vocab, &self.splitter)
+    }
+
+    /// The ids of `text`, in which special tokens are text like any other.
+    pub fn encode_ordinary(&self, text: &str) -> Result<Vec<u32>> {
+        let mut ids = Vec::with_capacity(expected_ids(text.len()));
+        self.encoder().text(text, &mut ids)?;
+        Ok(ids)
+    }
+
+    /// The ids of `text` with tiktoken's rules for special tokens: those in `allowed` become their
+    /// ids, text in `disallowed` is an error. For many texts make a [`SpecialPolicy`] once.
+    pub fn encode(&self, text: &str, allowed: Specials, disallowed: Specials) -> Result<Vec<u32>> {
+        self.encode_with(text, &self.special_policy(allowed, disallowed)?)
+    }
+
+    /// What [`Tokenizer::encode_with`] and [`Tokenizer::encode_batch`] do about special tokens.
+    pub fn special_policy(&self, allowed: Specials, disallowed: Specials) -> Result<SpecialPolicy> {
+        SpecialPolicy::new(&self.vocab, allowed, disallowed)
+    }
+
+    /// As [`Tokenizer::encode`] with a policy that is already made.
+    pub fn encode_with(&self, text: &str, policy: &SpecialPolicy) -> Result<Vec<u32>> {
+        let mut ids = Vec::with_capacity(expected_ids(text.len()));
+        self.encoder().with_special(text, policy, &mut ids)?;
+        Ok(ids)
+    }
+
+    /// The ids of any bytes; those that are not UTF-8 are pretokens of their own.
+    pub fn encode_bytes(&self, text: &[u8]) -> Result<Vec<u32>> {
+        let mut ids = Vec::with_capacity(expected_ids(text.len()));
+        self.encode_ordinary_into(text, &mut ids)?;
+        Ok(ids)
+    }
+
+    /// Appends what [`Tokenizer::encode_bytes`] returns.
+    pub fn encode_ordinary_into(&self, text: &[u8], ids: &mut Vec<u32>) -> Result<()> {
+        self.encoder().bytes(text, ids)
+    }
+
+    /// All texts on up to `threads` threads: the ids in one row, and where each text's begin
+    /// (`offsets.len() == texts.len() + 1`). Without a policy special tokens are ordinary text.
+    pub fn encode_batch(
+        &self,
+        texts: &[&str],
+        policy: Option<&SpecialPolicy>,
+        threads: usize,
+    ) -> Result<(Vec<u32>, Vec<usize>)> {
+        encode::encode_batch(&self.vocab, &self.splitter, texts, policy, threads)
+    }
+
+    /// The ids of a file of UTF-8 text, encoded on up to `threads` threads.
+    pub fn encode_file(&self, path: &Path, policy: &SpecialPolicy, threads: usize) -> Result<Vec<u32>> {
+        let bytes = fs::read(path).map_err(Error::io(path))?;
+        let text = std::str::from_utf8(&bytes).map_err(|error| {
+            Error::format(path, format!("is not UTF-8 at byte {}, expected text", error.valid_up_to()))
+        })?;
+        // A special token or a forbidden text with a line feed in it could lie across a cut.
+        policy.check(text)?;
+        let across_lines = self.vocab.special_tokens().iter().any(|(special, _)| special.contains('\n'));
+        let parts = if across_lines { vec![text] } else { self.splitter.parts(text, PARTS_PER_THREAD * threads) };
+        Ok(self.encode_batch(&parts, Some(policy), threads)?.0)
+    }
+
+    /// How many ids [`Tokenizer::encode_ordinary`] gives.
+    pub fn count(&self, text: &str) -> Result<usize> {
+        self.encode_ordinary(text).map(|ids| ids.len())
+    }
+
+    /// The id of the one token, ordinary or special, with these bytes.
+    pub fn encode_single_token(&self, bytes: &[u8]) -> Option<u32> {
+        self.vocab.id_of(bytes)
+    }
+
+    /// The ids, and for each the index of the character in which it begins.
+    pub fn encode_with_offsets(&self, text: &str, policy: Option<&SpecialPolicy>) -> Result<(Vec<u32>, Vec<usize>)> {
+        let ids = match policy {
+            Some(policy) => self.encode_with(text, policy)?,
+            None => self.encode_ordinary(text)?,
+        };
+        let offsets = decode::character_offsets(&self.vocab, &ids)?;
+        Ok((ids, offsets))
+    }
+
+    /// The text of `ids`; what is not UTF-8 becomes U+FFFD.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        decode::decode_lossy(&self.vocab, ids)
+    }
+
+    /// The text of `ids`, which must be UTF-8.
+    pub fn decode_strict(&self, ids: &[u32]) -> Result<String> {
+        decode::decode_strict(&self.vocab, ids)
+    }
+
+    /// The bytes of `ids`.
+    pub fn decode_bytes(&self, ids: &[u32]) -> Result<Vec<u8>> {
+        decode::decode_bytes(&self.vocab, ids)
+    }
+
+    /// The text of `ids`, and for each the index of the character in which it begins.
+    pub fn decode_with_offsets(&self, ids: &[u32]) -> Result<(String, Vec<usize>)> {
+        decode::decode_with_offsets(&self.vocab, ids)
+    }
+
+    fn encoder(&self) -> Encoder<'_> {
+        Encoder::new(&self.vocab, &self.splitter)
+    }
+}
+
+/// Parts of a file for each thread, so that one slow part does not hold up the others.
+const PARTS_PER_THREAD: usize = 8;
+
+/// About how many ids a text of `n_bytes` becomes; real text has 3-5 bytes a token.
+fn expected_ids(n_bytes: usize) -> usize {
+    n_bytes / 3 + 8
+}

@@ -1,0 +1,174 @@
+//! The merging loop: the best pair from a queue, replaced everywhere, its neighbours' counts mended.
+//!
+//! Counts only fall once a pair has been made, so the queue may hold counts that are too high: what
+//! comes out on top is checked and, if it has fallen, put back. The same holds for the first place,
+//! which only moves to the right.
+
+use super::arena::{Arena, WALL};
+use super::neighbours::Neighbours;
+use super::pairs::{HotPairs, Pair};
+use super::scan::{Limits, scan};
+use super::ties::TieRule;
+use super::words::WordCounts;
+use super::{Merge, Options, Progress, Watch};
+use crate::error::{Error, Result};
+use std::collections::BinaryHeap;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+/// Learns merges by `rule`, with at most `places` places watched after a scan; see [`super::train`].
+pub(super) fn learn<R: TieRule>(
+    counts: &WordCounts,
+    options: Options,
+    places: usize,
+    rule: R,
+    watch: &mut Watch,
+) -> Result<Vec<Merge>> {
+    let mut learner = Learner::new(counts, options, places, rule)?;
+    let mut merges = Vec::new();
+    let mut told = Instant::now();
+    while merges.len() < options.n_merges {
+        let Some(best) = learner.most_frequent() else { break };
+        let pair = learner.merge(best);
+        merges.push((pair.left, pair.right));
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            let progress = Progress::Merging { done: merges.len(), wanted: options.n_merges };
+            if let ControlFlow::Break(()) = watch(progress) {
+                return Err(Error::Interrupted);
+            }
+        }
+    }
+    Ok(merges)
+}
+
+struct Learner<R: TieRule> {
+    arena: Arena,
+    hot: HotPairs,
+    queue: BinaryHeap<(u64, R::Key, u32)>, // count, tie, index in `hot`
+    rule: R,
+    left: Neighbours,
+    right: Neighbours,
+    limits: Limits,
+}
+
+impl<R: TieRule> Learner<R> {
+    fn new(counts: &WordCounts, options: Options, places: usize, rule: R) -> Result<Self> {
+        let arena = if R::BY_PLACE {
+            Arena::new(counts, counts.in_text_order().into_iter())?
+        } else {
+            Arena::new(counts, 0..counts.len())?
+        };
+        let n_ids = 256 + options.n_merges.min(arena.len()); // a merge needs a place of its own
+        let limits = Limits {
+            count: options.min_frequency.max(1),
+            token_bytes: options.max_token_bytes.unwrap_or(usize::MAX),
+            places,
+        };
+        Ok(Self {
+            arena,
+            hot: HotPairs::new(u64::MAX),
+            queue: BinaryHeap::new(),
+            rule,
+            left: Neighbours::new(n_ids),
+            right: Neighbours::new(n_ids),
+            limits,
+        })
+    }
+
+    /// The index of the pair to merge next, or nothing when no pair is allowed any more.
+    fn most_frequent(&mut self) -> Option<u32> {
+        loop {
+            let Some((count, _, index)) = self.queue.pop() else {
+                if self.rescan() {
+                    continue;
+                }
+                return None;
+            };
+            if self.hot.count(index) == count {
+                return Some(index);
+            }
+            let candidate = self.candidate(index);
+            self.queue.extend(candidate);
+        }
+    }
+
+    /// Replaces the pair at `index` by a new token everywhere.
+    fn merge(&mut self, index: u32) -> Pair {
+        let pair = self.hot.pair(index);
+        let new = self.arena.add_token(pair);
+        self.rule.learn(pair);
+        let new_bytes = self.arena.length(new);
+        let mut twins = Twins::default();
+        for &place in self.hot.retire(index) {
+            let Some(merged) = self.arena.merge_at(place, pair, new) else { continue };
+            if merged.left != WALL {
+                self.left.note(merged.left, place - self.arena.length(merged.left), merged.weight);
+            }
+            if merged.right != WALL {
+                self.right.note(merged.right, merged.last, merged.weight);
+            }
+            twins.note((merged.first..merged.last).step_by(new_bytes as usize), merged.weight);
+        }
+        let first_new = self.hot.len();
+        self.settle(pair, new, &twins);
+        for index in first_new..self.hot.len() {
+            let candidate = self.candidate(index as u32);
+            self.queue.extend(candidate);
+        }
+        pair
+    }
+
+    /// Brings the counts up to date: (x, left) becomes (x, new), (right, y) becomes (new, y), and
+    /// between two new tokens (right, left) becomes (new, new).
+    fn settle(&mut self, merged: Pair, new: u32, twins: &Twins) {
+        let Self { arena, hot, limits, left, right, .. } = self;
+        let wanted = |pair| limits.allow(arena, pair);
+        left.settle(hot, |x| (Pair::new(x, merged.left), Pair::new(x, new)), wanted);
+        right.settle(hot, |y| (Pair::new(merged.right, y), Pair::new(new, y)), wanted);
+        hot.lower(Pair::new(merged.right, merged.left), twins.weight);
+        let pair = Pair::new(new, new);
+        if twins.weight >= hot.threshold() && wanted(pair) {
+            let index = hot.watch(pair, twins.weight, twins.places.len() as u32);
+            twins.places.iter().for_each(|&place| hot.push_place(index, place));
+        }
+    }
+
+    /// What stands for the pair at `index` in the queue, unless it has fallen below the threshold.
+    fn candidate(&mut self, index: u32) -> Option<(u64, R::Key, u32)> {
+        let count = self.hot.count(index);
+        if count < self.hot.threshold() {
+            return None;
+        }
+        let place =
+            if R::BY_PLACE { self.hot.first_place(index, |pair, place| self.arena.holds(pair, place))? } else { 0 };
+        Some((count, self.rule.key(self.hot.pair(index), place), index))
+    }
+
+    /// Lowers the threshold and watches anew; false when there is nothing more to watch.
+    fn rescan(&mut self) -> bool {
+        if self.hot.threshold() <= self.limits.count {
+            return false;
+        }
+        self.hot = scan(&self.arena, &self.limits);
+        let candidates: Vec<_> = (0..self.hot.len()).filter_map(|index| self.candidate(index as u32)).collect();
+        self.queue = candidates.into();
+        !self.queue.is_empty()
+    }
+}
+
+/// New tokens that follow one another.
+#[derive(Default)]
+struct Twins {
+    weight: u64,
+    places: Vec<u32>,
+}
+
+impl Twins {
+    fn note(&mut self, places: impl ExactSizeIterator<Item = u32>, weight: u64) {
+        self.weight += weight * places.len() as u64;
+        self.places.extend(places);
+    }
+}

@@ -1,0 +1,77 @@
+//! The definition of training, to hold the fast path against: everything counted anew in each step.
+
+#![allow(clippy::unwrap_used)]
+
+use super::{Merge, Options, Ties};
+use crate::split::Splitter;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+/// The merges that [`super::train`] must find for these documents.
+pub(super) fn merges(documents: &[Vec<u8>], splitter: &Splitter, options: Options) -> Vec<Merge> {
+    let mut words: Vec<Vec<u32>> = Vec::new();
+    for document in documents {
+        splitter.split(document, |word| words.push(word.iter().map(|&byte| byte.into()).collect())).unwrap();
+    }
+    let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
+    let mut merges = Vec::new();
+    while merges.len() < options.n_merges {
+        let Some((left, right)) = best_pair(&words, &tokens, options) else { break };
+        let new = tokens.len() as u32;
+        tokens.push([&*tokens[left as usize], &*tokens[right as usize]].concat());
+        words = words.iter().map(|word| replace(word, (left, right), new)).collect();
+        merges.push((left, right));
+    }
+    merges
+}
+
+fn best_pair(words: &[Vec<u32>], tokens: &[Vec<u8>], options: Options) -> Option<Merge> {
+    let bytes = |id: u32| &tokens[id as usize];
+    let mut pairs: Vec<Merge> = Vec::new(); // in the order of the text
+    let mut counts: HashMap<Merge, u64> = HashMap::new();
+    for pair in words.iter().flat_map(|word| word.windows(2)).map(|pair| (pair[0], pair[1])) {
+        *counts.entry(pair).or_insert_with(|| {
+            pairs.push(pair);
+            0
+        }) += 1;
+    }
+    let most_bytes = options.max_token_bytes.unwrap_or(usize::MAX);
+    pairs.retain(|&(left, right)| bytes(left).len() + bytes(right).len() <= most_bytes);
+    let highest = pairs.iter().map(|pair| counts[pair]).max()?;
+    if highest < options.min_frequency {
+        return None;
+    }
+    let mut best = pairs.into_iter().filter(|pair| counts[pair] == highest);
+    match options.ties {
+        Ties::FirstSeen => best.next(),
+        Ties::LowestId => best.min(),
+        Ties::Huggingface => best.min_by_key(|&(left, right)| (printable(left), printable(right))),
+        Ties::LargestBytes => best.min_by_key(|&(left, right)| Reverse((bytes(left), bytes(right)))),
+    }
+}
+
+/// The code point that GPT-2's files write for a byte; later tokens come after them all.
+fn printable(id: u32) -> u32 {
+    match id {
+        0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF => id,
+        0..=0x20 => 0x100 + id,
+        0x7F..=0xA0 => 0x121 + id - 0x7F,
+        0xAD => 0x143,
+        _ => 0x1000 + id,
+    }
+}
+
+fn replace(word: &[u32], pair: Merge, new: u32) -> Vec<u32> {
+    let mut merged = Vec::new();
+    let mut rest = word;
+    while let Some((&first, after)) = rest.split_first() {
+        if after.first().is_some_and(|&second| (first, second) == pair) {
+            merged.push(new);
+            rest = &after[1..];
+        } else {
+            merged.push(first);
+            rest = after;
+        }
+    }
+    merged
+}

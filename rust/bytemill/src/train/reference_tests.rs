@@ -1,0 +1,64 @@
+//! Merges that others have learnt from texts in the shared data, which lie beside the repository.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::split::Splitter;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// A file of the shared data, or nothing, with a word about it, where there is none.
+fn shared(name: &str) -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let folder = std::env::var_os("BYTEMILL_SHARED_DATA").map_or(beside, PathBuf::from);
+    let path = folder.join(name);
+    if !path.exists() {
+        #[expect(clippy::print_stderr, reason = "a skipped test says why")]
+        {
+            eprintln!("skipped: {} is missing; set BYTEMILL_SHARED_DATA", path.display());
+        }
+        return None;
+    }
+    Some(path)
+}
+
+fn learn(path: PathBuf, pattern: Option<&str>, n_merges: usize, ties: Ties) -> Vec<Merge> {
+    let mut go = |_| ControlFlow::Continue(());
+    let splitter = Splitter::new(pattern).unwrap();
+    let counts = count_files(&[path], Feed::Documents, "text", &splitter, 1, &mut go).unwrap();
+    train(&counts, Options { n_merges, ties, min_frequency: 0, max_token_bytes: None }, &mut go).unwrap()
+}
+
+/// The merges as Stanford's file writes them: GPT-2's printable characters, a space between.
+fn printable(merges: &[Merge]) -> Vec<String> {
+    let is_printable = |byte: u32| matches!(byte, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
+    let mut others = 0x100..;
+    let mut tokens: Vec<String> = (0..256)
+        .map(|byte| if is_printable(byte) { byte } else { others.next().unwrap() })
+        .map(|code| char::from_u32(code).unwrap().to_string())
+        .collect();
+    for &(left, right) in merges {
+        tokens.push(tokens[left as usize].clone() + &tokens[right as usize]);
+    }
+    merges.iter().map(|&(left, right)| format!("{} {}", tokens[left as usize], tokens[right as usize])).collect()
+}
+
+#[test]
+fn largest_bytes_equals_stanfords_reference() {
+    let Some(text) = shared("cs336_bpe/corpus.en") else { return };
+    let reference = std::fs::read_to_string(shared("cs336_bpe/train-bpe-reference-merges.txt").unwrap()).unwrap();
+    let merges = learn(text, Some("gpt2"), 243, Ties::LargestBytes);
+    assert_eq!(printable(&merges), reference.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn first_seen_equals_the_plain_definition_on_the_manual() {
+    let Some(text) = shared("pku_manual/manual.txt") else { return };
+    let merges = learn(text, None, 1024 - 256, Ties::FirstSeen);
+    let lines: Vec<_> = merges.iter().map(|(left, right)| format!("{left} {right}\n")).collect();
+    // Of the lines that 12 lines of Python write in half a minute: count zip(ids, ids[1:]) into a
+    // dict, take max(counts, key=counts.get), replace, again.
+    let expected = "a5f3cc3c7095172f42cce963e1e5768d10c7bf186a626ceaeab40c34b205950c";
+    let found: Vec<_> = Sha256::digest(lines.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(found.concat(), expected);
+}

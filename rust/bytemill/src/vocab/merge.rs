@@ -1,0 +1,290 @@
+//! The definition of BPE encoding, made fast: merge the neighbours of lowest rank, leftmost first,
+//! until none merge.
+//!
+//! A short piece is scanned for its lowest rank after each merge, in arrays on the stack. A long
+//! one keeps its tokens in a linked list and candidate merges in a heap, so a megabyte of one letter
+//! costs n log n. Before that it is cut wherever no token holds the two bytes side by side: no merge
+//! can cross such a place, so the parts merge by themselves exactly as they would together.
+
+use super::pairs::{Made, NO_MERGE, PairTable, id_of, rank_of};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Up to here scanning beats the heap.
+const SHORT_BYTES: usize = 48;
+const NONE: u32 = u32::MAX;
+
+/// What merging needs to know of a vocabulary.
+#[derive(Clone, Debug)]
+pub(crate) struct Merger {
+    byte_ids: [u32; 256],
+    pairs: PairTable,
+}
+
+/// The buffers of long pieces, kept from one to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    nodes: Vec<Node>,
+    candidates: BinaryHeap<Reverse<(u32, u32)>>,
+}
+
+/// A token in the list of a long piece, at the position of its first byte.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    id: u32,
+    previous: u32,
+    next: u32,
+    /// What this token makes with the next one.
+    made: Made,
+}
+
+impl Merger {
+    pub(crate) fn new(byte_ids: &[u32; 256], pairs: PairTable) -> Self {
+        Self { byte_ids: *byte_ids, pairs }
+    }
+
+    /// The pair table.
+    pub(crate) fn pairs(&self) -> &PairTable {
+        &self.pairs
+    }
+
+    /// Appends the ids of `bytes`, merging until no neighbours merge.
+    #[inline]
+    pub(crate) fn merge(&self, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        self.merge_down_to(1, bytes, scratch, out);
+    }
+
+    /// As [`Merger::merge`], but stops when `fewest` tokens are left.
+    pub(crate) fn merge_down_to(&self, fewest: usize, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        if bytes.len() <= SHORT_BYTES {
+            self.merge_short(fewest, bytes, out);
+        } else {
+            self.merge_long(fewest, bytes, scratch, out);
+        }
+    }
+
+    fn merge_short(&self, fewest: usize, bytes: &[u8], out: &mut Vec<u32>) {
+        let mut n = bytes.len();
+        let mut ids = [0_u32; SHORT_BYTES];
+        // made[i] is what ids[i] and ids[i + 1] make; the last one has no neighbour.
+        let mut made = [NO_MERGE; SHORT_BYTES];
+        for (id, &byte) in ids.iter_mut().zip(bytes) {
+            *id = self.byte_ids[usize::from(byte)];
+        }
+        for i in 1..n {
+            made[i - 1] = self.pairs.get(ids[i - 1], ids[i]);
+        }
+        while n > fewest {
+            let (at, best) = lowest(&made[..n]);
+            if best == NO_MERGE {
+                break;
+            }
+            ids[at] = id_of(best);
+            ids.copy_within(at + 2..n, at + 1);
+            made.copy_within(at + 1..n, at);
+            n -= 1;
+            made[at] = if at + 1 < n { self.pairs.get(ids[at], ids[at + 1]) } else { NO_MERGE };
+            if at > 0 {
+                made[at - 1] = self.pairs.get(ids[at - 1], ids[at]);
+            }
+        }
+        out.extend_from_slice(&ids[..n]);
+    }
+
+    fn merge_long(&self, fewest: usize, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        let Scratch { nodes, candidates } = scratch;
+        self.link(bytes, nodes);
+        candidates.clear();
+        candidates
+            .extend((0..).zip(&*nodes).filter(|(_, node)| node.made != NO_MERGE).map(|(at, node)| candidate(at, node)));
+        let mut n = bytes.len();
+        while n > fewest
+            && let Some(Reverse((rank, at))) = candidates.pop()
+        {
+            let node = nodes[at as usize];
+            // An entry is stale when its token has since gone or makes something else.
+            if node.made == NO_MERGE || rank_of(node.made) != rank {
+                continue;
+            }
+            self.join(at, nodes);
+            n -= 1;
+            for changed in [node.previous, at] {
+                if changed != NONE && nodes[changed as usize].made != NO_MERGE {
+                    candidates.push(candidate(changed, &nodes[changed as usize]));
+                }
+            }
+        }
+        let mut at = 0;
+        while at != NONE {
+            out.push(nodes[at as usize].id);
+            at = nodes[at as usize].next;
+        }
+    }
+
+    /// One node a byte.
+    fn link(&self, bytes: &[u8], nodes: &mut Vec<Node>) {
+        let id = |byte: u8| self.byte_ids[usize::from(byte)];
+        nodes.clear();
+        nodes.extend((0..).zip(bytes).map(|(at, &byte): (u32, _)| Node {
+            id: id(byte),
+            previous: at.checked_sub(1).unwrap_or(NONE),
+            next: at + 1,
+            made: NO_MERGE,
+        }));
+        for (node, pair) in nodes.iter_mut().zip(bytes.windows(2)) {
+            node.made = self.pairs.get(node.id, id(pair[1]));
+        }
+        if let Some(last) = nodes.last_mut() {
+            last.next = NONE;
+        }
+    }
+
+    /// Replaces the token at `at` and its next by what they make.
+    fn join(&self, at: u32, nodes: &mut [Node]) {
+        let Node { made, previous, next, .. } = nodes[at as usize];
+        let after = nodes[next as usize].next;
+        nodes[next as usize].made = NO_MERGE;
+        let node = &mut nodes[at as usize];
+        (node.id, node.next, node.made) = (id_of(made), after, NO_MERGE);
+        if after != NONE {
+            nodes[after as usize].previous = at;
+            nodes[at as usize].made = self.pairs.get(id_of(made), nodes[after as usize].id);
+        }
+        if previous != NONE {
+            nodes[previous as usize].made = self.pairs.get(nodes[previous as usize].id, id_of(made));
+        }
+    }
+}
+
+/// Heaps order by (rank, position): lowest rank first, leftmost among equals.
+fn candidate(at: u32, node: &Node) -> Reverse<(u32, u32)> {
+    Reverse((rank_of(node.made), at))
+}
+
+/// Position and value of the first of the lowest.
+#[inline]
+fn lowest(made: &[Made]) -> (usize, Made) {
+    let mut best = (0, NO_MERGE);
+    for (at, &value) in made.iter().enumerate() {
+        if value < best.1 {
+            best = (at, value);
+        }
+    }
+    best
+}
+
+/// Which two bytes stand side by side in some token; merges happen only across such places.
+#[derive(Clone, Debug)]
+pub(crate) struct Bridges(Box<[u64; 1024]>);
+
+impl Bridges {
+    /// The bridges of all `tokens`.
+    pub(crate) fn of<'t>(tokens: impl Iterator<Item = &'t [u8]>) -> Self {
+        let mut bits = Box::new([0_u64; 1024]);
+        for pair in tokens.flat_map(|token| token.windows(2)) {
+            let (word, bit) = Self::place(pair[0], pair[1]);
+            bits[word] |= bit;
+        }
+        Self(bits)
+    }
+
+    /// Cuts `bytes` (not empty) at every place that no token bridges.
+    pub(crate) fn cut<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = &'b [u8]> {
+        bytes.chunk_by(|&left, &right| {
+            let (word, bit) = Self::place(left, right);
+            self.0[word] & bit != 0
+        })
+    }
+
+    fn place(left: u8, right: u8) -> (usize, u64) {
+        let pair = usize::from(left) << 8 | usize::from(right);
+        (pair / 64, 1 << (pair % 64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Merges of random pairs of what is there already: `(left, right)` of id `256 + i`.
+    fn merges() -> impl Strategy<Value = Vec<(u32, u32)>> {
+        prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..40).prop_map(|picks| {
+            let mut ids: Vec<u32> = b"abc".iter().map(|&byte| byte.into()).collect();
+            let mut merges = Vec::new();
+            for (left, right) in picks {
+                merges.push((ids[left.index(ids.len())], ids[right.index(ids.len())]));
+                ids.push(255 + merges.len() as u32);
+            }
+            merges
+        })
+    }
+
+    fn merger(merges: &[(u32, u32)]) -> Merger {
+        let mut pairs = PairTable::with_capacity(0);
+        for (rank, &(left, right)) in (0..).zip(merges) {
+            pairs.insert(left, right, rank, 256 + rank);
+        }
+        Merger::new(&std::array::from_fn(|byte| byte as u32), pairs)
+    }
+
+    /// As the definition reads: look at all neighbours, merge the best, start again.
+    fn merge_by_definition(merger: &Merger, bytes: &[u8]) -> Vec<u32> {
+        let mut ids: Vec<u32> = bytes.iter().map(|&byte| byte.into()).collect();
+        while let Some((made, at)) = (1..ids.len())
+            .map(|i| (merger.pairs.get(ids[i - 1], ids[i]), i - 1))
+            .min()
+            .filter(|best| best.0 != NO_MERGE)
+        {
+            ids.splice(at..at + 2, [id_of(made)]);
+        }
+        ids
+    }
+
+    proptest! {
+        #[test]
+        fn short_and_long_agree_with_the_definition(merges in merges(), bytes in prop::collection::vec(b'a'..=b'd', 1..=SHORT_BYTES)) {
+            let merger = merger(&merges);
+            let expected = merge_by_definition(&merger, &bytes);
+            let (mut short, mut long) = (Vec::new(), Vec::new());
+            merger.merge_short(1, &bytes, &mut short);
+            merger.merge_long(1, &bytes, &mut Scratch::default(), &mut long);
+            prop_assert_eq!(&short, &expected);
+            prop_assert_eq!(&long, &expected);
+        }
+
+        #[test]
+        fn long_pieces_agree_with_the_definition(merges in merges(), bytes in prop::collection::vec(b'a'..=b'c', 1..300)) {
+            let merger = merger(&merges);
+            let mut long = Vec::new();
+            merger.merge(&bytes, &mut Scratch::default(), &mut long);
+            prop_assert_eq!(long, merge_by_definition(&merger, &bytes));
+        }
+
+        #[test]
+        fn stopping_early_leaves_a_state_that_merging_passes_through(merges in merges(), bytes in prop::collection::vec(b'a'..=b'c', 2..80)) {
+            let merger = merger(&merges);
+            let (mut short, mut long) = (Vec::new(), Vec::new());
+            if bytes.len() <= SHORT_BYTES {
+                merger.merge_short(2, &bytes, &mut short);
+                merger.merge_long(2, &bytes, &mut Scratch::default(), &mut long);
+                prop_assert_eq!(&short, &long);
+                prop_assert!(short.len() >= 2);
+            }
+        }
+    }
+
+    #[test]
+    fn a_megabyte_of_one_letter_merges_in_moments() {
+        let merger = merger(&[(97, 97), (256, 256), (257, 257)]);
+        let mut out = Vec::new();
+        merger.merge(&vec![b'a'; 1 << 20], &mut Scratch::default(), &mut out);
+        assert_eq!(out, vec![258; 1 << 17]);
+    }
+
+    #[test]
+    fn pieces_are_cut_where_no_token_bridges() {
+        let bridges = Bridges::of([&b"ab"[..], b"bcd"].into_iter());
+        assert_eq!(bridges.cut(b"abcdab").collect::<Vec<_>>(), [&b"abcd"[..], b"ab"]);
+    }
+}

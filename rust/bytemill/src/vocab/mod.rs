@@ -1,0 +1,261 @@
+//! What a tokenizer knows: tokens and their ids, merges and their order, special tokens.
+//!
+//! Two traditions are held exactly by one engine. Hugging Face lists the merges, and a merge's rank
+//! is its place in the list. tiktoken lists tokens with ranks; any two neighbours whose bytes
+//! together are a token may merge, and the merge's rank is that token's id. The second becomes the
+//! first: in whatever text two parts l and r merge to a token t, no merge crossed their outer ends
+//! before, so the merges inside went just as they go on t's bytes alone, and those lead to one
+//! certain pair. So each token has at most one pair that ever makes it, found by merging its own
+//! bytes (see `recover`), and a list of these pairs encodes every text as the ranks do.
+
+mod fault;
+mod index;
+mod merge;
+mod pairs;
+mod recover;
+mod tokens;
+
+#[cfg(test)]
+mod tests;
+
+use crate::error::Result;
+pub use fault::VocabFault;
+pub(crate) use fault::show;
+pub(crate) use merge::Scratch;
+use merge::{Bridges, Merger};
+use pairs::PairTable;
+use std::collections::HashMap;
+use tokens::Tokens;
+pub use tokens::{MAX_ID, MAX_TOTAL_BYTES};
+
+/// The tokens, merges and special tokens of a byte-level BPE tokenizer; never changes once made.
+///
+/// ```
+/// use bytemill::vocab::Vocab;
+///
+/// let vocab = Vocab::from_merges(&[(b'a'.into(), b'b'.into()), (256, 256)], &["<end>"])?;
+/// assert_eq!(vocab.token_bytes(257), Some(&b"abab"[..]));
+/// assert_eq!(vocab.id_of(b"<end>"), Some(258));
+/// assert_eq!(vocab.n_vocab(), 259);
+/// # Ok::<(), bytemill::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Vocab {
+    tokens: Tokens,
+    merges: Vec<(u32, u32)>,
+    merger: Merger,
+    bridges: Bridges,
+    /// For each id, the merge that makes it out of its own bytes, or [`NEVER_MADE`].
+    made_by: Vec<u32>,
+    special_tokens: Vec<(String, u32)>,
+    ignore_merges: bool,
+}
+
+const NEVER_MADE: u32 = u32::MAX;
+/// Single bytes need no merge.
+const A_BYTE: u32 = u32::MAX - 1;
+
+impl Vocab {
+    /// A vocabulary as training makes it: ids 0-255 are the byte values, merge `i` (a pair of ids)
+    /// makes id `256 + i`, then come the special tokens in order.
+    pub fn from_merges(merges: &[(u32, u32)], special_tokens: &[&str]) -> Result<Self> {
+        let first = 256 + merges.len() as u32;
+        Self::from_merges_with(merges, special_tokens.iter().map(|text| (*text).to_owned()).zip(first..).collect())
+    }
+
+    /// As [`Vocab::from_merges`], with special tokens at ids of their own.
+    pub fn from_merges_with(merges: &[(u32, u32)], special_tokens: Vec<(String, u32)>) -> Result<Self> {
+        let mut tokens = Tokens::new(std::iter::empty())?;
+        for byte in 0..=255_u8 {
+            tokens.add(byte.into(), &[byte], byte.into())?;
+        }
+        for (index, &(left, right)) in merges.iter().enumerate() {
+            let part = |id| tokens.bytes(id).ok_or(VocabFault::UnknownPart { index, part: format!("id {id}") });
+            let made = [part(left)?, part(right)?].concat();
+            tokens.add(256 + index, &made, (256 + index) as u32)?;
+        }
+        Self::assemble(tokens, merges.to_vec(), special_tokens, false)
+    }
+
+    /// A vocabulary as Hugging Face and GPT-2 write it: tokens as `(bytes, id)`, merges as the bytes
+    /// of their two parts, in order.
+    ///
+    /// With `ignore_merges` a pretoken that is a token is that token, even where merging would not
+    /// make it.
+    pub fn from_tokens<'a>(
+        tokens: &[(Vec<u8>, u32)],
+        merges: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+        special_tokens: Vec<(String, u32)>,
+        ignore_merges: bool,
+    ) -> Result<Self> {
+        let tokens = Tokens::new(tokens.iter().map(|(bytes, id)| (&bytes[..], *id)))?;
+        let part = |index, bytes: &[u8]| tokens.id(bytes).ok_or(VocabFault::UnknownPart { index, part: show(bytes) });
+        let merges: Result<_, VocabFault> = merges
+            .into_iter()
+            .enumerate()
+            .map(|(index, (left, right))| Ok((part(index, left)?, part(index, right)?)))
+            .collect();
+        let merges = merges?;
+        Self::assemble(tokens, merges, special_tokens, ignore_merges)
+    }
+
+    /// As [`Vocab::from_tokens`], with merges as pairs of ids.
+    pub fn from_token_ids(
+        tokens: &[(Vec<u8>, u32)],
+        merges: Vec<(u32, u32)>,
+        special_tokens: Vec<(String, u32)>,
+        ignore_merges: bool,
+    ) -> Result<Self> {
+        let tokens = Tokens::new(tokens.iter().map(|(bytes, id)| (&bytes[..], *id)))?;
+        Self::assemble(tokens, merges, special_tokens, ignore_merges)
+    }
+
+    /// A vocabulary as tiktoken writes it: tokens as `(bytes, rank)`, where the rank is the id and
+    /// the order of merging.
+    pub fn from_ranks(tokens: &[(Vec<u8>, u32)], special_tokens: Vec<(String, u32)>) -> Result<Self> {
+        let tokens = Tokens::new(tokens.iter().map(|(bytes, id)| (&bytes[..], *id)))?;
+        let merges = recover::merges(&tokens)?;
+        Self::assemble(tokens, merges, special_tokens, true)
+    }
+
+    /// One more than the largest id, as tiktoken counts; ids in between may have no token.
+    pub fn n_vocab(&self) -> usize {
+        self.tokens.n_ids()
+    }
+
+    /// The bytes of `id`; a special token's are its text.
+    #[inline]
+    pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
+        self.tokens.bytes(id)
+    }
+
+    /// The id of the ordinary or special token with these bytes.
+    pub fn id_of(&self, bytes: &[u8]) -> Option<u32> {
+        let special = || self.special_tokens.iter().find(|(text, _)| text.as_bytes() == bytes).map(|(_, id)| *id);
+        self.tokens.id(bytes).or_else(special)
+    }
+
+    /// The ordinary tokens by ascending id.
+    pub fn ordinary_tokens(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.tokens.iter().filter(|(id, _)| !self.is_special(*id))
+    }
+
+    /// The special tokens by ascending id.
+    pub fn special_tokens(&self) -> &[(String, u32)] {
+        &self.special_tokens
+    }
+
+    /// Whether `id` is a special token's.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.special_tokens.binary_search_by_key(&id, |(_, special)| *special).is_ok()
+    }
+
+    /// The merges in order, as pairs of ids.
+    pub fn merge_ids(&self) -> &[(u32, u32)] {
+        &self.merges
+    }
+
+    /// The merges in order, as the bytes of their parts.
+    pub fn merges(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.merges.iter().filter_map(|&(left, right)| Some((self.token_bytes(left)?, self.token_bytes(right)?)))
+    }
+
+    /// Whether a pretoken that is a token is emitted even where merging would not make it. False
+    /// where merging makes every token, since then it does not matter.
+    pub fn ignore_merges(&self) -> bool {
+        self.ignore_merges
+    }
+
+    /// Whether merging the token's own bytes makes it.
+    #[inline]
+    pub fn encodes_to_itself(&self, id: u32) -> bool {
+        self.made_by.get(id as usize).is_some_and(|&merge| merge != NEVER_MADE)
+    }
+
+    /// The ordinary tokens that merging their own bytes does not make.
+    pub fn unreachable_tokens(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.ordinary_tokens().filter(|(id, _)| !self.encodes_to_itself(*id))
+    }
+
+    /// Whether both encode every pretoken alike. May be false for vocabularies that do so by accident.
+    pub fn encodes_like(&self, other: &Self) -> bool {
+        self.ignore_merges == other.ignore_merges
+            && self.ordinary_tokens().eq(other.ordinary_tokens())
+            && self.merges_in_use().eq(other.merges_in_use())
+    }
+
+    /// Appends the ids of one pretoken.
+    #[inline]
+    pub(crate) fn encode_pretoken(&self, pretoken: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        if let Some(id) = self.tokens.id(pretoken)
+            && (self.ignore_merges || self.encodes_to_itself(id))
+        {
+            out.push(id);
+        } else {
+            self.encode_by_merging(pretoken, scratch, out);
+        }
+    }
+
+    fn encode_by_merging(&self, pretoken: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        for piece in self.bridges.cut(pretoken) {
+            match self.tokens.id(piece) {
+                Some(id) if self.encodes_to_itself(id) => out.push(id),
+                _ => self.merger.merge(piece, scratch, out),
+            }
+        }
+    }
+
+    fn assemble(
+        mut tokens: Tokens,
+        merges: Vec<(u32, u32)>,
+        mut special_tokens: Vec<(String, u32)>,
+        ignore_merges: bool,
+    ) -> Result<Self> {
+        let engine = Merger::new(&tokens.byte_ids()?, pair_table(&tokens, &merges)?);
+        let bridges = Bridges::of(tokens.iter().map(|(_, bytes)| bytes));
+        let made_by = recover::made_by(&tokens, &engine);
+        let ignore_merges = ignore_merges && tokens.iter().any(|(id, _)| made_by[id as usize] == NEVER_MADE);
+        add_special_tokens(&mut tokens, &special_tokens)?;
+        special_tokens.sort_by_key(|(_, id)| *id);
+        Ok(Self { tokens, merges, merger: engine, bridges, made_by, special_tokens, ignore_merges })
+    }
+
+    /// The merges that ever make a token, in order, each with the id it makes.
+    fn merges_in_use(&self) -> impl Iterator<Item = (u32, (u32, u32))> {
+        let mut used: Vec<(u32, u32)> =
+            (0..).zip(&self.made_by).map(|(id, &merge)| (merge, id)).filter(|(merge, _)| *merge < A_BYTE).collect();
+        used.sort_unstable();
+        used.into_iter().map(|(merge, id)| (id, self.merges[merge as usize]))
+    }
+}
+
+/// Gives special tokens their ids; their texts must differ from each other and from all tokens.
+fn add_special_tokens(tokens: &mut Tokens, special_tokens: &[(String, u32)]) -> Result<(), VocabFault> {
+    let mut seen = HashMap::new();
+    for (index, (text, id)) in special_tokens.iter().enumerate() {
+        if let Some(first) = tokens.id(text.as_bytes()).or_else(|| seen.insert(text, *id)) {
+            return Err(VocabFault::DuplicateToken { index, token: show(text.as_bytes()), id: *id, first });
+        }
+        tokens.add_special(index, text, *id)?;
+    }
+    Ok(())
+}
+
+/// The merges by their pair; each must make a token and be listed once.
+fn pair_table(tokens: &Tokens, merges: &[(u32, u32)]) -> Result<PairTable, VocabFault> {
+    let mut table = PairTable::with_capacity(merges.len());
+    let mut made = Vec::new();
+    for (index, &(left, right)) in merges.iter().enumerate() {
+        let part = |id| tokens.bytes(id).ok_or(VocabFault::UnknownPart { index, part: format!("id {id}") });
+        let (left_bytes, right_bytes) = (part(left)?, part(right)?);
+        made.clear();
+        made.extend_from_slice(left_bytes);
+        made.extend_from_slice(right_bytes);
+        let id = tokens.id(&made).ok_or_else(|| VocabFault::UnknownResult { index, token: show(&made) })?;
+        if let Some(first) = table.insert(left, right, index as u32, id) {
+            let first = pairs::rank_of(first) as usize;
+            return Err(VocabFault::DuplicateMerge { index, left: show(left_bytes), right: show(right_bytes), first });
+        }
+    }
+    Ok(table)
+}

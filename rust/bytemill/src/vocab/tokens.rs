@@ -1,0 +1,100 @@
+//! Ids to bytes and back: the tokens of a vocabulary, without their merges.
+
+use super::fault::{VocabFault, show};
+use super::index::ByteIndex;
+
+/// The largest id allowed; a file that names a larger one would only make us reserve memory.
+pub const MAX_ID: u32 = (1 << 24) - 1;
+/// The most bytes that all tokens together may have.
+pub const MAX_TOTAL_BYTES: usize = 256 << 20;
+
+/// Tokens by id (all of them) and by bytes (the ordinary ones: text never becomes a special token
+/// by merging).
+#[derive(Clone, Debug)]
+pub(crate) struct Tokens {
+    arena: Vec<u8>,
+    /// Where the token of each id lies; start and end are equal for ids without a token.
+    spans: Vec<(u32, u32)>,
+    index: ByteIndex,
+}
+
+impl Tokens {
+    /// Ordinary tokens from `(bytes, id)`, in any order.
+    pub(crate) fn new<'t>(entries: impl ExactSizeIterator<Item = (&'t [u8], u32)>) -> Result<Self, VocabFault> {
+        let n = entries.len();
+        let mut tokens =
+            Self { arena: Vec::with_capacity(n * 8), spans: Vec::with_capacity(n), index: ByteIndex::with_capacity(n) };
+        for (index, (bytes, id)) in entries.enumerate() {
+            tokens.add(index, bytes, id)?;
+        }
+        Ok(tokens)
+    }
+
+    /// Adds an ordinary token, the `index`-th of those given.
+    pub(crate) fn add(&mut self, index: usize, bytes: &[u8], id: u32) -> Result<(), VocabFault> {
+        self.add_bytes(index, bytes, id)?;
+        match self.index.insert(bytes, id) {
+            Some(first) => Err(VocabFault::DuplicateToken { index, token: show(bytes), id, first }),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a special token: it has an id, but is not found by its bytes.
+    pub(crate) fn add_special(&mut self, index: usize, text: &str, id: u32) -> Result<(), VocabFault> {
+        self.add_bytes(index, text.as_bytes(), id)
+    }
+
+    /// The bytes of `id`.
+    #[inline]
+    pub(crate) fn bytes(&self, id: u32) -> Option<&[u8]> {
+        let &(start, end) = self.spans.get(id as usize)?;
+        (start < end).then(|| &self.arena[start as usize..end as usize])
+    }
+
+    /// The id of the ordinary token with these bytes.
+    #[inline]
+    pub(crate) fn id(&self, bytes: &[u8]) -> Option<u32> {
+        self.index.get(bytes)
+    }
+
+    /// One more than the largest id.
+    pub(crate) fn n_ids(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// All tokens by ascending id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        (0..).zip(&self.spans).filter_map(|(id, _)| Some((id, self.bytes(id)?)))
+    }
+
+    /// The ids of the 256 single bytes.
+    pub(crate) fn byte_ids(&self) -> Result<[u32; 256], VocabFault> {
+        let mut ids = [0; 256];
+        for (byte, id) in (0_u8..=255).zip(&mut ids) {
+            *id = self.id(&[byte]).ok_or(VocabFault::MissingByte { byte })?;
+        }
+        Ok(ids)
+    }
+
+    fn add_bytes(&mut self, index: usize, bytes: &[u8], id: u32) -> Result<(), VocabFault> {
+        if bytes.is_empty() {
+            return Err(VocabFault::EmptyToken { index, id });
+        }
+        if id > MAX_ID {
+            return Err(VocabFault::IdTooLarge { index, token: show(bytes), id, limit: MAX_ID });
+        }
+        if let Some(first) = self.bytes(id) {
+            return Err(VocabFault::DuplicateId { index, token: show(bytes), id, first: show(first) });
+        }
+        if self.arena.len() + bytes.len() > MAX_TOTAL_BYTES {
+            return Err(VocabFault::TooLong { index, limit: MAX_TOTAL_BYTES });
+        }
+        let start = self.arena.len() as u32;
+        self.arena.extend_from_slice(bytes);
+        if self.spans.len() <= id as usize {
+            self.spans.resize(id as usize + 1, (0, 0));
+        }
+        self.spans[id as usize] = (start, self.arena.len() as u32);
+        Ok(())
+    }
+}

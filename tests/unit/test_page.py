@@ -1,0 +1,324 @@
+"""Pages stand alone, are well-formed and reach everybody, whatever text is put into them."""
+
+import dataclasses
+import itertools
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bytemill.errors import DataError
+from bytemill.report.demo import DemoResults, demo_page, write_demo_page
+from bytemill.report.escape import escape
+from bytemill.report.page import Comparison, Page, Plot, Prose, Section, Table
+from bytemill.report.plots import Level, Line, bars, curves
+from bytemill.experiment.demo_results import (
+    AnswerSample,
+    Machine,
+    PretrainResults,
+    ShardResults,
+    TextSample,
+    TokenizerResults,
+    TuneResults,
+)
+from bytemill.report.run import run_page
+
+HOSTILE = "<script>alert('1')</script>&amp;\"\x00\x1b[31m\x85\u202e\ufffd\ufffe\ud800 $x_1$ `</code>` ]]> -->"
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Reader(HTMLParser):
+    """Reads a page and notes what the tests ask for; unbalanced tags fail at once."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.children: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs), f"an attribute twice in <{tag}>"
+        self.tags.append((tag, dict(attrs)))
+        self.children.append((self.open[-1] if self.open else "", tag))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def results(text: str = "plain text") -> DemoResults:
+    metrics = [
+        {"step": i, "loss": 8 / (1 + i / 9), "lr": 1e-4 * i, "grad_norm": 1.0, "tokens_per_s": 4e3}
+        for i in range(50)
+    ]
+    metrics += [{"step": i, "val_loss": 8.5 / (1 + i / 9)} for i in range(0, 50, 10)]
+    return DemoResults(
+        command=text,
+        date=text,
+        text_source=text,
+        tokenizer=TokenizerResults(
+            512,
+            4_000_000,
+            900,
+            1.5,
+            1.9,
+            [(256, 1.0), (512, 1.9)],
+            {1: 256, 2: 200, 40: 56},
+            [b" " * 40, b"\xff<"],
+        ),
+        shards=ShardResults(2_000_000, 20_000, 890, 10, 2, 4_040_000),
+        pretrain=PretrainResults({"n_layer": 2, "vocab_size": 512}, 900_000, metrics, 400_000, 3.0, 2.0, 4.0),
+        samples=[TextSample(text, text, text), TextSample("", "", "")],
+        tune=TuneResults(
+            {"r": 8, "target_modules": ["c_attn", text]}, 9_000, 909_000, 5_000, 500, metrics, 3.0, 2.0
+        ),
+        answers=[AnswerSample(text, text, text, text, text)],
+        phase_seconds={"read": 2.0, f"pretrain {text}": 100.0},
+        machine=Machine(text, 2, 8_000_000_000, text, {text: text}),
+    )
+
+
+@pytest.fixture(scope="module")
+def demo_html() -> str:
+    return demo_page(results()).html()
+
+
+@pytest.fixture(scope="module")
+def hostile_html() -> str:
+    return demo_page(results(HOSTILE)).html()
+
+
+@pytest.fixture(params=["demo_html", "hostile_html"])
+def html(request: pytest.FixtureRequest) -> str:
+    value: str = request.getfixturevalue(request.param)
+    return value
+
+
+def test_the_page_is_self_contained(html: str) -> None:
+    assert not re.search(r"""(?:src|href|srcset|data|action|poster)\s*=\s*["']?\s*(?:https?:|//)""", html)
+    assert not re.search(r"url\((?!#)|@import|@font-face", html)
+    assert "http:" not in html
+    assert "https:" not in html
+    allowed = {"#", "data:,"}
+    links = [attributes.get("href") or "" for _, attributes in Reader(html).tags if "href" in attributes]
+    assert links
+    assert all(link in allowed or link.startswith("#") for link in links)
+
+
+def test_the_page_runs_no_script_and_forbids_it(html: str) -> None:
+    reader = Reader(html)
+    assert not reader.named("script")
+    assert not any(name.startswith("on") for _, attributes in reader.tags for name in attributes)
+    policy = next(meta["content"] for meta in reader.named("meta") if "http-equiv" in meta)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+
+
+def test_ids_are_unique_and_every_reference_meets_one(html: str) -> None:
+    tags = Reader(html).tags
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    wanted = {attributes["href"] for _, attributes in tags if (attributes.get("href") or "").startswith("#")}
+    wanted |= {f"#{name}" for name in re.findall(r"url\(#([^)]+)\)", html)}
+    assert {str(reference)[1:] for reference in wanted} <= set(ids)
+
+
+def test_headings_come_in_order(html: str) -> None:
+    levels = [int(tag[1]) for tag, _ in Reader(html).tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_every_table_has_a_caption_and_scopes(html: str) -> None:
+    reader = Reader(html)
+    n_tables = len(reader.named("table"))
+    assert n_tables >= 8
+    assert reader.children.count(("table", "caption")) == n_tables
+    assert all(header.get("scope") in ("col", "row") for header in reader.named("th"))
+
+
+def test_every_plot_is_told_in_words_and_takes_the_colours_of_the_page(html: str) -> None:
+    plots = Reader(html).named("svg")
+    assert len(plots) >= 20  # ten plots, each wide and narrow
+    assert all(plot["role"] == "img" and len(plot["aria-label"] or "") > 30 for plot in plots)
+    drawn = "".join(re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL))
+    assert "var(--accent)" in drawn
+    assert set(re.findall(r"#[0-9a-f]{6}\b", drawn)) == set()
+
+
+def test_hostile_text_is_shown_and_not_obeyed(hostile_html: str) -> None:
+    assert "<script" not in hostile_html
+    text = Reader(hostile_html).text
+    assert "<script>alert('1')</script>&amp;\"␀␛[31m\\x85\\u202e\ufffd\\ufffe\\ud800 $x_1$" in text
+    hostile_html.encode("utf-8")  # no lone surrogate is left
+
+
+def test_the_page_is_small_and_written_whole(tmp_path: Path) -> None:
+    path = write_demo_page(results(HOSTILE), tmp_path / "report.html")
+    assert path.stat().st_size < 3_000_000
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_equal_results_give_equal_pages(demo_html: str) -> None:
+    assert demo_page(results()).html() == demo_html
+
+
+def test_the_page_tells_the_figures(demo_html: str) -> None:
+    text = Reader(demo_html).text.replace("\N{NO-BREAK SPACE}", " ")
+    for words in (
+        "1 min 42 s",
+        "4.0 MB",
+        "2.000 bits a byte",
+        "4.000 bits a byte",
+        "0.500;",
+        "3.00 → 2.00",
+        "−33 %",
+        "␣ ×40",
+    ):
+        assert words in text
+
+
+def test_the_loss_plot_compares_with_knowing_nothing_and_with_frequencies() -> None:
+    pretrain = results().pretrain
+    assert pretrain.uniform_nats_per_token == pytest.approx(math.log(512))
+    # 3 nats a token are 2 bits a byte, so 4 bits a byte are 6 nats.
+    assert pretrain.unigram_nats_per_token == pytest.approx(6.0)
+
+
+def test_a_run_that_logged_nothing_and_diverged_still_gives_a_page() -> None:
+    base = results()
+    for metrics in ([], [{"step": 1, "loss": math.nan}, {"step": 2, "loss": math.inf}]):
+        pretrain = dataclasses.replace(
+            base.pretrain, metrics=metrics, val_loss=math.nan, val_bits_per_byte=math.nan
+        )
+        html = demo_page(dataclasses.replace(base, pretrain=pretrain)).html()
+        assert "no values were logged" in html
+        Reader(html)
+
+
+@given(st.text(st.characters(codec=None)))
+def test_any_text_survives_as_text(text: str) -> None:
+    html = f'<p title="{escape(text)}">{escape(text)}</p>'
+    html.encode("utf-8")
+    reader = Reader(html)
+    assert [tag for tag, _ in reader.tags] == ["p"]
+    ordinary = "".join(character for character in text if character.isprintable())
+    assert "".join(character for character in reader.text if character in ordinary) or not ordinary
+    if text.isprintable():
+        assert reader.text == text == reader.named("p")[0]["title"]
+
+
+def test_prose_has_paragraphs_and_code() -> None:
+    assert Prose("one `a < b`\n\n two\n").html() == "<p>one <code>a &lt; b</code></p>\n<p>two</p>\n"
+
+
+def test_a_row_of_the_wrong_length_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'Ages': a row of 3 cells under 2 headers"):
+        Table("Ages", ("name", "age"), (("Ada", "36", "?"),)).html()
+
+
+def test_an_empty_sample_says_so() -> None:
+    assert "(nothing)" in Comparison("Prompt", (("before", ""),)).html()
+
+
+def test_long_curves_are_thinned_and_keep_their_end() -> None:
+    long = Line("loss", list(range(100_000)), [1 / (1 + i) for i in range(100_000)])
+    drawing = curves("long", [long], x_label="step", y_label="loss", alt="a long curve")
+    assert len(drawing.wide) < 40_000
+
+
+def test_tick_labels_keep_all_their_digits() -> None:
+    line = Line("rate", [0, 1, 2], [0.0, 0.0005, 0.001])
+    drawing = curves("rate", [line], x_label="step", y_label="rate", alt="a rate")
+    labels = re.findall(r">([\d.]+)</text>", drawing.wide)
+    assert "0.0010" in labels
+
+
+def test_labels_are_text_and_no_formulas() -> None:
+    line = Line("a", [0, 1], [0, 1])
+    drawing = curves("f", [line], x_label="x", y_label="y", alt="f", levels=[Level("$\\frac$ <b>", 0.5)])
+    assert "$\\frac$ &lt;b&gt;" in drawing.narrow
+    assert "$\\bad{$" in bars("g", ["$\\bad{$"], [1.0], alt="g").wide
+
+
+def test_lines_of_unequal_length_are_an_error() -> None:
+    with pytest.raises(ValueError, match="line 'loss' has 2 values of x and 1 of y"):
+        curves("x", [Line("loss", [1, 2], [1])], x_label="", y_label="", alt="")
+
+
+def write_run(folder: Path, rows: list[dict[str, float]]) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_runs_are_laid_over_each_other(tmp_path: Path) -> None:
+    rows = [{"step": i, "loss": 4.0 - i, "val_loss": 4.5 - i} for i in range(3)]
+    first, second = write_run(tmp_path / "a" / HOSTILE[1:7], rows), write_run(tmp_path / "b", rows[:2])
+    (second / "config.toml").write_text("[train]\nmax_steps = 2 # <b>\n")
+    (second / "samples.jsonl").write_text(json.dumps({"step": 1, "prompt": "def", "text": "def f()"}) + "\n")
+    html = run_page([first, second]).html()
+    reader = Reader(html)
+    assert "2 runs beside each other" in reader.text
+    assert "max_steps = 2 # <b>" in reader.text
+    assert "<b>def</b> f()" in html
+    assert re.search(r"script.*2\.0000.*2\.5000.*b.*3\.0000.*3\.5000", reader.text, flags=re.DOTALL)
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / parent / "run", [{"step": 1, "loss": 1.0}]) for parent in "ab"]
+    text = Reader(run_page(folders).html()).text
+    assert all(str(folder) in text for folder in folders)
+
+
+def test_a_run_being_written_is_shown_up_to_its_last_whole_line(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", [{"step": 1, "loss": 2.0}])
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "lo')
+    assert "Trained for 1 step." in run_page(folder).html()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"metrics\.jsonl is not there"),
+        ("{}\n", r"metrics\.jsonl, line 1: expected a JSON object with \"step\""),
+        ('{"step": 1}\nnot json\n', r"line 2: .* got 'not json'"),
+        ("[1]\n", r"line 1: "),
+        ('{"step": "one"}\n', r"line 1: "),
+    ],
+)
+def test_a_folder_that_is_no_run_is_a_named_error(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "metrics.jsonl").write_text(content)
+    with pytest.raises(DataError, match=message):
+        run_page(tmp_path)
+    with pytest.raises(DataError, match="no run was named"):
+        run_page([])
+
+
+def test_a_plot_without_numbers_has_no_details() -> None:
+    drawing = curves("p", [Line("a", [0, 1], [0, 1])], x_label="x", y_label="y", alt="A rise from 0 to 1.")
+    page = Page("t", "lead", (Section("s", (Plot("title", drawing, "what"),)),))
+    assert not Reader(page.html()).named("details")
