@@ -21,13 +21,14 @@ import time
 from pathlib import Path
 
 import torch
+import torch._dynamo  # an optimizer imports it at its first use: once here, not once a try
 
 from bytemill.train import checkpoint
 from bytemill.train.distributed import World
 from bytemill.train.loop import fit
 from stand_ins import TinyStream, tiny_config, tiny_loss, tiny_task
 
-RANDOM_KILLS = tiny_config(max_steps=60, checkpoint_every=3, eval_every=7, sample_every=10)
+RANDOM_KILLS = tiny_config(max_steps=40, checkpoint_every=4, eval_every=7, sample_every=10)
 DISK_FAULTS = tiny_config(max_steps=9, checkpoint_every=3, eval_every=2, keep_checkpoints=1)
 TWO_PROCESSES = tiny_config(max_steps=100, micro_batches=2, checkpoint_every=0, eval_every=0)
 
@@ -106,12 +107,10 @@ def kills(folder: Path, n_kills: int, seed: int) -> dict[str, int]:
 def faults(folder: Path, stride: int) -> dict[str, int]:
     """Kill before the first, second, … call that touches the disk; each run must end like one left alone."""
     assert ended_well(child(lambda: train(folder / "whole", DISK_FAULTS)))
-    n_kills = 0
-    for call in range(1, 1000, stride):
+    for n_kills, call in enumerate(range(1, 1000, stride)):
         run = folder / f"call_{call}"
         if ended_well(child(lambda run=run, call=call: (kill_before(call), train(run, DISK_FAULTS)))):
             return {"kills": n_kills, "calls": call - 1}
-        n_kills += 1
         assert ended_well(child(lambda run=run: train(run, DISK_FAULTS)))
         assert result(run) == result(folder / "whole"), f"{run} differs"
         shutil.rmtree(run)

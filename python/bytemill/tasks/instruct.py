@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 from bytemill.data.rows import EncodedRows, RowBatches, collate, encode_rows, read_rows, split_rows
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
-from bytemill.tasks.next_token import draw_samples, labels_loss, model_config_fields, starting_model
+from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters
+from bytemill.tasks.next_token import (
+    draw_samples,
+    labels_loss,
+    model_config_json,
+    refuse_misfit,
+    starting_model,
+)
+from bytemill.tokenizer import Tokenizer
 from bytemill.train.config import DataConfig, SampleConfig
 from bytemill.train.distributed import World
 from bytemill.train.task import Task
@@ -91,35 +99,30 @@ def instruct_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[
         ConfigError: `data.path` or `data.tokenizer` is not given, or a setting cannot work.
         DataError: No row can be used.
     """
-    from bytemill import Tokenizer
-    from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters
-
     data, world = config.data, World.from_environment()
     for name in ("path", "tokenizer"):
         if getattr(data, name) is None:
             raise ConfigError(f"data.{name} is not given")
-    tokenizer = Tokenizer.load(data.tokenizer)
+    tokenizer = Tokenizer.load(str(data.tokenizer))
     train, _, validation = split_rows(read_rows(str(data.path)), seed=data.seed)
     train_rows, validation_rows = (
         encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=data.template)
         for rows in (train, validation)
     )
-    model, parameters = starting_model(config), []
-    fields = model_config_fields(model.config)
-    if config.lora.r:
-        fields |= {"lora": config.lora.model_dump(mode="json")}
-        settings = config.lora.model_dump() | {"target_modules": list(config.lora.target_modules)}
-        model = apply_lora(model, LoraConfig(**settings))
-        parameters = list(lora_parameters(model))
+    model = starting_model(config)
+    refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer))
+    lora = LoraConfig(**config.lora.model_dump()) if config.lora.r else None
+    if lora is not None:
+        apply_lora(model, lora)
     task = instruct_task(
         model,
         train_rows,
         tokenizer,
         validation_rows=validation_rows if world.is_first else None,
-        parameters=parameters,
+        parameters=() if lora is None else lora_parameters(model),
         data=data,
         sample=config.sample,
-        model_config=fields,
+        model_config=model_config_json(model, lora),
         rank=world.rank,
         world_size=world.size,
     )

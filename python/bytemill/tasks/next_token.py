@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,16 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from bytemill.errors import CheckpointError, ConfigError
+from bytemill.model import GPT2, GPT2Config, generate, load_model
+from bytemill.model.lora import LoraConfig, apply_lora, merge_lora
 from bytemill.train.checkpoint import load_weights, newest_valid, verify_checkpoint
 from bytemill.train.task import BatchLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bytemill.model import GPT2
     from bytemill.train.config import RunConfig, SampleConfig
 
-__all__ = ["draw_samples", "labels_loss", "model_config_fields", "starting_model"]
+__all__ = ["draw_samples", "labels_loss", "model_config_json", "refuse_misfit", "starting_model"]
 
 _IGNORED_LABEL = -100
 
@@ -49,7 +49,7 @@ def draw_samples(
     tokenizer: _Tokenizer,
     prompts: Sequence[str],
     settings: SampleConfig,
-    generate: Callable[..., torch.Tensor] | None = None,
+    generate: Callable[..., torch.Tensor] = generate,
 ) -> list[dict[str, str]]:
     """Continue each prompt; an empty one starts at an end-of-text, where documents begin.
 
@@ -58,15 +58,11 @@ def draw_samples(
         tokenizer: Of the model.
         prompts: Texts to continue.
         settings: How to draw.
-        generate: `bytemill.model.generate` or one of its form.
+        generate: As `bytemill.model.generate`.
 
     Returns:
         Each as {"prompt": …, "text": the continuation alone}.
     """
-    if generate is None:
-        from bytemill.model import generate as generate_ids
-
-        generate = generate_ids
     device = next(model.parameters()).device
     samples = []
     for prompt in prompts:
@@ -92,8 +88,6 @@ def starting_model(config: RunConfig) -> GPT2:
         ConfigError: The model section has an unknown field or a value that cannot work.
         CheckpointError: `config.base` is a damaged checkpoint.
     """
-    from bytemill.model import GPT2, GPT2Config
-
     torch.manual_seed(config.train.seed)
     if config.base is not None:
         folder = _checkpoint_folder(Path(config.base))
@@ -101,18 +95,28 @@ def starting_model(config: RunConfig) -> GPT2:
     fields = dict(config.model)
     name = fields.pop("name", None)
     try:
-        if name is not None:
-            fields = model_config_fields(GPT2Config.named(name)) | fields
-        return GPT2(GPT2Config(**fields))
-    except (TypeError, ValueError, KeyError) as error:
-        raise ConfigError(f"model: {error}") from None
+        return GPT2(GPT2Config(**fields) if name is None else GPT2Config.named(name, **fields))
+    except ConfigError as error:
+        raise ConfigError(f"model.{error}") from None
 
 
-def model_config_fields(config: Any) -> dict[str, Any]:
-    """A model's configuration as JSON data, whether it is a dataclass or a pydantic model."""
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        return dataclasses.asdict(config)
-    return dict(config.model_dump(mode="json"))
+def refuse_misfit(model: GPT2, config: RunConfig, *, n_vocab: int, source: str) -> None:
+    """Make sure that the model knows every id and is as long as a sample.
+
+    Raises:
+        ConfigError: It does not, or is not; names both values.
+    """
+    shape, seq_len = model.config, config.data.seq_len
+    if n_vocab > shape.vocab_size:
+        raise ConfigError(f"model.vocab_size is {shape.vocab_size}, but the ids of {source} need {n_vocab}")
+    if seq_len > shape.n_positions:
+        raise ConfigError(f"data.seq_len is {seq_len}, above model.n_positions, {shape.n_positions}")
+
+
+def model_config_json(model: GPT2, lora: LoraConfig | None = None) -> dict[str, Any]:
+    """What a checkpoint's config.json says of a model; without adapters, `load_model` reads it too."""
+    fields = {"format": "bytemill-gpt2", "version": 1, **model.config.model_dump(mode="json")}
+    return fields if lora is None else {**fields, "lora": lora.model_dump(mode="json")}
 
 
 def _checkpoint_folder(base: Path) -> Path | None:
@@ -130,16 +134,10 @@ def _checkpoint_folder(base: Path) -> Path | None:
 
 def _model_of_checkpoint(folder: Path) -> GPT2:
     """The model saved in a checkpoint, its adapters merged into its weights."""
-    from bytemill.model import GPT2, GPT2Config
-    from bytemill.model.lora import LoraConfig, apply_lora, merge_lora
-
     fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    adapters = fields.pop("lora", None)
-    model = GPT2(GPT2Config(**fields))
-    if adapters is None:
-        load_weights(folder, model)
-        return model
-    apply_lora(model, LoraConfig(**adapters))
+    if "lora" not in fields:
+        return load_model(folder)
+    shape = {name: fields[name] for name in GPT2Config.model_fields}
+    model = apply_lora(GPT2(GPT2Config(**shape)), LoraConfig(**fields["lora"]))
     load_weights(folder, model)
-    merge_lora(model)
-    return model
+    return merge_lora(model, unwrap=True).requires_grad_(True)

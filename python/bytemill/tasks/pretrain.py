@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bytemill.errors import ConfigError, FormatError
+from bytemill.data import Manifest, TokenLoader, read_manifest
+from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
-from bytemill.tasks.next_token import draw_samples, labels_loss, model_config_fields, starting_model
+from bytemill.tasks.next_token import (
+    draw_samples,
+    labels_loss,
+    model_config_json,
+    refuse_misfit,
+    starting_model,
+)
+from bytemill.tokenizer import Tokenizer
 from bytemill.train.config import SampleConfig
 from bytemill.train.distributed import World
 from bytemill.train.task import BatchStream, Task
@@ -90,32 +96,32 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         ConfigError: `data.path` is not given, or settings contradict each other or the data.
         FormatError: The shards are damaged.
     """
-    from bytemill import Tokenizer
-    from bytemill.data import TokenLoader
-
     data, world = config.data, World.from_environment()
     if data.path is None:
         raise ConfigError("data.path is not given: the folder of shards that `bytemill data prepare` wrote")
-    manifest = _read_manifest(Path(data.path))
+    manifest = _manifest(data.path)
     model = starting_model(config)
-    fields = model_config_fields(model.config)
-    if manifest["n_vocab"] > fields["vocab_size"]:
-        raise ConfigError(
-            f"model.vocab_size is {fields['vocab_size']}, but the tokens in {data.path} need "
-            f"{manifest['n_vocab']}"
-        )
-    if data.seq_len > fields["n_positions"]:
-        raise ConfigError(f"data.seq_len is {data.seq_len}, above model.n_positions, {fields['n_positions']}")
-    size = {"batch_size": data.batch_size, "seq_len": data.seq_len}
+    refuse_misfit(model, config, n_vocab=manifest.n_vocab, source=data.path)
+    training = TokenLoader(
+        data.path,
+        batch_size=data.batch_size,
+        seq_len=data.seq_len,
+        seed=data.seed,
+        rank=world.rank,
+        world_size=world.size,
+    )
+    validation = TokenLoader(
+        data.path, batch_size=data.batch_size, seq_len=data.seq_len, split="val", shuffle=False
+    )
     task = pretrain_task(
         model,
-        TokenLoader(data.path, **size, seed=data.seed, rank=world.rank, world_size=world.size),
-        validation=TokenLoader(data.path, **size, split="val", shuffle=False) if world.is_first else None,
+        training,
+        validation=validation if manifest.tokens("val") > data.seq_len else None,
         validation_batches=data.eval_batches,
         tokenizer=None if data.tokenizer is None else Tokenizer.load(data.tokenizer),
         sample=config.sample,
-        model_config=fields,
-        fingerprints={"data": manifest["root_sha256"], "tokenizer": manifest["tokenizer_sha256"]},
+        model_config=model_config_json(model),
+        fingerprints={"data": manifest.root_sha256, "tokenizer": manifest.tokenizer_sha256},
     )
     return task, resolve_micro_batches(config)
 
@@ -160,10 +166,8 @@ def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any,
             return
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
+def _manifest(folder: str) -> Manifest:
     try:
-        return dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+        return read_manifest(folder)
     except OSError as error:
-        raise ConfigError(f"data.path: {folder / 'manifest.json'} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise FormatError(f"{folder / 'manifest.json'}: not JSON: {error}") from None
+        raise ConfigError(f"data.path: {error.filename} cannot be read: {error.strerror}") from None

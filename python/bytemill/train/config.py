@@ -129,8 +129,8 @@ class LoraSettings(_Section):
     """Scale of the update, divided by the rank."""
     lora_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of an adapter's inputs dropped while training."""
-    target_modules: tuple[str, ...] = ()
-    """Names of the modules that get an adapter."""
+    target_modules: tuple[str, ...] | str = "all-linear"
+    """Names of the modules that get an adapter, or all-linear for every one but the output head."""
     bias: Literal["none", "lora_only", "all"] = "none"
     """Which biases train too."""
     use_rslora: bool = False

@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 from pathlib import Path
@@ -149,12 +150,18 @@ def test_rows_that_cannot_be_used_are_counted():
 
 
 def test_no_usable_row_is_an_error_that_says_why():
-    with pytest.raises(DataError, match="no row can be trained on: 0 of 1 rows used.*1 with an empty output"):
+    with pytest.raises(
+        DataError, match=r"no row can be trained on: 0 of 1 rows used.*1 with an empty output"
+    ):
         encode_rows([{"instruction": "x", "output": ""}], ByteTokenizer(), max_tokens=300)
 
 
 def numbered(n):
     return [Row(np.array([i, i, EOT]), 1) for i in range(n)]
+
+
+def flat(lists):
+    return list(itertools.chain.from_iterable(lists))
 
 
 def drawn(stream, n):
@@ -163,10 +170,11 @@ def drawn(stream, n):
 
 def test_every_epoch_holds_every_row_once_in_another_order():
     stream = RowBatches(numbered(10), batch_size=2, pad_id=EOT, seed=3)
-    epochs = [sum(drawn(stream, 5), []) for _ in range(4)]
+    epochs = [flat(drawn(stream, 5)) for _ in range(4)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
-    assert sum(drawn(RowBatches(numbered(10), batch_size=2, pad_id=EOT, seed=4), 5), []) != epochs[0]
+    other = RowBatches(numbered(10), batch_size=2, pad_id=EOT, seed=4)
+    assert flat(drawn(other, 5)) != epochs[0]
 
 
 @pytest.mark.parametrize("cut", [0, 1, 4, 7, 13])
@@ -196,7 +204,7 @@ def test_splits():
     rows = list(range(1100))
     parts = split_rows(rows, seed=1)
     assert [len(part) for part in parts] == [935, 110, 55]
-    assert sorted(sum(parts, [])) == rows
+    assert sorted(flat(parts)) == rows
     assert split_rows(rows, seed=1) == parts
     assert split_rows(rows, seed=2) != parts
     assert split_rows(rows, seed=None)[0] == rows[:935]

@@ -268,3 +268,17 @@ def test_progress_goes_to_stderr_alone(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "step 6 of 6: loss" in err
+
+
+def test_tensorboard_holds_each_step_once_after_a_resume(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for max_steps in (3, 5):
+        config = tiny_config(max_steps=max_steps, tensorboard=True)
+        fit(tiny_task(), config, tmp_path / "run", resume=max_steps == 5, progress=False)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    scalars = events.Scalars("loss")
+    assert [scalar.step for scalar in scalars] == [1, 2, 3, 4, 5]
+    lines = read_json_lines(tmp_path / "run" / "metrics.jsonl")
+    assert [scalar.value for scalar in scalars] == pytest.approx([line["loss"] for line in lines[1:]])
