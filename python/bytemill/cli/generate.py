@@ -1,0 +1,43 @@
+"""`bytemill generate`: text from a model."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bytemill.cli.console import say
+
+
+def generate(
+    model: Annotated[str, typer.Option("--model", "-m", help="A run, a checkpoint, or Hugging Face weights.")],
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")],
+    prompt: Annotated[str, typer.Argument(help="What to continue; nothing starts a new document.")] = "",
+    samples: Annotated[int, typer.Option(help="How many continuations.")] = 1,
+    max_new_tokens: Annotated[int, typer.Option(help="Tokens of each at most.")] = 128,
+    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Likeliest tokens that may be drawn.")] = 50,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens up to this probability.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Makes the draws repeatable.")] = None,
+) -> None:
+    """Continue a prompt, to the end of the text or so many tokens; one sample streams as it is drawn.
+
+    Example: bytemill generate -m runs/first -t tokenizer.json "Hello, I'm a language model,"
+    """
+    from bytemill import Tokenizer
+    from bytemill.inference import TextGenerator
+    from bytemill.tasks.base_model import load_base_model
+
+    generator = TextGenerator(load_base_model(model), Tokenizer.load(tokenizer))
+    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    if samples == 1:
+        sys.stdout.write(prompt)
+        for piece in generator.stream(prompt, max_new_tokens=max_new_tokens, **options):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        print()
+        return
+    texts = generator.complete(prompt, n_samples=samples, max_new_tokens=max_new_tokens, **options)
+    for number, text in enumerate(texts, 1):
+        say(f"--- sample {number} of {samples}")
+        print(prompt + text)

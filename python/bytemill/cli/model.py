@@ -1,0 +1,43 @@
+"""`bytemill model`: what a model is, and its weights for others."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Look at models and convert their weights.", no_args_is_help=True)
+
+ModelPath = Annotated[str, typer.Argument(help="A run, a checkpoint, or weights in Hugging Face's form.")]
+
+
+@app.command()
+def info(
+    model: ModelPath,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Print a model's shape and its number of parameters.
+
+    Example: bytemill model info runs/first
+    """
+    from bytemill.tasks.base_model import load_base_model
+
+    loaded = load_base_model(model)
+    facts = {"parameters": loaded.n_parameters(), **loaded.config.model_dump()}
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        for name, value in facts.items():
+            print(f"{name}: {value:,}" if name == "parameters" else f"{name}: {value}")
+
+
+@app.command()
+def export(model: ModelPath, folder: Annotated[Path, typer.Argument(help="The folder to write.")]) -> None:
+    """Write weights that transformers' GPT2LMHeadModel reads; adapters are merged into them.
+
+    Example: bytemill model export runs/first gpt2-mine
+    """
+    from bytemill.tasks.base_model import load_base_model
+
+    load_base_model(model).save_huggingface(folder)
+    print(folder)

@@ -1,0 +1,57 @@
+"""`bytemill train`: pretraining from a configuration."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bytemill.cli.console import say
+
+if TYPE_CHECKING:
+    from bytemill.train.config import RunConfig
+
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting; more may follow after spaces.")
+]
+MoreSettings = Annotated[list[str] | None, typer.Argument(metavar="[A.B=C]...", help="Further settings of --set.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Settings in TOML.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest valid checkpoint of the run.")]
+
+
+def train(
+    config: ConfigFile = None,
+    settings: Settings = None,
+    more_settings: MoreSettings = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/pretrain"),
+    resume: Resume = False,
+) -> None:
+    """Pretrain a GPT-2 on token shards.
+
+    Stops cleanly on Ctrl-C and SIGTERM; --resume goes on as if nothing had happened, with settings changed by --set
+    if you like.
+
+    Example: bytemill train --set data.path=shards data.tokenizer=tokenizer.json model.name=gpt2 -o runs/first
+    """
+    resolved = resolve(config, [*(settings or []), *(more_settings or [])], output if resume else None)
+    from bytemill.tasks.pretrain import pretrain_task_from_config
+    from bytemill.train.loop import fit
+
+    task, resolved = pretrain_task_from_config(resolved)
+    outcome = fit(task, resolved, output, resume=resume)
+    finish(output, outcome.steps, outcome.metrics)
+
+
+def resolve(config: Path | None, settings: list[str], resumed_run: Path | None) -> "RunConfig":
+    """The settings of a run: of a file, or of the run that is resumed, changed by `settings`."""
+    from bytemill.train.config import load_config
+
+    if config is None and resumed_run is not None:
+        config = resumed_run / "config.toml"
+    return load_config(config, settings)
+
+
+def finish(run: Path, steps: int, metrics: dict[str, float]) -> None:
+    """Say how a run ended; its folder goes to stdout."""
+    figures = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("loss", "val_loss") if name in metrics)
+    say(f"{steps} steps done: {figures}" if figures else f"{steps} steps were done already")
+    print(run)
