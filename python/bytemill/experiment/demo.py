@@ -48,6 +48,7 @@ from bytemill.experiment.demo_results import (
 )
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, save_adapter
+from bytemill.tasks.base_model import model_config_json
 from bytemill.tasks.instruct import instruct_task, row_batches_once
 from bytemill.tasks.next_token import draw_samples
 from bytemill.tasks.pretrain import one_pass, pretrain_task
@@ -232,7 +233,7 @@ class _Demo:
                 TokenLoader(shards, **shape),
                 validation=TokenLoader(shards, **shape, split="val", shuffle=False),
                 tokenizer=tokenizer,
-                model_config=model.config.model_dump(),
+                model_config=model_config_json(network),
             )
 
         n_steps = steps_within(size.pretrain_seconds, size.max_pretrain_steps, task(copy.deepcopy(model)))

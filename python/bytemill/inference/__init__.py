@@ -1,5 +1,5 @@
 """Text in, text out: sampling with a tokenizer."""
 
-from bytemill.inference.text import TextGenerator, TextTokenizer, stream_text
+from bytemill.inference.text import Sampling, TextGenerator, TextTokenizer, stream_text
 
-__all__ = ["TextGenerator", "TextTokenizer", "stream_text"]
+__all__ = ["Sampling", "TextGenerator", "TextTokenizer", "stream_text"]

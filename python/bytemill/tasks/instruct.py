@@ -9,13 +9,8 @@ from bytemill.data.rows import EncodedRows, RowBatches, collate, encode_rows, re
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters
-from bytemill.tasks.next_token import (
-    draw_samples,
-    labels_loss,
-    model_config_json,
-    refuse_misfit,
-    starting_model,
-)
+from bytemill.tasks.base_model import model_config_json, starting_model
+from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
 from bytemill.tokenizer import Tokenizer
 from bytemill.train.config import DataConfig, SampleConfig
 from bytemill.train.distributed import World

@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bytemill.data import Manifest, TokenLoader, read_manifest
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
-from bytemill.tasks.next_token import (
-    draw_samples,
-    labels_loss,
-    model_config_json,
-    refuse_misfit,
-    starting_model,
-)
+from bytemill.tasks.base_model import model_config_json, starting_model
+from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
 from bytemill.tokenizer import Tokenizer
 from bytemill.train.config import SampleConfig
 from bytemill.train.distributed import World
