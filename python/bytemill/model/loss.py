@@ -2,8 +2,8 @@
 
 At 12 x 256 tokens and 50,304 ids the logits of a training step weigh 590 MiB, their log-probabilities and
 their gradient as much again. But the gradient of a cross-entropy is known as soon as its value is:
-softmax minus one-hot. So each slab of rows is pushed to the end while it is in cache: logits, loss, gradient
-of the hidden states, gradient of the weight; then the slab's memory serves the next one. No logit is
+softmax minus one-hot. So each slab of rows is taken to the end before the next begins: logits, loss, gradient
+of the hidden states, gradient of the weight; the next slab uses the same memory. No logit is
 computed twice, and backward() has nothing left to do but scale.
 
 Measured forward and backward, 3,072 rows, width 384, 50,304 ids, one Zen 5 thread beside other work, torch
@@ -152,7 +152,7 @@ class _Slab:
         return self._products[: len(indices)].copy_(gradient)
 
     def add_product(self, total: Tensor, left: Tensor, right: Tensor) -> None:
-        """total (V, C) += left (V, n) @ right (n, C)."""
+        """Add left (V, n) @ right (n, C) to total (V, C)."""
         if total.dtype == right.dtype:
             total.addmm_(left, right)
         else:  # half-precision products are summed over the slabs in the total's own precision
