@@ -32,7 +32,7 @@ def gpt2(gpt2_folder: Path) -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def tiktoken_gpt2(gpt2_folder: Path) -> tiktoken.Encoding:
-    """tiktoken's GPT-2, built from the same two files without a download."""
+    """Tiktoken's GPT-2, built from the same two files without a download."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in printable]
     byte_of = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(rest)}
@@ -47,9 +47,7 @@ def tiktoken_gpt2(gpt2_folder: Path) -> tiktoken.Encoding:
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
     """The path of a file of the shared data sets, or a skip where this machine does not have it."""
-    folder = Path(
-        os.environ.get("BYTEMILL_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")
-    )
+    folder = Path(os.environ.get("BYTEMILL_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
     def path(name: str) -> Path:
         if not (folder / name).exists():

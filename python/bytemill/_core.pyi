@@ -5,6 +5,19 @@ from typing import Any, Literal, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
+
+__all__ = [
+    "Loader",
+    "Tokenizer",
+    "__version__",
+    "load_tokenizer",
+    "prepare_shards",
+    "tokenizer_from_ranks",
+    "tokenizer_from_readable",
+    "train_tokenizer",
+    "verify_shards",
+]
 
 __version__: str
 
@@ -12,6 +25,7 @@ _Ids = Sequence[int] | Any  # also numpy arrays and torch tensors of one dimensi
 _Specials = Literal["all"] | Collection[str]
 _Progress = Callable[[str, int, int], None]
 
+@disjoint_base
 class Tokenizer:
     """The base of `bytemill.Tokenizer`, which adds names, defaults and other libraries' objects."""
 
@@ -161,7 +175,7 @@ class Tokenizer:
         """
 
     def truncated_base(self, n_vocab: int) -> Tokenizer: ...
-    def save_as(self, path: str, format: str) -> None: ...
+    def save_as(self, path: str, form: str) -> None: ...
     def to_readable(self) -> str: ...
 
 @final

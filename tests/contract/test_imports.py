@@ -8,7 +8,9 @@ import pytest
 HEAVY = ("torch", "transformers", "matplotlib", "tensorboard")
 
 
-@pytest.mark.parametrize("module", ["bytemill", "bytemill.cli", "bytemill.data", "bytemill.errors", "bytemill.train.config"])
+@pytest.mark.parametrize(
+    "module", ["bytemill", "bytemill.cli", "bytemill.data", "bytemill.errors", "bytemill.train.config"]
+)
 def test_import_brings_nothing_heavy(module: str) -> None:
     probe = f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)

@@ -1,6 +1,7 @@
 """Bad input on the command line: one clear sentence on stderr, exit 2 for misuse and 1 for failure."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -26,8 +27,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> R
     def call(*arguments: object) -> Outcome:
         monkeypatch.setattr("sys.argv", ["bytemill", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
-            main()
-            raise SystemExit(0)
+            sys.exit(main())
         code = stopped.value.code
         return Outcome(code if isinstance(code, int) else 0, *capfd.readouterr())
 
@@ -99,9 +99,7 @@ def test_ids_out_of_range(run: Run, tokenizer: Path) -> None:
 
 def test_empty_corpus(run: Run, tokenizer: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("")
-    outcome = run(
-        "data", "prepare", tmp_path / "empty.txt", "--tokenizer", tokenizer, "--output", tmp_path / "out"
-    )
+    outcome = run("data", "prepare", tmp_path / "empty.txt", "--tokenizer", tokenizer, "--output", tmp_path / "out")
     says_one_sentence(outcome, 1, "empty")
 
 
@@ -115,24 +113,18 @@ def test_damaged_shard(run: Run, shards: Path) -> None:
 
 def test_rows_that_are_not_json(run: Run, tokenizer: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "fine"}\n{"text": \n')
-    outcome = run(
-        "data", "prepare", tmp_path / "rows.jsonl", "--tokenizer", tokenizer, "--output", tmp_path / "out"
-    )
+    outcome = run("data", "prepare", tmp_path / "rows.jsonl", "--tokenizer", tokenizer, "--output", tmp_path / "out")
     says_one_sentence(outcome, 1, "rows.jsonl", "line 2")
 
 
 def test_rows_without_the_field(run: Run, tokenizer: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(json.dumps({"body": "x", "title": "y"}) + "\n")
-    outcome = run(
-        "data", "prepare", tmp_path / "rows.jsonl", "--tokenizer", tokenizer, "--output", tmp_path / "out"
-    )
+    outcome = run("data", "prepare", tmp_path / "rows.jsonl", "--tokenizer", tokenizer, "--output", tmp_path / "out")
     says_one_sentence(outcome, 1, "text", "body", "line 1")
 
 
 def test_unknown_setting(run: Run, shards: Path, tokenizer: Path) -> None:
-    outcome = run(
-        "train", "--set", f"data.path={shards}", f"data.tokenizer={tokenizer}", "train.learning_rte=1"
-    )
+    outcome = run("train", "--set", f"data.path={shards}", f"data.tokenizer={tokenizer}", "train.learning_rte=1")
     says_one_sentence(outcome, 2, "train.learning_rte", "train.learning_rate")
 
 

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ def plain_merges(data: bytes, n_merges: int) -> list[tuple[bytes, bytes]]:
     ids, token = list(data), {byte: bytes([byte]) for byte in range(256)}
     merges: list[tuple[bytes, bytes]] = []
     while len(merges) < n_merges:
-        counts = Counter(zip(ids, ids[1:], strict=False))
+        counts = Counter(pairwise(ids))
         if not counts:
             break
         best = max(counts, key=counts.__getitem__)

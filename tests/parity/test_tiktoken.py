@@ -54,12 +54,22 @@ def test_llamacpp_vectors(gpt2: Tokenizer, shared_data: Callable[[str], Path]) -
         assert gpt2.encode_ordinary(text) == [int(word) for word in line.split()], repr(text)
 
 
-SPECIAL_TEXTS = ["<|endoftext|>", "a<|endoftext|>b", "<|endoftext|><|endoftext|>", "<|endoftext", "x <|endoftext|> y"]
+SPECIAL_TEXTS = [
+    "<|endoftext|>",
+    "a<|endoftext|>b",
+    "<|endoftext|><|endoftext|>",
+    "<|endoftext",
+    "x <|endoftext|> y",
+]
 
 
 @pytest.mark.parametrize("text", SPECIAL_TEXTS)
 def test_special_tokens_as_tiktoken(gpt2: Tokenizer, tiktoken_gpt2: tiktoken.Encoding, text: str) -> None:
-    everything = {"allowed_special": "all"}, {"disallowed_special": ()}, {"allowed_special": {"<|endoftext|>"}}
+    everything = (
+        {"allowed_special": "all"},
+        {"disallowed_special": ()},
+        {"allowed_special": {"<|endoftext|>"}},
+    )
     for options in everything:
         assert gpt2.encode(text, **options) == tiktoken_gpt2.encode(text, **options)
     assert gpt2.encode_ordinary(text) == tiktoken_gpt2.encode_ordinary(text)

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def test_batch_equals_single(gpt2: Tokenizer, texts: list[str], threads: int) ->
     ids, offsets = gpt2.encode_batch_to_numpy(texts, threads=threads, disallowed_special=())
     assert ids.dtype == np.uint32
     assert offsets.dtype == np.int64
-    assert [ids[a:b].tolist() for a, b in zip(offsets[:-1], offsets[1:], strict=True)] == single
+    assert [ids[a:b].tolist() for a, b in pairwise(offsets)] == single
     assert gpt2.decode_batch(single) == texts
 
 

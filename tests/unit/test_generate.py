@@ -51,9 +51,7 @@ def test_equal_seeds_give_equal_ids_and_leave_torchs_generator_alone() -> None:
     first = generate(model, prompt, max_new_tokens=30, seed=7)
     assert torch.equal(first, generate(model, prompt, max_new_tokens=30, seed=7))
     assert not torch.equal(first, generate(model, prompt, max_new_tokens=30, seed=8))
-    assert not torch.equal(
-        generate(model, prompt, max_new_tokens=30), generate(model, prompt, max_new_tokens=30)
-    )
+    assert not torch.equal(generate(model, prompt, max_new_tokens=30), generate(model, prompt, max_new_tokens=30))
     assert torch.equal(state, torch.get_rng_state())
     assert len({tuple(row) for row in first.tolist()}) == 3  # rows are drawn apart
 
@@ -152,12 +150,8 @@ class ByteTokenizer:
 class TestText:
     def test_complete_is_the_decoded_continuation(self) -> None:
         model = model_with(64, vocab_size=257)
-        texts = TextGenerator(model, ByteTokenizer()).complete(
-            "Grüße", n_samples=3, max_new_tokens=40, seed=5
-        )
-        ids = generate(
-            model, torch.tensor([list("Grüße".encode())] * 3), max_new_tokens=40, seed=5, stop_ids=[256]
-        )
+        texts = TextGenerator(model, ByteTokenizer()).complete("Grüße", n_samples=3, max_new_tokens=40, seed=5)
+        ids = generate(model, torch.tensor([list("Grüße".encode())] * 3), max_new_tokens=40, seed=5, stop_ids=[256])
         for text, row in zip(texts, ids[:, 7:].tolist(), strict=True):
             kept = row[: row.index(256)] if 256 in row else row
             assert text == bytes(kept).decode(errors="replace")

@@ -296,9 +296,7 @@ class TestFiles:
 def test_counts_of_the_spam_classifier() -> None:
     """Requirement L13: GPT-2 with its fused qkv and a head of two classes, rank 16, every linear layer."""
     with torch.device("meta"):
-        model = nn.ModuleDict(
-            {"body": GPT2(GPT2Config.named("gpt2", pad_vocab_to=1)), "head": nn.Linear(768, 2)}
-        )
+        model = nn.ModuleDict({"body": GPT2(GPT2Config.named("gpt2", pad_vocab_to=1)), "head": nn.Linear(768, 2)})
     assert sum(p.numel() for p in model.parameters()) == 124_441_346
     apply_lora(model, LoraConfig(r=16, lora_alpha=16, target_modules="all-linear"))
     assert sum(p.numel() for p in lora_parameters(model)) == 2_371_616

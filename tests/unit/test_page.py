@@ -13,10 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bytemill.errors import DataError
-from bytemill.report.demo import DemoResults, demo_page, write_demo_page
-from bytemill.report.escape import escape
-from bytemill.report.page import Comparison, Page, Plot, Prose, Section, Table
-from bytemill.report.plots import Level, Line, bars, curves
 from bytemill.experiment.demo_results import (
     AnswerSample,
     Machine,
@@ -26,6 +22,10 @@ from bytemill.experiment.demo_results import (
     TokenizerResults,
     TuneResults,
 )
+from bytemill.report.demo import DemoResults, demo_page, write_demo_page
+from bytemill.report.escape import escape
+from bytemill.report.page import Comparison, Page, Plot, Prose, Section, Table
+from bytemill.report.plots import Level, Line, bars, curves
 from bytemill.report.run import run_page
 
 HOSTILE = "<script>alert('1')</script>&amp;\"\x00\x1b[31m\x85\u202e\ufffd\ufffe\ud800 $x_1$ `</code>` ]]> -->"
@@ -68,8 +68,7 @@ class Reader(HTMLParser):
 
 def results(text: str = "plain text") -> DemoResults:
     metrics = [
-        {"step": i, "loss": 8 / (1 + i / 9), "lr": 1e-4 * i, "grad_norm": 1.0, "tokens_per_s": 4e3}
-        for i in range(50)
+        {"step": i, "loss": 8 / (1 + i / 9), "lr": 1e-4 * i, "grad_norm": 1.0, "tokens_per_s": 4e3} for i in range(50)
     ]
     metrics += [{"step": i, "val_loss": 8.5 / (1 + i / 9)} for i in range(0, 50, 10)]
     return DemoResults(
@@ -89,9 +88,7 @@ def results(text: str = "plain text") -> DemoResults:
         shards=ShardResults(2_000_000, 20_000, 890, 10, 2, 4_040_000),
         pretrain=PretrainResults({"n_layer": 2, "vocab_size": 512}, 900_000, metrics, 400_000, 3.0, 2.0, 4.0),
         samples=[TextSample(text, text, text), TextSample("", "", "")],
-        tune=TuneResults(
-            {"r": 8, "target_modules": ["c_attn", text]}, 9_000, 909_000, 5_000, 500, metrics, 3.0, 2.0
-        ),
+        tune=TuneResults({"r": 8, "target_modules": ["c_attn", text]}, 9_000, 909_000, 5_000, 500, metrics, 3.0, 2.0),
         answers=[AnswerSample(text, text, text, text, text)],
         phase_seconds={"read": 2.0, f"pretrain {text}": 100.0},
         machine=Machine(text, 2, 8_000_000_000, text, {text: text}),
@@ -209,9 +206,7 @@ def test_the_loss_plot_compares_with_knowing_nothing_and_with_frequencies() -> N
 def test_a_run_that_logged_nothing_and_diverged_still_gives_a_page() -> None:
     base = results()
     for metrics in ([], [{"step": 1, "loss": math.nan}, {"step": 2, "loss": math.inf}]):
-        pretrain = dataclasses.replace(
-            base.pretrain, metrics=metrics, val_loss=math.nan, val_bits_per_byte=math.nan
-        )
+        pretrain = dataclasses.replace(base.pretrain, metrics=metrics, val_loss=math.nan, val_bits_per_byte=math.nan)
         html = demo_page(dataclasses.replace(base, pretrain=pretrain)).html()
         assert "no values were logged" in html
         Reader(html)

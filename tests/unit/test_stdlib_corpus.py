@@ -124,13 +124,10 @@ def test_rows_of_the_library_do_not_leak(library: Library, corpus: Corpus) -> No
     assert not {row.about for row in train} & {row.about for row in test}
     docstrings = {f"{d.module}.{d.name}": d.docstring for m in library.modules for d in m.definitions}
     keys = {
-        side: {sentence_key(docstrings[row.about]) for row in rows}
-        for side, rows in (("train", train), ("test", test))
+        side: {sentence_key(docstrings[row.about]) for row in rows} for side, rows in (("train", train), ("test", test))
     }
     assert not keys["train"] & keys["test"]
-    assert not {(row.instruction, row.input) for row in train} & {
-        (row.instruction, row.input) for row in test
-    }
+    assert not {(row.instruction, row.input) for row in train} & {(row.instruction, row.input) for row in test}
 
 
 def test_documents_do_not_hold_what_the_test_asks(library: Library) -> None:

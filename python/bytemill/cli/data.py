@@ -16,9 +16,7 @@ def prepare(
     tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="Any vocabulary that `load` reads.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
     shard_tokens: Annotated[int, typer.Option(help="Tokens in a full shard.")] = 100_000_000,
-    val: Annotated[
-        str, typer.Option(help="For validation: a share of the documents, or first_shard.")
-    ] = "0.01",
+    val: Annotated[str, typer.Option(help="For validation: a share of the documents, or first_shard.")] = "0.01",
     seed: Annotated[int, typer.Option(help="Shuffles the documents and chooses those for validation.")] = 0,
     text_field: Annotated[str, typer.Option(help="The field of a .jsonl row that holds the text.")] = "text",
     threads: Annotated[int | None, typer.Option(help="Default: every core.")] = None,

@@ -19,7 +19,8 @@ def loss(
     model: Annotated[str, typer.Option("--model", "-m", help="A run, a checkpoint, or Hugging Face weights.")],
     data: Annotated[Path, typer.Option("--data", "-d", help="A folder of token shards.")],
     tokenizer: Annotated[
-        Path | None, typer.Option("--tokenizer", "-t", help="For bits per byte, comparable across tokenizers.")
+        Path | None,
+        typer.Option("--tokenizer", "-t", help="For bits per byte, comparable across tokenizers."),
     ] = None,
     split: Annotated[str, typer.Option(help="train or val.")] = "val",
     batch_size: Annotated[int, typer.Option(help="Samples at a time.")] = 8,
@@ -36,9 +37,7 @@ def loss(
     from bytemill.tasks.pretrain import one_pass
 
     loaded = load_base_model(model)
-    loader = TokenLoader(
-        data, batch_size=batch_size, seq_len=loaded.config.n_positions, split=split, shuffle=False
-    )
+    loader = TokenLoader(data, batch_size=batch_size, seq_len=loaded.config.n_positions, split=split, shuffle=False)
     token_bytes = None if tokenizer is None else bytes_per_token(Tokenizer.load(tokenizer))
     metrics = held_out_loss(loaded, one_pass(loader), token_bytes=token_bytes).as_metrics(prefix="")
     if as_json:

@@ -25,11 +25,11 @@ def generate(
     Example: bytemill generate -m runs/first -t tokenizer.json "Hello, I'm a language model,"
     """
     from bytemill import Tokenizer
-    from bytemill.inference import TextGenerator
+    from bytemill.inference import Sampling, TextGenerator
     from bytemill.tasks.base_model import load_base_model
 
     generator = TextGenerator(load_base_model(model), Tokenizer.load(tokenizer))
-    options = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    options: Sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     if samples == 1:
         sys.stdout.write(prompt)
         for piece in generator.stream(prompt, max_new_tokens=max_new_tokens, **options):

@@ -8,7 +8,9 @@ import typer
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs, laid over each other.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: report.html in the first run.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Default: report.html in the first run.")
+    ] = None,
 ) -> None:
     """Write one self-contained HTML page for any set of runs.
 

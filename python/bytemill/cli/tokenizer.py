@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,6 +16,9 @@ TokenizerPath = Annotated[
     Path,
     typer.Option("--tokenizer", "-t", help="tokenizer.json, .tiktoken, or a folder with GPT-2's two files."),
 ]
+Ties = Literal["huggingface", "lowest_id", "first_seen", "largest_bytes"]
+Feed = Literal["documents", "lines"]
+Format = Literal["huggingface", "tiktoken", "readable", "gpt2"]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object or list.")]
 
 
@@ -29,9 +32,10 @@ def train(
         list[str] | None, typer.Option(help="A special token; may be given again. Default <|endoftext|>.")
     ] = None,
     ties: Annotated[
-        str | None, typer.Option(help="Among equal counts: huggingface, lowest_id, first_seen, largest_bytes.")
+        Ties | None,
+        typer.Option(help="Among equal counts: huggingface, lowest_id, first_seen, largest_bytes."),
     ] = None,
-    feed: Annotated[str, typer.Option(help="What is one text: documents or lines.")] = "documents",
+    feed: Annotated[Feed, typer.Option(help="What is one text: documents or lines.")] = "documents",
     text_field: Annotated[str, typer.Option(help="The field of a .jsonl row that holds the text.")] = "text",
     min_frequency: Annotated[int, typer.Option(help="Stop at pairs met less often.")] = 0,
     max_token_bytes: Annotated[int | None, typer.Option(help="Make no token longer than this.")] = None,
@@ -107,9 +111,7 @@ def decode(
 def convert(
     source: Annotated[Path, typer.Argument(help="A vocabulary in any form that `load` reads.")],
     output: Annotated[Path, typer.Argument(help="The file or folder to write.")],
-    form: Annotated[
-        str, typer.Option("--format", help="huggingface, tiktoken, readable or gpt2.")
-    ] = "huggingface",
+    form: Annotated[Format, typer.Option("--format", help="huggingface, tiktoken, readable or gpt2.")] = "huggingface",
     pattern: Annotated[str, typer.Option(help="The split pattern, where the source holds none.")] = "auto",
 ) -> None:
     """Write a vocabulary in another tool's form.

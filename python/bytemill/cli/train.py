@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from bytemill.train.config import RunConfig
 
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting; more may follow after spaces.")
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Change a setting; more may follow after spaces."),
 ]
 MoreSettings = Annotated[list[str] | None, typer.Argument(metavar="[A.B=C]...", help="Further settings of --set.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Settings in TOML.")]

@@ -7,13 +7,14 @@ exactly, at any world size. Order, packing and state are written down in docs/fo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bytemill import _core
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     import torch
 
 __all__ = ["TokenLoader"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +10,8 @@ from bytemill.data.manifest import Manifest, read_manifest
 from bytemill.progress import PhaseProgress
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bytemill.tokenizer import Tokenizer
 
 __all__ = ["prepare", "verify"]

@@ -51,8 +51,7 @@ _WITH_INPUT = (
     "Write a response that appropriately completes the request."
 )
 _WITHOUT_INPUT = (
-    "Below is an instruction that describes a task. "
-    "Write a response that appropriately completes the request."
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request."
 )
 
 

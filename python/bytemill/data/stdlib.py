@@ -96,9 +96,7 @@ def write_corpus(
     corpus = read_corpus(budget_bytes, seed, library=library)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [
-        folder / name for name in ("documents.jsonl", "instructions_train.json", "instructions_test.json")
-    ]
+    paths = [folder / name for name in ("documents.jsonl", "instructions_train.json", "instructions_test.json")]
     _write(paths[0], "".join(_json({"text": document.text}) + "\n" for document in corpus.documents))
     for path, rows in zip(paths[1:], (corpus.rows.train, corpus.rows.test), strict=True):
         _write(path, "[\n" + ",\n".join(_json(row.as_alpaca()) for row in rows) + "\n]\n")
@@ -132,9 +130,7 @@ def read_corpus(
         DataError: the budget is too small, or this Python has too little of its library's text.
     """
     if budget_bytes < _MIN_CORPUS_BYTES:
-        raise DataError(
-            f"budget_bytes is {budget_bytes:,}; at least {_MIN_CORPUS_BYTES:,} are needed to learn from"
-        )
+        raise DataError(f"budget_bytes is {budget_bytes:,}; at least {_MIN_CORPUS_BYTES:,} are needed to learn from")
     library = read_library() if library is None else library
     definitions = [definition for module in library.modules for definition in module.definitions]
     rows = make_rows(definitions, seed=seed, test_share=test_share)

@@ -188,10 +188,7 @@ def _parse_topics(data: bytes) -> dict[str, str]:
         tree = ast.parse(importlib.util.decode_source(data))
         for node in tree.body:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
-                return {
-                    str(name): str(text).strip()
-                    for name, text in sorted(ast.literal_eval(node.value).items())
-                }
+                return {str(name): str(text).strip() for name, text in sorted(ast.literal_eval(node.value).items())}
     except (SyntaxError, ValueError):
         pass
     return {}

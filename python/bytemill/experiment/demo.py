@@ -15,12 +15,11 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -55,7 +54,11 @@ from bytemill.tasks.pretrain import one_pass, pretrain_task
 from bytemill.train.config import DataConfig, RunConfig, SampleConfig, TrainConfig
 from bytemill.train.device import autocast
 from bytemill.train.loop import fit
-from bytemill.train.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from bytemill.train.task import Task
 
 __all__ = ["FAST", "FULL", "DemoSize", "run_demo"]
 
@@ -225,13 +228,13 @@ class _Demo:
 
     def _pretrain(self, model: GPT2, tokenizer: Tokenizer) -> PretrainResults:
         size, shards = self.size, self.folder / "shards"
+        validation = TokenLoader(shards, batch_size=size.batch_size, seq_len=size.seq_len, split="val", shuffle=False)
 
         def task(network: GPT2) -> Task:
-            shape = {"batch_size": size.batch_size, "seq_len": size.seq_len}
             return pretrain_task(
                 network,
-                TokenLoader(shards, **shape),
-                validation=TokenLoader(shards, **shape, split="val", shuffle=False),
+                TokenLoader(shards, batch_size=size.batch_size, seq_len=size.seq_len),
+                validation=validation,
                 tokenizer=tokenizer,
                 model_config=model_config_json(network),
             )
@@ -242,7 +245,6 @@ class _Demo:
         with self._phase("Pretrain GPT-2", doing, size.pretrain_seconds):
             outcome = fit(task(model), config, self.folder / "pretrain")
         model.save_huggingface(self.folder / "model")
-        validation = TokenLoader(shards, batch_size=size.batch_size, seq_len=size.seq_len, split="val", shuffle=False)
         return PretrainResults(
             model=model.config.model_dump(),
             n_parameters=model.n_parameters(),
@@ -257,9 +259,7 @@ class _Demo:
         with self._phase("Sample", "letting the model continue a few beginnings", 5):
             return draw_samples(model.eval(), tokenizer, _PROMPTS, SampleConfig(max_new_tokens=64))
 
-    def _tune(
-        self, model: GPT2, tokenizer: Tokenizer, corpus: CorpusSummary
-    ) -> tuple[TuneResults, list[AnswerSample]]:
+    def _tune(self, model: GPT2, tokenizer: Tokenizer, corpus: CorpusSummary) -> tuple[TuneResults, list[AnswerSample]]:
         size = self.size
         data = DataConfig(batch_size=size.batch_size, seq_len=size.seq_len)
         test = list(read_rows(corpus.test_path))[: size.n_test_rows]
@@ -274,8 +274,14 @@ class _Demo:
                 return held_out_loss(model, row_batches_once(test_rows, data, pad_id=tokenizer.eot_token)).mean
 
         def task(network: GPT2) -> Task:
-            return instruct_task(network, train_rows, tokenizer, validation_rows=test_rows, data=data,
-                                 parameters=list(lora_parameters(network)))
+            return instruct_task(
+                network,
+                train_rows,
+                tokenizer,
+                validation_rows=test_rows,
+                data=data,
+                parameters=list(lora_parameters(network)),
+            )
 
         with self._phase("Ask the base model", "measuring it on held-out questions", 10):
             base_loss, base_answers = measure(), self._answers(model, tokenizer, questions)

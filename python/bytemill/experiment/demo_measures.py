@@ -7,20 +7,23 @@ import math
 import platform
 import statistics
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from bytemill import Tokenizer
 from bytemill.evaluate.loss import bytes_per_token
 from bytemill.experiment.demo_results import Machine, MetricsRow
 from bytemill.train.config import RunConfig, TrainConfig
 from bytemill.train.environment import describe_environment
 from bytemill.train.loop import fit
-from bytemill.train.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bytemill import Tokenizer
+    from bytemill.train.task import Task
 
 __all__ = ["machine", "metrics_of", "steps_within", "unigram_bits_per_byte", "vocabulary_growth"]
 
@@ -61,7 +64,9 @@ def unigram_bits_per_byte(batches: Iterable[tuple[torch.Tensor, torch.Tensor]], 
     No model that ignores the context can do better on this very text: what a language model gains below it
     comes from what stands before a token.
     """
-    counts = sum(np.bincount(targets.numpy().ravel(), minlength=tokenizer.n_vocab) for _, targets in batches)
+    counts = np.zeros(tokenizer.n_vocab, dtype=np.int64)
+    for _, targets in batches:
+        counts += np.bincount(targets.numpy().ravel(), minlength=tokenizer.n_vocab)
     n_bytes = int(counts @ bytes_per_token(tokenizer).numpy())
     seen = counts[counts > 0]
     return float(-(seen * np.log(seen / seen.sum())).sum() / math.log(2) / n_bytes)

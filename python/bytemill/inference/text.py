@@ -72,9 +72,7 @@ class TextGenerator:
     ) -> list[str]:
         """Continue `prompt` `n_samples` times, all at once; give the new texts, without the prompt."""
         ids = self._prompt_ids(prompt).expand(n_samples, -1)
-        longer = generate(
-            self.model, ids, max_new_tokens=max_new_tokens, stop_ids=self._stop_ids(), **sampling
-        )
+        longer = generate(self.model, ids, max_new_tokens=max_new_tokens, stop_ids=self._stop_ids(), **sampling)
         new_ids = longer[:, ids.shape[1] :].tolist()
         return ["".join(stream_text(self.tokenizer, self._until_stop(row))) for row in new_ids]
 

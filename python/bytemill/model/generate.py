@@ -82,9 +82,7 @@ def generate_stream(
     """As `generate`, but yield each new column (B, 1) as soon as it is drawn."""
     _check_options(max_new_tokens, temperature, top_k, top_p)
     if ids.dim() != 2 or ids.shape[1] == 0:
-        raise DataError(
-            f"ids have shape {tuple(ids.shape)}; should be (rows, tokens) with at least one token"
-        )
+        raise DataError(f"ids have shape {tuple(ids.shape)}; should be (rows, tokens) with at least one token")
     generator = torch.Generator(device=ids.device)
     if seed is None:
         generator.seed()

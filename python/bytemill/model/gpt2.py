@@ -92,14 +92,10 @@ class GPT2(nn.Module):
     def loss_sum(self, ids: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Give the summed loss and how many targets it sums over, both scalars."""
         if targets.shape != ids.shape:
-            raise DataError(
-                f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal"
-            )
+            raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
         self._check_range(targets, "targets", also=IGNORED_TARGET)
         hidden, flat_targets = self.hidden_states(ids).flatten(0, 1), targets.flatten()
-        loss = cross_entropy_sum(
-            hidden, self.token_embedding.weight, flat_targets, n_classes=self.config.vocab_size
-        )
+        loss = cross_entropy_sum(hidden, self.token_embedding.weight, flat_targets, n_classes=self.config.vocab_size)
         return loss, (flat_targets != IGNORED_TARGET).sum()
 
     def hidden_states(self, ids: Tensor, *, cache: KeyValueCache | None = None) -> Tensor:

@@ -71,9 +71,7 @@ def from_huggingface(path_or_repo: str | Path, **overrides: Any) -> GPT2:
         for name, view in _their_views(model):
             view.copy_(_take(tensors, name, view, folder))
     if tensors:
-        raise FormatError(
-            f"{folder}: holds weights that a GPT-2 does not have: {', '.join(sorted(tensors)[:5])}"
-        )
+        raise FormatError(f"{folder}: holds weights that a GPT-2 does not have: {', '.join(sorted(tensors)[:5])}")
     return model
 
 
@@ -109,18 +107,12 @@ def huggingface_module_names(model: nn.Module) -> dict[str, str]:
     for name, module in model.named_modules():
         if isinstance(module, GPT2):
             prefix = f"{name}." if name else ""
-            names |= {
-                prefix + ours: prefix + theirs for ours, theirs in _name_table(module.config.n_layer).items()
-            }
+            names |= {prefix + ours: prefix + theirs for ours, theirs in _name_table(module.config.n_layer).items()}
     return names
 
 
 def _name_table(n_layer: int) -> dict[str, str]:
-    return {
-        ours.format(block): theirs.format(block)
-        for block in range(n_layer)
-        for ours, theirs in _NAMES.items()
-    }
+    return {ours.format(block): theirs.format(block) for block in range(n_layer) for ours, theirs in _NAMES.items()}
 
 
 def _their_views(model: GPT2) -> Iterator[tuple[str, Tensor]]:
@@ -129,9 +121,7 @@ def _their_views(model: GPT2) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in model.named_parameters():
         module_name, _, kind = name.rpartition(".")
         if module_name not in table:
-            raise ConfigError(
-                f"{name} is no part of a plain GPT-2: merge_lora(model, unwrap=True) takes adapters in"
-            )
+            raise ConfigError(f"{name} is no part of a plain GPT-2: merge_lora(model, unwrap=True) takes adapters in")
         view = parameter.detach()
         if kind == "weight" and isinstance(model.get_submodule(module_name), nn.Linear):
             view = view.T
@@ -149,9 +139,7 @@ def _take(tensors: dict[str, Tensor], name: str, view: Tensor, folder: Path) -> 
     else:
         raise FormatError(f"{folder}: the weights lack {name}, which config.json calls for")
     if tensor.shape != view.shape:
-        raise FormatError(
-            f"{folder}: {known_name} has shape {tuple(tensor.shape)}, by config.json {tuple(view.shape)}"
-        )
+        raise FormatError(f"{folder}: {known_name} has shape {tuple(tensor.shape)}, by config.json {tuple(view.shape)}")
     return tensor
 
 
@@ -212,9 +200,7 @@ def _local_folder(path_or_repo: str | Path) -> Path:
             f"{path_or_repo}: there is no such folder; to fetch it from the hub, pip install 'bytemill[hf]'"
         ) from error
     try:
-        return Path(
-            snapshot_download(str(path_or_repo), allow_patterns=["config.json", "model*.safetensors*"])
-        )
+        return Path(snapshot_download(str(path_or_repo), allow_patterns=["config.json", "model*.safetensors*"]))
     except Exception as error:  # the hub's client raises its own, httpx's and the system's
         raise FormatError(
             f"{path_or_repo}: there is no such folder, and the hub did not give such a repository ({error})"

@@ -55,9 +55,7 @@ def cross_entropy_sum(
     n_rows = max(1, slab_bytes // (4 * weight.shape[0]))
     wants_hidden = torch.is_grad_enabled() and hidden.requires_grad
     wants_weight = torch.is_grad_enabled() and weight.requires_grad
-    loss: Tensor = _SlabCrossEntropy.apply(
-        hidden, weight, targets, n_classes, n_rows, wants_hidden, wants_weight
-    )
+    loss: Tensor = _SlabCrossEntropy.apply(hidden, weight, targets, n_classes, n_rows, wants_hidden, wants_weight)
     return loss
 
 
@@ -134,9 +132,7 @@ class _Slab:
 
     def log_probabilities(self, inputs: Tensor) -> Tensor:
         """(n, C) -> (n, V) in fp32; padding has probability 0."""
-        products, logits, results = (
-            memory[: len(inputs)] for memory in (self._products, self._logits, self._results)
-        )
+        products, logits, results = (memory[: len(inputs)] for memory in (self._products, self._logits, self._results))
         torch.mm(inputs, self._weight.T, out=products)
         if logits.dtype != products.dtype:
             logits.copy_(products)

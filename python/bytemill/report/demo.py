@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from bytemill.experiment.demo_results import DemoResults
 from bytemill.report.demo_tokenizer import tokenizer_section
 from bytemill.report.demo_training import pretraining_section, tuning_section
 from bytemill.report.figures import count, decimal, duration, percent, short_count, size
@@ -19,7 +20,6 @@ from bytemill.report.page import (
     write_page,
 )
 from bytemill.report.plots import bars
-from bytemill.experiment.demo_results import DemoResults
 
 __all__ = ["DemoResults", "demo_page", "write_demo_page"]
 
@@ -128,9 +128,7 @@ def _machine_section(results: DemoResults) -> Section:
         **machine.versions,
     }
     table = Table("The machine and the versions", ("what", "which"), tuple(rows.items()), plain=True)
-    return Section(
-        "Time and machine", (_time_plot(results), table, Prose("To run it again:"), Code(results.command))
-    )
+    return Section("Time and machine", (_time_plot(results), table, Prose("To run it again:"), Code(results.command)))
 
 
 def _time_plot(results: DemoResults) -> Plot:

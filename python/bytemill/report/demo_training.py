@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
+from bytemill.experiment.demo_results import Metrics, PretrainResults, TuneResults
 from bytemill.report.figures import count, decimal, percent
 from bytemill.report.metrics_plots import loss_plot, overlaid_plot
 from bytemill.report.page import Block, Details, Plot, Prose, Section, Table
 from bytemill.report.plots import Level
-from bytemill.experiment.demo_results import Metrics, PretrainResults, TuneResults
 
 __all__ = ["pretraining_section", "tuning_section"]
 

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from bytemill.experiment.demo_results import Metrics
 from bytemill.report.figures import count, decimal
 from bytemill.report.page import Plot, Table
 from bytemill.report.plots import SERIES, Level, Line, curves
-from bytemill.experiment.demo_results import Metrics
 
 __all__ = ["loss_plot", "overlaid_plot", "series"]
 
@@ -86,9 +86,7 @@ def _numbers(title: str, lines: Sequence[Line]) -> Table:
     rows = []
     for line in lines:
         last = len(line.x) - 1
-        chosen = (
-            sorted({round(last * i / (_ROWS_IN_TABLE - 1)) for i in range(_ROWS_IN_TABLE)}) if line.x else []
-        )
+        chosen = sorted({round(last * i / (_ROWS_IN_TABLE - 1)) for i in range(_ROWS_IN_TABLE)}) if line.x else []
         rows += [(line.label, count(line.x[i]), _short(line.y[i])) for i in chosen]
     return Table(f"{title}: some of the points", ("curve", "step", "value"), tuple(rows), numeric=(1, 2))
 

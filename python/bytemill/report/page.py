@@ -106,9 +106,7 @@ class Table:
 
     def _row(self, row: Sequence[str]) -> str:
         if len(row) != len(self.header):
-            raise ValueError(
-                f"table {self.caption!r}: a row of {len(row)} cells under {len(self.header)} headers"
-            )
+            raise ValueError(f"table {self.caption!r}: a row of {len(row)} cells under {len(self.header)} headers")
         first, *others = row
         cells = [self._cell("td", i, text) for i, text in enumerate(others, start=1)]
         return self._cell("th", 0, first, ' scope="row"') + "".join(cells)

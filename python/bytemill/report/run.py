@@ -9,10 +9,10 @@ from types import UnionType
 from typing import Any
 
 from bytemill.errors import DataError
+from bytemill.experiment.demo_results import MetricsRow
 from bytemill.report.figures import count, decimal
 from bytemill.report.metrics_plots import overlaid_plot, series
 from bytemill.report.page import Block, Code, Comparison, Details, Page, Prose, Section, Table
-from bytemill.experiment.demo_results import MetricsRow
 
 __all__ = ["run_page"]
 
@@ -46,15 +46,10 @@ def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
     Raises:
         DataError: a folder has no metrics.jsonl, or a line of it is not what it should be.
     """
-    folders = (
-        [Path(run_dirs)] if isinstance(run_dirs, str | os.PathLike) else [Path(folder) for folder in run_dirs]
-    )
+    folders = [Path(run_dirs)] if isinstance(run_dirs, str | os.PathLike) else [Path(folder) for folder in run_dirs]
     if not folders:
         raise DataError("no run was named; give at least one folder that holds metrics.jsonl")
-    runs = {
-        _name(folder, folders): _read_jsonl(folder / "metrics.jsonl", "step", int | float)
-        for folder in folders
-    }
+    runs = {_name(folder, folders): _read_jsonl(folder / "metrics.jsonl", "step", int | float) for folder in folders}
     names = list(runs)
     return Page(
         title=names[0] if len(names) == 1 else f"{len(names)} runs beside each other",

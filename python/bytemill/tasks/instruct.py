@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
     import torch
 
+    from bytemill.model import GPT2
     from bytemill.train.config import RunConfig
 
 __all__ = ["instruct_task", "instruct_task_from_config", "resolve_epochs", "row_batches_once"]
 
 
 def instruct_task(
-    model: torch.nn.Module,
+    model: GPT2,
     train_rows: EncodedRows,
     tokenizer: Any,
     *,
@@ -101,8 +102,7 @@ def instruct_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[
     tokenizer = Tokenizer.load(str(data.tokenizer))
     train, _, validation = split_rows(read_rows(str(data.path)), seed=data.seed)
     train_rows, validation_rows = (
-        encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=data.template)
-        for rows in (train, validation)
+        encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=data.template) for rows in (train, validation)
     )
     model = starting_model(config)
     refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer))

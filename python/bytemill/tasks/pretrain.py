@@ -18,8 +18,7 @@ from bytemill.train.task import BatchStream, Task
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import torch
-
+    from bytemill.model import GPT2
     from bytemill.train.config import RunConfig
 
 __all__ = ["one_pass", "pretrain_task", "pretrain_task_from_config", "resolve_micro_batches"]
@@ -37,7 +36,7 @@ class SampleLoader(BatchStream, Protocol):
 
 
 def pretrain_task(
-    model: torch.nn.Module,
+    model: GPT2,
     batches: BatchStream,
     *,
     validation: SampleLoader | None = None,
@@ -105,9 +104,7 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         rank=world.rank,
         world_size=world.size,
     )
-    validation = TokenLoader(
-        data.path, batch_size=data.batch_size, seq_len=data.seq_len, split="val", shuffle=False
-    )
+    validation = TokenLoader(data.path, batch_size=data.batch_size, seq_len=data.seq_len, split="val", shuffle=False)
     task = pretrain_task(
         model,
         training,

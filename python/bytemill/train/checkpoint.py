@@ -193,9 +193,7 @@ def load_optimizer(path: Path, model: torch.nn.Module, optimizer: torch.optim.Op
     names = _names(model, optimizer)
     if per_parameter and set(names) != per_parameter.keys():
         odd = sorted(set(names) ^ per_parameter.keys())[0]
-        raise CheckpointError(
-            f"{file}: other parameters trained there than now: {odd} is only in one of the two"
-        )
+        raise CheckpointError(f"{file}: other parameters trained there than now: {odd} is only in one of the two")
     fresh = optimizer.state_dict()
     state = {index: per_parameter[name] for index, name in enumerate(names) if name in per_parameter}
     optimizer.load_state_dict({"state": state, "param_groups": fresh["param_groups"]})

@@ -93,9 +93,7 @@ class TrainConfig(_Section):
     @model_validator(mode="after")
     def _floor_below_peak(self) -> TrainConfig:
         if self.schedule == "cosine" and self.min_learning_rate > self.learning_rate:
-            raise ValueError(
-                f"min_learning_rate {self.min_learning_rate} is above learning_rate {self.learning_rate}"
-            )
+            raise ValueError(f"min_learning_rate {self.min_learning_rate} is above learning_rate {self.learning_rate}")
         return self
 
 
@@ -290,9 +288,7 @@ def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
 
 
 def _toml_key(name: str) -> str:
-    return (
-        name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _toml_literal(name)
-    )
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _toml_literal(name)
 
 
 def _toml_literal(value: Any) -> str:

@@ -42,9 +42,7 @@ class Outcome:
     """The metrics of the last step; empty when there was nothing left to do."""
 
 
-def fit(
-    task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = False, progress: bool = True
-) -> Outcome:
+def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = False, progress: bool = True) -> Outcome:
     """Train `task` until `config.train.max_steps`, writing the run into `run_dir`.
 
     Args:
@@ -65,8 +63,7 @@ def fit(
     device = pick_device(settings.device, local_rank=world.local_rank)
     if settings.micro_batches % world.size:
         raise ConfigError(
-            f"train.micro_batches is {settings.micro_batches}; it must be a multiple of the "
-            f"{world.size} processes"
+            f"train.micro_batches is {settings.micro_batches}; it must be a multiple of the {world.size} processes"
         )
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -82,9 +79,7 @@ def fit(
         return _steps(learner, run, signals, step, record)
 
 
-def _steps(
-    learner: _Learner, run: Run, signals: StopSignals, step: int, record: dict[str, Any] | None
-) -> Outcome:
+def _steps(learner: _Learner, run: Run, signals: StopSignals, step: int, record: dict[str, Any] | None) -> Outcome:
     """All steps that are left.
 
     Args:
@@ -105,9 +100,7 @@ def _steps(
                 measured, record = record | validation, None
                 if _is_due(step, settings.log_every, settings) or validation or samples:
                     run.log(step, measured, samples)
-                if step and (
-                    _is_due(step, settings.checkpoint_every, settings) or step == settings.max_steps
-                ):
+                if step and (_is_due(step, settings.checkpoint_every, settings) or step == settings.max_steps):
                     run.save(step)
             signals.check()
         except Interrupted:
@@ -138,9 +131,7 @@ class _Learner:
         self.optimizer = optimizer
         self._parameters = task.trainable()
         self._parallel = world.wrap(task.model)
-        self._model = cast(
-            "torch.nn.Module", torch.compile(self._parallel) if settings.compile else self._parallel
-        )
+        self._model = cast("torch.nn.Module", torch.compile(self._parallel) if settings.compile else self._parallel)
         # MPS has no float64; elsewhere sums over micro-batches lose nothing.
         self._sum_dtype = torch.float32 if device.type == "mps" else torch.float64
 

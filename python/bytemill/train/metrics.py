@@ -95,8 +95,7 @@ def as_json_data(record: Mapping[str, Any]) -> dict[str, Any]:
     {'val_loss': 900.0, 'val_perplexity': None}
     """
     return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in record.items()
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
     }
 
 

@@ -46,9 +46,7 @@ def build_adamw(parameters: Iterable[torch.nn.Parameter], settings: TrainConfig)
 
 
 @torch.no_grad()
-def scale_and_clip_gradients(
-    parameters: Iterable[torch.nn.Parameter], scale: float, max_norm: float
-) -> float:
+def scale_and_clip_gradients(parameters: Iterable[torch.nn.Parameter], scale: float, max_norm: float) -> float:
     """Multiply every gradient by `scale`, then shrink all of them together to a norm of `max_norm`.
 
     Args:

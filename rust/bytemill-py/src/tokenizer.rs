@@ -259,8 +259,8 @@ impl Tokenizer {
         Self::of(self.core.truncated(n_vocab).map_err(CoreError::from)?)
     }
 
-    fn save_as(&self, py: Python<'_>, path: PathBuf, format: &str) -> PyResult<()> {
-        let format: Format = format.parse().map_err(CoreError::from)?;
+    fn save_as(&self, py: Python<'_>, path: PathBuf, form: &str) -> PyResult<()> {
+        let format: Format = form.parse().map_err(CoreError::from)?;
         Ok(py.detach(|| self.core.save(&path, format)).map_err(CoreError::from)?)
     }
 

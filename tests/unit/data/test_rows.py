@@ -17,9 +17,7 @@ from bytemill.data.rows import (
 )
 from bytemill.errors import DataError
 
-SHARED_DATA = Path(
-    os.environ.get("BYTEMILL_SHARED_DATA", Path(__file__).parents[3].parent / "shared" / "data")
-)
+SHARED_DATA = Path(os.environ.get("BYTEMILL_SHARED_DATA", Path(__file__).parents[3].parent / "shared" / "data"))
 EOT = 256
 
 
@@ -76,9 +74,7 @@ def test_trained_are_the_response_and_one_end_of_text():
         assert trained[-1] == EOT
         assert (trained == EOT).sum() == 1
         first = int(np.argmax(labels != -100))
-        assert text_of(ids[: first + 1]).endswith(
-            "### Response:\n"
-        )  # the first label's context is the prompt
+        assert text_of(ids[: first + 1]).endswith("### Response:\n")  # the first label's context is the prompt
 
 
 def test_an_unmasked_prompt_is_trained_too():
@@ -144,15 +140,11 @@ def test_rows_that_cannot_be_used_are_counted():
         "with an input that is no text": 1,
         "with a prompt that alone fills 300 tokens": 1,
     }
-    assert encoded.report().startswith(
-        "3 of 10 rows used, 0 of them cut; not used: 1 with an empty instruction"
-    )
+    assert encoded.report().startswith("3 of 10 rows used, 0 of them cut; not used: 1 with an empty instruction")
 
 
 def test_no_usable_row_is_an_error_that_says_why():
-    with pytest.raises(
-        DataError, match=r"no row can be trained on: 0 of 1 rows used.*1 with an empty output"
-    ):
+    with pytest.raises(DataError, match=r"no row can be trained on: 0 of 1 rows used.*1 with an empty output"):
         encode_rows([{"instruction": "x", "output": ""}], ByteTokenizer(), max_tokens=300)
 
 

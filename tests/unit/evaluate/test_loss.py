@@ -52,9 +52,7 @@ def test_numpy_batches_dropout_off_and_mode_kept():
 def test_a_batch_without_labels_is_passed_over_and_none_at_all_is_an_error():
     model, (inputs, targets) = TinyModel(), next(TinyStream())
     blank = torch.full_like(targets, -100)
-    assert held_out_loss(model, [(inputs, blank), (inputs, targets)]) == held_out_loss(
-        model, [(inputs, targets)]
-    )
+    assert held_out_loss(model, [(inputs, blank), (inputs, targets)]) == held_out_loss(model, [(inputs, targets)])
     with pytest.raises(DataError, match="hold no label"):
         held_out_loss(model, [(inputs, blank)])
 

@@ -8,6 +8,7 @@ import torch
 from bytemill.data.rows import encode_rows
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import held_out_loss
+from bytemill.model import GPT2, GPT2Config
 from bytemill.tasks.instruct import instruct_task, resolve_epochs
 from bytemill.tasks.next_token import draw_samples
 from bytemill.tasks.pretrain import one_pass, pretrain_task, resolve_micro_batches
@@ -27,8 +28,8 @@ class LetterTokenizer:
     def encode_ordinary(self, text):
         return [byte % 16 for byte in text.encode()]
 
-    def decode(self, ids):
-        return "".join("abcdefghijklmnop"[token] for token in ids)
+    def decode_bytes(self, ids):
+        return b"".join(map(self.decode_single_token_bytes, ids))
 
     def decode_single_token_bytes(self, token):
         return b"abcdefghijklmnop"[token : token + 1]
@@ -46,9 +47,7 @@ def test_one_pass_takes_each_sample_once():
 
 def test_pretraining_lowers_the_held_out_loss(tmp_path):
     model = TinyModel()
-    task = pretrain_task(
-        model, TinyStream(), validation=TinyStream(batch_size=3), tokenizer=LetterTokenizer()
-    )
+    task = pretrain_task(model, TinyStream(), validation=TinyStream(batch_size=3), tokenizer=LetterTokenizer())
     fit(task, tiny_config(max_steps=30, eval_every=15), tmp_path / "run", progress=False)
     lines = [line for line in read_json_lines(tmp_path / "run" / "metrics.jsonl") if "val_loss" in line]
     assert [line["step"] for line in lines] == [0, 15, 30]
@@ -57,9 +56,7 @@ def test_pretraining_lowers_the_held_out_loss(tmp_path):
     assert lines[2]["val_loss"] == pytest.approx(held_out_loss(model, one_pass(TinyStream())).mean, rel=1e-6)
 
 
-ROWS = [
-    {"instruction": f"Say {word}.", "output": word * 3} for word in ("one", "two", "three", "four", "five")
-]
+ROWS = [{"instruction": f"Say {word}.", "output": word * 3} for word in ("one", "two", "three", "four", "five")]
 
 
 def test_instruction_tuning_lowers_the_loss_on_responses(tmp_path):
@@ -91,9 +88,7 @@ def test_only_the_given_parameters_are_tuned(tmp_path):
 
 def test_rows_fingerprint_tells_order_and_masks_apart():
     tokenizer = LetterTokenizer()
-    prints = {
-        encode_rows(rows, tokenizer, max_tokens=300).fingerprint() for rows in (ROWS, ROWS[::-1], ROWS[:4])
-    }
+    prints = {encode_rows(rows, tokenizer, max_tokens=300).fingerprint() for rows in (ROWS, ROWS[::-1], ROWS[:4])}
     assert len(prints) == 3
 
 
@@ -102,19 +97,13 @@ def test_total_batch_tokens():
     assert resolve_micro_batches(load_config(None, gpt2)).train.micro_batches == 1
     config = load_config(None, [*gpt2, "train.total_batch_tokens=524288"])
     assert resolve_micro_batches(config).train.micro_batches == 32
-    with pytest.raises(
-        ConfigError, match=r"multiple of data\.batch_size x data\.seq_len, 16384, such as 16384"
-    ):
+    with pytest.raises(ConfigError, match=r"multiple of data\.batch_size x data\.seq_len, 16384, such as 16384"):
         resolve_micro_batches(load_config(None, [*gpt2, "train.total_batch_tokens=1000"]))
 
 
-def test_samples_hold_the_new_text_without_the_end_of_text():
-    def generate(model, ids, **options):
-        assert options["stop_ids"] == [VOCAB_SIZE - 1]
-        assert options["max_new_tokens"] == 3
-        new = torch.tensor([[1, 2, VOCAB_SIZE - 1]])
-        return torch.cat([ids, new], dim=1)
-
-    sample = SampleConfig(max_new_tokens=3)
-    drawn = draw_samples(TinyModel(), LetterTokenizer(), ["ab", ""], sample, generate)
-    assert drawn == [{"prompt": "ab", "text": "bc"}, {"prompt": "", "text": "bc"}]
+def test_samples_are_drawn_alike_by_equal_seeds_and_hold_the_new_text_alone():
+    model = GPT2(GPT2Config(vocab_size=VOCAB_SIZE, n_positions=16, n_embd=8, n_layer=1, n_head=2))
+    drawn, again = (draw_samples(model, LetterTokenizer(), ["ab", ""], SampleConfig(max_new_tokens=5)) for _ in "12")
+    assert drawn == again
+    assert [sample["prompt"] for sample in drawn] == ["ab", ""]
+    assert all(0 < len(sample["text"]) <= 5 for sample in drawn)

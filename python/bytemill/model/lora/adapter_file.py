@@ -111,9 +111,7 @@ def _by_module(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict
     return found
 
 
-def _check_shapes(
-    model: nn.Module, tensors: dict[str, dict[str, Tensor]], config: LoraConfig, path: Path
-) -> None:
+def _check_shapes(model: nn.Module, tensors: dict[str, dict[str, Tensor]], config: LoraConfig, path: Path) -> None:
     needed = {"lora_A", "lora_B"} | ({"lora_magnitude_vector"} if config.use_dora else set())
     for name, parts in tensors.items():
         given = parts.keys() - {"bias"}

@@ -45,9 +45,7 @@ def apply_lora(model: Model, config: LoraConfig) -> Model:
     [(2, 8), (4, 2)]
     """
     if any(True for _ in lora_layers(model)):
-        raise ConfigError(
-            "the model carries an adapter already: merge_lora(model, unwrap=True) or start afresh"
-        )
+        raise ConfigError("the model carries an adapter already: merge_lora(model, unwrap=True) or start afresh")
     return wrap_modules(model, targeted_modules(model, config.target_modules), config)
 
 
@@ -117,9 +115,7 @@ def targeted_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[s
         met = [n for n in linears if meets_target(n, target) or meets_target(foreign[n], target)]
         chosen.update(_some(met, target, linears))
     for name in sorted(chosen & _shared(model, linears)):
-        raise ConfigError(
-            f"target_modules: {name} shares its weight with another module, which must not change"
-        )
+        raise ConfigError(f"target_modules: {name} shares its weight with another module, which must not change")
     return [name for name in linears if name in chosen]
 
 
