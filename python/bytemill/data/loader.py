@@ -46,10 +46,18 @@ class TokenLoader:
         ArgumentError: An argument cannot work, such as a split with fewer than `seq_len + 1` tokens.
 
     Example:
-        >>> loader = TokenLoader("shards", batch_size=8, seq_len=256, seed=1)  # doctest: +SKIP
-        >>> inputs, targets = next(loader)  # doctest: +SKIP
-        >>> inputs.shape, bool((inputs[:, 1:] == targets[:, :-1]).all())  # doctest: +SKIP
-        (torch.Size([8, 256]), True)
+        >>> from bytemill import Tokenizer
+        >>> from bytemill.data import prepare
+        >>> folder = getfixture("tmp_path")
+        >>> _ = (folder / "a.txt").write_text("to be or not to be " * 50)
+        >>> tokenizer = Tokenizer.train(files=[folder / "a.txt"], vocab_size=270)
+        >>> _ = prepare(folder / "a.txt", folder / "shards", tokenizer=tokenizer)
+        >>> loader = TokenLoader(folder / "shards", batch_size=2, seq_len=8)
+        >>> inputs, targets = next(loader)
+        >>> inputs.shape, bool((inputs[:, 1:] == targets[:, :-1]).all())
+        (torch.Size([2, 8]), True)
+        >>> loader.state_dict()["position"]
+        2
     """
 
     def __init__(

@@ -32,7 +32,7 @@ class Tokenizer(_core.Tokenizer):
     Example:
         >>> tokenizer = Tokenizer.train(texts=["low lower lowest"], vocab_size=262)
         >>> tokenizer.merges
-        [(b'l', b'o'), (b'lo', b'w'), (b' ', b'low'), (b' low', b'e'), (b' lowe', b'r')]
+        [(b'l', b'o'), (b'lo', b'w'), (b' ', b'low'), (b' low', b'e'), (b's', b't')]
         >>> tokenizer.encode("lower"), tokenizer.decode([257, 101, 114])
         ([257, 101, 114], 'lower')
     """

@@ -73,6 +73,14 @@ pub enum Error {
         /// Offset of the first byte that cannot be decoded.
         position: usize,
     },
+    /// No document was found where text should be.
+    #[error("the corpus is empty: no document in {}, {n_bytes} bytes", few(files))]
+    EmptyCorpus {
+        /// The files that were read.
+        files: Vec<String>,
+        /// Their size together.
+        n_bytes: u64,
+    },
     /// The caller's progress callback asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -104,7 +112,9 @@ impl Error {
             Self::Utf8 { .. } => Kind::Utf8,
             Self::Interrupted => Kind::Interrupted,
             Self::Argument { .. } | Self::Pattern { .. } => Kind::Argument,
-            Self::Vocab(_) | Self::UnknownId { .. } | Self::DisallowedSpecial { .. } => Kind::Data,
+            Self::Vocab(_) | Self::UnknownId { .. } | Self::DisallowedSpecial { .. } | Self::EmptyCorpus { .. } => {
+                Kind::Data
+            }
         }
     }
 
@@ -116,5 +126,16 @@ impl Error {
     /// A file at `path` that breaks its format for `reason`.
     pub fn format(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Format { path: path.as_ref().to_owned(), reason: reason.into() }
+    }
+}
+
+/// The first few names, and how many more there are.
+fn few(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => "no file".to_owned(),
+        n if n > SHOWN => format!("{shown} and {} more", n - SHOWN),
+        _ => shown,
     }
 }

@@ -65,9 +65,8 @@ impl Corpus {
             corpus.scan_file(source, &mut report)?;
         }
         if corpus.documents.is_empty() {
-            let names: Vec<_> = corpus.inputs.iter().map(|input| input.source.name.as_str()).take(5).collect();
-            let got = format!("{} files with {total_bytes} bytes and no document {names:?}", corpus.inputs.len());
-            return Err(Error::Argument { name: "sources", got, expected: "at least one document".to_owned() });
+            let files = corpus.inputs.iter().map(|input| input.source.name.clone()).collect();
+            return Err(Error::EmptyCorpus { files, n_bytes: total_bytes });
         }
         Ok(corpus)
     }
