@@ -27,6 +27,7 @@ from bytemill import Tokenizer
 from bytemill.data.stdlib import read_corpus
 
 SHORT_CALLS = 2_000
+Work = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,14 @@ def _gigatoken(ours: Tokenizer, path: Path) -> Rival:
     return Rival("gigatoken", lambda text: tokenizer.encode(text).tolist(), tokenizer.encode, tokenizer.decode)
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
+def cpu_seconds(work: Work) -> float:
     """CPU time of one call, threads included."""
     began = time.process_time()
     work()
     return time.process_time() - began
 
 
-def interleaved(work: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def interleaved(work: dict[str, Work], rounds: int) -> dict[str, float]:
     """The median CPU seconds of each, one call of each a round; the first round warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds + 1):
@@ -106,11 +107,11 @@ def measure(text: str, everyone: list[Rival], rounds: int) -> dict[str, dict[str
         assert rival.to_list(text) == ids.tolist(), f"{rival.name} gives other ids"
     short, longer = text[1_000:1_020], text[1_000:1_200]
 
-    def table(pick: Callable[[Rival], Callable[[], object] | None], figure: Callable[[float], float]) -> dict[str, float]:
+    def table(pick: Callable[[Rival], Work | None], figure: Callable[[float], float]) -> dict[str, float]:
         work = {rival.name: call for rival in everyone if (call := pick(rival))}
         return {name: figure(seconds) for name, seconds in interleaved(work, rounds).items()}
 
-    def repeated(call: Callable[[str], object], piece: str) -> Callable[[], object]:
+    def repeated(call: Callable[[str], object], piece: str) -> Work:
         return lambda: [call(piece) for _ in range(SHORT_CALLS)]
 
     return {

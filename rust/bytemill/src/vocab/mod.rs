@@ -21,11 +21,11 @@ mod windows;
 mod tests;
 
 use crate::error::Result;
+pub(crate) use bridges::Bridges;
 pub use fault::VocabFault;
 pub(crate) use fault::show;
-pub(crate) use merge::Scratch;
 use merge::Merger;
-pub(crate) use bridges::Bridges;
+pub(crate) use merge::Scratch;
 use pairs::PairTable;
 use recover::Recovered;
 use std::collections::HashMap;
