@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bytemill import _core
-from bytemill.errors import ArgumentError
 from bytemill.progress import PhaseProgress
 
 if TYPE_CHECKING:
@@ -44,24 +43,29 @@ class Tokenizer(_core.Tokenizer):
         texts: Iterable[str | bytes] | None = None,
         *,
         vocab_size: int,
+        word_counts: Mapping[str, int] | Mapping[bytes, int] | None = None,
         pattern: str | None = "gpt2",
         special_tokens: Sequence[str] = (END_OF_TEXT,),
         ties: Literal["huggingface", "lowest_id", "first_seen", "largest_bytes"] | None = None,
         feed: Literal["documents", "lines"] = "documents",
         text_field: str = "text",
+        separator: str | None = None,
         min_frequency: int = 0,
         max_token_bytes: int | None = None,
+        utf8_safe: bool = False,
         max_memory: int | None = None,
         threads: int | None = None,
         progress: bool = False,
     ) -> Self:
         """Learn a vocabulary: the pair of neighbours counted most becomes a token, again and again.
 
-        The merges are exact, and the same for any number of threads.
+        The merges are exact, and the same for any number of threads and any limit of memory.
 
         Args:
-            files: Text (one document each), .jsonl (one a line) or folders of them; or
-            texts: str or bytes, one document each. Exactly one of the two.
+            files: Text (one document each), .jsonl (one a line), either as .gz or .zst, or folders of them; or
+            texts: str or bytes, one document each; or
+            word_counts: Pretokens counted already, each with how often it occurs; they are not split again.
+                Exactly one of the three.
             vocab_size: Ids in all: 256 bytes, merges and special tokens; fewer when the text gives no more.
             pattern: "gpt2", "cl100k", "o200k", any regex, or None for no split at all.
             special_tokens: Get the last ids, in this order; their text is not looked for in the documents.
@@ -73,34 +77,43 @@ class Tokenizer(_core.Tokenizer):
             feed: What is one document: as the source gives it, or each line with its newline, as Hugging Face
                 feeds files.
             text_field: The field of a .jsonl row that holds the text.
+            separator: What stands between the documents of a text file, such as "<|endoftext|>"; it belongs to
+                none of them.
             min_frequency: Pairs met less often are not merged.
             max_token_bytes: No token grows longer.
-            max_memory: Bytes of resident memory above the start. Only None is possible so far.
+            utf8_safe: No token cuts a UTF-8 character: each is whole characters, or lies within one.
+            max_memory: Bytes of resident memory above the start. Counts that do not fit go to an unnamed file
+                in the folder for temporary files (TMPDIR), and fewer pairs are watched at once, which takes
+                longer and changes no merge. Distinct pretokens must fit, 4 bytes for each of their bytes.
+                Without a pattern a document is one pretoken, and must fit too.
             threads: That count; every core if None.
             progress: Show progress on stderr.
 
         Raises:
             ArgumentError: An argument cannot work: a vocabulary too small for bytes and special tokens, a pattern
-                that does not compile.
-            FormatError: A row is not JSON or lacks the field; names file and line.
+                that does not compile, less memory than the distinct pretokens take (says how much would do).
+            FormatError: A row is not JSON or lacks the field; names file and line. A compressed file is damaged,
+                cut off, or grows more than a thousandfold.
             OSError: A file cannot be read.
         """
-        if max_memory is not None:
-            raise ArgumentError(f"max_memory is {max_memory:,}: a bound is not possible yet; leave it None")
         if files is not None:
             files = [files] if isinstance(files, str | Path) else list(files)
         with PhaseProgress({"counting": "bytes", "merging": "merges"}, shown=progress) as shown:
             trained = _core.train_tokenizer(
                 files=None if files is None else [str(path) for path in files],
                 texts=texts,
+                word_counts=None if word_counts is None else list(word_counts.items()),
                 vocab_size=vocab_size,
                 pattern=pattern,
                 special_tokens=list(special_tokens),
                 ties=ties,
                 feed=feed,
                 text_field=text_field,
+                separator=separator,
                 min_frequency=min_frequency,
                 max_token_bytes=max_token_bytes,
+                utf8_safe=utf8_safe,
+                max_memory=max_memory,
                 threads=threads,
                 progress=shown.update if progress else None,
             )

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use bytemill::corpus::Reading;
 use bytemill::split::Splitter;
 use bytemill::tokenizer::Tokenizer as Core;
-use bytemill::train::{Feed, Options, Progress, Sink, Ties, WordCounts, count_documents, count_files, train};
+use bytemill::train::{Counter, Counting, Feed, Options, Progress, Sink, Ties, WordCounts};
+use bytemill::train::{count_documents, count_files, train};
 use bytemill::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -18,20 +20,24 @@ use crate::tokenizer::Tokenizer;
 
 /// Learns a vocabulary; see `bytemill.Tokenizer.train`, which documents the options.
 #[pyfunction]
-#[pyo3(signature = (*, files, texts, vocab_size, pattern, special_tokens, ties, feed, text_field, min_frequency, max_token_bytes, threads, progress))]
+#[pyo3(signature = (*, files, texts, word_counts, vocab_size, pattern, special_tokens, ties, feed, text_field, separator, min_frequency, max_token_bytes, utf8_safe, max_memory, threads, progress))]
 #[expect(clippy::too_many_arguments, reason = "each is one keyword of Tokenizer.train")]
 pub(crate) fn train_tokenizer(
     py: Python<'_>,
     files: Option<Vec<PathBuf>>,
     texts: Option<Bound<'_, PyAny>>,
+    word_counts: Option<Vec<(Bound<'_, PyAny>, u64)>>,
     vocab_size: usize,
     pattern: Option<&str>,
     special_tokens: Vec<String>,
     ties: Option<&str>,
     feed: &str,
     text_field: &str,
+    separator: Option<&str>,
     min_frequency: u64,
     max_token_bytes: Option<usize>,
+    utf8_safe: bool,
+    max_memory: Option<u64>,
     threads: Option<usize>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Tokenizer> {
@@ -40,18 +46,22 @@ pub(crate) fn train_tokenizer(
         ties: ties_named(ties, pattern)?,
         min_frequency,
         max_token_bytes,
+        utf8_safe,
+        max_memory,
     };
-    let feed = feed_named(feed)?;
-    let threads = threads::count(threads)?;
     let splitter = Splitter::new(pattern).map_err(CoreError::from)?;
+    let (feed, threads) = (feed_named(feed)?, threads::count(threads)?);
+    let counting = Counting { splitter: &splitter, feed, threads, max_memory };
     let mut listener = Listener::new(progress);
-    let counts = match (files, texts) {
-        (Some(paths), None) => py.detach(|| {
+    let counts = match (files, texts, word_counts) {
+        (Some(paths), None, None) => py.detach(|| {
+            let reading = Reading { text_field, separator: separator.map(str::as_bytes) };
             let mut watch = |at| listener.hear(told(at));
-            count_files(&paths, feed, text_field, &splitter, threads, &mut watch)
+            count_files(&paths, reading, &counting, &mut watch)
         }),
-        (None, Some(texts)) => count_texts(&texts, feed, &splitter, threads, &mut listener)?,
-        _ => return Err(PyTypeError::new_err("give either files or texts, not both or neither")),
+        (None, Some(texts), None) => count_texts(&texts, &counting, &mut listener)?,
+        (None, None, Some(words)) => add_words(&words, Counter::new(splitter.clone()))?,
+        _ => return Err(PyTypeError::new_err("give one of files, texts and word_counts, not several or none")),
     };
     let merges = counts.and_then(|counts| py.detach(|| train(&counts, options, &mut |at| listener.hear(told(at)))));
     let merges = listener.result(merges)?;
@@ -61,13 +71,7 @@ pub(crate) fn train_tokenizer(
 }
 
 /// Counts the texts of a Python iterable; the outer error is the iterable's own.
-fn count_texts(
-    texts: &Bound<'_, PyAny>,
-    feed: Feed,
-    splitter: &Splitter,
-    threads: usize,
-    listener: &mut Listener,
-) -> PyResult<Result<WordCounts>> {
+fn count_texts(texts: &Bound<'_, PyAny>, counting: &Counting, listener: &mut Listener) -> PyResult<Result<WordCounts>> {
     let mut failure = None;
     let feed_all = |sink: &mut Sink| -> PyResult<Result<()>> {
         for text in texts.try_iter()? {
@@ -78,7 +82,7 @@ fn count_texts(
         Ok(Ok(()))
     };
     let mut watch = |at| listener.hear(told(at));
-    let counts = count_documents(splitter, feed, threads, &mut watch, |sink| {
+    let counts = count_documents(counting, &mut watch, |sink| {
         feed_all(sink).unwrap_or_else(|error| {
             failure = Some(error);
             Err(Error::Interrupted)
@@ -88,12 +92,25 @@ fn count_texts(
 }
 
 fn add_text(text: &Bound<'_, PyAny>, sink: &mut Sink) -> PyResult<Result<()>> {
+    with_bytes("texts", text, |bytes| sink.add(bytes))
+}
+
+/// Takes pretokens that are counted already.
+fn add_words(words: &[(Bound<'_, PyAny>, u64)], mut counter: Counter) -> PyResult<Result<WordCounts>> {
+    for (word, count) in words {
+        with_bytes("words", word, |bytes| counter.add_word(bytes, *count))?;
+    }
+    Ok(counter.into_counts())
+}
+
+/// Hands `each` the bytes of a str, as UTF-8, or of bytes; `what` names them in the error.
+fn with_bytes<T>(what: &str, text: &Bound<'_, PyAny>, each: impl FnOnce(&[u8]) -> T) -> PyResult<T> {
     if let Ok(bytes) = text.cast::<PyBytes>() {
-        Ok(sink.add(bytes.as_bytes()))
+        Ok(each(bytes.as_bytes()))
     } else if let Ok(string) = text.cast::<PyString>() {
-        Ok(sink.add(utf8(string)?.as_bytes()))
+        Ok(each(utf8(string)?.as_bytes()))
     } else {
-        Err(PyTypeError::new_err(format!("texts must be str or bytes, found {}", text.get_type().name()?)))
+        Err(PyTypeError::new_err(format!("{what} must be str or bytes, found {}", text.get_type().name()?)))
     }
 }
 

@@ -10,7 +10,8 @@
 //! ```
 
 use super::pairs::Pair;
-use super::words::WordCounts;
+use super::runs::Order;
+use super::word_counts::WordCounts;
 use crate::error::{Error, Result};
 
 /// Stands where a neighbour is missing: no token's id.
@@ -48,25 +49,35 @@ pub(super) struct Merged {
 }
 
 impl Arena {
-    /// Lays out the words of `counts` with these indices, in this order, each byte a token.
-    pub(super) fn new(counts: &WordCounts, order: impl Iterator<Item = usize>) -> Result<Self> {
-        let n_slots = 1 + counts.n_bytes() + counts.len();
+    /// Memory that neighbours of unequal weight take each.
+    pub(super) const RUN_BYTES: usize = size_of::<Run>();
+
+    /// Lays out the words of `counts` in this order, each byte a token; sorting takes `sort_bytes` of memory.
+    pub(super) fn new(counts: &WordCounts, order: Order, sort_bytes: usize) -> Result<Self> {
+        let n_slots = n_slots(counts);
         if n_slots >= INSIDE as usize {
             return Err(too_large(counts));
         }
         let mut slots = Vec::with_capacity(n_slots);
         let mut runs: Vec<Run> = Vec::new();
         slots.push(WALL);
-        // A pretoken of one byte has no pairs.
-        for (word, weight) in order.map(|index| counts.get(index)).filter(|(word, _)| word.len() > 1) {
-            if runs.last().is_none_or(|run| run.weight != weight) {
-                runs.push(Run { start: slots.len() as u32, weight });
+        counts.for_each_by(order, sort_bytes, |word, tally| {
+            if word.len() < 2 {
+                return; // it has no pairs
+            }
+            if runs.last().is_none_or(|run| run.weight != tally.count) {
+                runs.push(Run { start: slots.len() as u32, weight: tally.count });
             }
             slots.extend(word.iter().map(|&byte| u32::from(byte)));
             slots.push(WALL);
-        }
+        })?;
         let first_runs = first_runs(&runs, slots.len());
         Ok(Self { slots, lengths: vec![1; 256], runs, first_runs })
+    }
+
+    /// The least bytes of memory that the words of `counts` take.
+    pub(super) fn least_memory(counts: &WordCounts) -> usize {
+        n_slots(counts) * size_of::<u32>()
     }
 
     /// How many slots there are.
@@ -143,6 +154,10 @@ impl Arena {
         let later = self.runs[first + 1..].iter().take_while(|run| run.start <= place).count();
         self.runs[first + later].weight
     }
+}
+
+fn n_slots(counts: &WordCounts) -> usize {
+    1 + counts.n_bytes() + counts.len()
 }
 
 fn first_runs(runs: &[Run], n_slots: usize) -> Vec<u32> {

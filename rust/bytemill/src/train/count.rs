@@ -1,6 +1,7 @@
 //! Counts the pretokens of documents on one thread.
 
-use super::words::{Tally, WordCounts, WordTable};
+use super::word_counts::WordCounts;
+use super::words::{Tally, WordTable};
 use crate::error::Result;
 use crate::split::Splitter;
 
@@ -11,9 +12,10 @@ use crate::split::Splitter;
 ///
 /// let mut counter = Counter::new(Splitter::new(Some("gpt2"))?);
 /// counter.add(b"to be or not to be")?;
-/// let counts = counter.into_counts();
-/// let words: Vec<_> = counts.iter().collect();
-/// assert_eq!(words[..2], [(&b" be"[..], 2), (&b"to"[..], 1)]);
+/// counter.add_word(b"to", 40);
+/// let mut words = Vec::new();
+/// counter.into_counts()?.for_each(|word, count| words.push((word.to_vec(), count)))?;
+/// assert_eq!(words[..2], [(b"to".to_vec(), 41), (b" be".to_vec(), 2)]);
 /// # Ok::<(), bytemill::Error>(())
 /// ```
 pub struct Counter {
@@ -25,12 +27,25 @@ pub struct Counter {
 impl Counter {
     /// A counter of what `splitter` makes of documents.
     pub fn new(splitter: Splitter) -> Self {
-        Self { splitter, table: WordTable::new(), position: 0 }
+        Self::within(splitter, usize::MAX)
+    }
+
+    /// As [`Self::new`], with `limit` bytes of memory for the words; more go to a temporary file.
+    pub(super) fn within(splitter: Splitter, limit: usize) -> Self {
+        Self { splitter, table: WordTable::new(limit), position: 0 }
     }
 
     /// Counts the pretokens of one more document. Fails when the split pattern does.
     pub fn add(&mut self, document: &[u8]) -> Result<()> {
         self.add_at(document, self.position)
+    }
+
+    /// Counts `word` as a pretoken that occurs `count` times more, however the splitter would cut it.
+    pub fn add_word(&mut self, word: &[u8], count: u64) {
+        if !word.is_empty() && count > 0 {
+            self.table.add(word, 0, word.len(), Tally { count, first: self.position });
+        }
+        self.position += word.len() as u64;
     }
 
     /// Takes in what another counter has counted, as if its documents came after this one's.
@@ -40,8 +55,8 @@ impl Counter {
     }
 
     /// The counts, in their fixed order.
-    pub fn into_counts(self) -> WordCounts {
-        self.table.into()
+    pub fn into_counts(self) -> Result<WordCounts> {
+        WordCounts::of(vec![self.table], usize::MAX)
     }
 
     /// Counts a document that starts at `position` of all documents put together.
@@ -55,11 +70,11 @@ impl Counter {
             start += word.len();
         })?;
         self.position = position + document.len() as u64;
-        Ok(())
+        self.table.check()
     }
 
-    /// Takes in the counts of another thread, which knew the positions of its documents.
-    pub(super) fn absorb(&mut self, other: &Self) {
-        self.table.absorb(&other.table, 0);
+    /// The words counted, for [`WordCounts::of`].
+    pub(super) fn into_table(self) -> WordTable {
+        self.table
     }
 }

@@ -5,18 +5,23 @@
 //! the counts the same for any number of threads.
 
 use super::count::Counter;
-use super::words::WordCounts;
+use super::pieces::{first_piece, last_cut};
+use super::word_counts::WordCounts;
 use super::{Progress, Watch};
-use crate::corpus::{self, Place};
+use crate::corpus::{Content, Kind, Reading, expand, for_each_document, for_each_line, for_each_piece};
 use crate::error::{Error, Result};
 use crate::split::Splitter;
+use std::cell::RefCell;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 const BATCH_BYTES: usize = 1 << 20;
+/// Memory for which a thread is worth having: its table, and its batches on their way.
+const THREAD_BYTES: u64 = 32 << 20;
 
 /// What counts as one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,83 +32,122 @@ pub enum Feed {
     Lines,
 }
 
+/// How documents are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Counting<'a> {
+    /// Cuts documents into pretokens.
+    pub splitter: &'a Splitter,
+    /// What counts as one document.
+    pub feed: Feed,
+    /// How many threads count, besides the caller's, which then reads; 1 counts on the caller's own.
+    pub threads: usize,
+    /// Bytes of memory that counting may take; more words than fit go to a temporary file.
+    pub max_memory: Option<u64>,
+}
+
+impl Counting<'_> {
+    fn n_threads(&self) -> usize {
+        let worth_having = self.max_memory.map_or(usize::MAX, |limit| (limit / THREAD_BYTES) as usize);
+        self.threads.min(worth_having).max(1)
+    }
+
+    /// Half of the memory is for tables; the rest for documents on their way, and for joining the tables.
+    fn table_bytes(&self) -> usize {
+        self.max_memory.map_or(usize::MAX, |limit| (limit / 2) as usize)
+    }
+
+    fn counter(&self) -> Counter {
+        let limit = if self.max_memory.is_none() { usize::MAX } else { self.table_bytes() / self.n_threads() };
+        Counter::within(self.splitter.clone(), limit)
+    }
+
+    fn join(&self, counters: Vec<Counter>) -> Result<WordCounts> {
+        WordCounts::of(counters.into_iter().map(Counter::into_table).collect(), self.table_bytes())
+    }
+}
+
 /// Counts the pretokens of the documents that `documents` hands to its [`Sink`].
 ///
-/// With `threads` above 1 as many threads count while the caller's reads. Fails when `documents`,
-/// the split pattern or `watch` does.
+/// Fails when `documents`, the split pattern or `watch` does.
 ///
 /// ```
-/// use bytemill::{split::Splitter, train::{Feed, count_documents}};
+/// use bytemill::{split::Splitter, train::{Counting, Feed, count_documents}};
 /// use std::ops::ControlFlow;
 ///
 /// let splitter = Splitter::new(Some("gpt2"))?;
-/// let counts = count_documents(&splitter, Feed::Documents, 2, &mut |_| ControlFlow::Continue(()), |sink| {
+/// let counting = Counting { splitter: &splitter, feed: Feed::Documents, threads: 2, max_memory: None };
+/// let counts = count_documents(&counting, &mut |_| ControlFlow::Continue(()), |sink| {
 ///     ["to be", " or not", "to be"].iter().try_for_each(|text| sink.add(text.as_bytes()))
 /// })?;
-/// assert_eq!(counts.iter().next(), Some((&b"to"[..], 2)));
+/// let mut words = Vec::new();
+/// counts.for_each(|word, count| words.push((word.to_vec(), count)))?;
+/// assert_eq!(words[0], (b"to".to_vec(), 2));
 /// # Ok::<(), bytemill::Error>(())
 /// ```
 pub fn count_documents(
-    splitter: &Splitter,
-    feed: Feed,
-    threads: usize,
+    counting: &Counting,
     watch: &mut Watch,
     documents: impl FnOnce(&mut Sink) -> Result<()>,
 ) -> Result<WordCounts> {
-    if threads <= 1 {
-        let mut counter = Counter::new(splitter.clone());
-        let mut sink = Sink::new(feed, watch, Target::Here(&mut counter));
+    let threads = counting.n_threads();
+    if threads == 1 {
+        let mut counter = counting.counter();
+        let mut sink = Sink::new(counting, watch, Target::Here(&mut counter));
         documents(&mut sink)?;
-        return Ok(counter.into_counts());
+        return counting.join(vec![counter]);
     }
-    thread::scope(|scope| {
+    let failed = AtomicBool::new(false);
+    let counters = thread::scope(|scope| {
         let (sender, receiver) = sync_channel(2 * threads);
         let receiver = Arc::new(Mutex::new(receiver));
         let spawn = |_| {
-            let receiver = Arc::clone(&receiver);
-            scope.spawn(move || count_batches(&receiver, splitter))
+            let (receiver, failed) = (Arc::clone(&receiver), &failed);
+            scope.spawn(move || {
+                let counted = count_batches(&receiver, counting.counter());
+                failed.fetch_or(counted.is_err(), Ordering::Relaxed);
+                counted
+            })
         };
         let workers: Vec<_> = (0..threads).map(spawn).collect();
         drop(receiver); // the queue now breaks when the last worker has failed
-        let mut sink = Sink::new(feed, watch, Target::Threads(sender, Batch::default()));
+        let mut sink = Sink::new(counting, watch, Target::Threads(sender, Batch::default(), &failed));
         let outcome = documents(&mut sink).and_then(|()| sink.flush());
         drop(sink); // the workers end when the queue does
-        let mut total = Counter::new(splitter.clone());
-        for worker in workers {
-            total.absorb(&worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
-        }
-        outcome.map(|()| total.into_counts())
-    })
+        let join = |worker: thread::ScopedJoinHandle<_>| match worker.join() {
+            Ok(counted) => counted,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let counters = workers.into_iter().map(join).collect::<Result<Vec<_>>>()?;
+        outcome.map(|()| counters)
+    })?;
+    counting.join(counters)
 }
 
-/// Counts the pretokens of all documents of `paths`: files and folders, read as [`corpus`] tells.
-///
-/// `text_field` names the field of a jsonl line that holds the text.
-pub fn count_files(
-    paths: &[PathBuf],
-    feed: Feed,
-    text_field: &str,
-    splitter: &Splitter,
-    threads: usize,
-    watch: &mut Watch,
-) -> Result<WordCounts> {
-    let files = corpus::expand(paths)?;
-    count_documents(splitter, feed, threads, watch, |sink| {
-        for file in &files {
-            let add = |_: Place, document: &[u8]| sink.add(document);
-            match feed {
-                Feed::Lines if matches!(corpus::Kind::of(file)?.content, corpus::Content::Text) => {
-                    corpus::for_each_line(file, add)?;
-                }
-                _ => corpus::for_each_document(file, corpus::Reading { text_field, separator: None }, add)?,
-            }
+/// Counts the pretokens of all documents of `paths`: files and folders, read as [`crate::corpus`] tells.
+pub fn count_files(paths: &[PathBuf], reading: Reading, counting: &Counting, watch: &mut Watch) -> Result<WordCounts> {
+    let files = expand(paths)?;
+    count_documents(counting, watch, |sink| files.iter().try_for_each(|file| add_file(sink, file, reading, counting)))
+}
+
+fn add_file(sink: &mut Sink, path: &Path, reading: Reading, counting: &Counting) -> Result<()> {
+    let content = Kind::of(path)?.content;
+    match (content, reading.separator, counting.feed) {
+        (Content::Text, None, Feed::Lines) => for_each_line(path, |_, line| sink.add(line)),
+        (Content::Text, None, Feed::Documents) => {
+            let sink = RefCell::new(sink);
+            let cut = |text: &[u8]| {
+                sink.borrow_mut().tell()?;
+                Ok(last_cut(counting.splitter, text))
+            };
+            for_each_piece(path, cut, |piece| sink.borrow_mut().add(piece))
         }
-        Ok(())
-    })
+        _ => for_each_document(path, reading, |_, document| sink.add(document)),
+    }
 }
 
 /// Takes documents in, on behalf of [`count_documents`].
 pub struct Sink<'a> {
+    splitter: &'a Splitter,
     feed: Feed,
     watch: &'a mut Watch<'a>,
     target: Target<'a>,
@@ -113,7 +157,7 @@ pub struct Sink<'a> {
 
 enum Target<'a> {
     Here(&'a mut Counter),
-    Threads(SyncSender<Batch>, Batch),
+    Threads(SyncSender<Batch>, Batch, &'a AtomicBool),
 }
 
 #[derive(Default)]
@@ -124,16 +168,22 @@ struct Batch {
 }
 
 impl<'a> Sink<'a> {
-    fn new(feed: Feed, watch: &'a mut Watch<'a>, target: Target<'a>) -> Self {
-        Self { feed, watch, target, position: 0, told: 0 }
+    fn new(counting: &'a Counting, watch: &'a mut Watch<'a>, target: Target<'a>) -> Self {
+        Self { splitter: counting.splitter, feed: counting.feed, watch, target, position: 0, told: 0 }
     }
 
     /// Takes one more document. Fails when the pattern has failed or the caller wants to stop.
     pub fn add(&mut self, document: &[u8]) -> Result<()> {
-        match self.feed {
-            Feed::Documents => self.put(document),
-            Feed::Lines => document.split_inclusive(|&byte| byte == b'\n').try_for_each(|line| self.put(line)),
+        if self.feed == Feed::Lines {
+            return document.split_inclusive(|&byte| byte == b'\n').try_for_each(|line| self.put(line));
         }
+        let mut rest = document;
+        while !rest.is_empty() {
+            let (piece, later) = first_piece(self.splitter, rest);
+            self.put(piece)?;
+            rest = later;
+        }
+        Ok(())
     }
 
     fn put(&mut self, document: &[u8]) -> Result<()> {
@@ -144,7 +194,7 @@ impl<'a> Sink<'a> {
                 counter.add_at(document, position)?;
                 false
             }
-            Target::Threads(_, batch) => {
+            Target::Threads(_, batch, _) => {
                 if batch.ends.is_empty() {
                     batch.position = position;
                 }
@@ -156,22 +206,19 @@ impl<'a> Sink<'a> {
         if full {
             self.flush()?;
         }
-        self.tell()
+        if self.position - self.told < BATCH_BYTES as u64 { Ok(()) } else { self.tell() }
     }
 
-    /// Sends off what is gathered. The queue breaks when every worker has failed; their own errors
-    /// are what `count_documents` then returns.
+    /// Sends off what is gathered. Where a worker has failed, its error is what `count_documents` returns.
     fn flush(&mut self) -> Result<()> {
         match &mut self.target {
             Target::Here(_) => Ok(()),
-            Target::Threads(sender, batch) => sender.send(std::mem::take(batch)).map_err(|_| Error::Interrupted),
+            Target::Threads(_, _, failed) if failed.load(Ordering::Relaxed) => Err(Error::Interrupted),
+            Target::Threads(sender, batch, _) => sender.send(std::mem::take(batch)).map_err(|_| Error::Interrupted),
         }
     }
 
     fn tell(&mut self) -> Result<()> {
-        if self.position - self.told < BATCH_BYTES as u64 {
-            return Ok(());
-        }
         self.told = self.position;
         match (self.watch)(Progress::Counting { bytes: self.position }) {
             ControlFlow::Continue(()) => Ok(()),
@@ -181,8 +228,7 @@ impl<'a> Sink<'a> {
 }
 
 /// A worker: counts batches until the queue ends.
-fn count_batches(queue: &Mutex<Receiver<Batch>>, splitter: &Splitter) -> Result<Counter> {
-    let mut counter = Counter::new(splitter.clone());
+fn count_batches(queue: &Mutex<Receiver<Batch>>, mut counter: Counter) -> Result<Counter> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(batch) = next() {
         let mut start = 0;

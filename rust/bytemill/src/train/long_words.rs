@@ -37,14 +37,14 @@ impl LongWords {
         self.entries.len()
     }
 
-    /// Adds to the tally of `word`.
-    pub(super) fn add(&mut self, word: &[u8], tally: Tally) {
+    /// Adds to the tally of `word`; true when it is a new one.
+    pub(super) fn add(&mut self, word: &[u8], tally: Tally) -> bool {
         let hash = hash(word);
         let at = self.find(hash, word);
         let index = self.slots[at].index;
         if index != FREE {
             self.entries[index as usize].tally.add(tally);
-            return;
+            return false;
         }
         self.slots[at] = Slot { tag: tag(hash), index: self.entries.len() as u32 };
         let start = self.bytes.len();
@@ -53,12 +53,29 @@ impl LongWords {
         if self.entries.len() * 2 > self.slots.len() {
             self.grow();
         }
+        true
     }
 
     /// Word and tally of the entry at `index`, in the order of first additions.
     pub(super) fn get(&self, index: usize) -> (&[u8], Tally) {
         let entry = &self.entries[index];
         (&self.bytes[entry.start..entry.end], entry.tally)
+    }
+
+    /// Bytes of memory that the words take.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.len() + self.entries.len() * size_of::<Entry>() + self.slots.len() * size_of::<Slot>()
+    }
+
+    /// Hands over all words in the order of their bytes, and forgets them.
+    pub(super) fn drain<E>(&mut self, mut each: impl FnMut(&[u8], Tally) -> Result<(), E>) -> Result<(), E> {
+        let Self { entries, bytes, .. } = self;
+        entries.sort_unstable_by(|a, b| bytes[a.start..a.end].cmp(&bytes[b.start..b.end]));
+        for entry in &*entries {
+            each(&bytes[entry.start..entry.end], entry.tally)?;
+        }
+        *self = Self::new();
+        Ok(())
     }
 
     /// The slot that holds `word`, or the free one where it belongs.
@@ -107,6 +124,7 @@ fn mix(state: u64, value: u64) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -127,5 +145,12 @@ mod tests {
             assert_eq!(word, format!("a word of more than fifteen bytes {number}").as_bytes());
             assert_eq!(tally.count, 6);
         }
+        let mut drained = Vec::new();
+        let drain = |word: &[u8], _| {
+            drained.push(word.to_vec());
+            Ok::<_, ()>(())
+        };
+        words.drain(drain).unwrap();
+        assert!(drained.len() == 3_000 && drained.is_sorted() && words.len() == 0);
     }
 }

@@ -5,11 +5,14 @@
 //! which only moves to the right.
 
 use super::arena::{Arena, WALL};
+use super::budget::Budget;
 use super::neighbours::Neighbours;
 use super::pairs::{HotPairs, Pair};
+use super::runs::Order;
 use super::scan::{Limits, scan};
+use super::shape::Shapes;
 use super::ties::TieRule;
-use super::words::WordCounts;
+use super::word_counts::WordCounts;
 use super::{Merge, Options, Progress, Watch};
 use crate::error::{Error, Result};
 use std::collections::BinaryHeap;
@@ -18,15 +21,15 @@ use std::time::{Duration, Instant};
 
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-/// Learns merges by `rule`, with at most `places` places watched after a scan; see [`super::train`].
+/// Learns merges by `rule` within `budget`; see [`super::train`].
 pub(super) fn learn<R: TieRule>(
     counts: &WordCounts,
     options: Options,
-    places: usize,
+    budget: Budget,
     rule: R,
     watch: &mut Watch,
 ) -> Result<Vec<Merge>> {
-    let mut learner = Learner::new(counts, options, places, rule)?;
+    let mut learner = Learner::new(counts, options, budget, rule)?;
     let mut merges = Vec::new();
     let mut told = Instant::now();
     while merges.len() < options.n_merges {
@@ -55,17 +58,15 @@ struct Learner<R: TieRule> {
 }
 
 impl<R: TieRule> Learner<R> {
-    fn new(counts: &WordCounts, options: Options, places: usize, rule: R) -> Result<Self> {
-        let arena = if R::BY_PLACE {
-            Arena::new(counts, counts.in_text_order().into_iter())?
-        } else {
-            Arena::new(counts, 0..counts.len())?
-        };
+    fn new(counts: &WordCounts, options: Options, budget: Budget, rule: R) -> Result<Self> {
+        let order = if R::BY_PLACE { Order::Text } else { Order::Frequency };
+        let arena = Arena::new(counts, order, budget.sort_bytes)?;
         let n_ids = 256 + options.n_merges.min(arena.len()); // a merge needs a place of its own
         let limits = Limits {
             count: options.min_frequency.max(1),
             token_bytes: options.max_token_bytes.unwrap_or(usize::MAX),
-            places,
+            shapes: options.utf8_safe.then(Shapes::new),
+            budget,
         };
         Ok(Self {
             arena,
@@ -100,6 +101,9 @@ impl<R: TieRule> Learner<R> {
         let pair = self.hot.pair(index);
         let new = self.arena.add_token(pair);
         self.rule.learn(pair);
+        if let Some(shapes) = &mut self.limits.shapes {
+            shapes.learn(pair);
+        }
         let new_bytes = self.arena.length(new);
         let mut twins = Twins::default();
         for &place in self.hot.retire(index) {
@@ -117,6 +121,9 @@ impl<R: TieRule> Learner<R> {
         for index in first_new..self.hot.len() {
             let candidate = self.candidate(index as u32);
             self.queue.extend(candidate);
+        }
+        if self.hot.memory() > self.limits.budget.most_watched_bytes {
+            self.watch_anew();
         }
         pair
     }
@@ -152,10 +159,18 @@ impl<R: TieRule> Learner<R> {
         if self.hot.threshold() <= self.limits.count {
             return false;
         }
+        self.watch_anew();
+        !self.queue.is_empty()
+    }
+
+    /// Watches the pairs that are now the most frequent, and no others.
+    fn watch_anew(&mut self) {
+        // The old ones go first, for there may be no room for both.
+        self.hot = HotPairs::new(u64::MAX);
+        self.queue = BinaryHeap::new();
         self.hot = scan(&self.arena, &self.limits);
         let candidates: Vec<_> = (0..self.hot.len()).filter_map(|index| self.candidate(index as u32)).collect();
         self.queue = candidates.into();
-        !self.queue.is_empty()
     }
 }
 

@@ -12,9 +12,12 @@
 //! merged goes stale in theirs, and that pair can never return.
 //!
 //! Memory follows the number of distinct pretokens, not the length of the text; without a split
-//! pattern a whole document is one pretoken. The merges are the same for any number of threads.
+//! pattern a whole document is one pretoken. Within a limit of memory, counts go to sorted runs on
+//! disk and fewer pairs are watched at once. The merges are the same for any number of threads and
+//! any limit.
 
 mod arena;
+mod budget;
 mod count;
 mod feed;
 mod long_words;
@@ -23,21 +26,26 @@ mod merge;
 mod naive;
 mod neighbours;
 mod pairs;
+mod pieces;
 #[cfg(test)]
 mod reference_tests;
+mod runs;
 mod scan;
+mod shape;
 mod short_words;
 #[cfg(test)]
 mod tests;
 mod ties;
+mod word_counts;
 mod words;
 
 use crate::error::Result;
+use budget::Budget;
 use std::ops::ControlFlow;
 
 pub use count::Counter;
-pub use feed::{Feed, Sink, count_documents, count_files};
-pub use words::WordCounts;
+pub use feed::{Counting, Feed, Sink, count_documents, count_files};
+pub use word_counts::WordCounts;
 
 /// A merge: the ids of its left and right part. Ids 0-255 are byte values, merge `i` makes 256 + `i`.
 pub type Merge = (u32, u32);
@@ -69,6 +77,17 @@ pub struct Options {
     /// No token grows longer than this many bytes. (Hugging Face's `max_token_length` is one more,
     /// for it is a limit that tokens stay below; and it lets two bytes join whatever it is.)
     pub max_token_bytes: Option<usize>,
+    /// No token cuts a UTF-8 character: each is whole characters, or lies within one.
+    pub utf8_safe: bool,
+    /// Bytes of memory that merging may take, what `counts` take included.
+    pub max_memory: Option<u64>,
+}
+
+impl Options {
+    /// As many merges as `n_merges`, equal counts settled by `ties`, and no other limits.
+    pub fn new(n_merges: usize, ties: Ties) -> Self {
+        Self { n_merges, ties, min_frequency: 0, max_token_bytes: None, utf8_safe: false, max_memory: None }
+    }
 }
 
 /// How far the work is, for a progress bar; told a few times a second at most.
@@ -94,7 +113,8 @@ pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 /// Learns merges from counted pretokens, the most frequent pair first.
 ///
 /// Stops early, without an error, when no pair is left that `options` allow. Fails when `watch`
-/// breaks, and when the distinct pretokens together hold 4 GiB or more.
+/// breaks, when the distinct pretokens together hold 4 GiB or more, when they do not fit into
+/// `max_memory` (the message says what would do), and when counts on disk cannot be read.
 ///
 /// ```
 /// use bytemill::{split::Splitter, train::{Counter, Options, Ties, train}};
@@ -102,22 +122,21 @@ pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 ///
 /// let mut counter = Counter::new(Splitter::new(None)?);
 /// counter.add(b"aaabdaaabac")?;
-/// let options = Options { n_merges: 3, ties: Ties::FirstSeen, min_frequency: 0, max_token_bytes: None };
-/// let merges = train(&counter.into_counts(), options, &mut |_| ControlFlow::Continue(()))?;
+/// let options = Options::new(3, Ties::FirstSeen);
+/// let merges = train(&counter.into_counts()?, options, &mut |_| ControlFlow::Continue(()))?;
 /// assert_eq!(merges, [(97, 97), (256, 97), (257, 98)]); // aa, aaa, aaab
 /// # Ok::<(), bytemill::Error>(())
 /// ```
 pub fn train(counts: &WordCounts, options: Options, watch: &mut Watch) -> Result<Vec<Merge>> {
-    // Half a place a byte keeps the pool smaller than the arena, and the scans to a handful.
-    train_within(counts, options, (counts.n_bytes() / 2).max(1 << 16), watch)
+    train_within(counts, options, Budget::new(counts, &options)?, watch)
 }
 
-/// As [`train`], with at most `places` places of watched pairs after a scan: less memory, more scans.
-fn train_within(counts: &WordCounts, options: Options, places: usize, watch: &mut Watch) -> Result<Vec<Merge>> {
+/// As [`train`], with a budget of choice.
+fn train_within(counts: &WordCounts, options: Options, budget: Budget, watch: &mut Watch) -> Result<Vec<Merge>> {
     match options.ties {
-        Ties::Huggingface => merge::learn(counts, options, places, ties::SmallestIds::printable_order(), watch),
-        Ties::LowestId => merge::learn(counts, options, places, ties::SmallestIds::byte_order(), watch),
-        Ties::FirstSeen => merge::learn(counts, options, places, ties::FirstPlace, watch),
-        Ties::LargestBytes => merge::learn(counts, options, places, ties::LargestBytes::new(), watch),
+        Ties::Huggingface => merge::learn(counts, options, budget, ties::SmallestIds::printable_order(), watch),
+        Ties::LowestId => merge::learn(counts, options, budget, ties::SmallestIds::byte_order(), watch),
+        Ties::FirstSeen => merge::learn(counts, options, budget, ties::FirstPlace, watch),
+        Ties::LargestBytes => merge::learn(counts, options, budget, ties::LargestBytes::new(), watch),
     }
 }

@@ -37,6 +37,9 @@ fn best_pair(words: &[Vec<u32>], tokens: &[Vec<u8>], options: Options) -> Option
     }
     let most_bytes = options.max_token_bytes.unwrap_or(usize::MAX);
     pairs.retain(|&(left, right)| bytes(left).len() + bytes(right).len() <= most_bytes);
+    if options.utf8_safe {
+        pairs.retain(|&(left, right)| cuts_no_character(&[&**bytes(left), &**bytes(right)].concat()));
+    }
     let highest = pairs.iter().map(|pair| counts[pair]).max()?;
     if highest < options.min_frequency {
         return None;
@@ -48,6 +51,15 @@ fn best_pair(words: &[Vec<u32>], tokens: &[Vec<u8>], options: Options) -> Option
         Ties::Huggingface => best.min_by_key(|&(left, right)| (printable(left), printable(right))),
         Ties::LargestBytes => best.min_by_key(|&(left, right)| Reverse((bytes(left), bytes(right)))),
     }
+}
+
+/// Whether `token` is whole characters, or lies within one: then something can be put around it.
+fn cuts_no_character(token: &[u8]) -> bool {
+    let starts = [&[][..], b"\xC3", b"\xF1", b"\xE4", b"\xE4\xB8", b"\xF0\x9F", b"\xF0\x9F\x98", b"\xF0"];
+    let ends = [&[][..], b"\x80", b"\x80\x80", b"\x80\x80\x80", b"\x90\x80\x80"];
+    let characters = |bytes: &[u8]| std::str::from_utf8(bytes).map(|text| text.chars().count());
+    characters(token).is_ok()
+        || starts.iter().any(|start| ends.iter().any(|end| characters(&[start, token, end].concat()) == Ok(1)))
 }
 
 /// The code point that GPT-2's files write for a byte; later tokens come after them all.

@@ -22,6 +22,9 @@ struct Sum {
 }
 
 impl Neighbours {
+    /// Memory that each id takes.
+    pub(super) const ID_BYTES: usize = size_of::<Sum>();
+
     /// Room for ids below `n_ids`.
     pub(super) fn new(n_ids: usize) -> Self {
         Self { sums: vec![Sum::default(); n_ids], met: Vec::new(), places: Vec::new() }

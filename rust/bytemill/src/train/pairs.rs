@@ -4,6 +4,7 @@
 //! threshold can be forgotten: none of them can win before every watched pair has fallen below it
 //! too, and then the arena is scanned again. The threshold is what bounds memory.
 
+use super::budget::{PAIR_BYTES, PLACE_BYTES};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
@@ -21,6 +22,13 @@ impl Pair {
     /// The pair of `left` and `right`.
     pub(super) fn new(left: u32, right: u32) -> Self {
         Self { left, right }
+    }
+
+    /// A number that spreads pairs evenly, in another way than [`PairHasher`] does.
+    #[inline]
+    pub(super) fn part(self) -> u32 {
+        let mixed = (u64::from(self.left) << 32 | u64::from(self.right)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        ((mixed ^ mixed >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) >> 32) as u32
     }
 }
 
@@ -77,6 +85,11 @@ impl HotPairs {
     /// How many indices have been given out.
     pub(super) fn len(&self) -> usize {
         self.hot.len()
+    }
+
+    /// About how much memory the watched pairs and their places take.
+    pub(super) fn memory(&self) -> usize {
+        self.hot.len() * PAIR_BYTES + self.pool.len() * PLACE_BYTES
     }
 
     /// The index of `pair`, if it is watched.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::corpus::Reading;
 use crate::split::Splitter;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -25,8 +26,9 @@ fn shared(name: &str) -> Option<PathBuf> {
 fn learn(path: PathBuf, pattern: Option<&str>, n_merges: usize, ties: Ties) -> Vec<Merge> {
     let mut go = |_| ControlFlow::Continue(());
     let splitter = Splitter::new(pattern).unwrap();
-    let counts = count_files(&[path], Feed::Documents, "text", &splitter, 1, &mut go).unwrap();
-    train(&counts, Options { n_merges, ties, min_frequency: 0, max_token_bytes: None }, &mut go).unwrap()
+    let counting = Counting { splitter: &splitter, feed: Feed::Documents, threads: 1, max_memory: None };
+    let counts = count_files(&[path], Reading::default(), &counting, &mut go).unwrap();
+    train(&counts, Options::new(n_merges, ties), &mut go).unwrap()
 }
 
 /// The merges as Stanford's file writes them: GPT-2's printable characters, a space between.

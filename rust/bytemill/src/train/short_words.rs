@@ -10,6 +10,7 @@ pub(super) const SHORT_BYTES: usize = 15;
 
 const FREE: u128 = 0; // no word has length 0
 const FIRST_SLOTS: usize = 1 << 12;
+const GROWTH: usize = 4;
 
 #[derive(Clone, Copy)]
 struct Slot {
@@ -28,24 +29,61 @@ impl ShortWords {
         Self { slots: vec![Slot { key: FREE, tally: Tally::default() }; FIRST_SLOTS], n_words: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.n_words
-    }
-
-    /// Adds to the tally of the word with `key`.
+    /// Adds to the tally of the word with `key`; true when room must be made before the next one.
     #[inline]
-    pub(super) fn add(&mut self, key: u128, tally: Tally) {
+    #[must_use]
+    pub(super) fn add(&mut self, key: u128, tally: Tally) -> bool {
         let at = self.find(key);
         let slot = &mut self.slots[at];
         if slot.key == key {
             slot.tally.add(tally);
-            return;
+            return false;
         }
         *slot = Slot { key, tally };
         self.n_words += 1;
-        if self.n_words * 2 > self.slots.len() {
-            self.grow();
+        self.n_words * 2 > self.slots.len()
+    }
+
+    /// Makes room: four times as much.
+    pub(super) fn grow(&mut self) {
+        let larger = vec![Slot { key: FREE, tally: Tally::default() }; self.slots.len() * GROWTH];
+        for slot in std::mem::replace(&mut self.slots, larger) {
+            if slot.key != FREE {
+                let at = self.find(slot.key);
+                self.slots[at] = slot;
+            }
         }
+    }
+
+    /// Bytes of memory taken.
+    pub(super) fn memory(&self) -> usize {
+        self.slots.len() * size_of::<Slot>()
+    }
+
+    /// Bytes of memory that [`Self::grow`] takes at its height.
+    pub(super) fn memory_to_grow(&self) -> usize {
+        self.memory() * (1 + GROWTH)
+    }
+
+    /// Hands over all words in the order of their bytes, and forgets them.
+    pub(super) fn drain<E>(&mut self, mut each: impl FnMut(&[u8], Tally) -> Result<(), E>) -> Result<(), E> {
+        let mut n_words = 0;
+        for at in 0..self.slots.len() {
+            if self.slots[at].key != FREE {
+                self.slots.swap(n_words, at);
+                n_words += 1;
+            }
+        }
+        let words = &mut self.slots[..n_words];
+        // The length, in the last byte, tells apart what only zero bytes at the end tell apart.
+        words.sort_unstable_by_key(|slot| slot.key.swap_bytes());
+        for slot in words {
+            let (word, len) = short_word(slot.key);
+            each(&word[..len], slot.tally)?;
+            slot.key = FREE;
+        }
+        self.n_words = 0;
+        Ok(())
     }
 
     /// Every key with its tally, in no particular order.
@@ -62,16 +100,6 @@ impl ShortWords {
             at = (at + 1) & mask;
         }
         at
-    }
-
-    fn grow(&mut self) {
-        let larger = vec![Slot { key: FREE, tally: Tally::default() }; self.slots.len() * 4];
-        for slot in std::mem::replace(&mut self.slots, larger) {
-            if slot.key != FREE {
-                let at = self.find(slot.key);
-                self.slots[at] = slot;
-            }
-        }
     }
 }
 
@@ -102,6 +130,7 @@ fn hash(key: u128) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -121,10 +150,19 @@ mod tests {
         for round in 0..2u32 {
             for number in 0..20_000u32 {
                 let key = short_key(&number.to_le_bytes(), 0, 4);
-                words.add(key, Tally { count: 1, first: u64::from(round * 20_000 + number) });
+                if words.add(key, Tally { count: 1, first: u64::from(round * 20_000 + number) }) {
+                    words.grow();
+                }
             }
         }
-        assert_eq!((words.len(), words.iter().count()), (20_000, 20_000));
+        assert_eq!((words.n_words, words.iter().count()), (20_000, 20_000));
         assert!(words.iter().all(|(_, tally)| tally.count == 2 && tally.first < 20_000));
+        let mut drained = Vec::new();
+        let drain = |word: &[u8], _| {
+            drained.push(word.to_vec());
+            Ok::<_, ()>(())
+        };
+        words.drain(drain).unwrap();
+        assert!(drained.len() == 20_000 && drained.is_sorted() && words.iter().next().is_none());
     }
 }

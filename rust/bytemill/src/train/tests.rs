@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::corpus::Reading;
 use crate::error::Error;
 use crate::split::Splitter;
 use proptest::prelude::*;
@@ -14,26 +15,33 @@ fn go(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn options(n_merges: usize, ties: Ties) -> Options {
-    Options { n_merges, ties, min_frequency: 0, max_token_bytes: None }
+fn counting(splitter: &Splitter, threads: usize) -> Counting<'_> {
+    Counting { splitter, feed: Feed::Documents, threads, max_memory: None }
 }
 
-fn count(documents: &[Vec<u8>], splitter: &Splitter, threads: usize) -> WordCounts {
+fn count(documents: &[Vec<u8>], counting: &Counting) -> WordCounts {
     let feed = |sink: &mut Sink| documents.iter().try_for_each(|document| sink.add(document));
-    count_documents(splitter, Feed::Documents, threads, &mut go, feed).unwrap()
+    count_documents(counting, &mut go, feed).unwrap()
+}
+
+fn listed(counts: &WordCounts) -> Vec<(Vec<u8>, u64)> {
+    let mut words = Vec::new();
+    counts.for_each(|word, count| words.push((word.to_vec(), count))).unwrap();
+    words
 }
 
 fn learn(documents: &[Vec<u8>], pattern: Option<&str>, options: Options) -> Vec<Merge> {
-    train(&count(documents, &Splitter::new(pattern).unwrap(), 1), options, &mut go).unwrap()
+    train(&count(documents, &counting(&Splitter::new(pattern).unwrap(), 1)), options, &mut go).unwrap()
 }
 
 /// Documents over few letters, so that runs, ties and repeated words abound.
 fn documents() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let letter = prop_oneof![Just(b'a'), Just(b'b'), Just(b' '), Just(0xE9u8)];
+    let letter = prop_oneof![Just(b'a'), Just(b'b'), Just(b' '), Just(0xE4u8), Just(0xB8u8), Just(0x80u8)];
     let scattered = prop::collection::vec(letter, 0..60);
     let runs = prop::collection::vec((prop_oneof![Just(b'a'), Just(b'b'), Just(b'\n')], 1usize..9), 0..12)
         .prop_map(|runs| runs.into_iter().flat_map(|(byte, n)| vec![byte; n]).collect());
-    let text = prop_oneof![scattered, runs, "[a-c]{0,20}( [a-c]{1,18}){0,5}".prop_map(String::into_bytes)];
+    let characters = "[a\u{e9}\u{4e00}\u{4e01}\u{1f600}]{0,30}".prop_map(String::into_bytes);
+    let text = prop_oneof![scattered, runs, characters, "[a-c]{0,20}( [a-c]{1,18}){0,5}".prop_map(String::into_bytes)];
     prop::collection::vec(text, 0..6)
 }
 
@@ -48,12 +56,15 @@ proptest! {
         threads in 1usize..4,
         min_frequency in 0u64..4,
         max_token_bytes in prop::option::of(1usize..12),
-        places in 1usize..200,
+        utf8_safe in any::<bool>(),
+        counting_memory in prop::option::weighted(0.3, Just(0)),
+        (watched_bytes, most_watched_bytes, counted_pairs) in (0usize..4_000, 0usize..8_000, 1usize..20),
     ) {
         let splitter = Splitter::new(pattern).unwrap();
-        let options = Options { n_merges: 100, ties, min_frequency, max_token_bytes };
-        let counts = count(&documents, &splitter, threads);
-        let merges = train_within(&counts, options, places, &mut go).unwrap();
+        let options = Options { min_frequency, max_token_bytes, utf8_safe, ..Options::new(100, ties) };
+        let counts = count(&documents, &Counting { max_memory: counting_memory, ..counting(&splitter, threads) });
+        let budget = Budget { watched_bytes, most_watched_bytes, counted_pairs, sort_bytes: 0 };
+        let merges = train_within(&counts, options, budget, &mut go).unwrap();
         prop_assert_eq!(merges, naive::merges(&documents, &splitter, options));
     }
 }
@@ -75,19 +86,94 @@ fn large_text() -> Vec<Vec<u8>> {
 fn threads_count_alike() {
     let documents = large_text();
     let splitter = Splitter::new(Some("gpt2")).unwrap();
-    let expected = count(&documents, &splitter, 1);
+    let expected = count(&documents, &counting(&splitter, 1));
     assert!(expected.len() > 10_000 && expected.n_bytes() > 100_000);
     for threads in [2, 3, 8] {
-        assert_eq!(count(&documents, &splitter, threads), expected, "{threads} threads");
+        assert_eq!(listed(&count(&documents, &counting(&splitter, threads))), listed(&expected), "{threads} threads");
     }
 }
 
 #[test]
+fn counts_and_merges_do_not_depend_on_the_memory_allowed() {
+    let documents = large_text();
+    let splitter = Splitter::new(Some("gpt2")).unwrap();
+    let expected = count(&documents, &counting(&splitter, 1));
+    for (threads, limit) in [(1, 3 << 20), (2, 70 << 20), (1, 0)] {
+        let limited = Counting { max_memory: Some(limit), ..counting(&splitter, threads) };
+        let counts = count(&documents, &limited);
+        assert_eq!((counts.len(), counts.n_bytes()), (expected.len(), expected.n_bytes()));
+        assert_eq!(listed(&counts), listed(&expected), "{limit} bytes, {threads} threads");
+        for ties in ALL_TIES {
+            let options = Options::new(3_000, ties);
+            let limited = Options { max_memory: Some(14 << 20), ..options };
+            let merges = [(&expected, options), (&counts, limited)].map(|(c, o)| train(c, o, &mut go).unwrap());
+            assert!(merges[0].len() == 3_000 && merges[0] == merges[1], "{limit} bytes, {ties:?}");
+        }
+    }
+}
+
+#[test]
+fn too_little_memory_says_how_much_would_do() {
+    let counts = count(&large_text(), &counting(&Splitter::new(Some("gpt2")).unwrap(), 1));
+    let options = Options { max_memory: Some(1 << 20), ..Options::new(100, Ties::LowestId) };
+    let message = train(&counts, options, &mut go).unwrap_err().to_string();
+    let expected = message.strip_prefix("max_memory is 1048576, expected at least ").unwrap();
+    let least = expected.split_once(' ').unwrap().0.parse().unwrap();
+    train(&counts, Options { max_memory: Some(least), ..options }, &mut go).unwrap();
+    train(&counts, Options { max_memory: Some(least - 1), ..options }, &mut go).unwrap_err();
+}
+
+#[test]
+fn a_huge_text_counts_the_same_in_pieces_and_can_be_stopped() {
+    let text = large_text().concat().repeat(2);
+    let splitter = Splitter::new(Some("cl100k")).unwrap();
+    let text = text.split(|&byte| byte == b' ').collect::<Vec<_>>().join(&b'\n');
+    let mut whole = Counter::new(splitter.clone());
+    whole.add(&text).unwrap();
+    let expected = listed(&whole.into_counts().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.txt");
+    std::fs::write(&path, &text).unwrap();
+    for threads in [1, 2] {
+        let counting = counting(&splitter, threads);
+        let mut tellings = 0;
+        let mut watch = |_| {
+            tellings += 1;
+            ControlFlow::Continue(())
+        };
+        let counts = count_documents(&counting, &mut watch, |sink| sink.add(&text)).unwrap();
+        assert!(tellings >= text.len() >> 21 && listed(&counts) == expected, "{threads} threads, {tellings}");
+        let counts = count_files(std::slice::from_ref(&path), Reading::default(), &counting, &mut go).unwrap();
+        assert!(listed(&counts) == expected, "{threads} threads");
+        let stopped = count_documents(&counting, &mut |_| ControlFlow::Break(()), |sink| sink.add(&text));
+        assert!(matches!(stopped, Err(Error::Interrupted)));
+    }
+}
+
+#[test]
+fn no_token_cuts_a_character_where_none_may() {
+    let text = "\u{4e2d}\u{6587} \u{4e2d}\u{56fd}, \u{4e2d}\u{95f4}; na\u{ef}ve \u{1f600}\u{1f601}".repeat(50);
+    let options = Options { utf8_safe: true, ..Options::new(200, Ties::FirstSeen) };
+    let merges = learn(&[text.into_bytes()], None, options);
+    let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
+    for (left, right) in merges {
+        tokens.push([&*tokens[left as usize], &*tokens[right as usize]].concat());
+    }
+    let new = &tokens[256..];
+    assert!(new.iter().all(|token| std::str::from_utf8(token).is_ok() || token.len() < 4), "{new:?}");
+    assert!(new.iter().any(|token| token.len() > 20));
+}
+
+#[test]
 fn many_scans_find_what_one_finds() {
-    let counts = count(&large_text(), &Splitter::new(Some("gpt2")).unwrap(), 1);
+    let counts = count(&large_text(), &counting(&Splitter::new(Some("gpt2")).unwrap(), 1));
     for ties in ALL_TIES {
-        let [one, many] =
-            [usize::MAX, 20_000].map(|places| train_within(&counts, options(20_000, ties), places, &mut go).unwrap());
+        let all = usize::MAX;
+        let [one, many] = [(all, all, all), (400_000, 1 << 20, 5_000)].map(|(watched, most, counted_pairs)| {
+            let (watched_bytes, most_watched_bytes, sort_bytes) = (watched, most, 1 << 20);
+            let budget = Budget { watched_bytes, most_watched_bytes, counted_pairs, sort_bytes };
+            train_within(&counts, Options::new(20_000, ties), budget, &mut go).unwrap()
+        });
         assert!(one.len() > 10_000, "{ties:?}: {}", one.len());
         assert!(one == many, "{ties:?}");
     }
@@ -96,21 +182,21 @@ fn many_scans_find_what_one_finds() {
 #[test]
 fn runs_count_overlaps() {
     // (a, a) is there 4 times in "aaaaa"; "bcbcbc" has (b, c) 3 times. Without overlaps it would be 2 to 3.
-    let merges = learn(&[b"bcbcbc aaaaa".to_vec()], Some("gpt2"), options(1, Ties::LargestBytes));
+    let merges = learn(&[b"bcbcbc aaaaa".to_vec()], Some("gpt2"), Options::new(1, Ties::LargestBytes));
     assert_eq!(merges, [(97, 97)]);
 }
 
 #[test]
 fn nothing_to_learn_is_no_error() {
     for documents in [vec![], vec![vec![]], vec![b"a".to_vec(), b"b".to_vec()]] {
-        assert_eq!(learn(&documents, None, options(10, Ties::FirstSeen)), []);
-        assert_eq!(learn(&documents, Some("gpt2"), options(10, Ties::Huggingface)), []);
+        assert_eq!(learn(&documents, None, Options::new(10, Ties::FirstSeen)), []);
+        assert_eq!(learn(&documents, Some("gpt2"), Options::new(10, Ties::Huggingface)), []);
     }
 }
 
 #[test]
 fn stops_when_the_text_gives_no_more() {
-    let merges = learn(&[b"abcd".to_vec()], None, options(1_000_000_000, Ties::LowestId));
+    let merges = learn(&[b"abcd".to_vec()], None, Options::new(1_000_000_000, Ties::LowestId));
     assert_eq!(merges, [(97, 98), (99, 100), (256, 257)]);
 }
 
@@ -118,7 +204,7 @@ fn stops_when_the_text_gives_no_more() {
 fn a_megabyte_of_one_letter_is_quick() {
     let started = Instant::now();
     for (byte, pattern) in [(b'a', None), (b' ', None), (b'a', Some("gpt2"))] {
-        let merges = learn(&[vec![byte; 1 << 20]], pattern, options(1_000, Ties::Huggingface));
+        let merges = learn(&[vec![byte; 1 << 20]], pattern, Options::new(1_000, Ties::Huggingface));
         assert_eq!(merges.len(), 20, "{byte} {pattern:?}"); // 2^20 halves 20 times
     }
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
@@ -127,8 +213,9 @@ fn a_megabyte_of_one_letter_is_quick() {
 #[test]
 fn lines_are_documents() {
     let splitter = Splitter::new(None).unwrap();
-    let counts = count_documents(&splitter, Feed::Lines, 1, &mut go, |sink| sink.add(b"ab\nab\nc")).unwrap();
-    assert_eq!(counts.iter().collect::<Vec<_>>(), [(&b"ab\n"[..], 2), (&b"c"[..], 1)]);
+    let counting = Counting { feed: Feed::Lines, ..counting(&splitter, 1) };
+    let counts = count_documents(&counting, &mut go, |sink| sink.add(b"ab\nab\nc")).unwrap();
+    assert_eq!(listed(&counts), [(b"ab\n".to_vec(), 2), (b"c".to_vec(), 1)]);
 }
 
 #[test]
@@ -141,7 +228,8 @@ fn a_merged_counter_comes_later_in_the_text() {
     let mut both = Counter::new(splitter);
     both.add(b"one two").unwrap();
     both.add(b"two a word of more than fifteen bytes: acknowledgements").unwrap();
-    assert_eq!(first.into_counts(), both.into_counts());
+    let [merged, both] = [first, both].map(|counter| listed(&counter.into_counts().unwrap()));
+    assert_eq!(merged, both);
 }
 
 #[test]
@@ -150,11 +238,11 @@ fn breaking_stops_counting_and_merging() {
     let splitter = Splitter::new(None).unwrap();
     for threads in [1, 2] {
         let text = vec![b'a'; 3 << 20];
-        let counted = count_documents(&splitter, Feed::Documents, threads, &mut stop, |sink| sink.add(&text));
+        let counted = count_documents(&counting(&splitter, threads), &mut stop, |sink| sink.add(&text));
         assert!(matches!(counted, Err(Error::Interrupted)), "{threads} threads");
     }
-    let counts = count(&large_text(), &Splitter::new(None).unwrap(), 1);
-    let merged = train(&counts, options(usize::MAX, Ties::FirstSeen), &mut stop);
+    let counts = count(&large_text(), &counting(&Splitter::new(None).unwrap(), 1));
+    let merged = train(&counts, Options::new(usize::MAX, Ties::FirstSeen), &mut stop);
     assert!(matches!(merged, Err(Error::Interrupted)));
 }
 
@@ -163,9 +251,14 @@ fn a_failing_pattern_is_told_for_any_number_of_threads() {
     let splitter = Splitter::new(Some(r"(?:a*)*\1?(?<=a)(a|b|ab)*(?=c)")).unwrap();
     let text = vec![b'a'; 100_000];
     for threads in [1, 2] {
-        let counted = count_documents(&splitter, Feed::Documents, threads, &mut go, |sink| {
-            (0..50).try_for_each(|_| sink.add(&text))
+        let mut fed = 0;
+        let counted = count_documents(&counting(&splitter, threads), &mut go, |sink| {
+            (0..200).try_for_each(|_| {
+                fed += 1;
+                sink.add(&text)
+            })
         });
         assert!(matches!(counted, Err(Error::Pattern { .. })), "{threads} threads");
+        assert!(fed < 200, "the first failure ends the reading");
     }
 }

@@ -1,8 +1,9 @@
-//! Distinct words with their counts: gathered in a table, then laid out in one fixed order.
+//! Distinct words with their counts, gathered in a table; when it is full its words go to disk.
 
 use super::long_words::LongWords;
-use super::short_words::{SHORT_BYTES, ShortWords, short_key, short_word};
-use std::cmp::Reverse;
+use super::runs::Runs;
+use super::short_words::{SHORT_BYTES, ShortWords, short_key};
+use crate::error::{Error, Result};
 
 /// How often a word occurs, and where first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,103 +24,99 @@ impl Tally {
 
 /// Words of any length with their tallies, in no order.
 pub(super) struct WordTable {
-    short: ShortWords,
-    long: LongWords,
+    pub(super) short: ShortWords,
+    pub(super) long: LongWords,
+    limit: usize, // bytes of memory
+    runs: Option<Runs>,
+    failure: Option<Error>,
 }
 
 impl WordTable {
-    pub(super) fn new() -> Self {
-        Self { short: ShortWords::new(), long: LongWords::new() }
+    /// An empty table that takes about `limit` bytes of memory at most, and a word's length more.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { short: ShortWords::new(), long: LongWords::new(), limit, runs: None, failure: None }
     }
 
     /// Adds to the tally of the word of `len` bytes, at least one, at `start` of `text`.
     #[inline]
     pub(super) fn add(&mut self, text: &[u8], start: usize, len: usize, tally: Tally) {
         if len <= SHORT_BYTES {
-            self.short.add(short_key(text, start, len), tally);
+            self.add_short(short_key(text, start, len), tally);
         } else {
-            self.long.add(&text[start..start + len], tally);
+            self.add_long(&text[start..start + len], tally);
         }
     }
 
-    /// Takes in the words of another table, whose text starts at `shift`.
+    /// Takes in the words of another table that has none on disk, and whose text starts at `shift`.
     pub(super) fn absorb(&mut self, other: &Self, shift: u64) {
         let shifted = |tally: Tally| Tally { first: tally.first + shift, ..tally };
         for (key, tally) in other.short.iter() {
-            self.short.add(key, shifted(tally));
+            self.add_short(key, shifted(tally));
         }
         for index in 0..other.long.len() {
             let (word, tally) = other.long.get(index);
-            self.long.add(word, shifted(tally));
+            self.add_long(word, shifted(tally));
         }
     }
-}
 
-/// Distinct pretokens and how often each occurs: what [`super::train`] learns from.
-///
-/// The most frequent come first, equals in the order of the text, whatever the number of threads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WordCounts {
-    bytes: Vec<u8>,
-    words: Vec<Word>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Word {
-    end: usize, // in `bytes`; it starts where the one before ends
-    tally: Tally,
-}
-
-impl WordCounts {
-    /// How many distinct pretokens there are.
-    pub fn len(&self) -> usize {
-        self.words.len()
+    /// Tells what failed on the way to the disk.
+    pub(super) fn check(&mut self) -> Result<()> {
+        self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// Whether the text was empty.
-    pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
+    /// Bytes of memory taken.
+    pub(super) fn memory(&self) -> usize {
+        self.short.memory() + self.long.memory()
     }
 
-    /// Bytes of all distinct pretokens together.
-    pub fn n_bytes(&self) -> usize {
-        self.bytes.len()
+    /// Whether words of this table are on disk.
+    pub(super) fn has_spilled(&self) -> bool {
+        self.runs.is_some()
     }
 
-    /// Each pretoken with its count, the most frequent first.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], u64)> {
-        (0..self.len()).map(|index| self.get(index))
+    /// Brings all words to disk, in runs sorted by word.
+    pub(super) fn into_runs(mut self) -> Result<Runs> {
+        self.spill()?;
+        self.runs.take().map_or_else(Runs::new, Ok)
     }
 
-    /// The pretoken at `index` with its count.
-    pub(super) fn get(&self, index: usize) -> (&[u8], u64) {
-        let start = if index == 0 { 0 } else { self.words[index - 1].end };
-        (&self.bytes[start..self.words[index].end], self.words[index].tally.count)
-    }
-
-    /// Indices of all pretokens in the order in which the text first holds them.
-    pub(super) fn in_text_order(&self) -> Vec<usize> {
-        let mut order: Vec<_> = (0..self.len()).collect();
-        order.sort_unstable_by_key(|&index| self.words[index].tally.first);
-        order
-    }
-}
-
-impl From<WordTable> for WordCounts {
-    fn from(WordTable { short, long }: WordTable) -> Self {
-        // A long word goes by its index, which a 16-byte key could never be: its length is 0.
-        let long_words = (0..long.len()).map(|index| (index as u128, long.get(index).1));
-        let order_of = |(key, tally): (u128, Tally)| (Reverse(tally.count), tally.first, key);
-        let mut order: Vec<_> = short.iter().chain(long_words).map(order_of).collect();
-        order.sort_unstable();
-        let mut counts = Self { bytes: Vec::new(), words: Vec::with_capacity(short.len() + long.len()) };
-        for (Reverse(count), first, key) in order {
-            match short_word(key) {
-                (_, 0) => counts.bytes.extend_from_slice(long.get(key as usize).0),
-                (word, len) => counts.bytes.extend_from_slice(&word[..len]),
-            }
-            counts.words.push(Word { end: counts.bytes.len(), tally: Tally { count, first } });
+    #[inline]
+    fn add_short(&mut self, key: u128, tally: Tally) {
+        if self.short.add(key, tally) {
+            self.make_room();
         }
-        counts
+    }
+
+    fn add_long(&mut self, word: &[u8], tally: Tally) {
+        // Vectors double, so that half the limit is where to stop.
+        if self.long.add(word, tally) && self.short.memory() + 2 * self.long.memory() > self.limit {
+            self.spill_or_fail();
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        if self.short.memory_to_grow() + self.long.memory() <= self.limit {
+            self.short.grow();
+        } else {
+            self.spill_or_fail();
+        }
+    }
+
+    fn spill_or_fail(&mut self) {
+        if let Err(error) = self.spill() {
+            // The hot path has no room for results; `check` tells it after the document.
+            (self.short, self.long) = (ShortWords::new(), LongWords::new());
+            self.failure.get_or_insert(error);
+        }
+    }
+
+    fn spill(&mut self) -> Result<()> {
+        let runs = match &mut self.runs {
+            Some(runs) => runs,
+            none => none.insert(Runs::new()?),
+        };
+        runs.write_run(|put| self.short.drain(put))?;
+        runs.write_run(|put| self.long.drain(put))
     }
 }

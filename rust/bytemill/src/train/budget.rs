@@ -1,0 +1,73 @@
+//! What merging may keep in memory: so much for watched pairs, so much for counting them.
+//!
+//! The arena must be there in any case. What a limit leaves beside it decides how many pairs are
+//! watched at once and how many are counted at once; both only cost time, never a merge.
+
+use super::arena::Arena;
+use super::neighbours::Neighbours;
+use super::word_counts::WordCounts;
+use super::{Options, Ties};
+use crate::error::{Error, Result};
+
+/// Memory that a watched pair takes: in the list, its index and the queue.
+pub(super) const PAIR_BYTES: usize = 128;
+/// Memory that a place of a watched pair takes: in the pool, and while its neighbours are noted.
+pub(super) const PLACE_BYTES: usize = 8;
+/// Memory that a pair takes while pairs are counted, in a table that may be about to grow.
+const COUNTED_PAIR_BYTES: usize = 96;
+/// With less than this beside the arena there would be more scanning than merging.
+const LEAST_BYTES: usize = 4 << 20;
+
+/// Limits in bytes of memory, or in pairs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    /// What the pairs watched after a scan may take; one pair is watched in any case.
+    pub(super) watched_bytes: usize,
+    /// What pairs made since may take with them before all is scanned anew.
+    pub(super) most_watched_bytes: usize,
+    /// How many pairs a scan may count at once.
+    pub(super) counted_pairs: usize,
+    /// What sorting words from disk may take.
+    pub(super) sort_bytes: usize,
+}
+
+impl Budget {
+    /// The budget for merging `counts` as `options` say; fails when not even the arena fits.
+    pub(super) fn new(counts: &WordCounts, options: &Options) -> Result<Self> {
+        let Some(limit) = options.max_memory else { return Ok(Self::unlimited(counts)) };
+        let arena = Arena::least_memory(counts);
+        let ids = options.n_merges.min(arena / size_of::<u32>()) + 256;
+        let runs = if options.ties == Ties::FirstSeen { counts.len() * Arena::RUN_BYTES } else { 0 };
+        let fixed =
+            arena + arena / 64 + runs + counts.memory() + ids * (2 * Neighbours::ID_BYTES + size_of::<super::Merge>());
+        let least = fixed + fixed / 8 + LEAST_BYTES;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let Some(spare) = limit.checked_sub(fixed).filter(|_| limit >= least) else {
+            return Err(Error::Argument {
+                name: "max_memory",
+                got: limit.to_string(),
+                expected: format!(
+                    "at least {least} for {} distinct pretokens of {} bytes in all",
+                    counts.len(),
+                    counts.n_bytes()
+                ),
+            });
+        };
+        Ok(Self {
+            watched_bytes: spare / 4,
+            most_watched_bytes: spare / 2,
+            counted_pairs: spare / 2 / COUNTED_PAIR_BYTES,
+            sort_bytes: spare / 2,
+        })
+    }
+
+    /// About twice the arena for watched pairs, which keeps the scans to a handful.
+    fn unlimited(counts: &WordCounts) -> Self {
+        Self {
+            watched_bytes: (counts.n_bytes() * PLACE_BYTES).max(1 << 20),
+            most_watched_bytes: usize::MAX,
+            counted_pairs: usize::MAX,
+            sort_bytes: 64 << 20,
+        }
+    }
+}

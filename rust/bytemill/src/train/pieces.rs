@@ -1,0 +1,89 @@
+//! Cuts a long document into pieces whose pretokens are those of the whole.
+//!
+//! So that one huge text, too, is counted on several threads, in little memory, and can be stopped.
+//! Where a text may be cut is for [`Splitter::parts`] to say; a document that it does not cut, as
+//! with a regular expression or none, stays in one piece.
+
+use crate::split::Splitter;
+
+/// What is looked at first for a place to cut.
+const PIECE_BYTES: usize = 1 << 20;
+/// Of a text that may be cut, at least this share goes.
+const PARTS: usize = 8;
+
+/// Splits off the first piece of `document`; all of it where it is short or cannot be cut.
+pub(super) fn first_piece<'d>(splitter: &Splitter, document: &'d [u8]) -> (&'d [u8], &'d [u8]) {
+    if splitter.is_by_hand() {
+        let mut length = PIECE_BYTES;
+        while length < document.len() {
+            if let Some(end) = last_cut(splitter, &document[..length]) {
+                return document.split_at(end);
+            }
+            length *= 2;
+        }
+    }
+    (document, &[])
+}
+
+/// The end of the last part of `text` that is sure to split as it does with whatever follows.
+pub(super) fn last_cut(splitter: &Splitter, text: &[u8]) -> Option<usize> {
+    if !splitter.is_by_hand() {
+        return None;
+    }
+    let mut last = None;
+    let mut start = 0;
+    // Bytes that are not UTF-8 end what the pattern sees, so that each valid stretch stands alone.
+    for chunk in text.utf8_chunks() {
+        let valid = chunk.valid();
+        if let [_, .., rest] = &splitter.parts(valid, PARTS)[..] {
+            last = Some(start + valid.len() - rest.len());
+        }
+        start += valid.len() + chunk.invalid().len();
+    }
+    last
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pretokens(splitter: &Splitter, text: &[u8]) -> Vec<Vec<u8>> {
+        let mut found = Vec::new();
+        splitter.split(text, |pretoken| found.push(pretoken.to_vec())).unwrap();
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_changes_no_pretoken(parts in prop::collection::vec("[a-c'. \r\n1é]{0,4}|x\ny|\n", 0..40), damage in any::<prop::sample::Index>()) {
+            let mut text = parts.concat().into_bytes();
+            if let Some(byte) = text.len().checked_sub(1).map(|last| damage.index(last + 1)) {
+                text[byte] = 0xC3;
+            }
+            for name in ["gpt2", "cl100k", "o200k"] {
+                let splitter = Splitter::new(Some(name)).unwrap();
+                for length in 0..=text.len() {
+                    if let Some(end) = last_cut(&splitter, &text[..length]) {
+                        let apart = [pretokens(&splitter, &text[..end]), pretokens(&splitter, &text[end..])];
+                        prop_assert_eq!(apart.concat(), pretokens(&splitter, &text));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_lines_are_cut_and_nothing_else_is() {
+        let lines = "line\n".repeat(300_000).into_bytes();
+        let gpt2 = Splitter::new(Some("gpt2")).unwrap();
+        let (piece, rest) = first_piece(&gpt2, &lines);
+        assert!((1 << 19..1 << 20).contains(&piece.len()) && piece.ends_with(b"line\n"));
+        assert_eq!(piece.len() + rest.len(), lines.len());
+        for splitter in [Splitter::new(None).unwrap(), Splitter::new(Some(r"\w+|\W+")).unwrap()] {
+            assert_eq!(first_piece(&splitter, &lines), (&lines[..], &b""[..]));
+        }
+        assert_eq!(first_piece(&gpt2, &vec![b' '; 3 << 20]).0.len(), 3 << 20);
+    }
+}

@@ -1,0 +1,162 @@
+//! The counted words in one fixed order: what merging starts from, in memory or on disk.
+
+use super::runs::{Merged, Order, Runs, Sorter};
+use super::short_words::short_word;
+use super::words::{Tally, WordTable};
+use crate::error::Result;
+use std::cmp::Reverse;
+
+/// Distinct pretokens and how often each occurs: what [`super::train`] learns from.
+///
+/// The most frequent come first, equals in the order of the text, whatever the number of threads and
+/// the memory allowed.
+#[derive(Debug)]
+pub struct WordCounts {
+    n_words: usize,
+    n_bytes: usize,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    Memory { bytes: Vec<u8>, words: Vec<Word> },
+    Disk(Runs),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Word {
+    end: usize, // in `bytes`; it starts where the one before ends
+    tally: Tally,
+}
+
+impl WordCounts {
+    /// How many distinct pretokens there are.
+    pub fn len(&self) -> usize {
+        self.n_words
+    }
+
+    /// Whether the text was empty.
+    pub fn is_empty(&self) -> bool {
+        self.n_words == 0
+    }
+
+    /// Bytes of all distinct pretokens together.
+    pub fn n_bytes(&self) -> usize {
+        self.n_bytes
+    }
+
+    /// Calls `each` with every pretoken and its count, the most frequent first. Fails when the pretokens
+    /// lie on disk, for a limit of memory, and cannot be read.
+    pub fn for_each(&self, mut each: impl FnMut(&[u8], u64)) -> Result<()> {
+        self.for_each_by(Order::Frequency, SORT_BYTES, |word, tally| each(word, tally.count))
+    }
+
+    /// Joins what tables have counted, of texts that knew their place, with about `limit` bytes of memory.
+    pub(super) fn of(mut tables: Vec<WordTable>, limit: usize) -> Result<Self> {
+        let memory: usize = tables.iter().map(WordTable::memory).sum();
+        let fits = limit == usize::MAX || memory <= limit / 4; // joined and sorted they take some times as much
+        if tables.iter().any(WordTable::has_spilled) || !fits {
+            let runs = tables.into_iter().map(WordTable::into_runs).collect::<Result<Vec<_>>>()?;
+            return Self::on_disk(&runs, limit);
+        }
+        let mut all = tables.pop().unwrap_or_else(|| WordTable::new(usize::MAX));
+        for table in tables {
+            all.absorb(&table, 0);
+            all.check()?;
+        }
+        if all.has_spilled() {
+            return Self::on_disk(&[all.into_runs()?], limit);
+        }
+        Ok(Self::in_memory(&all))
+    }
+
+    /// Bytes of memory taken.
+    pub(super) fn memory(&self) -> usize {
+        match &self.store {
+            Store::Memory { bytes, words } => bytes.len() + size_of_val(&words[..]),
+            Store::Disk(_) => 0,
+        }
+    }
+
+    /// Calls `each` with every word in the order wanted; sorting takes about `limit` bytes of memory.
+    pub(super) fn for_each_by(&self, order: Order, limit: usize, each: impl FnMut(&[u8], Tally)) -> Result<()> {
+        match (&self.store, order) {
+            (Store::Disk(runs), Order::Frequency) => for_each_merged(std::slice::from_ref(runs), order, limit, each),
+            (Store::Disk(runs), _) => {
+                let mut sorter = Sorter::new(order, limit / 2)?;
+                let mut merged = Merged::new(std::slice::from_ref(runs), Order::Frequency, limit / 2)?;
+                let mut word = Vec::new();
+                while let Some(tally) = merged.next(&mut word)? {
+                    sorter.push(&word, tally)?;
+                }
+                for_each_merged(&[sorter.finish()?], order, limit, each)
+            }
+            (Store::Memory { words, .. }, Order::Frequency) => {
+                self.hand_over(0..words.len(), each);
+                Ok(())
+            }
+            (Store::Memory { words, .. }, _) => {
+                let mut indices: Vec<_> = (0..words.len()).collect();
+                indices.sort_unstable_by(|&a, &b| order.compare(self.get(a), self.get(b)));
+                self.hand_over(indices, each);
+                Ok(())
+            }
+        }
+    }
+
+    fn hand_over(&self, indices: impl IntoIterator<Item = usize>, mut each: impl FnMut(&[u8], Tally)) {
+        for (word, tally) in indices.into_iter().map(|index| self.get(index)) {
+            each(word, tally);
+        }
+    }
+
+    /// The word at `index` of those in memory.
+    fn get(&self, index: usize) -> (&[u8], Tally) {
+        let Store::Memory { bytes, words } = &self.store else { return (&[], Tally::default()) };
+        let start = if index == 0 { 0 } else { words[index - 1].end };
+        (&bytes[start..words[index].end], words[index].tally)
+    }
+
+    fn in_memory(WordTable { short, long, .. }: &WordTable) -> Self {
+        // A long word goes by its index, which a 16-byte key could never be: its length is 0.
+        let long_words = (0..long.len()).map(|index| (index as u128, long.get(index).1));
+        let order_of = |(key, tally): (u128, Tally)| (Reverse(tally.count), tally.first, key);
+        let mut order: Vec<_> = short.iter().chain(long_words).map(order_of).collect();
+        order.sort_unstable();
+        let (mut bytes, mut words) = (Vec::new(), Vec::with_capacity(order.len()));
+        for (Reverse(count), first, key) in order {
+            match short_word(key) {
+                (_, 0) => bytes.extend_from_slice(long.get(key as usize).0),
+                (word, len) => bytes.extend_from_slice(&word[..len]),
+            }
+            words.push(Word { end: bytes.len(), tally: Tally { count, first } });
+        }
+        Self { n_words: words.len(), n_bytes: bytes.len(), store: Store::Memory { bytes, words } }
+    }
+
+    /// Joins runs sorted by word, then sorts by frequency.
+    fn on_disk(runs: &[Runs], limit: usize) -> Result<Self> {
+        let mut sorter = Sorter::new(Order::Frequency, limit / 2)?;
+        let (mut n_words, mut n_bytes) = (0, 0);
+        let mut merged = Merged::new(runs, Order::Word, limit / 4)?;
+        let mut word = Vec::new();
+        while let Some(tally) = merged.next(&mut word)? {
+            sorter.push(&word, tally)?;
+            n_words += 1;
+            n_bytes += word.len();
+        }
+        Ok(Self { n_words, n_bytes, store: Store::Disk(sorter.finish()?) })
+    }
+}
+
+/// Memory for reading from disk, where the caller sets none.
+const SORT_BYTES: usize = 16 << 20;
+
+fn for_each_merged(runs: &[Runs], order: Order, limit: usize, mut each: impl FnMut(&[u8], Tally)) -> Result<()> {
+    let mut merged = Merged::new(runs, order, limit)?;
+    let mut word = Vec::new();
+    while let Some(tally) = merged.next(&mut word)? {
+        each(&word, tally);
+    }
+    Ok(())
+}
