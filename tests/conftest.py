@@ -11,6 +11,9 @@ import tiktoken
 
 from bytemill import Tokenizer
 
+# Each worker of pytest-xdist has a core; more threads of torch than that wait for each other at every barrier.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 
 

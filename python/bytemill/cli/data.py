@@ -40,7 +40,9 @@ def prepare(
         progress=True,
     )
     for split in ("train", "val"):
-        say(f"{split}: {manifest.tokens(split):,} tokens of {manifest.documents(split):,} documents")
+        n_documents = manifest.documents(split)
+        noun = "document" if n_documents == 1 else "documents"
+        say(f"{split}: {manifest.tokens(split):,} tokens of {n_documents:,} {noun}")
     print(output)
 
 

@@ -94,6 +94,13 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
     if data.path is None:
         raise ConfigError("data.path is not given: the folder of shards that `bytemill data prepare` wrote")
     manifest = _manifest(data.path)
+    tokenizer = None if data.tokenizer is None else Tokenizer.load(data.tokenizer)
+    if tokenizer is not None and tokenizer.fingerprint != manifest.tokenizer_sha256:
+        raise ConfigError(
+            f"data.tokenizer {data.tokenizer} has fingerprint {tokenizer.fingerprint[:12]}…, but the shards in "
+            f"{data.path} were made with {manifest.tokenizer_sha256[:12]}…"
+        )
+    config = _fitted_to(config, manifest)
     model = starting_model(config)
     refuse_misfit(model, config, n_vocab=manifest.n_vocab, source=data.path)
     training = TokenLoader(
@@ -110,12 +117,20 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         training,
         validation=validation if manifest.tokens("val") > data.seq_len else None,
         validation_batches=data.eval_batches,
-        tokenizer=None if data.tokenizer is None else Tokenizer.load(data.tokenizer),
+        tokenizer=tokenizer,
         sample=config.sample,
         model_config=model_config_json(model),
         fingerprints={"data": manifest.root_sha256, "tokenizer": manifest.tokenizer_sha256},
     )
     return task, resolve_micro_batches(config)
+
+
+def _fitted_to(config: RunConfig, manifest: Manifest) -> RunConfig:
+    """The configuration with the model's vocabulary and context as the data need them, where it leaves them open."""
+    if config.base is not None or "name" in config.model:
+        return config
+    open_fields = {"vocab_size": manifest.n_vocab, "n_positions": config.data.seq_len}
+    return config.model_copy(update={"model": {**open_fields, **config.model}})
 
 
 def resolve_micro_batches(config: RunConfig) -> RunConfig:

@@ -1,7 +1,7 @@
 //! The tokenizer that callers hold: a vocabulary and a splitter, with everything that they do together.
 
 use crate::decode;
-use crate::encode::{self, Encoder, SpecialPolicy, Specials};
+use crate::encode::{self, Encoder, Memory, Parts, SpecialPolicy, Specials};
 use crate::error::{Error, Result};
 use crate::formats::{self, Format, PatternChoice};
 use crate::split::Splitter;
@@ -21,16 +21,23 @@ use std::path::Path;
 /// assert_eq!(tokenizer.decode(&ids)?, "hi you");
 /// # Ok::<(), bytemill::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Tokenizer {
     vocab: Vocab,
     splitter: Splitter,
+    memory: Memory,
+}
+
+impl Clone for Tokenizer {
+    fn clone(&self) -> Self {
+        Self::new(self.vocab.clone(), self.splitter.clone())
+    }
 }
 
 impl Tokenizer {
     /// A tokenizer of these two parts.
     pub fn new(vocab: Vocab, splitter: Splitter) -> Self {
-        Self { vocab, splitter }
+        Self { vocab, splitter, memory: Memory::default() }
     }
 
     /// The tokenizer that training made; see [`Vocab::from_merges`] and [`Splitter::new`].
@@ -137,7 +144,7 @@ impl Tokenizer {
         policy: Option<&SpecialPolicy>,
         threads: usize,
     ) -> Result<(Vec<u32>, Vec<usize>)> {
-        encode::encode_batch(&self.vocab, &self.splitter, texts, policy, threads)
+        encode::encode_batch(self.parts(), texts, policy, threads)
     }
 
     /// The ids of a file of UTF-8 text, encoded on up to `threads` threads.
@@ -194,7 +201,11 @@ impl Tokenizer {
     }
 
     pub(crate) fn encoder(&self) -> Encoder<'_> {
-        Encoder::new(&self.vocab, &self.splitter)
+        Encoder::new(self.parts())
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts { vocab: &self.vocab, splitter: &self.splitter, memory: &self.memory }
     }
 }
 

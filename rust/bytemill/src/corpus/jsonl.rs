@@ -16,10 +16,16 @@ pub(super) fn for_each(path: &Path, text_field: &str, mut each: impl FnMut(Place
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
-        let text = parse(line, text_field)
-            .map_err(|error| Error::format(path, format!("line {}: {}", place.line, without_line(&error))))?;
+        let text = text_of_line(line, text_field)
+            .map_err(|reason| Error::format(path, format!("line {}: {reason}", place.line)))?;
         each(place, &text)
     })
+}
+
+/// The string in `text_field` of the JSON object `line`, or what is wrong with it.
+pub(crate) fn text_of_line<'l>(line: &'l [u8], text_field: &str) -> Result<Cow<'l, [u8]>, String> {
+    // Without its newline, for else a string without an end would be told to end on the next line.
+    parse(line.trim_ascii_end(), text_field).map_err(|error| without_line(&error))
 }
 
 fn parse<'l>(line: &'l [u8], text_field: &str) -> serde_json::Result<Cow<'l, [u8]>> {

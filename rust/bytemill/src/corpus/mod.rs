@@ -1,23 +1,31 @@
-//! Documents from files: plain text, lines of JSON, and folders of both.
+//! Documents from files: plain text, lines of JSON, either of them compressed, and folders of all.
 //!
 //! | ending | a document is |
 //! |---|---|
 //! | `.jsonl`, `.ndjson` | the text field of one line |
-//! | `.txt`, `.md` or none known | the whole file, as bytes |
+//! | `.txt`, `.md` or none known | the whole file, as bytes, or what stands between separators |
+//! | one of these and `.gz` or `.zst` | the same of the unpacked content |
 //!
-//! JSON lines are read one by one, so that memory follows the longest line and not the file.
+//! JSON lines are read one by one, so that memory follows the longest line and not the file. A
+//! compressed file that grows more than a thousandfold is refused.
 
 mod folder;
 mod jsonl;
+mod kind;
+mod open;
 mod text;
+mod zstandard;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use std::path::Path;
 
 pub use folder::expand;
+pub(crate) use jsonl::text_of_line;
+pub(crate) use kind::{Content, Kind};
+pub(crate) use text::for_each_piece;
 pub use text::{for_each_line, for_each_separated};
 
-/// Where in its file a document begins.
+/// Where in its file, unpacked, a document begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Bytes before the document, or before its line.
@@ -26,53 +34,45 @@ pub struct Place {
     pub line: u64,
 }
 
+/// What makes a document, where the file alone does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading<'a> {
+    /// The field of a JSON line that holds the text.
+    pub text_field: &'a str,
+    /// What stands between the documents of a text file, such as `<|endoftext|>`; it belongs to none.
+    pub separator: Option<&'a [u8]>,
+}
+
+impl Default for Reading<'_> {
+    fn default() -> Self {
+        Self { text_field: "text", separator: None }
+    }
+}
+
 /// Calls `each` with every document of the file at `path`, in order.
 ///
-/// `text_field` names the field of a JSON line that holds the text; other files have none. Fails
-/// when the file cannot be read, when it is of a kind that is not supported, when a line is not a
-/// JSON object with that field (the message names the line), and when `each` does.
+/// Fails when the file cannot be read or unpacked, when it is of a kind that is not supported, when
+/// a line is not a JSON object with the text field (the message names the line), and when `each` does.
 ///
 /// ```
+/// use bytemill::corpus::{Reading, for_each_document};
+///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("two.jsonl");
 /// std::fs::write(&path, "{\"text\": \"one\"}\n{\"text\": \"two\"}\n")?;
 /// let mut documents = Vec::new();
-/// bytemill::corpus::for_each_document(&path, "text", |place, text| {
+/// for_each_document(&path, Reading::default(), |place, text| {
 ///     documents.push((place.line, text.to_vec()));
 ///     Ok(())
 /// })?;
 /// assert_eq!(documents, [(1, b"one".to_vec()), (2, b"two".to_vec())]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn for_each_document(path: &Path, text_field: &str, each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
-    match Kind::of(path)? {
-        Kind::Text => text::for_whole(path, each),
-        Kind::JsonLines => jsonl::for_each(path, text_field, each),
-    }
-}
-
-/// Whether the file at `path` is read as plain text, going by its ending.
-pub fn is_text(path: &Path) -> bool {
-    matches!(Kind::of(path), Ok(Kind::Text))
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    JsonLines,
-}
-
-impl Kind {
-    fn of(path: &Path) -> Result<Self> {
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        match ending.as_deref() {
-            Some("jsonl" | "ndjson") => Ok(Self::JsonLines),
-            Some(ending @ ("gz" | "zst" | "bz2" | "xz" | "zip" | "tar" | "parquet" | "arrow" | "bin" | "npy")) => {
-                let reason = format!("cannot read .{ending} files; supported are plain text (.txt) and .jsonl");
-                Err(Error::format(path, reason))
-            }
-            _ => Ok(Self::Text),
-        }
+pub fn for_each_document(path: &Path, reading: Reading, each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
+    match (Kind::of(path)?.content, reading.separator) {
+        (Content::Text, None) => text::for_whole(path, each),
+        (Content::Text, Some(separator)) => for_each_separated(path, separator, each),
+        (Content::JsonLines, _) => jsonl::for_each(path, reading.text_field, each),
     }
 }
 

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::error::Error;
+use flate2::{Compression, write::GzEncoder};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -25,7 +29,7 @@ fn gather(into: &mut Found) -> impl FnMut(Place, &[u8]) -> Result<()> {
 
 fn documents(path: &Path) -> Result<Found> {
     let mut found = Vec::new();
-    for_each_document(path, "text", gather(&mut found)).map(|()| found)
+    for_each_document(path, Reading::default(), gather(&mut found)).map(|()| found)
 }
 
 #[test]
@@ -81,16 +85,16 @@ fn json_faults_name_file_and_line() {
 #[test]
 fn the_callers_failure_ends_reading() {
     let (_folder, path) = file("a.jsonl", "{\"text\": \"a\"}\n{\"text\": \"b\"}\nnot JSON");
-    let failed = for_each_document(&path, "text", |_, _| Err(Error::Interrupted));
+    let failed = for_each_document(&path, Reading::default(), |_, _| Err(Error::Interrupted));
     assert!(matches!(failed, Err(Error::Interrupted)));
 }
 
 #[test]
 fn other_kinds_are_refused_by_name() {
-    for name in ["a.jsonl.gz", "a.parquet", "a.ZST"] {
+    for name in ["a.tar.gz", "a.parquet", "a.gz.ZST"] {
         let (_folder, path) = file(name, "anything");
         let message = documents(&path).unwrap_err().to_string();
-        assert!(message.contains("supported are plain text (.txt) and .jsonl"), "{message}");
+        assert!(message.contains("supported are plain text (.txt) and .jsonl, also as .gz and .zst"), "{message}");
     }
 }
 
@@ -110,4 +114,101 @@ fn folders_are_walked_in_order() {
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     assert!(expand(&[empty]).unwrap_err().to_string().contains("holds no files"));
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(content).unwrap();
+    packed.finish().unwrap()
+}
+
+fn zstandard(content: &[u8]) -> Vec<u8> {
+    compress_to_vec(content, CompressionLevel::Fastest)
+}
+
+#[test]
+fn compressed_files_are_read_as_what_they_hold() {
+    let lines: Vec<_> = (0..40_000).map(|number| format!("{{\"text\": \"row {number}\"}}\n")).collect();
+    let lines = lines.concat();
+    let (first, second) = lines.split_at(300_000);
+    let skipped_frame = [0x50, 0x2A, 0x4D, 0x18, 3, 0, 0, 0, 1, 2, 3];
+    for (name, parts) in [
+        ("a.jsonl.gz", vec![gzip(first.as_bytes()), gzip(second.as_bytes())]),
+        ("a.jsonl.zst", vec![zstandard(first.as_bytes()), skipped_frame.into(), zstandard(second.as_bytes())]),
+    ] {
+        let (_folder, path) = file(name, parts.concat());
+        let found = documents(&path).unwrap();
+        assert_eq!(found.len(), 40_000, "{name}");
+        assert_eq!((found[39_999].1, &*found[39_999].2), (40_000, &b"row 39999"[..]), "{name}");
+    }
+    for (name, packed) in [("a.txt.gz", gzip(b"one;two")), ("a.ZST", zstandard(b"one;two")), ("a.gz", gzip(b"one;two"))]
+    {
+        let (_folder, path) = file(name, packed);
+        assert_eq!(documents(&path).unwrap(), [(0, 1, b"one;two".to_vec())], "{name}");
+        let mut found = Vec::new();
+        let reading = Reading { separator: Some(b";"), ..Reading::default() };
+        for_each_document(&path, reading, gather(&mut found)).unwrap();
+        assert_eq!(found, [(0, 1, b"one".to_vec()), (4, 1, b"two".to_vec())], "{name}");
+    }
+}
+
+#[test]
+fn half_a_compressed_file_is_told_with_its_end() {
+    let content: Vec<u8> =
+        (0..200_000u32).flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
+    for (name, whole) in [("a.gz", gzip(&content)), ("a.zst", zstandard(&content))] {
+        for length in [3, 20, whole.len() / 2, whole.len() - 1] {
+            let (_folder, path) = file(name, &whole[..length]);
+            let message = documents(&path).unwrap_err().to_string();
+            let expected = format!("{name}: ends at byte {length} in the middle of its compressed content (after ");
+            assert!(message.contains(&expected), "{message}");
+        }
+    }
+}
+
+#[test]
+fn damage_in_a_compressed_file_is_told() {
+    for (name, mut packed) in [("a.gz", gzip(b"some text")), ("a.zst", zstandard(&b"some text".repeat(9)))] {
+        let checksum = if name == "a.gz" { packed.len() - 8 } else { packed.len() - 1 };
+        packed[checksum] ^= 1;
+        let (_folder, path) = file(name, &packed);
+        let message = documents(&path).unwrap_err().to_string();
+        assert!(message.contains("compressed content is damaged before byte "), "{message}");
+        let (_folder, path) = file(name, "not compressed at all");
+        let message = documents(&path).unwrap_err().to_string();
+        assert!(message.contains("compressed content is damaged before byte "), "{message}");
+    }
+}
+
+#[test]
+fn a_file_that_grows_a_thousandfold_is_refused() {
+    let packed = zstandard(&vec![0; 20 << 20]);
+    assert!(packed.len() < 3_000, "{}", packed.len());
+    let (_folder, path) = file("bomb.txt.zst", &packed);
+    let limit = packed.len() * 1_000 + (16 << 20);
+    let message = documents(&path).unwrap_err().to_string();
+    assert!(
+        message.contains(&format!("unpacks to more than {limit} bytes, 1000 times its size and 16 MiB")),
+        "{message}"
+    );
+}
+
+#[test]
+fn pieces_are_cut_where_the_caller_says() {
+    let content = b"0123456789".repeat(300_000);
+    let (_folder, path) = file("a.txt.gz", gzip(&content));
+    let mut pieces = Vec::new();
+    let mut asked = Vec::new();
+    let cut = |text: &[u8]| {
+        asked.push(text.len());
+        Ok((text.len() > 2_000_000).then_some(1_500_000)) // of 3,000,000; then the rest is asked about once
+    };
+    for_each_piece(&path, cut, |piece| {
+        pieces.push(piece.to_vec());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(asked, [1 << 20, 2 << 20, 1 << 20]);
+    assert_eq!(pieces.iter().map(Vec::len).collect::<Vec<_>>(), [1_500_000, 1_500_000]);
+    assert_eq!(pieces.concat(), content);
 }

@@ -1,26 +1,56 @@
 //! Plain text: the whole file, its lines, or what stands between separators.
 
 use super::Place;
+use super::open::{BLOCK_BYTES, fault, open};
 use crate::error::{Error, Result};
 use memchr::memmem::Finder;
-use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-const BLOCK_BYTES: usize = 1 << 18;
+/// What is read before it is cut.
+const PIECE_BYTES: usize = 1 << 20;
 
 /// Calls `each` once, with all of the file, unless it is empty.
 pub(super) fn for_whole(path: &Path, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
-    let text = fs::read(path).map_err(Error::io(path))?;
-    if text.is_empty() { Ok(()) } else { each(Place { offset: 0, line: 1 }, &text) }
+    let mut text = Vec::new();
+    open(path)?.read_to_end(&mut text).map_err(fault(path))?;
+    hand_out(&text, Place { offset: 0, line: 1 }, &mut each)
+}
+
+/// Calls `each` with all of the file in pieces: `cut` is shown what was read and tells how much of it may go.
+///
+/// Memory follows the longest stretch that `cut` does not cut; it is asked again each time that it has
+/// doubled. What is left at the end is the last piece.
+pub(crate) fn for_each_piece(
+    path: &Path,
+    mut cut: impl FnMut(&[u8]) -> Result<Option<usize>>,
+    mut each: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut reader = open(path)?;
+    let mut text = Vec::new();
+    let mut wanted = PIECE_BYTES;
+    loop {
+        let missing = wanted - text.len();
+        let read = reader.by_ref().take(missing as u64).read_to_end(&mut text).map_err(fault(path))?;
+        if read < missing {
+            return if text.is_empty() { Ok(()) } else { each(&text) };
+        }
+        if let Some(end) = cut(&text)? {
+            each(&text[..end])?;
+            text.drain(..end);
+            wanted = PIECE_BYTES.max(text.len() + BLOCK_BYTES);
+        } else {
+            wanted *= 2;
+        }
+    }
 }
 
 /// Calls `each` with every line of the file at `path`, the newline with it.
 pub fn for_each_line(path: &Path, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
-    let mut reader = open(path)?;
+    let mut reader = BufReader::with_capacity(BLOCK_BYTES, open(path)?);
     let mut place = Place { offset: 0, line: 1 };
     let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).map_err(Error::io(path))? > 0 {
+    while reader.read_until(b'\n', &mut line).map_err(fault(path))? > 0 {
         each(place, &line)?;
         place = Place { offset: place.offset + line.len() as u64, line: place.line + 1 };
         line.clear();
@@ -47,7 +77,7 @@ pub fn for_each_separated(
     let mut text = Vec::new(); // read and not yet handed out
     let mut searched = 0; // of `text`, without a separator
     loop {
-        let read = reader.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut text).map_err(Error::io(path))?;
+        let read = reader.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut text).map_err(fault(path))?;
         let mut start = 0;
         while let Some(found) = finder.find(&text[start.max(searched)..]) {
             let end = start.max(searched) + found;
@@ -61,11 +91,6 @@ pub fn for_each_separated(
             return hand_out(&text, place, &mut each);
         }
     }
-}
-
-/// Opens a file for reading by lines.
-pub(super) fn open(path: &Path) -> Result<BufReader<File>> {
-    File::open(path).map(|file| BufReader::with_capacity(BLOCK_BYTES, file)).map_err(Error::io(path))
 }
 
 fn hand_out(document: &[u8], place: Place, each: &mut impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {

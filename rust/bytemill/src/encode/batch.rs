@@ -3,10 +3,8 @@
 //! Texts are grouped into blocks of some bytes that threads take in turn, so that one long text
 //! holds up only its own thread; blocks are joined in order.
 
-use super::{Encoder, SpecialPolicy};
+use super::{Encoder, Parts, SpecialPolicy};
 use crate::error::Result;
-use crate::split::Splitter;
-use crate::vocab::Vocab;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,15 +14,14 @@ const BLOCKS_PER_THREAD: usize = 16;
 
 /// The ids of all texts in one row, and where each text's begin: those of text `i` are
 /// `ids[offsets[i]..offsets[i + 1]]`. `policy`: `None` takes special tokens for ordinary text.
-pub fn encode_batch(
-    vocab: &Vocab,
-    splitter: &Splitter,
+pub(crate) fn encode_batch(
+    parts: Parts,
     texts: &[&str],
     policy: Option<&SpecialPolicy>,
     threads: usize,
 ) -> Result<(Vec<u32>, Vec<usize>)> {
     let blocks = blocks(texts, threads);
-    let encode = |block: Range<usize>| encode_block(vocab, splitter, &texts[block], policy);
+    let encode = |block: Range<usize>| encode_block(parts, &texts[block], policy);
     let encoded = in_order(blocks, threads, encode);
     let mut ids = Vec::with_capacity(encoded.iter().flatten().map(|block| block.ids.len()).sum());
     let mut offsets = Vec::with_capacity(texts.len() + 1);
@@ -43,8 +40,8 @@ struct Block {
     ends: Vec<usize>,
 }
 
-fn encode_block(vocab: &Vocab, splitter: &Splitter, texts: &[&str], policy: Option<&SpecialPolicy>) -> Result<Block> {
-    let mut encoder = Encoder::new(vocab, splitter);
+fn encode_block(parts: Parts, texts: &[&str], policy: Option<&SpecialPolicy>) -> Result<Block> {
+    let mut encoder = Encoder::new(parts);
     let mut block = Block { ids: Vec::new(), ends: Vec::with_capacity(texts.len()) };
     for text in texts {
         match policy {
@@ -109,34 +106,39 @@ fn in_order<I: Clone + Sync, O: Send>(items: Vec<I>, threads: usize, work: impl 
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use super::super::Memory;
     use super::*;
+    use crate::split::Splitter;
+    use crate::vocab::Vocab;
 
     #[test]
     fn any_number_of_threads_gives_the_ids_of_one_by_one() {
         let vocab = Vocab::from_merges(&[(b'a'.into(), b'b'.into())], &[]).unwrap();
         let splitter = Splitter::new(Some("gpt2")).unwrap();
+        let parts = Parts { vocab: &vocab, splitter: &splitter, memory: &Memory::default() };
         let long = "ab cab ".repeat(4000);
         let texts = ["", "ab", &long, "cab", &long, "", &long[..20_000], ""];
-        let expected = encode_batch(&vocab, &splitter, &texts, None, 1).unwrap();
+        let expected = encode_batch(parts, &texts, None, 1).unwrap();
         assert_eq!(expected.1.len(), texts.len() + 1);
         for (text, span) in texts.iter().zip(expected.1.windows(2)) {
             let mut ids = Vec::new();
-            Encoder::new(&vocab, &splitter).text(text, &mut ids).unwrap();
+            Encoder::new(parts).text(text, &mut ids).unwrap();
             assert_eq!(expected.0[span[0]..span[1]], ids);
         }
         for threads in [0, 2, 3, 16] {
-            assert_eq!(encode_batch(&vocab, &splitter, &texts, None, threads).unwrap(), expected);
+            assert_eq!(encode_batch(parts, &texts, None, threads).unwrap(), expected);
         }
-        assert_eq!(encode_batch(&vocab, &splitter, &[], None, 4).unwrap(), (vec![], vec![0]));
+        assert_eq!(encode_batch(parts, &[], None, 4).unwrap(), (vec![], vec![0]));
     }
 
     #[test]
     fn the_first_fault_in_order_is_told() {
         let vocab = Vocab::from_merges(&[], &["<a>", "<b>"]).unwrap();
         let splitter = Splitter::new(Some("gpt2")).unwrap();
+        let parts = Parts { vocab: &vocab, splitter: &splitter, memory: &Memory::default() };
         let policy = SpecialPolicy::new(&vocab, crate::encode::Specials::NONE, crate::encode::Specials::All).unwrap();
         let long = "x".repeat(MIN_BLOCK_BYTES);
-        let error = encode_batch(&vocab, &splitter, &[&long, "<b>", &long, "<a>"], Some(&policy), 2).unwrap_err();
+        let error = encode_batch(parts, &[&long, "<b>", &long, "<a>"], Some(&policy), 2).unwrap_err();
         assert!(error.to_string().contains("<b>"));
     }
 }

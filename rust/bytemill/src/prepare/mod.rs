@@ -9,6 +9,7 @@ mod encode;
 mod output;
 mod scan;
 mod source;
+mod spool;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -146,7 +147,7 @@ pub fn prepare<P: AsRef<Path>>(
     options.check()?;
     fs::create_dir_all(out_dir).map_err(Error::io(out_dir))?;
     let inputs = source::find(sources, out_dir)?;
-    let corpus = Corpus::scan(inputs, &options.text_field, &mut progress)?;
+    let corpus = Corpus::scan(inputs, &options.text_field, out_dir, &mut progress)?;
     let mut manifest = Manifest::new(tokenizer.n_vocab(), tokenizer.fingerprint(), tokenizer.end_of_text(), Vec::new());
     manifest.plan = Some(options.plan());
     manifest.inputs = corpus.entries();

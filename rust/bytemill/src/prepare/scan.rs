@@ -1,4 +1,7 @@
 //! The first pass: every input's hash, and where each document lies.
+//!
+//! Documents of plain files are read again where they lie. Those of compressed files are unpacked
+//! into a spool, for there is no going back in such a file.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -10,8 +13,10 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use super::source::{Kind, SourceFile, text_of_line};
+use super::source::SourceFile;
+use super::spool::Spool;
 use super::{Progress, Stage};
+use crate::corpus::{Content, Reading, for_each_document, for_each_piece, text_of_line};
 use crate::error::{Error, Result};
 use crate::shard::InputEntry;
 use crate::shard::checksum::hex;
@@ -25,6 +30,7 @@ const MAX_OPEN_FILES: usize = 256;
 pub(super) struct Corpus {
     inputs: Vec<Input>,
     documents: Vec<Document>,
+    spool: Spool,
     text_field: String,
 }
 
@@ -37,7 +43,7 @@ struct Input {
     open: Option<File>,
 }
 
-/// Where a document lies; small, for there may be many millions.
+/// Where a document lies, in its input or in the spool; small, for there may be many millions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Document {
     offset: u64,
@@ -50,9 +56,11 @@ impl Corpus {
     pub(super) fn scan(
         files: Vec<SourceFile>,
         text_field: &str,
+        out_dir: &Path,
         progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Self> {
-        let mut corpus = Self { inputs: Vec::new(), documents: Vec::new(), text_field: text_field.to_owned() };
+        let (inputs, documents, text_field) = (Vec::new(), Vec::new(), text_field.to_owned());
+        let mut corpus = Self { inputs, documents, spool: Spool::new(out_dir), text_field };
         let sizes = files.iter().map(|file| file.path.metadata().map_err(Error::io(&file.path)).map(|data| data.len()));
         let total_bytes = sizes.sum::<Result<u64>>()?;
         let mut bytes = 0;
@@ -76,7 +84,8 @@ impl Corpus {
         let mut file = File::open(&source.path).map_err(failed)?;
         let modified = file.metadata().map_err(failed)?.modified().ok();
         let mut hash = Sha256::new();
-        let mut finder = DocumentFinder::new(source.kind, self.inputs.len() as u32);
+        let mut bytes = 0;
+        let mut finder = DocumentFinder::new(source.kind.content, self.inputs.len() as u32);
         let mut piece = vec![0; PIECE_BYTES];
         loop {
             let n = file.read(&mut piece).map_err(failed)?;
@@ -84,21 +93,66 @@ impl Corpus {
                 break;
             }
             hash.update(&piece[..n]);
-            finder.take(&piece[..n], &source.path, &mut self.documents)?;
+            bytes += n as u64;
+            if source.kind.is_plain() {
+                finder.take(&piece[..n], &source.path, &mut self.documents)?;
+            }
             report(n as u64, self.documents.len() as u64)?;
         }
-        finder.end(&source.path, &mut self.documents)?;
-        let open = (self.inputs.len() < MAX_OPEN_FILES).then_some(file);
-        self.inputs.push(Input { source, bytes: finder.offset, modified, sha256: hex(&hash.finalize()), open });
+        if source.kind.is_plain() {
+            finder.end(&source.path, &mut self.documents)?;
+        } else {
+            self.unpack(&source, report)?;
+        }
+        let open = (source.kind.is_plain() && self.inputs.len() < MAX_OPEN_FILES).then_some(file);
+        self.inputs.push(Input { source, bytes, modified, sha256: hex(&hash.finalize()), open });
         Ok(())
+    }
+
+    /// Brings the documents of an input that is not plain into the spool.
+    fn unpack(&mut self, source: &SourceFile, report: &mut impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
+        let Self { documents, spool, text_field, inputs } = self;
+        let input = inputs.len() as u32;
+        let (start, n_before) = (spool.len(), documents.len() as u64);
+        let mut end = |spool: &Spool, start| -> Result<u64> {
+            let bytes = document_bytes(&source.path, start, spool.len())?;
+            documents.push(Document { offset: start, bytes, input });
+            Ok(documents.len() as u64)
+        };
+        match source.kind.content {
+            Content::Text => {
+                for_each_piece(
+                    &source.path,
+                    |text| Ok(Some(text.len())),
+                    |text| {
+                        spool.add(text)?;
+                        report(0, n_before)
+                    },
+                )?;
+                if spool.len() > start {
+                    end(spool, start)?;
+                }
+            }
+            Content::JsonLines => {
+                for_each_document(&source.path, Reading { text_field, separator: None }, |_, text| {
+                    let start = spool.len();
+                    spool.add(text)?;
+                    let n_documents = end(spool, start)?;
+                    report(0, n_documents)
+                })?;
+            }
+        }
+        spool.flush()
     }
 
     pub(super) fn n_documents(&self) -> u64 {
         self.documents.len() as u64
     }
 
+    /// Bytes to read in the second pass.
     pub(super) fn total_bytes(&self) -> u64 {
-        self.inputs.iter().map(|input| input.bytes).sum()
+        let plain = self.inputs.iter().filter(|input| input.source.kind.is_plain());
+        plain.map(|input| input.bytes).sum::<u64>() + self.spool.len()
     }
 
     /// Bytes of memory that knowing the documents takes.
@@ -130,6 +184,10 @@ impl Corpus {
         let document = self.documents[number as usize];
         let input = &self.inputs[document.input as usize];
         buffer.resize(document.bytes as usize, 0);
+        if !input.source.kind.is_plain() {
+            self.spool.read(document.offset, buffer)?;
+            return Ok(Cow::Borrowed(buffer));
+        }
         let read = match &input.open {
             Some(file) => file.read_exact_at(buffer, document.offset),
             None => File::open(&input.source.path).and_then(|file| file.read_exact_at(buffer, document.offset)),
@@ -138,9 +196,9 @@ impl Corpus {
             ErrorKind::UnexpectedEof => changed(&input.source.path),
             _ => Error::io(&input.source.path)(error),
         })?;
-        match input.source.kind {
-            Kind::Text => Ok(Cow::Borrowed(buffer)),
-            Kind::JsonLines => {
+        match input.source.kind.content {
+            Content::Text => Ok(Cow::Borrowed(buffer)),
+            Content::JsonLines => {
                 text_of_line(buffer, &self.text_field).map_err(|reason| self.at_document(number, &reason))
             }
         }
@@ -149,7 +207,12 @@ impl Corpus {
     /// A fault of the document's text, with its place.
     pub(super) fn at_document(&self, number: u64, reason: &impl ToString) -> Error {
         let document = self.documents[number as usize];
-        let path = &self.inputs[document.input as usize].source.path;
+        let source = &self.inputs[document.input as usize].source;
+        let path = &source.path;
+        if !source.kind.is_plain() {
+            let first = self.documents.partition_point(|other| other.input < document.input) as u64;
+            return Error::format(path, format!("document {}: {}", number - first + 1, reason.to_string()));
+        }
         let place = line_at(path, document.offset).map_or(String::new(), |line| format!("line {line}, "));
         Error::format(path, format!("{place}byte {}: {}", document.offset, reason.to_string()))
     }
@@ -168,7 +231,7 @@ impl Corpus {
 
 /// Cuts a stream of pieces into documents.
 struct DocumentFinder {
-    kind: Kind,
+    content: Content,
     input: u32,
     offset: u64,
     start: u64,
@@ -176,12 +239,12 @@ struct DocumentFinder {
 }
 
 impl DocumentFinder {
-    fn new(kind: Kind, input: u32) -> Self {
-        Self { kind, input, offset: 0, start: 0, blank: true }
+    fn new(content: Content, input: u32) -> Self {
+        Self { content, input, offset: 0, start: 0, blank: true }
     }
 
     fn take(&mut self, piece: &[u8], path: &Path, documents: &mut Vec<Document>) -> Result<()> {
-        if self.kind == Kind::Text {
+        if self.content == Content::Text {
             self.offset += piece.len() as u64;
             self.blank &= piece.is_empty();
             return Ok(());
@@ -199,14 +262,17 @@ impl DocumentFinder {
     /// The document ends here, unless it is a blank line or an empty file.
     fn end(&mut self, path: &Path, documents: &mut Vec<Document>) -> Result<()> {
         if !self.blank {
-            let Ok(bytes) = u32::try_from(self.offset - self.start) else {
-                return Err(Error::format(path, format!("a document of more than 4 GiB at byte {}", self.start)));
-            };
+            let bytes = document_bytes(path, self.start, self.offset)?;
             documents.push(Document { offset: self.start, bytes, input: self.input });
         }
         (self.start, self.blank) = (self.offset, true);
         Ok(())
     }
+}
+
+fn document_bytes(path: &Path, start: u64, end: u64) -> Result<u32> {
+    u32::try_from(end - start)
+        .map_err(|_| Error::format(path, format!("a document of more than 4 GiB at byte {start}")))
 }
 
 fn changed(path: &Path) -> Error {

@@ -219,7 +219,7 @@ fn faults_name_file_and_line_and_leave_nothing() {
     for (line, reason) in [
         ("{\"body\": \"x\"}", "no field \"text\""),
         ("{\"text\": 5}", "text"),
-        ("{\"text\": \"x", "control character"),
+        ("{\"text\": \"x", "EOF while parsing a string (column 11)"),
         ("{\"text\": \"\\u0000\"}", "invalid UTF-8 at byte 0"),
     ] {
         fs::write(&source, format!("{{\"text\": \"one\"}}\n\n{line}\n")).unwrap();
@@ -284,4 +284,49 @@ fn prepared_shards_load() {
         let mut loader = Loader::open(&[out.path()], LoaderOptions { split, ..LoaderOptions::new(4, 16) }).unwrap();
         assert_eq!(loader.next_batch().unwrap().inputs.len(), 64);
     }
+}
+
+#[test]
+fn compressed_inputs_give_the_same_shards() {
+    let (corpus, _) = corpus();
+    let packed = tempfile::tempdir().unwrap();
+    fs::create_dir(packed.path().join("a")).unwrap();
+    for name in ["a/empty.txt", "a/whole.txt", "rows.jsonl"] {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, &fs::read(corpus.path().join(name)).unwrap()).unwrap();
+        fs::write(packed.path().join(format!("{name}.gz")), encoder.finish().unwrap()).unwrap();
+    }
+    let outs = [corpus.path(), packed.path()].map(|source| {
+        let out = tempfile::tempdir().unwrap();
+        let options = small(Validation::Share(0.1));
+        prepare(&[source], out.path(), &BYTES, &options, |now| {
+            assert!(now.bytes <= now.total_bytes);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        let mut files = contents(out.path());
+        files.remove(MANIFEST_NAME);
+        (files, Manifest::read(out.path()).unwrap())
+    });
+    let [(plain_files, plain), (packed_files, packed)] = outs;
+    assert!(plain_files == packed_files && !packed_files.is_empty());
+    let names: Vec<_> = packed.inputs.iter().map(|input| input.name.as_str()).collect();
+    assert_eq!(names, ["a/empty.txt.gz", "a/whole.txt.gz", "rows.jsonl.gz"]);
+    assert_eq!((&packed.shards, &packed.plan), (&plain.shards, &plain.plan));
+}
+
+#[test]
+fn faults_in_compressed_inputs_name_the_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("rows.jsonl.gz");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, b"{\"text\": \"one\"}\n\n{\"text\": \"\\u0000\"}\n").unwrap();
+    let packed = encoder.finish().unwrap();
+    fs::write(&source, &packed).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let message = || run(from_ref(&source), out.path(), &small(Validation::Share(0.5))).unwrap_err().to_string();
+    assert!(message().ends_with("rows.jsonl.gz: document 2: invalid UTF-8 at byte 0"), "{}", message());
+    fs::write(&source, &packed[..packed.len() - 9]).unwrap();
+    assert!(message().contains(&format!("rows.jsonl.gz: ends at byte {}", packed.len() - 9)), "{}", message());
+    assert!(contents(out.path()).is_empty());
 }

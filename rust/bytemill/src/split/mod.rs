@@ -114,20 +114,30 @@ impl Splitter {
 
     /// As [`Splitter::split`], for text that is known to be UTF-8.
     pub fn split_str<'t>(&self, text: &'t str, mut each: impl FnMut(&'t [u8])) -> Result<()> {
+        self.split_batches(text, |mut start, ends| {
+            for &end in ends {
+                each(&text.as_bytes()[start..end]);
+                start = end;
+            }
+        })
+    }
+
+    /// Calls `each` with batches of neighbouring pretokens: where the first begins and where each ends.
+    pub(crate) fn split_batches(&self, text: &str, mut each: impl FnMut(usize, &[usize])) -> Result<()> {
         match &self.0 {
-            Kind::Regex(regex) => regex.split(text, each),
+            Kind::Regex(regex) => {
+                let mut start = 0;
+                regex.split(text, |pretoken| {
+                    each(start, &[start + pretoken.len()]);
+                    start += pretoken.len();
+                })
+            }
             Kind::Whole => {
-                whole(text.as_bytes(), each);
+                whole(text.as_bytes(), |text| each(0, &[text.len()]));
                 Ok(())
             }
             Kind::Known { known, .. } => {
-                match known.rule {
-                    Rule::Gpt2 => split_by_hand(text, gpt2::end, &mut each),
-                    Rule::Cl100k(rules) => {
-                        split_by_hand(text, |text, start| cl100k::end(rules, text, start), &mut each);
-                    }
-                    Rule::O200k => split_by_hand(text, o200k::end, &mut each),
-                }
+                split_by_hand(known.rule, text, each);
                 Ok(())
             }
         }
@@ -159,13 +169,31 @@ fn whole<'t>(text: &'t [u8], mut each: impl FnMut(&'t [u8])) {
     }
 }
 
-#[inline]
-fn split_by_hand<'t>(text: &'t str, end: impl Fn(Reader, usize) -> usize, each: &mut impl FnMut(&'t [u8])) {
-    let reader = Reader::new(text);
+/// Pretokens in a batch: their ends and their text stay in the processor's first cache.
+const BATCH: usize = 512;
+
+fn split_by_hand(rule: Rule, text: &str, mut each: impl FnMut(usize, &[usize])) {
+    let mut ends = [0; BATCH];
     let mut start = 0;
     while start < text.len() {
-        let end = end(reader, start);
-        each(&text.as_bytes()[start..end]);
-        start = end;
+        let n = match rule {
+            Rule::Gpt2 => fill(text, start, gpt2::end, &mut ends),
+            Rule::Cl100k(rules) => fill(text, start, |text, start| cl100k::end(rules, text, start), &mut ends),
+            Rule::O200k => fill(text, start, o200k::end, &mut ends),
+        };
+        each(start, &ends[..n]);
+        start = ends[n - 1];
     }
+}
+
+/// Writes the ends of the pretokens from `start` on, as many as there is room for; how many these are.
+fn fill(text: &str, mut start: usize, end: impl Fn(Reader, usize) -> usize, ends: &mut [usize; BATCH]) -> usize {
+    let reader = Reader::new(text);
+    let mut n = 0;
+    while n < BATCH && start < text.len() {
+        start = end(reader, start);
+        ends[n] = start;
+        n += 1;
+    }
+    n
 }

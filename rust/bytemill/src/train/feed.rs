@@ -92,8 +92,10 @@ pub fn count_files(
         for file in &files {
             let add = |_: Place, document: &[u8]| sink.add(document);
             match feed {
-                Feed::Lines if corpus::is_text(file) => corpus::for_each_line(file, add)?,
-                _ => corpus::for_each_document(file, text_field, add)?,
+                Feed::Lines if matches!(corpus::Kind::of(file)?.content, corpus::Content::Text) => {
+                    corpus::for_each_line(file, add)?;
+                }
+                _ => corpus::for_each_document(file, corpus::Reading { text_field, separator: None }, add)?,
             }
         }
         Ok(())

@@ -2,9 +2,8 @@
 //! until none merge.
 //!
 //! A short piece is scanned for its lowest rank after each merge, in arrays on the stack. A long
-//! one keeps its tokens in a linked list and candidate merges in a heap, so a megabyte of one letter
-//! costs n log n. Before that it is cut wherever no token holds the two bytes side by side: no merge
-//! can cross such a place, so the parts merge by themselves exactly as they would together.
+//! one keeps its tokens in a linked list and candidate merges in a heap, n log n; what is longer
+//! still comes in windows (see `windows`).
 
 use super::pairs::{Made, NO_MERGE, PairTable, id_of, rank_of};
 use std::cmp::Reverse;
@@ -18,6 +17,8 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub(crate) struct Merger {
     byte_ids: [u32; 256],
+    /// What bytes `left` and `right` make, at `left << 8 | right`: where every piece begins.
+    byte_pairs: Vec<Made>,
     pairs: PairTable,
 }
 
@@ -40,7 +41,8 @@ struct Node {
 
 impl Merger {
     pub(crate) fn new(byte_ids: &[u32; 256], pairs: PairTable) -> Self {
-        Self { byte_ids: *byte_ids, pairs }
+        let byte_pairs = byte_ids.iter().flat_map(|&left| byte_ids.map(|right| pairs.get(left, right))).collect();
+        Self { byte_ids: *byte_ids, byte_pairs, pairs }
     }
 
     /// The pair table.
@@ -71,8 +73,8 @@ impl Merger {
         for (id, &byte) in ids.iter_mut().zip(bytes) {
             *id = self.byte_ids[usize::from(byte)];
         }
-        for i in 1..n {
-            made[i - 1] = self.pairs.get(ids[i - 1], ids[i]);
+        for (made, pair) in made.iter_mut().zip(bytes.windows(2)) {
+            *made = self.byte_pair(pair[0], pair[1]);
         }
         while n > fewest {
             let (at, best) = lowest(&made[..n]);
@@ -132,11 +134,16 @@ impl Merger {
             made: NO_MERGE,
         }));
         for (node, pair) in nodes.iter_mut().zip(bytes.windows(2)) {
-            node.made = self.pairs.get(node.id, id(pair[1]));
+            node.made = self.byte_pair(pair[0], pair[1]);
         }
         if let Some(last) = nodes.last_mut() {
             last.next = NONE;
         }
+    }
+
+    #[inline]
+    fn byte_pair(&self, left: u8, right: u8) -> Made {
+        self.byte_pairs[usize::from(left) << 8 | usize::from(right)]
     }
 
     /// Replaces the token at `at` and its next by what they make.
@@ -171,35 +178,6 @@ fn lowest(made: &[Made]) -> (usize, Made) {
         }
     }
     best
-}
-
-/// Which two bytes stand side by side in some token; merges happen only across such places.
-#[derive(Clone, Debug)]
-pub(crate) struct Bridges(Box<[u64; 1024]>);
-
-impl Bridges {
-    /// The bridges of all `tokens`.
-    pub(crate) fn of<'t>(tokens: impl Iterator<Item = &'t [u8]>) -> Self {
-        let mut bits = Box::new([0_u64; 1024]);
-        for pair in tokens.flat_map(|token| token.windows(2)) {
-            let (word, bit) = Self::place(pair[0], pair[1]);
-            bits[word] |= bit;
-        }
-        Self(bits)
-    }
-
-    /// Cuts `bytes` (not empty) at every place that no token bridges.
-    pub(crate) fn cut<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = &'b [u8]> {
-        bytes.chunk_by(|&left, &right| {
-            let (word, bit) = Self::place(left, right);
-            self.0[word] & bit != 0
-        })
-    }
-
-    fn place(left: u8, right: u8) -> (usize, u64) {
-        let pair = usize::from(left) << 8 | usize::from(right);
-        (pair / 64, 1 << (pair % 64))
-    }
 }
 
 #[cfg(test)]
@@ -280,11 +258,5 @@ mod tests {
         let mut out = Vec::new();
         merger.merge(&vec![b'a'; 1 << 20], &mut Scratch::default(), &mut out);
         assert_eq!(out, vec![258; 1 << 17]);
-    }
-
-    #[test]
-    fn pieces_are_cut_where_no_token_bridges() {
-        let bridges = Bridges::of([&b"ab"[..], b"bcd"].into_iter());
-        assert_eq!(bridges.cut(b"abcdab").collect::<Vec<_>>(), [&b"abcd"[..], b"ab"]);
     }
 }

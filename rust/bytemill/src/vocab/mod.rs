@@ -8,12 +8,14 @@
 //! certain pair. So each token has at most one pair that ever makes it, found by merging its own
 //! bytes (see `recover`), and a list of these pairs encodes every text as the ranks do.
 
+mod bridges;
 mod fault;
 mod index;
 mod merge;
 mod pairs;
 mod recover;
 mod tokens;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,8 @@ use crate::error::Result;
 pub use fault::VocabFault;
 pub(crate) use fault::show;
 pub(crate) use merge::Scratch;
-use merge::{Bridges, Merger};
+use merge::Merger;
+pub(crate) use bridges::Bridges;
 use pairs::PairTable;
 use recover::Recovered;
 use std::collections::HashMap;
@@ -52,6 +55,8 @@ pub struct Vocab {
     ignore_merges: bool,
 }
 
+/// Longer pieces are merged in windows.
+const LONG_BYTES: usize = 4096;
 const NEVER_MADE: u32 = u32::MAX;
 /// Single bytes need no merge.
 const A_BYTE: u32 = u32::MAX - 1;
@@ -186,24 +191,27 @@ impl Vocab {
             && self.merges_in_use().eq(other.merges_in_use())
     }
 
-    /// Appends the ids of one pretoken.
+    /// Where a pretoken may be cut before it is merged.
     #[inline]
-    pub(crate) fn encode_pretoken(&self, pretoken: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
-        if let Some(id) = self.tokens.id(pretoken)
-            && (self.ignore_merges || self.encodes_to_itself(id))
-        {
-            out.push(id);
-        } else {
-            self.encode_by_merging(pretoken, scratch, out);
-        }
+    pub(crate) fn bridges(&self) -> &Bridges {
+        &self.bridges
     }
 
-    fn encode_by_merging(&self, pretoken: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
-        for piece in self.bridges.cut(pretoken) {
-            match self.tokens.id(piece) {
-                Some(id) if self.encodes_to_itself(id) => out.push(id),
-                _ => self.engine.merge(piece, scratch, out),
-            }
+    /// The id that a whole pretoken becomes though merging would not make it.
+    #[inline]
+    pub(crate) fn only_as_a_whole(&self, pretoken: &[u8]) -> Option<u32> {
+        if !self.ignore_merges {
+            return None;
+        }
+        self.tokens.id(pretoken).filter(|&id| !self.encodes_to_itself(id))
+    }
+
+    /// Appends what `piece` merges to.
+    pub(crate) fn merge(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        match self.tokens.id(piece) {
+            Some(id) if self.encodes_to_itself(id) => out.push(id),
+            _ if piece.len() <= LONG_BYTES => self.engine.merge(piece, scratch, out),
+            _ => self.merge_in_windows(piece, scratch, out),
         }
     }
 

@@ -19,7 +19,10 @@ fn fault<T>(result: Result<T>) -> VocabFault {
 
 fn encode(vocab: &Vocab, pretoken: &[u8]) -> Vec<u32> {
     let mut out = Vec::new();
-    vocab.encode_pretoken(pretoken, &mut Scratch::default(), &mut out);
+    match vocab.only_as_a_whole(pretoken) {
+        Some(id) => out.push(id),
+        None => vocab.merge(pretoken, &mut Scratch::default(), &mut out),
+    }
     out
 }
 

@@ -1,0 +1,110 @@
+//! Opens a file and unpacks it on the way.
+//!
+//! What a small file may grow to is bounded, for a few kilobytes can be made to unpack to terabytes.
+
+use super::kind::{Kind, Packing};
+use super::zstandard::ZstandardReader;
+use crate::error::{Error, Result};
+use flate2::bufread::MultiGzDecoder;
+use std::cell::Cell;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+/// Bytes that are read at once.
+pub(super) const BLOCK_BYTES: usize = 1 << 18;
+
+/// A file may unpack to this many times its size,
+const MOST_GROWTH: u64 = 1_000;
+/// and to this much in any case.
+const ALWAYS_ALLOWED_BYTES: u64 = 16 << 20;
+
+/// The content of the file at `path`, unpacked. Its failures are for [`fault`] to tell.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let Some(packing) = Kind::of(path)?.packing else { return Ok(Box::new(file)) };
+    let limit = file.metadata().map_err(Error::io(path))?.len() * MOST_GROWTH + ALWAYS_ALLOWED_BYTES;
+    let packed_bytes = Rc::new(Cell::new(0));
+    let packed = BufReader::with_capacity(BLOCK_BYTES, Counted { file, bytes: Rc::clone(&packed_bytes) });
+    let content: Box<dyn Read> = match packing {
+        Packing::Gzip => Box::new(MultiGzDecoder::new(packed)),
+        Packing::Zstandard => Box::new(ZstandardReader::new(packed)),
+    };
+    Ok(Box::new(Unpacked { content, limit, bytes: 0, packed_bytes }))
+}
+
+/// What failed while the file at `path` was read: the disk, or the content.
+pub(super) fn fault(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    move |error| match error.downcast::<Damage>() {
+        Ok(damage) => Error::format(path, damage.0),
+        Err(error) => Error::io(path)(error),
+    }
+}
+
+/// Content that cannot be unpacked.
+#[derive(Debug)]
+struct Damage(String);
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// A file that tells how much of it was read.
+struct Counted {
+    file: File,
+    bytes: Rc<Cell<u64>>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(buffer)?;
+        self.bytes.set(self.bytes.get() + n as u64);
+        Ok(n)
+    }
+}
+
+/// A file's content, refused when there is too much of it.
+struct Unpacked {
+    content: Box<dyn Read>,
+    limit: u64,
+    bytes: u64,
+    packed_bytes: Rc<Cell<u64>>,
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.content.read(buffer).map_err(|error| self.damage(error))?;
+        self.bytes += n as u64;
+        if self.bytes > self.limit {
+            let reason = format!(
+                "unpacks to more than {} bytes, {MOST_GROWTH} times its size and {} MiB, which is refused; \
+                 where this is meant, unpack it first",
+                self.limit,
+                ALWAYS_ALLOWED_BYTES >> 20
+            );
+            return Err(io::Error::other(Damage(reason)));
+        }
+        Ok(n)
+    }
+}
+
+impl Unpacked {
+    /// An error of the system stays one; others come from the content.
+    fn damage(&self, error: io::Error) -> io::Error {
+        if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted {
+            return error;
+        }
+        let (at, after) = (self.packed_bytes.get(), self.bytes);
+        let reason = match error.kind() {
+            io::ErrorKind::UnexpectedEof => format!("ends at byte {at} in the middle of its compressed content"),
+            _ => format!("compressed content is damaged before byte {at}: {error}"),
+        };
+        io::Error::other(Damage(format!("{reason} (after {after} unpacked bytes)")))
+    }
+}

@@ -1,0 +1,57 @@
+"""What the README shows is what happens: its Python and its commands run as they stand there."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bytemill.cli import main
+
+README = Path(__file__).parents[2] / "README.md"
+FEW_STEPS = ["train.max_steps=2", "train.eval_every=0", "data.batch_size=2"]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, but for the text and the rows that the README speaks of."""
+    sources = Path(__file__).parents[2].glob("python/bytemill/**/*.py")
+    (tmp_path / "book.txt").write_text("\n".join(path.read_text(encoding="utf-8") for path in sorted(sources)))
+    row = {"instruction": "Name the capital of France.", "input": "", "output": "Paris."}
+    (tmp_path / "alpaca.json").write_text(json.dumps([row] * 40))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def code_blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[list[str]]:
+    (block,) = code_blocks("sh")
+    return [shlex.split(line)[1:] for line in block.replace("\\\n", " ").splitlines()]
+
+
+def test_ten_lines_of_python(workplace: Path) -> None:
+    (block,) = code_blocks("python")
+    names: dict[str, Any] = {}
+    exec(block, names)
+    assert 7 < names["loss"].item() < 9  # ln(4096) is 8.3, and the model is fresh
+    assert (workplace / "shards" / "manifest.json").exists()
+
+
+def test_commands(workplace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    for arguments in commands():
+        if arguments[0] == "train":
+            arguments += FEW_STEPS
+        elif arguments[0] == "finetune":
+            arguments += ["--set", *FEW_STEPS]
+        elif arguments[0] == "generate":
+            arguments += ["--max-new-tokens", "4"]
+        monkeypatch.setattr("sys.argv", ["bytemill", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert not stopped.value.code, capfd.readouterr().err
+    assert "<!doctype html>" in (workplace / "report.html").read_text(encoding="utf-8").lower()

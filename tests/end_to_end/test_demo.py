@@ -1,0 +1,58 @@
+"""`bytemill demo --fast`: the whole pipeline, from text to a page, as a newcomer runs it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bytemill import Tokenizer
+from bytemill.data import verify
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    command = [sys.executable, "-m", "bytemill", "demo", "--fast", "--output", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(folder / "report.html")
+    (folder / "stderr.txt").write_text(done.stderr)
+    return folder
+
+
+def test_the_page_is_one_file(folder: Path) -> None:
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert len(page) < 3_000_000
+    assert not re.search(r"""(?:src|href)=["']?https?:""", page)
+
+
+def test_every_step_says_what_it_does_and_how_long(folder: Path) -> None:
+    said = (folder / "stderr.txt").read_text()
+    for step in ("Collect text", "Train a tokenizer", "Prepare shards", "Pretrain GPT-2", "Sample", "Tune with LoRA"):
+        assert re.search(rf"^{step}: .+ \(about \d+ s\)$", said, re.MULTILINE), said
+
+
+def test_tuning_lowers_the_loss_on_held_out_questions(folder: Path) -> None:
+    said = (folder / "stderr.txt").read_text()
+    found = re.search(r"held-out questions ([\d.]+) before, ([\d.]+) after", said)
+    assert found, said
+    assert float(found[2]) < float(found[1])
+
+
+def test_what_it_leaves_can_be_used(folder: Path) -> None:
+    tokenizer = Tokenizer.load(folder / "tokenizer.json")
+    assert tokenizer.decode(tokenizer.encode("def spam():")) == "def spam():"
+    verify(folder / "shards")
+    assert (folder / "adapter" / "adapter_model.safetensors").exists()
+    assert (folder / "model" / "model.safetensors").exists()
+
+
+def test_a_second_demo_replaces_the_first_but_nothing_else(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("not a demo's")
+    command = [sys.executable, "-m", "bytemill", "demo", "--fast", "--output", str(tmp_path)]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "holds no earlier demo" in refused.stderr
+    assert (tmp_path / "mine.txt").exists()
