@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use bytemill::{Error, Result};
+use bytemill::Result;
 use pyo3::prelude::*;
 
 use crate::error::CoreError;
@@ -33,11 +33,11 @@ impl Listener {
         }
     }
 
-    /// The work's result; where it was broken off, what broke it.
+    /// The work's result; what the callable raised goes before whatever came of it.
     pub(crate) fn result<T>(self, work: Result<T>) -> PyResult<T> {
-        match (work, self.failure) {
-            (Err(Error::Interrupted), Some(failure)) => Err(failure),
-            (work, _) => Ok(work.map_err(CoreError::from)?),
+        match self.failure {
+            Some(failure) => Err(failure),
+            None => Ok(work.map_err(CoreError::from)?),
         }
     }
 }

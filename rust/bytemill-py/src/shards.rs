@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytemill::Error;
 
 use bytemill::prepare::{PrepareOptions, Progress, Stage, prepare};
-use bytemill::shard::{self, LoaderOptions, LoaderState, Split, Validation, Verify};
+use bytemill::shard::{self, LoaderOptions, LoaderState, SharedLoader, Split, Validation, Verify};
 use numpy::{PyArray2, PyArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -18,9 +18,9 @@ use crate::tokenizer::Tokenizer;
 
 type Pair<'py> = (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray2<i64>>);
 
-/// The loader behind `bytemill.data.TokenLoader`, which documents it.
-#[pyclass(module = "bytemill._core")]
-pub(crate) struct Loader(shard::Loader);
+/// The loader behind `bytemill.data.TokenLoader`, which documents it; threads may share it.
+#[pyclass(frozen, module = "bytemill._core")]
+pub(crate) struct Loader(SharedLoader);
 
 #[pymethods]
 impl Loader {
@@ -54,12 +54,12 @@ impl Loader {
             prefetch_batches,
             threads: 1,
         };
-        let opened = py.detach(|| shard::Loader::open(&folders, options));
+        let opened = py.detach(|| SharedLoader::open(&folders, options));
         Ok(Self(opened.map_err(CoreError::from)?))
     }
 
     /// The next batch: inputs and targets, each (B, T) of int64.
-    fn next_batch<'py>(&mut self, py: Python<'py>) -> PyResult<Pair<'py>> {
+    fn next_batch<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py>> {
         let batch = py.detach(|| self.0.next_batch()).map_err(CoreError::from)?;
         let options = self.0.options();
         let shape = [options.batch_size, options.seq_len];
@@ -69,14 +69,14 @@ impl Loader {
 
     /// The loader's state as JSON.
     fn state(&self) -> PyResult<String> {
-        serde_json::to_string(self.0.state()).map_err(|error| PyValueError::new_err(error.to_string()))
+        serde_json::to_string(&self.0.state()).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     /// Goes to a saved place.
-    fn load_state(&mut self, state: &str) -> PyResult<()> {
+    fn load_state(&self, py: Python<'_>, state: &str) -> PyResult<()> {
         let saved: LoaderState = serde_json::from_str(state)
             .map_err(|error| PyValueError::new_err(format!("this is no state of a TokenLoader: {error}")))?;
-        Ok(self.0.load_state(&saved).map_err(CoreError::from)?)
+        Ok(py.detach(|| self.0.load_state(&saved)).map_err(CoreError::from)?)
     }
 
     /// Samples in an epoch of each folder.

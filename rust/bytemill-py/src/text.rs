@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use numpy::{PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use numpy::{PyArrayDescrMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
@@ -36,17 +36,19 @@ pub(crate) fn ids(source: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
     }
     if source.hasattr("detach")? && source.hasattr("numpy")? {
         let array = source.call_method0("detach")?.call_method0("cpu")?.call_method0("numpy")?;
-        return ids(&array);
+        return array_ids(array.cast()?);
     }
     source.try_iter()?.enumerate().map(|(position, id)| one_id(&id?, position)).collect()
 }
 
 fn one_id(id: &Bound<'_, PyAny>, position: usize) -> PyResult<u32> {
     id.extract().map_err(|error: PyErr| {
-        if error.is_instance_of::<PyTypeError>(id.py()) {
+        if error.is_instance_of::<PyOverflowError>(id.py()) {
+            out_of_range(&id.to_string(), position)
+        } else if error.is_instance_of::<PyTypeError>(id.py()) {
             PyTypeError::new_err(format!("ids must be integers, found {id} at position {position}"))
         } else {
-            out_of_range(&id.to_string(), position)
+            error
         }
     })
 }
@@ -62,14 +64,21 @@ fn array_ids(array: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<u32>> {
             array.shape()
         )));
     }
-    widened::<u32>(array)
-        .or_else(|| widened::<i64>(array))
-        .or_else(|| widened::<u16>(array))
-        .or_else(|| widened::<i32>(array))
-        .or_else(|| widened::<u64>(array))
-        .unwrap_or_else(|| {
-            Err(PyTypeError::new_err(format!("ids must be integers, this array holds {}", array.dtype())))
-        })
+    let widest = match array.dtype().kind() {
+        b'i' => "int64",
+        b'u' => "uint64",
+        _ => return Err(PyTypeError::new_err(format!("ids must be integers, this array holds {}", array.dtype()))),
+    };
+    let as_they_lie = || widened::<u32>(array).or_else(|| widened::<i64>(array)).or_else(|| widened::<u16>(array));
+    // Rust may not read integers where they are not aligned, as fields of a packed record are.
+    if array.is_aligned()
+        && let Some(ids) = as_they_lie()
+    {
+        return ids;
+    }
+    let copy = array.call_method1("astype", (widest,))?.cast_into()?;
+    let ids = widened::<i64>(&copy).or_else(|| widened::<u64>(&copy));
+    ids.unwrap_or_else(|| Err(PyTypeError::new_err(format!("ids of type {} cannot be read", array.dtype()))))
 }
 
 /// The array's ids, if its type is `T`.

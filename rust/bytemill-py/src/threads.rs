@@ -4,13 +4,16 @@ use bytemill::Error;
 
 use crate::error::CoreError;
 
-/// The caller's number, or every core that this process may use.
+/// More are never worth their stacks, and the system may refuse them.
+const MAX_THREADS: usize = 256;
+
+/// The caller's number, as far as it makes sense, or every core that this process may use.
 pub(crate) fn count(asked: Option<usize>) -> Result<usize, CoreError> {
     match asked {
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
         Some(0) => {
             Err(Error::Argument { name: "threads", got: "0".into(), expected: "1 or more, or None".into() }.into())
         }
-        Some(threads) => Ok(threads),
+        Some(threads) => Ok(threads.min(MAX_THREADS)),
     }
 }

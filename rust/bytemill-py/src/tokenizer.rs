@@ -255,8 +255,8 @@ impl Tokenizer {
         Ok(ranks.into_iter().map(|(bytes, id)| (PyBytes::new(py, &bytes), id)).collect())
     }
 
-    fn truncated_base(&self, n_vocab: usize) -> PyResult<Self> {
-        Self::of(self.core.truncated(n_vocab).map_err(CoreError::from)?)
+    fn truncated_base(&self, py: Python<'_>, n_vocab: usize) -> PyResult<Self> {
+        Self::of(py.detach(|| self.core.truncated(n_vocab)).map_err(CoreError::from)?)
     }
 
     fn save_as(&self, py: Python<'_>, path: PathBuf, form: &str) -> PyResult<()> {
@@ -286,17 +286,19 @@ pub(crate) fn load_tokenizer(
 
 /// A tokenizer from what `Tokenizer.to_readable` wrote.
 #[pyfunction]
-pub(crate) fn tokenizer_from_readable(text: &str) -> PyResult<Tokenizer> {
-    let (vocab, splitter) = formats::from_readable(text).map_err(CoreError::from)?;
+pub(crate) fn tokenizer_from_readable(py: Python<'_>, text: &str) -> PyResult<Tokenizer> {
+    let (vocab, splitter) = py.detach(|| formats::from_readable(text)).map_err(CoreError::from)?;
     Tokenizer::of(Core::new(vocab, splitter))
 }
 
 /// A tokenizer from tiktoken's ranks.
 #[pyfunction]
 pub(crate) fn tokenizer_from_ranks(
+    py: Python<'_>,
     ranks: Vec<(Vec<u8>, u32)>,
     pattern: Option<&str>,
     special_tokens: Vec<(String, u32)>,
 ) -> PyResult<Tokenizer> {
-    Tokenizer::of(Core::from_ranks(&ranks, pattern, special_tokens).map_err(CoreError::from)?)
+    let core = py.detach(|| Core::from_ranks(&ranks, pattern, special_tokens));
+    Tokenizer::of(core.map_err(CoreError::from)?)
 }

@@ -65,9 +65,9 @@ pub(crate) fn train_tokenizer(
     };
     let merges = counts.and_then(|counts| py.detach(|| train(&counts, options, &mut |at| listener.hear(told(at)))));
     let merges = listener.result(merges)?;
-    let core = Core::from_merges(&merges, pattern, &special_tokens.iter().map(String::as_str).collect::<Vec<_>>())
-        .map_err(CoreError::from)?;
-    Tokenizer::of(core)
+    let special_tokens: Vec<&str> = special_tokens.iter().map(String::as_str).collect();
+    let core = py.detach(|| Core::from_merges(&merges, pattern, &special_tokens));
+    Tokenizer::of(core.map_err(CoreError::from)?)
 }
 
 /// Counts the texts of a Python iterable; the outer error is the iterable's own.

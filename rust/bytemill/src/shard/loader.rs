@@ -36,7 +36,7 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct Loader {
     samples: Arc<Samples>,
-    manifests: Vec<Manifest>,
+    manifests: Arc<[Manifest]>,
     state: LoaderState,
     prefetcher: Option<Prefetcher<Batch>>,
     process: u32,
@@ -62,6 +62,7 @@ impl Loader {
         let o = &samples.options;
         let slots = samples.mixture.slots().to_vec();
         let state = LoaderState::new(o.seed, o.seq_len as u64, o.shuffle, o.split, slots, root);
+        let manifests = manifests.into();
         Ok(Self { samples: Arc::new(samples), manifests, state, prefetcher: None, process: std::process::id() })
     }
 
@@ -91,11 +92,16 @@ impl Loader {
     /// A forked child has neither the threads nor trustworthy locks of its parent: it opens its own.
     fn notice_fork(&mut self) {
         if self.process != std::process::id() {
-            self.prefetcher = None;
-            let fresh = Arc::new(Samples::clone(&self.samples));
-            std::mem::forget(std::mem::replace(&mut self.samples, fresh));
-            self.process = std::process::id();
+            let fresh = self.reopened();
+            std::mem::forget(std::mem::replace(self, fresh));
         }
+    }
+
+    /// The same loader at the same position, without threads, and with files still to be opened.
+    pub(super) fn reopened(&self) -> Self {
+        let samples = Arc::new(Samples::clone(&self.samples));
+        let (manifests, state) = (Arc::clone(&self.manifests), self.state.clone());
+        Self { samples, manifests, state, prefetcher: None, process: std::process::id() }
     }
 
     /// Where the stream is, the same on every rank that took as many batches.
@@ -109,9 +115,15 @@ impl Loader {
     /// [`Error::Argument`] naming both values where anything else differs.
     pub fn load_state(&mut self, saved: &LoaderState) -> Result<()> {
         self.state.check(saved)?;
-        self.prefetcher = None;
-        self.state.position = saved.position;
+        self.notice_fork();
+        self.go_to(saved.position);
         Ok(())
+    }
+
+    /// Makes `position` the next that all ranks share.
+    pub(super) fn go_to(&mut self, position: u64) {
+        self.prefetcher = None;
+        self.state.position = position;
     }
 
     /// Samples in an epoch of each source.
@@ -126,7 +138,11 @@ impl Loader {
 
     /// Epochs done of each source, with the fraction of the one begun.
     pub fn epochs(&self) -> Vec<f64> {
-        let drawn = self.samples.mixture.drawn(self.state.position);
+        self.epochs_at(self.state.position)
+    }
+
+    pub(super) fn epochs_at(&self, position: u64) -> Vec<f64> {
+        let drawn = self.samples.mixture.drawn(position);
         drawn.iter().zip(self.n_samples()).map(|(&drawn, n)| drawn as f64 / n as f64).collect()
     }
 

@@ -3,7 +3,7 @@
 //! * [`header`], [`index`], [`checksum`], [`manifest`]: the formats, as docs/formats.md specifies them;
 //! * [`writer`] cuts a stream of documents' ids into shards, [`verify()`] reads everything back;
 //! * [`order`] and [`mixture`] say which sample comes when, without memory;
-//! * [`loader`] turns positions into batches, with threads that read ahead.
+//! * [`loader`] turns positions into batches, with threads that read ahead; [`SharedLoader`] is one for many threads.
 
 pub mod checksum;
 mod durable;
@@ -18,6 +18,7 @@ pub mod order;
 mod prefetch;
 mod reader;
 mod samples;
+mod shared;
 mod state;
 mod tokens;
 mod verify;
@@ -32,6 +33,7 @@ pub use mixture::Mixture;
 pub use options::LoaderOptions;
 pub use reader::Verify;
 pub use samples::Batch;
+pub use shared::SharedLoader;
 pub use state::{LoaderState, Packing};
 pub use tokens::{Buffers, Tokens};
 pub use verify::verify;

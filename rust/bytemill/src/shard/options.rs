@@ -6,6 +6,8 @@ use crate::error::{Error, Result};
 
 /// Most tokens in one batch.
 const MAX_BATCH_TOKENS: u64 = 1 << 30;
+const MAX_PREFETCH_BATCHES: u64 = 1 << 16;
+const MAX_THREADS: u64 = 1 << 10;
 
 /// What to read, and in which order.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +66,8 @@ impl LoaderOptions {
         limit("batch_size", self.batch_size, 1..MAX_BATCH_TOKENS + 1)?;
         limit("seq_len", self.seq_len, 1..MAX_BATCH_TOKENS / self.batch_size as u64 + 1)?;
         limit("world_size", self.world_size, 1..(1 << 24) + 1)?;
-        limit("rank", self.rank, 0..self.world_size as u64)
+        limit("rank", self.rank, 0..self.world_size as u64)?;
+        limit("prefetch_batches", self.prefetch_batches, 0..MAX_PREFETCH_BATCHES + 1)?;
+        limit("threads", self.threads, 0..MAX_THREADS + 1)
     }
 }

@@ -1,9 +1,11 @@
 //! Threads that make numbered items ahead of need and hand them over in order of number.
 //!
 //! Workers take the next number under a lock, make the item without it, and put it where the
-//! consumer waits. They run at most `depth` items ahead, so memory is bounded.
+//! consumer waits. They run at most `depth` items ahead, so memory is bounded. A worker's panic goes
+//! on in the consumer, who would otherwise wait for ever.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -31,7 +33,7 @@ struct Ring<T> {
 struct State<T> {
     next_to_make: u64,
     next_to_take: u64,
-    made: BTreeMap<u64, Result<T>>,
+    made: BTreeMap<u64, thread::Result<Result<T>>>,
     stop: bool,
 }
 
@@ -62,7 +64,8 @@ impl<T: Send + 'static> Prefetcher<T> {
             if let Some(item) = state.made.remove(&number) {
                 state.next_to_take += 1;
                 self.ring.room.notify_one();
-                return item;
+                drop(state);
+                return item.unwrap_or_else(|panic| resume_unwind(panic));
             }
             state = self.ring.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -87,7 +90,7 @@ impl<T> Drop for Prefetcher<T> {
         self.ring.lock().stop = true;
         self.ring.room.notify_all();
         for worker in self.workers.drain(..) {
-            // A worker that panicked has nothing left to give.
+            // Its panics, if any, were handed over.
             let _ = worker.join();
         }
     }
@@ -100,7 +103,7 @@ impl<T> Ring<T> {
 
     fn work(&self, make: &impl Fn(u64) -> Result<T>) {
         while let Some(number) = self.claim() {
-            let item = make(number);
+            let item = catch_unwind(AssertUnwindSafe(|| make(number)));
             self.lock().made.insert(number, item);
             self.ready.notify_one();
         }
@@ -115,5 +118,29 @@ impl<T> Ring<T> {
         let number = state.next_to_make;
         state.next_to_make += 1;
         (!state.stop).then_some(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn items_come_in_order_and_no_more_than_depth_are_made_ahead() {
+        let (depth, n_threads) = (3, 4);
+        let mut prefetcher = Prefetcher::start(n_threads, depth, Ok).unwrap();
+        for number in 0..100 {
+            assert_eq!(prefetcher.take().unwrap(), number);
+            assert!(prefetcher.ring.lock().next_to_make <= number + 1 + depth as u64);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "no item 2")]
+    fn a_worker_that_panics_does_not_leave_the_consumer_waiting() {
+        let make = |number| if number == 2 { panic!("no item {number}") } else { Ok(number) };
+        let mut prefetcher = Prefetcher::start(1, 2, make).unwrap();
+        (0..3).for_each(|_| drop(prefetcher.take()));
     }
 }

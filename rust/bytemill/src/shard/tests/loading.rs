@@ -121,6 +121,8 @@ fn options_that_cannot_work_are_refused_by_name() {
         (LoaderOptions { seq_len: usize::MAX, ..base.clone() }, "seq_len"),
         (LoaderOptions { world_size: 0, ..base.clone() }, "world_size"),
         (LoaderOptions { rank: 1, ..base.clone() }, "rank"),
+        (LoaderOptions { prefetch_batches: usize::MAX, ..base.clone() }, "prefetch_batches"),
+        (LoaderOptions { threads: usize::MAX, ..base.clone() }, "threads"),
         (LoaderOptions { weights: Some(vec![0.5, 0.5]), ..base.clone() }, "weights"),
     ] {
         let message = Loader::open(&[folder.path()], options).unwrap_err().to_string();
@@ -164,4 +166,36 @@ fn a_loader_can_be_dropped_at_any_time() {
         let mut loader = Loader::open(&[folder.path()], options).unwrap();
         (0..taken % 7).for_each(|_| drop(loader.next_batch().unwrap()));
     }
+}
+
+#[test]
+fn threads_that_share_a_loader_get_each_batch_once() {
+    let (folder, tokens) = folder(300, 97, &documents(30, 255));
+    for prefetch_batches in [0, 3] {
+        let options = LoaderOptions { prefetch_batches, ..LoaderOptions::new(2, 8) };
+        let loader = SharedLoader::open(&[folder.path()], options.clone()).unwrap();
+        let take = || (0..20).map(|_| loader.next_batch().unwrap()).collect::<Vec<_>>();
+        let mut batches: Vec<Batch> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..32).map(|_| scope.spawn(take)).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        batches.sort_by_key(|batch| batch.position);
+        assert!(batches.iter().map(|batch| batch.position).eq((0..32 * 20).map(|number| number * 2)));
+        batches.iter().for_each(|batch| check_batch(batch, &tokens, &options));
+        assert_eq!(loader.state().position, 32 * 20 * 2);
+    }
+}
+
+#[test]
+fn a_shared_loader_goes_where_it_is_sent() {
+    let (folder, _) = folder(300, 97, &documents(30, 255));
+    let loader = SharedLoader::open(&[folder.path()], LoaderOptions::new(2, 8)).unwrap();
+    let start = loader.state();
+    let first = loader.next_batch().unwrap();
+    assert_eq!(loader.state().position, 2);
+    loader.load_state(&LoaderState { seed: 1, ..start.clone() }).unwrap_err();
+    assert_eq!(loader.state().position, 2);
+    loader.load_state(&start).unwrap();
+    assert_eq!(loader.state(), start);
+    assert_eq!(loader.next_batch().unwrap(), first);
 }
