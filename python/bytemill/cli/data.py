@@ -12,7 +12,7 @@ app = typer.Typer(help="Prepare and check token shards.", no_args_is_help=True)
 
 @app.command()
 def prepare(
-    sources: Annotated[list[Path], typer.Argument(help="Text, .jsonl, or folders of them.")],
+    sources: Annotated[list[Path], typer.Argument(help="Text or .jsonl, also as .gz or .zst, or folders of them.")],
     tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="Any vocabulary that `load` reads.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
     shard_tokens: Annotated[int, typer.Option(help="Tokens in a full shard.")] = 100_000_000,

@@ -24,7 +24,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object or l
 
 @app.command()
 def train(
-    files: Annotated[list[Path], typer.Argument(help="Text, .jsonl, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(help="Text or .jsonl, also as .gz or .zst, or folders of them.")],
     vocab_size: Annotated[int, typer.Option(help="Ids in all: 256 bytes, merges and special tokens.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the tokenizer.json.")],
     pattern: Annotated[str, typer.Option(help="gpt2, cl100k, o200k, none, or any regex.")] = "gpt2",
@@ -39,6 +39,9 @@ def train(
     text_field: Annotated[str, typer.Option(help="The field of a .jsonl row that holds the text.")] = "text",
     min_frequency: Annotated[int, typer.Option(help="Stop at pairs met less often.")] = 0,
     max_token_bytes: Annotated[int | None, typer.Option(help="Make no token longer than this.")] = None,
+    utf8_safe: Annotated[bool, typer.Option("--utf8-safe", help="Make no token that cuts a character.")] = False,
+    separator: Annotated[str | None, typer.Option(help="What stands between the documents of a text file.")] = None,
+    max_memory: Annotated[int | None, typer.Option(help="Bytes of memory to take at most.")] = None,
     threads: Annotated[int | None, typer.Option(help="Default: every core.")] = None,
 ) -> None:
     """Learn a vocabulary from text.
@@ -57,6 +60,9 @@ def train(
         text_field=text_field,
         min_frequency=min_frequency,
         max_token_bytes=max_token_bytes,
+        utf8_safe=utf8_safe,
+        separator=separator,
+        max_memory=max_memory,
         threads=threads,
         progress=True,
     )
