@@ -61,10 +61,10 @@ impl Budget {
         })
     }
 
-    /// About twice the arena for watched pairs, which keeps the scans to a handful.
+    /// As much for watched pairs as for the arena: few scans, and little that does not fit the caches.
     fn unlimited(counts: &WordCounts) -> Self {
         Self {
-            watched_bytes: (counts.n_bytes() * PLACE_BYTES).max(1 << 20),
+            watched_bytes: Arena::least_memory(counts).max(1 << 20),
             most_watched_bytes: usize::MAX,
             counted_pairs: usize::MAX,
             sort_bytes: 64 << 20,

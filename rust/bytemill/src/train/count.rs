@@ -56,7 +56,7 @@ impl Counter {
 
     /// The counts, in their fixed order.
     pub fn into_counts(self) -> Result<WordCounts> {
-        WordCounts::of(vec![self.table], usize::MAX)
+        WordCounts::of(vec![self.table], usize::MAX, &mut || Ok(()))
     }
 
     /// Counts a document that starts at `position` of all documents put together.

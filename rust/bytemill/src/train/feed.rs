@@ -61,8 +61,10 @@ impl Counting<'_> {
         Counter::within(self.splitter.clone(), limit)
     }
 
-    fn join(&self, counters: Vec<Counter>) -> Result<WordCounts> {
-        WordCounts::of(counters.into_iter().map(Counter::into_table).collect(), self.table_bytes())
+    /// Joins what was counted; `bytes` is told to `watch` meanwhile.
+    fn join(&self, counters: Vec<Counter>, bytes: u64, watch: &mut Watch) -> Result<WordCounts> {
+        let tables = counters.into_iter().map(Counter::into_table).collect();
+        WordCounts::of(tables, self.table_bytes(), &mut || tell(watch, bytes))
     }
 }
 
@@ -94,10 +96,11 @@ pub fn count_documents(
         let mut counter = counting.counter();
         let mut sink = Sink::new(counting, watch, Target::Here(&mut counter));
         documents(&mut sink)?;
-        return counting.join(vec![counter]);
+        let bytes = sink.position;
+        return counting.join(vec![counter], bytes, watch);
     }
     let failed = AtomicBool::new(false);
-    let counters = thread::scope(|scope| {
+    let (counters, bytes) = thread::scope(|scope| {
         let (sender, receiver) = sync_channel(2 * threads);
         let receiver = Arc::new(Mutex::new(receiver));
         let spawn = |_| {
@@ -112,15 +115,16 @@ pub fn count_documents(
         drop(receiver); // the queue now breaks when the last worker has failed
         let mut sink = Sink::new(counting, watch, Target::Threads(sender, Batch::default(), &failed));
         let outcome = documents(&mut sink).and_then(|()| sink.flush());
+        let bytes = sink.position;
         drop(sink); // the workers end when the queue does
         let join = |worker: thread::ScopedJoinHandle<_>| match worker.join() {
             Ok(counted) => counted,
             Err(panic) => std::panic::resume_unwind(panic),
         };
         let counters = workers.into_iter().map(join).collect::<Result<Vec<_>>>()?;
-        outcome.map(|()| counters)
+        outcome.map(|()| (counters, bytes))
     })?;
-    counting.join(counters)
+    counting.join(counters, bytes, watch)
 }
 
 /// Counts the pretokens of all documents of `paths`: files and folders, read as [`crate::corpus`] tells.
@@ -220,10 +224,14 @@ impl<'a> Sink<'a> {
 
     fn tell(&mut self) -> Result<()> {
         self.told = self.position;
-        match (self.watch)(Progress::Counting { bytes: self.position }) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Interrupted),
-        }
+        tell(self.watch, self.position)
+    }
+}
+
+fn tell(watch: &mut Watch, bytes: u64) -> Result<()> {
+    match watch(Progress::Counting { bytes }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Interrupted),
     }
 }
 

@@ -52,12 +52,13 @@ impl WordCounts {
     }
 
     /// Joins what tables have counted, of texts that knew their place, with about `limit` bytes of memory.
-    pub(super) fn of(mut tables: Vec<WordTable>, limit: usize) -> Result<Self> {
+    /// Calls `ask` now and then, and fails when it does.
+    pub(super) fn of(mut tables: Vec<WordTable>, limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
         let memory: usize = tables.iter().map(WordTable::memory).sum();
         let fits = limit == usize::MAX || memory <= limit / 4; // joined and sorted they take some times as much
         if tables.iter().any(WordTable::has_spilled) || !fits {
             let runs = tables.into_iter().map(WordTable::into_runs).collect::<Result<Vec<_>>>()?;
-            return Self::on_disk(&runs, limit);
+            return Self::on_disk(&runs, limit, ask);
         }
         let mut all = tables.pop().unwrap_or_else(|| WordTable::new(usize::MAX));
         for table in tables {
@@ -65,7 +66,7 @@ impl WordCounts {
             all.check()?;
         }
         if all.has_spilled() {
-            return Self::on_disk(&[all.into_runs()?], limit);
+            return Self::on_disk(&[all.into_runs()?], limit, ask);
         }
         Ok(Self::in_memory(&all))
     }
@@ -135,7 +136,7 @@ impl WordCounts {
     }
 
     /// Joins runs sorted by word, then sorts by frequency.
-    fn on_disk(runs: &[Runs], limit: usize) -> Result<Self> {
+    fn on_disk(runs: &[Runs], limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
         let mut sorter = Sorter::new(Order::Frequency, limit / 2)?;
         let (mut n_words, mut n_bytes) = (0, 0);
         let mut merged = Merged::new(runs, Order::Word, limit / 4)?;
@@ -144,6 +145,9 @@ impl WordCounts {
             sorter.push(&word, tally)?;
             n_words += 1;
             n_bytes += word.len();
+            if n_words % WORDS_BEFORE_ASKING == 0 {
+                ask()?;
+            }
         }
         Ok(Self { n_words, n_bytes, store: Store::Disk(sorter.finish()?) })
     }
@@ -151,6 +155,8 @@ impl WordCounts {
 
 /// Memory for reading from disk, where the caller sets none.
 const SORT_BYTES: usize = 16 << 20;
+/// Words that are joined within some tens of milliseconds.
+const WORDS_BEFORE_ASKING: usize = 1 << 16;
 
 fn for_each_merged(runs: &[Runs], order: Order, limit: usize, mut each: impl FnMut(&[u8], Tally)) -> Result<()> {
     let mut merged = Merged::new(runs, order, limit)?;
