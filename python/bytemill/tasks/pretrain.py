@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bytemill.data import Manifest, TokenLoader, read_manifest
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
-from bytemill.tasks.base_model import model_config_json, starting_model
+from bytemill.tasks.base_model import model_config_json, starting_model, with_vocab_size
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
 from bytemill.tokenizer import Tokenizer
 from bytemill.train.config import SampleConfig
@@ -88,13 +88,18 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
 
     Raises:
         ConfigError: `data.path` is not given, or settings contradict each other or the data.
+        DataError: The tokenizer, or the model to start from, does not belong to the shards.
         FormatError: The shards are damaged.
     """
     data, world = config.data, World.from_environment()
     if data.path is None:
         raise ConfigError("data.path is not given: the folder of shards that `bytemill data prepare` wrote")
     manifest = _manifest(data.path)
-    model = starting_model(config)
+    tokenizer = None if data.tokenizer is None else Tokenizer.load(data.tokenizer)
+    if tokenizer is not None:
+        manifest.refuse_other(tokenizer)
+    config = with_vocab_size(config, manifest.n_vocab)
+    model = starting_model(config, tokenizer_sha256=manifest.tokenizer_sha256)
     refuse_misfit(model, config, n_vocab=manifest.n_vocab, source=data.path)
     training = TokenLoader(
         data.path,
@@ -110,7 +115,7 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         training,
         validation=validation if manifest.tokens("val") > data.seq_len else None,
         validation_batches=data.eval_batches,
-        tokenizer=None if data.tokenizer is None else Tokenizer.load(data.tokenizer),
+        tokenizer=tokenizer,
         sample=config.sample,
         model_config=model_config_json(model),
         fingerprints={"data": manifest.root_sha256, "tokenizer": manifest.tokenizer_sha256},
