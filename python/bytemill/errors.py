@@ -1,4 +1,4 @@
-"""The exceptions that bytemill raises for faults in its input."""
+"""The exceptions that bytemill raises for faults in its input, and the check that many callers share."""
 
 __all__ = [
     "ArgumentError",
@@ -9,6 +9,7 @@ __all__ = [
     "DivergedError",
     "FormatError",
     "Interrupted",
+    "refuse_negative",
 ]
 
 
@@ -50,3 +51,15 @@ class Interrupted(Exception):  # noqa: N818 - an interruption is no error: every
     def __init__(self, message: str, *, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def refuse_negative(**numbers: int | None) -> None:
+    """Refuse negative numbers by name, where the core knows only numbers from 0 up.
+
+    >>> refuse_negative(seed=0, threads=-1)
+    Traceback (most recent call last):
+    bytemill.errors.ArgumentError: threads is -1, expected no negative number
+    """
+    for name, number in numbers.items():
+        if number is not None and number < 0:
+            raise ArgumentError(f"{name} is {number}, expected no negative number")

@@ -4,19 +4,24 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 fai
 130 or 143 interrupted with everything saved.
 """
 
+import io
 import os
 import sys
+from typing import Annotated, Any
 
 import typer
 
+from bytemill import __version__
 from bytemill.cli import data, demo, evaluate, finetune, generate, model, report, tokenizer, train
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
 
 __all__ = ["app", "main"]
 
+# Newer typers carry click's exceptions as their own; this is the base of all misuse in either.
+_Misuse: Any = typer.BadParameter.__mro__[1]
+
 app = typer.Typer(
     name="bytemill",
-    help="From raw text to a fine-tuned GPT-2.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -33,26 +38,67 @@ app.add_typer(model.app, name="model")
 app.command("report")(report.report)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _everything(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """From raw text to a fine-tuned GPT-2."""
+
+
 def main() -> None:
     """Run the command line; a fault in the input is one sentence on stderr, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a letter that a terminal lacks must not end a command
+            stream.reconfigure(errors="replace")
     try:
-        app()
+        # Standalone, typer would answer misuse with a page of boxes.
+        code = app(prog_name="bytemill", standalone_mode=False)
+        if sys.stdout:
+            sys.stdout.flush()
+    except _Misuse as misuse:
+        _stop(_explain_misuse(misuse), 2)
     except (ArgumentError, ConfigError) as error:
         _stop(str(error), 2)
+    except OverflowError as error:  # numbers of 64 bits and more
+        _stop(f"a number is out of range: {error}", 2)
     except Interrupted as interruption:
         _stop(str(interruption), interruption.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):  # typer exits by itself for a closed pipe only
+        _forget_output()
+        return
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _stop(f"{place}{error.strerror or error}", 1)
     except BytemillError as error:
         _stop(str(error), 1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
+        code = 130
+    if code == 130:  # what typer makes of Ctrl-C
         _stop("interrupted", 130)
+    raise SystemExit(code)
+
+
+def _explain_misuse(misuse: Any) -> str:
+    """One sentence on a wrong option or argument; nothing where typer has shown the help already."""
+    message = str(misuse.format_message()).strip()
+    command = misuse.ctx.command_path if misuse.ctx else "bytemill"
+    return f"{message.rstrip('.')}; see {command} --help" if message else ""
+
+
+def _forget_output() -> None:
+    """The reader of our output has gone; Python would complain once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(message: str, code: int) -> None:
-    typer.echo(f"bytemill: {message}", err=True)
+    if message:
+        typer.echo(f"bytemill: {message}", err=True)
     raise SystemExit(code)

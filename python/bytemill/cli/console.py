@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from bytemill.errors import ArgumentError
+
 __all__ = ["read_text", "say"]
 
 
@@ -13,4 +15,8 @@ def say(message: str = "") -> None:
 
 def read_text(path: Path) -> bytes:
     """The bytes of a file, or of stdin for `-`."""
-    return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    if str(path) != "-":
+        return path.read_bytes()
+    if sys.stdin is None:
+        raise ArgumentError("stdin is closed: name a file, or give something to read there")
+    return sys.stdin.buffer.read()

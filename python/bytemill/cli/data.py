@@ -15,11 +15,11 @@ def prepare(
     sources: Annotated[list[Path], typer.Argument(help="Text or .jsonl, also as .gz or .zst, or folders of them.")],
     tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="Any vocabulary that `load` reads.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
-    shard_tokens: Annotated[int, typer.Option(help="Tokens in a full shard.")] = 100_000_000,
+    shard_tokens: Annotated[int, typer.Option(min=1, help="Tokens in a full shard.")] = 100_000_000,
     val: Annotated[str, typer.Option(help="For validation: a share of the documents, or first_shard.")] = "0.01",
-    seed: Annotated[int, typer.Option(help="Shuffles the documents and chooses those for validation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Shuffles the documents and chooses those for validation.")] = 0,
     text_field: Annotated[str, typer.Option(help="The field of a .jsonl row that holds the text.")] = "text",
-    threads: Annotated[int | None, typer.Option(help="Default: every core.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
 ) -> None:
     """Encode documents into checked token shards.
 

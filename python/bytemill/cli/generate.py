@@ -13,12 +13,12 @@ def generate(
     model: Annotated[str, typer.Option("--model", "-m", help="A run, a checkpoint, or Hugging Face weights.")],
     tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")],
     prompt: Annotated[str, typer.Argument(help="What to continue; nothing starts a new document.")] = "",
-    samples: Annotated[int, typer.Option(help="How many continuations.")] = 1,
-    max_new_tokens: Annotated[int, typer.Option(help="Tokens of each at most.")] = 128,
+    samples: Annotated[int, typer.Option(min=1, help="How many continuations.")] = 1,
+    max_new_tokens: Annotated[int, typer.Option(min=0, help="Tokens of each at most.")] = 128,
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Likeliest tokens that may be drawn.")] = 50,
     top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens up to this probability.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Makes the draws repeatable.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Makes the draws repeatable.")] = None,
 ) -> None:
     """Continue a prompt, to the end of the text or so many tokens; one sample streams as it is drawn.
 
@@ -28,7 +28,8 @@ def generate(
     from bytemill.inference import Sampling, TextGenerator
     from bytemill.tasks.base_model import load_base_model
 
-    generator = TextGenerator(load_base_model(model), Tokenizer.load(tokenizer))
+    loaded = Tokenizer.load(tokenizer)
+    generator = TextGenerator(load_base_model(model, tokenizer_sha256=loaded.fingerprint), loaded)
     options: Sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     if samples == 1:
         sys.stdout.write(prompt)

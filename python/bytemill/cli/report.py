@@ -19,4 +19,7 @@ def report(
     from bytemill.report.page import write_page
     from bytemill.report.run import run_page
 
-    print(write_page(run_page(runs), output or runs[0] / "report.html"))
+    page = run_page(runs)
+    output = output or runs[0] / "report.html"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    print(write_page(page, output))

@@ -2,13 +2,17 @@
 
 import json
 import sys
+import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from bytemill.cli.console import read_text, say
-from bytemill.errors import ArgumentError
+from bytemill.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from bytemill import Tokenizer
 
 app = typer.Typer(help="Train and use byte-level BPE tokenizers.", no_args_is_help=True)
 
@@ -24,9 +28,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object or l
 
 @app.command()
 def train(
-    files: Annotated[list[Path], typer.Argument(help="Text or .jsonl, also as .gz or .zst, or folders of them.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Text or .jsonl, also as .gz or .zst, or folders of them; - alone reads stdin.")
+    ],
     vocab_size: Annotated[int, typer.Option(help="Ids in all: 256 bytes, merges and special tokens.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the tokenizer.json.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The tokenizer.json to write; - is stdout.")],
     pattern: Annotated[str, typer.Option(help="gpt2, cl100k, o200k, none, or any regex.")] = "gpt2",
     special_token: Annotated[
         list[str] | None, typer.Option(help="A special token; may be given again. Default <|endoftext|>.")
@@ -37,12 +43,12 @@ def train(
     ] = None,
     feed: Annotated[Feed, typer.Option(help="What is one text: documents or lines.")] = "documents",
     text_field: Annotated[str, typer.Option(help="The field of a .jsonl row that holds the text.")] = "text",
-    min_frequency: Annotated[int, typer.Option(help="Stop at pairs met less often.")] = 0,
-    max_token_bytes: Annotated[int | None, typer.Option(help="Make no token longer than this.")] = None,
+    min_frequency: Annotated[int, typer.Option(min=0, help="Stop at pairs met less often.")] = 0,
+    max_token_bytes: Annotated[int | None, typer.Option(min=1, help="Make no token longer than this.")] = None,
     utf8_safe: Annotated[bool, typer.Option("--utf8-safe", help="Make no token that cuts a character.")] = False,
     separator: Annotated[str | None, typer.Option(help="What stands between the documents of a text file.")] = None,
-    max_memory: Annotated[int | None, typer.Option(help="Bytes of memory to take at most.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Default: every core.")] = None,
+    max_memory: Annotated[int | None, typer.Option(min=1, help="Bytes of memory to take at most.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
 ) -> None:
     """Learn a vocabulary from text.
 
@@ -50,10 +56,13 @@ def train(
     """
     from bytemill import Tokenizer
 
+    _make_room(output)
+    from_stdin = files == [Path("-")]
     tokenizer = Tokenizer.train(
-        files=files,
+        files=None if from_stdin else files,
+        texts=[read_text(files[0])] if from_stdin else None,
         vocab_size=vocab_size,
-        pattern=None if pattern == "none" else pattern,
+        pattern=_pattern(pattern),
         special_tokens=("<|endoftext|>",) if special_token is None else special_token,
         ties=ties,
         feed=feed,
@@ -66,11 +75,12 @@ def train(
         threads=threads,
         progress=True,
     )
-    tokenizer.save(output)
+    if tokenizer.n_vocab < vocab_size and not tokenizer.merges:
+        raise DataError(f"{', '.join(map(str, files))}: no two bytes to merge: is there any text?")
     if tokenizer.n_vocab < vocab_size:
         say(f"The text gives no more than {tokenizer.n_vocab:,} ids; {vocab_size:,} were asked for.")
     say(f"{tokenizer.n_vocab:,} ids, {len(tokenizer.merges):,} of them merges, written to:")
-    print(output)
+    _write(tokenizer, output, "huggingface")
 
 
 @app.command()
@@ -88,7 +98,7 @@ def encode(
     from bytemill import Tokenizer
 
     loaded = Tokenizer.load(tokenizer)
-    texts = [text] if text is not None else [_utf8(path) for path in files or [Path("-")]]
+    texts = _given(text, files, "--text")
     for one in texts:
         ids = loaded.encode(one, allowed_special="all") if special else loaded.encode_ordinary(one)
         print(json.dumps(ids) if as_json else " ".join(map(str, ids)))
@@ -107,8 +117,7 @@ def decode(
     from bytemill import Tokenizer
 
     loaded = Tokenizer.load(tokenizer)
-    sources = [ids] if ids is not None else [_utf8(path) for path in files or [Path("-")]]
-    for source in sources:
+    for source in _given(ids, files, "--ids"):
         sys.stdout.buffer.write(loaded.decode_bytes(_ids(source)))
     sys.stdout.buffer.flush()
 
@@ -116,9 +125,11 @@ def decode(
 @app.command()
 def convert(
     source: Annotated[Path, typer.Argument(help="A vocabulary in any form that `load` reads.")],
-    output: Annotated[Path, typer.Argument(help="The file or folder to write.")],
+    output: Annotated[Path, typer.Argument(help="The file or folder to write; - is stdout.")],
     form: Annotated[Format, typer.Option("--format", help="huggingface, tiktoken, readable or gpt2.")] = "huggingface",
-    pattern: Annotated[str, typer.Option(help="The split pattern, where the source holds none.")] = "auto",
+    pattern: Annotated[
+        str, typer.Option(help="Where the source holds none: gpt2, cl100k, o200k, none, or any regex.")
+    ] = "auto",
 ) -> None:
     """Write a vocabulary in another tool's form.
 
@@ -126,20 +137,52 @@ def convert(
     """
     from bytemill import Tokenizer
 
-    Tokenizer.load(source, pattern=pattern).save(output, format=form)
-    print(output)
+    _write(Tokenizer.load(source, pattern=_pattern(pattern)), output, form)
+
+
+def _pattern(given: str) -> str | None:
+    return None if given == "none" else given
+
+
+def _make_room(output: Path) -> None:
+    """Make sure that `output` can be written, before long work begins."""
+    if output.is_dir():
+        raise ArgumentError(f"{output} is a folder; name the file to write")
+    output.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _write(tokenizer: "Tokenizer", output: Path, form: Format) -> None:
+    """Save a vocabulary and print where, or for `-` print the vocabulary itself."""
+    if str(output) != "-":
+        output.parent.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(output, format=form)
+        print(output)
+        return
+    if form == "gpt2":
+        raise ArgumentError("the form gpt2 is two files; name a folder instead of -")
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(Path(folder) / "vocabulary", format=form)
+        sys.stdout.write((Path(folder) / "vocabulary").read_text(encoding="utf-8"))
+
+
+def _given(text: str | None, files: list[Path] | None, option: str) -> list[str]:
+    """What an option gives, or else files, or else stdin."""
+    if text is not None and files:
+        raise ArgumentError(f"give {option} or files, not both")
+    return [text] if text is not None else [_utf8(path) for path in files or [Path("-")]]
 
 
 def _utf8(path: Path) -> str:
     try:
         return read_text(path).decode()
     except UnicodeDecodeError as error:
-        raise ArgumentError(f"{path} is not UTF-8 text: invalid byte at offset {error.start}") from None
+        name = "stdin" if str(path) == "-" else path
+        raise DataError(f"{name}: not UTF-8 text: invalid byte at offset {error.start}") from None
 
 
 def _ids(source: str) -> list[int]:
     words = source.replace(",", " ").strip().strip("[]").split()
     for position, word in enumerate(words):
-        if not word.isdigit():
+        if not (word.isascii() and word.isdigit()):
             raise ArgumentError(f"ids must be whole numbers, found {word!r} at position {position}")
     return [int(word) for word in words]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import say
+from bytemill.errors import ConfigError
 
 if TYPE_CHECKING:
     from bytemill.train.config import RunConfig
@@ -37,6 +38,8 @@ def train(
     from bytemill.tasks.pretrain import pretrain_task_from_config
     from bytemill.train.loop import fit
 
+    if resolved.task != "pretrain":
+        raise ConfigError(f"task is {resolved.task!r}: that is `bytemill finetune {resolved.task}`")
     task, resolved = pretrain_task_from_config(resolved)
     outcome = fit(task, resolved, output, resume=resume)
     finish(output, outcome.steps, outcome.metrics)
@@ -48,6 +51,8 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None) 
 
     if config is None and resumed_run is not None:
         config = resumed_run / "config.toml"
+        if not config.exists():
+            raise ConfigError(f"{resumed_run}: holds no run that could be resumed; leave --resume out to start one")
     return load_config(config, settings)
 
 

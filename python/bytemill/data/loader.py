@@ -7,10 +7,12 @@ exactly, at any world size. Order, packing and state are written down in docs/fo
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bytemill import _core
+from bytemill.errors import ArgumentError, refuse_negative
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TokenLoader"]
 
+_DTYPES = ("torch.int64", "torch.int32")
+
 
 class TokenLoader:
     """An endless, deterministic stream of (inputs, targets) batches.
@@ -26,6 +30,7 @@ class TokenLoader:
     A sample is `seq_len + 1` neighbouring tokens; inputs are the first `seq_len` of them, targets the last.
     A micro-batch is `batch_size` consecutive positions of the global order, and rank r of W takes
     micro-batches r, r + W, …, so that the order of samples does not depend on the number of ranks.
+    Threads may share a loader; each batch goes to one of them.
 
     Args:
         path_or_paths: One folder of shards, or several to be mixed.
@@ -76,6 +81,16 @@ class TokenLoader:
         verify: Literal["first_touch", "always", "never"] = "first_touch",
         prefetch_batches: int = 4,
     ) -> None:
+        if dtype is not None and str(dtype) not in _DTYPES:
+            raise ArgumentError(f"dtype is {dtype}, expected {' or '.join(_DTYPES)}")
+        refuse_negative(
+            batch_size=batch_size,
+            seq_len=seq_len,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            prefetch_batches=prefetch_batches,
+        )
         paths = [path_or_paths] if isinstance(path_or_paths, str | Path) else list(path_or_paths)
         self._loader = _core.Loader(
             [str(path) for path in paths],
@@ -91,6 +106,7 @@ class TokenLoader:
             prefetch_batches=prefetch_batches,
         )
         self._dtype = dtype
+        self._one_at_a_time = threading.Lock()
 
     @property
     def n_samples(self) -> int:
@@ -113,12 +129,15 @@ class TokenLoader:
         """
         import torch
 
-        inputs, targets = (torch.from_numpy(ids) for ids in self._loader.next_batch())
+        with self._one_at_a_time:
+            arrays = self._loader.next_batch()
+        inputs, targets = (torch.from_numpy(ids) for ids in arrays)
         return (inputs, targets) if self._dtype is None else (inputs.to(self._dtype), targets.to(self._dtype))
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream is: one integer, and what the order depends on. The same on every rank."""
-        return dict(json.loads(self._loader.state()))
+        with self._one_at_a_time:
+            return dict(json.loads(self._loader.state()))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved place, at any world size and number of threads.
@@ -126,4 +145,5 @@ class TokenLoader:
         Raises:
             ArgumentError: It is a place in another order; names both values.
         """
-        self._loader.load_state(json.dumps(dict(state)))
+        with self._one_at_a_time:
+            self._loader.load_state(json.dumps(dict(state)))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from bytemill.errors import FormatError
+from bytemill.errors import DataError, FormatError
+
+if TYPE_CHECKING:
+    from bytemill.tokenizer import Tokenizer
 
 __all__ = ["Manifest", "read_manifest"]
 
@@ -34,6 +37,18 @@ class Manifest:
         """Documents that begin in the shards of a split."""
         return self._sum("documents", split)
 
+    def refuse_other(self, tokenizer: Tokenizer) -> None:
+        """Make sure that `tokenizer` is the one that made the shards.
+
+        Raises:
+            DataError: It is another; names both fingerprints.
+        """
+        if tokenizer.fingerprint != self.tokenizer_sha256:
+            raise DataError(
+                f"{self.folder}: these shards were made with another tokenizer: theirs has the fingerprint "
+                f"{self.tokenizer_sha256[:12]}, the one given {tokenizer.fingerprint[:12]}"
+            )
+
     def _sum(self, field: str, split: Split) -> int:
         return sum(shard[field] for shard in self.shards if shard["split"] == split)
 
@@ -56,5 +71,7 @@ def read_manifest(folder: str | Path) -> Manifest:
             root_sha256=fields["root_sha256"],
             shards=tuple(fields["shards"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"{path}: not a manifest of token shards: {error!r}") from None
+    except KeyError as missing:
+        raise FormatError(f"{path}: not a manifest of token shards: it lacks {missing}") from None
+    except (ValueError, TypeError) as error:
+        raise FormatError(f"{path}: not a manifest of token shards: {error}") from None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bytemill import _core
 from bytemill.data.manifest import Manifest, read_manifest
+from bytemill.errors import ArgumentError, refuse_negative
 from bytemill.progress import PhaseProgress
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def prepare(
         >>> manifest.documents("train")
         1
     """
+    if val != "first_shard" and not isinstance(val, int | float):
+        raise ArgumentError(f'val is {val!r}, expected a share of the documents or "first_shard"')
+    refuse_negative(shard_tokens=shard_tokens, seed=seed, threads=threads, max_memory=max_memory)
     paths = [sources] if isinstance(sources, str | Path) else list(sources)
     with PhaseProgress({"scanning": "bytes", "encoding": "bytes"}, shown=progress) as shown:
         _core.prepare_shards(

@@ -202,6 +202,7 @@ def _local_folder(path_or_repo: str | Path) -> Path:
     try:
         return Path(snapshot_download(str(path_or_repo), allow_patterns=["config.json", "model*.safetensors*"]))
     except Exception as error:  # the hub's client raises its own, httpx's and the system's
+        reason = str(error).strip().partition("\n")[0]
         raise FormatError(
-            f"{path_or_repo}: there is no such folder, and the hub did not give such a repository ({error})"
+            f"{path_or_repo}: there is no such folder, and the hub did not give such a repository ({reason})"
         ) from error

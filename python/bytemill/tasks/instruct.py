@@ -9,7 +9,7 @@ from bytemill.data.rows import EncodedRows, RowBatches, collate, encode_rows, re
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters
-from bytemill.tasks.base_model import model_config_json, starting_model
+from bytemill.tasks.base_model import fitted_to_data, model_config_json, starting_model
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
 from bytemill.tokenizer import Tokenizer
 from bytemill.train.config import DataConfig, SampleConfig
@@ -53,7 +53,7 @@ def instruct_task(
         data: Batch size, seed and masking.
         sample: Prompts that are continued on the way, in full, template included.
         model_config: Saved with each checkpoint; rebuilds the model.
-        fingerprints: Of the tokenizer and the base, by name; the rows' own is added.
+        fingerprints: Of the tokenizer, by name; the rows' own is added.
         rank: Of this process.
         world_size: Processes that share the rows.
     """
@@ -93,7 +93,7 @@ def instruct_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[
 
     Raises:
         ConfigError: `data.path` or `data.tokenizer` is not given, or a setting cannot work.
-        DataError: No row can be used.
+        DataError: No row can be used, or the model was trained with another tokenizer.
     """
     data, world = config.data, World.from_environment()
     for name in ("path", "tokenizer"):
@@ -101,10 +101,13 @@ def instruct_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[
             raise ConfigError(f"data.{name} is not given")
     tokenizer = Tokenizer.load(str(data.tokenizer))
     train, _, validation = split_rows(read_rows(str(data.path)), seed=data.seed)
-    train_rows, validation_rows = (
-        encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=data.template) for rows in (train, validation)
-    )
-    model = starting_model(config)
+
+    def encoded(rows: list[dict[str, Any]]) -> EncodedRows:
+        return encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=data.template)
+
+    train_rows, validation_rows = encoded(train), encoded(validation) if validation else None
+    config = fitted_to_data(config, tokenizer.n_vocab)
+    model = starting_model(config, tokenizer_sha256=tokenizer.fingerprint)
     refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer))
     lora = LoraConfig(**config.lora.model_dump()) if config.lora.r else None
     if lora is not None:
@@ -118,10 +121,12 @@ def instruct_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[
         data=data,
         sample=config.sample,
         model_config=model_config_json(model, lora),
+        fingerprints={"tokenizer": tokenizer.fingerprint},
         rank=world.rank,
         world_size=world.size,
     )
-    reports = [f"training: {train_rows.report()}", f"validation: {validation_rows.report()}"]
+    reports = [f"training: {train_rows.report()}"]
+    reports.append(f"validation: {validation_rows.report() if validation_rows else 'too few rows to keep any aside'}")
     return task, resolve_epochs(config, n_rows=len(train_rows.rows)), reports
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bytemill.data import Manifest, TokenLoader, read_manifest
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
-from bytemill.tasks.base_model import model_config_json, starting_model
+from bytemill.tasks.base_model import fitted_to_data, model_config_json, starting_model
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
 from bytemill.tokenizer import Tokenizer
 from bytemill.train.config import SampleConfig
@@ -88,6 +88,7 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
 
     Raises:
         ConfigError: `data.path` is not given, or settings contradict each other or the data.
+        DataError: The tokenizer, or the model to start from, does not belong to the shards.
         FormatError: The shards are damaged.
     """
     data, world = config.data, World.from_environment()
@@ -95,13 +96,10 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         raise ConfigError("data.path is not given: the folder of shards that `bytemill data prepare` wrote")
     manifest = _manifest(data.path)
     tokenizer = None if data.tokenizer is None else Tokenizer.load(data.tokenizer)
-    if tokenizer is not None and tokenizer.fingerprint != manifest.tokenizer_sha256:
-        raise ConfigError(
-            f"data.tokenizer {data.tokenizer} has fingerprint {tokenizer.fingerprint[:12]}…, but the shards in "
-            f"{data.path} were made with {manifest.tokenizer_sha256[:12]}…"
-        )
-    config = _fitted_to(config, manifest)
-    model = starting_model(config)
+    if tokenizer is not None:
+        manifest.refuse_other(tokenizer)
+    config = fitted_to_data(config, manifest.n_vocab)
+    model = starting_model(config, tokenizer_sha256=manifest.tokenizer_sha256)
     refuse_misfit(model, config, n_vocab=manifest.n_vocab, source=data.path)
     training = TokenLoader(
         data.path,
@@ -123,14 +121,6 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         fingerprints={"data": manifest.root_sha256, "tokenizer": manifest.tokenizer_sha256},
     )
     return task, resolve_micro_batches(config)
-
-
-def _fitted_to(config: RunConfig, manifest: Manifest) -> RunConfig:
-    """The configuration with the model's vocabulary and context as the data need them, where it leaves them open."""
-    if config.base is not None or "name" in config.model:
-        return config
-    open_fields = {"vocab_size": manifest.n_vocab, "n_positions": config.data.seq_len}
-    return config.model_copy(update={"model": {**open_fields, **config.model}})
 
 
 def resolve_micro_batches(config: RunConfig) -> RunConfig:

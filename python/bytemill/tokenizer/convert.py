@@ -19,11 +19,19 @@ __all__ = ["from_huggingface", "from_tiktoken", "to_huggingface", "to_tiktoken"]
 
 
 def from_tiktoken(encoding: tiktoken.Encoding | str) -> _core.Tokenizer:
-    """Take over ranks, pattern and special tokens; a name makes tiktoken load (perhaps download) it."""
+    """Take over ranks, pattern and special tokens; a name makes tiktoken load (perhaps download) it.
+
+    Raises:
+        ArgumentError: It is neither an Encoding nor a name.
+    """
     if isinstance(encoding, str):
         import tiktoken
 
         encoding = tiktoken.get_encoding(encoding)
+    if not hasattr(encoding, "_mergeable_ranks"):
+        raise ArgumentError(
+            f"expected a tiktoken.Encoding or its name, found an object of type {type(encoding).__name__}"
+        )
     # tiktoken has no public way to its ranks; these three names have been stable since its first release.
     ranks = list(encoding._mergeable_ranks.items())
     return _core.tokenizer_from_ranks(ranks, encoding._pat_str, list(encoding._special_tokens.items()))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bytemill import _core
+from bytemill.errors import refuse_negative
 from bytemill.progress import PhaseProgress
 
 if TYPE_CHECKING:
@@ -96,6 +97,14 @@ class Tokenizer(_core.Tokenizer):
                 cut off, or grows more than a thousandfold.
             OSError: A file cannot be read.
         """
+        _check_training(texts, special_tokens)
+        refuse_negative(
+            vocab_size=vocab_size,
+            min_frequency=min_frequency,
+            max_token_bytes=max_token_bytes,
+            max_memory=max_memory,
+            threads=threads,
+        )
         if files is not None:
             files = [files] if isinstance(files, str | Path) else list(files)
         with PhaseProgress({"counting": "bytes", "merging": "merges"}, shown=progress) as shown:
@@ -137,8 +146,9 @@ class Tokenizer(_core.Tokenizer):
             special_tokens: For forms that do not hold them: texts with ids, or texts that get the next ids.
 
         Raises:
-            FormatError: The file is damaged, or cannot be reproduced exactly; says where and why.
-            ArgumentError: The pattern must be given, or does not compile.
+            FormatError: The file is damaged, cannot be reproduced exactly, or holds no pattern and none was
+                given; says where and why.
+            ArgumentError: The pattern does not compile.
             OSError: It cannot be read.
         """
         given: list[tuple[str, int | None]] | None = None
@@ -223,6 +233,16 @@ class Tokenizer(_core.Tokenizer):
     def __repr__(self) -> str:
         specials = ", ".join(map(repr, self.special_tokens)) or "no special tokens"
         return f"<bytemill.Tokenizer of {self.n_vocab:,} ids, {specials}>"
+
+
+def _check_training(texts: object, special_tokens: Sequence[str]) -> None:
+    """Refuse a text where a collection of texts is meant, and special tokens that cannot get ids."""
+    if isinstance(texts, str | bytes):
+        raise ArgumentError(f"texts is one {type(texts).__name__}, expected several; for one give [text]")
+    if isinstance(special_tokens, str):
+        raise ArgumentError(f"special_tokens is one str, {special_tokens!r}; give [{special_tokens!r}]")
+    if "" in special_tokens or len(set(special_tokens)) < len(special_tokens):
+        raise ArgumentError(f"special_tokens is {list(special_tokens)}, expected texts that differ and are not empty")
 
 
 def _restore(cls: type[Tokenizer], readable: str) -> Tokenizer:

@@ -153,7 +153,8 @@ def verify_checkpoint(path: Path) -> dict[str, Any]:
         for name in _PAYLOADS:
             want, got = state["files"][name], _measure(path / name)
             if want != got:
-                raise CheckpointError(f"{path / name}: damaged: has {got}, was written with {want}")
+                kind = "bytes" if want["bytes"] != got["bytes"] else "sha256"
+                raise CheckpointError(f"{path / name}: damaged: {kind} is {got[kind]}, was {want[kind]} when written")
     except OSError as error:
         raise CheckpointError(f"{error.filename}: cannot be read: {error.strerror}") from None
     return state

@@ -77,14 +77,17 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a metrics.jsonl or samples.jsonl, without a last line that a kill cut short.
 
     Raises:
-        FormatError: A line is no JSON object; names file and line.
+        FormatError: A line is no JSON object with a step; names file and line.
     """
     objects = []
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
         try:
-            objects.append(json.loads(line))
+            parsed = json.loads(line)
         except ValueError as error:
             raise FormatError(f"{path}, line {number}: not JSON: {error}") from None
+        if not isinstance(parsed, dict) or not isinstance(parsed.get("step"), int):
+            raise FormatError(f"{path}, line {number}: expected an object with a whole number as step")
+        objects.append(parsed)
     return objects
 
 

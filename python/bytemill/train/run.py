@@ -158,6 +158,8 @@ class Run:
         checkpoint, skipped = newest_valid(self.folder) if resume else (None, [])
         if skipped and checkpoint is None:
             raise CheckpointError("no checkpoint of this run is whole: " + "; ".join(skipped))
+        if resume and checkpoint is None:
+            self.say("no checkpoint had been written yet: starting from the first step")
         for reason in skipped:
             self.say(f"passed over a checkpoint: {reason}")
         return checkpoint
