@@ -33,7 +33,7 @@ pub enum Error {
         expected: String,
     },
     /// A split pattern does not compile, or failed on a text.
-    #[error("pattern {pattern:?}: {reason}")]
+    #[error("pattern {:?}: {}", shortened(pattern), shortened(reason))]
     Pattern {
         /// The regular expression.
         pattern: String,
@@ -123,9 +123,22 @@ impl Error {
         move |source| Self::Io { path: path.as_ref().to_owned(), source }
     }
 
-    /// A file at `path` that breaks its format for `reason`.
+    /// A file at `path` that breaks its format for `reason`, of which at most 1,000 characters are kept.
     pub fn format(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
-        Self::Format { path: path.as_ref().to_owned(), reason: reason.into() }
+        Self::Format { path: path.as_ref().to_owned(), reason: shortened(&reason.into()) }
+    }
+}
+
+/// Beginning and end of a text that may quote a whole hostile file.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 500;
+    let end = text.char_indices().nth(SHOWN).map(|(at, _)| at);
+    let start = text.char_indices().nth_back(SHOWN - 1).map(|(at, _)| at);
+    match (end, start) {
+        (Some(end), Some(start)) if end < start => {
+            format!("{} … {} more bytes … {}", &text[..end], start - end, &text[start..])
+        }
+        _ => text.to_owned(),
     }
 }
 

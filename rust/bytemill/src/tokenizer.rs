@@ -156,7 +156,8 @@ impl Tokenizer {
         // A special token or a forbidden text with a line feed in it could lie across a cut.
         policy.check(text)?;
         let across_lines = self.vocab.special_tokens().iter().any(|(special, _)| special.contains('\n'));
-        let parts = if across_lines { vec![text] } else { self.splitter.parts(text, PARTS_PER_THREAD * threads) };
+        let parts =
+            if across_lines { vec![text] } else { self.splitter.parts(text, PARTS_PER_THREAD.saturating_mul(threads)) };
         Ok(self.encode_batch(&parts, Some(policy), threads)?.0)
     }
 

@@ -56,7 +56,7 @@ fn encode_block(parts: Parts, texts: &[&str], policy: Option<&SpecialPolicy>) ->
 /// Consecutive texts, about as many bytes a block.
 fn blocks(texts: &[&str], threads: usize) -> Vec<Range<usize>> {
     let total: usize = texts.iter().map(|text| text.len()).sum();
-    let target = (total / (threads.max(1) * BLOCKS_PER_THREAD)).max(MIN_BLOCK_BYTES);
+    let target = (total / (threads.max(1).saturating_mul(BLOCKS_PER_THREAD))).max(MIN_BLOCK_BYTES);
     let (mut blocks, mut start, mut n_bytes) = (Vec::new(), 0, 0);
     for (index, text) in texts.iter().enumerate() {
         n_bytes += text.len();
@@ -88,7 +88,9 @@ fn in_order<I: Clone + Sync, O: Send>(items: Vec<I>, threads: usize, work: impl 
         done
     };
     let mut done = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(worker)).collect();
+        // Where the system gives no more threads, those that are there do the work.
+        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, worker).ok();
+        let others: Vec<_> = (1..threads).map_while(spawn).collect();
         let mut done = worker();
         for other in others {
             match other.join() {

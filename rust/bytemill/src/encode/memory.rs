@@ -80,7 +80,12 @@ impl Memory {
     /// The tables filled from `vocab`, which is always the same.
     #[inline]
     pub(super) fn seeded(&self, vocab: &Vocab) -> &Tables {
-        self.seeded.get_or_init(|| Tables::seeded(vocab))
+        if let Some(tables) = self.seeded.get() {
+            return tables;
+        }
+        // Filled before the cell is entered: a child forked while a thread is in it would wait for ever.
+        let tables = Tables::seeded(vocab);
+        self.seeded.get_or_init(|| tables)
     }
 
     /// A copy to write to, if that is worth while for `n_bytes` of text.

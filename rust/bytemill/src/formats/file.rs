@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
-/// No vocabulary in use comes near; more is a mistake or an attack.
-pub(super) const MAX_FILE_BYTES: u64 = 256 << 20;
+/// The largest vocabularies in use take half of this; more is a mistake, or an attack, since parsing
+/// multiplies it.
+pub(super) const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// The bytes of the file, at most [`MAX_FILE_BYTES`].
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
@@ -32,8 +33,12 @@ pub(super) fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
 }
 
 /// Makes `path` hold `contents`, or leaves it as it was: a new file beside it, flushed to the disk,
-/// takes its name.
+/// takes its name. A pipe or a device such as `/dev/stdout` is written to, never replaced.
 pub(super) fn write(path: &Path, contents: &[u8]) -> Result<()> {
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        let device = File::options().write(true).open(path);
+        return device.and_then(|mut device| device.write_all(contents)).map_err(Error::io(path));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut aside = new_file(folder).map_err(Error::io(path))?;
     aside.write_all(contents).map_err(Error::io(path))?;

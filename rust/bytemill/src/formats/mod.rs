@@ -19,6 +19,8 @@ mod readable;
 mod tiktoken;
 
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::error::{Error, Result};

@@ -14,6 +14,8 @@ use crate::shard::order::Permutation;
 
 const LARGEST_UNIT_BYTES: u64 = 256 << 10;
 const SMALLEST_UNIT_BYTES: u64 = 4 << 10;
+/// More threads are never worth their stacks.
+const MAX_THREADS: usize = 1_024;
 /// Units a thread has in a round, so that unequal ones even out.
 const UNITS_A_THREAD: u64 = 4;
 /// Memory a byte of text may cost: two rounds of four-byte ids, a token a byte, in vectors half full; its line and text.
@@ -54,7 +56,7 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
     ) -> Result<Self> {
         let n_threads = match options.threads {
             0 => thread::available_parallelism().map_or(1, usize::from),
-            n => n,
+            n => n.min(MAX_THREADS),
         };
         let units = n_threads as u64 * UNITS_A_THREAD;
         let needed = corpus.index_bytes()
@@ -78,9 +80,12 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
             let encoded = thread::scope(|scope| {
                 let work = || self.encode_units(&round, &taken);
                 let n_workers = self.n_threads.min(round.len());
-                let workers: Vec<_> = (0..n_workers).map(|_| scope.spawn(work)).collect();
+                // Where the system gives no more threads, those that are there do the work, or this one.
+                let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+                let workers: Vec<_> = (0..n_workers).map_while(spawn).collect();
                 before.iter().try_for_each(&mut sink)?;
-                let mut units: Vec<_> = workers.into_iter().flat_map(|worker| join(worker.join())).collect();
+                let mut units = if workers.is_empty() { work() } else { Vec::new() };
+                units.extend(workers.into_iter().flat_map(|worker| join(worker.join())));
                 units.sort_unstable_by_key(|(number, _)| *number);
                 units.into_iter().map(|(_, encoded)| encoded).collect::<Result<Vec<_>>>()
             })?;

@@ -6,6 +6,7 @@
 //! alone, so any number of threads, and a run after a killed one, give identical bytes.
 
 mod encode;
+mod lock;
 mod output;
 mod scan;
 mod source;
@@ -21,6 +22,7 @@ use crate::shard::order::{Permutation, Stream};
 use crate::shard::{Layout, MANIFEST_NAME, Manifest, Plan, Split, Tokens, Validation, Verify};
 use crate::tokenizer::Tokenizer;
 use encode::EncodeJob;
+use lock::FolderLock;
 use output::Output;
 use scan::Corpus;
 
@@ -154,14 +156,20 @@ pub fn prepare<P: AsRef<Path>>(
     if out_dir.join(MANIFEST_NAME).exists() {
         return already_there(out_dir, &manifest);
     }
+    let _lock = FolderLock::take(out_dir)?;
+    if out_dir.join(MANIFEST_NAME).exists() {
+        // Whoever held the lock before us has just finished.
+        return already_there(out_dir, &manifest);
+    }
     remove_leftovers(out_dir)?;
     let written = write_shards(&corpus, out_dir, tokenizer, options, &mut progress).and_then(|output| {
         corpus.check_unchanged()?;
         manifest.shards = output.finish()?;
         manifest.write(out_dir)
     });
-    if written.is_err() {
-        // The first failure is the one to tell; leftovers are removed again by the next run.
+    if written.is_err() && !out_dir.join(MANIFEST_NAME).exists() {
+        // The first failure is the one to tell; leftovers are removed again by the next run. Once the
+        // manifest has its name nothing is a leftover, even if the folder could not be flushed after.
         let _ = remove_leftovers(out_dir);
     }
     written.map(|()| manifest)

@@ -330,3 +330,46 @@ fn faults_in_compressed_inputs_name_the_document() {
     assert!(message().contains(&format!("rows.jsonl.gz: ends at byte {}", packed.len() - 9)), "{}", message());
     assert!(contents(out.path()).is_empty());
 }
+
+/// Two writers used to truncate each other's files, and to delete them as leftovers.
+#[test]
+fn a_second_writer_of_a_folder_is_refused_while_the_first_is_at_work() {
+    let (corpus, _) = corpus();
+    let (sources, out) = ([corpus.path().to_owned()], tempfile::tempdir().unwrap());
+    let options = small(Validation::Share(0.1));
+    let mut refused = 0;
+    let first = prepare(&sources, out.path(), &BYTES, &options, |at| {
+        if at.stage == Stage::Encode {
+            let message = run(&sources, out.path(), &options).unwrap_err().to_string();
+            assert!(message.contains("nobody else is preparing into"), "{message}");
+            refused += 1;
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(refused > 0);
+    assert_eq!(verify(out.path()).unwrap(), first.unwrap());
+    run(&sources, out.path(), &options).unwrap();
+}
+
+/// JSON numbers were read a bit off, so that the same share was taken for another.
+#[test]
+fn a_share_that_is_no_short_decimal_is_read_back_as_it_was() {
+    let (corpus, _) = corpus();
+    for share in [0.126_315_789_473_684_2, 0.1 + 1.0 / 38.0, 1.0 / 3.0] {
+        let out = tempfile::tempdir().unwrap();
+        let made = run(&[corpus.path().to_owned()], out.path(), &small(Validation::Share(share))).unwrap();
+        assert_eq!(Manifest::read(out.path()).unwrap(), made);
+    }
+}
+
+#[test]
+fn absurd_numbers_of_threads_are_as_good_as_many() {
+    let (corpus, _) = corpus();
+    let [few, many] = [1, usize::MAX].map(|threads| {
+        let out = tempfile::tempdir().unwrap();
+        let options = PrepareOptions { threads, ..small(Validation::Share(0.1)) };
+        run(&[corpus.path().to_owned()], out.path(), &options).unwrap();
+        contents(out.path())
+    });
+    assert!(few == many);
+}

@@ -118,6 +118,11 @@ impl BlockChecksums {
     }
 }
 
+/// Size of the side file of a payload: its prefix, four bytes a block, its own checksum.
+pub(super) fn encoded_bytes(payload_bytes: u64) -> u64 {
+    PREFIX_BYTES as u64 + 4 * payload_bytes.div_ceil(BLOCK_BYTES as u64) + 4
+}
+
 /// SHA-256 of the file at `path`, in hexadecimal, read in pieces.
 pub fn sha256_of_file(path: &Path) -> Result<String> {
     let mut file = File::open(path).map_err(Error::io(path))?;

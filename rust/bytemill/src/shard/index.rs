@@ -85,7 +85,7 @@ impl Index {
 }
 
 /// Size of an index of `n` sequences: a length, a pointer and a document bound for each, and one bound more.
-fn encoded_bytes(n: u64) -> u64 {
+pub(super) fn encoded_bytes(n: u64) -> u64 {
     PREFIX_BYTES as u64 + 4 * n + 8 * n + 8 * (n + 1)
 }
 

@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::checksum::BlockChecksums;
 use super::durable::TEMPORARY_SUFFIX;
 use super::header::{HEADER_BYTES, Header, Split};
+use super::index::Index;
 use super::manifest::MANIFEST_NAME;
 use crate::error::{Error, Result};
 
@@ -30,8 +32,8 @@ fn is_leftover(path: &Path) -> Result<bool> {
         return Ok(whole == MANIFEST_NAME || shard_ending(whole).is_some());
     }
     match shard_ending(name) {
-        Some("bin") => refuse_foreign(path).map(|()| true),
-        ending => Ok(ending.is_some()),
+        Some(ending) => refuse_foreign(path, ending).map(|()| true),
+        None => Ok(false),
     }
 }
 
@@ -43,12 +45,17 @@ fn shard_ending(name: &str) -> Option<&str> {
     (known && number.len() >= 6 && number.bytes().all(|digit| digit.is_ascii_digit())).then_some(ending)
 }
 
-fn refuse_foreign(path: &Path) -> Result<()> {
-    let mut header = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
-    file.take(HEADER_BYTES as u64).read_to_end(&mut header).map_err(Error::io(path))?;
-    match Header::decode(path, &header) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Error::format(path, "in the way: it has a shard's name, but bytemill did not write it")),
+fn refuse_foreign(path: &Path, ending: &str) -> Result<()> {
+    let most = if ending == "bin" { HEADER_BYTES as u64 } else { u64::MAX };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)).map_err(Error::io(path))?;
+    let ours = match ending {
+        "idx" => Index::decode(path, &bytes).is_ok(),
+        "crc" => BlockChecksums::decode(path, &bytes).is_ok(),
+        _ => Header::decode(path, &bytes).is_ok(),
+    };
+    if ours {
+        return Ok(());
     }
+    Err(Error::format(path, "in the way: it has the name of a shard's file, but bytemill did not write it"))
 }

@@ -4,7 +4,7 @@
 //! every byte before that hash; the shards' checksums stand in it, so the root hash names the data.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -283,6 +283,18 @@ fn first_different(own: &[InputEntry], other: &[InputEntry]) -> (String, String)
         None => format!("{} files", inputs.len()),
     };
     (tell(own), tell(other))
+}
+
+/// Path and bytes of the side file `name`, which is not read unless its size is one of `sizes`.
+pub(super) fn side_file(folder: &Path, name: &str, sizes: &[u64]) -> Result<(PathBuf, Vec<u8>)> {
+    let path = file_in(folder, name)?;
+    let size = path.metadata().map_err(Error::io(&path))?.len();
+    if !sizes.contains(&size) {
+        let sizes = sizes.iter().map(u64::to_string).collect::<Vec<_>>().join(" or ");
+        return Err(Error::format(&path, format!("{size} bytes, expected {sizes}: cut, or of another shard")));
+    }
+    let bytes = fs::read(&path).map_err(Error::io(&path))?;
+    Ok((path, bytes))
 }
 
 /// The path of the file `name` in `folder`, refused when a symbolic link leads out of the folder.

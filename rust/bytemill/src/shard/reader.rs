@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::checksum::{BLOCK_BYTES, BlockChecksums};
+use super::checksum::{self, BLOCK_BYTES, BlockChecksums};
 use super::header::{HEADER_BYTES, Header, TokenWidth};
-use super::manifest::{Manifest, ShardEntry, file_in};
+use super::manifest::{Manifest, ShardEntry, file_in, side_file};
 use crate::error::{Error, Result};
 
 /// When a block's checksum is compared.
@@ -132,8 +132,8 @@ impl ShardReader {
     }
 
     fn open_now(&self) -> Result<Opened> {
-        let blocks_path = file_in(&self.folder, &self.entry.side_name("crc"))?;
-        let blocks_bytes = std::fs::read(&blocks_path).map_err(Error::io(&blocks_path))?;
+        let size = checksum::encoded_bytes(self.entry.tokens * self.width.bytes() as u64);
+        let (blocks_path, blocks_bytes) = side_file(&self.folder, &self.entry.side_name("crc"), &[size])?;
         if crc32c::crc32c(&blocks_bytes) != self.entry.blocks_crc32c {
             return Err(Error::format(&blocks_path, "damaged: its checksum is not the manifest's"));
         }

@@ -66,6 +66,16 @@ pub enum VocabFault {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A special token so long that preparing to look for it would take for ever.
+    #[error("special token {index} has {length} bytes, expected at most {limit}")]
+    SpecialTooLong {
+        /// Where it stands.
+        index: usize,
+        /// Its length in bytes.
+        length: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// Byte-level BPE needs a token for each byte.
     #[error("no token stands for the single byte 0x{byte:02x}, expected one for each of the 256 bytes")]
     MissingByte {

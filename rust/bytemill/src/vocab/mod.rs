@@ -57,6 +57,8 @@ pub struct Vocab {
 
 /// Longer pieces are merged in windows.
 const LONG_BYTES: usize = 4096;
+/// To prepare the search for special tokens takes time in the square of their length; none in use is longer.
+const MAX_SPECIAL_BYTES: usize = 1 << 10;
 const NEVER_MADE: u32 = u32::MAX;
 /// Single bytes need no merge.
 const A_BYTE: u32 = u32::MAX - 1;
@@ -255,6 +257,9 @@ fn add_special_tokens(tokens: &mut Tokens, special_tokens: &[(String, u32)]) -> 
     for (index, (text, id)) in special_tokens.iter().enumerate() {
         if let Some(first) = tokens.id(text.as_bytes()).or_else(|| seen.insert(text, *id)) {
             return Err(VocabFault::DuplicateToken { index, token: show(text.as_bytes()), id: *id, first });
+        }
+        if text.len() > MAX_SPECIAL_BYTES {
+            return Err(VocabFault::SpecialTooLong { index, length: text.len(), limit: MAX_SPECIAL_BYTES });
         }
         tokens.add_special(index, text, *id)?;
     }

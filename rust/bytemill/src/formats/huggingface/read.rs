@@ -8,20 +8,25 @@ use crate::formats::{PatternChoice, in_file, parse};
 use crate::split::{Splitter, oniguruma_reads_alike};
 use crate::vocab::Vocab;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::path::Path;
 
+/// Settings with more bytes than this are not looked into: parsed, they take a hundred times as much.
+const MAX_SETTING_BYTES: usize = 1 << 20;
+
 #[derive(Deserialize)]
-struct Contents {
+struct Contents<'t> {
     #[serde(default)]
     added_tokens: Vec<AddedToken>,
     #[serde(default)]
-    normalizer: Value,
-    #[serde(default)]
-    pre_tokenizer: Value,
-    #[serde(default)]
-    decoder: Value,
+    normalizer: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    pre_tokenizer: Option<&'t RawValue>,
+    #[serde(borrow, default)]
+    decoder: Option<&'t RawValue>,
     model: Model,
 }
 
@@ -67,23 +72,37 @@ pub(in crate::formats) fn read(path: &Path, text: &str, pattern: PatternChoice) 
     let refused = |reason| Error::format(path, reason);
     refuse_unlike(&contents).map_err(refused)?;
     let splitter = match pattern {
-        PatternChoice::Auto => splitter(&contents.pre_tokenizer).map_err(refused)??,
+        PatternChoice::Auto => {
+            let pre_tokenizer = setting("pre_tokenizer", contents.pre_tokenizer).map_err(refused)?;
+            splitter(&pre_tokenizer).map_err(refused)??
+        }
         PatternChoice::Given(_) => pattern.splitter(None)?,
     };
     let (tokens, special_tokens) = tokens(contents.model.vocab, &contents.added_tokens).map_err(refused)?;
-    let merges = merges(&contents.model.merges).map_err(refused)?;
+    let merges = merges(contents.model.merges).map_err(refused)?;
     let merges = merges.iter().map(|(left, right)| (&left[..], &right[..]));
     let vocab = Vocab::from_tokens(&tokens, merges, special_tokens, contents.model.ignore_merges)
         .map_err(|error| in_file(path, error, |_| None))?;
     Ok((vocab, splitter))
 }
 
+/// The value of a setting; null where it is not given.
+fn setting(name: &str, text: Option<&RawValue>) -> Refusal<Value> {
+    match text.map_or("null", RawValue::get) {
+        long if long.len() > MAX_SETTING_BYTES => {
+            Err(format!("{name} has {} bytes, expected at most {MAX_SETTING_BYTES}", long.len()))
+        }
+        text => serde_json::from_str(text).map_err(|error| format!("{name}: {error}")),
+    }
+}
+
 fn refuse_unlike(contents: &Contents) -> Refusal<()> {
     let model = &contents.model;
+    let decoder = setting("decoder", contents.decoder)?;
     let not_empty = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let unlike = [
         (model.kind.as_deref().is_some_and(|kind| kind != "BPE"), "model.type is not \"BPE\""),
-        (!contents.normalizer.is_null(), "normalizer changes the text before it is encoded, expected null"),
+        (contents.normalizer.is_some(), "normalizer changes the text before it is encoded, expected null"),
         (model.dropout.is_some_and(|dropout| dropout != 0.0), "model.dropout makes encoding random, expected null"),
         (
             not_empty(&model.continuing_subword_prefix),
@@ -91,7 +110,7 @@ fn refuse_unlike(contents: &Contents) -> Refusal<()> {
         ),
         (not_empty(&model.end_of_word_suffix), "model.end_of_word_suffix is not byte-level BPE, expected none"),
         (model.byte_fallback, "model.byte_fallback is not byte-level BPE, expected false"),
-        (!is_byte_level(&contents.decoder), "decoder is not ByteLevel"),
+        (!is_byte_level(&decoder), "decoder is not ByteLevel"),
     ];
     match unlike.iter().find(|(found, _)| *found) {
         Some((_, reason)) => Err((*reason).to_owned()),
@@ -126,13 +145,13 @@ fn tokens(vocab: Entries<u32>, added: &[AddedToken]) -> Refusal<AllTokens> {
     Ok((tokens, added.iter().map(|token| (token.content.clone(), token.id)).collect()))
 }
 
-fn merges(merges: &[Merge]) -> Refusal<Vec<(Vec<u8>, Vec<u8>)>> {
-    let parsed = merges.iter().enumerate().map(|(index, merge)| match merge {
+fn merges(merges: Vec<Merge>) -> Refusal<Vec<(Vec<u8>, Vec<u8>)>> {
+    let parsed = merges.into_iter().enumerate().map(|(index, merge)| match merge {
         Merge::Parts(left, right) => {
-            let part = |text| bytes(text).map_err(|reason| format!("merge {index} has {reason}"));
-            Ok((part(left)?, part(right)?))
+            let part = |text: &str| bytes(text).map_err(|reason| format!("merge {index} has {reason}"));
+            Ok((part(&left)?, part(&right)?))
         }
-        Merge::Joined(entry) => parse_merge(entry).ok_or_else(|| {
+        Merge::Joined(entry) => parse_merge(&entry).ok_or_else(|| {
             format!("merge {index} is {entry:?}, expected two byte-level tokens with one space between")
         }),
     });
@@ -178,6 +197,9 @@ fn split_step(split: &Value) -> Refusal<Result<Splitter>> {
         Ok(splitter) => splitter,
         Err(error) => return Ok(Err(error)),
     };
+    if splitter.name() == Some(regex) {
+        return Err(format!("pattern {regex:?} is a name here, and a text to find in tokenizers"));
+    }
     // Keeping only the matches leaves nothing out where the pattern matches everything, as those by hand do.
     let keeps_matches = split["behavior"] == "Removed" && split["invert"] == true && splitter.is_by_hand();
     let keeps_all = split["behavior"] == "Isolated" && split["invert"] != true;

@@ -75,6 +75,18 @@ fn a_link_that_leaves_the_folder_is_not_followed() {
     }
 }
 
+/// They were read whole, whatever their size, before their checksums could tell.
+#[test]
+fn side_files_of_another_size_are_not_read() {
+    for ending in ["idx", "crc"] {
+        let (folder, _) = folder(300, 100, &documents(9, 255));
+        let path = folder.path().join(format!("train_000000.{ending}"));
+        fs::File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+        let message = verify(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("1099511627776 bytes, expected"), "{message}");
+    }
+}
+
 #[test]
 fn shards_that_changed_places_are_noticed() {
     let (folder, _) = folder(300, 100, &documents(9, 255));

@@ -181,7 +181,9 @@ fn threads_that_share_a_loader_get_each_batch_once() {
         });
         batches.sort_by_key(|batch| batch.position);
         assert!(batches.iter().map(|batch| batch.position).eq((0..32 * 20).map(|number| number * 2)));
-        batches.iter().for_each(|batch| check_batch(batch, &tokens, &options));
+        for batch in &batches {
+            check_batch(batch, &tokens, &options);
+        }
         assert_eq!(loader.state().position, 32 * 20 * 2);
     }
 }

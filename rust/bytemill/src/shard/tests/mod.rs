@@ -135,3 +135,14 @@ fn leftovers_of_a_killed_writer_go_and_other_files_stay() {
     assert!(message.contains("in the way"), "{message}");
     assert_eq!(contents(folder.path()).len(), 6, "nothing of somebody's is deleted");
 }
+
+/// A Megatron index, or any file, with the name of ours was deleted where no `.bin` lay beside it.
+#[test]
+fn side_files_of_somebody_are_not_taken_for_leftovers() {
+    for name in ["train_000000.idx", "val_000000.crc"] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(name), "somebody's data").unwrap();
+        leftovers::remove_leftovers(folder.path()).unwrap_err();
+        assert_eq!(contents(folder.path()).len(), 1);
+    }
+}
