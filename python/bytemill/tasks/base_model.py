@@ -59,8 +59,9 @@ def starting_model(config: RunConfig, *, tokenizer_sha256: str) -> GPT2:
 
 
 def fitted_to_data(config: RunConfig, n_vocab: int) -> RunConfig:
-    """The configuration with what it leaves open of a new model: as many ids as the tokenizer has, and a context
-    of one sample unless the model is a named one.
+    """The configuration with what it leaves open of a new model.
+
+    That is as many ids as the tokenizer has, and a context of one sample unless the model is a named one.
 
     >>> from bytemill.train.config import load_config
     >>> fitted_to_data(load_config(None, ["model.n_layer=2", "data.seq_len=64"]), 300).model

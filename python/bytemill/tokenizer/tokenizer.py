@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bytemill import _core
-from bytemill.errors import refuse_negative
+from bytemill.errors import ArgumentError, refuse_negative
 from bytemill.progress import PhaseProgress
 
 if TYPE_CHECKING:
