@@ -1,6 +1,7 @@
 """The Rust core; checked against the module by stubtest."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from os import PathLike
 from typing import Any, Literal, Self, final
 
 import numpy as np
@@ -46,7 +47,7 @@ class Tokenizer:
                 not allowed. `()` takes what is not allowed for ordinary text.
 
         Raises:
-            ArgumentError: `text` holds a disallowed special token; names it.
+            DataError: `text` holds a disallowed special token; names it.
         """
 
     def encode_ordinary(self, text: str) -> list[int]:
@@ -102,7 +103,7 @@ class Tokenizer:
 
     def encode_file(
         self,
-        path: str,
+        path: str | PathLike[str],
         *,
         threads: int | None = None,
         allowed_special: _Specials | None = None,
@@ -126,7 +127,7 @@ class Tokenizer:
             errors: What to do where the bytes are not UTF-8, as in `bytes.decode`.
 
         Raises:
-            ArgumentError: An id is not in the vocabulary; says which and where.
+            DataError: An id is not in the vocabulary; says which and where.
             UnicodeDecodeError: With errors="strict".
         """
 

@@ -1,6 +1,8 @@
 """`bytemill tokenizer`: train a vocabulary, encode, decode, convert."""
 
+import errno
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -149,6 +151,8 @@ def _make_room(output: Path) -> None:
     if output.is_dir():
         raise ArgumentError(f"{output} is a folder; name the file to write")
     output.parent.mkdir(parents=True, exist_ok=True)
+    if str(output) != "-" and not os.access(output.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "the folder cannot be written to", str(output.parent))
 
 
 def _write(tokenizer: "Tokenizer", output: Path, form: Format) -> None:

@@ -25,7 +25,7 @@ import torch
 
 from bytemill import Tokenizer
 from bytemill.data import TokenLoader, prepare
-from bytemill.data.rows import encode_rows, instruction_prompt, read_rows
+from bytemill.data.rows import EncodedRows, encode_rows, instruction_prompt, read_rows
 from bytemill.data.stdlib import CorpusSummary, write_corpus
 from bytemill.errors import ArgumentError
 from bytemill.evaluate.loss import held_out_loss
@@ -58,9 +58,10 @@ from bytemill.train.loop import fit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from bytemill.experiment.demo_sizes import DemoSize
     from bytemill.train.task import Task
 
-__all__ = ["FAST", "FULL", "DemoSize", "run_demo"]
+__all__ = ["run_demo"]
 
 _MARKER = "demo.json"
 _PARTS = ("corpus", "shards", "pretrain", "tune", "model", "adapter")
@@ -69,58 +70,21 @@ _LORA = LoraConfig(r=16, lora_alpha=32, target_modules=["c_attn", "c_proj", "c_f
 
 
 @dataclass(frozen=True)
-class DemoSize:
-    """How much of everything; what fits into the promised time on two cores."""
+class _Questions:
+    """The instruction rows: what the adapter learns from, and what both models are measured on."""
 
-    corpus_bytes: int
-    vocab_size: int
-    n_layer: int
-    n_head: int
-    n_embd: int
-    seq_len: int
-    batch_size: int
-    pretrain_seconds: float
-    """Time for the pretraining's steps; their number follows from the machine's speed."""
-    max_pretrain_steps: int
-    tune_seconds: float
-    """Time for the tuning's steps."""
-    max_tune_steps: int
-    n_test_rows: int
-    """Held-out instruction rows on which both models are measured."""
-    n_answers: int
-    """Of those, how many are answered in full for the report."""
+    train: EncodedRows
+    test: EncodedRows
+    asked: Sequence[Mapping[str, Any]]
+    """Of the test's rows, those that are answered in full."""
 
 
-FULL = DemoSize(
-    corpus_bytes=8_000_000,
-    vocab_size=4_096,
-    n_layer=4,
-    n_head=4,
-    n_embd=256,
-    seq_len=256,
-    batch_size=16,
-    pretrain_seconds=140,
-    max_pretrain_steps=2_000,
-    tune_seconds=40,
-    max_tune_steps=1_000,
-    n_test_rows=256,
-    n_answers=5,
-)
-FAST = DemoSize(
-    corpus_bytes=1_000_000,
-    vocab_size=1_024,
-    n_layer=2,
-    n_head=2,
-    n_embd=128,
-    seq_len=256,
-    batch_size=8,
-    pretrain_seconds=10,
-    max_pretrain_steps=200,
-    tune_seconds=5,
-    max_tune_steps=100,
-    n_test_rows=64,
-    n_answers=3,
-)
+@dataclass(frozen=True)
+class _Marks:
+    """How a model did on the held-out questions."""
+
+    loss: float
+    answers: Sequence[str]
 
 
 def run_demo(folder: str | Path, size: DemoSize, say: Callable[[str], None]) -> DemoResults:
@@ -128,7 +92,7 @@ def run_demo(folder: str | Path, size: DemoSize, say: Callable[[str], None]) -> 
 
     Args:
         folder: Where everything is written; what an earlier demo left there is replaced.
-        size: `FULL` (minutes) or `FAST` (under one).
+        size: `demo_sizes.FULL` (minutes) or `FAST` (under one).
         say: Told in each step what is being done and how long it will take.
 
     Raises:
@@ -260,60 +224,67 @@ class _Demo:
             return draw_samples(model.eval(), tokenizer, _PROMPTS, SampleConfig(max_new_tokens=64))
 
     def _tune(self, model: GPT2, tokenizer: Tokenizer, corpus: CorpusSummary) -> tuple[TuneResults, list[AnswerSample]]:
-        size = self.size
-        data = DataConfig(batch_size=size.batch_size, seq_len=size.seq_len)
-        test = list(read_rows(corpus.test_path))[: size.n_test_rows]
-        train_rows, test_rows = (
-            encode_rows(rows, tokenizer, max_tokens=size.seq_len) for rows in (read_rows(corpus.train_path), test)
-        )
-        questions = test[: size.n_answers]
-
-        def measure() -> float:
-            device = next(model.parameters()).device
-            with autocast(device, "auto"):
-                return held_out_loss(model, row_batches_once(test_rows, data, pad_id=tokenizer.eot_token)).mean
-
-        def task(network: GPT2) -> Task:
-            return instruct_task(
-                network,
-                train_rows,
-                tokenizer,
-                validation_rows=test_rows,
-                data=data,
-                parameters=list(lora_parameters(network)),
-            )
-
+        questions = self._questions(corpus, tokenizer)
         with self._phase("Ask the base model", "measuring it on held-out questions", 10):
-            base_loss, base_answers = measure(), self._answers(model, tokenizer, questions)
+            base = self._examine(model, tokenizer, questions)
         apply_lora(model, _LORA)
-        n_steps = steps_within(size.tune_seconds, size.max_tune_steps, task(copy.deepcopy(model)))
-        config = RunConfig(task="instruct", data=data, train=_schedule(n_steps, learning_rate=2e-3))
-        doing = f"{n_steps} steps of {size.batch_size} questions, prompts masked"
-        with self._phase("Tune with LoRA", doing, size.tune_seconds):
-            fit(task(model), config, self.folder / "tune")
-        save_adapter(model, self.folder / "adapter")
+        self._train_adapter(model, tokenizer, questions)
         with self._phase("Ask the tuned model", "the same held-out questions", 10):
-            tuned_loss, tuned_answers = measure(), self._answers(model, tokenizer, questions)
-        answers = [
-            AnswerSample(row["instruction"], row.get("input") or "", row["output"], base, tuned)
-            for row, base, tuned in zip(questions, base_answers, tuned_answers, strict=True)
-        ]
+            tuned = self._examine(model, tokenizer, questions)
         results = TuneResults(
             lora=_LORA.model_dump(),
             trainable_parameters=sum(p.numel() for p in lora_parameters(model)),
             total_parameters=sum(p.numel() for p in model.parameters()),
-            train_rows=len(train_rows.rows),
-            test_rows=len(test_rows.rows),
+            train_rows=len(questions.train.rows),
+            test_rows=len(questions.test.rows),
             metrics=metrics_of(self.folder / "tune"),
-            base_loss=base_loss,
-            tuned_loss=tuned_loss,
+            base_loss=base.loss,
+            tuned_loss=tuned.loss,
         )
-        return results, answers
+        return results, [
+            AnswerSample(row["instruction"], row.get("input") or "", row["output"], before, after)
+            for row, before, after in zip(questions.asked, base.answers, tuned.answers, strict=True)
+        ]
 
-    def _answers(self, model: GPT2, tokenizer: Tokenizer, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-        prompts = [instruction_prompt(row["instruction"], row.get("input") or "") for row in rows]
+    def _questions(self, corpus: CorpusSummary, tokenizer: Tokenizer) -> _Questions:
+        test = read_rows(corpus.test_path)[: self.size.n_test_rows]
+        train_rows, test_rows = (
+            encode_rows(rows, tokenizer, max_tokens=self.size.seq_len) for rows in (read_rows(corpus.train_path), test)
+        )
+        return _Questions(train_rows, test_rows, test[: self.size.n_answers])
+
+    def _train_adapter(self, model: GPT2, tokenizer: Tokenizer, questions: _Questions) -> None:
+        size = self.size
+
+        def task(network: GPT2) -> Task:
+            return instruct_task(
+                network,
+                questions.train,
+                tokenizer,
+                validation_rows=questions.test,
+                data=self._row_settings(),
+                parameters=list(lora_parameters(network)),
+            )
+
+        n_steps = steps_within(size.tune_seconds, size.max_tune_steps, task(copy.deepcopy(model)))
+        config = RunConfig(task="instruct", data=self._row_settings(), train=_schedule(n_steps, learning_rate=2e-3))
+        doing = f"{n_steps} steps of {size.batch_size} questions, prompts masked"
+        with self._phase("Tune with LoRA", doing, size.tune_seconds):
+            fit(task(model), config, self.folder / "tune")
+        save_adapter(model, self.folder / "adapter")
+
+    def _row_settings(self) -> DataConfig:
+        return DataConfig(batch_size=self.size.batch_size, seq_len=self.size.seq_len)
+
+    def _examine(self, model: GPT2, tokenizer: Tokenizer, questions: _Questions) -> _Marks:
+        """The loss on all held-out answers, and the model's own answers to a few."""
+        batches = row_batches_once(questions.test, self._row_settings(), pad_id=tokenizer.eot_token)
+        with autocast(next(model.parameters()).device, "auto"):
+            loss = held_out_loss(model, batches).mean
+        prompts = [instruction_prompt(row["instruction"], row.get("input") or "") for row in questions.asked]
         settings = SampleConfig(max_new_tokens=48, temperature=0)
-        return [answer["text"].strip() for answer in draw_samples(model.eval(), tokenizer, prompts, settings)]
+        drawn = draw_samples(model.eval(), tokenizer, prompts, settings)
+        return _Marks(loss, [answer["text"].strip() for answer in drawn])
 
     @contextmanager
     def _phase(self, name: str, doing: str, seconds: float) -> Iterator[None]:
