@@ -1,6 +1,6 @@
 //! The core beside its rivals that are Rust crates, in one process, on this repository's own text.
 //!
-//! `cargo bench --package bytemill-bench` takes about two minutes. Before anything is timed, ids are
+//! `cargo bench --package bytemill-bench` takes a minute or two. Before anything is timed, ids are
 //! compared: a rival that gives other ids is no rival. Rates are bytes of text, or tokens, a second.
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -17,7 +17,8 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use tiktoken_rs::{CoreBPE, cl100k_base_singleton, r50k_base_singleton};
 
 /// A vocabulary, tiktoken-rs's tokenizer of it, and the name of its pattern here.
-const VOCABULARIES: [(&str, fn() -> &'static CoreBPE, &str); 2] =
+type Vocabulary = (&'static str, fn() -> &'static CoreBPE, &'static str);
+const VOCABULARIES: [Vocabulary; 2] =
     [("r50k", r50k_base_singleton, "gpt2"), ("cl100k", cl100k_base_singleton, "cl100k")];
 
 /// bytemill's tokenizer with the rival's tokens and ranks.
@@ -29,7 +30,7 @@ fn tokenizer(rival: &CoreBPE, pattern: &str) -> Tokenizer {
     Tokenizer::from_ranks(&ranks, Some(pattern), Vec::new()).unwrap()
 }
 
-fn group<'c>(criterion: &'c mut Criterion, name: String, rate: Throughput) -> BenchmarkGroup<'c, WallTime> {
+fn group(criterion: &mut Criterion, name: String, rate: Throughput) -> BenchmarkGroup<'_, WallTime> {
     let mut group = criterion.benchmark_group(name);
     group
         .throughput(rate)
