@@ -1,20 +1,38 @@
 //! Ids to bytes and text, whole or as a stream.
 
 use crate::error::{Error, Result};
-use crate::vocab::Vocab;
+use crate::vocab::{SLOT_BYTES, Vocab};
 
 /// The bytes that `ids` stand for.
+///
+/// Each token is copied as 16 bytes whatever its length, and the next one overwrites what was too much.
 pub fn decode_bytes(vocab: &Vocab, ids: &[u32]) -> Result<Vec<u8>> {
-    let mut n_bytes = 0;
-    for (position, &id) in ids.iter().enumerate() {
-        n_bytes += token(vocab, id, position)?.len();
-    }
-    let mut bytes = Vec::with_capacity(n_bytes);
-    for (position, &id) in ids.iter().enumerate() {
-        bytes.extend_from_slice(token(vocab, id, position)?);
+    let slots = vocab.slots();
+    let mut bytes = Vec::with_capacity(ids.len() * EXPECTED_BYTES);
+    let mut buffer = [0; BUFFER_IDS * SLOT_BYTES];
+    for (chunk, ids) in ids.chunks(BUFFER_IDS).enumerate() {
+        let mut n = 0;
+        for (index, &id) in ids.iter().enumerate() {
+            let slot = slots.get(id as usize).unwrap_or(&[0; SLOT_BYTES]);
+            let length = usize::from(slot[SLOT_BYTES - 1]);
+            if length == 0 {
+                bytes.extend_from_slice(&buffer[..n]);
+                bytes.extend_from_slice(token(vocab, id, chunk * BUFFER_IDS + index)?);
+                n = 0;
+                continue;
+            }
+            buffer[n..n + SLOT_BYTES].copy_from_slice(slot);
+            n += length;
+        }
+        bytes.extend_from_slice(&buffer[..n]);
     }
     Ok(bytes)
 }
+
+/// Tokens of real text have 2-6 bytes.
+const EXPECTED_BYTES: usize = 5;
+/// Ids whose bytes stay in the processor's first cache.
+const BUFFER_IDS: usize = 128;
 
 /// The text that `ids` stand for; what is not UTF-8 becomes U+FFFD, as Python's `errors="replace"` does.
 pub fn decode_lossy(vocab: &Vocab, ids: &[u32]) -> Result<String> {
@@ -137,6 +155,17 @@ mod tests {
                 prop_assert!(stream.pending.len() <= 3);
             }
             prop_assert_eq!(text + &stream.finish(), decode_lossy(&vocab, &ids).unwrap());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_are_the_tokens_one_after_the_other(ids in prop::collection::vec(0..265_u32, 0..500)) {
+            let long = ["x".repeat(15), "y".repeat(16), "z".repeat(300)];
+            let special: Vec<&str> = long.iter().map(String::as_str).chain(["<end>"]).collect();
+            let vocab = Vocab::from_merges(&[(0xE4, 0xB8), (0xC3, 0xA9), (257, 0xC3)], &special).unwrap();
+            let expected: Option<Vec<&[u8]>> = ids.iter().map(|&id| vocab.token_bytes(id)).collect();
+            prop_assert_eq!(decode_bytes(&vocab, &ids).ok(), expected.map(|tokens| tokens.concat()));
         }
     }
 

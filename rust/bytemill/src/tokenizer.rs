@@ -215,5 +215,5 @@ const PARTS_PER_THREAD: usize = 8;
 
 /// About how many ids a text of `n_bytes` becomes; real text has 3-5 bytes a token.
 fn expected_ids(n_bytes: usize) -> usize {
-    n_bytes / 3 + 8
+    n_bytes / 3 + 64
 }

@@ -10,8 +10,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-/// The tables: 1 + 2 + 0.5 MiB. Most pretokens have at most 8 bytes; larger tables for them would
-/// hold more than they gain, since the processor's own cache holds no more.
+/// The tables: 2 + 2 + 0.5 MiB, about what a core's share of the last cache holds.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
     pub(super) short: Table<1>,
@@ -19,9 +18,12 @@ pub(super) struct Tables {
     pub(super) long: Table<4>,
 }
 
-const SHORT_BUCKETS: usize = 1 << 15;
+const SHORT_BUCKETS: usize = 1 << 16;
 const MEDIUM_BUCKETS: usize = 1 << 15;
 const LONG_BUCKETS: usize = 1 << 12;
+
+/// The most ids that a look into one of the tables gives.
+pub(super) const MOST_IDS: usize = Table::<4>::MOST_IDS;
 
 impl Tables {
     fn seeded(vocab: &Vocab) -> Self {
@@ -41,12 +43,14 @@ impl Tables {
         tables
     }
 
-    /// Appends the ids of `text[span]`, if they are remembered.
-    #[inline]
-    pub(super) fn recall(&self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
-        self.short.recall(text, span.clone(), out)
-            || self.medium.recall(text, span.clone(), out)
-            || self.long.recall(text, span, out)
+    /// Appends the ids of `text[span]`, if they are too many for the table of its length and so in
+    /// that of longer ones.
+    pub(super) fn recall_many(&self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
+        match span.len() {
+            ..=8 => self.medium.recall(text, span.clone(), out) || self.long.recall(text, span, out),
+            9..=16 => self.long.recall(text, span, out),
+            _ => false,
+        }
     }
 
     /// Remembers the ids of `piece`, if there is a table for so many bytes and ids.

@@ -11,10 +11,10 @@ pub use special::{SpecialPolicy, Specials};
 
 use crate::error::{Error, Result};
 use crate::split::Splitter;
-use crate::vocab::{Scratch, Vocab};
-use memory::Tables;
+use crate::vocab::{PIECES, Scratch, Vocab};
+use memory::{MOST_IDS, Tables};
+use std::mem::MaybeUninit;
 use std::ops::Range;
-use table::Table;
 
 /// Positions inside one text are 32 bits wide.
 const MAX_TEXT_BYTES: usize = u32::MAX as usize;
@@ -53,7 +53,7 @@ impl<'t> Encoder<'t> {
     pub(crate) fn text(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
         self.prepare(text.len())?;
         let Self { parts, merging } = self;
-        parts.splitter.split_batches(text, |start, ends| merging.batch(text, start, ends, out))
+        parts.splitter.split_batches(text, |start, ends| merging.batch(Span::Pretoken, text, start, ends, out))
     }
 
     /// As [`Encoder::text`], for bytes that need not be UTF-8.
@@ -95,61 +95,73 @@ impl Drop for Encoder<'_> {
     }
 }
 
-/// Ids on their way from the tables to the output.
-const BUFFER: usize = 1024;
+/// What to do with a span of text that no table holds.
+#[derive(Clone, Copy)]
+enum Span {
+    Pretoken,
+    /// One that nothing bridges to what is beside it.
+    Piece,
+}
 
 impl Merging<'_> {
-    /// Appends the ids of the pretokens of `text` that follow each other from `start` and end at `ends`.
-    fn batch(&mut self, text: &str, mut start: usize, ends: &[usize], out: &mut Vec<u32>) {
-        let mut buffer = [0; BUFFER];
-        let mut n = 0;
-        for &end in ends {
-            let found = match end - start {
-                ..=8 => recalled(&self.tables().short, text, start..end, &mut buffer, n),
-                9..=16 => recalled(&self.tables().medium, text, start..end, &mut buffer, n),
-                _ => None,
-            };
-            match found {
-                Some(more) if n + more <= BUFFER - ROOM => n += more,
-                Some(more) => {
-                    out.extend_from_slice(&buffer[..n + more]);
-                    n = 0;
-                }
-                None => {
-                    out.extend_from_slice(&buffer[..n]);
-                    n = 0;
-                    self.pretoken(text, start..end, out);
-                }
-            }
-            start = end;
+    /// Appends the ids of the spans of `text` that follow each other from `start` and end at `ends`.
+    #[inline]
+    fn batch(&mut self, kind: Span, text: &str, mut start: usize, ends: &[usize], out: &mut Vec<u32>) {
+        for ends in ends.chunks(CHUNK) {
+            let buckets = prefetch(self.tables(), text.as_bytes(), start, ends);
+            let rest = ends.iter().copied().zip(buckets);
+            start = self.chunk(kind, text, start, rest, out);
         }
-        out.extend_from_slice(&buffer[..n]);
+    }
+
+    /// As [`Merging::batch`] for a few spans, each with its bucket; where the last one ends.
+    #[inline]
+    fn chunk(
+        &mut self,
+        kind: Span,
+        text: &str,
+        mut start: usize,
+        mut rest: impl ExactSizeIterator<Item = (usize, u32)>,
+        out: &mut Vec<u32>,
+    ) -> usize {
+        loop {
+            out.reserve(rest.len() * MOST_IDS);
+            let (n, missed) = recall(self.tables(), text.as_bytes(), &mut start, &mut rest, out.spare_capacity_mut());
+            // SAFETY: `recall` has written at least `n` ids to the spare capacity, one behind the other.
+            #[allow(unsafe_code)]
+            unsafe {
+                out.set_len(out.len() + n);
+            }
+            match (missed, kind) {
+                (None, _) => return start,
+                (Some(span), Span::Pretoken) => self.pretoken(text, span, out),
+                (Some(span), Span::Piece) => self.piece(text.as_bytes(), span, out),
+            }
+        }
     }
 
     /// Appends the ids of the pretoken `text[span]`.
     #[inline(never)]
     fn pretoken(&mut self, text: &str, span: Range<usize>, out: &mut Vec<u32>) {
-        if self.tables().recall(text.as_bytes(), span.clone(), out) {
-            return;
-        }
-        let Range { mut start, end } = span;
-        if let Some(id) = self.vocab.only_as_a_whole(&text.as_bytes()[start..end]) {
+        if let Some(id) = self.vocab.only_as_a_whole(&text.as_bytes()[span.clone()]) {
             return out.push(id);
         }
-        while start < end {
-            let mut ends = [0; 64];
-            let n = self.vocab.bridges().cut(&text[..end], start, &mut ends);
-            for &end in &ends[..n] {
-                self.piece(text.as_bytes(), start..end, out);
-                start = end;
+        let mut start = span.start;
+        while start < span.end {
+            let mut ends = [0; PIECES];
+            let n = self.vocab.bridges().cut(text, start, span.end, &mut ends);
+            if (start..ends[0]) == span {
+                return self.piece(text.as_bytes(), span, out);
             }
+            self.batch(Span::Piece, text, start, &ends[..n], out);
+            start = ends[n - 1];
         }
     }
 
     /// Appends the ids of a pretoken of any bytes.
     fn damaged(&mut self, pretoken: &[u8], out: &mut Vec<u32>) {
         match str::from_utf8(pretoken) {
-            Ok(pretoken) => self.pretoken(pretoken, 0..pretoken.len(), out),
+            Ok(pretoken) => self.batch(Span::Pretoken, pretoken, 0, &[pretoken.len()], out),
             Err(_) => match self.vocab.only_as_a_whole(pretoken) {
                 Some(id) => out.push(id),
                 None => self.vocab.merge(pretoken, &mut self.scratch, out),
@@ -157,17 +169,13 @@ impl Merging<'_> {
         }
     }
 
-    /// Appends the ids of the piece `text[span]`, which nothing bridges to what is beside it.
-    #[inline]
-    fn piece(&mut self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) {
-        if !self.tables().recall(text, span.clone(), out) {
-            self.merged(&text[span], out);
-        }
-    }
-
+    /// Appends the ids of the piece `text[span]`, which is not where its length suggests.
     #[inline(never)]
-    fn merged(&mut self, piece: &[u8], out: &mut Vec<u32>) {
-        let first = out.len();
+    fn piece(&mut self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) {
+        if self.tables().recall_many(text, span.clone(), out) {
+            return;
+        }
+        let (first, piece) = (out.len(), &text[span]);
         self.vocab.merge(piece, &mut self.scratch, out);
         if let Some(tables) = &mut self.own
             && self.vocab.only_as_a_whole(piece).is_none()
@@ -182,21 +190,52 @@ impl Merging<'_> {
     }
 }
 
-/// What one look into a table may write to the buffer.
-const ROOM: usize = Table::<2>::MOST_IDS;
+/// So many spans are asked from memory before the first of them is looked at.
+const CHUNK: usize = 64;
 
-/// Writes the ids of `text[span]` to `buffer` from `n` on, where `table` has them; how many count.
+/// The buckets of the spans of `text` that follow each other from `start` and end at `ends`.
 #[inline]
-fn recalled<const WORDS: usize>(
-    table: &Table<WORDS>,
-    text: &str,
-    span: Range<usize>,
-    buffer: &mut [u32; BUFFER],
-    n: usize,
-) -> Option<usize> {
-    let (ids, more) = table.get(text.as_bytes(), span)?;
-    buffer[n..n + 2 * WORDS].copy_from_slice(ids.as_flattened());
-    Some(more)
+fn prefetch(tables: &Tables, text: &[u8], mut start: usize, ends: &[usize]) -> [u32; CHUNK] {
+    let mut buckets = [0; CHUNK];
+    for (bucket, &end) in buckets.iter_mut().zip(ends) {
+        let span = std::mem::replace(&mut start, end)..end;
+        *bucket = match span.len() {
+            ..=8 => tables.short.prefetch(text, span),
+            9..=16 => tables.medium.prefetch(text, span),
+            17..=32 => tables.long.prefetch(text, span),
+            _ => 0,
+        };
+    }
+    buckets
+}
+
+/// Writes the ids of the spans of `text` that follow each other from `start` to `out`, up to the first
+/// that `tables` do not hold. How many ids these are, and that span.
+///
+/// `rest` has where each span ends and its bucket, `out` room for `MOST_IDS` ids for each.
+#[inline]
+fn recall(
+    tables: &Tables,
+    text: &[u8],
+    start: &mut usize,
+    rest: &mut impl Iterator<Item = (usize, u32)>,
+    out: &mut [MaybeUninit<u32>],
+) -> (usize, Option<Range<usize>>) {
+    let mut n = 0;
+    for (end, bucket) in rest {
+        let span = std::mem::replace(start, end)..end;
+        let found = match span.len() {
+            ..=8 => tables.short.write(bucket, text, span.clone(), &mut out[n..]),
+            9..=16 => tables.medium.write(bucket, text, span.clone(), &mut out[n..]),
+            17..=32 => tables.long.write(bucket, text, span.clone(), &mut out[n..]),
+            _ => None,
+        };
+        match found {
+            Some(more) => n += more,
+            None => return (n, Some(span)),
+        }
+    }
+    (n, None)
 }
 
 fn check_length(n_bytes: usize) -> Result<()> {

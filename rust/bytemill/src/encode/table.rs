@@ -9,6 +9,7 @@
 #![allow(clippy::inline_always)]
 
 use crate::vocab::MAX_ID;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// What is at one place: a padded string, its ids, and in the ids' unused highest bytes (`MAX_ID` has
@@ -21,32 +22,44 @@ struct Slot<const WORDS: usize> {
 
 const _: () = assert!(MAX_ID < 1 << 24);
 
+/// The two places of a hash, in one cache line up to 16 bytes of key.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+struct Bucket<const WORDS: usize>([Slot<WORDS>; 2]);
+
 /// Two slots for each hash of up to `8 * WORDS` bytes, each with up to `2 * WORDS` ids.
 #[derive(Clone, Debug)]
 pub(super) struct Table<const WORDS: usize> {
-    buckets: Vec<[Slot<WORDS>; 2]>,
+    buckets: Vec<Bucket<WORDS>>,
 }
 
 impl<const WORDS: usize> Table<WORDS> {
-    pub(super) const LONGEST_BYTES: usize = 8 * WORDS;
     pub(super) const MOST_IDS: usize = 2 * WORDS;
 
     /// An empty table of `n_buckets`, a power of two.
     pub(super) fn new(n_buckets: usize) -> Self {
         let empty = Slot { key: [0; WORDS], ids: [[0; 2]; WORDS] };
-        Self { buckets: vec![[empty; 2]; n_buckets] }
+        Self { buckets: vec![Bucket([empty; 2]); n_buckets] }
     }
 
-    /// The ids of `text[span]`, which has 1 to [`Self::LONGEST_BYTES`] bytes: the array of them
-    /// and how many of it count.
+    /// The number of the bucket for `text[span]`, which is asked from memory: it is there when looked at later.
     #[inline(always)]
-    pub(super) fn get(&self, text: &[u8], Range { start, end }: Range<usize>) -> Option<([[u32; 2]; WORDS], usize)> {
-        let key = key(text, start, end);
-        let bucket = &self.buckets[self.bucket(key)];
+    pub(super) fn prefetch(&self, text: &[u8], span: Range<usize>) -> u32 {
+        let bucket = self.bucket(key(text, span.start, span.end));
+        prefetch(&self.buckets[bucket]);
+        bucket as u32
+    }
+
+    /// The ids of `text[span]`, which has 1 to `8 * WORDS` bytes and belongs to `bucket`: the array of
+    /// them and how many of it count.
+    #[inline(always)]
+    fn get(&self, bucket: usize, text: &[u8], span: Range<usize>) -> Option<([[u32; 2]; WORDS], usize)> {
+        let key = key(text, span.start, span.end);
+        let slots = &self.buckets[bucket].0;
         // At most one of the two has this key, so this chooses without a branch.
-        let slot = &bucket[usize::from(bucket[1].key == key)];
+        let slot = &slots[usize::from(slots[1].key == key)];
         let mut ids = slot.ids;
-        if slot.key != key || (ids[0][0] >> 24) as usize != end - start {
+        if slot.key != key || (ids[0][0] >> 24) as usize != span.len() {
             return None;
         }
         let n = (ids[0][1] >> 24) as usize;
@@ -55,18 +68,32 @@ impl<const WORDS: usize> Table<WORDS> {
         Some((ids, n))
     }
 
-    /// Appends the ids of `text[span]`, if it is short enough and they are here.
-    #[inline]
-    pub(super) fn recall(&self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
-        if span.len() > Self::LONGEST_BYTES {
-            return false;
+    /// Writes the ids of `text[span]`, which has 1 to `8 * WORDS` bytes, to `out`; how many
+    /// count. `bucket` is what [`Table::prefetch`] said; `out` has room for [`Self::MOST_IDS`].
+    #[inline(always)]
+    pub(super) fn write(
+        &self,
+        bucket: u32,
+        text: &[u8],
+        span: Range<usize>,
+        out: &mut [MaybeUninit<u32>],
+    ) -> Option<usize> {
+        let (ids, n) = self.get(bucket as usize, text, span)?;
+        for (place, id) in out[..Self::MOST_IDS].iter_mut().zip(ids.as_flattened()) {
+            place.write(*id);
         }
-        let Some((ids, n)) = self.get(text, span) else { return false };
+        Some(n)
+    }
+
+    /// Appends the ids of `text[span]`, if they are here.
+    pub(super) fn recall(&self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
+        let bucket = self.bucket(key(text, span.start, span.end));
+        let Some((ids, n)) = self.get(bucket, text, span) else { return false };
         out.extend_from_slice(&ids.as_flattened()[..n]);
         true
     }
 
-    /// Remembers the ids of `string` (1 to [`Self::LONGEST_BYTES`] bytes), if they are few enough.
+    /// Remembers the ids of `string` (1 to `8 * WORDS` bytes), if they are few enough.
     pub(super) fn insert(&mut self, string: &[u8], ids: &[u32]) {
         // Without a zero at its end no string is the padded form of another.
         if ids.len() > Self::MOST_IDS || string.ends_with(&[0]) {
@@ -79,13 +106,14 @@ impl<const WORDS: usize> Table<WORDS> {
         slot.ids[0][0] |= (string.len() as u32) << 24;
         slot.ids[0][1] |= (ids.len() as u32) << 24;
         let at = self.bucket(slot.key);
-        let is_free = self.buckets[at][0].ids[0][0] == 0 || self.buckets[at][0].key == slot.key;
-        self.buckets[at][usize::from(!is_free)] = slot;
+        let slots = &mut self.buckets[at].0;
+        let is_free = slots[0].ids[0][0] == 0 || slots[0].key == slot.key;
+        slots[usize::from(!is_free)] = slot;
     }
 
     /// As [`Table::insert`], but leaves things as they are where both places are taken.
     pub(super) fn insert_if_free(&mut self, string: &[u8], ids: &[u32]) {
-        if !string.ends_with(&[0]) && self.buckets[self.bucket(key(string, 0, string.len()))][1].ids[0][0] == 0 {
+        if !string.ends_with(&[0]) && self.buckets[self.bucket(key(string, 0, string.len()))].0[1].ids[0][0] == 0 {
             self.insert(string, ids);
         }
     }
@@ -99,6 +127,20 @@ impl<const WORDS: usize> Table<WORDS> {
         }
         hash as usize & (self.buckets.len() - 1)
     }
+}
+
+/// Asks for what `place` refers to, without waiting for it.
+#[inline(always)]
+#[allow(unsafe_code)]
+fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64, and a prefetch of a valid reference (of any address) does not fault.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
 
 /// `text[start..end]` as words, padded with zeros.
@@ -143,7 +185,9 @@ mod tests {
     use std::collections::HashMap;
 
     fn found<const WORDS: usize>(table: &Table<WORDS>, text: &[u8], start: usize, end: usize) -> Option<Vec<u32>> {
-        table.get(text, start..end).map(|(ids, n)| ids.as_flattened()[..n].to_vec())
+        table
+            .get(table.bucket(key(text, start, end)), text, start..end)
+            .map(|(ids, n)| ids.as_flattened()[..n].to_vec())
     }
 
     fn agrees_with_a_map<const WORDS: usize>(strings: &[(Vec<u8>, Vec<u32>)]) -> Result<(), TestCaseError> {

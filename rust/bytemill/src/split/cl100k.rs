@@ -13,8 +13,12 @@
 //! Llama 3 and minbpe use the pattern as it first was, without `\s++$`; Qwen 2 also takes digits
 //! one by one.
 
+// The algebra on masks is a part of the loop over blocks, compiled once for each way of comparing bytes.
+#![allow(clippy::inline_always)]
+
+use super::blocks::{Block, Starts, bits};
 use super::gpt2;
-use super::unicode::{LETTER, NEWLINE, NUMBER, Reader, SPACE, SYMBOL};
+use super::unicode::{BLANK, LETTER, NEWLINE, NUMBER, Reader, SPACE, SYMBOL};
 
 /// What the relations differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,93 @@ pub(super) fn end(rules: Rules, text: Reader, start: usize) -> usize {
         return text.skip(start, SPACE);
     }
     last_newline(text, start).unwrap_or_else(|| gpt2::space(text, start))
+}
+
+/// The starts of pretokens in a block.
+#[inline(always)]
+pub(super) fn starts(rules: Rules, block: &Block) -> Starts {
+    let symbols = symbol_starts(block);
+    let mut starts =
+        symbols | word_starts(block, symbols) | number_starts(block, rules.max_digits) | white_starts(block);
+    let mut quotes = block.quote & symbols;
+    while quotes != 0 {
+        let quote = quotes.trailing_zeros() as usize;
+        if let Some(end) = contraction(block.text, block.start + quote) {
+            let end = end - block.start;
+            starts = starts & !bits(quote + 1, end) | bits(end, end + 1);
+        }
+        quotes &= quotes - 1;
+    }
+    Starts { all: starts, undecided: undecided(block), white: block.of(SPACE) }
+}
+
+/// White space and digits of more than one byte: of both it matters how many characters they are.
+#[inline(always)]
+pub(super) fn undecided(block: &Block) -> u64 {
+    block.of(SPACE | NUMBER) & block.beyond_ascii
+}
+
+/// Runs of symbols that no space precedes.
+#[inline(always)]
+pub(super) fn symbol_starts(block: &Block) -> u64 {
+    let symbols = block.of(SYMBOL);
+    symbols & !(symbols << 1) & !(block.space << 1)
+}
+
+/// Runs of letters, but for those with a blank before, or a symbol that starts a pretoken.
+#[inline(always)]
+pub(super) fn word_starts(block: &Block, symbol_starts: u64) -> u64 {
+    let letters = block.of(LETTER);
+    let mut symbol = symbol_starts;
+    for _ in 1..4 {
+        symbol |= symbol << 1 & block.continuation;
+    }
+    letters & !(letters << 1) & !(symbol << 1) & !(block.of(BLANK) << 1)
+}
+
+/// Runs of digits and every third or so digit in them.
+#[inline(always)]
+pub(super) fn number_starts(block: &Block, max_digits: usize) -> u64 {
+    let numbers = block.of(NUMBER);
+    if max_digits == 1 {
+        return numbers;
+    }
+    let mut starts = numbers & !(numbers << 1);
+    let full_groups = numbers & numbers << 1 & numbers << 2 & numbers << 3;
+    let mut next = starts << 3 & full_groups;
+    while next != 0 {
+        starts |= next;
+        next = next << 3 & full_groups;
+    }
+    starts
+}
+
+/// Runs of white space less the newlines that belong to symbols before; what follows the last
+/// newline in each; and its last character, if that is a blank.
+#[inline(always)]
+pub(super) fn white_starts(block: &Block) -> u64 {
+    let newlines = block.of(NEWLINE) & !newlines_of_symbols(block);
+    let blanks = block.of(BLANK);
+    let white = newlines | blanks;
+    let mut starts = white & !(white << 1) | blanks & !(white >> 1);
+    let mut behind_newlines = blanks & newlines << 1;
+    while behind_newlines != 0 {
+        let at = behind_newlines.trailing_zeros();
+        let after_blanks = (blanks >> at).trailing_ones() + at;
+        if newlines.checked_shr(after_blanks).unwrap_or(0) & 1 == 0 {
+            starts |= 1 << at;
+        }
+        behind_newlines &= behind_newlines - 1;
+    }
+    starts
+}
+
+/// The newlines directly behind symbols, by a carry that runs through them.
+#[inline(always)]
+pub(super) fn newlines_of_symbols(block: &Block) -> u64 {
+    let newlines = block.of(NEWLINE);
+    let first = newlines & block.of(SYMBOL) << 1;
+    newlines & !newlines.wrapping_add(first)
 }
 
 /// `'(?i:[sdmt]|ll|ve|re)` at `quote`. Of all characters only U+017F (long s) folds to one of these letters.

@@ -8,6 +8,10 @@
 //! |\s+(?!\S)|\s+            white space; its last character is left to what follows
 //! ```
 
+// The algebra on masks is a part of the loop over blocks, compiled once for each way of comparing bytes.
+#![allow(clippy::inline_always)]
+
+use super::blocks::{Block, Starts, bits};
 use super::unicode::{BLANK, LETTER, NEWLINE, NUMBER, Reader, SPACE, SYMBOL};
 
 /// The end of the pretoken that starts at `start`, which is before the end of the text.
@@ -26,6 +30,29 @@ pub(super) fn end(text: Reader, start: usize) -> usize {
         }
     }
     space(text, start)
+}
+
+/// The starts of pretokens in a block.
+#[inline(always)]
+pub(super) fn starts(block: &Block) -> Starts {
+    let [letters, numbers, symbols, white] = [LETTER, NUMBER, SYMBOL, SPACE].map(|set| block.of(set));
+    // Each run starts a pretoken unless one space before it did.
+    let first = |run: u64| run & !(run << 1) & !(block.space << 1);
+    let symbol_starts = first(symbols);
+    // White space starts where a run of it does, and again with its last character.
+    let white_starts = white & !(white << 1 & white >> 1);
+    let mut starts = first(letters) | first(numbers) | symbol_starts | white_starts;
+    let mut quotes = block.quote & symbol_starts;
+    while quotes != 0 {
+        let quote = quotes.trailing_zeros() as usize;
+        if let Some(end) = contraction(block.text, block.start + quote) {
+            let end = end - block.start;
+            starts = starts & !bits(quote + 1, end) | bits(end, end + 1);
+        }
+        quotes &= quotes - 1;
+    }
+    // The last of a run of white space may have more than one byte.
+    Starts { all: starts, undecided: white & block.beyond_ascii, white }
 }
 
 /// `'s 'd 'm 't 'll 've 're`, in lower case only.

@@ -1,13 +1,16 @@
 //! Text to pretokens: the spans that merges never cross.
 //!
 //! The patterns that matter (GPT-2, cl100k and its relations, o200k) are written out by hand, each
-//! a function from the start of a pretoken to its end that looks at every character a bounded
-//! number of times; any other regular expression runs in fancy-regex, which is also the oracle of
-//! those by hand.
+//! twice: as a function from the start of a pretoken to its end that looks at every character a
+//! bounded number of times, and as bit algebra on 64 bytes at once where the processor can compare
+//! so many (see `blocks`). Any other regular expression runs in fancy-regex, which is also the
+//! oracle of those by hand.
 
+mod blocks;
 mod cl100k;
 mod gpt2;
 mod known;
+mod lanes;
 mod o200k;
 mod parts;
 mod regex;
@@ -21,7 +24,6 @@ pub(crate) use known::oniguruma_reads_alike;
 pub use known::{CL100K, GPT2, O200K};
 use known::{Known, Rule};
 use regex::RegexSplitter;
-use unicode::Reader;
 
 /// Cuts text into pretokens by one rule.
 ///
@@ -176,24 +178,8 @@ fn split_by_hand(rule: Rule, text: &str, mut each: impl FnMut(usize, &[usize])) 
     let mut ends = [0; BATCH];
     let mut start = 0;
     while start < text.len() {
-        let n = match rule {
-            Rule::Gpt2 => fill(text, start, gpt2::end, &mut ends),
-            Rule::Cl100k(rules) => fill(text, start, |text, start| cl100k::end(rules, text, start), &mut ends),
-            Rule::O200k => fill(text, start, o200k::end, &mut ends),
-        };
+        let n = blocks::fill(rule, text, start, &mut ends);
         each(start, &ends[..n]);
         start = ends[n - 1];
     }
-}
-
-/// Writes the ends of the pretokens from `start` on, as many as there is room for; how many these are.
-fn fill(text: &str, mut start: usize, end: impl Fn(Reader, usize) -> usize, ends: &mut [usize; BATCH]) -> usize {
-    let reader = Reader::new(text);
-    let mut n = 0;
-    while n < BATCH && start < text.len() {
-        start = end(reader, start);
-        ends[n] = start;
-        n += 1;
-    }
-    n
 }

@@ -11,9 +11,13 @@
 //! |\s+(?!\S)|\s+                 white space but its last character, or one
 //! ```
 
-use super::cl100k::{contraction, digits, last_newline};
+// The algebra on masks is a part of the loop over blocks, compiled once for each way of comparing bytes.
+#![allow(clippy::inline_always)]
+
+use super::blocks::{Block, Starts, bits};
+use super::cl100k::{self, contraction, digits, last_newline};
 use super::gpt2;
-use super::unicode::{BLANK, LETTER, LOWER, MARK, NEWLINE, NUMBER, Reader, SYMBOL, Set, UNCASED, UPPER};
+use super::unicode::{BLANK, LETTER, LOWER, MARK, NEWLINE, NUMBER, Reader, SPACE, SYMBOL, Set, UNCASED, UPPER};
 
 const UPPER_LIKE: Set = UPPER | UNCASED | MARK;
 const LOWER_LIKE: Set = LOWER | UNCASED | MARK;
@@ -33,6 +37,37 @@ pub(super) fn end(text: Reader, start: usize) -> usize {
         return newlines_and_slashes(text, text.skip(after, SYMBOL));
     }
     last_newline(text, start).unwrap_or_else(|| gpt2::space(text, start))
+}
+
+/// The starts of pretokens in a block.
+#[inline(always)]
+pub(super) fn starts(block: &Block) -> Starts {
+    let symbols = cl100k::symbol_starts(block);
+    let [upper, lower, letters] = [UPPER, LOWER, LETTER].map(|set| block.of(set));
+    let words = cl100k::word_starts(block, symbols) | upper & lower << 1;
+    let mut starts = symbols | words | cl100k::number_starts(block, 3) | cl100k::white_starts(block);
+    let mut quotes = block.quote & letters << 1;
+    let mut contraction_end = 0;
+    while quotes != 0 {
+        let quote = quotes.trailing_zeros() as usize;
+        quotes &= quotes - 1;
+        // Right behind a contraction an apostrophe begins a word and ends none.
+        if quote != contraction_end
+            && let Some(end) = contraction(block.text, block.start + quote)
+        {
+            contraction_end = end - block.start;
+            starts = starts & !bits(quote, contraction_end) | bits(contraction_end, contraction_end + 1);
+        }
+    }
+    Starts { all: starts, undecided: cl100k::undecided(block) | undecided(block), white: block.of(SPACE) }
+}
+
+/// Marks; letters without case beside others; slashes that belong to symbols before newlines.
+#[inline(always)]
+fn undecided(block: &Block) -> u64 {
+    let (cased, uncased) = (block.of(UPPER | LOWER), block.of(UNCASED));
+    let slashes = block.slash & cl100k::newlines_of_symbols(block) << 1;
+    block.of(MARK) | cased & uncased << 1 | uncased & cased << 1 | slashes
 }
 
 /// The two first alternatives without their contraction, in the order in which the regex tries them.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::known::KNOWN;
+use super::lanes::Way;
 use super::*;
 use proptest::prelude::*;
 
@@ -36,6 +37,25 @@ fn pretokens<'t>(splitter: &Splitter, text: &'t [u8]) -> Vec<&'t [u8]> {
     found
 }
 
+/// The pretokens that blocks find, in every way that this processor has.
+fn assert_ways_agree(text: &str) {
+    for known in &KNOWN {
+        let ends = |way| {
+            let (mut all, mut ends, mut start) = (Vec::new(), [0; BATCH], 0);
+            while start < text.len() {
+                let n = blocks::fill_by(way, known.rule, text, start, &mut ends);
+                all.extend_from_slice(&ends[..n]);
+                start = ends[n - 1];
+            }
+            all
+        };
+        let expected = ends(Way::Scalar);
+        for way in Way::all() {
+            assert_eq!(ends(way), expected, "{way:?} with {:?} on {text:?}", known.rule);
+        }
+    }
+}
+
 fn assert_equals_oracles(text: &str) {
     for known in &KNOWN {
         let by_hand = Splitter::new(Some(known.spellings[0])).unwrap();
@@ -54,6 +74,24 @@ proptest! {
     #[test]
     fn by_hand_equals_the_regex_on_nasty_text(text in nasty_text()) {
         assert_equals_oracles(&text);
+    }
+
+    #[test]
+    fn blocks_find_what_single_characters_do(
+        letters in 0_usize..66,
+        pieces in prop::collection::vec((nasty_piece(), 1_usize..4), 0..80),
+    ) {
+        // Letters before shift what follows across the edges of blocks.
+        let mut text = "x".repeat(letters);
+        for (piece, n) in pieces {
+            text += &piece.repeat(n);
+        }
+        assert_ways_agree(&text);
+    }
+
+    #[test]
+    fn blocks_find_what_single_characters_do_in_ascii(text in "([a-zA-Z'/. \r\n\t0-9]|'s|'LL| the){0,300}") {
+        assert_ways_agree(&text);
     }
 
     #[test]
@@ -98,6 +136,14 @@ fn pretokens_by_definition<'t>(splitter: &Splitter, text: &'t [u8]) -> Vec<&'t [
         }
     }
     found
+}
+
+#[test]
+fn blocks_know_the_class_of_every_character() {
+    for character in ('\0'..=char::MAX).step_by(if cfg!(debug_assertions) { 7 } else { 1 }) {
+        let text = format!("a{character}A {character}{character}1\t{character}'{character} {character}z{character}中");
+        assert_ways_agree(&(text.repeat(2) + &"z".repeat(64)));
+    }
 }
 
 #[test]

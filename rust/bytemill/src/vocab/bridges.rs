@@ -16,6 +16,8 @@ pub(crate) struct Bridges {
     shift: u32,
 }
 
+/// How many pieces [`Bridges::cut`] finds at a time.
+pub(crate) const PIECES: usize = 16;
 const BITS_PER_PLACE: usize = 16;
 const CONTINUATION: std::ops::Range<u8> = 0x80..0xC0;
 
@@ -34,17 +36,17 @@ impl Bridges {
         bridges
     }
 
-    /// Writes to `ends` where the pieces of `text` behind `from` end, as many as there is room for,
-    /// and tells how many these are. The last of all is the end of the text.
+    /// Writes to `ends` where the pieces of `text[from..to]` end, as many as there is room for, and
+    /// tells how many these are. The last of all is `to`.
     #[inline]
-    pub(crate) fn cut(&self, text: &str, from: usize, ends: &mut [usize; 64]) -> usize {
+    pub(crate) fn cut(&self, text: &str, from: usize, to: usize, ends: &mut [usize; PIECES]) -> usize {
         let text = text.as_bytes();
         let (mut n, mut at) = (0, from);
-        while n < ends.len() {
+        while n < PIECES {
             at += character_bytes(text[at]);
             // Written in any case and kept only if it is an end: there is no telling, so no branch.
             ends[n] = at;
-            if at >= text.len() {
+            if at >= to {
                 return n + 1;
             }
             n += usize::from(!self.is_bridged(text, at));
@@ -55,7 +57,11 @@ impl Bridges {
     /// Whether some token may hold the characters before and behind `at` side by side.
     #[inline]
     fn is_bridged(&self, text: &[u8], at: usize) -> bool {
-        let bit = self.bit(place(left(text, at), right(text, at)));
+        let around = match text.get(at.wrapping_sub(2)..at.wrapping_add(6)).and_then(|around| around.first_chunk()) {
+            Some(around) => u64::from_le_bytes(*around),
+            None => around_at_the_edge(text, at),
+        };
+        let bit = self.bit(place(around));
         self.bits[bit / 64] >> (bit % 64) & 1 != 0
     }
 
@@ -65,27 +71,26 @@ impl Bridges {
     }
 }
 
-#[inline]
-fn place(left: u16, right: u32) -> u64 {
-    u64::from(left) << 32 | u64::from(right)
+/// Two bytes before `at` and six from there on, zeros where there are none.
+#[cold]
+fn around_at_the_edge(text: &[u8], at: usize) -> u64 {
+    (at..at + 8).rev().fold(0, |around, i| {
+        let byte = i.checked_sub(2).and_then(|i| text.get(i));
+        around << 8 | u64::from(byte.copied().unwrap_or(0))
+    })
 }
 
-/// The last two bytes of the character that ends at `at`; an ASCII character counts as one.
+/// Of two bytes before a place and six behind it: the last two of the character before (an ASCII
+/// character counts as one) and the first three of the character behind, or all that it has.
 #[inline]
-fn left(text: &[u8], at: usize) -> u16 {
-    let last = text[at - 1];
-    if last < 0x80 { last.into() } else { u16::from_le_bytes([last, text[at - 2]]) }
-}
-
-/// The first three bytes of the character that begins at `at`, or all that it has.
-#[inline]
-fn right(text: &[u8], at: usize) -> u32 {
-    let byte = |offset: usize| u32::from(text[at + offset]);
-    match character_bytes(text[at]) {
-        1 => byte(0),
-        2 => byte(0) | byte(1) << 8,
-        _ => byte(0) | byte(1) << 8 | byte(2) << 16,
-    }
+fn place(around: u64) -> u64 {
+    let left = if around & 0x8000 == 0 { 0xFF00 } else { 0xFFFF };
+    let right = match character_bytes((around >> 16) as u8) {
+        1 => 0x00FF_0000,
+        2 => 0xFFFF_0000,
+        _ => 0xFF_FFFF_0000,
+    };
+    around & (left | right)
 }
 
 /// How many bytes the character has that begins with `lead`.
@@ -105,35 +110,20 @@ fn character_bytes(lead: u8) -> usize {
 fn places_inside(token: &[u8]) -> Vec<u64> {
     let mut places = Vec::new();
     for at in (1..token.len()).filter(|&at| !CONTINUATION.contains(&token[at])) {
-        let rights = possible_rights(token, at);
-        for left in possible_lefts(token, at) {
-            places.extend(rights.iter().map(|&right| place(left, right)));
+        let mut possible = vec![around_at_the_edge(&token[..token.len().min(at + 3)], at)];
+        if at == 1 && CONTINUATION.contains(&token[0]) {
+            // The byte before is the lead of a two-byte character or continues a longer one.
+            possible = (0x80..0xE0).map(|before| possible[0] | before).collect();
         }
+        for missing in token.len() - at..character_bytes(token[at]).min(3) {
+            possible = possible
+                .iter()
+                .flat_map(|around| CONTINUATION.map(move |byte| around | u64::from(byte) << (16 + 8 * missing)))
+                .collect();
+        }
+        places.extend(possible.into_iter().map(place));
     }
     places
-}
-
-fn possible_lefts(token: &[u8], at: usize) -> Vec<u16> {
-    if at == 1 && CONTINUATION.contains(&token[0]) {
-        // The byte before is the lead of a two-byte character or continues a longer one.
-        let before = (0x80..0xE0).filter(|before| !(0xC0..0xC2).contains(before));
-        return before.map(|before| u16::from_le_bytes([token[0], before])).collect();
-    }
-    // A token that begins with a damaged character cannot lie in a text.
-    if token[at - 1] < 0x80 || at >= 2 { vec![left(token, at)] } else { Vec::new() }
-}
-
-fn possible_rights(token: &[u8], at: usize) -> Vec<u32> {
-    let counted = character_bytes(token[at]).min(3);
-    let present = &token[at..token.len().min(at + counted)];
-    let mut rights = vec![present.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte))];
-    for missing in present.len()..counted {
-        rights = rights
-            .iter()
-            .flat_map(|right| CONTINUATION.map(move |byte| right | u32::from(byte) << (8 * missing)))
-            .collect();
-    }
-    rights
 }
 
 #[cfg(test)]
@@ -144,8 +134,8 @@ mod tests {
     fn pieces<'t>(bridges: &Bridges, text: &'t str) -> Vec<&'t str> {
         let (mut found, mut start) = (Vec::new(), 0);
         while start < text.len() {
-            let mut ends = [0; 64];
-            let n = bridges.cut(text, start, &mut ends);
+            let mut ends = [0; PIECES];
+            let n = bridges.cut(text, start, text.len(), &mut ends);
             for &end in &ends[..n] {
                 found.push(&text[start..end]);
                 start = end;

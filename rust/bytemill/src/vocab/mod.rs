@@ -21,7 +21,7 @@ mod windows;
 mod tests;
 
 use crate::error::Result;
-pub(crate) use bridges::Bridges;
+pub(crate) use bridges::{Bridges, PIECES};
 pub use fault::VocabFault;
 pub(crate) use fault::show;
 use merge::Merger;
@@ -29,8 +29,11 @@ pub(crate) use merge::Scratch;
 use pairs::PairTable;
 use recover::Recovered;
 use std::collections::HashMap;
+use std::sync::OnceLock;
+pub(crate) use tokens::SLOT_BYTES;
 use tokens::Tokens;
 pub use tokens::{MAX_ID, MAX_TOTAL_BYTES};
+use windows::WINDOW_BYTES;
 
 /// The tokens, merges and special tokens of a byte-level BPE tokenizer; never changes once made.
 ///
@@ -53,6 +56,8 @@ pub struct Vocab {
     made_by: Vec<u32>,
     special_tokens: Vec<(String, u32)>,
     ignore_merges: bool,
+    /// Made when first decoding.
+    slots: OnceLock<Vec<[u8; SLOT_BYTES]>>,
 }
 
 /// Longer pieces are merged in windows.
@@ -138,6 +143,12 @@ impl Vocab {
         self.tokens.bytes(id)
     }
 
+    /// For each id its bytes in a form that is quick to copy, as [`Tokens::slots`] tells.
+    #[inline]
+    pub(crate) fn slots(&self) -> &[[u8; SLOT_BYTES]] {
+        self.slots.get_or_init(|| self.tokens.slots())
+    }
+
     /// The id of the ordinary or special token with these bytes.
     pub fn id_of(&self, bytes: &[u8]) -> Option<u32> {
         let special = || self.special_tokens.iter().find(|(text, _)| text.as_bytes() == bytes).map(|(_, id)| *id);
@@ -213,7 +224,7 @@ impl Vocab {
         match self.tokens.id(piece) {
             Some(id) if self.encodes_to_itself(id) => out.push(id),
             _ if piece.len() <= LONG_BYTES => self.engine.merge(piece, scratch, out),
-            _ => self.merge_in_windows(piece, scratch, out),
+            _ => self.merge_in_windows(WINDOW_BYTES, piece, scratch, out),
         }
     }
 
@@ -239,7 +250,8 @@ impl Vocab {
         let ignore_merges = ignore_merges && tokens.iter().any(|(id, _)| made_by[id as usize] == NEVER_MADE);
         add_special_tokens(&mut tokens, &special_tokens)?;
         special_tokens.sort_by_key(|(_, id)| *id);
-        Ok(Self { tokens, merges, engine, bridges, made_by, special_tokens, ignore_merges })
+        let slots = OnceLock::new();
+        Ok(Self { tokens, merges, engine, bridges, made_by, special_tokens, ignore_merges, slots })
     }
 
     /// The merges that ever make a token, in order, each with the id it makes.

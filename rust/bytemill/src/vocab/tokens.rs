@@ -7,6 +7,8 @@ use super::index::ByteIndex;
 pub const MAX_ID: u32 = (1 << 24) - 1;
 /// The most bytes that all tokens together may have.
 pub const MAX_TOTAL_BYTES: usize = 256 << 20;
+/// What most tokens fit into, with their length.
+pub(crate) const SLOT_BYTES: usize = 16;
 
 /// Tokens by id (all of them) and by bytes (the ordinary ones: text never becomes a special token
 /// by merging).
@@ -49,6 +51,18 @@ impl Tokens {
     pub(crate) fn bytes(&self, id: u32) -> Option<&[u8]> {
         let &(start, end) = self.spans.get(id as usize)?;
         (start < end).then(|| &self.arena[start as usize..end as usize])
+    }
+
+    /// Each token, followed by zeros, with its length as the last byte; all zeros for an id without a
+    /// token and for a token that is too long.
+    pub(crate) fn slots(&self) -> Vec<[u8; SLOT_BYTES]> {
+        let mut slots = vec![[0; SLOT_BYTES]; self.n_ids()];
+        for (id, bytes) in self.iter().filter(|(_, bytes)| bytes.len() < SLOT_BYTES) {
+            let slot = &mut slots[id as usize];
+            slot[..bytes.len()].copy_from_slice(bytes);
+            slot[SLOT_BYTES - 1] = bytes.len() as u8;
+        }
+        slots
     }
 
     /// The id of the ordinary token with these bytes.

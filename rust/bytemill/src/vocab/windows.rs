@@ -8,18 +8,25 @@
 use super::Vocab;
 use super::merge::Scratch;
 
-const WINDOW_BYTES: usize = 2048;
+/// Small enough for the processor's first caches, large enough for joints to be few.
+pub(super) const WINDOW_BYTES: usize = 2048;
 /// The tokens before a joint that are merged again at first: its window's end came too early for them.
 const AGAIN: usize = 8;
 
 impl Vocab {
-    /// Appends the ids of `bytes`, merging until no neighbours merge.
-    pub(super) fn merge_in_windows(&self, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+    /// Appends the ids of `bytes`, merging `window_bytes` at a time until no neighbours merge.
+    pub(super) fn merge_in_windows(
+        &self,
+        window_bytes: usize,
+        bytes: &[u8],
+        scratch: &mut Scratch,
+        out: &mut Vec<u32>,
+    ) {
         let first = out.len();
         let mut window = Vec::new();
         let mut done = 0;
         while done < bytes.len() {
-            let end = bytes.len().min(done + WINDOW_BYTES);
+            let end = bytes.len().min(done + window_bytes);
             let (mut start, mut again) = (done, AGAIN);
             loop {
                 start -= self.take_back(first, again, out);
@@ -51,5 +58,31 @@ impl Vocab {
         let mut ids = Vec::new();
         self.engine.merge(both, scratch, &mut ids);
         ids == [left, right]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn windows_give_what_the_whole_does(
+            more in prop::collection::hash_set("[ab]{2,9}|[abc]{2,5}", 0..40),
+            text in "[ab]{0,200}|[abc]{1,200}|(ab|aab|abb){0,80}|a{0,200}c?",
+            window_bytes in 1_usize..40,
+        ) {
+            let singles = (0..=255).map(|byte| vec![byte]);
+            let tokens: Vec<_> = singles.chain(more.into_iter().map(String::into_bytes)).zip(0..).collect();
+            let vocab = Vocab::from_ranks(&tokens, vec![]).unwrap();
+            let mut scratch = Scratch::default();
+            let (mut whole, mut windows) = (vec![7], vec![7]);
+            vocab.engine.merge(text.as_bytes(), &mut scratch, &mut whole);
+            vocab.merge_in_windows(window_bytes, text.as_bytes(), &mut scratch, &mut windows);
+            prop_assert_eq!(windows, whole);
+        }
     }
 }
