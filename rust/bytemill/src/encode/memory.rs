@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-/// The tables: 2 + 2 + 0.5 MiB, about what a core's share of the last cache holds.
+/// The tables: 2 + 4 + 0.5 MiB, about what a core's share of the last cache holds.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
     pub(super) short: Table<1>,
@@ -19,7 +19,7 @@ pub(super) struct Tables {
 }
 
 const SHORT_BUCKETS: usize = 1 << 16;
-const MEDIUM_BUCKETS: usize = 1 << 15;
+const MEDIUM_BUCKETS: usize = 1 << 16;
 const LONG_BUCKETS: usize = 1 << 12;
 
 /// The most ids that a look into one of the tables gives.
@@ -47,7 +47,7 @@ impl Tables {
     /// that of longer ones.
     pub(super) fn recall_many(&self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
         match span.len() {
-            ..=8 => self.medium.recall(text, span.clone(), out) || self.long.recall(text, span, out),
+            ..=8 => self.medium.recall(text, span, out),
             9..=16 => self.long.recall(text, span, out),
             _ => false,
         }
@@ -55,10 +55,10 @@ impl Tables {
 
     /// Remembers the ids of `piece`, if there is a table for so many bytes and ids.
     pub(super) fn keep(&mut self, piece: &[u8], ids: &[u32]) {
-        match piece.len().max(ids.len() * 4) {
-            0..=8 => self.short.insert(piece, ids),
-            9..=16 => self.medium.insert(piece, ids),
-            17..=32 => self.long.insert(piece, ids),
+        match (piece.len(), ids.len()) {
+            (..=8, ..=2) => self.short.insert(piece, ids),
+            (..=16, ..=4) => self.medium.insert(piece, ids),
+            (9..=32, ..=8) => self.long.insert(piece, ids),
             _ => {}
         }
     }

@@ -146,6 +146,9 @@ impl Merging<'_> {
         if let Some(id) = self.vocab.only_as_a_whole(&text.as_bytes()[span.clone()]) {
             return out.push(id);
         }
+        if span.len() <= UNCUT_BYTES && text.as_bytes()[span.clone()].is_ascii() {
+            return self.piece(text.as_bytes(), span, out);
+        }
         let mut start = span.start;
         while start < span.end {
             let mut ends = [0; PIECES];
@@ -177,7 +180,8 @@ impl Merging<'_> {
         }
         let (first, piece) = (out.len(), &text[span]);
         self.vocab.merge(piece, &mut self.scratch, out);
-        if let Some(tables) = &mut self.own
+        if out.len() - first <= MOST_IDS
+            && let Some(tables) = &mut self.own
             && self.vocab.only_as_a_whole(piece).is_none()
         {
             tables.keep(piece, &out[first..]);
@@ -189,6 +193,9 @@ impl Merging<'_> {
         self.own.as_ref().unwrap_or(self.seeded)
     }
 }
+
+/// Tokens bridge nearly all pairs of ASCII characters, so that cutting a short pretoken of them is seldom a gain.
+const UNCUT_BYTES: usize = 32;
 
 /// So many spans are asked from memory before the first of them is looked at.
 const CHUNK: usize = 64;

@@ -57,9 +57,9 @@ impl<const WORDS: usize> Table<WORDS> {
         let key = key(text, span.start, span.end);
         let slots = &self.buckets[bucket].0;
         // At most one of the two has this key, so this chooses without a branch.
-        let slot = &slots[usize::from(slots[1].key == key)];
+        let slot = &slots[usize::from(is_equal(slots[1].key, key))];
         let mut ids = slot.ids;
-        if slot.key != key || (ids[0][0] >> 24) as usize != span.len() {
+        if !is_equal(slot.key, key) || (ids[0][0] >> 24) as usize != span.len() {
             return None;
         }
         let n = (ids[0][1] >> 24) as usize;
@@ -127,6 +127,16 @@ impl<const WORDS: usize> Table<WORDS> {
         }
         hash as usize & (self.buckets.len() - 1)
     }
+}
+
+/// Word by word, since keys come word by word: to compare them as one would wait for all to be stored.
+#[inline(always)]
+fn is_equal<const WORDS: usize>(a: [u64; WORDS], b: [u64; WORDS]) -> bool {
+    let mut difference = 0;
+    for (a, b) in a.iter().zip(b) {
+        difference |= a ^ b;
+    }
+    difference == 0
 }
 
 /// Asks for what `place` refers to, without waiting for it.

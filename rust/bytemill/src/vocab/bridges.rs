@@ -6,7 +6,8 @@
 //!
 //! What stands side by side is kept as bits at hashes: two pairs of characters that share a bit
 //! lose a possible cut, which costs time but is as exact. A place is described by the last two bytes
-//! before it and the first three behind it, less what belongs to other characters.
+//! before it and the first three behind it, less what belongs to other characters; where a token ends
+//! with the first byte of a character, by that byte alone.
 
 /// The places inside tokens where a character ends and another begins.
 #[derive(Clone, Debug)]
@@ -61,7 +62,13 @@ impl Bridges {
             Some(around) => u64::from_le_bytes(*around),
             None => around_at_the_edge(text, at),
         };
-        let bit = self.bit(place(around));
+        let place = place(around);
+        self.has(place) | self.has(coarse(place))
+    }
+
+    #[inline]
+    fn has(&self, place: u64) -> bool {
+        let bit = self.bit(place);
         self.bits[bit / 64] >> (bit % 64) & 1 != 0
     }
 
@@ -104,6 +111,12 @@ fn character_bytes(lead: u8) -> usize {
     }
 }
 
+/// A place of which only the first byte behind it is known; never equal to one with all bytes.
+#[inline]
+fn coarse(place: u64) -> u64 {
+    place & 0xFF_FFFF | 1 << 63
+}
+
 /// Every place, as the text around it would describe it, at which characters meet inside `token`.
 ///
 /// Where the token begins or ends inside a character, all characters are meant that it may be a part of.
@@ -115,11 +128,14 @@ fn places_inside(token: &[u8]) -> Vec<u64> {
             // The byte before is the lead of a two-byte character or continues a longer one.
             possible = (0x80..0xE0).map(|before| possible[0] | before).collect();
         }
-        for missing in token.len() - at..character_bytes(token[at]).min(3) {
-            possible = possible
-                .iter()
-                .flat_map(|around| CONTINUATION.map(move |byte| around | u64::from(byte) << (16 + 8 * missing)))
-                .collect();
+        let (known, wanted) = (token.len() - at, character_bytes(token[at]).min(3));
+        if known == 1 && wanted > 1 {
+            places.extend(possible.into_iter().map(|around| coarse(place(around))));
+            continue;
+        }
+        if known < wanted {
+            let last = |byte| u64::from(byte) << (16 + 8 * known);
+            possible = possible.iter().flat_map(|around| CONTINUATION.map(move |byte| around | last(byte))).collect();
         }
         places.extend(possible.into_iter().map(place));
     }

@@ -9,6 +9,8 @@ use super::pairs::{Made, NO_MERGE, PairTable, id_of, rank_of};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// Most pieces have no more bytes, and small arrays are soon made.
+const SHORTEST_BYTES: usize = 12;
 /// Up to here scanning beats the heap.
 const SHORT_BYTES: usize = 48;
 const NONE: u32 = u32::MAX;
@@ -58,18 +60,21 @@ impl Merger {
 
     /// As [`Merger::merge`], but stops when `fewest` tokens are left.
     pub(crate) fn merge_down_to(&self, fewest: usize, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
-        if bytes.len() <= SHORT_BYTES {
-            self.merge_short(fewest, bytes, out);
+        if bytes.len() <= SHORTEST_BYTES {
+            self.merge_short::<SHORTEST_BYTES>(fewest, bytes, out);
+        } else if bytes.len() <= SHORT_BYTES {
+            self.merge_short::<SHORT_BYTES>(fewest, bytes, out);
         } else {
             self.merge_long(fewest, bytes, scratch, out);
         }
     }
 
-    fn merge_short(&self, fewest: usize, bytes: &[u8], out: &mut Vec<u32>) {
+    /// For up to `MOST` bytes.
+    fn merge_short<const MOST: usize>(&self, fewest: usize, bytes: &[u8], out: &mut Vec<u32>) {
         let mut n = bytes.len();
-        let mut ids = [0_u32; SHORT_BYTES];
+        let mut ids = [0_u32; MOST];
         // made[i] is what ids[i] and ids[i + 1] make; the last one has no neighbour.
-        let mut made = [NO_MERGE; SHORT_BYTES];
+        let mut made = [NO_MERGE; MOST];
         for (id, &byte) in ids.iter_mut().zip(bytes) {
             *id = self.byte_ids[usize::from(byte)];
         }
@@ -225,7 +230,7 @@ mod tests {
             let merger = merger(&merges);
             let expected = merge_by_definition(&merger, &bytes);
             let (mut short, mut long) = (Vec::new(), Vec::new());
-            merger.merge_short(1, &bytes, &mut short);
+            merger.merge_short::<SHORT_BYTES>(1, &bytes, &mut short);
             merger.merge_long(1, &bytes, &mut Scratch::default(), &mut long);
             prop_assert_eq!(&short, &expected);
             prop_assert_eq!(&long, &expected);
@@ -244,7 +249,7 @@ mod tests {
             let merger = merger(&merges);
             let (mut short, mut long) = (Vec::new(), Vec::new());
             if bytes.len() <= SHORT_BYTES {
-                merger.merge_short(2, &bytes, &mut short);
+                merger.merge_short::<SHORT_BYTES>(2, &bytes, &mut short);
                 merger.merge_long(2, &bytes, &mut Scratch::default(), &mut long);
                 prop_assert_eq!(&short, &long);
                 prop_assert!(short.len() >= 2);

@@ -60,6 +60,8 @@ pub struct Vocab {
     slots: OnceLock<Vec<[u8; SLOT_BYTES]>>,
 }
 
+/// Longer pieces may be a token that no encoder remembers, such as a row of dashes.
+const LOOKED_UP_FROM_BYTES: usize = 32;
 /// Longer pieces are merged in windows.
 const LONG_BYTES: usize = 4096;
 /// To prepare the search for special tokens takes time in the square of their length; none in use is longer.
@@ -220,7 +222,11 @@ impl Vocab {
     }
 
     /// Appends what `piece` merges to.
+    #[inline]
     pub(crate) fn merge(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        if piece.len() <= LOOKED_UP_FROM_BYTES {
+            return self.engine.merge(piece, scratch, out);
+        }
         match self.tokens.id(piece) {
             Some(id) if self.encodes_to_itself(id) => out.push(id),
             _ if piece.len() <= LONG_BYTES => self.engine.merge(piece, scratch, out),
