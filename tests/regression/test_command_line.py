@@ -13,7 +13,8 @@ from bytemill import Tokenizer
 from bytemill.cli import main
 
 SMALL = (
-    *("model.n_layer=1", "model.n_head=1", "model.n_embd=8", "model.n_positions=1024", "data.seq_len=16", "data.batch_size=2"),
+    *("model.n_layer=1", "model.n_head=1", "model.n_embd=8", "model.n_positions=1024"),
+    *("data.seq_len=16", "data.batch_size=2"),
     *("train.max_steps=2", "train.warmup_steps=1", "train.threads=1", "train.tensorboard=false"),
 )
 
