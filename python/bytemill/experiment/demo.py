@@ -65,7 +65,7 @@ __all__ = ["run_demo"]
 
 _MARKER = "demo.json"
 _PARTS = ("corpus", "shards", "pretrain", "tune", "model", "adapter")
-_PROMPTS = ("The function returns", "import ", "class ", "This module provides")
+_PROMPTS = ("This module provides", "Return the", "If the file", "def __init__(self")
 _LORA = LoraConfig(r=16, lora_alpha=32, target_modules=["c_attn", "c_proj", "c_fc"])
 
 
