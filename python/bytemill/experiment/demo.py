@@ -204,7 +204,7 @@ class _Demo:
             )
 
         n_steps = steps_within(size.pretrain_seconds, size.max_pretrain_steps, task(copy.deepcopy(model)))
-        config = RunConfig(task="pretrain", train=_schedule(n_steps, learning_rate=2e-3))
+        config = RunConfig(task="pretrain", train=_schedule(n_steps, learning_rate=1e-3))
         doing = f"{n_steps} steps of {size.batch_size * size.seq_len:,} tokens, {model.n_parameters():,} parameters"
         with self._phase("Pretrain GPT-2", doing, size.pretrain_seconds):
             outcome = fit(task(model), config, self.folder / "pretrain")
