@@ -56,3 +56,17 @@ def test_threads_could_not_share_a_loader(shards):
         thread.join()
     alone = TokenLoader(shards, batch_size=2, seq_len=8)
     assert sorted(seen) == sorted(next(alone)[0].numpy().tobytes() for _ in range(160))
+
+
+def test_saving_into_a_missing_folder_is_a_missing_file(tmp_path):
+    tokenizer = Tokenizer.train(texts=["a b"], vocab_size=257)
+    with pytest.raises(FileNotFoundError) as raised:
+        tokenizer.save(tmp_path / "missing" / "tokenizer.json")
+    assert "tokenizer.json" in str(raised.value)
+    assert ".bytemill-" not in str(raised.value)
+
+
+def test_a_missing_file_is_named_as_text(tmp_path):
+    with pytest.raises(FileNotFoundError) as raised:
+        Tokenizer.load(tmp_path / "missing.json")
+    assert raised.value.filename == str(tmp_path / "missing.json")

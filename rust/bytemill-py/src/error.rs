@@ -1,5 +1,7 @@
 //! The one place where the core's failures become Python exceptions.
 
+use std::io;
+
 use bytemill::Error;
 use bytemill::error::Kind;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyValueError};
@@ -23,11 +25,15 @@ impl From<CoreError> for PyErr {
             // Three arguments make OSError choose FileNotFoundError, PermissionError, ... by itself.
             let reason = source.to_string();
             let reason = reason.split(" (os error").next().unwrap_or_default().to_owned();
-            return PyOSError::new_err((errno, reason, path.clone()));
+            return PyOSError::new_err((errno, reason, path.as_os_str().to_owned()));
         }
         let message = error.to_string();
         match error.kind() {
-            Kind::Io => PyOSError::new_err(message),
+            // Without a number the kind alone chooses FileNotFoundError, PermissionError, ...
+            Kind::Io => match &error {
+                Error::Io { source, .. } => io::Error::new(source.kind(), message).into(),
+                _ => PyOSError::new_err(message),
+            },
             Kind::Utf8 => PyValueError::new_err(message),
             Kind::Interrupted => PyKeyboardInterrupt::new_err(()),
             Kind::Argument => raise("ArgumentError", message),

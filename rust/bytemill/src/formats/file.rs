@@ -40,7 +40,8 @@ pub(super) fn write(path: &Path, contents: &[u8]) -> Result<()> {
         return device.and_then(|mut device| device.write_all(contents)).map_err(Error::io(path));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut aside = new_file(folder).map_err(Error::io(path))?;
+    // The temporary name would tell the caller nothing, so only the kind of the failure is passed on.
+    let mut aside = new_file(folder).map_err(|error| Error::io(path)(error.kind().into()))?;
     aside.write_all(contents).map_err(Error::io(path))?;
     aside.as_file().sync_all().map_err(Error::io(path))?;
     aside.persist(path).map_err(|error| Error::io(path)(error.error))?;

@@ -4,6 +4,7 @@
 //! every byte before that hash; the shards' checksums stand in it, so the root hash names the data.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,15 @@ pub enum Validation {
     Share(f64),
     /// The first `shard_tokens` tokens, cut where they end, as build-nanogpt does.
     FirstShard,
+}
+
+impl fmt::Display for Validation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Share(share) => write!(f, "{share}"),
+            Self::FirstShard => f.write_str("first_shard"),
+        }
+    }
 }
 
 /// A file that text was read from.
@@ -247,14 +257,16 @@ impl Manifest {
 
     /// The first thing in which the making of these shards differs from that of `other`: name, own value, other's.
     pub fn first_difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
-        let tokenizer =
-            |m: &Self| format!("{} with {} ids, end_of_text {:?}", m.tokenizer_sha256, m.n_vocab, m.end_of_text);
+        let tokenizer = |m: &Self| {
+            let end_of_text = m.end_of_text.map_or("none".to_owned(), |id| id.to_string());
+            format!("{} with {} ids, end_of_text {end_of_text}", m.tokenizer_sha256, m.n_vocab)
+        };
         let plan = |m: &Self, field: fn(&Plan) -> String| m.plan.as_ref().map_or("unknown".to_owned(), field);
         let (own_input, other_input) = first_different(&self.inputs, &other.inputs);
         [
             ("tokenizer", tokenizer(self), tokenizer(other)),
             ("shard_tokens", plan(self, |p| p.shard_tokens.to_string()), plan(other, |p| p.shard_tokens.to_string())),
-            ("val", plan(self, |p| format!("{:?}", p.val)), plan(other, |p| format!("{:?}", p.val))),
+            ("val", plan(self, |p| p.val.to_string()), plan(other, |p| p.val.to_string())),
             ("seed", plan(self, |p| p.seed.to_string()), plan(other, |p| p.seed.to_string())),
             ("text_field", plan(self, |p| p.text_field.clone()), plan(other, |p| p.text_field.clone())),
             ("sources", own_input, other_input),

@@ -71,9 +71,6 @@ fn same<T: PartialEq + Debug>(name: &'static str, saved: &T, own: &T) -> Result<
     if saved == own {
         return Ok(());
     }
-    Err(Error::Argument {
-        name,
-        got: format!("{saved:?} in the saved state"),
-        expected: format!("this loader's {own:?}"),
-    })
+    let (saved, own) = (format!("{saved:?}").to_lowercase(), format!("{own:?}").to_lowercase());
+    Err(Error::Argument { name, got: format!("{saved} in the saved state"), expected: format!("this loader's {own}") })
 }
