@@ -201,7 +201,7 @@ fn a_finished_folder_is_left_alone_and_a_different_plan_is_told() {
     for (other, name) in [
         (PrepareOptions { shard_tokens: 4_999, ..options.clone() }, "shard_tokens is 4999, expected 5000"),
         (PrepareOptions { seed: 1, ..options.clone() }, "seed is 1, expected 0"),
-        (small(Validation::FirstShard), "val is FirstShard, expected Share(0.1)"),
+        (small(Validation::FirstShard), "val is first_shard, expected 0.1"),
     ] {
         let message = run(&sources, out.path(), &other).unwrap_err().to_string();
         assert!(message.starts_with(name), "{message}");
