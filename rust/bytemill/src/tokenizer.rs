@@ -60,7 +60,7 @@ impl Tokenizer {
     pub fn truncated(&self, n_vocab: usize) -> Result<Self> {
         let special: Vec<&str> = self.vocab.special_tokens().iter().map(|(text, _)| text.as_str()).collect();
         let (smallest, merges) = (256 + special.len(), self.vocab.merge_ids());
-        let in_order = Vocab::from_merges(merges, &special).is_ok_and(|same| same.encodes_like(&self.vocab));
+        let in_order = Vocab::from_merges(&merges, &special).is_ok_and(|same| same.encodes_like(&self.vocab));
         if !in_order || !(smallest..=self.vocab.n_vocab()).contains(&n_vocab) {
             let expected = if in_order {
                 format!("{smallest} to {}", self.vocab.n_vocab())

@@ -18,7 +18,7 @@ pub fn fingerprint(vocab: &Vocab, splitter: &Splitter) -> String {
         hash.bytes(bytes);
     }
     hash.bytes(b"merges");
-    for &(left, right) in vocab.merge_ids() {
+    for (left, right) in vocab.merge_ids() {
         hash.number(u64::from(left) << 32 | u64::from(right));
     }
     hash.bytes(b"special tokens");

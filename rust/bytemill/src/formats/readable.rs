@@ -57,7 +57,7 @@ pub fn to_string(vocab: &Vocab, splitter: &Splitter) -> Result<String> {
         pattern: splitter.pattern().map(str::to_owned),
         ignore_merges: vocab.ignore_merges(),
         vocab: Entries(vocab.ordinary_tokens().map(|(id, bytes)| (id.to_string(), hexadecimal(bytes))).collect()),
-        merges: vocab.merge_ids().to_vec(),
+        merges: vocab.merge_ids(),
         special_tokens: Entries(vocab.special_tokens().to_vec()),
     };
     serde_json::to_string(&contents)

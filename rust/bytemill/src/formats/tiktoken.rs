@@ -11,7 +11,6 @@ use crate::vocab::{Vocab, show};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -141,11 +140,16 @@ pub(super) fn with_ids(special_tokens: &[(&str, Option<u32>)], tokens: &[(Vec<u8
 
 /// Below the highest rank every id must be a rank or a special token.
 fn check_gaps(path: &Path, tokens: &[(Vec<u8>, u32)], special_tokens: &[(String, u32)]) -> Result<()> {
-    let taken: HashSet<u32> =
-        tokens.iter().map(|(_, id)| *id).chain(special_tokens.iter().map(|(_, id)| *id)).collect();
+    let ids = tokens.iter().map(|(_, id)| *id).chain(special_tokens.iter().map(|(_, id)| *id));
     let highest = tokens.iter().map(|(_, id)| *id).max().unwrap_or(0);
-    // At most as many ids are tried as there are tokens: the first one missing ends the search.
-    match (0..highest).find(|id| !taken.contains(id)) {
+    // Without a gap there are at least as many tokens as ids, so the first gap is among so many.
+    let mut taken = vec![false; tokens.len() + special_tokens.len() + 1];
+    for id in ids {
+        if let Some(taken) = taken.get_mut(id as usize) {
+            *taken = true;
+        }
+    }
+    match (0..highest).zip(taken).find_map(|(id, taken)| (!taken).then_some(id)) {
         Some(missing) => Err(Error::format(
             path,
             format!("no token has rank {missing}, though ranks go up to {highest}; a special token may stand there"),

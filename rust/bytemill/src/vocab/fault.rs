@@ -98,6 +98,12 @@ pub enum VocabFault {
         /// Its result, escaped.
         token: String,
     },
+    /// More merges than any vocabulary needs.
+    #[error("there are more than {limit} merges")]
+    TooManyMerges {
+        /// The most merges allowed.
+        limit: usize,
+    },
     /// The same merge is listed twice.
     #[error("merge {index} of {left} and {right} is already merge {first}")]
     DuplicateMerge {

@@ -1,120 +1,108 @@
-//! Byte strings to ids: the table that answers "is this pretoken one token?".
+//! Byte strings to ids: the table that answers "is this one token?".
 //!
-//! Nearly all tokens have at most 15 bytes and are their own key, a `u128` with the length on top,
-//! so a look-up compares one integer and never follows a pointer. Longer ones are in a `HashMap`.
-//! The seed differs from process to process, against files made to collide.
+//! It holds ids alone, each with 32 bits of its string's hash; a string itself is compared where the
+//! tokens lie, hardly ever for nothing. So the table is small and soon made. The hash differs from
+//! process to process, against files made to collide.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-const LONGEST_KEY_BYTES: usize = 15;
-const NO_KEY: u128 = 0;
-
-/// A map from non-empty byte strings to `u32`.
+/// The ids of strings that somebody else keeps.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteIndex {
-    short: Vec<Slot>,
-    n_short: usize,
+    /// A hash's 32 bits above one more than the id; zero where there is nothing.
+    slots: Vec<u64>,
+    n: usize,
     seed: u64,
-    long: HashMap<Box<[u8]>, u32>,
-    longest_bytes: usize,
 }
-
-#[derive(Clone, Copy, Debug)]
-#[repr(align(32))]
-struct Slot {
-    key: u128,
-    value: u32,
-}
-
-const EMPTY: Slot = Slot { key: NO_KEY, value: 0 };
 
 impl ByteIndex {
-    /// An empty map with room for `n` short strings.
+    /// An empty one with room for `n` strings.
     pub(crate) fn with_capacity(n: usize) -> Self {
-        Self {
-            short: vec![EMPTY; (n * 2).next_power_of_two().max(16)],
-            n_short: 0,
-            seed: RandomState::new().hash_one(n) | 1,
-            long: HashMap::new(),
-            longest_bytes: 0,
-        }
+        Self { slots: vec![0; (n * 2).next_power_of_two().max(16)], n: 0, seed: RandomState::new().hash_one(n) }
     }
 
-    /// The value of `bytes`.
+    /// The id of `bytes`; `string` tells what an id stands for.
     #[inline]
-    pub(crate) fn get(&self, bytes: &[u8]) -> Option<u32> {
-        if bytes.len() <= LONGEST_KEY_BYTES {
-            let slot = &self.short[self.find(key(bytes))];
-            (slot.key != NO_KEY).then_some(slot.value)
-        } else if bytes.len() <= self.longest_bytes {
-            self.long.get(bytes).copied()
-        } else {
-            None
-        }
+    pub(crate) fn get<'t>(&self, bytes: &[u8], string: impl Fn(u32) -> Option<&'t [u8]>) -> Option<u32> {
+        self.find(bytes, self.hash(bytes), string).ok()
     }
 
-    /// Adds `bytes`. If they are there already they keep their value, and that value is returned.
-    pub(crate) fn insert(&mut self, bytes: &[u8], value: u32) -> Option<u32> {
-        if let Some(present) = self.get(bytes) {
-            return Some(present);
-        }
-        self.longest_bytes = self.longest_bytes.max(bytes.len());
-        if bytes.len() > LONGEST_KEY_BYTES {
-            self.long.insert(bytes.into(), value);
-            return None;
-        }
-        if (self.n_short + 1) * 2 > self.short.len() {
+    /// Adds `id` for `bytes`. If these are there already they keep their id, which is the error.
+    pub(crate) fn insert<'t>(
+        &mut self,
+        bytes: &[u8],
+        id: u32,
+        string: impl Fn(u32) -> Option<&'t [u8]>,
+    ) -> Result<(), u32> {
+        if (self.n + 1) * 2 > self.slots.len() {
             self.grow();
         }
-        let at = self.find(key(bytes));
-        self.short[at] = Slot { key: key(bytes), value };
-        self.n_short += 1;
-        None
+        let hash = self.hash(bytes);
+        match self.find(bytes, hash, string) {
+            Ok(present) => Err(present),
+            Err(at) => {
+                self.slots[at] = hash << 32 | u64::from(id + 1);
+                self.n += 1;
+                Ok(())
+            }
+        }
     }
 
-    /// The slot of `key`, or the empty one where it would go.
+    /// The id of `bytes`, or the slot where it would go.
     #[inline]
-    fn find(&self, key: u128) -> usize {
-        let mask = self.short.len() - 1;
-        let mixed = u128::from(key as u64 ^ self.seed) * u128::from((key >> 64) as u64 ^ 0x9E37_79B9_7F4A_7C15);
-        let mut at = ((mixed >> 64) as u64 ^ mixed as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93) as usize >> 24 & mask;
-        loop {
-            let slot = &self.short[at];
-            if slot.key == key || slot.key == NO_KEY {
-                return at;
+    fn find<'t>(&self, bytes: &[u8], hash: u64, string: impl Fn(u32) -> Option<&'t [u8]>) -> Result<u32, usize> {
+        let mut at = self.home(hash);
+        while self.slots[at] != 0 {
+            let id = (self.slots[at] as u32).wrapping_sub(1);
+            if self.slots[at] >> 32 == hash && string(id) == Some(bytes) {
+                return Ok(id);
             }
-            at = (at + 1) & mask;
+            at = self.next(at);
         }
+        Err(at)
     }
 
     fn grow(&mut self) {
-        let short = vec![EMPTY; self.short.len() * 2];
-        for slot in std::mem::replace(&mut self.short, short) {
-            if slot.key != NO_KEY {
-                let at = self.find(slot.key);
-                self.short[at] = slot;
+        let twice = vec![0; self.slots.len() * 2];
+        for slot in std::mem::replace(&mut self.slots, twice).into_iter().filter(|slot| *slot != 0) {
+            let mut at = self.home(slot >> 32);
+            while self.slots[at] != 0 {
+                at = self.next(at);
             }
+            self.slots[at] = slot;
         }
     }
-}
 
-/// At most 15 bytes and their number as one integer; zero for none at all.
-#[inline]
-fn key(bytes: &[u8]) -> u128 {
-    let n = bytes.len();
-    // Two loads that overlap cover every length from theirs to its double without a loop over bytes.
-    let two_loads = |head: u64, tail: u64, width: usize| u128::from(head) | u128::from(tail) << (8 * (n - width));
-    let value = if let (Some(head), Some(tail)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        two_loads(u64::from_le_bytes(*head), u64::from_le_bytes(*tail), 8)
-    } else if let (Some(head), Some(tail)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        two_loads(u32::from_le_bytes(*head).into(), u32::from_le_bytes(*tail).into(), 4)
-    } else if let (Some(head), Some(tail)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
-        two_loads(u16::from_le_bytes(*head).into(), u16::from_le_bytes(*tail).into(), 2)
-    } else {
-        bytes.first().map_or(0, |&byte| byte.into())
-    };
-    value | (n as u128) << 120
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        hash as usize & (self.slots.len() - 1)
+    }
+
+    #[inline]
+    fn next(&self, at: usize) -> usize {
+        (at + 1) & (self.slots.len() - 1)
+    }
+
+    /// 32 bits; words that overlap cover every length without a loop over bytes.
+    #[inline]
+    fn hash(&self, bytes: &[u8]) -> u64 {
+        let mix = |hash: u64, word: u64| {
+            let product = u128::from(hash ^ word) * u128::from(0x9E37_79B9_7F4A_7C15_u64);
+            (product >> 64) as u64 ^ product as u64
+        };
+        let mut hash = mix(self.seed, bytes.len() as u64);
+        let last = if let Some(last) = bytes.last_chunk() {
+            for word in bytes.as_chunks().0 {
+                hash = mix(hash, u64::from_le_bytes(*word));
+            }
+            u64::from_le_bytes(*last)
+        } else if let (Some(head), Some(tail)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            u64::from(u32::from_le_bytes(*head)) << 32 | u64::from(u32::from_le_bytes(*tail))
+        } else {
+            bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
+        };
+        mix(mix(hash, last), self.seed) >> 32
+    }
 }
 
 #[cfg(test)]
@@ -124,16 +112,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_agrees_with_a_hash_map(strings in prop::collection::vec(prop::collection::vec(0_u8..3, 1..20), 0..200)) {
+        fn it_agrees_with_a_search(strings in prop::collection::vec(prop::collection::vec(0_u8..3, 1..20), 0..200)) {
             let mut index = ByteIndex::with_capacity(0);
-            let mut model: HashMap<Vec<u8>, u32> = HashMap::new();
-            for (value, bytes) in (0..).zip(&strings) {
-                prop_assert_eq!(index.insert(bytes, value), model.get(bytes).copied());
-                model.entry(bytes.clone()).or_insert(value);
+            let string = |id: u32| strings.get(id as usize).map(Vec::as_slice);
+            let first = |bytes: &[u8]| (0..).zip(&strings).find(|(_, string)| string[..] == *bytes).map(|(id, _)| id);
+            for (id, bytes) in (0..).zip(&strings) {
+                let present = first(bytes).filter(|first| *first < id);
+                prop_assert_eq!(index.insert(bytes, id, string).err(), present);
             }
             for bytes in &strings {
-                prop_assert_eq!(index.get(bytes), model.get(bytes).copied());
-                prop_assert_eq!(index.get(&bytes[1..]), model.get(&bytes[1..]).copied());
+                prop_assert_eq!(index.get(bytes, string), first(bytes));
+                prop_assert_eq!(index.get(&bytes[1..], string), first(&bytes[1..]));
             }
         }
     }

@@ -5,14 +5,15 @@
 //! one keeps its tokens in a linked list and candidate merges in a heap, n log n; what is longer
 //! still comes in windows (see `windows`).
 
-use super::pairs::{Made, NO_MERGE, PairTable, id_of, rank_of};
+use super::pairs::{FREE_BITS, MOST_MERGES, Made, Merge, NO_MERGE, PairTable, RANK_FROM, id_of, rank_of};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Most pieces have no more bytes, and small arrays are soon made.
-const SHORTEST_BYTES: usize = 12;
+/// Most pieces have no more bytes, and few numbers are soon compared.
+const SHORTEST_BYTES: usize = 8;
+const SHORTER_BYTES: usize = 16;
 /// Up to here scanning beats the heap.
-const SHORT_BYTES: usize = 48;
+const SHORT_BYTES: usize = 64;
 const NONE: u32 = u32::MAX;
 
 /// What merging needs to know of a vocabulary.
@@ -42,9 +43,19 @@ struct Node {
 }
 
 impl Merger {
-    pub(crate) fn new(byte_ids: &[u32; 256], pairs: PairTable) -> Self {
-        let byte_pairs = byte_ids.iter().flat_map(|&left| byte_ids.map(|right| pairs.get(left, right))).collect();
-        Self { byte_ids: *byte_ids, byte_pairs, pairs }
+    /// Knows no merges yet, and has room for so many.
+    pub(crate) fn with_capacity(byte_ids: &[u32; 256], n_merges: usize) -> Self {
+        let pairs = PairTable::with_capacity(n_merges);
+        Self { byte_ids: *byte_ids, byte_pairs: vec![NO_MERGE; 1 << 16], pairs }
+    }
+
+    /// Adds a merge with the next rank, as [`PairTable::push`] does; `bytes` are those of the two parts.
+    pub(crate) fn push(&mut self, merge: Merge, bytes: &[u8]) -> Result<(), u32> {
+        self.pairs.push(merge)?;
+        if let [left, right] = *bytes {
+            self.byte_pairs[byte_pair(left, right)] = self.pairs.get(merge.parts.0, merge.parts.1);
+        }
+        Ok(())
     }
 
     /// The pair table.
@@ -62,6 +73,8 @@ impl Merger {
     pub(crate) fn merge_down_to(&self, fewest: usize, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
         if bytes.len() <= SHORTEST_BYTES {
             self.merge_short::<SHORTEST_BYTES>(fewest, bytes, out);
+        } else if bytes.len() <= SHORTER_BYTES {
+            self.merge_short::<SHORTER_BYTES>(fewest, bytes, out);
         } else if bytes.len() <= SHORT_BYTES {
             self.merge_short::<SHORT_BYTES>(fewest, bytes, out);
         } else {
@@ -69,33 +82,44 @@ impl Merger {
         }
     }
 
-    /// For up to `MOST` bytes.
+    /// For up to `MOST` bytes: a token is at the position of its first byte, and bits tell which positions
+    /// begin one. So nothing is moved, and the merge to do next is the least of `MOST` numbers.
     fn merge_short<const MOST: usize>(&self, fewest: usize, bytes: &[u8], out: &mut Vec<u32>) {
-        let mut n = bytes.len();
+        let n = bytes.len().min(MOST);
         let mut ids = [0_u32; MOST];
-        // made[i] is what ids[i] and ids[i + 1] make; the last one has no neighbour.
+        // What the token here makes with the next one, in its free bits the position.
         let mut made = [NO_MERGE; MOST];
         for (id, &byte) in ids.iter_mut().zip(bytes) {
             *id = self.byte_ids[usize::from(byte)];
         }
-        for (made, pair) in made.iter_mut().zip(bytes.windows(2)) {
-            *made = self.byte_pair(pair[0], pair[1]);
+        for (at, (made, pair)) in made.iter_mut().zip(bytes.windows(2)).enumerate() {
+            *made = self.byte_pairs[byte_pair(pair[0], pair[1])] | place(at);
         }
-        while n > fewest {
-            let (at, best) = lowest(&made[..n]);
-            if best == NO_MERGE {
+        let mut starts = u64::MAX.checked_shr(64 - n as u32).unwrap_or(0);
+        for _ in fewest..n {
+            let best = least(&made);
+            if best >= NO_MERGE_HERE {
                 break;
             }
+            let at = (best >> FREE_BITS) as usize & (MOST - 1);
+            let (before, behind) = (starts & !(u64::MAX << at), starts & (u64::MAX << at << 1));
+            let (gone, behind) = (first(behind), behind & behind.wrapping_sub(1));
+            starts ^= 1 << gone;
             ids[at] = id_of(best);
-            ids.copy_within(at + 2..n, at + 1);
-            made.copy_within(at + 1..n, at);
-            n -= 1;
-            made[at] = if at + 1 < n { self.pairs.get(ids[at], ids[at + 1]) } else { NO_MERGE };
-            if at > 0 {
-                made[at - 1] = self.pairs.get(ids[at - 1], ids[at]);
+            made[gone & (MOST - 1)] = NO_MERGE;
+            made[at] = NO_MERGE;
+            if behind != 0 {
+                made[at] = self.pairs.get(ids[at], ids[first(behind) & (MOST - 1)]) | place(at);
+            }
+            if before != 0 {
+                let previous = before.ilog2() as usize & (MOST - 1);
+                made[previous] = self.pairs.get(ids[previous], ids[at]) | place(previous);
             }
         }
-        out.extend_from_slice(&ids[..n]);
+        while starts != 0 {
+            out.push(ids[first(starts) & (MOST - 1)]);
+            starts &= starts - 1;
+        }
     }
 
     fn merge_long(&self, fewest: usize, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
@@ -139,16 +163,11 @@ impl Merger {
             made: NO_MERGE,
         }));
         for (node, pair) in nodes.iter_mut().zip(bytes.windows(2)) {
-            node.made = self.byte_pair(pair[0], pair[1]);
+            node.made = self.byte_pairs[byte_pair(pair[0], pair[1])];
         }
         if let Some(last) = nodes.last_mut() {
             last.next = NONE;
         }
-    }
-
-    #[inline]
-    fn byte_pair(&self, left: u8, right: u8) -> Made {
-        self.byte_pairs[usize::from(left) << 8 | usize::from(right)]
     }
 
     /// Replaces the token at `at` and its next by what they make.
@@ -168,21 +187,43 @@ impl Merger {
     }
 }
 
+#[inline]
+fn byte_pair(left: u8, right: u8) -> usize {
+    usize::from(left) << 8 | usize::from(right)
+}
+
+/// A position in the free bits of a [`Made`]: of equal ranks the leftmost is the least.
+#[inline]
+fn place(at: usize) -> Made {
+    (at as u64) << FREE_BITS
+}
+
+/// No merge has a larger number, wherever it is.
+const NO_MERGE_HERE: Made = (MOST_MERGES as u64) << RANK_FROM;
+
+/// The position of the lowest bit.
+#[inline]
+fn first(bits: u64) -> usize {
+    bits.trailing_zeros() as usize
+}
+
+/// Two by two, so that few comparisons wait for each other.
+#[inline]
+fn least<const N: usize>(numbers: &[Made; N]) -> Made {
+    let mut least = *numbers;
+    let mut n = N;
+    while n > 1 {
+        n /= 2;
+        for i in 0..n {
+            least[i] = least[i].min(least[i + n]);
+        }
+    }
+    least[0]
+}
+
 /// Heaps order by (rank, position): lowest rank first, leftmost among equals.
 fn candidate(at: u32, node: &Node) -> Reverse<(u32, u32)> {
     Reverse((rank_of(node.made), at))
-}
-
-/// Position and value of the first of the lowest.
-#[inline]
-fn lowest(made: &[Made]) -> (usize, Made) {
-    let mut best = (0, NO_MERGE);
-    for (at, &value) in made.iter().enumerate() {
-        if value < best.1 {
-            best = (at, value);
-        }
-    }
-    best
 }
 
 #[cfg(test)]
@@ -204,11 +245,13 @@ mod tests {
     }
 
     fn merger(merges: &[(u32, u32)]) -> Merger {
-        let mut pairs = PairTable::with_capacity(0);
-        for (rank, &(left, right)) in (0..).zip(merges) {
-            pairs.insert(left, right, rank, 256 + rank);
+        let mut merger = Merger::with_capacity(&std::array::from_fn(|byte| byte as u32), 0);
+        for (id, &parts) in (256..).zip(merges) {
+            let bytes: Vec<u8> = [parts.0, parts.1].into_iter().filter_map(|id| id.try_into().ok()).collect();
+            // A pair met a second time has its rank already.
+            let _ = merger.push(Merge { parts, id }, &bytes);
         }
-        Merger::new(&std::array::from_fn(|byte| byte as u32), pairs)
+        merger
     }
 
     /// As the definition reads: look at all neighbours, merge the best, start again.

@@ -26,7 +26,7 @@ pub use fault::VocabFault;
 pub(crate) use fault::show;
 use merge::Merger;
 pub(crate) use merge::Scratch;
-use pairs::PairTable;
+use pairs::{MOST_MERGES, Merge};
 use recover::Recovered;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -49,7 +49,6 @@ use windows::WINDOW_BYTES;
 #[derive(Clone, Debug)]
 pub struct Vocab {
     tokens: Tokens,
-    merges: Vec<(u32, u32)>,
     engine: Merger,
     bridges: Bridges,
     /// For each id, the merge that makes it out of its own bytes, or [`NEVER_MADE`].
@@ -89,7 +88,7 @@ impl Vocab {
             let made = [part(left)?, part(right)?].concat();
             tokens.add(256 + index, &made, (256 + index) as u32)?;
         }
-        Self::assemble(tokens, merges.to_vec(), special_tokens, false)
+        Self::assemble(tokens, merges, special_tokens, false)
     }
 
     /// A vocabulary as Hugging Face and GPT-2 write it: tokens as `(bytes, id)`, merges as the bytes
@@ -110,8 +109,8 @@ impl Vocab {
             .enumerate()
             .map(|(index, (left, right))| Ok((part(index, left)?, part(index, right)?)))
             .collect();
-        let merges = merges?;
-        Self::assemble(tokens, merges, special_tokens, ignore_merges)
+        let merges: Vec<(u32, u32)> = merges?;
+        Self::assemble(tokens, &merges, special_tokens, ignore_merges)
     }
 
     /// As [`Vocab::from_tokens`], with merges as pairs of ids.
@@ -122,7 +121,7 @@ impl Vocab {
         ignore_merges: bool,
     ) -> Result<Self> {
         let tokens = Tokens::new(tokens.iter().map(|(bytes, id)| (&bytes[..], *id)))?;
-        Self::assemble(tokens, merges, special_tokens, ignore_merges)
+        Self::assemble(tokens, &merges, special_tokens, ignore_merges)
     }
 
     /// A vocabulary as tiktoken writes it: tokens as `(bytes, rank)`, where the rank is the id and
@@ -130,8 +129,7 @@ impl Vocab {
     pub fn from_ranks(tokens: &[(Vec<u8>, u32)], special_tokens: Vec<(String, u32)>) -> Result<Self> {
         let tokens = Tokens::new(tokens.iter().map(|(bytes, id)| (&bytes[..], *id)))?;
         let recovered = recover::from_ranks(&tokens)?;
-        let engine = Merger::new(&tokens.byte_ids()?, pair_table(&tokens, &recovered.merges)?);
-        Self::finish(tokens, recovered, engine, special_tokens, true)
+        Self::finish(tokens, recovered, special_tokens, true)
     }
 
     /// One more than the largest id, as tiktoken counts; ids in between may have no token.
@@ -173,13 +171,14 @@ impl Vocab {
     }
 
     /// The merges in order, as pairs of ids.
-    pub fn merge_ids(&self) -> &[(u32, u32)] {
-        &self.merges
+    pub fn merge_ids(&self) -> Vec<(u32, u32)> {
+        self.engine.pairs().merges().iter().map(|merge| merge.parts).collect()
     }
 
     /// The merges in order, as the bytes of their parts.
     pub fn merges(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.merges.iter().filter_map(|&(left, right)| Some((self.token_bytes(left)?, self.token_bytes(right)?)))
+        let parts = self.engine.pairs().merges().iter().map(|merge| merge.parts);
+        parts.filter_map(|(left, right)| Some((self.token_bytes(left)?, self.token_bytes(right)?)))
     }
 
     /// Whether a pretoken that is a token is emitted even where merging would not make it. False
@@ -236,36 +235,34 @@ impl Vocab {
 
     fn assemble(
         tokens: Tokens,
-        merges: Vec<(u32, u32)>,
+        merges: &[(u32, u32)],
         special_tokens: Vec<(String, u32)>,
         ignore_merges: bool,
     ) -> Result<Self> {
-        let engine = Merger::new(&tokens.byte_ids()?, pair_table(&tokens, &merges)?);
+        let engine = engine(&tokens, merges)?;
         let made_by = recover::made_by(&tokens, &engine);
-        Self::finish(tokens, Recovered { merges, made_by }, engine, special_tokens, ignore_merges)
+        Self::finish(tokens, Recovered { engine, made_by }, special_tokens, ignore_merges)
     }
 
     fn finish(
         mut tokens: Tokens,
-        Recovered { merges, made_by }: Recovered,
-        engine: Merger,
+        Recovered { engine, made_by }: Recovered,
         mut special_tokens: Vec<(String, u32)>,
         ignore_merges: bool,
     ) -> Result<Self> {
-        let bridges = Bridges::of(tokens.iter().map(|(_, bytes)| bytes));
+        let bridges = Bridges::of(tokens.iter().map(|(_, bytes)| bytes), tokens.n_bytes());
         let ignore_merges = ignore_merges && tokens.iter().any(|(id, _)| made_by[id as usize] == NEVER_MADE);
         add_special_tokens(&mut tokens, &special_tokens)?;
         special_tokens.sort_by_key(|(_, id)| *id);
         let slots = OnceLock::new();
-        Ok(Self { tokens, merges, engine, bridges, made_by, special_tokens, ignore_merges, slots })
+        Ok(Self { tokens, engine, bridges, made_by, special_tokens, ignore_merges, slots })
     }
 
-    /// The merges that ever make a token, in order, each with the id it makes.
-    fn merges_in_use(&self) -> impl Iterator<Item = (u32, (u32, u32))> {
-        let mut used: Vec<(u32, u32)> =
-            (0..).zip(&self.made_by).map(|(id, &merge)| (merge, id)).filter(|(merge, _)| *merge < A_BYTE).collect();
+    /// The merges that ever make a token, in order.
+    fn merges_in_use(&self) -> impl Iterator<Item = Merge> {
+        let mut used: Vec<u32> = self.made_by.iter().copied().filter(|&merge| merge < A_BYTE).collect();
         used.sort_unstable();
-        used.into_iter().map(|(merge, id)| (id, self.merges[merge as usize]))
+        used.into_iter().map(|rank| self.engine.pairs().merges()[rank as usize])
     }
 }
 
@@ -284,21 +281,24 @@ fn add_special_tokens(tokens: &mut Tokens, special_tokens: &[(String, u32)]) -> 
     Ok(())
 }
 
-/// The merges by their pair; each must make a token and be listed once.
-fn pair_table(tokens: &Tokens, merges: &[(u32, u32)]) -> Result<PairTable, VocabFault> {
-    let mut table = PairTable::with_capacity(merges.len());
+/// What merges as told; each merge must make a token and be listed once.
+fn engine(tokens: &Tokens, merges: &[(u32, u32)]) -> Result<Merger, VocabFault> {
+    if merges.len() > MOST_MERGES {
+        return Err(VocabFault::TooManyMerges { limit: MOST_MERGES });
+    }
+    let mut engine = Merger::with_capacity(&tokens.byte_ids()?, merges.len());
     let mut made = Vec::new();
-    for (index, &(left, right)) in merges.iter().enumerate() {
+    for (index, &parts) in merges.iter().enumerate() {
         let part = |id| tokens.bytes(id).ok_or(VocabFault::UnknownPart { index, part: format!("id {id}") });
-        let (left_bytes, right_bytes) = (part(left)?, part(right)?);
+        let (left, right) = (part(parts.0)?, part(parts.1)?);
         made.clear();
-        made.extend_from_slice(left_bytes);
-        made.extend_from_slice(right_bytes);
+        made.extend_from_slice(left);
+        made.extend_from_slice(right);
         let id = tokens.id(&made).ok_or_else(|| VocabFault::UnknownResult { index, token: show(&made) })?;
-        if let Some(first) = table.insert(left, right, index as u32, id) {
-            let first = pairs::rank_of(first) as usize;
-            return Err(VocabFault::DuplicateMerge { index, left: show(left_bytes), right: show(right_bytes), first });
+        if let Err(first) = engine.push(Merge { parts, id }, &made) {
+            let first = first as usize;
+            return Err(VocabFault::DuplicateMerge { index, left: show(left), right: show(right), first });
         }
     }
-    Ok(table)
+    Ok(engine)
 }

@@ -2,27 +2,40 @@
 //!
 //! Most look-ups during encoding find nothing, so they first ask a bitmap that is small enough for
 //! the cache (some 12 bits a pair, a false "maybe" in a tenth of the cases); only what may be there
-//! costs a look into the slots, which are open addressed with linear probing. The seed differs from
+//! costs a look into the slots, which are open addressed with linear probing. The hash differs from
 //! process to process, so that no vocabulary file can be made whose pairs all collide; nothing
 //! depends on the order of the slots.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// What merging a pair makes: `rank << 32 | id`, so that the least value is the merge to do first.
+/// What merging a pair makes: its rank, 16 bits left free, the id; the least is the merge to do first.
 pub(crate) type Made = u64;
 /// The value of a pair that does not merge: greater than any other.
 pub(crate) const NO_MERGE: Made = u64::MAX;
+/// The most merges that there is room for.
+pub(crate) const MOST_MERGES: usize = (1 << ID_BITS) - 1;
+/// Of the bits that [`Made`] leaves free, the first.
+pub(crate) const FREE_BITS: u32 = ID_BITS;
+const ID_BITS: u32 = 24;
+pub(crate) const RANK_FROM: u32 = 40;
 
 /// The id that a merge makes.
 #[inline]
 pub(crate) fn id_of(made: Made) -> u32 {
-    made as u32
+    made as u32 & ((1 << ID_BITS) - 1)
 }
 
 /// The merge's rank: its index in the list of merges.
 #[inline]
 pub(crate) fn rank_of(made: Made) -> u32 {
-    (made >> 32) as u32
+    (made >> RANK_FROM) as u32
+}
+
+/// A merge rule: the two parts and what they make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Merge {
+    pub(crate) parts: (u32, u32),
+    pub(crate) id: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,35 +46,40 @@ struct Slot {
 
 const EMPTY: Slot = Slot { pair: 0, made: NO_MERGE };
 
-/// A hash table from pairs of ids to [`Made`].
+/// The merges by rank, and a hash table from pairs of ids to [`Made`].
 #[derive(Clone, Debug)]
 pub(crate) struct PairTable {
-    /// Bit `hash % n_bits` of every pair that is there.
+    /// A bit for each pair that is there, at its hash's highest bits.
     maybe: Vec<u64>,
     slots: Vec<Slot>,
-    n_pairs: usize,
-    seed: u64,
+    /// How far a hash is shifted to the right for its slot.
+    slot_shift: u32,
+    seeds: (u64, u64),
+    merges: Vec<Merge>,
 }
 
-/// Bits of the bitmap for each slot.
-const BITS_PER_SLOT: usize = 8;
+/// Bits of the bitmap for each slot, as a power of two.
+const BITS_PER_SLOT: u32 = 3;
 
 impl PairTable {
     /// An empty table with room for `n_pairs`.
     pub(crate) fn with_capacity(n_pairs: usize) -> Self {
-        let n_slots = (n_pairs + n_pairs / 4).next_power_of_two().max(16);
-        Self {
-            maybe: vec![0; n_slots * BITS_PER_SLOT / 64],
-            slots: vec![EMPTY; n_slots],
-            n_pairs: 0,
-            seed: RandomState::new().hash_one(n_pairs),
-        }
+        let (random, merges) = (RandomState::new(), Vec::with_capacity(n_pairs));
+        let seeds = (random.hash_one(0), random.hash_one(1));
+        let mut table = Self { maybe: vec![], slots: vec![], slot_shift: 0, seeds, merges };
+        table.clear((n_pairs + n_pairs / 4).next_power_of_two().max(16));
+        table
+    }
+
+    /// All merges by rank.
+    pub(crate) fn merges(&self) -> &[Merge] {
+        &self.merges
     }
 
     /// What `left` and `right` make, or [`NO_MERGE`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, left: u32, right: u32) -> Made {
-        let hash = self.hash(key(left, right));
+        let hash = self.hash(left, right);
         let bit = self.bit(hash);
         if self.maybe[bit / 64] >> (bit % 64) & 1 == 0 {
             return NO_MERGE;
@@ -69,26 +87,29 @@ impl PairTable {
         self.slots[self.find(key(left, right), hash)].made
     }
 
-    /// Adds a pair. One that is there already keeps its value, and that value is returned.
-    pub(crate) fn insert(&mut self, left: u32, right: u32, rank: u32, id: u32) -> Option<Made> {
-        if self.n_pairs + self.n_pairs / 4 >= self.slots.len() {
-            self.grow();
+    /// Adds a merge with the next rank, at most [`MOST_MERGES`] in all. Where there is one with the same
+    /// parts, that one's rank is returned.
+    pub(crate) fn push(&mut self, merge: Merge) -> Result<(), u32> {
+        let (left, right) = merge.parts;
+        match self.get(left, right) {
+            NO_MERGE => {}
+            present => return Err(rank_of(present)),
         }
-        let slot = Slot { pair: key(left, right), made: u64::from(rank) << 32 | u64::from(id) };
-        let at = self.find(slot.pair, self.hash(slot.pair));
-        if self.slots[at].made != NO_MERGE {
-            return Some(self.slots[at].made);
+        self.merges.push(merge);
+        if self.merges.len() + self.merges.len() / 4 > self.slots.len() {
+            self.clear(self.slots.len() * 2);
+            (0..self.merges.len()).for_each(|rank| self.put(rank));
+        } else {
+            self.put(self.merges.len() - 1);
         }
-        self.put(at, slot);
-        self.n_pairs += 1;
-        None
+        Ok(())
     }
 
     /// The slot of `pair`, or the empty one where it would go.
-    #[inline]
+    #[inline(always)]
     fn find(&self, pair: u64, hash: u64) -> usize {
         let mask = self.slots.len() - 1;
-        let mut at = (hash >> 32) as usize & mask;
+        let mut at = (hash >> self.slot_shift) as usize & mask;
         loop {
             let slot = &self.slots[at];
             if slot.pair == pair || slot.made == NO_MERGE {
@@ -98,32 +119,28 @@ impl PairTable {
         }
     }
 
-    fn put(&mut self, at: usize, slot: Slot) {
-        let bit = self.bit(self.hash(slot.pair));
+    fn put(&mut self, rank: usize) {
+        let Merge { parts: (left, right), id } = self.merges[rank];
+        let hash = self.hash(left, right);
+        let (bit, at) = (self.bit(hash), self.find(key(left, right), hash));
         self.maybe[bit / 64] |= 1 << (bit % 64);
-        self.slots[at] = slot;
+        self.slots[at] = Slot { pair: key(left, right), made: (rank as u64) << RANK_FROM | u64::from(id) };
+    }
+
+    fn clear(&mut self, n_slots: usize) {
+        self.maybe = vec![0; (n_slots << BITS_PER_SLOT).div_ceil(64)];
+        self.slots = vec![EMPTY; n_slots];
+        self.slot_shift = 64 - n_slots.trailing_zeros();
     }
 
     #[inline]
-    fn hash(&self, pair: u64) -> u64 {
-        let product = u128::from(pair ^ self.seed) * u128::from(0x9E37_79B9_7F4A_7C15_u64);
-        (product >> 64) as u64 ^ product as u64
+    fn hash(&self, left: u32, right: u32) -> u64 {
+        u64::from(left).wrapping_mul(self.seeds.0).wrapping_add(u64::from(right).wrapping_mul(self.seeds.1))
     }
 
     #[inline]
     fn bit(&self, hash: u64) -> usize {
-        hash as usize & (self.maybe.len() * 64 - 1)
-    }
-
-    fn grow(&mut self) {
-        let n_slots = self.slots.len() * 2;
-        self.maybe = vec![0; n_slots * BITS_PER_SLOT / 64];
-        for slot in std::mem::replace(&mut self.slots, vec![EMPTY; n_slots]) {
-            if slot.made != NO_MERGE {
-                let at = self.find(slot.pair, self.hash(slot.pair));
-                self.put(at, slot);
-            }
-        }
+        (hash >> (self.slot_shift - BITS_PER_SLOT)) as usize & (self.maybe.len() * 64 - 1)
     }
 }
 
@@ -135,17 +152,24 @@ fn key(left: u32, right: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashMap;
 
     #[test]
     fn pairs_are_found_again_and_others_are_not() {
         let mut table = PairTable::with_capacity(0);
-        for i in 0..1000 {
-            assert_eq!(table.insert(i, i + 1, i, i + 256), None);
+        let mut model = HashMap::new();
+        for rank in 0..20_000_u32 {
+            let merge = Merge { parts: (rank * 7919 % (1 << 24), (1 << 24) - 1 - rank % 300), id: rank + 7 };
+            assert_eq!(table.push(merge), Ok(()));
+            assert_eq!(table.push(merge), Err(rank));
+            model.insert(merge.parts, rank);
         }
-        assert_eq!(table.insert(7, 8, 5000, 5000), Some(table.get(7, 8)));
-        for i in 0..1000 {
-            assert_eq!((rank_of(table.get(i, i + 1)), id_of(table.get(i, i + 1))), (i, i + 256));
-            assert_eq!(table.get(i + 1, i), NO_MERGE);
+        for (&(left, right), &rank) in &model {
+            let made = table.get(left, right);
+            assert_eq!((rank_of(made), id_of(made)), (rank, rank + 7));
+            for other in [(right, left), (left ^ 1, right), (left, right ^ (1 << 23))] {
+                assert_eq!(table.get(other.0, other.1) == NO_MERGE, !model.contains_key(&other));
+            }
         }
         assert_eq!(PairTable::with_capacity(0).get(0, 0), NO_MERGE);
     }

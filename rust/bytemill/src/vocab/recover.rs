@@ -2,46 +2,85 @@
 
 use super::fault::VocabFault;
 use super::merge::{Merger, Scratch};
-use super::pairs::{PairTable, id_of, rank_of};
+use super::pairs::{MOST_MERGES, Merge, NO_MERGE, id_of, rank_of};
 use super::tokens::Tokens;
 use super::{A_BYTE, NEVER_MADE};
 
-/// Ranks allow every split of a token into two tokens, so each is looked up; longer tokens would
-/// make that slow, and no vocabulary in use has any.
+/// Ranks allow every split of a token into two tokens, so each may have to be looked up; longer tokens
+/// would make that slow, and no vocabulary in use has any.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// A list of merges, and for each id which of them makes it, as [`made_by`] tells.
+/// An engine, and for each id which of its merges makes it, as [`made_by`] tells.
 pub(super) struct Recovered {
-    pub(super) merges: Vec<(u32, u32)>,
+    pub(super) engine: Merger,
     pub(super) made_by: Vec<u32>,
 }
 
-/// The list of merges that encodes as tiktoken does with ids as ranks, ordered by the id they make.
+/// The engine that encodes as tiktoken does with ids as ranks; its merges are ordered by the id they make.
 ///
 /// A token that its own bytes do not merge to has no merge: tiktoken emits it only as a whole pretoken.
 pub(super) fn from_ranks(tokens: &Tokens) -> Result<Recovered, VocabFault> {
-    let by_ranks = Merger::new(&tokens.byte_ids()?, all_splits(tokens)?);
-    let mut buffers = Buffers::default();
-    let (mut merges, mut made_by) = (Vec::new(), vec![NEVER_MADE; tokens.n_ids()]);
-    for (id, bytes) in tokens.iter() {
-        if let Some(pair) = last_pair(&by_ranks, bytes, id, &mut buffers) {
-            made_by[id as usize] = merges.len() as u32;
-            merges.push(pair);
-        } else if bytes.len() == 1 {
-            made_by[id as usize] = A_BYTE;
-        }
+    if let Some((id, bytes)) = tokens.iter().find(|(_, bytes)| bytes.len() > MAX_TOKEN_BYTES) {
+        return Err(VocabFault::TokenTooLong { index: id as usize, length: bytes.len(), limit: MAX_TOKEN_BYTES });
     }
-    Ok(Recovered { merges, made_by })
+    match in_order(tokens)? {
+        Some(recovered) => Ok(recovered),
+        None => from_all_splits(tokens),
+    }
 }
 
-/// For each id the rank of the merge that makes it from its own bytes, `A_BYTE` or `NEVER_MADE`.
-pub(super) fn made_by(tokens: &Tokens, merger: &Merger) -> Vec<u32> {
+/// Each token from the merges of those before it, if that is possible for all, as it nearly always is.
+///
+/// Merges of lower rank come first, so if they alone leave two parts, all merges would pass through these.
+fn in_order(tokens: &Tokens) -> Result<Option<Recovered>, VocabFault> {
+    let mut engine = Merger::with_capacity(&tokens.byte_ids()?, tokens.n_ids());
     let mut buffers = Buffers::default();
     let mut made_by = vec![NEVER_MADE; tokens.n_ids()];
     for (id, bytes) in tokens.iter() {
-        made_by[id as usize] = match last_pair(merger, bytes, id, &mut buffers) {
-            Some((left, right)) => rank_of(merger.pairs().get(left, right)),
-            None if bytes.len() == 1 => A_BYTE,
+        made_by[id as usize] = match *buffers.merge_to_two(&engine, bytes) {
+            [_] => A_BYTE,
+            [left, right] => {
+                let merge = Merge { parts: (left, right), id };
+                let rank = engine.pairs().merges().len() as u32;
+                // The same two parts are the same bytes, which no two tokens have.
+                if engine.push(merge, bytes).is_err() {
+                    return Ok(None);
+                }
+                rank
+            }
+            _ => return Ok(None),
+        };
+    }
+    Ok(Some(Recovered { engine, made_by }))
+}
+
+/// The same where merges may need tokens of higher rank, or tokens cannot be made at all.
+fn from_all_splits(tokens: &Tokens) -> Result<Recovered, VocabFault> {
+    let by_ranks = all_splits(tokens)?;
+    let mut engine = Merger::with_capacity(&tokens.byte_ids()?, tokens.n_ids());
+    let mut buffers = Buffers::default();
+    let mut made_by = vec![NEVER_MADE; tokens.n_ids()];
+    for (id, bytes) in tokens.iter() {
+        if bytes.len() == 1 {
+            made_by[id as usize] = A_BYTE;
+        } else if let Some((parts, _)) = buffers.last_merge(&by_ranks, bytes, id) {
+            let rank = engine.pairs().merges().len() as u32;
+            if engine.push(Merge { parts, id }, bytes).is_ok() {
+                made_by[id as usize] = rank;
+            }
+        }
+    }
+    Ok(Recovered { engine, made_by })
+}
+
+/// For each id the rank of the merge that makes it from its own bytes, `A_BYTE` or `NEVER_MADE`.
+pub(super) fn made_by(tokens: &Tokens, engine: &Merger) -> Vec<u32> {
+    let mut buffers = Buffers::default();
+    let mut made_by = vec![NEVER_MADE; tokens.n_ids()];
+    for (id, bytes) in tokens.iter() {
+        made_by[id as usize] = match buffers.last_merge(engine, bytes, id) {
+            _ if bytes.len() == 1 => A_BYTE,
+            Some((_, rank)) => rank,
             None => NEVER_MADE,
         };
     }
@@ -55,33 +94,39 @@ struct Buffers {
     parts: Vec<u32>,
 }
 
-/// The two parts that merge last when `bytes` merge to `id`; none if they do not, or are one byte.
-fn last_pair(merger: &Merger, bytes: &[u8], id: u32, buffers: &mut Buffers) -> Option<(u32, u32)> {
-    let Buffers { scratch, parts } = buffers;
-    parts.clear();
-    merger.merge_down_to(2, bytes, scratch, parts);
-    match parts[..] {
-        [left, right] if id_of(merger.pairs().get(left, right)) == id => Some((left, right)),
-        _ => None,
+impl Buffers {
+    /// What `bytes` merge to if merging stops at two parts.
+    fn merge_to_two(&mut self, engine: &Merger, bytes: &[u8]) -> &[u32] {
+        self.parts.clear();
+        engine.merge_down_to(2, bytes, &mut self.scratch, &mut self.parts);
+        &self.parts
+    }
+
+    /// The two parts that merge last when `bytes` merge to `id`, and their rank; none if they do not.
+    fn last_merge(&mut self, engine: &Merger, bytes: &[u8], id: u32) -> Option<((u32, u32), u32)> {
+        let [left, right] = *self.merge_to_two(engine, bytes) else { return None };
+        let made = engine.pairs().get(left, right);
+        (made != NO_MERGE && id_of(made) == id).then_some(((left, right), rank_of(made)))
     }
 }
 
-/// Every pair of tokens that together are a token, ranked by that token's id.
-fn all_splits(tokens: &Tokens) -> Result<PairTable, VocabFault> {
-    let mut table = PairTable::with_capacity(tokens.n_ids() * 2);
+/// Every pair of tokens that together are a token, ordered by that token's id. Of the several pairs of
+/// one token only one is ever met in merging, so their order among themselves does not matter.
+fn all_splits(tokens: &Tokens) -> Result<Merger, VocabFault> {
+    let mut engine = Merger::with_capacity(&tokens.byte_ids()?, tokens.n_ids() * 2);
     for (id, bytes) in tokens.iter() {
-        if bytes.len() > MAX_TOKEN_BYTES {
-            let index = id as usize;
-            return Err(VocabFault::TokenTooLong { index, length: bytes.len(), limit: MAX_TOKEN_BYTES });
-        }
         for middle in 1..bytes.len() {
             let (left, right) = bytes.split_at(middle);
             if let Some(left) = tokens.id(left)
                 && let Some(right) = tokens.id(right)
             {
-                table.insert(left, right, id, id);
+                if engine.pairs().merges().len() == MOST_MERGES {
+                    return Err(VocabFault::TooManyMerges { limit: MOST_MERGES });
+                }
+                // No two tokens have the same bytes, so no pair comes twice.
+                let _ = engine.push(Merge { parts: (left, right), id }, bytes);
             }
         }
     }
-    Ok(table)
+    Ok(engine)
 }

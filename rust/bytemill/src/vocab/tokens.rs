@@ -18,14 +18,20 @@ pub(crate) struct Tokens {
     /// Where the token of each id lies; start and end are equal for ids without a token.
     spans: Vec<(u32, u32)>,
     index: ByteIndex,
+    /// Of the ordinary tokens.
+    longest_bytes: usize,
 }
 
 impl Tokens {
     /// Ordinary tokens from `(bytes, id)`, in any order.
     pub(crate) fn new<'t>(entries: impl ExactSizeIterator<Item = (&'t [u8], u32)>) -> Result<Self, VocabFault> {
         let n = entries.len();
-        let mut tokens =
-            Self { arena: Vec::with_capacity(n * 8), spans: Vec::with_capacity(n), index: ByteIndex::with_capacity(n) };
+        let mut tokens = Self {
+            arena: Vec::with_capacity(n * 8),
+            spans: Vec::with_capacity(n),
+            index: ByteIndex::with_capacity(n),
+            longest_bytes: 0,
+        };
         for (index, (bytes, id)) in entries.enumerate() {
             tokens.add(index, bytes, id)?;
         }
@@ -35,10 +41,12 @@ impl Tokens {
     /// Adds an ordinary token, the `index`-th of those given.
     pub(crate) fn add(&mut self, index: usize, bytes: &[u8], id: u32) -> Result<(), VocabFault> {
         self.add_bytes(index, bytes, id)?;
-        match self.index.insert(bytes, id) {
-            Some(first) => Err(VocabFault::DuplicateToken { index, token: show(bytes), id, first }),
-            None => Ok(()),
+        let Self { index: ids, arena, spans, .. } = self;
+        if let Err(first) = ids.insert(bytes, id, |id| token(arena, spans, id)) {
+            return Err(VocabFault::DuplicateToken { index, token: show(bytes), id, first });
         }
+        self.longest_bytes = self.longest_bytes.max(bytes.len());
+        Ok(())
     }
 
     /// Adds a special token: it has an id, but is not found by its bytes.
@@ -49,8 +57,7 @@ impl Tokens {
     /// The bytes of `id`.
     #[inline]
     pub(crate) fn bytes(&self, id: u32) -> Option<&[u8]> {
-        let &(start, end) = self.spans.get(id as usize)?;
-        (start < end).then(|| &self.arena[start as usize..end as usize])
+        token(&self.arena, &self.spans, id)
     }
 
     /// Each token, followed by zeros, with its length as the last byte; all zeros for an id without a
@@ -68,12 +75,20 @@ impl Tokens {
     /// The id of the ordinary token with these bytes.
     #[inline]
     pub(crate) fn id(&self, bytes: &[u8]) -> Option<u32> {
-        self.index.get(bytes)
+        if bytes.len() > self.longest_bytes {
+            return None;
+        }
+        self.index.get(bytes, |id| self.bytes(id))
     }
 
     /// One more than the largest id.
     pub(crate) fn n_ids(&self) -> usize {
         self.spans.len()
+    }
+
+    /// The bytes of all tokens together.
+    pub(crate) fn n_bytes(&self) -> usize {
+        self.arena.len()
     }
 
     /// All tokens by ascending id.
@@ -111,4 +126,10 @@ impl Tokens {
         self.spans[id as usize] = (start, self.arena.len() as u32);
         Ok(())
     }
+}
+
+#[inline]
+fn token<'t>(arena: &'t [u8], spans: &[(u32, u32)], id: u32) -> Option<&'t [u8]> {
+    let &(start, end) = spans.get(id as usize)?;
+    (start < end).then(|| &arena[start as usize..end as usize])
 }

@@ -4,6 +4,7 @@
 //! merge to: the first merge that crossed a place between them would have crossed it, at the same
 //! state, in the two alone as well, and merges never come undone. So the ids of two windows hold
 //! together if the two at the joint do; if not, more of the tokens before it are merged again.
+//! In long rows of one character or of a few a window repeats the one before, and is not merged again.
 
 use super::Vocab;
 use super::merge::Scratch;
@@ -23,16 +24,22 @@ impl Vocab {
         out: &mut Vec<u32>,
     ) {
         let first = out.len();
-        let mut window = Vec::new();
+        let (mut window, mut merged) = (Vec::new(), 0..0);
+        let mut known_apart = None;
         let mut done = 0;
         while done < bytes.len() {
             let end = bytes.len().min(done + window_bytes);
             let (mut start, mut again) = (done, AGAIN);
             loop {
                 start -= self.take_back(first, again, out);
-                window.clear();
-                self.engine.merge(&bytes[start..end], scratch, &mut window);
-                if out.len() == first || self.stay_apart(bytes, start, out[out.len() - 1], window[0], scratch) {
+                if bytes[start..end] != bytes[merged.clone()] {
+                    window.clear();
+                    self.engine.merge(&bytes[start..end], scratch, &mut window);
+                }
+                merged = start..end;
+                let joint = out[first..].last().map(|&left| (left, window[0]));
+                if joint == known_apart || joint.is_none_or(|joint| self.stay_apart(bytes, start, joint, scratch)) {
+                    known_apart = joint;
                     break;
                 }
                 again *= 2;
@@ -52,9 +59,9 @@ impl Vocab {
         self.tokens.bytes(id).map_or(0, <[u8]>::len)
     }
 
-    /// Whether the tokens `left` and `right`, which meet at `joint`, are what their bytes merge to.
-    fn stay_apart(&self, bytes: &[u8], joint: usize, left: u32, right: u32, scratch: &mut Scratch) -> bool {
-        let both = &bytes[joint - self.token_len(left)..joint + self.token_len(right)];
+    /// Whether the tokens `left` and `right`, which meet at `at`, are what their bytes merge to.
+    fn stay_apart(&self, bytes: &[u8], at: usize, (left, right): (u32, u32), scratch: &mut Scratch) -> bool {
+        let both = &bytes[at - self.token_len(left)..at + self.token_len(right)];
         let mut ids = Vec::new();
         self.engine.merge(both, scratch, &mut ids);
         ids == [left, right]
