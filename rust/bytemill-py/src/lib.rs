@@ -5,6 +5,7 @@
 // pyo3 hands arguments over by value.
 #![allow(clippy::needless_pass_by_value)]
 
+mod documents;
 mod error;
 mod listener;
 mod output;
@@ -19,6 +20,8 @@ mod trainer;
 /// The Rust core of bytemill.
 #[pyo3::pymodule(gil_used = false)]
 mod _core {
+    #[pymodule_export]
+    use super::documents::read_documents;
     #[pymodule_export]
     use super::shards::{Loader, prepare_shards, verify_shards};
     #[pymodule_export]

@@ -1,7 +1,9 @@
 //! Ids into NumPy's arrays: new ones or the caller's, as uint32 or uint16.
 
 use bytemill::token_file::{Width, narrowed};
-use numpy::{Element, PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{
+    Element, PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods,
+};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PySlice;
@@ -50,9 +52,9 @@ impl<'py> Output<'py> {
             return Err(argument(format!("out has room for {} ids, the text has {}", out.len(), ids.len())));
         }
         let array = out.cast::<PyArray1<T>>()?;
-        let mut writable = array
-            .try_readwrite()
-            .map_err(|error| argument(format!("out cannot be written to ({error}), expected an array nobody else uses")))?;
+        let mut writable = array.try_readwrite().map_err(|error| {
+            argument(format!("out cannot be written to ({error}), expected an array nobody else uses"))
+        })?;
         let slice = writable.as_slice_mut().map_err(|_| argument("out is not aligned".to_owned()))?;
         slice[..ids.len()].copy_from_slice(&ids);
         array.as_any().get_item(PySlice::new(py, 0, isize::try_from(ids.len())?, 1))

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytemill::encode::{SpecialPolicy, Specials, Wanted};
 use bytemill::Error;
 use bytemill::corpus::Reading;
+use bytemill::encode::{SpecialPolicy, Specials, Wanted};
 use bytemill::formats::{self, Format, PatternChoice};
 use bytemill::token_file::{TokenFileOptions, Width, encode_files};
 use bytemill::tokenizer::Tokenizer as Core;

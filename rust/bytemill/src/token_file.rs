@@ -233,7 +233,13 @@ mod tests {
     use crate::encode::Specials;
     use std::fs;
 
-    fn written(texts: &[(&str, &str)], output: &str, width: Width, end: bool, threads: usize) -> Result<(u64, Vec<u8>)> {
+    fn written(
+        texts: &[(&str, &str)],
+        output: &str,
+        width: Width,
+        end: bool,
+        threads: usize,
+    ) -> Result<(u64, Vec<u8>)> {
         let folder = tempfile::tempdir().unwrap();
         let tokenizer = Tokenizer::from_merges(&[(b'a'.into(), b'b'.into())], Some("gpt2"), &["<end>"]).unwrap();
         let policy = tokenizer.special_policy(Specials::NONE, Specials::All).unwrap();
@@ -252,7 +258,8 @@ mod tests {
     #[test]
     fn documents_come_in_order_with_an_end_after_each() {
         let texts = [("a.txt", "ab c"), ("empty.txt", ""), ("b.jsonl", "{\"text\": \"x\"}\n{\"text\": \"ab\"}\n")];
-        let expected: Vec<u8> = [256_u16, 32, 99, 257, 120, 257, 256, 257].iter().flat_map(|id| id.to_le_bytes()).collect();
+        let expected: Vec<u8> =
+            [256_u16, 32, 99, 257, 120, 257, 256, 257].iter().flat_map(|id| id.to_le_bytes()).collect();
         assert_eq!(written(&texts, "out.bin", Width::Two, true, 2).unwrap(), (8, expected));
     }
 
@@ -270,7 +277,9 @@ mod tests {
     fn a_fault_leaves_nothing_behind() {
         let told = |text: &str| written(&[("a.txt", text)], "out.bin", Width::Two, false, 1).unwrap_err().to_string();
         assert!(told("x <end>").contains("<end>"));
-        assert!(narrowed(&[1, 65_536], 4).unwrap_err().to_string().starts_with("token id 65536 at position 5 does not"));
+        assert!(
+            narrowed(&[1, 65_536], 4).unwrap_err().to_string().starts_with("token id 65536 at position 5 does not")
+        );
     }
 
     #[test]

@@ -166,8 +166,11 @@ impl Tokenizer {
             Error::format(path, format!("is not UTF-8 at byte {}, expected text", error.valid_up_to()))
         })?;
         policy.check(text)?;
-        let parts =
-            if policy.across_lines() { vec![text] } else { self.splitter.parts(text, PARTS_PER_THREAD.saturating_mul(threads)) };
+        let parts = if policy.across_lines() {
+            vec![text]
+        } else {
+            self.splitter.parts(text, PARTS_PER_THREAD.saturating_mul(threads))
+        };
         Ok(self.encode_batch(&parts, Wanted { policy: Some(policy), max_tokens: None }, threads)?.0)
     }
 

@@ -137,7 +137,9 @@ mod tests {
         let parts = Parts { vocab: &vocab, splitter: &splitter, memory: &Memory::default() };
         let policy = SpecialPolicy::new(&vocab, crate::encode::Specials::NONE, crate::encode::Specials::All).unwrap();
         let long = "x".repeat(MIN_BLOCK_BYTES);
-        let error = encode_batch(parts, &[&long, "<b>", &long, "<a>"], Wanted { policy: Some(&policy), max_tokens: None }, 2).unwrap_err();
+        let error =
+            encode_batch(parts, &[&long, "<b>", &long, "<a>"], Wanted { policy: Some(&policy), max_tokens: None }, 2)
+                .unwrap_err();
         assert!(error.to_string().contains("<b>"));
     }
 }
