@@ -5,15 +5,17 @@ from os import PathLike
 from typing import Any, Literal, Self, final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from typing_extensions import disjoint_base
 
 __all__ = [
+    "DecodeStream",
     "Loader",
     "Tokenizer",
     "__version__",
     "load_tokenizer",
     "prepare_shards",
+    "read_documents",
     "tokenizer_from_ranks",
     "tokenizer_from_readable",
     "train_tokenizer",
@@ -24,6 +26,7 @@ __version__: str
 
 _Ids = Sequence[int] | Any  # also numpy arrays and torch tensors of one dimension
 _Specials = Literal["all"] | Collection[str]
+_IdArray = NDArray[np.uint16] | NDArray[np.uint32]
 _Progress = Callable[[str, int, int], None]
 
 @disjoint_base
@@ -35,6 +38,7 @@ class Tokenizer:
         self,
         text: str,
         *,
+        max_tokens: int | None = None,
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
     ) -> list[int]:
@@ -42,16 +46,19 @@ class Tokenizer:
 
         Args:
             text: Lone surrogates become U+FFFD.
+            max_tokens: Only the first so many ids. The patterns gpt2, cl100k, o200k and their relations stop
+                encoding there; others encode all and cut. Disallowed text is looked for in the whole.
             allowed_special: Special tokens that become their ids; "all" or texts. None: none of them.
             disallowed_special: Texts that are an error; "all" (also if None) means every special token that is
                 not allowed. `()` takes what is not allowed for ordinary text.
 
         Raises:
             DataError: `text` holds a disallowed special token; names it.
+            ArgumentError: `max_tokens` is negative.
         """
 
-    def encode_ordinary(self, text: str) -> list[int]:
-        """The ids of `text`, in which special tokens are text like any other."""
+    def encode_ordinary(self, text: str, *, max_tokens: int | None = None) -> list[int]:
+        """The ids of `text`, in which special tokens are text like any other; `max_tokens` as in `encode`."""
 
     def encode_bytes(self, data: bytes) -> list[int]:
         """The ids of any bytes; runs of bytes that are not UTF-8 are never merged with their neighbours."""
@@ -76,16 +83,36 @@ class Tokenizer:
         self,
         text: str,
         *,
+        max_tokens: int | None = None,
+        dtype: DTypeLike | None = None,
+        out: _IdArray | None = None,
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
-    ) -> NDArray[np.uint32]:
-        """As `encode`, into an array of uint32."""
+    ) -> _IdArray:
+        """As `encode`, into an array.
+
+        Args:
+            text: As in `encode`.
+            max_tokens: As in `encode`.
+            dtype: "uint32" (also if None) or "uint16".
+            out: An array of one dimension to write to, whose type then counts; the ids go to its start.
+            allowed_special: As in `encode`.
+            disallowed_special: As in `encode`.
+
+        Returns:
+            A new array, or the part of `out` that was filled: `out[:n]`.
+
+        Raises:
+            DataError: An id does not fit into uint16; says which and where.
+            ArgumentError: `out` is too small, read-only, not contiguous, or of another type; nothing was written.
+        """
 
     def encode_batch(
         self,
         texts: Sequence[str],
         *,
         threads: int | None = None,
+        max_tokens: int | None = None,
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
     ) -> list[list[int]]:
@@ -96,20 +123,28 @@ class Tokenizer:
         texts: Sequence[str],
         *,
         threads: int | None = None,
+        max_tokens: int | None = None,
+        dtype: DTypeLike | None = None,
+        out: _IdArray | None = None,
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
-    ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-        """All texts' ids in one row, and (len(texts) + 1,) offsets: text i is `ids[offsets[i]:offsets[i + 1]]`."""
+    ) -> tuple[_IdArray, NDArray[np.int64]]:
+        """All texts' ids in one row, and (len(texts) + 1,) offsets: text i is `ids[offsets[i]:offsets[i + 1]]`.
+
+        `max_tokens` counts for each text, `dtype` and `out` as in `encode_to_numpy` for all of them.
+        """
 
     def encode_file(
         self,
         path: str | PathLike[str],
         *,
         threads: int | None = None,
+        dtype: DTypeLike | None = None,
+        out: _IdArray | None = None,
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
-    ) -> NDArray[np.uint32]:
-        """The ids of a file of UTF-8 text, as `encode` gives them.
+    ) -> _IdArray:
+        """The ids of a file of UTF-8 text, as `encode` gives them; `dtype` and `out` as in `encode_to_numpy`.
 
         Raises:
             OSError: It cannot be read.
@@ -139,6 +174,15 @@ class Tokenizer:
 
     def decode_with_offsets(self, ids: _Ids) -> tuple[str, list[int]]:
         """The text of `ids`, and for each the index of the character in which it begins."""
+
+    def decode_stream(self) -> DecodeStream:
+        """Text from ids that come one by one, as a model generates them; never a part of a character.
+
+        >>> from bytemill import Tokenizer
+        >>> stream = Tokenizer.train(texts=[""], vocab_size=257).decode_stream()
+        >>> [stream.push(byte) for byte in "aé".encode()] + [stream.finish()]
+        ['a', '', 'é', '']
+        """
 
     def decode_single_token_bytes(self, token: int) -> bytes:
         """The bytes of one id.
@@ -175,9 +219,37 @@ class Tokenizer:
             ArgumentError: tiktoken would encode differently with them; says why.
         """
 
+    def encode_files_to(
+        self,
+        inputs: Sequence[str],
+        output: str,
+        *,
+        dtype: DTypeLike | None,
+        end_token: str | None,
+        text_field: str,
+        separator: str | None,
+        threads: int | None,
+        progress: _Progress | None,
+        allowed_special: _Specials | None,
+        disallowed_special: _Specials | None,
+    ) -> int: ...
     def truncated_base(self, n_vocab: int) -> Tokenizer: ...
     def save_as(self, path: str, form: str) -> None: ...
     def to_readable(self) -> str: ...
+
+@final
+class DecodeStream:
+    """What `Tokenizer.decode_stream` gives; all that it returns, put together, is `decode` of all ids."""
+
+    def push(self, token: int) -> str:
+        """The text that is complete with this id; often one token's, sometimes nothing.
+
+        Raises:
+            DataError: The id is not in the vocabulary; says which and where.
+        """
+
+    def finish(self) -> str:
+        """What is left when no more ids come: nothing, or U+FFFD for a character cut short. Begins anew."""
 
 @final
 class Loader:
@@ -243,4 +315,5 @@ def prepare_shards(
     max_memory: int | None,
     progress: _Progress | None,
 ) -> None: ...
+def read_documents(path: str, text_field: str) -> list[bytes]: ...
 def verify_shards(folder: str) -> None: ...

@@ -6,14 +6,17 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bytemill.cli.console import read_text, say
+from bytemill.cli.ids import documents, given_ids, write_ids
 from bytemill.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from bytemill import Tokenizer
 
 app = typer.Typer(help="Train and use byte-level BPE tokenizers.", no_args_is_help=True)
@@ -25,6 +28,7 @@ TokenizerPath = Annotated[
 Ties = Literal["huggingface", "lowest_id", "first_seen", "largest_bytes"]
 Feed = Literal["documents", "lines"]
 Format = Literal["huggingface", "tiktoken", "readable", "gpt2"]
+MaxTokens = Annotated[int | None, typer.Option(min=0, help="Only the first so many ids of each document.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object or list.")]
 
 
@@ -88,45 +92,105 @@ def train(
 @app.command()
 def encode(
     tokenizer: TokenizerPath,
-    files: Annotated[list[Path] | None, typer.Argument(help="Text files; - or nothing reads stdin.")] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Text or .jsonl, also as .gz or .zst; - or nothing reads stdin."),
+    ] = None,
     text: Annotated[str | None, typer.Option(help="This text instead of files.")] = None,
     special: Annotated[bool, typer.Option(help="Let special tokens in the text become their ids.")] = False,
+    max_tokens: MaxTokens = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write all ids to this file: .npy, or raw uint16 (uint32 past 65,536 ids).")
+    ] = None,
+    end_token: Annotated[str | None, typer.Option(help="With --out: a special token after each document.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the ids of a text, separated by spaces.
+    """Print the ids of each document on a line, separated by spaces, or write them to one file.
+
+    A document is a text file, or a row of a .jsonl file.
 
     Example: echo -n "Hello" | bytemill tokenizer encode -t tokenizer.json
     """
     from bytemill import Tokenizer
 
     loaded = Tokenizer.load(tokenizer)
-    texts = _given(text, files, "--text")
-    for one in texts:
-        ids = loaded.encode(one, allowed_special="all") if special else loaded.encode_ordinary(one)
+    if out is not None:
+        _encode_to(loaded, out, files, text, special=special, max_tokens=max_tokens, end_token=end_token)
+        return
+    if end_token is not None:
+        raise ArgumentError("--end-token goes with --out")
+    for one in documents(text, files):
+        ids = loaded.encode(one, max_tokens=max_tokens, **_rules(special))
         print(json.dumps(ids) if as_json else " ".join(map(str, ids)))
+
+
+def _encode_to(
+    tokenizer: "Tokenizer",
+    out: Path,
+    files: list[Path] | None,
+    text: str | None,
+    *,
+    special: bool,
+    max_tokens: int | None,
+    end_token: str | None,
+) -> None:
+    """Write ids to one file: from files in bounded memory, what is cut short or has no file at once."""
+    import numpy as np
+
+    _make_room(out)
+    if files and text is None and max_tokens is None and Path("-") not in files:
+        n_ids = tokenizer.encode_to_file(files, out, end_token=end_token, progress=True, **_rules(special))
+    else:
+        dtype: Literal["uint16", "uint32"] = "uint16" if tokenizer.n_vocab <= 1 << 16 else "uint32"
+        end = [] if end_token is None else [np.array([tokenizer.encode_single_token(end_token)], dtype=dtype)]
+        rows: list[NDArray[Any]] = [np.array([], dtype=dtype)]
+        for one in documents(text, files):
+            rows += [tokenizer.encode_to_numpy(one, max_tokens=max_tokens, dtype=dtype, **_rules(special)), *end]
+        write_ids(out, np.concatenate(rows))
+        n_ids = sum(map(len, rows))
+    say(f"{n_ids:,} ids, written to:")
+    print(out)
+
+
+def _rules(special: bool) -> dict[str, Any]:
+    """What to do about special tokens in text: they become their ids, or are text like any other."""
+    return {"allowed_special": "all" if special else (), "disallowed_special": ()}
 
 
 @app.command()
 def decode(
     tokenizer: TokenizerPath,
-    files: Annotated[list[Path] | None, typer.Argument(help="Files of ids; - or nothing reads stdin.")] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Ids as text (also .gz, .zst), .npy or raw .bin; - or nothing reads stdin."),
+    ] = None,
     ids: Annotated[str | None, typer.Option(help="These ids instead of files.")] = None,
+    max_tokens: MaxTokens = None,
+    out: Annotated[Path | None, typer.Option(help="Write the text to this file.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Print the text of ids, given with spaces between them or as a JSON list.
+    """Print the text of ids: numbers with spaces between them, a JSON list, or what `encode --out` wrote.
 
     Example: bytemill tokenizer decode -t tokenizer.json --ids "72 101 108 108 111"
     """
     from bytemill import Tokenizer
 
     loaded = Tokenizer.load(tokenizer)
-    for source in _given(ids, files, "--ids"):
-        sys.stdout.buffer.write(loaded.decode_bytes(_ids(source)))
+    decoded = [loaded.decode_bytes(one[:max_tokens]) for one in given_ids(loaded.n_vocab, ids, files)]
+    if as_json:
+        decoded = [(json.dumps(one.decode(errors="replace")) + "\n").encode() for one in decoded]
+    if out is not None:
+        _make_room(out)
+        out.write_bytes(b"".join(decoded))
+        print(out)
+        return
+    sys.stdout.buffer.writelines(decoded)
     sys.stdout.buffer.flush()
 
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="A vocabulary in any form that `load` reads.")],
+    source: Annotated[Path, typer.Argument(help="A vocabulary in any form that `load` reads; - is stdin.")],
     output: Annotated[Path, typer.Argument(help="The file or folder to write; - is stdout.")],
     form: Annotated[Format, typer.Option("--format", help="huggingface, tiktoken, readable or gpt2.")] = "huggingface",
     pattern: Annotated[
@@ -139,7 +203,12 @@ def convert(
     """
     from bytemill import Tokenizer
 
-    _write(Tokenizer.load(source, pattern=_pattern(pattern)), output, form)
+    with tempfile.TemporaryDirectory() as folder:
+        if str(source) == "-":
+            source = Path(folder) / "stdin"
+            source.write_bytes(read_text(Path("-")))
+        loaded = Tokenizer.load(source, pattern=_pattern(pattern))
+    _write(loaded, output, form)
 
 
 def _pattern(given: str) -> str | None:
@@ -167,26 +236,3 @@ def _write(tokenizer: "Tokenizer", output: Path, form: Format) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(Path(folder) / "vocabulary", format=form)
         sys.stdout.write((Path(folder) / "vocabulary").read_text(encoding="utf-8"))
-
-
-def _given(text: str | None, files: list[Path] | None, option: str) -> list[str]:
-    """What an option gives, or else files, or else stdin."""
-    if text is not None and files:
-        raise ArgumentError(f"give {option} or files, not both")
-    return [text] if text is not None else [_utf8(path) for path in files or [Path("-")]]
-
-
-def _utf8(path: Path) -> str:
-    try:
-        return read_text(path).decode()
-    except UnicodeDecodeError as error:
-        name = "stdin" if str(path) == "-" else path
-        raise DataError(f"{name}: not UTF-8 text: invalid byte at offset {error.start}") from None
-
-
-def _ids(source: str) -> list[int]:
-    words = source.replace(",", " ").strip().strip("[]").split()
-    for position, word in enumerate(words):
-        if not (word.isascii() and word.isdigit()):
-            raise ArgumentError(f"ids must be whole numbers, found {word!r} at position {position}")
-    return [int(word) for word in words]

@@ -6,7 +6,7 @@ other libraries. Where tiktoken or Hugging Face has a name for a thing, ours is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -16,6 +16,7 @@ from bytemill.progress import PhaseProgress
 
 if TYPE_CHECKING:
     import tiktoken
+    from numpy.typing import DTypeLike
     from transformers import PreTrainedTokenizerFast
 
 __all__ = ["Tokenizer"]
@@ -183,6 +184,73 @@ class Tokenizer(_core.Tokenizer):
         from bytemill.tokenizer.convert import to_huggingface
 
         return to_huggingface(self)
+
+    def encode_to_file(
+        self,
+        inputs: Iterable[str | Path] | str | Path,
+        output: str | Path,
+        *,
+        dtype: DTypeLike | None = None,
+        end_token: str | None = None,
+        text_field: str = "text",
+        separator: str | None = None,
+        threads: int | None = None,
+        progress: bool = False,
+        allowed_special: Literal["all"] | Collection[str] = frozenset(),
+        disallowed_special: Literal["all"] | Collection[str] = "all",
+    ) -> int:
+        """Write the ids of whole files to one file of ids, in order, in memory that does not grow with them.
+
+        The file takes its name only when it is whole: raw little-endian ids, as nanoGPT's `train.bin`, to be read
+        with `numpy.memmap`; or NumPy's own form where the name ends in .npy.
+
+        Args:
+            inputs: Text (one document each), .jsonl (one a line), either as .gz or .zst, or folders of them.
+            output: The file to write.
+            dtype: "uint16" or "uint32"; None takes uint16 where all of the vocabulary fits.
+            end_token: A special token to write after each document.
+            text_field: The field of a .jsonl row that holds the text.
+            separator: What stands between the documents of a text file; it belongs to none of them.
+            threads: That many; every core if None. The file is the same for any number.
+            progress: Show progress on stderr.
+            allowed_special: As in `encode`.
+            disallowed_special: As in `encode`.
+
+        Returns:
+            How many ids were written.
+
+        Raises:
+            DataError: A text holds a disallowed special token, or an id does not fit into uint16.
+            FormatError: A file is not UTF-8, or a row is not JSON or lacks the field; names file and place.
+            ArgumentError: `end_token` is not a special token of this vocabulary, or `dtype` is another type.
+            OSError: A file cannot be read or written.
+
+        Example:
+            >>> import tempfile
+            >>> import numpy as np
+            >>> folder = Path(tempfile.mkdtemp())
+            >>> _ = (folder / "text.txt").write_text("low lower")
+            >>> tokenizer = Tokenizer.train(texts=["low lower lowest"], vocab_size=262)
+            >>> tokenizer.encode_to_file(folder / "text.txt", folder / "ids.npy", end_token="<|endoftext|>")
+            4
+            >>> np.load(folder / "ids.npy").tolist() == tokenizer.encode("low lower") + [tokenizer.eot_token]
+            True
+        """
+        refuse_negative(threads=threads)
+        inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+        with PhaseProgress({"encoding": "bytes"}, shown=progress) as shown:
+            return self.encode_files_to(
+                [str(path) for path in inputs],
+                str(output),
+                dtype=dtype,
+                end_token=end_token,
+                text_field=text_field,
+                separator=separator,
+                threads=threads,
+                progress=shown.update if progress else None,
+                allowed_special=allowed_special,
+                disallowed_special=disallowed_special,
+            )
 
     def save(
         self,

@@ -1,22 +1,31 @@
 //! `bytemill._core`: what Python sees of the core. The only crate that names pyo3; it converts and delegates.
+//!
+//! Nothing here leans on the interpreter's lock: what is shared is immutable or behind locks of its own.
 
 // pyo3 hands arguments over by value.
 #![allow(clippy::needless_pass_by_value)]
 
+mod documents;
 mod error;
 mod listener;
+mod output;
 mod shards;
 mod special;
+mod stream;
 mod text;
 mod threads;
 mod tokenizer;
 mod trainer;
 
 /// The Rust core of bytemill.
-#[pyo3::pymodule]
+#[pyo3::pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
+    use super::documents::read_documents;
+    #[pymodule_export]
     use super::shards::{Loader, prepare_shards, verify_shards};
+    #[pymodule_export]
+    use super::stream::DecodeStream;
     #[pymodule_export]
     use super::tokenizer::{Tokenizer, load_tokenizer, tokenizer_from_ranks, tokenizer_from_readable};
     #[pymodule_export]

@@ -1,4 +1,4 @@
-//! How many threads a call may use.
+//! Numbers that a call is limited to: threads, and ids of each text.
 
 use bytemill::Error;
 
@@ -16,4 +16,13 @@ pub(crate) fn count(asked: Option<usize>) -> Result<usize, CoreError> {
         }
         Some(threads) => Ok(threads.min(MAX_THREADS)),
     }
+}
+
+/// `max_tokens` as the core takes it.
+pub(crate) fn limit(max_tokens: Option<i64>) -> Result<Option<usize>, CoreError> {
+    let refuse = |given: i64| {
+        let expected = "0 or more, or None".to_owned();
+        CoreError::from(Error::Argument { name: "max_tokens", got: given.to_string(), expected })
+    };
+    max_tokens.map(|given| usize::try_from(given).map_err(|_| refuse(given))).transpose()
 }

@@ -4,8 +4,11 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytemill::encode::{SpecialPolicy, Specials};
+use bytemill::Error;
+use bytemill::corpus::Reading;
+use bytemill::encode::{SpecialPolicy, Specials, Wanted};
 use bytemill::formats::{self, Format, PatternChoice};
+use bytemill::token_file::{TokenFileOptions, Width, encode_files};
 use bytemill::tokenizer::Tokenizer as Core;
 use numpy::PyArray1;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
@@ -13,11 +16,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::error::CoreError;
+use crate::listener::Listener;
+use crate::output::{Output, width_of};
 use crate::special;
+use crate::stream::DecodeStream;
 use crate::text::{ids, released, utf8};
-use crate::threads;
+use crate::threads::{self, limit};
 
-type Ids<'py> = Bound<'py, PyArray1<u32>>;
 type Offsets<'py> = Bound<'py, PyArray1<i64>>;
 type Names<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 
@@ -39,6 +44,20 @@ impl Tokenizer {
         &self.core
     }
 
+    /// uint16 where every id fits.
+    fn narrowest(&self) -> Width {
+        if self.core.vocab().n_vocab() <= 1 << 16 { Width::Two } else { Width::Four }
+    }
+
+    fn special_id(&self, text: &str) -> Result<u32, CoreError> {
+        let special = self.core.vocab().special_tokens();
+        special.iter().find(|(token, _)| token == text).map(|(_, id)| *id).ok_or_else(|| {
+            let known: Vec<&str> = special.iter().map(|(token, _)| token.as_str()).collect();
+            let expected = format!("one of this vocabulary's special tokens, {known:?}");
+            Error::Argument { name: "end_token", got: format!("{text:?}"), expected }.into()
+        })
+    }
+
     fn policy(&self, allowed: Names, disallowed: Names) -> PyResult<Arc<SpecialPolicy>> {
         if allowed.is_none() && disallowed.is_none() {
             return Ok(Arc::clone(&self.refusing));
@@ -46,10 +65,17 @@ impl Tokenizer {
         special::policy(&self.core, allowed, disallowed).map(Arc::new)
     }
 
-    fn encoded(&self, text: &Bound<'_, PyString>, allowed: Names, disallowed: Names) -> PyResult<Vec<u32>> {
+    fn encoded(
+        &self,
+        text: &Bound<'_, PyString>,
+        max_tokens: Option<i64>,
+        allowed: Names,
+        disallowed: Names,
+    ) -> PyResult<Vec<u32>> {
         let policy = self.policy(allowed, disallowed)?;
+        let wanted = Wanted { policy: Some(&policy), max_tokens: limit(max_tokens)? };
         let valid = utf8(text)?;
-        let ids = released(text.py(), valid.len(), || self.core.encode_with(&valid, &policy));
+        let ids = released(text.py(), valid.len(), || self.core.encode_wanted(&valid, wanted));
         Ok(ids.map_err(CoreError::from)?)
     }
 
@@ -57,15 +83,17 @@ impl Tokenizer {
         &self,
         texts: &[Bound<'_, PyString>],
         threads: Option<usize>,
+        max_tokens: Option<i64>,
         allowed: Names,
         disallowed: Names,
     ) -> PyResult<(Vec<u32>, Vec<usize>)> {
         let Some(first) = texts.first() else { return Ok((Vec::new(), vec![0])) };
         let (policy, threads) = (self.policy(allowed, disallowed)?, threads::count(threads)?);
+        let wanted = Wanted { policy: Some(&policy), max_tokens: limit(max_tokens)? };
         let valid = texts.iter().map(utf8).collect::<PyResult<Vec<Cow<'_, str>>>>()?;
         let texts: Vec<&str> = valid.iter().map(AsRef::as_ref).collect();
         let n_bytes = texts.iter().map(|text| text.len()).sum();
-        let encoded = released(first.py(), n_bytes, || self.core.encode_batch(&texts, Some(&policy), threads));
+        let encoded = released(first.py(), n_bytes, || self.core.encode_batch(&texts, wanted, threads));
         Ok(encoded.map_err(CoreError::from)?)
     }
 }
@@ -78,19 +106,22 @@ impl Tokenizer {
         Self { core: Arc::clone(&source.core), refusing: Arc::clone(&source.refusing) }
     }
 
-    #[pyo3(signature = (text, *, allowed_special=None, disallowed_special=None))]
+    #[pyo3(signature = (text, *, max_tokens=None, allowed_special=None, disallowed_special=None))]
     fn encode(
         &self,
         text: &Bound<'_, PyString>,
+        max_tokens: Option<i64>,
         allowed_special: Names,
         disallowed_special: Names,
     ) -> PyResult<Vec<u32>> {
-        self.encoded(text, allowed_special, disallowed_special)
+        self.encoded(text, max_tokens, allowed_special, disallowed_special)
     }
 
-    fn encode_ordinary(&self, text: &Bound<'_, PyString>) -> PyResult<Vec<u32>> {
+    #[pyo3(signature = (text, *, max_tokens=None))]
+    fn encode_ordinary(&self, text: &Bound<'_, PyString>, max_tokens: Option<i64>) -> PyResult<Vec<u32>> {
+        let wanted = Wanted { policy: None, max_tokens: limit(max_tokens)? };
         let valid = utf8(text)?;
-        let ids = released(text.py(), valid.len(), || self.core.encode_ordinary(&valid));
+        let ids = released(text.py(), valid.len(), || self.core.encode_wanted(&valid, wanted));
         Ok(ids.map_err(CoreError::from)?)
     }
 
@@ -128,55 +159,98 @@ impl Tokenizer {
         Ok(encoded.map_err(CoreError::from)?)
     }
 
-    #[pyo3(signature = (text, *, allowed_special=None, disallowed_special=None))]
+    #[pyo3(signature = (text, *, max_tokens=None, dtype=None, out=None, allowed_special=None, disallowed_special=None))]
     fn encode_to_numpy<'py>(
         &self,
         text: &Bound<'py, PyString>,
+        max_tokens: Option<i64>,
+        dtype: Names<'_, 'py>,
+        out: Names<'_, 'py>,
         allowed_special: Names,
         disallowed_special: Names,
-    ) -> PyResult<Ids<'py>> {
-        let ids = self.encoded(text, allowed_special, disallowed_special)?;
-        Ok(PyArray1::from_vec(text.py(), ids))
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let output = Output::new(dtype, out)?;
+        output.filled(text.py(), self.encoded(text, max_tokens, allowed_special, disallowed_special)?)
     }
 
-    #[pyo3(signature = (texts, *, threads=None, allowed_special=None, disallowed_special=None))]
+    #[pyo3(signature = (texts, *, threads=None, max_tokens=None, allowed_special=None, disallowed_special=None))]
     fn encode_batch(
         &self,
         texts: Vec<Bound<'_, PyString>>,
         threads: Option<usize>,
+        max_tokens: Option<i64>,
         allowed_special: Names,
         disallowed_special: Names,
     ) -> PyResult<Vec<Vec<u32>>> {
-        let (ids, offsets) = self.encoded_batch(&texts, threads, allowed_special, disallowed_special)?;
+        let (ids, offsets) = self.encoded_batch(&texts, threads, max_tokens, allowed_special, disallowed_special)?;
         Ok(offsets.windows(2).map(|range| ids[range[0]..range[1]].to_vec()).collect())
     }
 
-    #[pyo3(signature = (texts, *, threads=None, allowed_special=None, disallowed_special=None))]
+    #[pyo3(signature = (texts, *, threads=None, max_tokens=None, dtype=None, out=None, allowed_special=None, disallowed_special=None))]
+    #[expect(clippy::too_many_arguments, reason = "each is one keyword")]
     fn encode_batch_to_numpy<'py>(
         &self,
         py: Python<'py>,
         texts: Vec<Bound<'py, PyString>>,
         threads: Option<usize>,
+        max_tokens: Option<i64>,
+        dtype: Names<'_, 'py>,
+        out: Names<'_, 'py>,
         allowed_special: Names,
         disallowed_special: Names,
-    ) -> PyResult<(Ids<'py>, Offsets<'py>)> {
-        let (ids, offsets) = self.encoded_batch(&texts, threads, allowed_special, disallowed_special)?;
+    ) -> PyResult<(Bound<'py, PyAny>, Offsets<'py>)> {
+        let output = Output::new(dtype, out)?;
+        let (ids, offsets) = self.encoded_batch(&texts, threads, max_tokens, allowed_special, disallowed_special)?;
         let offsets = offsets.into_iter().map(|offset| (offset as u64).cast_signed()).collect();
-        Ok((PyArray1::from_vec(py, ids), PyArray1::from_vec(py, offsets)))
+        Ok((output.filled(py, ids)?, PyArray1::from_vec(py, offsets)))
     }
 
-    #[pyo3(signature = (path, *, threads=None, allowed_special=None, disallowed_special=None))]
+    #[pyo3(signature = (path, *, threads=None, dtype=None, out=None, allowed_special=None, disallowed_special=None))]
+    #[expect(clippy::too_many_arguments, reason = "each is one keyword")]
     fn encode_file<'py>(
         &self,
         py: Python<'py>,
         path: PathBuf,
         threads: Option<usize>,
+        dtype: Names<'_, 'py>,
+        out: Names<'_, 'py>,
         allowed_special: Names,
         disallowed_special: Names,
-    ) -> PyResult<Ids<'py>> {
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let output = Output::new(dtype, out)?;
         let (policy, threads) = (self.policy(allowed_special, disallowed_special)?, threads::count(threads)?);
         let ids = py.detach(|| self.core.encode_file(&path, &policy, threads));
-        Ok(PyArray1::from_vec(py, ids.map_err(CoreError::from)?))
+        output.filled(py, ids.map_err(CoreError::from)?)
+    }
+
+    #[pyo3(signature = (inputs, output, *, dtype, end_token, text_field, separator, threads, progress, allowed_special, disallowed_special))]
+    #[expect(clippy::too_many_arguments, reason = "each is one keyword of Tokenizer.encode_to_file")]
+    fn encode_files_to(
+        &self,
+        py: Python<'_>,
+        inputs: Vec<PathBuf>,
+        output: PathBuf,
+        dtype: Option<&Bound<'_, PyAny>>,
+        end_token: Option<&str>,
+        text_field: &str,
+        separator: Option<&str>,
+        threads: Option<usize>,
+        progress: Option<Py<PyAny>>,
+        allowed_special: Names,
+        disallowed_special: Names,
+    ) -> PyResult<u64> {
+        let policy = self.policy(allowed_special, disallowed_special)?;
+        let options = TokenFileOptions {
+            width: dtype.map_or_else(|| Ok(self.narrowest()), width_of)?,
+            policy: &policy,
+            end_id: end_token.map(|text| self.special_id(text)).transpose()?,
+            reading: Reading { text_field, separator: separator.map(str::as_bytes) },
+            threads: threads::count(threads)?,
+        };
+        let mut listener = Listener::new(progress);
+        let mut watch = |n_bytes| listener.hear(("encoding", n_bytes, 0));
+        let written = py.detach(|| encode_files(&self.core, &inputs, &output, &options, &mut watch));
+        listener.result(written)
     }
 
     fn count(&self, text: &Bound<'_, PyString>) -> PyResult<usize> {
@@ -207,6 +281,10 @@ impl Tokenizer {
 
     fn decode_with_offsets(&self, ids: &Bound<'_, PyAny>) -> PyResult<(String, Vec<usize>)> {
         Ok(self.core.decode_with_offsets(&self::ids(ids)?).map_err(CoreError::from)?)
+    }
+
+    fn decode_stream(&self) -> DecodeStream {
+        DecodeStream::new(Arc::clone(&self.core))
     }
 
     fn decode_single_token_bytes<'py>(&self, py: Python<'py>, token: u32) -> PyResult<Bound<'py, PyBytes>> {

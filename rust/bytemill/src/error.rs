@@ -61,6 +61,14 @@ pub enum Error {
         /// The vocabulary's size.
         n_vocab: usize,
     },
+    /// An id that uint16 cannot hold.
+    #[error("token id {id} at position {position} does not fit into uint16, which holds 0 to 65535: ask for uint32")]
+    WideId {
+        /// The id.
+        id: u32,
+        /// Its index in the ids.
+        position: u64,
+    },
     /// Text contains a special token that the caller did not allow.
     #[error("text contains the special token {token:?}, which is disallowed here")]
     DisallowedSpecial {
@@ -112,9 +120,11 @@ impl Error {
             Self::Utf8 { .. } => Kind::Utf8,
             Self::Interrupted => Kind::Interrupted,
             Self::Argument { .. } | Self::Pattern { .. } => Kind::Argument,
-            Self::Vocab(_) | Self::UnknownId { .. } | Self::DisallowedSpecial { .. } | Self::EmptyCorpus { .. } => {
-                Kind::Data
-            }
+            Self::Vocab(_)
+            | Self::UnknownId { .. }
+            | Self::WideId { .. }
+            | Self::DisallowedSpecial { .. }
+            | Self::EmptyCorpus { .. } => Kind::Data,
         }
     }
 

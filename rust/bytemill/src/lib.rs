@@ -8,6 +8,7 @@
 //! * [`vocab`] holds what was learnt, [`formats`] reads and writes it;
 //! * [`encode`] turns text into ids, [`decode`] ids into text;
 //! * [`tokenizer`] is these three in one, the type that callers hold;
+//! * [`token_file`] writes the ids of whole files into one;
 //! * [`shard`] stores ids in checked files and serves them as batches;
 //! * [`prepare`] runs documents through the tokenizer into shards.
 //!
@@ -22,6 +23,7 @@ pub mod formats;
 pub mod prepare;
 pub mod shard;
 pub mod split;
+pub mod token_file;
 pub mod tokenizer;
 pub mod train;
 pub mod vocab;

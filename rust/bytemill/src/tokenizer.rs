@@ -1,7 +1,7 @@
 //! The tokenizer that callers hold: a vocabulary and a splitter, with everything that they do together.
 
 use crate::decode;
-use crate::encode::{self, Encoder, Memory, Parts, SpecialPolicy, Specials};
+use crate::encode::{self, Encoder, Memory, Parts, SpecialPolicy, Specials, Wanted};
 use crate::error::{Error, Result};
 use crate::formats::{self, Format, PatternChoice};
 use crate::split::Splitter;
@@ -124,6 +124,23 @@ impl Tokenizer {
         Ok(ids)
     }
 
+    /// Those ids of `text` that are wanted; with a limit, the rest of a long text is not encoded where the pattern
+    /// tells places to stop at, as those written by hand do.
+    ///
+    /// ```
+    /// # use bytemill::{Tokenizer, encode::Wanted};
+    /// let tokenizer = Tokenizer::from_merges(&[], Some("gpt2"), &[])?;
+    /// let three = Wanted { max_tokens: Some(3), ..Wanted::default() };
+    /// assert_eq!(tokenizer.encode_wanted("abcdef", three)?, [97, 98, 99]);
+    /// # Ok::<(), bytemill::Error>(())
+    /// ```
+    pub fn encode_wanted(&self, text: &str, wanted: Wanted) -> Result<Vec<u32>> {
+        let most = wanted.max_tokens.unwrap_or(usize::MAX).saturating_add(64);
+        let mut ids = Vec::with_capacity(expected_ids(text.len()).min(most));
+        self.encoder().wanted(text, wanted, &mut ids)?;
+        Ok(ids)
+    }
+
     /// The ids of any bytes; those that are not UTF-8 are pretokens of their own.
     pub fn encode_bytes(&self, text: &[u8]) -> Result<Vec<u32>> {
         let mut ids = Vec::with_capacity(expected_ids(text.len()));
@@ -137,14 +154,9 @@ impl Tokenizer {
     }
 
     /// All texts on up to `threads` threads: the ids in one row, and where each text's begin
-    /// (`offsets.len() == texts.len() + 1`). Without a policy special tokens are ordinary text.
-    pub fn encode_batch(
-        &self,
-        texts: &[&str],
-        policy: Option<&SpecialPolicy>,
-        threads: usize,
-    ) -> Result<(Vec<u32>, Vec<usize>)> {
-        encode::encode_batch(self.parts(), texts, policy, threads)
+    /// (`offsets.len() == texts.len() + 1`).
+    pub fn encode_batch(&self, texts: &[&str], wanted: Wanted, threads: usize) -> Result<(Vec<u32>, Vec<usize>)> {
+        encode::encode_batch(self.parts(), texts, wanted, threads)
     }
 
     /// The ids of a file of UTF-8 text, encoded on up to `threads` threads.
@@ -153,12 +165,13 @@ impl Tokenizer {
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             Error::format(path, format!("is not UTF-8 at byte {}, expected text", error.valid_up_to()))
         })?;
-        // A special token or a forbidden text with a line feed in it could lie across a cut.
         policy.check(text)?;
-        let across_lines = self.vocab.special_tokens().iter().any(|(special, _)| special.contains('\n'));
-        let parts =
-            if across_lines { vec![text] } else { self.splitter.parts(text, PARTS_PER_THREAD.saturating_mul(threads)) };
-        Ok(self.encode_batch(&parts, Some(policy), threads)?.0)
+        let parts = if policy.across_lines() {
+            vec![text]
+        } else {
+            self.splitter.parts(text, PARTS_PER_THREAD.saturating_mul(threads))
+        };
+        Ok(self.encode_batch(&parts, Wanted { policy: Some(policy), max_tokens: None }, threads)?.0)
     }
 
     /// How many ids [`Tokenizer::encode_ordinary`] gives.

@@ -3,7 +3,7 @@
 //! Texts are grouped into blocks of some bytes that threads take in turn, so that one long text
 //! holds up only its own thread; blocks are joined in order.
 
-use super::{Encoder, Parts, SpecialPolicy};
+use super::{Encoder, Parts, Wanted};
 use crate::error::Result;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,15 +13,15 @@ const MIN_BLOCK_BYTES: usize = 16 << 10;
 const BLOCKS_PER_THREAD: usize = 16;
 
 /// The ids of all texts in one row, and where each text's begin: those of text `i` are
-/// `ids[offsets[i]..offsets[i + 1]]`. `policy`: `None` takes special tokens for ordinary text.
+/// `ids[offsets[i]..offsets[i + 1]]`.
 pub(crate) fn encode_batch(
     parts: Parts,
     texts: &[&str],
-    policy: Option<&SpecialPolicy>,
+    wanted: Wanted,
     threads: usize,
 ) -> Result<(Vec<u32>, Vec<usize>)> {
     let blocks = blocks(texts, threads);
-    let encode = |block: Range<usize>| encode_block(parts, &texts[block], policy);
+    let encode = |block: Range<usize>| encode_block(parts, &texts[block], wanted);
     let encoded = in_order(blocks, threads, encode);
     let mut ids = Vec::with_capacity(encoded.iter().flatten().map(|block| block.ids.len()).sum());
     let mut offsets = Vec::with_capacity(texts.len() + 1);
@@ -40,14 +40,11 @@ struct Block {
     ends: Vec<usize>,
 }
 
-fn encode_block(parts: Parts, texts: &[&str], policy: Option<&SpecialPolicy>) -> Result<Block> {
+fn encode_block(parts: Parts, texts: &[&str], wanted: Wanted) -> Result<Block> {
     let mut encoder = Encoder::new(parts);
     let mut block = Block { ids: Vec::new(), ends: Vec::with_capacity(texts.len()) };
     for text in texts {
-        match policy {
-            Some(policy) => encoder.with_special(text, policy, &mut block.ids)?,
-            None => encoder.text(text, &mut block.ids)?,
-        }
+        encoder.wanted(text, wanted, &mut block.ids)?;
         block.ends.push(block.ids.len());
     }
     Ok(block)
@@ -108,7 +105,7 @@ fn in_order<I: Clone + Sync, O: Send>(items: Vec<I>, threads: usize, work: impl 
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::Memory;
+    use super::super::{Memory, SpecialPolicy};
     use super::*;
     use crate::split::Splitter;
     use crate::vocab::Vocab;
@@ -120,7 +117,7 @@ mod tests {
         let parts = Parts { vocab: &vocab, splitter: &splitter, memory: &Memory::default() };
         let long = "ab cab ".repeat(4000);
         let texts = ["", "ab", &long, "cab", &long, "", &long[..20_000], ""];
-        let expected = encode_batch(parts, &texts, None, 1).unwrap();
+        let expected = encode_batch(parts, &texts, Wanted::default(), 1).unwrap();
         assert_eq!(expected.1.len(), texts.len() + 1);
         for (text, span) in texts.iter().zip(expected.1.windows(2)) {
             let mut ids = Vec::new();
@@ -128,9 +125,9 @@ mod tests {
             assert_eq!(expected.0[span[0]..span[1]], ids);
         }
         for threads in [0, 2, 3, 16] {
-            assert_eq!(encode_batch(parts, &texts, None, threads).unwrap(), expected);
+            assert_eq!(encode_batch(parts, &texts, Wanted::default(), threads).unwrap(), expected);
         }
-        assert_eq!(encode_batch(parts, &[], None, 4).unwrap(), (vec![], vec![0]));
+        assert_eq!(encode_batch(parts, &[], Wanted::default(), 4).unwrap(), (vec![], vec![0]));
     }
 
     #[test]
@@ -140,7 +137,9 @@ mod tests {
         let parts = Parts { vocab: &vocab, splitter: &splitter, memory: &Memory::default() };
         let policy = SpecialPolicy::new(&vocab, crate::encode::Specials::NONE, crate::encode::Specials::All).unwrap();
         let long = "x".repeat(MIN_BLOCK_BYTES);
-        let error = encode_batch(parts, &[&long, "<b>", &long, "<a>"], Some(&policy), 2).unwrap_err();
+        let error =
+            encode_batch(parts, &[&long, "<b>", &long, "<a>"], Wanted { policy: Some(&policy), max_tokens: None }, 2)
+                .unwrap_err();
         assert!(error.to_string().contains("<b>"));
     }
 }

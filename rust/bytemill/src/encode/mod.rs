@@ -4,10 +4,12 @@ mod batch;
 mod memory;
 mod special;
 mod table;
+mod truncate;
 
 pub(crate) use batch::encode_batch;
 pub(crate) use memory::Memory;
 pub use special::{SpecialPolicy, Specials};
+pub use truncate::Wanted;
 
 use crate::error::{Error, Result};
 use crate::split::Splitter;

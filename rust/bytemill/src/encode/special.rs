@@ -37,6 +37,7 @@ pub struct SpecialPolicy {
     allowed: Finder,
     ids: Vec<u32>,
     disallowed: Finder,
+    across_lines: bool,
 }
 
 impl SpecialPolicy {
@@ -46,7 +47,14 @@ impl SpecialPolicy {
         let (taken, left): (Vec<_>, Vec<_>) =
             vocab.special_tokens().iter().partition(|(text, _)| allowed.contains(text));
         let left: Vec<&str> = left.iter().map(|(text, _)| text.as_str()).collect();
+        let mentioned = |text: &str| text.contains('\n');
+        let across_lines = taken.iter().any(|(text, _)| mentioned(text))
+            || match disallowed {
+                Specials::All => left.iter().any(|text| mentioned(text)),
+                Specials::Of(texts) => texts.iter().any(|text| mentioned(text)),
+            };
         Ok(Self {
+            across_lines,
             allowed: Finder::new(taken.iter().map(|(text, _)| text.as_str()))?,
             ids: taken.iter().map(|(_, id)| *id).collect(),
             disallowed: match disallowed {
@@ -54,6 +62,11 @@ impl SpecialPolicy {
                 Specials::Of(texts) => Finder::new(texts.iter().copied())?,
             },
         })
+    }
+
+    /// Whether a text that is looked for may begin in one line and end in another.
+    pub(crate) fn across_lines(&self) -> bool {
+        self.across_lines
     }
 
     /// Fails with the first disallowed text in `text`.
@@ -112,6 +125,14 @@ mod tests {
         assert_eq!(all.next_special("x<a><b><c>", 4), Some((7..10, 258)));
         let some = policy(Specials::Of(&["<a>", "unknown"]), Specials::NONE);
         assert_eq!(some.next_special("<c><a><b>", 0), Some((3..6, 256)));
+    }
+
+    #[test]
+    fn only_what_is_looked_for_can_cross_lines() {
+        let vocab = Vocab::from_merges(&[], &["<a>", "<\n>"]).unwrap();
+        let crosses = |allowed, disallowed| SpecialPolicy::new(&vocab, allowed, disallowed).unwrap().across_lines();
+        assert!(crosses(Specials::All, Specials::NONE) && crosses(Specials::NONE, Specials::All));
+        assert!(!crosses(Specials::Of(&["<a>"]), Specials::NONE) && crosses(Specials::NONE, Specials::Of(&["x\ny"])));
     }
 
     #[test]

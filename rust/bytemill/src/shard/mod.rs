@@ -6,7 +6,7 @@
 //! * [`loader`] turns positions into batches, with threads that read ahead; [`SharedLoader`] is one for many threads.
 
 pub mod checksum;
-mod durable;
+pub(crate) mod durable;
 pub mod header;
 pub mod index;
 pub mod leftovers;

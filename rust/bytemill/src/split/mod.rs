@@ -99,6 +99,12 @@ impl Splitter {
         if self.is_by_hand() { parts::cut(text, n_parts) } else { vec![text] }
     }
 
+    /// The first place at or after `start`, and before the end, where `text` may be cut so that both parts split
+    /// as in the whole; `None` where the pattern gives none.
+    pub(crate) fn next_cut(&self, text: &str, start: usize) -> Option<usize> {
+        if self.is_by_hand() { parts::next_cut_anywhere(text, start) } else { None }
+    }
+
     /// Calls `each` with every pretoken of `text` in order; put together they are `text`.
     ///
     /// What the pattern leaves unmatched becomes pretokens too. Where `text` is not UTF-8 the

@@ -26,7 +26,7 @@ mod merge;
 mod naive;
 mod neighbours;
 mod pairs;
-mod pieces;
+pub(crate) mod pieces;
 #[cfg(test)]
 mod reference_tests;
 mod runs;

@@ -26,7 +26,7 @@ pub(super) fn first_piece<'d>(splitter: &Splitter, document: &'d [u8]) -> (&'d [
 }
 
 /// The end of the last part of `text` that is sure to split as it does with whatever follows.
-pub(super) fn last_cut(splitter: &Splitter, text: &[u8]) -> Option<usize> {
+pub(crate) fn last_cut(splitter: &Splitter, text: &[u8]) -> Option<usize> {
     if !splitter.is_by_hand() {
         return None;
     }

@@ -1,0 +1,148 @@
+"""Time bytemill beside the rivals that are installed (the extra `bench`), ids compared first.
+
+    python benches/encode [--table NAME]... [--vocabulary gpt2]... [--text NAME=FILE]... [--json FILE] [--docs]
+
+One processor, CPU time, rounds interleaved, medians. Everybody gets the same vocabulary and the same text, and must
+give tiktoken's ids for it before it is timed. Without --text the texts are put together from the sources and the
+documentation installed on this machine; Chinese is rare there, so give a file of it. Prints Markdown; --json FILE
+writes the figures, --docs puts each table between its markers in docs/benchmarks.md.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import texts
+import vocabularies
+from bench import MIB, Bench
+from page import Table, markdown, write_into
+from processes import growth, hostile, load, threads, unique, unseen
+from rivals import DISTRIBUTIONS, NotHere, Rival, make, version
+from tables import calls, decode, document_calls, lists, warm
+
+DOCS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+
+EACH_TEXT: dict[str, Callable[[Bench, Table], None]] = {
+    "warm": warm,
+    "documents": document_calls,
+    "lists": lists,
+    "calls": calls,
+    "decode": decode,
+    "threads": threads,
+}
+FIRST_TEXT: dict[str, Callable[[Bench, Table], None]] = {
+    "load": load,
+    "unique": unique,
+    "hostile": hostile,
+    "growth": growth,
+}
+NEW_TABLES: dict[str, Callable[[], Table]] = {
+    "warm": lambda: Table("warm", "One string seen before, all its ids as a flat array", "MB a CPU second", True),
+    "unseen": lambda: Table("unseen", "Unseen text: each byte once, in a fresh process", "MB a CPU second", True),
+    "documents": lambda: Table("documents", "Documents of 4 KB, a call for each", "MB a CPU second", True),
+    "lists": lambda: Table("lists", "Ids as a Python list", "MB a CPU second", True),
+    "calls": lambda: Table("calls", "Calls with short texts", "µs of CPU a call", False),
+    "decode": lambda: Table("decode", "Ids of numpy to bytes", "million ids a CPU second", True),
+    "threads": lambda: Table("threads", "Documents of 4 KB in one call, two threads", "MB a second of wall time", True),
+    "load": lambda: Table("load", "Import, vocabulary and first call in a fresh process", "seconds of CPU, MiB", False),
+    "peak": lambda: Table("peak", "Peak memory over the unseen text, its ids included", "MiB above the start", False),
+    "unique": lambda: Table(
+        "unique", "Memory kept after text of words that never repeat", "MiB above the start", False
+    ),
+    "hostile": lambda: Table(
+        "hostile", "1 MiB that tokenizers fear", "ms of CPU, and how many times more 2 MiB take", False
+    ),
+    "growth": lambda: Table(
+        "growth", "bytemill alone on the same, by size", "ms of CPU, and the worst doubling", False
+    ),
+}
+
+
+def everyone(short: str, wanted: list[str]) -> dict[str, Rival]:
+    """Those of `wanted` that can have the vocabulary; the others are named on stderr."""
+    vocabulary, found = vocabularies.find(short), {}
+    for name in wanted:
+        try:
+            found[name] = make(name, vocabulary)
+        except NotHere as reason:
+            print(f"{short}: {name} {reason}: left out", file=sys.stderr)
+    return found
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Table]:
+    """The tables that were asked for."""
+    tables = {key: NEW_TABLES[key]() for key in options.table}
+    named = dict(one.split("=", 1) for one in options.text or [])
+    chosen = {name: Path(path).read_text(encoding="utf-8") for name, path in named.items()}
+    chosen = {name: texts.cut_bytes(text, options.unseen_mib * MIB) for name, text in chosen.items()}
+    for short in options.vocabulary:
+        rivals = everyone(short, options.rival)
+        reference = rivals.get("tiktoken") or rivals["bytemill"]
+        for number, (name, text) in enumerate((chosen or texts.default_texts(options.unseen_mib * MIB)).items()):
+            path = folder / f"{name}.txt"
+            path.write_text(text, encoding="utf-8", newline="")
+            label = f"{name} {len(text.encode()) / 1e6:.0f} MB"
+            bench = Bench(
+                short, label, text, path, rivals, reference,
+                options.rounds, options.mib * MIB, options.cpus, options.unique_mib,
+            )  # fmt: skip
+            fill(bench, tables, once=number == 0)
+    return tables
+
+
+def fill(bench: Bench, tables: dict[str, Table], *, once: bool) -> None:
+    """Add to every table its rows of one text; with `once` also to those that no text matters to."""
+    for key, table in tables.items():
+        print(f"{bench.row}: {key}", file=sys.stderr, flush=True)
+        if key in EACH_TEXT:
+            EACH_TEXT[key](bench, table)
+        elif key == "unseen":
+            unseen(bench, table, tables.get("peak") or NEW_TABLES["peak"]())
+        elif once and key in FIRST_TEXT:
+            FIRST_TEXT[key](bench, table)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", action="append", choices=NEW_TABLES, help="this one alone; may be given again")
+    parser.add_argument("--vocabulary", action="append", choices=vocabularies.NAMES, help="default: gpt2 and cl100k")
+    parser.add_argument("--rival", action="append", choices=DISTRIBUTIONS, help="beside bytemill; default: all")
+    parser.add_argument("--text", action="append", metavar="NAME=FILE", help="UTF-8, instead of what is installed")
+    parser.add_argument("--mib", type=int, default=16, help="of text seen before (lists and documents: a quarter)")
+    parser.add_argument("--unseen-mib", type=int, default=24, help="of unseen text at most")
+    parser.add_argument(
+        "--unique-mib", type=int, default=128, help="of words that never repeat (20 CPU seconds at most)"
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--docs", action="store_true", help="write the tables into docs/benchmarks.md")
+    options = parser.parse_args()
+    options.table = options.table or list(NEW_TABLES)
+    if "peak" in options.table and "unseen" not in options.table:
+        options.table.insert(0, "unseen")
+    options.vocabulary = options.vocabulary or ["gpt2", "cl100k"]
+    options.rival = list(dict.fromkeys(["bytemill", *(options.rival or DISTRIBUTIONS)]))
+    options.cpus = sorted(os.sched_getaffinity(0))
+    return options
+
+
+def main() -> None:
+    options = parsed()
+    os.sched_setaffinity(0, options.cpus[:1])
+    with tempfile.TemporaryDirectory() as folder:
+        tables = measure(options, Path(folder))
+    print(", ".join(f"{name} {version(name)}".strip() for name in options.rival))
+    for table in tables.values():
+        print(f"\n{markdown(table)}")
+        if options.docs:
+            write_into(DOCS, table)
+    if options.json:
+        options.json.write_text(json.dumps({key: table.rows for key, table in tables.items()}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

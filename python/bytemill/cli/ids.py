@@ -1,0 +1,96 @@
+"""What `bytemill tokenizer encode` and `decode` read and write: documents, ids as text, ids as files of numbers."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bytemill._core import read_documents
+from bytemill.cli.console import read_text
+from bytemill.errors import ArgumentError, DataError, FormatError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["documents", "given_ids", "write_ids"]
+
+STDIN = Path("-")
+_NARROW_IDS = 1 << 16
+
+
+def documents(text: str | None, files: list[Path] | None) -> Iterator[str]:
+    """The texts of `--text`, or else of files (text, .jsonl, either as .gz or .zst), or else of stdin."""
+    _refuse_both(text, files, "--text")
+    if text is not None:
+        yield text
+        return
+    for path in files or [STDIN]:
+        contents = [read_text(path)] if path == STDIN else read_documents(str(path), "text") or [b""]
+        for content in contents:
+            yield _utf8(content, path)
+
+
+def given_ids(n_vocab: int, ids: str | None, files: list[Path] | None) -> "Iterator[list[int] | NDArray[np.uint32]]":
+    """The ids of `--ids`, or else of files, or else of stdin; of .npy and .bin files as numbers."""
+    _refuse_both(ids, files, "--ids")
+    if ids is not None:
+        yield _numbers(ids)
+        return
+    for path in files or [STDIN]:
+        if path.suffix in (".npy", ".bin"):
+            yield _binary(path, n_vocab)
+        else:
+            contents = [read_text(path)] if path == STDIN else read_documents(str(path), "text")
+            yield _numbers(" ".join(_utf8(content, path) for content in contents))
+
+
+def write_ids(path: Path, ids: "NDArray[Any]") -> None:
+    """Write ids as `Tokenizer.encode_to_file` does: .npy by name, else raw; under its name only when whole."""
+    import numpy as np
+
+    content = io.BytesIO()
+    if path.suffix == ".npy":
+        np.save(content, ids, allow_pickle=False)
+    else:
+        content.write(ids.tobytes())
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content.getvalue())
+    temporary.replace(path)
+
+
+def _binary(path: Path, n_vocab: int) -> "NDArray[np.uint32]":
+    import numpy as np
+
+    try:
+        if path.suffix == ".npy":
+            loaded = np.load(path, allow_pickle=False)
+        else:
+            loaded = np.frombuffer(path.read_bytes(), dtype="<u2" if n_vocab <= _NARROW_IDS else "<u4")
+    except ValueError as error:
+        raise FormatError(f"{path}: not a file of ids: {error}") from None
+    if loaded.ndim != 1 or loaded.dtype.kind not in "iu":
+        raise FormatError(f"{path}: holds {loaded.dtype} of shape {loaded.shape}, expected one row of integer ids")
+    ids: NDArray[np.uint32] = loaded
+    return ids
+
+
+def _numbers(source: str) -> list[int]:
+    words = source.replace(",", " ").strip().strip("[]").split()
+    for position, word in enumerate(words):
+        if not (word.isascii() and word.isdigit()):
+            raise ArgumentError(f"ids must be whole numbers, found {word!r} at position {position}")
+    return [int(word) for word in words]
+
+
+def _utf8(content: bytes, path: Path) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        name = "stdin" if path == STDIN else path
+        raise DataError(f"{name}: not UTF-8 text: invalid byte at offset {error.start}") from None
+
+
+def _refuse_both(option: str | None, files: list[Path] | None, name: str) -> None:
+    if option is not None and files:
+        raise ArgumentError(f"give {name} or files, not both")

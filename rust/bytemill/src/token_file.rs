@@ -1,0 +1,292 @@
+//! Files of text to one file of ids: in order, on threads, in memory that does not grow with the files.
+//!
+//! The file holds the ids alone, little-endian and one behind the other, as nanoGPT reads them with
+//! `numpy.memmap`; a name that ends in `.npy` gets NumPy's header before them. It takes its name only when it is
+//! whole. Shards with checksums and an index are written by [`crate::prepare`].
+
+use crate::corpus::{Content, Kind, Reading, expand, for_each_document, for_each_piece};
+use crate::encode::{SpecialPolicy, Wanted};
+use crate::error::{Error, Result};
+use crate::shard::durable::DurableFile;
+use crate::tokenizer::Tokenizer;
+use crate::train::pieces::last_cut;
+use std::io::{Seek, SeekFrom, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// How wide an id lies in memory and in files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// uint16, for vocabularies of up to 65,536 ids.
+    Two,
+    /// uint32.
+    Four,
+}
+
+/// How files become ids.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenFileOptions<'a> {
+    /// Of an id in the file.
+    pub width: Width,
+    /// What to do about special tokens in the text.
+    pub policy: &'a SpecialPolicy,
+    /// An id that is written after each document.
+    pub end_id: Option<u32>,
+    /// What a document is.
+    pub reading: Reading<'a>,
+    /// At most so many threads.
+    pub threads: usize,
+}
+
+/// Told how many bytes of text are done; breaks to stop.
+pub type Watch<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
+
+/// Text that a thread is given at once, on average.
+const BYTES_A_THREAD: usize = 2 << 20;
+/// NumPy asks for a multiple of 64.
+const NPY_HEADER_BYTES: usize = 128;
+
+/// Writes the ids of all documents of `inputs`, files and folders, to `output`; how many they are.
+///
+/// Memory follows the number of threads and the longest stretch that cannot be cut: a line of JSON, a document
+/// between separators, a text without lines, or all of a text whose pattern is not one of those by hand.
+pub fn encode_files(
+    tokenizer: &Tokenizer,
+    inputs: &[PathBuf],
+    output: &Path,
+    options: &TokenFileOptions,
+    watch: &mut Watch,
+) -> Result<u64> {
+    let files = expand(inputs)?;
+    let mut round = Round::new(tokenizer, options, IdFile::create(output, options.width)?, watch);
+    for path in &files {
+        round.file(path)?;
+    }
+    round.encode()?;
+    round.target.commit()
+}
+
+/// `ids` in half the room, or the first that does not fit. `before`: how many ids came earlier.
+pub fn narrowed(ids: &[u32], before: u64) -> Result<Vec<u16>> {
+    let narrow = |(index, &id): (usize, &u32)| {
+        u16::try_from(id).map_err(|_| Error::WideId { id, position: before + index as u64 })
+    };
+    ids.iter().enumerate().map(narrow).collect()
+}
+
+/// Text that waits until there is enough for all threads.
+struct Round<'a, 'w> {
+    tokenizer: &'a Tokenizer,
+    options: &'a TokenFileOptions<'a>,
+    target: IdFile,
+    watch: &'w mut Watch<'w>,
+    texts: Vec<Piece>,
+    n_bytes: usize,
+    n_bytes_done: u64,
+}
+
+struct Piece {
+    text: String,
+    ends_document: bool,
+}
+
+impl<'a, 'w> Round<'a, 'w> {
+    fn new(
+        tokenizer: &'a Tokenizer,
+        options: &'a TokenFileOptions<'a>,
+        target: IdFile,
+        watch: &'w mut Watch<'_>,
+    ) -> Self {
+        Self { tokenizer, options, target, watch, texts: Vec::new(), n_bytes: 0, n_bytes_done: 0 }
+    }
+
+    /// Takes all documents of one file.
+    fn file(&mut self, path: &Path) -> Result<()> {
+        let whole = Kind::of(path)?.content == Content::Text && self.options.reading.separator.is_none();
+        if !whole || self.options.policy.across_lines() {
+            return for_each_document(path, self.options.reading, |place, text| {
+                self.add(path, place.offset, text, true)
+            });
+        }
+        let mut offset = 0;
+        let splitter = self.tokenizer.splitter();
+        for_each_piece(
+            path,
+            |text| Ok(last_cut(splitter, text)),
+            |text| {
+                self.add(path, offset, text, false)?;
+                offset += text.len() as u64;
+                Ok(())
+            },
+        )?;
+        if offset > 0 { self.add(path, offset, b"", true) } else { Ok(()) }
+    }
+
+    fn add(&mut self, path: &Path, offset: u64, text: &[u8], ends_document: bool) -> Result<()> {
+        let text = str::from_utf8(text).map_err(|error| {
+            let at = offset + error.valid_up_to() as u64;
+            Error::format(path, format!("is not UTF-8 at byte {at}, expected text"))
+        })?;
+        self.n_bytes += text.len();
+        self.texts.push(Piece { text: text.to_owned(), ends_document });
+        if self.n_bytes >= BYTES_A_THREAD.saturating_mul(self.options.threads.max(1)) { self.encode() } else { Ok(()) }
+    }
+
+    /// Writes the ids of what waits.
+    fn encode(&mut self) -> Result<()> {
+        let texts: Vec<&str> = self.texts.iter().map(|piece| &*piece.text).collect();
+        let wanted = Wanted { policy: Some(self.options.policy), max_tokens: None };
+        let (ids, offsets) = self.tokenizer.encode_batch(&texts, wanted, self.options.threads)?;
+        match self.options.end_id {
+            None => self.target.write(&ids)?,
+            Some(end) => {
+                for (piece, span) in self.texts.iter().zip(offsets.windows(2)) {
+                    self.target.write(&ids[span[0]..span[1]])?;
+                    if piece.ends_document {
+                        self.target.write(&[end])?;
+                    }
+                }
+            }
+        }
+        self.n_bytes_done += self.n_bytes as u64;
+        self.n_bytes = 0;
+        self.texts.clear();
+        if (self.watch)(self.n_bytes_done).is_break() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// The file on its way to the disk.
+struct IdFile {
+    file: std::io::BufWriter<DurableWriter>,
+    width: Width,
+    is_npy: bool,
+    n_ids: u64,
+}
+
+/// A [`DurableFile`] that can be written to.
+struct DurableWriter(DurableFile);
+
+impl Write for DurableWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.file().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.file().flush()
+    }
+}
+
+impl IdFile {
+    fn create(path: &Path, width: Width) -> Result<Self> {
+        let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
+        let file = std::io::BufWriter::with_capacity(1 << 20, DurableWriter(DurableFile::create(path.to_owned())?));
+        let mut made = Self { file, width, is_npy, n_ids: 0 };
+        if is_npy {
+            made.put(&[0; NPY_HEADER_BYTES])?; // its place; the number of ids is known at the end
+        }
+        Ok(made)
+    }
+
+    fn write(&mut self, ids: &[u32]) -> Result<()> {
+        let bytes: Vec<u8> = match self.width {
+            Width::Two => narrowed(ids, self.n_ids)?.into_iter().flat_map(u16::to_le_bytes).collect(),
+            Width::Four => ids.iter().flat_map(|id| id.to_le_bytes()).collect(),
+        };
+        self.n_ids += ids.len() as u64;
+        self.put(&bytes)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = self.file.write_all(bytes);
+        written.map_err(Error::io(self.file.get_ref().0.path()))
+    }
+
+    fn commit(self) -> Result<u64> {
+        let path = self.file.get_ref().0.path().to_owned();
+        let DurableWriter(mut durable) =
+            self.file.into_inner().map_err(|error| Error::io(&path)(error.into_error()))?;
+        if self.is_npy {
+            let header = npy_header(self.n_ids, self.width);
+            let placed = durable.file().seek(SeekFrom::Start(0)).and_then(|_| durable.file().write_all(&header));
+            placed.map_err(Error::io(&path))?;
+        }
+        durable.commit()?;
+        Ok(self.n_ids)
+    }
+}
+
+/// Version 1.0 of NumPy's format for a row of `n_ids` integers.
+fn npy_header(n_ids: u64, width: Width) -> Vec<u8> {
+    let descr = if width == Width::Two { "<u2" } else { "<u4" };
+    let described = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({n_ids},), }}");
+    let mut header = b"\x93NUMPY\x01\x00".to_vec();
+    header.extend(((NPY_HEADER_BYTES - 10) as u16).to_le_bytes());
+    header.extend(format!("{described:<width$}\n", width = NPY_HEADER_BYTES - 11).bytes());
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::encode::Specials;
+    use std::fs;
+
+    fn written(
+        texts: &[(&str, &str)],
+        output: &str,
+        width: Width,
+        end: bool,
+        threads: usize,
+    ) -> Result<(u64, Vec<u8>)> {
+        let folder = tempfile::tempdir().unwrap();
+        let tokenizer = Tokenizer::from_merges(&[(b'a'.into(), b'b'.into())], Some("gpt2"), &["<end>"]).unwrap();
+        let policy = tokenizer.special_policy(Specials::NONE, Specials::All).unwrap();
+        let paths: Vec<PathBuf> = texts.iter().map(|(name, _)| folder.path().join(name)).collect();
+        for (path, (_, text)) in paths.iter().zip(texts) {
+            fs::write(path, text).unwrap();
+        }
+        let end_id = end.then_some(257);
+        let options = TokenFileOptions { width, policy: &policy, end_id, reading: Reading::default(), threads };
+        let output = folder.path().join(output);
+        let count = encode_files(&tokenizer, &paths, &output, &options, &mut |_| ControlFlow::Continue(()));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), texts.len() + usize::from(count.is_ok()));
+        Ok((count?, fs::read(output).unwrap()))
+    }
+
+    #[test]
+    fn documents_come_in_order_with_an_end_after_each() {
+        let texts = [("a.txt", "ab c"), ("empty.txt", ""), ("b.jsonl", "{\"text\": \"x\"}\n{\"text\": \"ab\"}\n")];
+        let expected: Vec<u8> =
+            [256_u16, 32, 99, 257, 120, 257, 256, 257].iter().flat_map(|id| id.to_le_bytes()).collect();
+        assert_eq!(written(&texts, "out.bin", Width::Two, true, 2).unwrap(), (8, expected));
+    }
+
+    #[test]
+    fn a_long_text_in_pieces_is_the_text_as_one() {
+        let long = "ab abab\ncab. \n".repeat(400_000);
+        let one = written(&[("a.txt", &long)], "out.bin", Width::Four, false, 1).unwrap();
+        assert_eq!(written(&[("a.txt", &long)], "out.bin", Width::Four, false, 3).unwrap(), one);
+        let tokenizer = Tokenizer::from_merges(&[(b'a'.into(), b'b'.into())], Some("gpt2"), &[]).unwrap();
+        let expected = tokenizer.encode_ordinary(&long).unwrap();
+        assert_eq!(one, (expected.len() as u64, expected.iter().flat_map(|id| id.to_le_bytes()).collect()));
+    }
+
+    #[test]
+    fn a_fault_leaves_nothing_behind() {
+        let told = |text: &str| written(&[("a.txt", text)], "out.bin", Width::Two, false, 1).unwrap_err().to_string();
+        assert!(told("x <end>").contains("<end>"));
+        assert!(
+            narrowed(&[1, 65_536], 4).unwrap_err().to_string().starts_with("token id 65536 at position 5 does not")
+        );
+    }
+
+    #[test]
+    fn numpys_header_has_its_size_whatever_the_count() {
+        for n_ids in [0, 1, u64::MAX] {
+            let header = npy_header(n_ids, Width::Two);
+            assert_eq!((header.len(), header.last()), (NPY_HEADER_BYTES, Some(&b'\n')));
+        }
+    }
+}
