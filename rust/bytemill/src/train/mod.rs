@@ -20,6 +20,7 @@ mod arena;
 mod budget;
 mod count;
 mod feed;
+mod hints;
 mod long_words;
 mod merge;
 #[cfg(test)]
