@@ -9,11 +9,13 @@
 //!        wall  256  .    256  111   wall 98   wall      "the" = 256, "o" = 111; "b" = 98
 //! ```
 
+use super::base::Base;
 use super::hints::{on_huge_pages, soon};
 use super::pairs::Pair;
 use super::runs::Order;
 use super::word_counts::WordCounts;
 use crate::error::{Error, Result};
+use crate::vocab::Scratch;
 
 const BLOCK_SLOTS: usize = 64;
 
@@ -96,12 +98,15 @@ pub(super) fn n_slots(counts: &WordCounts) -> usize {
 }
 
 impl<S: Slot> Arena<S> {
-    /// Lays out the words of `counts` in this order, each byte a token; sorting takes `sort_bytes` of memory.
-    pub(super) fn new(counts: &WordCounts, order: Order, sort_bytes: usize) -> Result<Self> {
+    /// Lays out the words of `counts` in this order, as the tokens that `base` makes of them; sorting
+    /// takes `sort_bytes` of memory.
+    pub(super) fn new(counts: &WordCounts, base: &Base, order: Order, sort_bytes: usize) -> Result<Self> {
         let n_slots = n_slots(counts);
         if n_slots >= u32::MAX as usize {
             return Err(too_large(counts));
         }
+        let lengths = lengths(base);
+        let (mut ids, mut scratch) = (Vec::new(), Scratch::default());
         let mut slots = on_huge_pages(n_slots);
         let mut runs: Vec<Run> = Vec::new();
         slots.push(S::WALL);
@@ -112,16 +117,19 @@ impl<S: Slot> Arena<S> {
             if runs.last().is_none_or(|run| run.weight != tally.count) {
                 runs.push(Run { start: slots.len() as u32, weight: tally.count });
             }
-            slots.extend(word.iter().map(|&byte| S::of(byte.into())));
+            if base.merges().is_empty() {
+                slots.extend(word.iter().map(|&byte| S::of(byte.into())));
+            } else {
+                ids.clear();
+                base.encode(word, &mut scratch, &mut ids);
+                for &id in &ids {
+                    push_token(&mut slots, S::of(id), lengths[id as usize] as usize);
+                }
+            }
             slots.push(S::WALL);
         })?;
         let first_runs = first_runs(&runs, slots.len());
-        Ok(Self { slots, lengths: vec![1; 256], runs, first_runs })
-    }
-
-    /// How many slots there are.
-    pub(super) fn len(&self) -> usize {
-        self.slots.len()
+        Ok(Self { slots, lengths, runs, first_runs })
     }
 
     /// How many bytes the token made of `pair` would have.
@@ -209,6 +217,23 @@ impl<S: Slot> Arena<S> {
         let later = self.runs[first + 1..].iter().take_while(|run| run.start <= place).count();
         self.runs[first + later].weight
     }
+}
+
+/// Writes a token into so many slots: its id stands in the first and in the last.
+fn push_token<S: Slot>(slots: &mut Vec<S>, id: S, length: usize) {
+    let end = slots.len() + length;
+    slots.push(id);
+    slots.resize(end, S::INSIDE);
+    slots[end - 1] = id;
+}
+
+/// Bytes of each token.
+fn lengths(base: &Base) -> Vec<u32> {
+    let mut lengths = vec![1; 256];
+    for &(left, right) in base.merges() {
+        lengths.push(lengths[left as usize] + lengths[right as usize]);
+    }
+    lengths
 }
 
 fn first_runs(runs: &[Run], n_slots: usize) -> Vec<u32> {

@@ -18,9 +18,9 @@ const COUNTED_PAIR_BYTES: usize = 96;
 /// With less than this beside the arena there would be more scanning than merging.
 const LEAST_BYTES: usize = 4 << 20;
 
-/// The most ids that there can be: a merge needs a place of its own.
-pub(super) fn n_ids(counts: &WordCounts, options: &Options) -> usize {
-    256 + options.n_merges.min(n_slots(counts))
+/// The most ids that there can be, `n_base` of them merges to begin with: a new one needs a place of its own.
+pub(super) fn n_ids(counts: &WordCounts, n_base: usize, options: &Options) -> usize {
+    256 + n_base + options.n_merges.saturating_sub(n_base).min(n_slots(counts))
 }
 
 /// Limits in bytes of memory, or in pairs.
@@ -37,10 +37,10 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// The budget for merging `counts` as `options` say; fails when not even the arena fits.
-    pub(super) fn new(counts: &WordCounts, options: &Options) -> Result<Self> {
+    /// The budget for merging `counts`, after `n_base` merges, as `options` say; fails when not even the arena fits.
+    pub(super) fn new(counts: &WordCounts, n_base: usize, options: &Options) -> Result<Self> {
         let Some(limit) = options.max_memory else { return Ok(Self::unlimited(counts)) };
-        let ids = n_ids(counts, options);
+        let ids = n_ids(counts, n_base, options);
         let arena = n_slots(counts) * if ids <= u16::MOST_IDS { size_of::<u16>() } else { size_of::<u32>() };
         let runs = if options.ties == Ties::FirstSeen { counts.len() * RUN_BYTES } else { 0 };
         let fixed =

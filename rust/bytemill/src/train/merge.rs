@@ -5,6 +5,7 @@
 //! which only moves to the right.
 
 use super::arena::{Arena, Slot};
+use super::base::Base;
 use super::budget::{Budget, n_ids};
 use super::neighbours::Neighbours;
 use super::pairs::{HotPairs, Pair};
@@ -24,27 +25,29 @@ const TELL_EVERY: Duration = Duration::from_millis(100);
 /// Places ahead that are fetched while one is merged.
 const PLACES_AHEAD: usize = 12;
 
-/// Learns merges by `rule` within `budget`; see [`super::train`].
+/// Learns merges that follow those of `base`, by `rule` within `budget`; see [`super::train_onto`].
 pub(super) fn learn<R: TieRule>(
+    base: &Base,
     counts: &WordCounts,
     options: Options,
     budget: Budget,
     rule: R,
     watch: &mut Watch,
 ) -> Result<Vec<Merge>> {
-    if n_ids(counts, &options) <= u16::MOST_IDS {
-        learn_with(Learner::<R, u16>::new(counts, options, budget, rule)?, options, watch)
+    if n_ids(counts, base.merges().len(), &options) <= u16::MOST_IDS {
+        learn_with(Learner::<R, u16>::new(base, counts, options, budget, rule)?, base, options, watch)
     } else {
-        learn_with(Learner::<R, u32>::new(counts, options, budget, rule)?, options, watch)
+        learn_with(Learner::<R, u32>::new(base, counts, options, budget, rule)?, base, options, watch)
     }
 }
 
 fn learn_with<R: TieRule, S: Slot>(
     mut learner: Learner<R, S>,
+    base: &Base,
     options: Options,
     watch: &mut Watch,
 ) -> Result<Vec<Merge>> {
-    let mut merges = Vec::new();
+    let mut merges = base.merges().to_vec();
     let mut told = Instant::now();
     while merges.len() < options.n_merges {
         let Some(best) = learner.most_frequent() else { break };
@@ -72,14 +75,21 @@ struct Learner<R: TieRule, S> {
 }
 
 impl<R: TieRule, S: Slot> Learner<R, S> {
-    fn new(counts: &WordCounts, options: Options, budget: Budget, rule: R) -> Result<Self> {
+    fn new(base: &Base, counts: &WordCounts, options: Options, budget: Budget, mut rule: R) -> Result<Self> {
         let order = if R::BY_PLACE { Order::Text } else { Order::Frequency };
-        let arena = Arena::new(counts, order, budget.sort_bytes)?;
-        let n_ids = n_ids(counts, &options);
+        let arena = Arena::new(counts, base, order, budget.sort_bytes)?;
+        let n_ids = n_ids(counts, base.merges().len(), &options);
+        let mut shapes = options.utf8_safe.then(Shapes::new);
+        for &(left, right) in base.merges() {
+            rule.learn(Pair::new(left, right));
+            if let Some(shapes) = &mut shapes {
+                shapes.learn(Pair::new(left, right));
+            }
+        }
         let limits = Limits {
             count: options.min_frequency.max(1),
             token_bytes: options.max_token_bytes.unwrap_or(usize::MAX),
-            shapes: options.utf8_safe.then(Shapes::new),
+            shapes,
             budget,
         };
         Ok(Self {
