@@ -281,6 +281,7 @@ def train_tokenizer(
     files: Sequence[str] | None,
     texts: Iterable[str | bytes] | None,
     word_counts: Sequence[tuple[str | bytes, int]] | None,
+    counts: str | None,
     vocab_size: int,
     pattern: str | None,
     special_tokens: Sequence[str],
@@ -294,7 +295,10 @@ def train_tokenizer(
     max_memory: int | None,
     threads: int | None,
     progress: _Progress | None,
+    base: Tokenizer | None,
+    save_counts: str | None,
 ) -> Tokenizer: ...
+def read_documents(files: Sequence[str], *, text_field: str, separator: str | None, max_bytes: int) -> list[bytes]: ...
 def load_tokenizer(
     path: str, pattern: str | None, special_tokens: Sequence[tuple[str, int | None]] | None
 ) -> Tokenizer: ...

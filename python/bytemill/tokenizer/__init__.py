@@ -1,5 +1,6 @@
 """Text to ids and back: the face of the Rust core."""
 
 from bytemill.tokenizer.tokenizer import Tokenizer
+from bytemill.tokenizer.training_report import TrainingReport
 
-__all__ = ["Tokenizer"]
+__all__ = ["Tokenizer", "TrainingReport"]

@@ -58,16 +58,20 @@ class Tokenizer(_core.Tokenizer):
         max_memory: int | None = None,
         threads: int | None = None,
         progress: bool = False,
+        base: Tokenizer | None = None,
+        counts: str | Path | None = None,
+        save_counts: str | Path | None = None,
     ) -> Self:
         """Learn a vocabulary: the pair of neighbours counted most becomes a token, again and again.
 
         The merges are exact, and the same for any number of threads and any limit of memory.
 
         Args:
-            files: Text (one document each), .jsonl (one a line), either as .gz or .zst, or folders of them; or
+            files: Text (one document each), .jsonl (one a line), either as .gz or .zst, .parquet or .arrow (one
+                a row), or folders of them; or
             texts: str or bytes, one document each; or
-            word_counts: Pretokens counted already, each with how often it occurs; they are not split again.
-                Exactly one of the three.
+            word_counts: Pretokens counted already, each with how often it occurs; they are not split again; or
+            counts: A file that an earlier run wrote by `save_counts`. Exactly one of the four.
             vocab_size: Ids in all: 256 bytes, merges and special tokens; fewer when the text gives no more.
             pattern: "gpt2", "cl100k", "o200k", any regex, or None for no split at all.
             special_tokens: Get the last ids, in this order; their text is not looked for in the documents.
@@ -78,7 +82,7 @@ class Tokenizer(_core.Tokenizer):
                 in Stanford's CS336. None: "first_seen" without a pattern, else "huggingface".
             feed: What is one document: as the source gives it, or each line with its newline, as Hugging Face
                 feeds files.
-            text_field: The field of a .jsonl row that holds the text.
+            text_field: The field of a .jsonl line, or the column of a table, that holds the text.
             separator: What stands between the documents of a text file, such as "<|endoftext|>"; it belongs to
                 none of them.
             min_frequency: Pairs met less often are not merged.
@@ -90,12 +94,16 @@ class Tokenizer(_core.Tokenizer):
                 Without a pattern a document is one pretoken, and must fit too.
             threads: That count; every core if None.
             progress: Show progress on stderr.
+            base: A tokenizer to go on from. Its pattern is used, its merges are made first, and all its ids stay,
+                special tokens' too: new tokens get the next ids, then the special tokens that it lacks. With the
+                text that it was learnt from the merges are those of training to `vocab_size` at once.
+            save_counts: Where to write the counted pretokens, for a later run to begin with.
 
         Raises:
             ArgumentError: An argument cannot work: a vocabulary too small for bytes and special tokens, a pattern
                 that does not compile, less memory than the distinct pretokens take (says how much would do).
-            FormatError: A row is not JSON or lacks the field; names file and line. A compressed file is damaged,
-                cut off, or grows more than a thousandfold.
+            FormatError: A row is not JSON or lacks the field; names file and line. A packed file is damaged, cut
+                off, or grows more than a thousandfold. Counts are damaged, or of another pattern or feed.
             OSError: A file cannot be read.
         """
         _check_training(texts, special_tokens)
@@ -113,6 +121,7 @@ class Tokenizer(_core.Tokenizer):
                 files=None if files is None else [str(path) for path in files],
                 texts=texts,
                 word_counts=None if word_counts is None else list(word_counts.items()),
+                counts=None if counts is None else str(counts),
                 vocab_size=vocab_size,
                 pattern=pattern,
                 special_tokens=list(special_tokens),
@@ -126,6 +135,8 @@ class Tokenizer(_core.Tokenizer):
                 max_memory=max_memory,
                 threads=threads,
                 progress=shown.update if progress else None,
+                base=base,
+                save_counts=None if save_counts is None else str(save_counts),
             )
         return cls(trained)
 

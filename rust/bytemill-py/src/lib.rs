@@ -29,7 +29,7 @@ mod _core {
     #[pymodule_export]
     use super::tokenizer::{Tokenizer, load_tokenizer, tokenizer_from_ranks, tokenizer_from_readable};
     #[pymodule_export]
-    use super::trainer::train_tokenizer;
+    use super::trainer::{read_documents, train_tokenizer};
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name for it")]

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use bytemill::corpus::Reading;
+use bytemill::corpus::{Reading, expand, for_each_document};
 use bytemill::split::Splitter;
 use bytemill::tokenizer::Tokenizer as Core;
-use bytemill::train::{Counter, Counting, Feed, Options, Progress, Sink, Ties, WordCounts};
-use bytemill::train::{count_documents, count_files, train};
+use bytemill::train::{Base, Counter, Counting, Feed, Options, Progress, Provenance, Sink, Ties, WordCounts};
+use bytemill::train::{count_documents, count_files, train_onto};
 use bytemill::{Error, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -20,13 +20,14 @@ use crate::tokenizer::Tokenizer;
 
 /// Learns a vocabulary; see `bytemill.Tokenizer.train`, which documents the options.
 #[pyfunction]
-#[pyo3(signature = (*, files, texts, word_counts, vocab_size, pattern, special_tokens, ties, feed, text_field, separator, min_frequency, max_token_bytes, utf8_safe, max_memory, threads, progress))]
+#[pyo3(signature = (*, files, texts, word_counts, counts, vocab_size, pattern, special_tokens, ties, feed, text_field, separator, min_frequency, max_token_bytes, utf8_safe, max_memory, threads, progress, base, save_counts))]
 #[expect(clippy::too_many_arguments, reason = "each is one keyword of Tokenizer.train")]
 pub(crate) fn train_tokenizer(
     py: Python<'_>,
     files: Option<Vec<PathBuf>>,
     texts: Option<Bound<'_, PyAny>>,
     word_counts: Option<Vec<(Bound<'_, PyAny>, u64)>>,
+    counts: Option<PathBuf>,
     vocab_size: usize,
     pattern: Option<&str>,
     special_tokens: Vec<String>,
@@ -40,34 +41,79 @@ pub(crate) fn train_tokenizer(
     max_memory: Option<u64>,
     threads: Option<usize>,
     progress: Option<Py<PyAny>>,
+    base: Option<&Bound<'_, Tokenizer>>,
+    save_counts: Option<PathBuf>,
 ) -> PyResult<Tokenizer> {
+    let given = base.map(|base| base.get().core());
+    let base = given.map_or_else(|| Ok(Base::default()), |given| Base::of(given.vocab())).map_err(CoreError::from)?;
     let options = Options {
-        n_merges: n_merges(vocab_size, special_tokens.len())?,
+        n_merges: n_merges(vocab_size, given, &special_tokens)?,
         ties: ties_named(ties, pattern)?,
         min_frequency,
         max_token_bytes,
         utf8_safe,
         max_memory,
     };
-    let splitter = Splitter::new(pattern).map_err(CoreError::from)?;
+    let splitter = given.map_or_else(|| Splitter::new(pattern), |given| Ok(given.splitter().clone()));
+    let splitter = splitter.map_err(CoreError::from)?;
     let (feed, threads) = (feed_named(feed)?, threads::count(threads)?);
     let counting = Counting { splitter: &splitter, feed, threads, max_memory };
     let mut listener = Listener::new(progress);
-    let counts = match (files, texts, word_counts) {
-        (Some(paths), None, None) => py.detach(|| {
+    let provenance = Provenance::new(splitter.pattern(), feed);
+    let counts = match (files, texts, word_counts, counts) {
+        (Some(paths), None, None, None) => py.detach(|| {
             let reading = Reading { text_field, separator: separator.map(str::as_bytes) };
             let mut watch = |at| listener.hear(told(at));
             count_files(&paths, reading, &counting, &mut watch)
         }),
-        (None, Some(texts), None) => count_texts(&texts, &counting, &mut listener)?,
-        (None, None, Some(words)) => add_words(&words, Counter::new(splitter.clone()))?,
-        _ => return Err(PyTypeError::new_err("give one of files, texts and word_counts, not several or none")),
+        (None, Some(texts), None, None) => count_texts(&texts, &counting, &mut listener)?,
+        (None, None, Some(words), None) => add_words(&words, Counter::new(splitter.clone()))?,
+        (None, None, None, Some(path)) => py.detach(|| WordCounts::load(&path, &provenance, max_memory)),
+        _ => return Err(PyTypeError::new_err("give one of files, texts, word_counts and counts, not several or none")),
     };
-    let merges = counts.and_then(|counts| py.detach(|| train(&counts, options, &mut |at| listener.hear(told(at)))));
+    let merges = counts.and_then(|counts| {
+        py.detach(|| {
+            save_counts.map_or(Ok(()), |path| counts.save(&path, &provenance))?;
+            train_onto(&base, &counts, options, &mut |at| listener.hear(told(at)))
+        })
+    });
     let merges = listener.result(merges)?;
     let special_tokens: Vec<&str> = special_tokens.iter().map(String::as_str).collect();
-    let core = py.detach(|| Core::from_merges(&merges, pattern, &special_tokens));
-    Tokenizer::of(core.map_err(CoreError::from)?)
+    let vocab = py.detach(|| base.continued(&merges, &special_tokens)).map_err(CoreError::from)?;
+    Tokenizer::of(Core::new(vocab, splitter))
+}
+
+/// The documents of files and folders, in order, until about `max_bytes` of them are there.
+#[pyfunction]
+#[pyo3(signature = (files, *, text_field, separator, max_bytes))]
+pub(crate) fn read_documents<'py>(
+    py: Python<'py>,
+    files: Vec<PathBuf>,
+    text_field: &str,
+    separator: Option<&str>,
+    max_bytes: usize,
+) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    let reading = Reading { text_field, separator: separator.map(str::as_bytes) };
+    let documents = py.detach(|| first_documents(&files, reading, max_bytes)).map_err(CoreError::from)?;
+    Ok(documents.iter().map(|document| PyBytes::new(py, document)).collect())
+}
+
+fn first_documents(paths: &[PathBuf], reading: Reading, max_bytes: usize) -> Result<Vec<Vec<u8>>> {
+    let mut documents: Vec<Vec<u8>> = Vec::new();
+    let mut left = max_bytes;
+    for path in expand(paths)? {
+        let read = for_each_document(&path, reading, |_, document| {
+            let taken = &document[..document.len().min(left)];
+            left -= taken.len();
+            documents.push(taken.to_vec());
+            if left == 0 { Err(Error::Interrupted) } else { Ok(()) }
+        });
+        match read {
+            Err(Error::Interrupted) => break,
+            read => read?,
+        }
+    }
+    Ok(documents)
 }
 
 /// Counts the texts of a Python iterable; the outer error is the iterable's own.
@@ -121,12 +167,24 @@ fn told(at: Progress) -> (&'static str, u64, u64) {
     }
 }
 
-fn n_merges(vocab_size: usize, n_special: usize) -> Result<usize, CoreError> {
-    let smallest = 256 + n_special;
-    vocab_size.checked_sub(smallest).ok_or_else(|| {
-        let tokens = if n_special == 1 { "token" } else { "tokens" };
-        argument("vocab_size", vocab_size, format!("at least {smallest}: 256 bytes and {n_special} special {tokens}"))
-    })
+/// How many merges there may be, those of the vocabulary to go on from included.
+fn n_merges(vocab_size: usize, base: Option<&Core>, special_tokens: &[String]) -> Result<usize, CoreError> {
+    let (n_given, n_merges) = base.map_or((256, 0), |base| (base.vocab().n_vocab(), base.vocab().merge_ids().len()));
+    let is_known =
+        |text: &&String| base.is_some_and(|base| base.vocab().special_tokens().iter().any(|known| known.0 == **text));
+    let n_special = special_tokens.iter().filter(|text| !is_known(text)).count();
+    let smallest = n_given + n_special;
+    let n_new = vocab_size.checked_sub(smallest).ok_or_else(|| {
+        let (given, tokens) =
+            (if base.is_some() { "ids of base" } else { "bytes" }, if n_special == 1 { "token" } else { "tokens" });
+        let new = if base.is_some() { "new special" } else { "special" };
+        argument(
+            "vocab_size",
+            vocab_size,
+            format!("at least {smallest}: {n_given} {given} and {n_special} {new} {tokens}"),
+        )
+    })?;
+    Ok(n_merges + n_new)
 }
 
 fn ties_named(name: Option<&str>, pattern: Option<&str>) -> Result<Ties, CoreError> {

@@ -28,6 +28,10 @@ pub(crate) enum Content {
     Text,
     /// A JSON object a line.
     JsonLines,
+    /// A row of a Parquet file each.
+    Parquet,
+    /// A row of an Arrow file or stream each.
+    Arrow,
 }
 
 impl Kind {
@@ -43,9 +47,16 @@ impl Kind {
         };
         let content = match name.rsplit_once('.').map(|(_, ending)| ending) {
             Some("jsonl" | "ndjson") => Content::JsonLines,
-            Some(ending @ ("gz" | "zst" | "bz2" | "xz" | "zip" | "tar" | "parquet" | "arrow" | "bin" | "npy")) => {
+            Some("parquet") if packing.is_none() => Content::Parquet,
+            Some("arrow" | "arrows" | "feather") if packing.is_none() => Content::Arrow,
+            Some(
+                ending @ ("gz" | "zst" | "bz2" | "xz" | "zip" | "tar" | "parquet" | "arrow" | "arrows" | "feather"
+                | "bin" | "npy"),
+            ) => {
                 let reason = format!(
-                    "cannot read .{ending} files; supported are plain text (.txt) and .jsonl, also as .gz and .zst"
+                    "cannot read .{ending} files{}; supported are .parquet, .arrow, plain text (.txt) and .jsonl, \
+                     these two also as .gz and .zst",
+                    if packing.is_some() { " that are compressed" } else { "" }
                 );
                 return Err(Error::format(path, reason));
             }
@@ -56,6 +67,6 @@ impl Kind {
 
     /// Whether the file holds its documents as plain bytes, so that each can be read by its offset.
     pub(crate) fn is_plain(self) -> bool {
-        self.packing.is_none()
+        self.packing.is_none() && !matches!(self.content, Content::Parquet | Content::Arrow)
     }
 }

@@ -1,18 +1,25 @@
-//! Documents from files: plain text, lines of JSON, either of them compressed, and folders of all.
+//! Documents from files: plain text, lines of JSON, either of them compressed, Parquet, Arrow, and
+//! folders of all.
 //!
 //! | ending | a document is |
 //! |---|---|
 //! | `.jsonl`, `.ndjson` | the text field of one line |
 //! | `.txt`, `.md` or none known | the whole file, as bytes, or what stands between separators |
-//! | one of these and `.gz` or `.zst` | the same of the unpacked content |
+//! | `.parquet`; `.arrow`, `.arrows`, `.feather` | the text field of one row; Arrow's files and streams alike |
+//! | one of the first two and `.gz` or `.zst` | the same of the unpacked content |
 //!
 //! JSON lines are read one by one, so that memory follows the longest line and not the file. A
-//! compressed file that grows more than a thousandfold is refused.
+//! compressed file, or one of Parquet or Arrow, that grows more than a thousandfold is refused.
 
+mod arrow;
+mod arrow_messages;
 mod folder;
+mod foreign;
 mod jsonl;
 mod kind;
 mod open;
+mod parquet;
+mod parquet_pages;
 mod text;
 mod zstandard;
 
@@ -30,14 +37,14 @@ pub use text::{for_each_line, for_each_separated};
 pub struct Place {
     /// Bytes before the document, or before its line.
     pub offset: u64,
-    /// The number of the line in which it begins; the first is 1.
+    /// The number of the line in which it begins, or of its row; the first is 1.
     pub line: u64,
 }
 
 /// What makes a document, where the file alone does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading<'a> {
-    /// The field of a JSON line that holds the text.
+    /// The field of a JSON line, or the column of a Parquet or Arrow file, that holds the text.
     pub text_field: &'a str,
     /// What stands between the documents of a text file, such as `<|endoftext|>`; it belongs to none.
     pub separator: Option<&'a [u8]>,
@@ -73,8 +80,14 @@ pub fn for_each_document(path: &Path, reading: Reading, each: impl FnMut(Place, 
         (Content::Text, None) => text::for_whole(path, each),
         (Content::Text, Some(separator)) => for_each_separated(path, separator, each),
         (Content::JsonLines, _) => jsonl::for_each(path, reading.text_field, each),
+        (Content::Arrow, _) => arrow::for_each(path, reading.text_field, each),
+        (Content::Parquet, _) => parquet::for_each(path, reading.text_field, each),
     }
 }
 
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod table_tests;
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ const ALWAYS_ALLOWED_BYTES: u64 = 16 << 20;
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
     let file = File::open(path).map_err(Error::io(path))?;
     let Some(packing) = Kind::of(path)?.packing else { return Ok(Box::new(file)) };
-    let limit = file.metadata().map_err(Error::io(path))?.len() * MOST_GROWTH + ALWAYS_ALLOWED_BYTES;
+    let limit = growth_limit(&file).map_err(Error::io(path))?;
     let packed_bytes = Rc::new(Cell::new(0));
     let packed = BufReader::with_capacity(BLOCK_BYTES, Counted { file, bytes: Rc::clone(&packed_bytes) });
     let content: Box<dyn Read> = match packing {
@@ -33,6 +33,20 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
         Packing::Zstandard => Box::new(ZstandardReader::new(packed)),
     };
     Ok(Box::new(Unpacked { content, limit, bytes: 0, packed_bytes }))
+}
+
+/// The most bytes that the content of `file` may have.
+pub(super) fn growth_limit(file: &File) -> io::Result<u64> {
+    Ok(file.metadata()?.len().saturating_mul(MOST_GROWTH).saturating_add(ALWAYS_ALLOWED_BYTES))
+}
+
+/// What is said of a file whose content has more than `limit` bytes.
+pub(super) fn grown(limit: u64) -> String {
+    format!(
+        "unpacks to more than {limit} bytes, {MOST_GROWTH} times its size and {} MiB, which is refused; \
+         where this is meant, unpack it first",
+        ALWAYS_ALLOWED_BYTES >> 20
+    )
 }
 
 /// What failed while the file at `path` was read: the disk, or the content.
@@ -82,13 +96,7 @@ impl Read for Unpacked {
         let n = self.content.read(buffer).map_err(|error| self.damage(error))?;
         self.bytes += n as u64;
         if self.bytes > self.limit {
-            let reason = format!(
-                "unpacks to more than {} bytes, {MOST_GROWTH} times its size and {} MiB, which is refused; \
-                 where this is meant, unpack it first",
-                self.limit,
-                ALWAYS_ALLOWED_BYTES >> 20
-            );
-            return Err(io::Error::other(Damage(reason)));
+            return Err(io::Error::other(Damage(grown(self.limit))));
         }
         Ok(n)
     }

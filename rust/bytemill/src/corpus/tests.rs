@@ -11,14 +11,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-fn file(name: &str, content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
+pub(super) fn file(name: &str, content: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     fs::write(&path, content).unwrap();
     (folder, path)
 }
 
-type Found = Vec<(u64, u64, Vec<u8>)>; // offset, line, document
+pub(super) type Found = Vec<(u64, u64, Vec<u8>)>; // offset, line, document
 
 fn gather(into: &mut Found) -> impl FnMut(Place, &[u8]) -> Result<()> {
     |place, text| {
@@ -27,7 +27,7 @@ fn gather(into: &mut Found) -> impl FnMut(Place, &[u8]) -> Result<()> {
     }
 }
 
-fn documents(path: &Path) -> Result<Found> {
+pub(super) fn documents(path: &Path) -> Result<Found> {
     let mut found = Vec::new();
     for_each_document(path, Reading::default(), gather(&mut found)).map(|()| found)
 }
@@ -91,10 +91,10 @@ fn the_callers_failure_ends_reading() {
 
 #[test]
 fn other_kinds_are_refused_by_name() {
-    for name in ["a.tar.gz", "a.parquet", "a.gz.ZST"] {
+    for name in ["a.tar.gz", "a.arrow.zst", "a.parquet.gz", "a.gz.ZST"] {
         let (_folder, path) = file(name, "anything");
         let message = documents(&path).unwrap_err().to_string();
-        assert!(message.contains("supported are plain text (.txt) and .jsonl, also as .gz and .zst"), "{message}");
+        assert!(message.contains("supported are .parquet, .arrow, plain text (.txt) and .jsonl"), "{message}");
     }
 }
 
@@ -116,13 +116,13 @@ fn folders_are_walked_in_order() {
     assert!(expand(&[empty]).unwrap_err().to_string().contains("holds no files"));
 }
 
-fn gzip(content: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
     packed.write_all(content).unwrap();
     packed.finish().unwrap()
 }
 
-fn zstandard(content: &[u8]) -> Vec<u8> {
+pub(super) fn zstandard(content: &[u8]) -> Vec<u8> {
     compress_to_vec(content, CompressionLevel::Fastest)
 }
 

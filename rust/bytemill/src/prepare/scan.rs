@@ -1,7 +1,7 @@
 //! The first pass: every input's hash, and where each document lies.
 //!
-//! Documents of plain files are read again where they lie. Those of compressed files are unpacked
-//! into a spool, for there is no going back in such a file.
+//! Documents of plain files are read again where they lie. Those of compressed files, of
+//! Parquet and of Arrow are unpacked into a spool, for they cannot be read out of order.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -133,7 +133,7 @@ impl Corpus {
                     end(spool, start)?;
                 }
             }
-            Content::JsonLines => {
+            Content::JsonLines | Content::Parquet | Content::Arrow => {
                 for_each_document(&source.path, Reading { text_field, separator: None }, |_, text| {
                     let start = spool.len();
                     spool.add(text)?;
@@ -197,7 +197,7 @@ impl Corpus {
             _ => Error::io(&input.source.path)(error),
         })?;
         match input.source.kind.content {
-            Content::Text => Ok(Cow::Borrowed(buffer)),
+            Content::Text | Content::Parquet | Content::Arrow => Ok(Cow::Borrowed(buffer)),
             Content::JsonLines => {
                 text_of_line(buffer, &self.text_field).map_err(|reason| self.at_document(number, &reason))
             }

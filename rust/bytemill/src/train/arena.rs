@@ -1,28 +1,69 @@
 //! All distinct pretokens side by side, as tokens that merges make longer.
 //!
-//! There is one slot a byte. A token writes its id into its first and its last slot, so that from
-//! either end the neighbour is found without links, and a merge touches three slots, also in a
-//! pretoken of a megabyte. Walls stand between pretokens.
+//! There is one slot a byte, of 16 bits where all ids fit. A token writes its id into its first and
+//! its last slot, so that from either end the neighbour is found without links, and a merge touches
+//! three slots, also in a pretoken of a megabyte. Walls stand between pretokens.
 //!
 //! ```text
 //! slot   0     1    2    3    4     5    6    7
 //!        wall  256  .    256  111   wall 98   wall      "the" = 256, "o" = 111; "b" = 98
 //! ```
 
+use super::base::Base;
+use super::hints::{on_huge_pages, soon};
 use super::pairs::Pair;
 use super::runs::Order;
 use super::word_counts::WordCounts;
 use crate::error::{Error, Result};
-
-/// Stands where a neighbour is missing: no token's id.
-pub(super) const WALL: u32 = u32::MAX;
-const INSIDE: u32 = u32::MAX - 1; // the first slot of what became a right part
+use crate::vocab::Scratch;
 
 const BLOCK_SLOTS: usize = 64;
 
+/// A slot of the arena: an id, or one of two marks.
+pub(super) trait Slot: Copy + Eq {
+    /// Stands between pretokens: no token's id.
+    const WALL: Self;
+    /// The first slot of what became a right part: no token's id.
+    const INSIDE: Self;
+    /// The most ids that there may be.
+    const MOST_IDS: usize;
+    /// The slot of `id`, which is below [`Self::MOST_IDS`].
+    fn of(id: u32) -> Self;
+    /// The id in this slot, which is no mark.
+    fn id(self) -> u32;
+}
+
+impl Slot for u16 {
+    const WALL: Self = Self::MAX;
+    const INSIDE: Self = Self::MAX - 1;
+    const MOST_IDS: usize = Self::INSIDE as usize;
+
+    fn of(id: u32) -> Self {
+        id as Self
+    }
+
+    fn id(self) -> u32 {
+        self.into()
+    }
+}
+
+impl Slot for u32 {
+    const WALL: Self = Self::MAX;
+    const INSIDE: Self = Self::MAX - 1;
+    const MOST_IDS: usize = Self::INSIDE as usize;
+
+    fn of(id: u32) -> Self {
+        id
+    }
+
+    fn id(self) -> u32 {
+        self
+    }
+}
+
 /// Pretokens as tokens, each pretoken with its weight: how often it occurs.
-pub(super) struct Arena {
-    slots: Vec<u32>,
+pub(super) struct Arena<S> {
+    slots: Vec<S>,
     lengths: Vec<u32>, // bytes of each token
     runs: Vec<Run>,
     first_runs: Vec<u32>, // for each block of slots, the run that its first slot is in
@@ -40,27 +81,35 @@ pub(super) struct Merged {
     pub(super) first: u32,
     /// Where the last new token starts.
     pub(super) last: u32,
-    /// The id left of them, or [`WALL`].
-    pub(super) left: u32,
-    /// The id right of them, or [`WALL`].
-    pub(super) right: u32,
+    /// The id left of them, if there is one.
+    pub(super) left: Option<u32>,
+    /// The id right of them, if there is one.
+    pub(super) right: Option<u32>,
     /// How often this pretoken occurs.
     pub(super) weight: u64,
 }
 
-impl Arena {
-    /// Memory that neighbours of unequal weight take each.
-    pub(super) const RUN_BYTES: usize = size_of::<Run>();
+/// Memory that neighbours of unequal weight take each.
+pub(super) const RUN_BYTES: usize = size_of::<Run>();
 
-    /// Lays out the words of `counts` in this order, each byte a token; sorting takes `sort_bytes` of memory.
-    pub(super) fn new(counts: &WordCounts, order: Order, sort_bytes: usize) -> Result<Self> {
+/// How many slots the words of `counts` take.
+pub(super) fn n_slots(counts: &WordCounts) -> usize {
+    1 + counts.n_bytes() + counts.len()
+}
+
+impl<S: Slot> Arena<S> {
+    /// Lays out the words of `counts` in this order, as the tokens that `base` makes of them; sorting
+    /// takes `sort_bytes` of memory.
+    pub(super) fn new(counts: &WordCounts, base: &Base, order: Order, sort_bytes: usize) -> Result<Self> {
         let n_slots = n_slots(counts);
-        if n_slots >= INSIDE as usize {
+        if n_slots >= u32::MAX as usize {
             return Err(too_large(counts));
         }
-        let mut slots = Vec::with_capacity(n_slots);
+        let lengths = lengths(base);
+        let (mut ids, mut scratch) = (Vec::new(), Scratch::default());
+        let mut slots = on_huge_pages(n_slots);
         let mut runs: Vec<Run> = Vec::new();
-        slots.push(WALL);
+        slots.push(S::WALL);
         counts.for_each_by(order, sort_bytes, |word, tally| {
             if word.len() < 2 {
                 return; // it has no pairs
@@ -68,21 +117,19 @@ impl Arena {
             if runs.last().is_none_or(|run| run.weight != tally.count) {
                 runs.push(Run { start: slots.len() as u32, weight: tally.count });
             }
-            slots.extend(word.iter().map(|&byte| u32::from(byte)));
-            slots.push(WALL);
+            if base.merges().is_empty() {
+                slots.extend(word.iter().map(|&byte| S::of(byte.into())));
+            } else {
+                ids.clear();
+                base.encode(word, &mut scratch, &mut ids);
+                for &id in &ids {
+                    push_token(&mut slots, S::of(id), lengths[id as usize] as usize);
+                }
+            }
+            slots.push(S::WALL);
         })?;
         let first_runs = first_runs(&runs, slots.len());
-        Ok(Self { slots, lengths: vec![1; 256], runs, first_runs })
-    }
-
-    /// The least bytes of memory that the words of `counts` take.
-    pub(super) fn least_memory(counts: &WordCounts) -> usize {
-        n_slots(counts) * size_of::<u32>()
-    }
-
-    /// How many slots there are.
-    pub(super) fn len(&self) -> usize {
-        self.slots.len()
+        Ok(Self { slots, lengths, runs, first_runs })
     }
 
     /// How many bytes the token made of `pair` would have.
@@ -102,10 +149,13 @@ impl Arena {
             let end = self.runs.get(number + 1).map_or(self.slots.len(), |next| next.start as usize);
             let mut place = run.start as usize;
             while place < end {
-                let left = self.slots[place];
-                let next = place + if left == WALL { 1 } else { self.lengths[left as usize] as usize };
-                if left != WALL && self.slots[next] != WALL {
-                    each(Pair::new(left, self.slots[next]), place as u32, run.weight);
+                let Some(left) = self.id_at(place) else {
+                    place += 1;
+                    continue;
+                };
+                let next = place + self.lengths[left as usize] as usize;
+                if let Some(right) = self.id_at(next) {
+                    each(Pair::new(left, right), place as u32, run.weight);
                 }
                 place = next;
             }
@@ -115,8 +165,15 @@ impl Arena {
     /// Whether `pair` starts at `place`, which is where a token starts or once did.
     pub(super) fn holds(&self, pair: Pair, place: u32) -> bool {
         // A slot where a token no longer starts holds INSIDE or a longer token's id, never its own.
-        self.slots[place as usize] == pair.left
-            && self.slots[(place + self.lengths[pair.left as usize]) as usize] == pair.right
+        self.slots[place as usize] == S::of(pair.left)
+            && self.slots[(place + self.lengths[pair.left as usize]) as usize] == S::of(pair.right)
+    }
+
+    /// Fetches what [`Self::merge_at`] will look at.
+    #[inline]
+    pub(super) fn prepare(&self, place: u32) {
+        soon(&self.slots, place as usize);
+        soon(&self.first_runs, place as usize / BLOCK_SLOTS);
     }
 
     /// Replaces `pair` by `new` at `place`, and again while it follows at once. Nothing happens
@@ -131,7 +188,7 @@ impl Arena {
             last = next;
             next = self.merge_one(last, pair, new);
         }
-        let (left, right) = (self.slots[place as usize - 1], self.slots[next as usize]);
+        let (left, right) = (self.id_at(place as usize - 1), self.id_at(next as usize));
         Some(Merged { first: place, last, left, right, weight: self.weight(place) })
     }
 
@@ -143,10 +200,16 @@ impl Arena {
     fn merge_one(&mut self, place: u32, pair: Pair, new: u32) -> u32 {
         let right = place + self.lengths[pair.left as usize];
         let next = right + self.lengths[pair.right as usize];
-        self.slots[right as usize] = INSIDE;
-        self.slots[place as usize] = new;
-        self.slots[next as usize - 1] = new;
+        self.slots[right as usize] = S::INSIDE;
+        self.slots[place as usize] = S::of(new);
+        self.slots[next as usize - 1] = S::of(new);
         next
+    }
+
+    /// The id in a slot that is not INSIDE; nothing where there is a wall.
+    fn id_at(&self, place: usize) -> Option<u32> {
+        let slot = self.slots[place];
+        (slot != S::WALL).then(|| slot.id())
     }
 
     fn weight(&self, place: u32) -> u64 {
@@ -156,8 +219,21 @@ impl Arena {
     }
 }
 
-fn n_slots(counts: &WordCounts) -> usize {
-    1 + counts.n_bytes() + counts.len()
+/// Writes a token into so many slots: its id stands in the first and in the last.
+fn push_token<S: Slot>(slots: &mut Vec<S>, id: S, length: usize) {
+    let end = slots.len() + length;
+    slots.push(id);
+    slots.resize(end, S::INSIDE);
+    slots[end - 1] = id;
+}
+
+/// Bytes of each token.
+fn lengths(base: &Base) -> Vec<u32> {
+    let mut lengths = vec![1; 256];
+    for &(left, right) in base.merges() {
+        lengths.push(lengths[left as usize] + lengths[right as usize]);
+    }
+    lengths
 }
 
 fn first_runs(runs: &[Run], n_slots: usize) -> Vec<u32> {

@@ -3,7 +3,7 @@
 //! The arena must be there in any case. What a limit leaves beside it decides how many pairs are
 //! watched at once and how many are counted at once; both only cost time, never a merge.
 
-use super::arena::Arena;
+use super::arena::{RUN_BYTES, Slot, n_slots};
 use super::neighbours::Neighbours;
 use super::word_counts::WordCounts;
 use super::{Options, Ties};
@@ -17,6 +17,11 @@ pub(super) const PLACE_BYTES: usize = 8;
 const COUNTED_PAIR_BYTES: usize = 96;
 /// With less than this beside the arena there would be more scanning than merging.
 const LEAST_BYTES: usize = 4 << 20;
+
+/// The most ids that there can be, `n_base` of them merges to begin with: a new one needs a place of its own.
+pub(super) fn n_ids(counts: &WordCounts, n_base: usize, options: &Options) -> usize {
+    256 + n_base + options.n_merges.saturating_sub(n_base).min(n_slots(counts))
+}
 
 /// Limits in bytes of memory, or in pairs.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +37,12 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// The budget for merging `counts` as `options` say; fails when not even the arena fits.
-    pub(super) fn new(counts: &WordCounts, options: &Options) -> Result<Self> {
+    /// The budget for merging `counts`, after `n_base` merges, as `options` say; fails when not even the arena fits.
+    pub(super) fn new(counts: &WordCounts, n_base: usize, options: &Options) -> Result<Self> {
         let Some(limit) = options.max_memory else { return Ok(Self::unlimited(counts)) };
-        let arena = Arena::least_memory(counts);
-        let ids = options.n_merges.min(arena / size_of::<u32>()) + 256;
-        let runs = if options.ties == Ties::FirstSeen { counts.len() * Arena::RUN_BYTES } else { 0 };
+        let ids = n_ids(counts, n_base, options);
+        let arena = n_slots(counts) * if ids <= u16::MOST_IDS { size_of::<u16>() } else { size_of::<u32>() };
+        let runs = if options.ties == Ties::FirstSeen { counts.len() * RUN_BYTES } else { 0 };
         let fixed =
             arena + arena / 64 + runs + counts.memory() + ids * (2 * Neighbours::ID_BYTES + size_of::<super::Merge>());
         let least = fixed + fixed / 8 + LEAST_BYTES;
@@ -64,7 +69,7 @@ impl Budget {
     /// As much for watched pairs as for the arena: few scans, and little that does not fit the caches.
     fn unlimited(counts: &WordCounts) -> Self {
         Self {
-            watched_bytes: Arena::least_memory(counts).max(1 << 20),
+            watched_bytes: (n_slots(counts) * size_of::<u32>()).max(1 << 20),
             most_watched_bytes: usize::MAX,
             counted_pairs: usize::MAX,
             sort_bytes: 64 << 20,

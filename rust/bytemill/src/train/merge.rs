@@ -4,8 +4,9 @@
 //! comes out on top is checked and, if it has fallen, put back. The same holds for the first place,
 //! which only moves to the right.
 
-use super::arena::{Arena, WALL};
-use super::budget::Budget;
+use super::arena::{Arena, Slot};
+use super::base::Base;
+use super::budget::{Budget, n_ids};
 use super::neighbours::Neighbours;
 use super::pairs::{HotPairs, Pair};
 use super::runs::Order;
@@ -21,16 +22,32 @@ use std::time::{Duration, Instant};
 
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-/// Learns merges by `rule` within `budget`; see [`super::train`].
+/// Places ahead that are fetched while one is merged.
+const PLACES_AHEAD: usize = 12;
+
+/// Learns merges that follow those of `base`, by `rule` within `budget`; see [`super::train_onto`].
 pub(super) fn learn<R: TieRule>(
+    base: &Base,
     counts: &WordCounts,
     options: Options,
     budget: Budget,
     rule: R,
     watch: &mut Watch,
 ) -> Result<Vec<Merge>> {
-    let mut learner = Learner::new(counts, options, budget, rule)?;
-    let mut merges = Vec::new();
+    if n_ids(counts, base.merges().len(), &options) <= u16::MOST_IDS {
+        learn_with(Learner::<R, u16>::new(base, counts, options, budget, rule)?, base, options, watch)
+    } else {
+        learn_with(Learner::<R, u32>::new(base, counts, options, budget, rule)?, base, options, watch)
+    }
+}
+
+fn learn_with<R: TieRule, S: Slot>(
+    mut learner: Learner<R, S>,
+    base: &Base,
+    options: Options,
+    watch: &mut Watch,
+) -> Result<Vec<Merge>> {
+    let mut merges = base.merges().to_vec();
     let mut told = Instant::now();
     while merges.len() < options.n_merges {
         let Some(best) = learner.most_frequent() else { break };
@@ -47,8 +64,8 @@ pub(super) fn learn<R: TieRule>(
     Ok(merges)
 }
 
-struct Learner<R: TieRule> {
-    arena: Arena,
+struct Learner<R: TieRule, S> {
+    arena: Arena<S>,
     hot: HotPairs,
     queue: BinaryHeap<(u64, R::Key, u32)>, // count, tie, index in `hot`
     rule: R,
@@ -57,15 +74,22 @@ struct Learner<R: TieRule> {
     limits: Limits,
 }
 
-impl<R: TieRule> Learner<R> {
-    fn new(counts: &WordCounts, options: Options, budget: Budget, rule: R) -> Result<Self> {
+impl<R: TieRule, S: Slot> Learner<R, S> {
+    fn new(base: &Base, counts: &WordCounts, options: Options, budget: Budget, mut rule: R) -> Result<Self> {
         let order = if R::BY_PLACE { Order::Text } else { Order::Frequency };
-        let arena = Arena::new(counts, order, budget.sort_bytes)?;
-        let n_ids = 256 + options.n_merges.min(arena.len()); // a merge needs a place of its own
+        let arena = Arena::new(counts, base, order, budget.sort_bytes)?;
+        let n_ids = n_ids(counts, base.merges().len(), &options);
+        let mut shapes = options.utf8_safe.then(Shapes::new);
+        for &(left, right) in base.merges() {
+            rule.learn(Pair::new(left, right));
+            if let Some(shapes) = &mut shapes {
+                shapes.learn(Pair::new(left, right));
+            }
+        }
         let limits = Limits {
             count: options.min_frequency.max(1),
             token_bytes: options.max_token_bytes.unwrap_or(usize::MAX),
-            shapes: options.utf8_safe.then(Shapes::new),
+            shapes,
             budget,
         };
         Ok(Self {
@@ -106,13 +130,17 @@ impl<R: TieRule> Learner<R> {
         }
         let new_bytes = self.arena.length(new);
         let mut twins = Twins::default();
-        for &place in self.hot.retire(index) {
-            let Some(merged) = self.arena.merge_at(place, pair, new) else { continue };
-            if merged.left != WALL {
-                self.left.note(merged.left, place - self.arena.length(merged.left), merged.weight);
+        let places = self.hot.retire(index);
+        for (number, &place) in places.iter().enumerate() {
+            if let Some(&later) = places.get(number + PLACES_AHEAD) {
+                self.arena.prepare(later);
             }
-            if merged.right != WALL {
-                self.right.note(merged.right, merged.last, merged.weight);
+            let Some(merged) = self.arena.merge_at(place, pair, new) else { continue };
+            if let Some(left) = merged.left {
+                self.left.note(left, place - self.arena.length(left), merged.weight);
+            }
+            if let Some(right) = merged.right {
+                self.right.note(right, merged.last, merged.weight);
             }
             twins.note((merged.first..merged.last).step_by(new_bytes as usize), merged.weight);
         }

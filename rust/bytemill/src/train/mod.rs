@@ -17,9 +17,12 @@
 //! any limit.
 
 mod arena;
+mod base;
 mod budget;
 mod count;
+mod counts_file;
 mod feed;
+mod hints;
 mod long_words;
 mod merge;
 #[cfg(test)]
@@ -43,7 +46,9 @@ use crate::error::Result;
 use budget::Budget;
 use std::ops::ControlFlow;
 
+pub use base::Base;
 pub use count::Counter;
+pub use counts_file::Provenance;
 pub use feed::{Counting, Feed, Sink, count_documents, count_files};
 pub use word_counts::WordCounts;
 
@@ -128,15 +133,31 @@ pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 /// # Ok::<(), bytemill::Error>(())
 /// ```
 pub fn train(counts: &WordCounts, options: Options, watch: &mut Watch) -> Result<Vec<Merge>> {
-    train_within(counts, options, Budget::new(counts, &options)?, watch)
+    train_onto(&Base::default(), counts, options, watch)
 }
 
-/// As [`train`], with a budget of choice.
-fn train_within(counts: &WordCounts, options: Options, budget: Budget, watch: &mut Watch) -> Result<Vec<Merge>> {
+/// As [`train`], after the merges of `base` have been made: returns these and then the new ones,
+/// `options.n_merges` together.
+///
+/// Going on with the text that the base was learnt from gives what training to that number at once
+/// would have given. What `options` forbid is asked of new tokens only.
+pub fn train_onto(base: &Base, counts: &WordCounts, options: Options, watch: &mut Watch) -> Result<Vec<Merge>> {
+    let budget = Budget::new(counts, base.merges().len(), &options)?;
+    train_within(base, counts, options, budget, watch)
+}
+
+/// As [`train_onto`], with a budget of choice.
+fn train_within(
+    base: &Base,
+    counts: &WordCounts,
+    options: Options,
+    budget: Budget,
+    watch: &mut Watch,
+) -> Result<Vec<Merge>> {
     match options.ties {
-        Ties::Huggingface => merge::learn(counts, options, budget, ties::SmallestIds::printable_order(), watch),
-        Ties::LowestId => merge::learn(counts, options, budget, ties::SmallestIds::byte_order(), watch),
-        Ties::FirstSeen => merge::learn(counts, options, budget, ties::FirstPlace, watch),
-        Ties::LargestBytes => merge::learn(counts, options, budget, ties::LargestBytes::new(), watch),
+        Ties::Huggingface => merge::learn(base, counts, options, budget, ties::SmallestIds::printable_order(), watch),
+        Ties::LowestId => merge::learn(base, counts, options, budget, ties::SmallestIds::byte_order(), watch),
+        Ties::FirstSeen => merge::learn(base, counts, options, budget, ties::FirstPlace, watch),
+        Ties::LargestBytes => merge::learn(base, counts, options, budget, ties::LargestBytes::new(), watch),
     }
 }

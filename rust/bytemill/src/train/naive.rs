@@ -7,8 +7,8 @@ use crate::split::Splitter;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-/// The merges that [`super::train`] must find for these documents.
-pub(super) fn merges(documents: &[Vec<u8>], splitter: &Splitter, options: Options) -> Vec<Merge> {
+/// The merges that [`super::train_onto`] must find for these documents, after those of `base`.
+pub(super) fn merges(documents: &[Vec<u8>], splitter: &Splitter, base: &[Merge], options: Options) -> Vec<Merge> {
     let mut words: Vec<Vec<u32>> = Vec::new();
     for document in documents {
         splitter.split(document, |word| words.push(word.iter().map(|&byte| byte.into()).collect())).unwrap();
@@ -16,7 +16,8 @@ pub(super) fn merges(documents: &[Vec<u8>], splitter: &Splitter, options: Option
     let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
     let mut merges = Vec::new();
     while merges.len() < options.n_merges {
-        let Some((left, right)) = best_pair(&words, &tokens, options) else { break };
+        let base = base.get(merges.len()).copied();
+        let Some((left, right)) = base.or_else(|| best_pair(&words, &tokens, options)) else { break };
         let new = tokens.len() as u32;
         tokens.push([&*tokens[left as usize], &*tokens[right as usize]].concat());
         words = words.iter().map(|word| replace(word, (left, right), new)).collect();

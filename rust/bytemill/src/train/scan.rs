@@ -3,7 +3,7 @@
 //! Where memory is short the pairs are counted in shares, one pass over the arena for each; a share
 //! that proves too large is halved on the way.
 
-use super::arena::Arena;
+use super::arena::{Arena, Slot};
 use super::budget::{Budget, PAIR_BYTES, PLACE_BYTES};
 use super::pairs::{HotPairs, Pair, PairMap};
 use super::shape::Shapes;
@@ -24,7 +24,7 @@ pub(super) struct Limits {
 
 impl Limits {
     /// Whether `pair` may become a token.
-    pub(super) fn allow(&self, arena: &Arena, pair: Pair) -> bool {
+    pub(super) fn allow<S: Slot>(&self, arena: &Arena<S>, pair: Pair) -> bool {
         arena.merged_bytes(pair) <= self.token_bytes && self.shapes.as_ref().is_none_or(|shapes| shapes.allow(pair))
     }
 }
@@ -36,7 +36,7 @@ const N_PARTS: u64 = 1 << 32;
 type Size = (u64, u32);
 
 /// Watches the most frequent pairs of `arena`, as many as `limits` admit.
-pub(super) fn scan(arena: &Arena, limits: &Limits) -> HotPairs {
+pub(super) fn scan<S: Slot>(arena: &Arena<S>, limits: &Limits) -> HotPairs {
     let (threshold, frequent) = most_frequent(arena, limits);
     let mut hot = HotPairs::new(threshold);
     for (pair, (count, n_places)) in frequent {
@@ -51,7 +51,7 @@ pub(super) fn scan(arena: &Arena, limits: &Limits) -> HotPairs {
 }
 
 /// The most frequent pairs, and the count that all of them reach and no other pair.
-fn most_frequent(arena: &Arena, limits: &Limits) -> (u64, Vec<(Pair, Size)>) {
+fn most_frequent<S: Slot>(arena: &Arena<S>, limits: &Limits) -> (u64, Vec<(Pair, Size)>) {
     let mut threshold = limits.count;
     let mut frequent = Vec::new();
     let mut start = 0;
@@ -67,7 +67,7 @@ fn most_frequent(arena: &Arena, limits: &Limits) -> (u64, Vec<(Pair, Size)>) {
 
 /// The sizes of pairs whose parts begin at `start`, and the range of parts that is: as large as
 /// `most` pairs allow.
-fn sizes(arena: &Arena, start: u64, most: usize) -> (Range<u64>, PairMap<Size>) {
+fn sizes<S: Slot>(arena: &Arena<S>, start: u64, most: usize) -> (Range<u64>, PairMap<Size>) {
     let mut share = start..N_PARTS;
     let mut sizes = PairMap::default();
     arena.for_each_pair(|pair, _, weight| {

@@ -6,6 +6,7 @@ use super::*;
 use crate::corpus::Reading;
 use crate::error::Error;
 use crate::split::Splitter;
+use crate::vocab::Vocab;
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
@@ -64,9 +65,120 @@ proptest! {
         let options = Options { min_frequency, max_token_bytes, utf8_safe, ..Options::new(100, ties) };
         let counts = count(&documents, &Counting { max_memory: counting_memory, ..counting(&splitter, threads) });
         let budget = Budget { watched_bytes, most_watched_bytes, counted_pairs, sort_bytes: 0 };
-        let merges = train_within(&counts, options, budget, &mut go).unwrap();
-        prop_assert_eq!(merges, naive::merges(&documents, &splitter, options));
+        let merges = train_within(&Base::default(), &counts, options, budget, &mut go).unwrap();
+        prop_assert_eq!(merges, naive::merges(&documents, &splitter, &[], options));
     }
+
+    #[test]
+    fn going_on_equals_the_naive_twin(
+        (earlier, documents) in (documents(), documents()),
+        ties in prop::sample::select(&ALL_TIES[..]),
+        pattern in prop::sample::select(vec![None, Some("gpt2")]),
+        (n_base, n_merges) in (0usize..30, 0usize..60),
+        min_frequency in 0u64..4,
+        max_token_bytes in prop::option::of(1usize..12),
+        utf8_safe in any::<bool>(),
+    ) {
+        let splitter = Splitter::new(pattern).unwrap();
+        let options = Options { min_frequency, max_token_bytes, utf8_safe, ..Options::new(n_merges, ties) };
+        let learnt = naive::merges(&earlier, &splitter, &[], Options::new(n_base, ties));
+        let base = Base::of(&Vocab::from_merges(&learnt, &[]).unwrap()).unwrap();
+        let merges = train_onto(&base, &count(&documents, &counting(&splitter, 1)), options, &mut go).unwrap();
+        prop_assert!(merges.starts_with(&learnt));
+        if learnt.len() <= n_merges {
+            prop_assert_eq!(merges, naive::merges(&documents, &splitter, &learnt, options));
+        }
+    }
+
+    #[test]
+    fn going_on_with_the_same_text_is_training_at_once(
+        documents in documents(),
+        ties in prop::sample::select(&ALL_TIES[..]),
+        pattern in prop::sample::select(vec![None, Some("gpt2")]),
+        n_base in 0usize..40,
+        min_frequency in 0u64..4,
+        max_token_bytes in prop::option::of(1usize..12),
+        utf8_safe in any::<bool>(),
+    ) {
+        let counts = count(&documents, &counting(&Splitter::new(pattern).unwrap(), 1));
+        let options = Options { min_frequency, max_token_bytes, utf8_safe, ..Options::new(60, ties) };
+        let first = train(&counts, Options { n_merges: n_base, ..options }, &mut go).unwrap();
+        let base = Base::of(&Vocab::from_merges(&first, &["<end>"]).unwrap()).unwrap();
+        let then = train_onto(&base, &counts, options, &mut go).unwrap();
+        prop_assert_eq!(&then, &train(&counts, options, &mut go).unwrap());
+        let vocab = base.continued(&then, &["<end>", "<new>"]).unwrap();
+        prop_assert_eq!(vocab.id_of(b"<end>"), Some(256 + first.len() as u32));
+        prop_assert_eq!(vocab.id_of(b"<new>"), Some(257 + then.len() as u32));
+        prop_assert_eq!(vocab.n_vocab(), 258 + then.len());
+        let straight = Vocab::from_merges(&then, &[]).unwrap();
+        prop_assert!(vocab.merges().eq(straight.merges()));
+    }
+
+    #[test]
+    fn counts_come_back_from_a_file(
+        documents in documents(),
+        pattern in prop::sample::select(vec![None, Some("gpt2")]),
+        limit in prop::sample::select(vec![None, Some(0), Some(1 << 30)]),
+    ) {
+        let splitter = Splitter::new(pattern).unwrap();
+        let counts = count(&documents, &counting(&splitter, 1));
+        let folder = tempfile::tempdir().unwrap();
+        let (path, provenance) = (folder.path().join("counts"), Provenance::new(pattern, Feed::Lines));
+        counts.save(&path, &provenance).unwrap();
+        let loaded = WordCounts::load(&path, &provenance, limit).unwrap();
+        prop_assert_eq!(listed(&loaded), listed(&counts));
+        for ties in ALL_TIES {
+            let [one, two] = [&counts, &loaded].map(|counts| train(counts, Options::new(50, ties), &mut go).unwrap());
+            prop_assert_eq!(one, two);
+        }
+    }
+}
+
+#[test]
+fn going_on_from_foreign_ids_keeps_them() {
+    // As in GPT-2's vocabulary the bytes have other ids than their values, and a special token stands between.
+    let mut tokens: Vec<_> = (0..=255u8).map(|byte| (vec![byte], u32::from(byte ^ 0x55))).collect();
+    tokens.push((b"lo".to_vec(), 300));
+    let id = |byte: u8| u32::from(byte ^ 0x55);
+    let given = Vocab::from_token_ids(&tokens, vec![(id(b'l'), id(b'o'))], vec![("<end>".to_owned(), 400)], false);
+    let base = Base::of(&given.unwrap()).unwrap();
+    let counts = count(&[b"low low lower".to_vec()], &counting(&Splitter::new(Some("gpt2")).unwrap(), 1));
+    let merges = train_onto(&base, &counts, Options::new(3, Ties::Huggingface), &mut go).unwrap();
+    let vocab = base.continued(&merges, &["<new>"]).unwrap();
+    let ids = [&b"lo"[..], b"l", b"<end>", b"low", b" low", b"<new>"].map(|token| vocab.id_of(token).unwrap());
+    assert_eq!(ids, [300, id(b'l'), 400, 401, 402, 403]);
+    let two = Vocab::from_token_ids(&tokens, vec![], vec![], true).unwrap();
+    let message = Base::of(&two).unwrap_err().to_string();
+    assert!(message.contains("expected one merge for each token but the 256 bytes, such as 300"), "{message}");
+}
+
+#[test]
+fn damaged_and_foreign_counts_are_refused() {
+    let splitter = Splitter::new(Some("gpt2")).unwrap();
+    let counts = count(
+        &[b"one two two \xC3\xA9\xC3\xA9 and a word of more than fifteen bytes".to_vec()],
+        &counting(&splitter, 1),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let (path, provenance) = (folder.path().join("counts"), Provenance::new(Some("gpt2"), Feed::Documents));
+    counts.save(&path, &provenance).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        for bit in 0..8 {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << bit;
+            std::fs::write(&path, damaged).unwrap();
+            let refused = WordCounts::load(&path, &provenance, None).unwrap_err();
+            assert!(matches!(refused, Error::Format { .. }), "byte {at}, bit {bit}: {refused}");
+        }
+        std::fs::write(&path, &whole[..at]).unwrap();
+        assert!(matches!(WordCounts::load(&path, &provenance, None), Err(Error::Format { .. })), "{at} bytes");
+    }
+    std::fs::write(&path, &whole).unwrap();
+    let other = Provenance::new(None, Feed::Lines);
+    let message = WordCounts::load(&path, &other, None).unwrap_err().to_string();
+    let told = "holds counts of pattern \"gpt2\" and feed \"documents\", wanted no pattern and feed \"lines\"";
+    assert!(message.ends_with(told), "{message}");
 }
 
 /// A text large enough for several batches and several rescans.
@@ -172,7 +284,7 @@ fn many_scans_find_what_one_finds() {
         let [one, many] = [(all, all, all), (400_000, 1 << 20, 5_000)].map(|(watched, most, counted_pairs)| {
             let (watched_bytes, most_watched_bytes, sort_bytes) = (watched, most, 1 << 20);
             let budget = Budget { watched_bytes, most_watched_bytes, counted_pairs, sort_bytes };
-            train_within(&counts, Options::new(20_000, ties), budget, &mut go).unwrap()
+            train_within(&Base::default(), &counts, Options::new(20_000, ties), budget, &mut go).unwrap()
         });
         assert!(one.len() > 10_000, "{ties:?}: {}", one.len());
         assert!(one == many, "{ties:?}");

@@ -17,16 +17,18 @@ pub struct WordCounts {
     store: Store,
 }
 
+/// Where the words lie.
 #[derive(Debug)]
-enum Store {
+pub(super) enum Store {
     Memory { bytes: Vec<u8>, words: Vec<Word> },
     Disk(Runs),
 }
 
+/// A word by where it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Word {
-    end: usize, // in `bytes`; it starts where the one before ends
-    tally: Tally,
+pub(super) struct Word {
+    pub(super) end: usize, // in `bytes`; it starts where the one before ends
+    pub(super) tally: Tally,
 }
 
 impl WordCounts {
@@ -69,6 +71,11 @@ impl WordCounts {
             return Self::on_disk(&[all.into_runs()?], limit, ask);
         }
         Ok(Self::in_memory(&all))
+    }
+
+    /// Words that are stored already, sorted by frequency.
+    pub(super) fn stored(n_words: usize, n_bytes: usize, store: Store) -> Self {
+        Self { n_words, n_bytes, store }
     }
 
     /// Bytes of memory taken.
@@ -154,7 +161,7 @@ impl WordCounts {
 }
 
 /// Memory for reading from disk, where the caller sets none.
-const SORT_BYTES: usize = 16 << 20;
+pub(super) const SORT_BYTES: usize = 16 << 20;
 /// Words that are joined within some tens of milliseconds.
 const WORDS_BEFORE_ASKING: usize = 1 << 16;
 

@@ -1,0 +1,59 @@
+"""A corpus of any size with a vocabulary of words that never ends, for training under a limit of memory.
+
+Real text is repeated; in each copy every 40th word has one of its letters exchanged for an ideograph, both by a seed.
+So distinct pretokens grow with the corpus, as they do in real ones, and the file is the same on every machine. It is
+written as a stream: memory follows one copy.
+
+    python benches/large_corpus.py --text english.txt --text code.txt --gigabytes 10 --out big.txt
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+EVERY = 40  # words
+IDEOGRAPHS = range(0x4E00, 0x9FA6)  # letters of 3 bytes each
+
+
+def words(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each run of ASCII letters starts, and how long it is."""
+    folded = text | 0x20
+    letter = np.concatenate(([False], (folded >= ord("a")) & (folded <= ord("z")), [False]))
+    edges = np.flatnonzero(letter[1:] != letter[:-1])
+    return edges[::2], edges[1::2] - edges[::2]
+
+
+def changed(text: np.ndarray, starts: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A copy of `text` with one letter exchanged in every 40th word, the first of them chosen by `rng`."""
+    chosen = slice(int(rng.integers(EVERY)), None, EVERY)
+    places = starts[chosen] + rng.integers(lengths[chosen])
+    codes = rng.integers(IDEOGRAPHS.start, IDEOGRAPHS.stop, len(places))
+    copy = np.insert(text, np.repeat(places, 2), 0)
+    at = places + 2 * np.arange(len(places))
+    copy[at], copy[at + 1], copy[at + 2] = 0xE0 | codes >> 12, 0x80 | codes >> 6 & 0x3F, 0x80 | codes & 0x3F
+    return copy
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", action="append", type=Path, required=True, help="UTF-8; several make one copy")
+    parser.add_argument("--gigabytes", type=float, default=10, help="the size at which the last copy is cut")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    text = np.frombuffer(b"".join(path.read_bytes() for path in arguments.text), dtype=np.uint8)
+    starts, lengths = words(text)
+    rng = np.random.default_rng(arguments.seed)
+    left = int(arguments.gigabytes * 1e9)
+    with arguments.out.open("wb") as out:
+        while left > 0:
+            copy = changed(text, starts, lengths, rng)[:left]
+            out.write(copy.tobytes())
+            left -= len(copy)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What the tokenizer commands share: names of patterns, and writing a vocabulary to a file or to stdout."""
+
+import errno
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bytemill.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from bytemill import Tokenizer
+
+__all__ = ["Format", "make_room", "pattern_named", "write_vocabulary"]
+
+Format = Literal["huggingface", "tiktoken", "readable", "gpt2"]
+
+
+def pattern_named(given: str) -> str | None:
+    """The pattern that an option names; none stands for no pattern."""
+    return None if given == "none" else given
+
+
+def make_room(output: Path) -> None:
+    """Make sure that `output` can be written, before long work begins."""
+    if output.is_dir():
+        raise ArgumentError(f"{output} is a folder; name the file to write")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if str(output) != "-" and not os.access(output.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "the folder cannot be written to", str(output.parent))
+
+
+def write_vocabulary(tokenizer: "Tokenizer", output: Path, form: Format) -> None:
+    """Save a vocabulary and print where, or for `-` print the vocabulary itself."""
+    if str(output) != "-":
+        output.parent.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(output, format=form)
+        print(output)
+        return
+    if form == "gpt2":
+        raise ArgumentError("the form gpt2 is two files; name a folder instead of -")
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(Path(folder) / "vocabulary", format=form)
+        sys.stdout.write((Path(folder) / "vocabulary").read_text(encoding="utf-8"))

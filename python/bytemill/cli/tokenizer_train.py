@@ -1,0 +1,172 @@
+"""`bytemill tokenizer train`: learn a vocabulary, save smaller ones with it, report on what was learnt."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from bytemill.cli.console import read_text, say
+from bytemill.cli.tokenizer_output import make_room, pattern_named, write_vocabulary
+from bytemill.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from bytemill import Tokenizer
+    from bytemill.tokenizer import TrainingReport
+
+__all__ = ["train"]
+
+Ties = Literal["huggingface", "lowest_id", "first_seen", "largest_bytes"]
+Feed = Literal["documents", "lines"]
+
+HELD_OUT_BYTES = 16 << 20
+
+
+def train(
+    vocab_size: Annotated[int, typer.Option(help="Ids in all: 256 bytes, merges and special tokens.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The tokenizer.json to write; - is stdout.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Text or .jsonl, also as .gz or .zst, .parquet, .arrow, or folders of them; - alone reads stdin."
+        ),
+    ] = None,
+    pattern: Annotated[str, typer.Option(help="gpt2, cl100k, o200k, none, or any regex.")] = "gpt2",
+    special_token: Annotated[
+        list[str] | None, typer.Option(help="A special token; may be given again. Default <|endoftext|>.")
+    ] = None,
+    ties: Annotated[
+        Ties | None,
+        typer.Option(help="Among equal counts: huggingface, lowest_id, first_seen, largest_bytes."),
+    ] = None,
+    feed: Annotated[Feed, typer.Option(help="What is one text: documents or lines.")] = "documents",
+    text_field: Annotated[
+        str, typer.Option(help="The field of a .jsonl line, or the column of a table, that holds the text.")
+    ] = "text",
+    min_frequency: Annotated[int, typer.Option(min=0, help="Stop at pairs met less often.")] = 0,
+    max_token_bytes: Annotated[int | None, typer.Option(min=1, help="Make no token longer than this.")] = None,
+    utf8_safe: Annotated[bool, typer.Option("--utf8-safe", help="Make no token that cuts a character.")] = False,
+    separator: Annotated[str | None, typer.Option(help="What stands between the documents of a text file.")] = None,
+    max_memory: Annotated[int | None, typer.Option(min=1, help="Bytes of memory to take at most.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
+    base: Annotated[Path | None, typer.Option(help="Go on from this vocabulary; all its ids stay.")] = None,
+    counts: Annotated[Path | None, typer.Option(help="Counts that an earlier run saved, instead of files.")] = None,
+    save_counts: Annotated[Path | None, typer.Option(help="Write the counts here for a later run.")] = None,
+    also_save: Annotated[
+        str | None, typer.Option(help="Smaller vocabularies to save too, as 8192,16384: NAME.8192.json beside NAME.")
+    ] = None,
+    held_out: Annotated[
+        list[Path] | None, typer.Option(help="Text kept out of training, to measure on; may be given again.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="The report to write: .html, .md or .json.")] = None,
+) -> None:
+    """Learn a vocabulary from text.
+
+    Example: bytemill tokenizer train book.txt --vocab-size 4096 -o tokenizer.json
+    """
+    from bytemill import Tokenizer
+
+    if bool(files) == bool(counts):
+        raise ArgumentError("give files to learn from, or --counts of an earlier run, one of the two")
+    if base and also_save:
+        raise ArgumentError(
+            "--also-save cannot go with --base, whose special tokens lie between its merges and new ones"
+        )
+    sizes = _sizes(also_save, vocab_size, output)
+    _check_report(report, held_out)
+    make_room(output)
+    for written in (report, save_counts):
+        if written:
+            make_room(written)
+    from_stdin = files == [Path("-")]
+    tokenizer = Tokenizer.train(
+        files=None if from_stdin else files,
+        texts=[read_text(Path("-"))] if from_stdin else None,
+        vocab_size=vocab_size,
+        pattern=pattern_named(pattern),
+        special_tokens=("<|endoftext|>",) if special_token is None else special_token,
+        ties=ties,
+        feed=feed,
+        text_field=text_field,
+        min_frequency=min_frequency,
+        max_token_bytes=max_token_bytes,
+        utf8_safe=utf8_safe,
+        separator=separator,
+        max_memory=max_memory,
+        threads=threads,
+        progress=True,
+        base=Tokenizer.load(base) if base else None,
+        counts=counts,
+        save_counts=save_counts,
+    )
+    if tokenizer.n_vocab < vocab_size and not tokenizer.merges:
+        sources = ", ".join(map(str, files or [counts]))
+        raise DataError(f"{sources}: no two bytes to merge: is there any text?")
+    if tokenizer.n_vocab < vocab_size:
+        say(f"The text gives no more than {tokenizer.n_vocab:,} ids; {vocab_size:,} were asked for.")
+    say(f"{tokenizer.n_vocab:,} ids, {len(tokenizer.merges):,} of them merges, written to:")
+    write_vocabulary(tokenizer, output, "huggingface")
+    _save_smaller(tokenizer, sizes, output)
+    if held_out:
+        _report(tokenizer, held_out, text_field, separator, report)
+
+
+def _sizes(also_save: str | None, vocab_size: int, output: Path) -> list[int]:
+    """The smaller sizes asked for, as `8192,16384`."""
+    words = also_save.replace(",", " ").split() if also_save else []
+    for word in words:
+        if not (word.isascii() and word.isdigit() and int(word) < vocab_size):
+            raise ArgumentError(f"--also-save has {word!r}, expected sizes below --vocab-size, {vocab_size}")
+    if words and str(output) == "-":
+        raise ArgumentError("--also-save needs a file name in --output, not -")
+    return [int(word) for word in words]
+
+
+def _check_report(report: Path | None, held_out: list[Path] | None) -> None:
+    """Refuse what could not be reported, before long work begins."""
+    if report is None:
+        return
+    from bytemill.report.vocabulary import check_report_name
+
+    check_report_name(report)
+    if not held_out:
+        raise ArgumentError("--report needs --held-out FILE: text that the vocabulary is not learnt from")
+
+
+def _save_smaller(tokenizer: "Tokenizer", sizes: list[int], output: Path) -> None:
+    for size in sizes:
+        if size > tokenizer.n_vocab:
+            say(f"No vocabulary of {size:,} ids: the text gives no more than {tokenizer.n_vocab:,}.")
+            continue
+        path = output.with_name(f"{output.stem}.{size}{output.suffix}")
+        write_vocabulary(tokenizer.truncated(size), path, "huggingface")
+
+
+def _report(
+    tokenizer: "Tokenizer", held_out: list[Path], text_field: str, separator: str | None, path: Path | None
+) -> None:
+    """Measure on the held-out text, show a table, and write the report where one is wanted."""
+    from bytemill import _core
+    from bytemill.tokenizer import TrainingReport
+
+    names = [str(name) for name in held_out]
+    texts = _core.read_documents(names, text_field=text_field, separator=separator, max_bytes=HELD_OUT_BYTES)
+    measured = TrainingReport.measure(tokenizer, texts)
+    _show(measured)
+    if path:
+        from bytemill.report.vocabulary import write_vocabulary_report
+
+        print(write_vocabulary_report(measured, path))
+
+
+def _show(report: "TrainingReport") -> None:
+    """A table on stderr."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"On {report.held_out_bytes / 1e6:,.1f} MB of held-out text")
+    table.add_column("ids", justify="right")
+    table.add_column("bytes a token", justify="right")
+    for n_ids, value in report.growth:
+        table.add_row(f"{n_ids:,}", f"{value:.3f}")
+    Console(stderr=True).print(table)
+    say(f"{report.n_unused:,} of {report.n_learnt:,} learnt tokens ({report.unused_share:.1%}) never used on it.")

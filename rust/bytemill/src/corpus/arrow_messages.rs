@@ -1,0 +1,126 @@
+//! Cuts an Arrow file into messages, and refuses those whose lengths the file cannot hold.
+//!
+//! ```text
+//! [ARROW1 00 00]  FF FF FF FF  n  metadata (n bytes)  body  …  FF FF FF FF  0  [contents ARROW1]
+//! ```
+//! The parts in brackets make the difference between a file and a stream.
+
+use super::foreign::caught;
+use super::open::{BLOCK_BYTES, grown, growth_limit};
+use crate::error::{Error, Result};
+use arrow_buffer::Buffer;
+use arrow_ipc::{Message, RecordBatch, root_as_message};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+const MAGIC: &[u8; 6] = b"ARROW1";
+const CONTINUED: [u8; 4] = [0xFF; 4];
+
+/// A message as the decoder takes it.
+pub(super) struct Parts {
+    /// Where in the file it begins.
+    pub(super) start: u64,
+    /// Its prefix, its metadata and its body; the prefix alone at the end.
+    pub(super) parts: Vec<Buffer>,
+}
+
+/// The messages of a file, in order.
+pub(super) struct Messages<'p> {
+    path: &'p Path,
+    file: BufReader<File>,
+    at: u64, // bytes read
+    n_bytes: u64,
+    limit: u64,
+    unpacked: u64, // bytes that compressed bodies have claimed
+    ended: bool,
+}
+
+impl<'p> Messages<'p> {
+    /// Opens a file or a stream; a file must have its end.
+    pub(super) fn open(path: &'p Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::io(path))?;
+        let limit = growth_limit(&file).map_err(Error::io(path))?;
+        let n_bytes = file.metadata().map_err(Error::io(path))?.len();
+        let file = BufReader::with_capacity(BLOCK_BYTES, file);
+        let mut messages = Self { path, file, at: 0, n_bytes, limit, unpacked: 0, ended: false };
+        messages.pass_magic()?;
+        Ok(messages)
+    }
+
+    /// The most bytes that the file's content may have.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The next message; nothing behind the end mark.
+    pub(super) fn next(&mut self) -> Result<Option<Parts>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let start = self.at;
+        let mut prefix = self.take(4)?;
+        if prefix == CONTINUED {
+            prefix.extend(self.take(4)?);
+        }
+        let length = prefix.last_chunk().map_or(0, |length| u32::from_le_bytes(*length));
+        if length == 0 {
+            self.ended = true;
+            return Ok(Some(Parts { start, parts: vec![prefix.into()] }));
+        }
+        let metadata = self.take(length.into())?;
+        let damaged = |reason: String| Error::format(self.path, format!("message at byte {start}: {reason}"));
+        let message = caught(|| root_as_message(&metadata)).map_err(damaged)?;
+        let n_bytes = u64::try_from(message.bodyLength()).map_err(|_| damaged("a negative length".to_owned()))?;
+        let body = self.take(n_bytes)?;
+        self.unpacked = self.unpacked.saturating_add(unpacked_bytes(&message, &body));
+        if self.unpacked > self.limit {
+            return Err(Error::format(self.path, grown(self.limit)));
+        }
+        Ok(Some(Parts { start, parts: [prefix, metadata, body].map(Buffer::from).into() }))
+    }
+
+    fn pass_magic(&mut self) -> Result<()> {
+        let mut ends = [[0; 8]; 2];
+        if self.n_bytes >= 8 {
+            for (end, place) in ends.iter_mut().zip([SeekFrom::Start(0), SeekFrom::End(-8)]) {
+                self.file.seek(place).and_then(|_| self.file.read_exact(end)).map_err(Error::io(self.path))?;
+            }
+            self.file.seek(SeekFrom::Start(0)).map_err(Error::io(self.path))?;
+        }
+        let [start, end] = ends;
+        if !start.starts_with(MAGIC) {
+            return Ok(());
+        }
+        if !end.ends_with(MAGIC) {
+            return Err(Error::format(self.path, format!("is cut off: byte {} is not the end", self.n_bytes)));
+        }
+        self.take(8).map(drop)
+    }
+
+    /// The next bytes, of which there must be so many.
+    fn take(&mut self, n_bytes: u64) -> Result<Vec<u8>> {
+        let left = self.n_bytes - self.at;
+        if n_bytes > left {
+            let reason = format!("ends too early: {n_bytes} bytes are due at byte {}, {left} are there", self.at);
+            return Err(Error::format(self.path, reason));
+        }
+        let mut bytes = vec![0; n_bytes as usize];
+        self.file.read_exact(&mut bytes).map_err(Error::io(self.path))?;
+        self.at += n_bytes;
+        Ok(bytes)
+    }
+}
+
+/// What the compressed buffers of a message say that they unpack to.
+fn unpacked_bytes(message: &Message, body: &[u8]) -> u64 {
+    let batch = message.header_as_record_batch();
+    let batch = batch.or_else(|| message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data()));
+    let is_compressed = |batch: &RecordBatch| batch.compression().is_some();
+    let buffers = batch.filter(is_compressed).and_then(|batch| batch.buffers());
+    let length_at = |offset: i64| -> Option<u64> {
+        let bytes = body.get(usize::try_from(offset).ok()?..)?.first_chunk()?;
+        u64::try_from(i64::from_le_bytes(*bytes)).ok() // -1: not compressed after all
+    };
+    buffers.into_iter().flatten().filter_map(|buffer| length_at(buffer.offset())).fold(0, u64::saturating_add)
+}

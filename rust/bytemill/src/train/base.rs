@@ -1,0 +1,99 @@
+//! A vocabulary to go on from: its merges come first and its ids stay; new merges follow.
+//!
+//! Training knows tokens by ids of its own: 0-255 are the byte values, merge `i` makes 256 + `i`. The
+//! ids of a vocabulary may be others, as GPT-2's are, and special tokens may stand between.
+
+use super::Merge;
+use crate::error::{Error, Result};
+use crate::vocab::{Scratch, Vocab};
+use std::collections::HashMap;
+
+/// Merges that training begins with.
+///
+/// ```
+/// use bytemill::{split::Splitter, train::{Base, Counter, Options, Ties, train, train_onto}, vocab::Vocab};
+/// use std::ops::ControlFlow;
+///
+/// let mut counter = Counter::new(Splitter::new(None)?);
+/// counter.add(b"aaabdaaabac")?;
+/// let counts = counter.into_counts()?;
+/// let go = &mut |_| ControlFlow::Continue(());
+/// let two = train(&counts, Options::new(2, Ties::FirstSeen), go)?;
+/// let base = Base::of(&Vocab::from_merges(&two, &["<end>"])?)?;
+/// let three = train_onto(&base, &counts, Options::new(3, Ties::FirstSeen), go)?;
+/// assert_eq!(three, [(97, 97), (256, 97), (257, 98)]); // as training to three at once
+/// let vocab = base.continued(&three, &[])?;
+/// assert_eq!((vocab.id_of(b"<end>"), vocab.id_of(b"aaab")), (Some(258), Some(259))); // old ids stay
+/// # Ok::<(), bytemill::Error>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Base {
+    merges: Vec<Merge>,
+    known: Option<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    given: Vocab,
+    merging: Vocab, // the same tokens with the ids of training
+}
+
+impl Base {
+    /// Takes over the merges of `vocab`.
+    ///
+    /// Fails where a token is not made by a merge, for then it could not be told where it occurs.
+    pub fn of(vocab: &Vocab) -> Result<Self> {
+        let n_tokens = vocab.ordinary_tokens().count();
+        let unmade = vocab.unreachable_tokens().next();
+        if unmade.is_some() || n_tokens != 256 + vocab.merge_ids().len() {
+            let (n_merges, example) = (vocab.merge_ids().len(), unmade.map(|(id, _)| format!(", such as {id}")));
+            return Err(Error::Argument {
+                name: "base",
+                got: format!("a vocabulary of {n_tokens} tokens and {n_merges} merges"),
+                expected: format!("one merge for each token but the 256 bytes{}", example.unwrap_or_default()),
+            });
+        }
+        let made = vocab.merges().map(|(left, right)| [left, right].concat());
+        let bytes = (0..=255u8).map(|byte| vec![byte]);
+        let ids: HashMap<Option<u32>, u32> = bytes.chain(made).map(|token| vocab.id_of(&token)).zip(0..).collect();
+        let id = |given: u32| ids.get(&Some(given)).copied().unwrap_or(u32::MAX);
+        let merges: Vec<_> = vocab.merge_ids().iter().map(|&(left, right)| (id(left), id(right))).collect();
+        let merging = Vocab::from_merges(&merges, &[])?;
+        Ok(Self { merges, known: Some(Known { given: vocab.clone(), merging }) })
+    }
+
+    /// The vocabulary with `merges`, which begin with this base's: its ids stay, special tokens' too;
+    /// new tokens get the next ids, and after them the `special_tokens` that are new.
+    pub fn continued(&self, merges: &[Merge], special_tokens: &[&str]) -> Result<Vocab> {
+        let Some(Known { given, .. }) = &self.known else { return Vocab::from_merges(merges, special_tokens) };
+        let trained = Vocab::from_merges(merges, &[])?;
+        let new = &merges[self.merges.len()..];
+        let first = given.n_vocab() as u32;
+        let id = |id: u32| match id.checked_sub(256 + self.merges.len() as u32) {
+            Some(later) => first + later,
+            None => trained.token_bytes(id).and_then(|bytes| given.id_of(bytes)).unwrap_or(u32::MAX),
+        };
+        let mut tokens: Vec<_> = given.ordinary_tokens().map(|(id, bytes)| (bytes.to_vec(), id)).collect();
+        let made = (256 + self.merges.len() as u32..).filter_map(|id| trained.token_bytes(id));
+        tokens.extend(made.take(new.len()).map(<[u8]>::to_vec).zip(first..));
+        let mut special = given.special_tokens().to_vec();
+        let unknown = special_tokens.iter().filter(|text| special.iter().all(|(known, _)| known != **text));
+        let unknown: Vec<_> = unknown.map(|text| (*text).to_owned()).zip(first + new.len() as u32..).collect();
+        special.extend(unknown);
+        let pairs = given.merge_ids().iter().copied().chain(new.iter().map(|&(left, right)| (id(left), id(right))));
+        Vocab::from_token_ids(&tokens, pairs.collect(), special, given.ignore_merges())
+    }
+
+    /// The merges, in training's ids.
+    pub(super) fn merges(&self) -> &[Merge] {
+        &self.merges
+    }
+
+    /// Appends the ids that `word` becomes.
+    pub(super) fn encode(&self, word: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) {
+        match &self.known {
+            Some(known) => known.merging.merge(word, scratch, ids),
+            None => ids.extend(word.iter().map(|&byte| u32::from(byte))),
+        }
+    }
+}
