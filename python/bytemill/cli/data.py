@@ -1,25 +1,43 @@
-"""`bytemill data`: text into token shards, and checks of shards."""
+"""`bytemill data`: text into token shards, and shards checked, looked at, measured, merged; data sets fetched."""
 
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bytemill.cli.console import say
 
-app = typer.Typer(help="Prepare and check token shards.", no_args_is_help=True)
+app = typer.Typer(help="Prepare, check and look at token shards; fetch data sets.", no_args_is_help=True)
+
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 @app.command()
 def prepare(
-    sources: Annotated[list[Path], typer.Argument(help="Text or .jsonl, also as .gz or .zst, or folders of them.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files or folders of them; - for text on stdin; hf:ID[:CONFIG[:SPLIT]] for a Hugging Face data set."
+        ),
+    ],
     tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="Any vocabulary that `load` reads.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
     shard_tokens: Annotated[int, typer.Option(min=1, help="Tokens in a full shard.")] = 100_000_000,
     val: Annotated[str, typer.Option(help="For validation: a share of the documents, or first_shard.")] = "0.01",
     seed: Annotated[int, typer.Option(min=0, help="Shuffles the documents and chooses those for validation.")] = 0,
-    text_field: Annotated[str, typer.Option(help="The field of a .jsonl row that holds the text.")] = "text",
+    text_field: Annotated[str, typer.Option(help="The field of a row that holds the text.")] = "text",
     threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
+    max_memory: Annotated[str | None, typer.Option(help="For text and tokens on their way, such as 200M.")] = None,
+    shard_of: Annotated[
+        str | None, typer.Option(help="i/n: only this task's share of the files, each into a part_… folder of output.")
+    ] = None,
+    ray: Annotated[str | None, typer.Option(help="A Ray cluster's address, or auto: a task for each file.")] = None,
+    json_lines: Annotated[bool, typer.Option("--jsonl", help="stdin holds rows of JSON, not one text.")] = False,
 ) -> None:
     """Encode documents into checked token shards.
 
@@ -28,22 +46,68 @@ def prepare(
     from bytemill import Tokenizer
     from bytemill.data import prepare
 
-    manifest = prepare(
-        sources,
-        output,
-        tokenizer=Tokenizer.load(tokenizer),
-        shard_tokens=shard_tokens,
-        val="first_shard" if val == "first_shard" else _share(val),
-        seed=seed,
-        text_field=text_field,
-        threads=threads,
-        progress=True,
-    )
+    options: dict[str, Any] = {
+        "tokenizer": Tokenizer.load(tokenizer),
+        "shard_tokens": shard_tokens,
+        "val": "first_shard" if val == "first_shard" else _share(val),
+        "seed": seed,
+        "text_field": text_field,
+        "threads": threads,
+        "max_memory": None if max_memory is None else _bytes(max_memory),
+    }
+    with _files(sources, output, text_field, json_lines=json_lines) as files:
+        if shard_of is not None:
+            _prepare_share(files, output, shard_of, options)
+        elif ray is not None:
+            from bytemill.data.parts import prepare_on_ray
+
+            address = None if ray == "auto" else ray
+            _tell(prepare_on_ray(files, output, address=address, **options))
+        else:
+            _tell(prepare(files, output, progress=True, **options))
+
+
+def _prepare_share(files: list[Path], output: Path, shard_of: str, options: dict[str, Any]) -> None:
+    from bytemill.data.parts import prepare_parts
+
+    task, slash, n_tasks = shard_of.partition("/")
+    if not (slash and task.isdecimal() and n_tasks.isdecimal()):
+        raise typer.BadParameter(f"{shard_of!r} is not i/n, such as 1/8")
+    for folder in prepare_parts(files, output, shard_of=(int(task), int(n_tasks)), **options):
+        print(folder)
+
+
+def _tell(manifest: Any) -> None:
     for split in ("train", "val"):
         n_documents = manifest.documents(split)
         noun = "document" if n_documents == 1 else "documents"
         say(f"{split}: {manifest.tokens(split):,} tokens of {n_documents:,} {noun}")
-    print(output)
+    print(manifest.folder)
+
+
+@contextmanager
+def _files(sources: list[str], output: Path, text_field: str, *, json_lines: bool) -> Iterator[list[Path]]:
+    """The sources as files; what comes from stdin or the hub is put beside the output until the work is done."""
+    from bytemill.data import hub
+
+    if not any(source == "-" or source.startswith(hub.PREFIX) for source in sources):
+        yield [Path(source) for source in sources]
+        return
+    output.resolve().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=output.resolve().parent, prefix=".bytemill-") as folder:
+        files = []
+        for source in sources:
+            name = source.removeprefix(hub.PREFIX).strip("/").replace("/", "_").replace(":", "_")
+            if source == "-":
+                files.append(Path(folder) / ("stdin.jsonl" if json_lines else "stdin.txt"))
+                with files[-1].open("wb") as file:
+                    shutil.copyfileobj(sys.stdin.buffer, file)
+            elif source.startswith(hub.PREFIX):
+                files.append(Path(folder) / f"{name}.jsonl")
+                hub.write_rows(source, files[-1], text_field=text_field)
+            else:
+                files.append(Path(source))
+        yield files
 
 
 @app.command()
@@ -57,6 +121,110 @@ def verify(folders: Annotated[list[Path], typer.Argument(help="Folders that `pre
     for folder in folders:
         verify(folder)
         print(f"{folder}: good")
+
+
+@app.command()
+def inspect(
+    folder: Annotated[Path, typer.Argument(help="A folder that `prepare` wrote.")],
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The vocabulary the shards were made with.")],
+    split: Annotated[str, typer.Option(help="train or val.")] = "train",
+    first: Annotated[int, typer.Option(min=0, help="The number of the first document shown.")] = 0,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many documents.")] = 3,
+    tokens: Annotated[int, typer.Option(min=1, help="Tokens shown of each.")] = 200,
+) -> None:
+    """Show documents decoded, their boundaries, and their tokens in turning colours where stdout is a terminal.
+
+    Example: bytemill data inspect shards/ -t tokenizer.json -n 2
+    """
+    from itertools import islice
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from bytemill import Tokenizer
+    from bytemill.data import read_manifest
+    from bytemill.data.inspect import documents
+
+    vocabulary = Tokenizer.load(tokenizer)
+    read_manifest(folder).refuse_other(vocabulary)
+    console = Console(soft_wrap=True, highlight=False)
+    colours = ("black on bright_cyan", "black on bright_yellow", "black on bright_green")
+    for document in islice(documents(folder, split, first=first, most_tokens=tokens), number):
+        head = (
+            f"── document {document.number:,} of {split}: {document.n_tokens:,} tokens from {document.first_token:,} on"
+        )
+        console.print(Text(f"{head} ──", style="bold"))
+        shown = Text()
+        for place, token in enumerate(document.ids.tolist()):
+            piece = vocabulary.decode_single_token_bytes(token).decode(errors="replace")
+            shown.append(piece, style=colours[place % len(colours)] if console.is_terminal else "")
+        if document.n_tokens > len(document.ids):
+            shown.append(f" … {document.n_tokens - len(document.ids):,} more", style="dim")
+        console.print(shown)
+
+
+@app.command()
+def stats(
+    folder: Annotated[Path, typer.Argument(help="A folder that `prepare` wrote.")],
+    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", "-t", help="Spells the frequent tokens.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the lengths' histogram here (.png, .svg, .pdf).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+) -> None:
+    """Lengths of documents, the most frequent tokens, the share of each source.
+
+    Example: bytemill data stats shards/ -t tokenizer.json --plot lengths.png
+    """
+    from bytemill import Tokenizer
+    from bytemill.data.statistics import folder_statistics, plot_lengths, print_statistics
+
+    vocabulary = None if tokenizer is None else Tokenizer.load(tokenizer)
+    found = folder_statistics(folder, vocabulary)
+    print_statistics(found, as_json=as_json)
+    if plot is not None:
+        plot_lengths(folder, plot)
+        say(f"lengths: {plot}")
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of shards, in the order wanted.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The new folder.")],
+) -> None:
+    """Put the shards of several folders into one; every byte is checked on the way.
+
+    Example: bytemill data merge parts/part_* -o shards/
+    """
+    from bytemill.data import merge
+
+    _tell(merge(folders, output))
+
+
+@app.command()
+def fetch(
+    name: Annotated[str | None, typer.Argument(help="The data set; without one, all are listed.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Default: BYTEMILL_CACHE, or ~/.cache/bytemill.")] = None,
+) -> None:
+    """Download a named data set, its licence shown; what broke off is resumed.
+
+    Example: bytemill data fetch tinyshakespeare
+    """
+    from bytemill.data import fetch
+    from bytemill.data.sources import SOURCES
+
+    if name is None:
+        for known, source in SOURCES.items():
+            print(f"{known}\t{source.about}\t{source.licence}")
+        return
+    if name in SOURCES:
+        say(f"{name}: {SOURCES[name].about}. Licence: {SOURCES[name].licence}")
+    print(fetch(name, cache=cache, progress=True))
+
+
+def _bytes(size: str) -> int:
+    number, unit = (size[:-1], size[-1].lower()) if size[-1:].isalpha() else (size, "")
+    if unit not in _UNITS or not number.isdecimal():
+        raise typer.BadParameter(f"{size!r} is no size such as 200M or 2G")
+    return int(number) * _UNITS[unit]
 
 
 def _share(val: str) -> float:

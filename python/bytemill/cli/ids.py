@@ -26,7 +26,7 @@ def documents(text: str | None, files: list[Path] | None) -> Iterator[str]:
         yield text
         return
     for path in files or [STDIN]:
-        contents = [read_text(path)] if path == STDIN else read_documents(str(path), "text") or [b""]
+        contents = [read_text(path)] if path == STDIN else read_documents([str(path)]) or [b""]
         for content in contents:
             yield _utf8(content, path)
 
@@ -41,7 +41,7 @@ def given_ids(n_vocab: int, ids: str | None, files: list[Path] | None) -> "Itera
         if path.suffix in (".npy", ".bin"):
             yield _binary(path, n_vocab)
         else:
-            contents = [read_text(path)] if path == STDIN else read_documents(str(path), "text")
+            contents = [read_text(path)] if path == STDIN else read_documents([str(path)])
             yield _numbers(" ".join(_utf8(content, path) for content in contents))
 
 

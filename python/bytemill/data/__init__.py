@@ -1,7 +1,22 @@
 """Documents to token shards, shards to batches, examples to rows."""
 
-from bytemill.data.loader import TokenLoader
+from typing import TYPE_CHECKING, Any
+
+from bytemill.data.fetch import fetch
 from bytemill.data.manifest import Manifest, read_manifest
+from bytemill.data.parts import merge
 from bytemill.data.prepare import prepare, verify
 
-__all__ = ["Manifest", "TokenLoader", "prepare", "read_manifest", "verify"]
+if TYPE_CHECKING:
+    from bytemill.data.loader import TokenLoader
+
+__all__ = ["Manifest", "TokenLoader", "fetch", "merge", "prepare", "read_manifest", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    """`TokenLoader` when it is first asked for: it brings torch, which preparing does not need."""
+    if name == "TokenLoader":
+        from bytemill.data.loader import TokenLoader
+
+        return TokenLoader
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

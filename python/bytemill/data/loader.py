@@ -1,15 +1,18 @@
 """Batches from token shards: the torch face of the Rust loader.
 
 Which sample comes when is a pure function of (seed, position), so progress is one integer and a run resumes
-exactly, at any world size. Order, packing and state are written down in docs/formats.md.
+exactly, at any world size. Order, packing and state are written down in docs/formats.md. A batch's tensors lie in the
+loader's own memory, which is used again only when nobody holds any of them: no copy, no allocation a batch.
 """
 
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
 
 from bytemill import _core
 from bytemill.errors import ArgumentError, refuse_negative
@@ -17,14 +20,14 @@ from bytemill.errors import ArgumentError, refuse_negative
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import torch
-
 __all__ = ["TokenLoader"]
 
-_DTYPES = ("torch.int64", "torch.int32")
+_ID_TYPES = {None: "int64", torch.int64: "int64", torch.int32: "int32"}
+
+Batch = tuple[torch.Tensor, ...]
 
 
-class TokenLoader:
+class TokenLoader(IterableDataset[Batch]):
     """An endless, deterministic stream of (inputs, targets) batches.
 
     A sample is `seq_len + 1` neighbouring tokens; inputs are the first `seq_len` of them, targets the last.
@@ -32,22 +35,36 @@ class TokenLoader:
     micro-batches r, r + W, …, so that the order of samples does not depend on the number of ranks.
     Threads may share a loader; each batch goes to one of them.
 
+    It needs no `torch.utils.data.DataLoader`, and works in one: `DataLoader(loader, batch_size=None, num_workers=2)`
+    gives the same batches in the same order. The loader's own state then stays where it was: the workers' copies move.
+
     Args:
-        path_or_paths: One folder of shards, or several to be mixed.
+        path_or_paths: A folder of shards, or a file of llm.c, nanoGPT, numpy (.npy) or Megatron (.bin beside .idx);
+            or several of one kind.
         batch_size: Samples in a batch of this rank (B).
         seq_len: Tokens in a sample (T).
         seed: Chooses the order; each epoch has its own.
         rank: This process among `world_size`.
         world_size: How many processes share the stream.
-        split: "train" or "val".
-        weights: One positive weight a folder, their share of the samples; equal to the tokens' share if None.
+        split: "train" or "val"; files have only "train".
+        weights: One positive weight a source, their share of the samples; if None, the sources' tokens follow each
+            other as one.
         shuffle: False serves the samples in the order they are stored.
-        dtype: `torch.int64` (None means the same) or `torch.int32`.
-        verify: When checksums are checked: as each block is first touched, always, or never.
-        prefetch_batches: How many batches are read ahead on a thread of their own.
+        dtype: `torch.int64` (None means the same): contiguous tensors. Or `torch.int32`, to be cast on the device:
+            inputs and targets are views of one (B, T + 1) buffer, a quarter of the bytes; flatten by `reshape`.
+        verify: When checksums are checked: as each block is first touched, always, or never. Others' files have none.
+        prefetch_batches: How many batches are read ahead on a thread of their own; 0 reads when asked.
+        documents: Adds a third tensor. "ids": (B, T) int32, the number of the piece that an input belongs to, counted
+            through the batch. "cu_seqlens": (n,) int32, where pieces begin among the B x T inputs, padded with
+            B x T to a length that is the same for every batch. Takes 4 bytes of memory a document.
+        stored_dtype: "uint16" or "uint32", of a raw .bin, which does not say it.
+        mmap: Reads mapped files instead of calling the system for each sample: faster, but whoever cuts a file
+            that is mapped kills the process.
+        pin_memory: Whether batches lie in pinned memory, for `to(device, non_blocking=True)`; if None, where there is
+            CUDA.
 
     Raises:
-        FormatError: Manifest or shards are damaged or of another format.
+        FormatError: Manifest, shards or a file's header are damaged or of another format.
         ArgumentError: An argument cannot work, such as a split with fewer than `seq_len + 1` tokens.
 
     Example:
@@ -80,9 +97,13 @@ class TokenLoader:
         dtype: torch.dtype | None = None,
         verify: Literal["first_touch", "always", "never"] = "first_touch",
         prefetch_batches: int = 4,
+        documents: Literal["ids", "cu_seqlens"] | None = None,
+        stored_dtype: Literal["uint16", "uint32"] | None = None,
+        mmap: bool = False,
+        pin_memory: bool | None = None,
     ) -> None:
-        if dtype is not None and str(dtype) not in _DTYPES:
-            raise ArgumentError(f"dtype is {dtype}, expected {' or '.join(_DTYPES)}")
+        if dtype not in _ID_TYPES:
+            raise ArgumentError(f"dtype is {dtype}, expected torch.int64 or torch.int32")
         refuse_negative(
             batch_size=batch_size,
             seq_len=seq_len,
@@ -92,52 +113,55 @@ class TokenLoader:
             prefetch_batches=prefetch_batches,
         )
         paths = [path_or_paths] if isinstance(path_or_paths, str | Path) else list(path_or_paths)
-        self._loader = _core.Loader(
-            [str(path) for path in paths],
-            batch_size=batch_size,
-            seq_len=seq_len,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
-            split=split,
-            weights=None if weights is None else list(weights),
-            shuffle=shuffle,
-            verify=verify,
-            prefetch_batches=prefetch_batches,
-        )
-        self._dtype = dtype
-        self._one_at_a_time = threading.Lock()
+        self._paths = [str(path) for path in paths]
+        self._options: dict[str, Any] = {
+            "batch_size": batch_size,
+            "seq_len": seq_len,
+            "seed": seed,
+            "rank": rank,
+            "world_size": world_size,
+            "split": split,
+            "weights": None if weights is None else list(weights),
+            "shuffle": shuffle,
+            "verify": verify,
+            "prefetch_batches": prefetch_batches,
+            "id_type": _ID_TYPES[dtype],
+            "mmap": mmap,
+            "stored_dtype": stored_dtype,
+            "boundaries": documents,
+        }
+        self._loader = _core.Loader(self._paths, **self._options)
+        self._pins = torch.cuda.is_available() if pin_memory is None else pin_memory
 
     @property
     def n_samples(self) -> int:
-        """Samples in one epoch of all folders together."""
+        """Samples in one epoch of all sources together."""
         return sum(self._loader.n_samples())
 
     @property
     def epochs(self) -> list[float]:
-        """Epochs done of each folder, with the fraction of the one begun."""
+        """Epochs done of each source, with the fraction of the one begun."""
         return self._loader.epochs()
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
+        """This loader itself; in a worker of a DataLoader, every num_workers-th of its batches."""
+        worker = get_worker_info()
+        if worker is not None and worker.num_workers > 1:
+            return self._part(worker.id, worker.num_workers)
         return self
 
-    def __next__(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def __next__(self) -> Batch:
         """The next (inputs, targets) of this rank, (B, T) each; they stay untouched while you hold them.
 
         Raises:
             FormatError: A checksum does not fit; no damaged token is delivered.
         """
-        import torch
-
-        with self._one_at_a_time:
-            arrays = self._loader.next_batch()
-        inputs, targets = (torch.from_numpy(ids) for ids in arrays)
-        return (inputs, targets) if self._dtype is None else (inputs.to(self._dtype), targets.to(self._dtype))
+        batch = tuple(map(torch.from_numpy, self._loader.next_batch()))
+        return tuple(map(_pinned, batch)) if self._pins else batch
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream is: one integer, and what the order depends on. The same on every rank."""
-        with self._one_at_a_time:
-            return dict(json.loads(self._loader.state()))
+        return dict(json.loads(self._loader.state()))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved place, at any world size and number of threads.
@@ -145,5 +169,31 @@ class TokenLoader:
         Raises:
             ArgumentError: It is a place in another order; names both values.
         """
-        with self._one_at_a_time:
-            self._loader.load_state(json.dumps(dict(state)))
+        self._loader.load_state(json.dumps(dict(state)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a spawned process needs: it opens the files itself and goes on from the same place."""
+        return {name: value for name, value in vars(self).items() if name != "_loader"} | {
+            "state": self._loader.state()
+        }
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        state = saved.pop("state")
+        vars(self).update(saved)
+        self._loader = _core.Loader(self._paths, **self._options)
+        self._loader.load_state(state)
+
+    def _part(self, worker: int, n_workers: int) -> TokenLoader:
+        """Micro-batches w, w + n, … of this rank's: DataLoader, which takes turns, gives all of them in order."""
+        ranks = {
+            "rank": self._options["rank"] + worker * self._options["world_size"],
+            "world_size": self._options["world_size"] * n_workers,
+        }
+        part: TokenLoader = TokenLoader.__new__(TokenLoader)
+        part.__setstate__(self.__getstate__() | {"_options": self._options | ranks})
+        return part
+
+
+def _pinned(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy in torch's pinned memory, which torch gives to nobody else while the device still reads it."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor)

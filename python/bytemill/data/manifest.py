@@ -28,6 +28,8 @@ class Manifest:
     root_sha256: str
     """A hash over all of the manifest, and so over all tokens."""
     shards: tuple[dict[str, Any], ...]
+    inputs: tuple[dict[str, Any], ...] = ()
+    """Name, bytes and SHA-256 of each file of text."""
 
     def tokens(self, split: Split) -> int:
         """Tokens in all shards of a split."""
@@ -70,6 +72,7 @@ def read_manifest(folder: str | Path) -> Manifest:
             tokenizer_sha256=fields["tokenizer_sha256"],
             root_sha256=fields["root_sha256"],
             shards=tuple(fields["shards"]),
+            inputs=tuple(fields["inputs"]),
         )
     except KeyError as missing:
         raise FormatError(f"{path}: not a manifest of token shards: it lacks {missing}") from None

@@ -34,7 +34,8 @@ def prepare(
     """Encode documents into checked token shards; see docs/formats.md for what is written.
 
     Documents are shuffled once, by `seed`. The same sources, tokenizer and options give the same bytes for any
-    number of threads. A folder that already holds exactly this is left as it is.
+    number of threads. A folder that already holds exactly this is left as it is; one that a killed run left is
+    completed: shards that are finished stay, each checked first.
 
     Args:
         sources: Text files (one document each), .jsonl files (one a line) or folders of them.
@@ -46,7 +47,8 @@ def prepare(
         seed: Of the shuffle and of the choice for validation.
         threads: That encode; every core if None.
         text_field: The field of a .jsonl row that holds the text.
-        max_memory: Bytes of text and tokens held at once; 256 MiB if None.
+        max_memory: Bytes of text, tokens and places of documents held at once, as far as one row of JSON and 16 bytes
+            a document allow; texts of any length are cut where it changes no token. Some 40 MiB a thread if None.
         progress: Show progress on stderr.
 
     Returns:
@@ -71,7 +73,7 @@ def prepare(
         raise ArgumentError(f'val is {val!r}, expected a share of the documents or "first_shard"')
     refuse_negative(shard_tokens=shard_tokens, seed=seed, threads=threads, max_memory=max_memory)
     paths = [sources] if isinstance(sources, str | Path) else list(sources)
-    with PhaseProgress({"scanning": "bytes", "encoding": "bytes"}, shown=progress) as shown:
+    with _PrepareProgress({"scanning": "bytes", "encoding": "bytes"}, shown=progress) as shown:
         _core.prepare_shards(
             [str(path) for path in paths],
             str(out_dir),
@@ -85,6 +87,17 @@ def prepare(
             progress=shown.update if progress else None,
         )
     return read_manifest(out_dir)
+
+
+class _PrepareProgress(PhaseProgress):
+    """Bytes with their rate and the time left, as in every phase, and tokens with theirs."""
+
+    def update(self, phase: str, done: int, total: int, n_tokens: int = 0) -> None:
+        super().update(phase, done, total)
+        if self._bars and n_tokens:
+            bar = self._bars.tasks[self._tasks[phase]]
+            rate = n_tokens / max(bar.elapsed or 0.0, 1e-3)
+            self._bars.update(bar.id, figures=f"{bar.fields['figures']}, {rate / 1e6:,.2f} M tokens/s")
 
 
 def verify(out_dir: str | Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bytemill.data import Manifest, TokenLoader, read_manifest
+from bytemill.data import Manifest, read_manifest
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.tasks.base_model import fitted_to_data, model_config_json, starting_model
@@ -91,6 +91,8 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         DataError: The tokenizer, or the model to start from, does not belong to the shards.
         FormatError: The shards are damaged.
     """
+    from bytemill.data import TokenLoader
+
     data, world = config.data, World.from_environment()
     if data.path is None:
         raise ConfigError("data.path is not given: the folder of shards that `bytemill data prepare` wrote")

@@ -1,28 +1,43 @@
-//! The documents of one file, for commands that read text as the core does.
+//! The documents of files, for commands that read text as the core does.
 
 use std::path::PathBuf;
 
-use bytemill::corpus::{Reading, for_each_document};
+use bytemill::corpus::{Reading, expand, for_each_document};
+use bytemill::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::error::CoreError;
 
-/// The documents of a file of text or .jsonl, either as .gz or .zst, as bytes; all of them at once.
+/// The documents of files and folders, in order, until `max_bytes` of them are there.
 #[pyfunction]
+#[pyo3(signature = (files, *, text_field = "text", separator = None, max_bytes = usize::MAX))]
 pub(crate) fn read_documents<'py>(
     py: Python<'py>,
-    path: PathBuf,
+    files: Vec<PathBuf>,
     text_field: &str,
+    separator: Option<&str>,
+    max_bytes: usize,
 ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-    let mut documents = Vec::new();
-    let reading = Reading { text_field, separator: None };
-    let read = py.detach(|| {
-        for_each_document(&path, reading, |_, document| {
-            documents.push(document.to_vec());
-            Ok(())
-        })
-    });
-    read.map_err(CoreError::from)?;
+    let reading = Reading { text_field, separator: separator.map(str::as_bytes) };
+    let documents = py.detach(|| first_documents(&files, reading, max_bytes)).map_err(CoreError::from)?;
     Ok(documents.iter().map(|document| PyBytes::new(py, document)).collect())
+}
+
+fn first_documents(paths: &[PathBuf], reading: Reading, max_bytes: usize) -> Result<Vec<Vec<u8>>> {
+    let mut documents: Vec<Vec<u8>> = Vec::new();
+    let mut left = max_bytes;
+    for path in expand(paths)? {
+        let read = for_each_document(&path, reading, |_, document| {
+            let taken = &document[..document.len().min(left)];
+            left -= taken.len();
+            documents.push(taken.to_vec());
+            if left == 0 { Err(Error::Interrupted) } else { Ok(()) }
+        });
+        match read {
+            Err(Error::Interrupted) => break,
+            read => read?,
+        }
+    }
+    Ok(documents)
 }

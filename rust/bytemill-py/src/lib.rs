@@ -5,6 +5,7 @@
 // pyo3 hands arguments over by value.
 #![allow(clippy::needless_pass_by_value)]
 
+mod batches;
 mod documents;
 mod error;
 mod listener;
@@ -29,7 +30,7 @@ mod _core {
     #[pymodule_export]
     use super::tokenizer::{Tokenizer, load_tokenizer, tokenizer_from_ranks, tokenizer_from_readable};
     #[pymodule_export]
-    use super::trainer::{read_documents, train_tokenizer};
+    use super::trainer::train_tokenizer;
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "Python's name for it")]

@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use bytemill::Error;
 
 use bytemill::prepare::{PrepareOptions, Progress, Stage, prepare};
-use bytemill::shard::{self, LoaderOptions, LoaderState, SharedLoader, Split, Validation, Verify};
-use numpy::{PyArray2, PyArrayMethods};
+use bytemill::shard::{
+    self, Boundaries, IdType, LoaderOptions, LoaderState, SharedLoader, Split, TokenWidth, Validation, Verify,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyTuple};
 
+use crate::batches::to_arrays;
 use crate::error::CoreError;
 use crate::listener::Listener;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
-
-type Pair<'py> = (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray2<i64>>);
 
 /// The loader behind `bytemill.data.TokenLoader`, which documents it; threads may share it.
 #[pyclass(frozen, module = "bytemill._core")]
@@ -25,7 +25,7 @@ pub(crate) struct Loader(SharedLoader);
 #[pymethods]
 impl Loader {
     #[new]
-    #[pyo3(signature = (folders, *, batch_size, seq_len, seed, rank, world_size, split, weights, shuffle, verify, prefetch_batches))]
+    #[pyo3(signature = (folders, *, batch_size, seq_len, seed, rank, world_size, split, weights, shuffle, verify, prefetch_batches, id_type, mmap, stored_dtype, boundaries))]
     #[expect(clippy::too_many_arguments, reason = "each is one keyword of TokenLoader")]
     fn new(
         py: Python<'_>,
@@ -40,6 +40,10 @@ impl Loader {
         shuffle: bool,
         verify: &str,
         prefetch_batches: usize,
+        id_type: &str,
+        mmap: bool,
+        stored_dtype: Option<&str>,
+        boundaries: Option<&str>,
     ) -> PyResult<Self> {
         let options = LoaderOptions {
             batch_size,
@@ -51,6 +55,10 @@ impl Loader {
             weights,
             shuffle,
             verify: verify_named(verify)?,
+            mmap,
+            stored: stored_dtype.map(stored_named).transpose()?,
+            boundaries: boundaries.map(boundaries_named).transpose()?,
+            id_type: id_type_named(id_type)?,
             prefetch_batches,
             threads: 1,
         };
@@ -58,13 +66,12 @@ impl Loader {
         Ok(Self(opened.map_err(CoreError::from)?))
     }
 
-    /// The next batch: inputs and targets, each (B, T) of int64.
-    fn next_batch<'py>(&self, py: Python<'py>) -> PyResult<Pair<'py>> {
+    /// The next batch: inputs and targets, each (B, T), and the documents if they were asked for.
+    fn next_batch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let batch = py.detach(|| self.0.next_batch()).map_err(CoreError::from)?;
         let options = self.0.options();
-        let shape = [options.batch_size, options.seq_len];
-        let array = |ids| numpy::PyArray1::from_vec(py, ids).reshape(shape);
-        Ok((array(batch.inputs)?, array(batch.targets)?))
+        let by_row = options.boundaries == Some(Boundaries::DocumentIds);
+        to_arrays(py, batch, (options.batch_size, options.seq_len), by_row)
     }
 
     /// The loader's state as JSON.
@@ -146,6 +153,30 @@ fn verify_named(name: &str) -> Result<Verify, CoreError> {
         "always" => Ok(Verify::Always),
         "never" => Ok(Verify::Never),
         other => Err(argument("verify", other, "first_touch, always or never")),
+    }
+}
+
+fn id_type_named(name: &str) -> Result<IdType, CoreError> {
+    match name {
+        "int64" => Ok(IdType::Int64),
+        "int32" => Ok(IdType::Int32),
+        other => Err(argument("dtype", other, "int64 or int32")),
+    }
+}
+
+fn stored_named(name: &str) -> Result<TokenWidth, CoreError> {
+    match name {
+        "uint16" => Ok(TokenWidth::Uint16),
+        "uint32" => Ok(TokenWidth::Uint32),
+        other => Err(argument("stored_dtype", other, "uint16 or uint32")),
+    }
+}
+
+fn boundaries_named(name: &str) -> Result<Boundaries, CoreError> {
+    match name {
+        "ids" => Ok(Boundaries::DocumentIds),
+        "cu_seqlens" => Ok(Boundaries::CuSeqlens),
+        other => Err(argument("documents", other, "ids, cu_seqlens or None")),
     }
 }
 

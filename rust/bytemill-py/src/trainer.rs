@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bytemill::corpus::{Reading, expand, for_each_document};
+use bytemill::corpus::Reading;
 use bytemill::split::Splitter;
 use bytemill::tokenizer::Tokenizer as Core;
 use bytemill::train::{Base, Counter, Counting, Feed, Options, Progress, Provenance, Sink, Ties, WordCounts};
@@ -81,39 +81,6 @@ pub(crate) fn train_tokenizer(
     let special_tokens: Vec<&str> = special_tokens.iter().map(String::as_str).collect();
     let vocab = py.detach(|| base.continued(&merges, &special_tokens)).map_err(CoreError::from)?;
     Tokenizer::of(Core::new(vocab, splitter))
-}
-
-/// The documents of files and folders, in order, until about `max_bytes` of them are there.
-#[pyfunction]
-#[pyo3(signature = (files, *, text_field, separator, max_bytes))]
-pub(crate) fn read_documents<'py>(
-    py: Python<'py>,
-    files: Vec<PathBuf>,
-    text_field: &str,
-    separator: Option<&str>,
-    max_bytes: usize,
-) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-    let reading = Reading { text_field, separator: separator.map(str::as_bytes) };
-    let documents = py.detach(|| first_documents(&files, reading, max_bytes)).map_err(CoreError::from)?;
-    Ok(documents.iter().map(|document| PyBytes::new(py, document)).collect())
-}
-
-fn first_documents(paths: &[PathBuf], reading: Reading, max_bytes: usize) -> Result<Vec<Vec<u8>>> {
-    let mut documents: Vec<Vec<u8>> = Vec::new();
-    let mut left = max_bytes;
-    for path in expand(paths)? {
-        let read = for_each_document(&path, reading, |_, document| {
-            let taken = &document[..document.len().min(left)];
-            left -= taken.len();
-            documents.push(taken.to_vec());
-            if left == 0 { Err(Error::Interrupted) } else { Ok(()) }
-        });
-        match read {
-            Err(Error::Interrupted) => break,
-            read => read?,
-        }
-    }
-    Ok(documents)
 }
 
 /// Counts the texts of a Python iterable; the outer error is the iterable's own.

@@ -41,6 +41,10 @@ def opened(shards: Path, *, shuffle: bool = True, prefetch_batches: int = 4) -> 
         shuffle=shuffle,
         verify="first_touch",
         prefetch_batches=prefetch_batches,
+        id_type="int64",
+        mmap=False,
+        stored_dtype=None,
+        boundaries=None,
     )
 
 

@@ -72,8 +72,8 @@ fn tokens(folder: &Path, split: Split) -> Vec<u32> {
     let manifest = Manifest::read(folder).unwrap();
     let tokens = Tokens::open([(folder, &manifest)], split, Verify::Always).unwrap();
     let mut buffers = crate::shard::Buffers::default();
-    tokens.read(0, tokens.len() as usize, &mut buffers).unwrap();
-    buffers.tokens.as_chunks().0.iter().map(|&id| u16::from_le_bytes(id).into()).collect()
+    let bytes = tokens.read(0, tokens.len() as usize, &mut buffers).unwrap();
+    bytes.as_chunks().0.iter().map(|&id| u16::from_le_bytes(id).into()).collect()
 }
 
 fn documents(folder: &Path, split: Split) -> Vec<String> {
@@ -282,7 +282,7 @@ fn prepared_shards_load() {
     run(&[corpus.path().to_owned()], out.path(), &small(Validation::Share(0.1))).unwrap();
     for split in [Split::Train, Split::Val] {
         let mut loader = Loader::open(&[out.path()], LoaderOptions { split, ..LoaderOptions::new(4, 16) }).unwrap();
-        assert_eq!(loader.next_batch().unwrap().inputs.len(), 64);
+        assert_eq!(loader.next_batch().unwrap().inputs().len(), 64);
     }
 }
 

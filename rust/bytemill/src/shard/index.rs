@@ -6,11 +6,13 @@
 use std::path::Path;
 
 use super::header::{HEADER_BYTES, TokenWidth};
+use super::manifest::{ShardEntry, side_file};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 9] = b"MMIDIDX\0\0";
 const VERSION: u64 = 1;
-const PREFIX_BYTES: usize = 34;
+/// Bytes in front of the lengths.
+pub(super) const PREFIX_BYTES: usize = 34;
 
 /// The lengths, in tokens, of the document pieces that fill one shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,15 +45,10 @@ impl Index {
     /// [`Index::encode`] writes is refused.
     pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
         let refuse = |reason: String| Err(Error::format(path, reason));
-        if bytes.len() < PREFIX_BYTES || !bytes.starts_with(MAGIC) {
-            return refuse("not a Megatron index: no MMIDIDX at byte 0".to_owned());
-        }
-        let width = match bytes[17] {
-            8 => TokenWidth::Uint16,
-            4 => TokenWidth::Uint32,
-            other => return refuse(format!("dtype code {other} at byte 17, expected 8 (uint16) or 4 (int32)")),
+        let Some(prefix) = bytes.first_chunk() else {
+            return refuse(format!("{} bytes are too few for a Megatron index", bytes.len()));
         };
-        let n = bytes[18..].first_chunk().map_or(0, |n| u64::from_le_bytes(*n));
+        let (width, n) = read_prefix(prefix).map_err(|reason| Error::format(path, reason))?;
         // Bounds n before anything of its size is made.
         if n > bytes.len() as u64 || encoded_bytes(n) != bytes.len() as u64 {
             return refuse(format!("{} bytes do not hold the {n} sequences announced at byte 18", bytes.len()));
@@ -66,6 +63,30 @@ impl Index {
             Some(byte) => refuse(format!("byte {byte} is not what the sequence lengths demand")),
             None => Ok(index),
         }
+    }
+
+    /// The index of the shard `entry` in `folder`, which must be the manifest's and fill the shard.
+    pub(super) fn read(folder: &Path, entry: &ShardEntry, width: TokenWidth) -> Result<Self> {
+        // One piece may be the rest of a document that began in the shard before.
+        let sizes = [0, 1].map(|continued| encoded_bytes(entry.documents + continued));
+        let (path, bytes) = side_file(folder, &entry.side_name("idx"), &sizes)?;
+        let (crc32c, expected) = (crc32c::crc32c(&bytes), entry.index_crc32c);
+        if crc32c != expected {
+            let reason = format!("checksum {crc32c:08x}, the manifest says {expected:08x}: damaged");
+            return Err(Error::format(&path, reason));
+        }
+        let index = Self::decode(&path, &bytes)?;
+        if (index.width, index.n_tokens()) == (width, entry.tokens) {
+            return Ok(index);
+        }
+        Err(Error::format(&path, format!("{} tokens, the shard has {}", index.n_tokens(), entry.tokens)))
+    }
+
+    /// Tokens at which the shard's `n_documents` begin; the rest of one from the shard before is left out.
+    pub(super) fn document_starts(&self, n_documents: u64) -> impl Iterator<Item = u64> + '_ {
+        let width = self.width.bytes() as u64;
+        let continued = self.lengths.len() - n_documents as usize;
+        self.byte_pointers().skip(continued).map(move |byte| (byte - HEADER_BYTES as u64) / width)
     }
 
     /// Tokens in all pieces.
@@ -84,8 +105,24 @@ impl Index {
     }
 }
 
+/// The type of the tokens and the number of sequences, which stand before everything else.
+pub(super) fn read_prefix(prefix: &[u8; PREFIX_BYTES]) -> Result<(TokenWidth, u64), String> {
+    let number = |at: usize| prefix[at..].first_chunk().map_or(0, |number| u64::from_le_bytes(*number));
+    if !prefix.starts_with(MAGIC) {
+        return Err("not a Megatron index: no MMIDIDX at byte 0".to_owned());
+    }
+    if number(9) != VERSION {
+        return Err(format!("Megatron index version {} at byte 9, expected {VERSION}", number(9)));
+    }
+    match prefix[17] {
+        8 => Ok((TokenWidth::Uint16, number(18))),
+        4 => Ok((TokenWidth::Uint32, number(18))),
+        other => Err(format!("dtype code {other} at byte 17, expected 8 (uint16) or 4 (int32)")),
+    }
+}
+
 /// Size of an index of `n` sequences: a length, a pointer and a document bound for each, and one bound more.
-pub(super) fn encoded_bytes(n: u64) -> u64 {
+fn encoded_bytes(n: u64) -> u64 {
     PREFIX_BYTES as u64 + 4 * n + 8 * n + 8 * (n + 1)
 }
 

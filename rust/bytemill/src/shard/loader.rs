@@ -4,14 +4,15 @@
 //! `batch_size` consecutive positions; rank r of W takes micro-batches r, r + W, … So W ranks do
 //! together what one rank does with W micro-batches, and progress is one integer.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::checksum::sha256_of_bytes;
+use super::batch::Batch;
 use super::manifest::Manifest;
 use super::options::LoaderOptions;
 use super::prefetch::Prefetcher;
-use super::samples::{Batch, Samples};
+use super::samples::{Samples, Scratch};
+use super::source::{DataSource, check_alike, common_root};
 use super::state::LoaderState;
 use crate::error::{Error, Result};
 
@@ -28,8 +29,8 @@ use crate::error::{Error, Result};
 /// let options = LoaderOptions { shuffle: false, ..LoaderOptions::new(2, 4) };
 /// let mut loader = Loader::open(&[folder.path()], options)?;
 /// let batch = loader.next_batch()?;
-/// assert_eq!(batch.inputs, [0, 1, 2, 3, 4, 5, 6, 7]);
-/// assert_eq!(batch.targets, [1, 2, 3, 4, 5, 6, 7, 8]);
+/// assert_eq!(batch.inputs(), [0, 1, 2, 3, 4, 5, 6, 7]);
+/// assert_eq!(batch.targets(), [1, 2, 3, 4, 5, 6, 7, 8]);
 /// assert_eq!(loader.state().position, 2);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -39,31 +40,32 @@ pub struct Loader {
     manifests: Arc<[Manifest]>,
     state: LoaderState,
     prefetcher: Option<Prefetcher<Batch>>,
+    scratch: Scratch,
     process: u32,
 }
 
 impl Loader {
-    /// Opens the shards in `folders`.
+    /// Opens the shards in `folders`; a file among them is one of llm.c, nanoGPT, numpy or Megatron.
     ///
     /// # Errors
     /// When a manifest or a shard's size is wrong, an option cannot work, the folders were made with
     /// different tokenizers, or the split has fewer than `seq_len + 1` tokens.
     pub fn open<P: AsRef<Path>>(folders: &[P], options: LoaderOptions) -> Result<Self> {
         options.check()?;
-        let folders: Vec<PathBuf> = folders.iter().map(|folder| folder.as_ref().to_owned()).collect();
-        let manifests = folders.iter().map(|folder| Manifest::read(folder)).collect::<Result<Vec<_>>>()?;
-        let Some(first) = manifests.first() else {
+        let sources: Vec<_> =
+            folders.iter().map(|path| DataSource::open(path.as_ref(), &options)).collect::<Result<_>>()?;
+        if sources.is_empty() {
             let expected = "at least one".to_owned();
             return Err(Error::Argument { name: "folders", got: "none".to_owned(), expected });
-        };
-        manifests.iter().try_for_each(|other| other.check_tokenizer(&first.tokenizer_sha256, first.n_vocab))?;
-        let root = common_root(&manifests);
-        let samples = Samples::open(&folders, &manifests, options)?;
+        }
+        check_alike(&sources)?;
+        let root = common_root(&sources);
+        let samples = Samples::open(&sources, options)?;
         let o = &samples.options;
         let slots = samples.mixture.slots().to_vec();
         let state = LoaderState::new(o.seed, o.seq_len as u64, o.shuffle, o.split, slots, root);
-        let manifests = manifests.into();
-        Ok(Self { samples: Arc::new(samples), manifests, state, prefetcher: None, process: std::process::id() })
+        let manifests = sources.iter().filter_map(DataSource::manifest).cloned().collect();
+        Ok(Self::fresh(Arc::new(samples), manifests, state))
     }
 
     /// The next batch of this rank. After an error the same batch is tried again.
@@ -80,7 +82,7 @@ impl Loader {
     fn read_next(&mut self) -> Result<Batch> {
         let first = self.state.position + self.samples.offset();
         if self.samples.options.prefetch_batches == 0 || self.samples.options.threads == 0 {
-            return self.samples.batch(first);
+            return self.samples.batch(first, &mut self.scratch);
         }
         let prefetcher = match &mut self.prefetcher {
             Some(prefetcher) => prefetcher,
@@ -100,8 +102,12 @@ impl Loader {
     /// The same loader at the same position, without threads, and with files still to be opened.
     pub(super) fn reopened(&self) -> Self {
         let samples = Arc::new(Samples::clone(&self.samples));
-        let (manifests, state) = (Arc::clone(&self.manifests), self.state.clone());
-        Self { samples, manifests, state, prefetcher: None, process: std::process::id() }
+        Self::fresh(samples, Arc::clone(&self.manifests), self.state.clone())
+    }
+
+    fn fresh(samples: Arc<Samples>, manifests: Arc<[Manifest]>, state: LoaderState) -> Self {
+        let (prefetcher, scratch) = (None, Scratch::default());
+        Self { samples, manifests, state, prefetcher, scratch, process: std::process::id() }
     }
 
     /// Where the stream is, the same on every rank that took as many batches.
@@ -146,7 +152,7 @@ impl Loader {
         drawn.iter().zip(self.n_samples()).map(|(&drawn, n)| drawn as f64 / n as f64).collect()
     }
 
-    /// The manifest of each folder.
+    /// The manifest of each folder of shards.
     pub fn manifests(&self) -> &[Manifest] {
         &self.manifests
     }
@@ -160,14 +166,6 @@ impl Loader {
 fn start_prefetching(samples: &Arc<Samples>, first: u64) -> Result<Prefetcher<Batch>> {
     let options = &samples.options;
     let (n_threads, depth, step) = (options.threads, options.prefetch_batches, samples.step());
-    let samples = Arc::clone(samples);
-    Prefetcher::start(n_threads, depth, move |number| samples.batch(first + number * step))
-}
-
-/// One folder's root hash, or a hash over those of several.
-fn common_root(manifests: &[Manifest]) -> String {
-    match manifests {
-        [only] => only.root_sha256().to_owned(),
-        several => sha256_of_bytes(several.iter().map(Manifest::root_sha256).collect::<String>().as_bytes()),
-    }
+    let (samples, mut scratch) = (Arc::clone(samples), Scratch::default());
+    Prefetcher::start(n_threads, depth, move |number| samples.batch(first + number * step, &mut scratch))
 }

@@ -5,13 +5,17 @@
 //! * [`order`] and [`mixture`] say which sample comes when, without memory;
 //! * [`loader`] turns positions into batches, with threads that read ahead; [`SharedLoader`] is one for many threads.
 
+mod batch;
+mod boundaries;
 pub mod checksum;
 pub(crate) mod durable;
+mod foreign;
 pub mod header;
 pub mod index;
 pub mod leftovers;
 pub mod loader;
 pub mod manifest;
+mod map;
 pub mod mixture;
 mod options;
 pub mod order;
@@ -19,11 +23,14 @@ mod prefetch;
 mod reader;
 mod samples;
 mod shared;
+mod source;
 mod state;
 mod tokens;
 mod verify;
 pub mod writer;
 
+pub use batch::{Batch, IdType, Ids};
+pub use boundaries::Boundaries;
 pub use checksum::{BLOCK_BYTES, BlockChecksums};
 pub use header::{HEADER_BYTES, Header, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
 pub use index::Index;
@@ -32,7 +39,6 @@ pub use manifest::{InputEntry, MANIFEST_NAME, Manifest, Plan, ShardEntry, Valida
 pub use mixture::Mixture;
 pub use options::LoaderOptions;
 pub use reader::Verify;
-pub use samples::Batch;
 pub use shared::SharedLoader;
 pub use state::{LoaderState, Packing};
 pub use tokens::{Buffers, Tokens};

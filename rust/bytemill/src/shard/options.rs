@@ -1,6 +1,8 @@
 //! What a loader reads, in which order, and with which means.
 
-use super::header::Split;
+use super::batch::IdType;
+use super::boundaries::Boundaries;
+use super::header::{Split, TokenWidth};
 use super::reader::Verify;
 use crate::error::{Error, Result};
 
@@ -30,6 +32,14 @@ pub struct LoaderOptions {
     pub shuffle: bool,
     /// When checksums are compared.
     pub verify: Verify,
+    /// Reads mapped files instead of calling the system for each sample. Who cuts a file that is mapped kills the process.
+    pub mmap: bool,
+    /// The type of the tokens in files that do not say it.
+    pub stored: Option<TokenWidth>,
+    /// Tells where documents begin, of shards that bytemill wrote.
+    pub boundaries: Option<Boundaries>,
+    /// How ids are handed out.
+    pub id_type: IdType,
     /// Batches read ahead; 0 reads when asked, on the caller's thread.
     pub prefetch_batches: usize,
     /// Threads that read ahead.
@@ -49,6 +59,10 @@ impl LoaderOptions {
             weights: None,
             shuffle: true,
             verify: Verify::FirstTouch,
+            mmap: false,
+            stored: None,
+            boundaries: None,
+            id_type: IdType::Int64,
             prefetch_batches: 4,
             threads: 1,
         }

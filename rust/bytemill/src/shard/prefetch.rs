@@ -3,8 +3,11 @@
 //! Workers take the next number under a lock, make the item without it, and put it where the
 //! consumer waits. They run at most `depth` items ahead, so memory is bounded. A worker's panic goes
 //! on in the consumer, who would otherwise wait for ever.
+//!
+//! Waking a thread costs more than making a small item. So nobody is woken who does not wait, and
+//! workers that found no room sleep until half of it is free again.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -33,7 +36,10 @@ struct Ring<T> {
 struct State<T> {
     next_to_make: u64,
     next_to_take: u64,
-    made: BTreeMap<u64, thread::Result<Result<T>>>,
+    /// From `next_to_take` on, those that are made.
+    made: VecDeque<Option<thread::Result<Result<T>>>>,
+    workers_waiting: usize,
+    consumer_waits: bool,
     stop: bool,
 }
 
@@ -42,15 +48,17 @@ impl<T: Send + 'static> Prefetcher<T> {
     pub(super) fn start(
         n_threads: usize,
         depth: usize,
-        make: impl Fn(u64) -> Result<T> + Clone + Send + 'static,
+        make: impl FnMut(u64) -> Result<T> + Clone + Send + 'static,
     ) -> Result<Self> {
-        let state = State { next_to_make: 0, next_to_take: 0, made: BTreeMap::new(), stop: false };
+        let made = VecDeque::with_capacity(depth);
+        let state =
+            State { next_to_make: 0, next_to_take: 0, made, workers_waiting: 0, consumer_waits: false, stop: false };
         let (ready, room) = (Condvar::new(), Condvar::new());
         let ring = Arc::new(Ring { state: Mutex::new(state), ready, room, depth: depth.max(1) as u64 });
         let mut prefetcher = Self { ring, workers: Vec::new(), process: std::process::id() };
         for _ in 0..n_threads.max(1) {
-            let (ring, make) = (Arc::clone(&prefetcher.ring), make.clone());
-            let worker = thread::Builder::new().name("bytemill-loader".to_owned()).spawn(move || ring.work(&make));
+            let (ring, mut make) = (Arc::clone(&prefetcher.ring), make.clone());
+            let worker = thread::Builder::new().name("bytemill-loader".to_owned()).spawn(move || ring.work(&mut make));
             prefetcher.workers.push(worker.map_err(Error::io("/proc/self/task"))?);
         }
         Ok(prefetcher)
@@ -59,14 +67,16 @@ impl<T: Send + 'static> Prefetcher<T> {
     /// The next item, waiting until it is made.
     pub(super) fn take(&mut self) -> Result<T> {
         let mut state = self.ring.lock();
-        let number = state.next_to_take;
         loop {
-            if let Some(item) = state.made.remove(&number) {
-                state.next_to_take += 1;
-                self.ring.room.notify_one();
+            if let Some(item) = state.pop() {
+                let wake = state.workers_waiting > 0 && state.made.len() as u64 <= self.ring.depth / 2;
                 drop(state);
+                if wake {
+                    self.ring.room.notify_all();
+                }
                 return item.unwrap_or_else(|panic| resume_unwind(panic));
             }
+            state.consumer_waits = true;
             state = self.ring.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -101,11 +111,13 @@ impl<T> Ring<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self, make: &impl Fn(u64) -> Result<T>) {
+    fn work(&self, make: &mut impl FnMut(u64) -> Result<T>) {
         while let Some(number) = self.claim() {
             let item = catch_unwind(AssertUnwindSafe(|| make(number)));
-            self.lock().made.insert(number, item);
-            self.ready.notify_one();
+            let wake = self.lock().put(number, item);
+            if wake {
+                self.ready.notify_one();
+            }
         }
     }
 
@@ -113,11 +125,33 @@ impl<T> Ring<T> {
     fn claim(&self) -> Option<u64> {
         let mut state = self.lock();
         while !state.stop && state.next_to_make >= state.next_to_take + self.depth {
+            state.workers_waiting += 1;
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.workers_waiting -= 1;
         }
         let number = state.next_to_make;
         state.next_to_make += 1;
         (!state.stop).then_some(number)
+    }
+}
+
+impl<T> State<T> {
+    /// Puts an item in its place; whether the consumer waits for just this one.
+    fn put(&mut self, number: u64, item: thread::Result<Result<T>>) -> bool {
+        let place = (number - self.next_to_take) as usize;
+        if self.made.len() <= place {
+            self.made.resize_with(place + 1, || None);
+        }
+        self.made[place] = Some(item);
+        place == 0 && std::mem::take(&mut self.consumer_waits)
+    }
+
+    /// The next item, if it is made.
+    fn pop(&mut self) -> Option<thread::Result<Result<T>>> {
+        let item = self.made.front_mut()?.take()?;
+        self.made.pop_front();
+        self.next_to_take += 1;
+        Some(item)
     }
 }
 

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::checksum::{self, BLOCK_BYTES, BlockChecksums};
 use super::header::{HEADER_BYTES, Header, TokenWidth};
+use super::index::Index;
 use super::manifest::{Manifest, ShardEntry, file_in, side_file};
+use super::map::MappedFile;
 use crate::error::{Error, Result};
 
 /// When a block's checksum is compared.
@@ -36,12 +38,16 @@ pub(super) struct ShardReader {
     entry: ShardEntry,
     width: TokenWidth,
     end_of_text: Option<u32>,
+    maps: bool,
     opened: OnceLock<Opened>,
+    /// Tokens at which documents begin.
+    starts: OnceLock<Vec<u32>>,
 }
 
 #[derive(Debug)]
 struct Opened {
     file: File,
+    map: Option<MappedFile>,
     blocks: BlockChecksums,
     touched: Vec<AtomicBool>,
 }
@@ -50,7 +56,8 @@ impl Clone for ShardReader {
     /// The same shard, not opened yet.
     fn clone(&self) -> Self {
         let (path, folder, entry) = (self.path.clone(), self.folder.clone(), self.entry.clone());
-        Self { path, folder, entry, width: self.width, end_of_text: self.end_of_text, opened: OnceLock::new() }
+        let (width, end_of_text, maps) = (self.width, self.end_of_text, self.maps);
+        Self { path, folder, entry, width, end_of_text, maps, opened: OnceLock::new(), starts: OnceLock::new() }
     }
 }
 
@@ -64,11 +71,27 @@ impl ShardReader {
             entry: entry.clone(),
             width: manifest.dtype,
             end_of_text: manifest.end_of_text,
+            maps: false,
             opened: OnceLock::new(),
+            starts: OnceLock::new(),
         };
         let size = reader.path.metadata().map_err(Error::io(&reader.path))?.len();
         reader.check_size(size)?;
         Ok(reader)
+    }
+
+    /// The same shard, to be mapped when it is opened.
+    pub(super) fn mapped(self) -> Self {
+        Self { maps: true, ..self }
+    }
+
+    /// The bytes of `n` tokens where the system keeps them, if the file is mapped and they need no check any more.
+    pub(super) fn mapped_bytes(&self, first: u64, n: usize, verify: Verify) -> Option<&[u8]> {
+        let opened = self.opened.get()?;
+        let map = opened.map.as_ref()?;
+        let (start, n) = (first * self.width.bytes() as u64, n * self.width.bytes());
+        let trusted = opened.trusts(&blocks_of(&(start..start + n as u64)), verify);
+        if trusted { map.bytes(HEADER_BYTES + start as usize, n) } else { None }
     }
 
     /// Fills `out` with the bytes of the tokens from `first` on, which the shard must have; `block` is scratch space to use again.
@@ -76,15 +99,8 @@ impl ShardReader {
         let opened = self.open()?;
         let start = first * self.width.bytes() as u64;
         let bytes = start..start + out.len() as u64;
-        let blocks = (bytes.start / BLOCK_BYTES as u64) as usize..bytes.end.div_ceil(BLOCK_BYTES as u64) as usize;
-        let trusted = match verify {
-            Verify::Never => true,
-            Verify::Always => false,
-            Verify::FirstTouch => {
-                opened.touched.get(blocks.clone()).is_some_and(|t| t.iter().all(|t| t.load(Ordering::Relaxed)))
-            }
-        };
-        if trusted {
+        let blocks = blocks_of(&bytes);
+        if opened.trusts(&blocks, verify) {
             return self.pread(&opened.file, bytes.start, out);
         }
         blocks.into_iter().try_for_each(|number| self.read_checked(opened, number, &bytes, out, block))
@@ -109,6 +125,21 @@ impl ShardReader {
         let from = &block[(common.start - start) as usize..(common.end - start) as usize];
         out[(common.start - wanted.start) as usize..][..from.len()].copy_from_slice(from);
         Ok(())
+    }
+
+    /// How many tokens the shard holds.
+    pub(super) fn n_tokens(&self) -> u64 {
+        self.entry.tokens
+    }
+
+    /// The tokens at which documents begin, in order; the rest of one from the shard before is none.
+    pub(super) fn document_starts(&self) -> Result<&[u32]> {
+        if let Some(starts) = self.starts.get() {
+            return Ok(starts);
+        }
+        let index = Index::read(&self.folder, &self.entry, self.width)?;
+        let starts = index.document_starts(self.entry.documents).map(|start| start as u32).collect();
+        Ok(self.starts.get_or_init(|| starts))
     }
 
     /// Reads payload bytes from `start` on.
@@ -144,7 +175,8 @@ impl ShardReader {
         file.read_exact_at(&mut header, 0).map_err(Error::io(&self.path))?;
         self.check_header(&Header::decode(&self.path, &header)?, &blocks)?;
         let touched = (0..blocks.n_blocks()).map(|_| AtomicBool::new(false)).collect();
-        Ok(Opened { file, blocks, touched })
+        let map = self.maps.then(|| MappedFile::new(&file, &self.path)).transpose()?;
+        Ok(Opened { file, map, blocks, touched })
     }
 
     fn check_size(&self, size: u64) -> Result<()> {
@@ -174,4 +206,22 @@ impl ShardReader {
         }
         Err(Error::format(&self.path, "its side file holds the checksums of another payload"))
     }
+}
+
+impl Opened {
+    /// Whether bytes of these blocks may be handed out as they are.
+    fn trusts(&self, blocks: &Range<usize>, verify: Verify) -> bool {
+        match verify {
+            Verify::Never => true,
+            Verify::Always => false,
+            Verify::FirstTouch => {
+                self.touched.get(blocks.clone()).is_some_and(|t| t.iter().all(|t| t.load(Ordering::Relaxed)))
+            }
+        }
+    }
+}
+
+/// The blocks in which these payload bytes lie.
+fn blocks_of(bytes: &Range<u64>) -> Range<usize> {
+    (bytes.start / BLOCK_BYTES as u64) as usize..bytes.end.div_ceil(BLOCK_BYTES as u64) as usize
 }

@@ -1,25 +1,16 @@
 //! From positions to batches: which sample stands where, and its tokens side by side.
 
-use std::path::{Path, PathBuf};
-
-use super::header::TokenWidth;
-use super::manifest::Manifest;
+use super::batch::{Batch, BatchPool};
+use super::boundaries::{Boundaries, Pieces, most_pieces};
 use super::mixture::Mixture;
 use super::options::LoaderOptions;
 use super::order::{Permutation, Stream};
+use super::source::{DataSource, tokens_of};
 use super::tokens::{Buffers, Tokens};
 use crate::error::{Error, Result};
 
-/// `batch_size` samples: row by row inputs, and targets, which are the inputs one token later.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// Token ids, (B, T) row by row.
-    pub inputs: Vec<i64>,
-    /// Token ids, (B, T) row by row.
-    pub targets: Vec<i64>,
-    /// Position of the first row in the global order.
-    pub position: u64,
-}
+/// Neighbouring samples are read together, up to this many tokens.
+const MAX_READ_TOKENS: usize = 1 << 19;
 
 /// From a position to its tokens; plain data and files, shared by the threads.
 #[derive(Clone, Debug)]
@@ -27,6 +18,9 @@ pub(super) struct Samples {
     pub(super) sources: Vec<Source>,
     pub(super) mixture: Mixture,
     pub(super) options: LoaderOptions,
+    pool: BatchPool,
+    /// Length of each batch's `cu_seqlens`.
+    padded_length: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -35,21 +29,33 @@ pub(super) struct Source {
     pub(super) n_samples: u64,
 }
 
+/// What one thread uses for batch after batch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scratch {
+    buffers: Buffers,
+    /// The current epoch's order of each source.
+    orders: Vec<Option<(u64, Permutation)>>,
+    places: Vec<(usize, u64)>,
+}
+
 impl Samples {
-    pub(super) fn open(folders: &[PathBuf], manifests: &[Manifest], options: LoaderOptions) -> Result<Self> {
-        let all: Vec<_> = folders.iter().map(PathBuf::as_path).zip(manifests).collect();
+    pub(super) fn open(all: &[DataSource], options: LoaderOptions) -> Result<Self> {
         let (groups, mixture) = match &options.weights {
-            None => (vec![&all[..]], Mixture::single()),
+            None => (vec![all], Mixture::single()),
             Some(weights) if weights.len() == all.len() => {
                 (all.chunks(1).collect(), Mixture::weighted(weights, options.seed)?)
             }
             Some(weights) => {
-                let (got, expected) = (format!("{weights:?}"), format!("{}, one for each folder", all.len()));
+                let (got, expected) = (format!("{weights:?}"), format!("{}, one for each source", all.len()));
                 return Err(Error::Argument { name: "weights", got, expected });
             }
         };
-        let sources = groups.into_iter().map(|group| Source::open(group, &options)).collect::<Result<_>>()?;
-        Ok(Self { sources, mixture, options })
+        let sources = groups.into_iter().map(|group| Source::open(group, &options)).collect::<Result<Vec<_>>>()?;
+        // Those read ahead, one in each thread's hands, and two in the caller's: the last one and the next.
+        let most_spare = options.prefetch_batches + options.threads + 2;
+        let pool = BatchPool::new(options.batch_size, options.seq_len, options.id_type, most_spare);
+        let padded_length = padded_length(&sources, &options)?;
+        Ok(Self { sources, mixture, options, pool, padded_length })
     }
 
     /// Positions from one batch of a rank to its next.
@@ -63,59 +69,76 @@ impl Samples {
     }
 
     /// The samples at `batch_size` positions from `first` on.
-    pub(super) fn batch(&self, first: u64) -> Result<Batch> {
-        let n_tokens = self.options.batch_size * self.options.seq_len;
-        let mut batch =
-            Batch { inputs: Vec::with_capacity(n_tokens), targets: Vec::with_capacity(n_tokens), position: first };
-        let mut buffers = Buffers::default();
-        for position in first..first + self.options.batch_size as u64 {
-            let (source, sample) = self.locate(position);
+    pub(super) fn batch(&self, first: u64, scratch: &mut Scratch) -> Result<Batch> {
+        let Scratch { buffers, orders, places } = scratch;
+        orders.resize(self.sources.len(), None);
+        places.clear();
+        places.extend((first..first + self.options.batch_size as u64).map(|position| self.locate(position, orders)));
+        let mut batch = self.pool.take(first);
+        let (t, mut row) = (self.options.seq_len, 0);
+        let neighbours = places.chunk_by(|a, b| (a.0, a.1 + 1) == *b);
+        for run in neighbours.flat_map(|run| run.chunks((MAX_READ_TOKENS / t).max(1))) {
+            let (source, sample) = run[0];
             let tokens = &self.sources[source].tokens;
-            let t = self.options.seq_len;
-            tokens.read(sample * t as u64, t + 1, &mut buffers)?;
-            batch.push(&buffers.tokens, tokens.width());
+            let width = tokens.width();
+            let bytes = tokens.read(sample * t as u64, run.len() * t + 1, buffers)?;
+            for in_run in 0..run.len() {
+                let from = in_run * t * width.bytes();
+                batch.fill_row(row, &bytes[from..from + (t + 1) * width.bytes()], width);
+                row += 1;
+            }
+        }
+        if let Some(how) = self.options.boundaries {
+            batch.documents = Some(self.documents(places, how)?);
         }
         Ok(batch)
     }
 
+    fn documents(&self, places: &[(usize, u64)], how: Boundaries) -> Result<Vec<i32>> {
+        let mut pieces = Pieces::new(self.options.seq_len);
+        for &(source, sample) in places {
+            pieces.add_row(&self.sources[source].tokens, sample * self.options.seq_len as u64)?;
+        }
+        Ok(pieces.told_as(how, self.padded_length))
+    }
+
     /// The source, and the sample in it, that `position` stands for.
-    fn locate(&self, position: u64) -> (usize, u64) {
+    fn locate(&self, position: u64, orders: &mut [Option<(u64, Permutation)>]) -> (usize, u64) {
         let (source, position) = self.mixture.locate(position);
         let n = self.sources[source].n_samples;
         let (epoch, within) = (position / n, position % n);
         if !self.options.shuffle {
             return (source, within);
         }
-        (source, Permutation::new(n, self.options.seed, Stream::Samples(source as u32), epoch).at(within))
+        let cached = &mut orders[source];
+        if cached.as_ref().is_none_or(|(of_epoch, _)| *of_epoch != epoch) {
+            *cached = Some((epoch, Permutation::new(n, self.options.seed, Stream::Samples(source as u32), epoch)));
+        }
+        (source, cached.as_ref().map_or(within, |(_, order)| order.at(within)))
     }
 }
 
+/// Room for as many pieces as a batch can ever have, and for the end: the same for every batch.
+fn padded_length(sources: &[Source], options: &LoaderOptions) -> Result<usize> {
+    if options.boundaries != Some(Boundaries::CuSeqlens) {
+        return Ok(0);
+    }
+    let most = |source: &Source| most_pieces(&source.tokens, source.n_samples, options.seq_len as u64);
+    let most = sources.iter().map(most).collect::<Result<Vec<_>>>()?;
+    Ok(options.batch_size * most.into_iter().max().unwrap_or(1) + 1)
+}
+
 impl Source {
-    fn open(folders: &[(&Path, &Manifest)], options: &LoaderOptions) -> Result<Self> {
-        let tokens = Tokens::open(folders.iter().copied(), options.split, options.verify)?;
+    fn open(all: &[DataSource], options: &LoaderOptions) -> Result<Self> {
+        let tokens = tokens_of(all, options)?;
         let n_samples = tokens.len().saturating_sub(1) / options.seq_len as u64;
         if n_samples == 0 {
-            let (split, at) = (options.split.name(), folders[0].0);
+            let (split, at) = (options.split.name(), all[0].path());
             let (got, needed) = (tokens.len(), options.seq_len + 1);
             let reason =
                 format!("split {split} has {got} tokens, one sample of seq_len {} needs {needed}", options.seq_len);
             return Err(Error::format(at, reason));
         }
         Ok(Self { tokens, n_samples })
-    }
-}
-
-impl Batch {
-    /// Appends a row of T inputs and T targets from T + 1 tokens.
-    fn push(&mut self, tokens: &[u8], width: TokenWidth) {
-        match width {
-            TokenWidth::Uint16 => self.extend(tokens.as_chunks().0, |id| u16::from_le_bytes(id).into()),
-            TokenWidth::Uint32 => self.extend(tokens.as_chunks().0, |id| u32::from_le_bytes(id).into()),
-        }
-    }
-
-    fn extend<const BYTES: usize>(&mut self, ids: &[[u8; BYTES]], widen: impl Fn([u8; BYTES]) -> i64) {
-        self.inputs.extend(ids[..ids.len() - 1].iter().map(|&id| widen(id)));
-        self.targets.extend(ids[1..].iter().map(|&id| widen(id)));
     }
 }

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::batch::Batch;
 use super::loader::Loader;
 use super::options::LoaderOptions;
-use super::samples::Batch;
 use super::state::LoaderState;
 use crate::error::Result;
 

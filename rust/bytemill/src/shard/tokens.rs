@@ -1,20 +1,28 @@
 //! All tokens of a split as one long row, whatever files they lie in.
 
+use std::ops::Range;
 use std::path::Path;
 
+use super::foreign::ForeignFile;
 use super::header::{Split, TokenWidth};
 use super::manifest::Manifest;
 use super::reader::{ShardReader, Verify};
 use crate::error::{Error, Result};
 
-/// The shards of one split, of one folder or several, end to end.
+/// Shards and files of tokens, end to end.
 #[derive(Clone, Debug)]
 pub struct Tokens {
-    shards: Vec<ShardReader>,
-    /// Position of each shard's first token, and the number of all tokens.
+    files: Vec<TokenFile>,
+    /// Position of each file's first token, and the number of all tokens.
     starts: Vec<u64>,
     width: TokenWidth,
     verify: Verify,
+}
+
+#[derive(Clone, Debug)]
+enum TokenFile {
+    Shard(ShardReader),
+    Foreign(ForeignFile),
 }
 
 impl Tokens {
@@ -24,17 +32,50 @@ impl Tokens {
         split: Split,
         verify: Verify,
     ) -> Result<Self> {
-        let mut tokens = Self { shards: Vec::new(), starts: vec![0], width: TokenWidth::Uint16, verify };
-        let mut n_tokens = 0;
+        let mut tokens = Self::empty(TokenWidth::Uint16, verify);
         for (folder, manifest) in folders {
             tokens.width = manifest.dtype;
-            for entry in manifest.split(split) {
-                n_tokens += entry.tokens;
-                tokens.starts.push(n_tokens);
-                tokens.shards.push(ShardReader::new(folder, manifest, entry)?);
-            }
+            tokens.add_shards(folder, manifest, split)?;
         }
         Ok(tokens)
+    }
+
+    pub(super) fn empty(width: TokenWidth, verify: Verify) -> Self {
+        Self { files: Vec::new(), starts: vec![0], width, verify }
+    }
+
+    /// Puts the shards of a split at the end.
+    pub(super) fn add_shards(&mut self, folder: &Path, manifest: &Manifest, split: Split) -> Result<()> {
+        for entry in manifest.split(split) {
+            let reader = ShardReader::new(folder, manifest, entry)?;
+            self.add(TokenFile::Shard(reader), entry.tokens);
+        }
+        Ok(())
+    }
+
+    /// Puts somebody else's file at the end.
+    pub(super) fn add_file(&mut self, file: ForeignFile) {
+        let n_tokens = file.n_tokens();
+        self.add(TokenFile::Foreign(file), n_tokens);
+    }
+
+    /// Calls `each` with every token in `range` at which a document begins, in order.
+    pub(super) fn for_each_start(&self, range: Range<u64>, mut each: impl FnMut(u64)) -> Result<()> {
+        for (file, &file_at) in self.files.iter().zip(&self.starts) {
+            if file_at >= range.end || file_at + file.n_tokens() <= range.start {
+                continue;
+            }
+            let starts = file.document_starts()?;
+            let from = starts.partition_point(|&start| file_at + u64::from(start) < range.start);
+            let inside = starts[from..].iter().map(|&start| file_at + u64::from(start));
+            inside.take_while(|&start| start < range.end).for_each(&mut each);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, file: TokenFile, n_tokens: u64) {
+        self.files.push(file);
+        self.starts.push(self.len() + n_tokens);
     }
 
     /// How many tokens there are.
@@ -52,30 +93,75 @@ impl Tokens {
         self.width
     }
 
-    /// Reads the `n` tokens from `first` on, all below [`Tokens::len`], into `buffers.tokens`.
-    pub fn read(&self, first: u64, n: usize, buffers: &mut Buffers) -> Result<()> {
+    /// The same tokens, read from mapped files once they are checked.
+    pub(super) fn mapped(mut self) -> Self {
+        let map = |file| match file {
+            TokenFile::Shard(reader) => TokenFile::Shard(reader.mapped()),
+            TokenFile::Foreign(file) => TokenFile::Foreign(file.mapped()),
+        };
+        self.files = self.files.into_iter().map(map).collect();
+        self
+    }
+
+    /// The bytes of the `n` tokens from `first` on, all below [`Tokens::len`]: in `buffers`, or where they are mapped.
+    pub fn read<'a>(&'a self, first: u64, n: usize, buffers: &'a mut Buffers) -> Result<&'a [u8]> {
         if first.checked_add(n as u64).is_none_or(|end| end > self.len()) {
             let got = format!("{n} from {first} on");
             return Err(Error::Argument { name: "tokens", got, expected: format!("a range below {}", self.len()) });
         }
         let width = self.width.bytes();
+        let mut number = self.starts.partition_point(|&start| start <= first) - 1;
+        if let Some(file) = self.files.get(number)
+            && first + n as u64 <= self.starts[number + 1]
+            && let Some(bytes) = file.mapped_bytes(first - self.starts[number], n, self.verify)
+        {
+            return Ok(bytes);
+        }
         buffers.tokens.resize(n * width, 0);
-        let mut shard = self.starts.partition_point(|&start| start <= first) - 1;
         let (mut first, mut out) = (first, buffers.tokens.as_mut_slice());
         while !out.is_empty() {
-            let in_shard = (self.starts[shard + 1] - first).min((out.len() / width) as u64);
-            let (now, later) = out.split_at_mut(in_shard as usize * width);
-            self.shards[shard].read(first - self.starts[shard], now, self.verify, &mut buffers.block)?;
-            (first, out, shard) = (first + in_shard, later, shard + 1);
+            let in_file = (self.starts[number + 1] - first).min((out.len() / width) as u64);
+            let (now, later) = out.split_at_mut(in_file as usize * width);
+            self.files[number].read(first - self.starts[number], now, self.verify, &mut buffers.block)?;
+            (first, out, number) = (first + in_file, later, number + 1);
         }
-        Ok(())
+        Ok(&buffers.tokens)
+    }
+}
+
+impl TokenFile {
+    fn n_tokens(&self) -> u64 {
+        match self {
+            Self::Shard(reader) => reader.n_tokens(),
+            Self::Foreign(file) => file.n_tokens(),
+        }
+    }
+
+    fn document_starts(&self) -> Result<&[u32]> {
+        match self {
+            Self::Shard(reader) => reader.document_starts(),
+            Self::Foreign(file) => Err(file.without_documents()),
+        }
+    }
+
+    fn read(&self, first: u64, out: &mut [u8], verify: Verify, block: &mut Vec<u8>) -> Result<()> {
+        match self {
+            Self::Shard(reader) => reader.read(first, out, verify, block),
+            Self::Foreign(file) => file.read(first, out),
+        }
+    }
+
+    fn mapped_bytes(&self, first: u64, n: usize, verify: Verify) -> Option<&[u8]> {
+        match self {
+            Self::Shard(reader) => reader.mapped_bytes(first, n, verify),
+            Self::Foreign(file) => file.mapped_bytes(first, n),
+        }
     }
 }
 
 /// Space that reading uses again and again.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Buffers {
-    /// The tokens last read, little-endian.
-    pub tokens: Vec<u8>,
+    tokens: Vec<u8>,
     block: Vec<u8>,
 }

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::checksum::{BLOCK_BYTES, hex};
 use super::header::{HEADER_BYTES, TokenWidth};
-use super::index::{self, Index};
-use super::manifest::{Manifest, ShardEntry, side_file};
+use super::index::Index;
+use super::manifest::{Manifest, ShardEntry};
 use super::reader::{ShardReader, Verify};
 use crate::error::{Error, Result};
 
@@ -36,37 +36,14 @@ struct ShardCheck<'a> {
 
 impl ShardCheck<'_> {
     fn run(&self) -> Result<()> {
-        let index = self.read_index()?;
+        let index = Index::read(self.folder, self.entry, self.manifest.dtype)?;
         self.check_payload(&index)
-    }
-
-    /// The index must be the manifest's, and its pieces must fill the shard.
-    fn read_index(&self) -> Result<Index> {
-        // One piece may be the rest of a document that began in the shard before.
-        let sizes = [0, 1].map(|continued| index::encoded_bytes(self.entry.documents + continued));
-        let (path, bytes) = side_file(self.folder, &self.entry.side_name("idx"), &sizes)?;
-        let crc32c = crc32c::crc32c(&bytes);
-        if crc32c != self.entry.index_crc32c {
-            let expected = self.entry.index_crc32c;
-            return Err(Error::format(
-                &path,
-                format!("checksum {crc32c:08x}, the manifest says {expected:08x}: damaged"),
-            ));
-        }
-        let index = Index::decode(&path, &bytes)?;
-        if (index.width, index.n_tokens()) != (self.manifest.dtype, self.entry.tokens) {
-            return Err(Error::format(
-                &path,
-                format!("{} tokens, the shard has {}", index.n_tokens(), self.entry.tokens),
-            ));
-        }
-        Ok(index)
     }
 
     /// Blocks and header as the loader checks them, ids, end-of-text where documents begin, whole-file hash.
     fn check_payload(&self, index: &Index) -> Result<()> {
         let reader = ShardReader::new(self.folder, self.manifest, self.entry)?;
-        let mut starts = self.document_starts(index).peekable();
+        let mut starts = index.document_starts(self.entry.documents).peekable();
         let (mut max_id, mut hash) = (0, Sha256::new_with_prefix(self.read_header()?));
         let width = self.manifest.dtype.bytes();
         let (mut block, mut scratch) = (Vec::new(), Vec::new());
@@ -83,13 +60,6 @@ impl ShardCheck<'_> {
         }
         self.compare("largest id", &max_id, &self.entry.max_id)?;
         self.compare("SHA-256", &hex(&hash.finalize()), &self.entry.sha256)
-    }
-
-    /// Tokens at which documents begin; the rest of one from the shard before is left out.
-    fn document_starts(&self, index: &Index) -> impl Iterator<Item = u64> {
-        let width = self.manifest.dtype.bytes() as u64;
-        let continued = index.lengths.len() - self.entry.documents as usize;
-        index.byte_pointers().skip(continued).map(move |byte| (byte - HEADER_BYTES as u64) / width)
     }
 
     fn check_document_start(&self, token: u64, id: u32) -> Result<()> {

@@ -16,7 +16,8 @@ fn by_definition(tokens: &[u32], options: &LoaderOptions, position: u64) -> (Vec
 }
 
 fn check_batch(batch: &Batch, tokens: &[u32], options: &LoaderOptions) {
-    let rows = batch.inputs.chunks(options.seq_len).zip(batch.targets.chunks(options.seq_len));
+    let (inputs, targets) = (batch.inputs(), batch.targets());
+    let rows = inputs.chunks(options.seq_len).zip(targets.chunks(options.seq_len));
     assert_eq!(rows.len(), options.batch_size);
     for (position, (inputs, targets)) in (batch.position..).zip(rows) {
         let expected = by_definition(tokens, options, position);
@@ -152,7 +153,7 @@ fn weights_mix_folders_and_each_keeps_its_epochs() {
     assert_eq!(loader.n_samples(), [25, 50]);
     let mut n_twos = 0;
     for _ in 0..4_096 / 64 {
-        n_twos += loader.next_batch().unwrap().targets.chunks(8).filter(|row| row[0] == 2).count();
+        n_twos += loader.next_batch().unwrap().targets().chunks(8).filter(|row| row[0] == 2).count();
     }
     assert_eq!(n_twos, 1_024);
     assert_eq!(loader.epochs(), [3_072.0 / 25.0, 1_024.0 / 50.0]);
@@ -200,4 +201,47 @@ fn a_shared_loader_goes_where_it_is_sent() {
     loader.load_state(&start).unwrap();
     assert_eq!(loader.state(), start);
     assert_eq!(loader.next_batch().unwrap(), first);
+}
+
+#[test]
+fn int32_and_mapped_files_and_neighbours_read_together_change_no_token() {
+    for (n_vocab, shard_tokens, shuffle) in [(300, 97, true), (70_000, 250, false), (300, 1_000, false)] {
+        let (folder, tokens) = folder(n_vocab, shard_tokens, &documents(30, n_vocab - 1));
+        for (id_type, mmap, prefetch_batches) in
+            [(IdType::Int32, false, 4), (IdType::Int32, true, 0), (IdType::Int64, true, 4)]
+        {
+            let options = LoaderOptions { shuffle, id_type, mmap, prefetch_batches, ..LoaderOptions::new(5, 7) };
+            let mut loader = Loader::open(&[folder.path()], options.clone()).unwrap();
+            for _ in 0..3 * loader.n_samples()[0] / 5 {
+                check_batch(&loader.next_batch().unwrap(), &tokens, &options);
+            }
+        }
+    }
+}
+
+#[test]
+fn documents_are_told_where_they_begin_in_each_batch() {
+    let (folder, tokens) = folder(300, 97, &documents(30, 255));
+    let open = |boundaries| {
+        let options = LoaderOptions { boundaries, ..LoaderOptions::new(4, 40) };
+        Loader::open(&[folder.path()], options).unwrap()
+    };
+    let (mut as_ids, mut as_bounds) = (open(Some(Boundaries::DocumentIds)), open(Some(Boundaries::CuSeqlens)));
+    let mut lengths = Vec::new();
+    let mut most = 0;
+    for _ in 0..3 * tokens.len() / 160 {
+        let batch = as_ids.next_batch().unwrap();
+        // The definition: a piece begins with each row, and with each end-of-text in it.
+        let inputs = batch.inputs();
+        let begins = |&at: &usize| at % 40 == 0 || inputs[at] == i64::from(super::END_OF_TEXT);
+        let starts: Vec<usize> = (0..160).filter(begins).collect();
+        let ids: Vec<i32> = (0..160).map(|at| starts.iter().filter(|&&start| start <= at).count() as i32 - 1).collect();
+        assert_eq!(batch.documents.as_deref().unwrap(), ids);
+        let bounds = as_bounds.next_batch().unwrap().documents.clone().unwrap();
+        assert!(bounds[..starts.len()].iter().map(|&at| at as usize).eq(starts.iter().copied()));
+        assert!(bounds[starts.len()..].iter().all(|&at| at == 160) && bounds.len() > starts.len());
+        lengths.push(bounds.len());
+        most = most.max(starts.len());
+    }
+    assert!(lengths.iter().all(|&length| length == lengths[0]) && lengths[0] > most);
 }

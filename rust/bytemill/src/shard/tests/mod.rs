@@ -61,7 +61,7 @@ fn read_in_order(folder: &Path, seq_len: usize) -> (Vec<i64>, Result<(), crate::
     };
     for _ in 0..loader.n_samples()[0] {
         match loader.next_batch() {
-            Ok(batch) => read.extend(batch.inputs),
+            Ok(batch) => read.extend(batch.inputs()),
             Err(error) => return (read, Err(error)),
         }
     }

@@ -1,0 +1,206 @@
+"""Time the delivery of batches beside other loaders, tokens checked first.
+
+    python benches/loader.py [--tokens 200000000] [--rounds 5] [--folder DIR] [--json FILE] [--docs]
+
+B 32, T 1,024, shuffled, warm, one process; CPU time of all its threads, rounds interleaved so that drift of the
+machine falls on all alike, medians told. bytemill checks checksums (verify="first_touch") and reads ahead as it does by
+default. Also: the first batch after a resume, the state's size, and memory over many batches, in fresh processes.
+--docs puts the tables into docs/benchmarks.md.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import page
+from bytemill import Tokenizer
+from bytemill.data import TokenLoader, prepare
+from loader_rivals import BATCH, LENGTH, PACKAGES, RIVALS, Batches, windows
+
+FILE_BYTES = 1_000_000
+ROUND_SECONDS = 0.25
+_MEMORY = """
+import sys, json, torch
+def mib(): return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
+torch.from_numpy(__import__("numpy").zeros(1))
+before = mib()
+from bytemill.data import TokenLoader
+loader = TokenLoader(sys.argv[1], batch_size=32, seq_len=1024, dtype=torch.int32)
+seen = {}
+for number in range(int(sys.argv[2]) + 1):
+    next(loader)
+    if number in (1_000, 10_000, 50_000, 100_000) or number == int(sys.argv[2]): seen[number] = round(mib() - before, 1)
+print(json.dumps(seen))
+"""
+_RESUME = """
+import sys, json, time, torch
+from bytemill.data import TokenLoader
+state = json.loads(sys.argv[2])
+began = time.perf_counter()
+loader = TokenLoader(sys.argv[1], batch_size=32, seq_len=1024)
+loader.load_state_dict(state)
+next(loader)
+print((time.perf_counter() - began) * 1e3)
+"""
+
+
+def make_shards(n_tokens: int, folder: Path) -> Path:
+    """Random text in 1 MB files, encoded byte by byte: as many tokens as it has bytes."""
+    shards = folder / "shards"
+    if not shards.exists():
+        texts = folder / "texts"
+        texts.mkdir()
+        random = np.random.default_rng(0)
+        for number in range(-(-n_tokens // FILE_BYTES)):
+            (texts / f"{number:06}.txt").write_bytes(random.integers(32, 127, FILE_BYTES, dtype=np.uint8).tobytes())
+        tokenizer = Tokenizer.train(texts=["ab"], vocab_size=257, pattern=None)
+        prepare(texts, shards, tokenizer=tokenizer, val=0.0)
+    return shards
+
+
+def read_tokens(shards: Path) -> np.ndarray:
+    """All tokens, as nanoGPT would read our shards: memory maps that skip the header."""
+    maps = [np.memmap(path, dtype=np.uint16, mode="r", offset=1_024) for path in sorted(shards.glob("train_*.bin"))]
+    return np.concatenate(maps)
+
+
+def ours(shards: Path, **options: Any) -> Batches:
+    return iter(TokenLoader(shards, batch_size=BATCH, seq_len=LENGTH, **options))
+
+
+def check(name: str, batches: Batches, known: set[bytes] | None) -> None:
+    """Targets are inputs one later; and rows are windows of the tokens where they are aligned to the length."""
+    for inputs, targets in itertools.islice(batches, 3):
+        assert inputs.shape == (BATCH, LENGTH), name
+        assert bool((inputs[:, 1:] == targets[:, :-1]).all()), name
+        for row in inputs.numpy().astype(np.uint16):
+            assert known is None or row.tobytes() in known, f"{name} delivers other tokens"
+
+
+def rate(batches: Iterator[Any], n: int) -> float:
+    """Tokens a CPU second over `n` batches, all threads of the process together."""
+    began = time.process_time()
+    for _ in itertools.islice(batches, n):
+        pass
+    return n * BATCH * LENGTH / max(time.process_time() - began, 1e-9)
+
+
+def interleaved(streams: dict[str, Batches], rounds: int, warm: dict[str, int]) -> dict[str, float]:
+    """The median rate of each; a round lasts about as long for each of them."""
+    counts = {}
+    for name, stream in streams.items():
+        rate(stream, warm.get(name, 20))
+        counts[name] = max(8, int(ROUND_SECONDS * rate(stream, 20) / (BATCH * LENGTH)))
+    rates: dict[str, list[float]] = {name: [] for name in streams}
+    for _ in range(rounds):
+        for name, stream in streams.items():
+            rates[name].append(rate(stream, counts[name]))
+    return {name: statistics.median(found) for name, found in rates.items()}
+
+
+def in_fresh_process(code: str, *arguments: str) -> str:
+    run = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(run, capture_output=True, text=True, check=True).stdout
+
+
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    shards = make_shards(options.tokens, folder)
+    tokens = read_tokens(shards)
+    known = {row[:-1].tobytes() for row in windows(tokens)}
+    streams = {
+        "bytemill, int64": ours(shards),
+        "bytemill, int32": ours(shards, dtype=torch.int32),
+        "bytemill, int64, mmap": ours(shards, mmap=True),
+        "bytemill, int32, mmap": ours(shards, dtype=torch.int32, mmap=True),
+    }
+    epoch = (len(tokens) - 1) // LENGTH // BATCH
+    warm = dict.fromkeys(streams, epoch)  # every block is checked then, as after the first epoch of a run
+    missing = []
+    for name, rival in RIVALS.items():
+        try:
+            streams[name] = rival(tokens, folder)
+            check(name, streams[name], None if name == "nanoGPT" else known)
+        except ImportError as error:
+            missing.append(f"{name} ({error.name})")
+            streams.pop(name, None)
+    for name in warm:
+        check(name, streams[name], known)
+    del known
+    loader = TokenLoader(shards, batch_size=BATCH, seq_len=LENGTH)
+    next(loader)
+    state = json.dumps(loader.state_dict() | {"position": 3 * epoch * BATCH + 12_345})
+    resume = [float(in_fresh_process(_RESUME, str(shards), state)) for _ in range(options.rounds)]
+    return {
+        "rates": interleaved(streams, options.rounds, warm),
+        "missing": missing,
+        "first batch after resume, ms": statistics.median(resume),
+        "state, bytes": len(state),
+        "MiB above import torch, by batches": json.loads(
+            in_fresh_process(_MEMORY, str(shards), str(options.memory_batches))
+        ),
+    }
+
+
+def markdown(found: dict[str, Any], n_tokens: int) -> str:
+    rates = found["rates"]
+    shuffled = [rate for name, rate in rates.items() if "bytemill" not in name and "in order" not in name]
+    best = max(shuffled, default=float("nan"))
+    rows = [[name, f"{rate / 1e9:.3f}", f"{rate / best:.1f}"] for name, rate in rates.items()]
+    columns = ["loader", "G tokens per CPU-second", "of the best shuffled rival"]
+    memory = ", ".join(f"{mib} after {int(n):,}" for n, mib in found["MiB above import torch, by batches"].items())
+    lines = [
+        "## Delivering batches",
+        "",
+        f"B {BATCH}, T {LENGTH:,}, shuffled but where it says otherwise, {n_tokens / 1e6:,.0f} M tokens, warm, one "
+        'process; `verify="first_touch"`. Tokens were compared first.',
+        "",
+        page.table(columns, rows),
+        "",
+        f"First batch after a resume, opening included: {found['first batch after resume, ms']:.1f} ms. State: "
+        f"{found['state, bytes']} bytes. MiB above `import torch`, by batches: {memory}.",
+    ]
+    if found["missing"]:
+        lines += ["", f"Not installed, so not compared: {', '.join(found['missing'])}."]
+    installed = [
+        "torch",
+        "numpy",
+        *(PACKAGES[name] for name in PACKAGES if not any(name in m for m in found["missing"])),
+    ]
+    return "\n".join([*lines, "", page.provenance(page.command_line(), installed)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tokens", type=int, default=200_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--memory-batches", type=int, default=100_000)
+    parser.add_argument("--folder", type=Path, help="Keeps what the rivals read, for the next run.")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--docs", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(exist_ok=True)
+        found = measure(folder, options)
+    text = markdown(found, options.tokens)
+    print(text)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2))
+    if options.docs:
+        page.write_section("loader", text)
+
+
+if __name__ == "__main__":
+    main()

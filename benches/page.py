@@ -1,0 +1,41 @@
+"""A bench's table as Markdown, and in docs/benchmarks.md between markers of its own."""
+
+import datetime
+import os
+import platform
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table; the first column is left-aligned, the others hold numbers."""
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def provenance(command: str, packages: list[str]) -> str:
+    """Command, versions, load of the machine and date."""
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
+    load = os.getloadavg()[0]
+    python = platform.python_version()
+    return f"`{command}`, {datetime.date.today():%d %B %Y}; Python {python}, {versions}; load average {load:.1f}."
+
+
+def command_line() -> str:
+    """The command as it was typed, without the interpreter's place."""
+    return " ".join(["python", *sys.argv])
+
+
+def write_section(key: str, text: str) -> None:
+    """Put `text` between the markers of `key`, or at the page's end where there are none."""
+    begin, end = f"<!-- benches/{key} -->", f"<!-- /benches/{key} -->"
+    section, page = f"{begin}\n{text}\n{end}", PAGE.read_text(encoding="utf-8")
+    if begin in page:
+        page = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: section, page, flags=re.DOTALL)
+    else:
+        page = f"{page.rstrip()}\n\n{section}\n"
+    PAGE.write_text(page, encoding="utf-8")

@@ -1,0 +1,136 @@
+"""A corpus prepared file by file: on the machines of a job array, or on a Ray cluster; then merged.
+
+Each input file becomes a folder of shards of its own, so what goes where follows from the inputs and never from the
+number of workers; documents are shuffled within their file. A part that is there already is left as it is, so a task
+that is run again, or twice, changes no byte.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bytemill import _core
+from bytemill.data.manifest import Manifest, read_manifest
+from bytemill.data.prepare import prepare
+from bytemill.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bytemill.tokenizer import Tokenizer
+
+__all__ = ["find_files", "merge", "part_folder", "prepare_on_ray", "prepare_part", "prepare_parts"]
+
+RETRIES = 3
+
+
+def find_files(sources: Sequence[str | Path]) -> list[Path]:
+    """The files of `sources` in the order of `prepare`: folders walked, sorted by name, dotfiles left out."""
+    files: list[Path] = []
+    for source in map(Path, sources):
+        files.extend(_walk(source) if source.is_dir() else [source])
+    return files
+
+
+def _walk(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for path in sorted(folder.iterdir(), key=lambda path: os.fsencode(path.name)):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            found.extend(_walk(path))
+        elif path.is_file():
+            found.append(path)
+    return found
+
+
+def part_folder(out_dir: str | Path, number: int) -> Path:
+    """Where the shards of the `number`-th input file go."""
+    return Path(out_dir) / f"part_{number:06}"
+
+
+def prepare_part(source: Path, folder: Path, tokenizer: Tokenizer, options: dict[str, Any]) -> str:
+    """One file's task: its shards in `folder`; gives the root hash."""
+    return prepare(source, folder, tokenizer=tokenizer, **options).root_sha256
+
+
+def prepare_parts(
+    sources: Sequence[str | Path],
+    out_dir: str | Path,
+    *,
+    tokenizer: Tokenizer,
+    shard_of: tuple[int, int],
+    **options: Any,
+) -> list[Path]:
+    """The share of task i of n: files i, i + n, … of `sources`, each into a folder of its own.
+
+    Args:
+        sources: As in `prepare`.
+        out_dir: Where the folders `part_000000`, … go; the same for all tasks.
+        tokenizer: As in `prepare`.
+        shard_of: (i, n), with i from 1 to n.
+        options: As in `prepare`.
+
+    Returns:
+        The folders written, to be merged once all tasks are done.
+
+    Raises:
+        ArgumentError: `shard_of` cannot be.
+    """
+    task, n_tasks = shard_of
+    if not 1 <= task <= n_tasks:
+        raise ArgumentError(f"shard_of is {task}/{n_tasks}, expected i/n with i from 1 to n")
+    mine = list(enumerate(find_files(sources)))[task - 1 :: n_tasks]
+    for number, source in mine:
+        prepare_part(source, part_folder(out_dir, number), tokenizer, options)
+    return [part_folder(out_dir, number) for number, _ in mine]
+
+
+def merge(folders: Sequence[str | Path], out_dir: str | Path) -> Manifest:
+    """Put the shards of several folders, in this order, into one new folder; every byte is checked on the way.
+
+    Raises:
+        FormatError: A shard is damaged, or `out_dir` holds shards already.
+        ArgumentError: The folders were made with different tokenizers.
+    """
+    _core.merge_shards([str(folder) for folder in folders], str(out_dir))
+    return read_manifest(out_dir)
+
+
+def prepare_on_ray(
+    sources: Sequence[str | Path],
+    out_dir: str | Path,
+    *,
+    tokenizer: Tokenizer,
+    address: str | None = None,
+    task: Callable[..., str] = prepare_part,
+    **options: Any,
+) -> Manifest:
+    """Prepare each file as a Ray task, then merge; no token goes through Ray's object store.
+
+    A task whose worker dies is tried again, and since its bytes follow from the file alone, the result is the same.
+    All machines must see `sources` and `out_dir` under the same paths.
+
+    Args:
+        sources: As in `prepare`.
+        out_dir: For the parts, and for `merged`, the folder with everything.
+        tokenizer: As in `prepare`.
+        address: Of the cluster, such as "auto" or "ray://host:10001"; None uses one that is there or starts one here.
+        task: What is run for each file.
+        options: As in `prepare`.
+    """
+    import ray
+
+    if not ray.is_initialized():
+        ray.init(address=address, log_to_driver=False)
+    remote = ray.remote(max_retries=RETRIES, retry_exceptions=False)(task)
+    out_dir = Path(out_dir).resolve()
+    shared_tokenizer = ray.put(tokenizer)
+    files = list(enumerate(find_files(sources)))
+    running = [
+        remote.remote(file.resolve(), part_folder(out_dir, number), shared_tokenizer, options) for number, file in files
+    ]
+    ray.get(running)
+    return merge([part_folder(out_dir, number) for number, _ in files], out_dir / "merged")

@@ -1,0 +1,73 @@
+"""Named data sets: where each lies, under which licence, and its SHA-256 where that is known for good.
+
+A data set on the Hugging Face hub is named by its id there; the hub tells the hashes of its large files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["SOURCES", "Source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set; either `url`, or `hub_id` with the folder in it."""
+
+    about: str
+    licence: str
+    url: str = ""
+    sha256: str = ""
+    """Of the file at `url`; empty where its owner may change it."""
+    hub_id: str = ""
+    hub_folder: str = ""
+    """Only files below it; empty for all."""
+    ending: str = ""
+    """Only files that end so."""
+
+
+_GITHUB = "https://raw.githubusercontent.com"
+
+SOURCES = {
+    "tinyshakespeare": Source(
+        about="Shakespeare's plays, 1.1 MB of text",
+        licence="public domain (the repository: MIT)",
+        url=f"{_GITHUB}/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt",
+        sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    ),
+    "alpaca": Source(
+        about="52,002 instructions with answers",
+        licence="CC BY-NC 4.0: not for commercial use",
+        url=f"{_GITHUB}/tatsu-lab/stanford_alpaca/761dc5bfbdeeffa89b8bff5d038781a4055f796a/alpaca_data.json",
+    ),
+    "hellaswag": Source(
+        about="10,042 items with four endings each, the validation set",
+        licence="MIT",
+        url=f"{_GITHUB}/rowanz/hellaswag/master/data/hellaswag_val.jsonl",
+    ),
+    "sms-spam": Source(
+        about="5,574 short messages, 747 of them spam, in a .zip",
+        licence="CC BY 4.0 (UCI, Almeida and Hidalgo)",
+        url="https://archive.ics.uci.edu/static/public/228/sms+spam+collection.zip",
+    ),
+    "imdb": Source(
+        about="50,000 film reviews with labels, and 50,000 without",
+        licence="not stated; for research, by Maas et al. 2011",
+        hub_id="stanfordnlp/imdb",
+        ending=".parquet",
+    ),
+    "fineweb-edu-10BT": Source(
+        about="10 billion tokens of educational web pages, 28 GB",
+        licence="ODC-By 1.0, and Common Crawl's terms of use",
+        hub_id="HuggingFaceFW/fineweb-edu",
+        hub_folder="sample/10BT",
+        ending=".parquet",
+    ),
+    "wikitext-103": Source(
+        about="100 million words of good Wikipedia articles",
+        licence="CC BY-SA 3.0 and GFDL",
+        hub_id="Salesforce/wikitext",
+        hub_folder="wikitext-103-raw-v1",
+        ending=".parquet",
+    ),
+}

@@ -1,0 +1,106 @@
+"""Figures about a folder of shards: for `bytemill data stats`, as tables, as JSON, and as a plot."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bytemill.data.inspect import split_statistics
+from bytemill.data.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bytemill.tokenizer import Tokenizer
+
+__all__ = ["folder_statistics", "plot_lengths", "print_statistics"]
+
+_PERCENTILES = (5, 25, 50, 75, 95)
+
+
+def folder_statistics(folder: Path, tokenizer: Tokenizer | None = None) -> dict[str, Any]:
+    """Figures of each split, and each input's share of the bytes.
+
+    Args:
+        folder: What `prepare` wrote.
+        tokenizer: Spells the frequent tokens.
+
+    Raises:
+        FormatError: The shards are damaged.
+        DataError: The tokenizer is another one.
+    """
+    manifest = read_manifest(folder)
+    if tokenizer is not None:
+        manifest.refuse_other(tokenizer)
+    found: dict[str, Any] = {"n_vocab": manifest.n_vocab}
+    for split in ("train", "val"):
+        figures = split_statistics(manifest, split)
+        if not figures.n_tokens:
+            continue
+        lengths = figures.lengths
+        found[split] = {
+            "tokens": figures.n_tokens,
+            "documents": len(lengths),
+            "used_ids": figures.n_used_ids,
+            "length": {
+                "mean": float(lengths.mean()) if len(lengths) else 0.0,
+                **{f"p{p}": int(np.percentile(lengths, p)) for p in _PERCENTILES if len(lengths)},
+                "largest": int(lengths.max(initial=0)),
+            },
+            "frequent": [
+                {"id": token, "text": _spelled(token, tokenizer), "count": count, "share": count / figures.n_tokens}
+                for token, count in figures.frequent
+            ],
+        }
+    n_bytes = sum(entry["bytes"] for entry in manifest.inputs)
+    found["sources"] = [
+        {"name": entry["name"], "bytes": entry["bytes"], "share": entry["bytes"] / max(n_bytes, 1)}
+        for entry in manifest.inputs
+    ]
+    return found
+
+
+def _spelled(token: int, tokenizer: Tokenizer | None) -> str:
+    return "" if tokenizer is None else tokenizer.decode_single_token_bytes(token).decode(errors="replace")
+
+
+def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
+    """Tables on stdout, or one JSON object."""
+    if as_json:
+        print(json.dumps(found))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for split in ("train", "val"):
+        if split not in found:
+            continue
+        figures = found[split]
+        lengths = ", ".join(f"{name} {value:,.0f}" for name, value in figures["length"].items())
+        console.print(f"{split}: {figures['tokens']:,} tokens of {figures['documents']:,} documents", highlight=False)
+        console.print(f"  tokens a document: {lengths}", highlight=False)
+        console.print(f"  ids that occur: {figures['used_ids']:,} of {found['n_vocab']:,}", highlight=False)
+        table = Table("id", "text", "count", "share", title=f"{split}: most frequent tokens", title_justify="left")
+        for row in figures["frequent"]:
+            table.add_row(str(row["id"]), repr(row["text"]), f"{row['count']:,}", f"{row['share']:.2%}")
+        console.print(table)
+    table = Table("source", "bytes", "share", title="share of each source", title_justify="left")
+    for row in found["sources"]:
+        table.add_row(row["name"], f"{row['bytes']:,}", f"{row['share']:.2%}")
+    console.print(table)
+
+
+def plot_lengths(folder: Path, path: Path) -> None:
+    """A histogram of the training documents' lengths, both axes logarithmic."""
+    from matplotlib.figure import Figure
+
+    lengths = split_statistics(read_manifest(folder), "train").lengths
+    figure = Figure(figsize=(7, 4))
+    axes = figure.subplots()
+    edges = np.geomspace(1, max(int(lengths.max(initial=1)), 2) + 1, 40)
+    axes.hist(lengths, bins=edges.tolist())
+    axes.set(xscale="log", yscale="log", xlabel="tokens a document", ylabel="documents")
+    figure.savefig(path, bbox_inches="tight")

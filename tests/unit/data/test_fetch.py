@@ -1,0 +1,149 @@
+"""Downloads: against a small server on 127.0.0.1 that breaks off, ignores ranges, lies about hashes, plays the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bytemill.data import fetch
+from bytemill.data.fetch import _inside
+from bytemill.data.sources import SOURCES, Source
+from bytemill.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CONTENT = bytes(range(256)) * 40_000  # 10 MB
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(ThreadingHTTPServer):
+    """Serves CONTENT; `breaks_at` cuts the first answer short, `ranges` False ignores what was asked."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.breaks_at: int | None = None
+        self.ranges = True
+        self.asked: list[tuple[str, str | None]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range")
+        self.server.asked.append((self.path, asked))
+        if self.path.startswith("/api/datasets/"):
+            self._reply_with_listing()
+            return
+        first = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.server.ranges else 0
+        if first >= len(CONTENT):
+            self.send_error(416)
+            return
+        self.send_response(206 if first else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - first))
+        self.end_headers()
+        end, self.server.breaks_at = self.server.breaks_at, None
+        self.wfile.write(CONTENT[first:end])
+
+    def _reply_with_listing(self) -> None:
+        second = "cursor" in self.path
+        entry = {"type": "file", "path": f"data/{'b' if second else 'a'}.parquet", "lfs": {"oid": SHA256}}
+        body = json.dumps([entry, {"type": "file", "path": "README.md"}, {"type": "directory", "path": "data"}])
+        self.send_response(200)
+        if not second:
+            self.send_header("Link", f'<{self.server.url}{self.path}&cursor=2>; rel="next"')
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def named(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    source = Source(about="bytes", licence="none", url=f"{server.url}/some+data.bin", sha256=SHA256)
+    monkeypatch.setitem(SOURCES, "bytes", source)
+    return "bytes"
+
+
+def test_a_download_is_checked_named_and_not_repeated(server: Server, named: str, tmp_path: Path) -> None:
+    folder = fetch(named, cache=tmp_path)
+    assert (folder / "some_data.bin").read_bytes() == CONTENT
+    fetch(named, cache=tmp_path)
+    assert len(server.asked) == 1
+    assert [path.name for path in folder.iterdir()] == ["some_data.bin"]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_what_broke_off_is_resumed(server: Server, named: str, tmp_path: Path, ranges: bool) -> None:
+    server.breaks_at, server.ranges = 4_000_000, ranges
+    with pytest.raises(OSError, match="run again to go on from there"):
+        fetch(named, cache=tmp_path)
+    assert not (tmp_path / named / "some_data.bin").exists()
+    fetch(named, cache=tmp_path)
+    assert (tmp_path / named / "some_data.bin").read_bytes() == CONTENT
+    assert server.asked[1][1] == "bytes=4000000-"
+
+
+def test_a_part_that_is_whole_needs_only_its_name(server: Server, named: str, tmp_path: Path) -> None:
+    (tmp_path / named).mkdir()
+    (tmp_path / named / "some_data.bin.part").write_bytes(CONTENT)
+    assert (fetch(named, cache=tmp_path) / "some_data.bin").read_bytes() == CONTENT
+
+
+def test_other_content_is_refused_and_deleted(server: Server, named: str, tmp_path: Path) -> None:
+    (tmp_path / named).mkdir()
+    (tmp_path / named / "some_data.bin.part").write_bytes(b"others" * 100)
+    with pytest.raises(DataError, match=r"SHA-256 is [0-9a-f]{64}, expected"):
+        fetch(named, cache=tmp_path)
+    assert list((tmp_path / named).iterdir()) == []
+
+
+def test_the_hub_is_asked_where_hf_endpoint_says(
+    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", server.url)
+    source = Source(about="two files", licence="none", hub_id="some/data", hub_folder="data", ending=".parquet")
+    monkeypatch.setitem(SOURCES, "hub", source)
+    folder = fetch("hub", cache=tmp_path)
+    assert sorted(path.name for path in (folder / "data").iterdir()) == ["a.parquet", "b.parquet"]
+    assert server.asked[0][0] == "/api/datasets/some/data/tree/main/data?recursive=true"
+
+
+def test_an_unknown_name_lists_those_there_are() -> None:
+    with pytest.raises(ArgumentError, match=r"'x', expected one of alpaca, .*tinyshakespeare"):
+        fetch("x")
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "a\\..\\x", ""])
+def test_a_listed_path_that_leads_out_is_refused(path: str) -> None:
+    with pytest.raises(DataError, match="leads out"):
+        _inside(path)
+
+
+def test_every_source_names_licence_and_place() -> None:
+    for name, source in SOURCES.items():
+        assert source.licence, name
+        assert source.about, name
+        assert bool(source.url) != bool(source.hub_id), name
