@@ -71,6 +71,10 @@ class Task:
     """From the model (perhaps compiled or wrapped) and a micro-batch to its loss."""
     parameters: Sequence[torch.nn.Parameter] = ()
     """Those that train; empty takes all that require a gradient."""
+    hidden_matrices: Sequence[torch.nn.Parameter] = ()
+    """Matrices between hidden layers: those that Muon may move, if it is chosen and they train."""
+    flops_per_token: float = 0.0
+    """Floating-point operations of forward and backward for one token; for MFU. 0 is unknown."""
     validate: Callable[[], Mapping[str, float]] = _nothing
     """Measures on held-out data, the model in eval mode; `val_loss` tells which checkpoint is best."""
     samples: Callable[[], Sequence[Mapping[str, str]]] = _no_samples

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bytemill.train.config import TrainConfig
-from bytemill.train.optim import build_adamw, scale_and_clip_gradients
+from bytemill.train.optim import build_optimizer, scale_and_clip_gradients
 from bytemill.train.schedule import learning_rate_at
 
 GPT2 = TrainConfig(max_steps=19_073, warmup_steps=715, learning_rate=6e-4, min_learning_rate=6e-5)
@@ -35,7 +35,7 @@ def test_no_warm_up_and_constant():
 
 def test_only_matrices_decay():
     model = torch.nn.Sequential(torch.nn.Embedding(3, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2))
-    decaying, spared = build_adamw(model.parameters(), TrainConfig()).param_groups
+    decaying, spared = build_optimizer(model.parameters(), TrainConfig()).param_groups
     assert (decaying["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
     assert all(p.dim() == 2 for p in decaying["params"])
     assert len(decaying["params"]) == 2
@@ -44,7 +44,7 @@ def test_only_matrices_decay():
 
 
 def test_vectors_alone_make_one_group():
-    (group,) = build_adamw([torch.nn.Parameter(torch.ones(2))], TrainConfig()).param_groups
+    (group,) = build_optimizer([torch.nn.Parameter(torch.ones(2))], TrainConfig()).param_groups
     assert group["weight_decay"] == 0.0
 
 
@@ -52,7 +52,7 @@ def test_fused_steps_equal_the_formula_written_out():
     torch.manual_seed(0)
     weight = torch.nn.Parameter(torch.randn(3, 2))
     settings = TrainConfig(learning_rate=0.01)
-    optimizer = build_adamw([weight], settings)
+    optimizer = build_optimizer([weight], settings)
     expected, first, second = weight.detach().double(), torch.zeros(3, 2), torch.zeros(3, 2)
     first, second = first.double(), second.double()
     for t in range(1, 4):
