@@ -116,7 +116,7 @@ def instruct_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[
         model,
         train_rows,
         tokenizer,
-        validation_rows=validation_rows if world.is_first else None,
+        validation_rows=validation_rows,
         parameters=() if lora is None else lora_parameters(model),
         data=data,
         sample=config.sample,

@@ -91,20 +91,20 @@ class World:
             yield
 
     @contextlib.contextmanager
-    def whole(self, model: torch.nn.Module) -> Iterator[None]:
-        """Every process holds all weights meanwhile, so that one of them can use the model alone."""
-        shards: list[Any] = [module for module in model.modules() if _is_sharded(module)]
-        for module in shards:
-            module.set_reshard_after_forward(False, recurse=False)
-            module.unshard()
-        try:
-            yield
-        finally:
-            if shards:
-                dist.barrier()
-            for module in shards:
-                module.reshard()
-                module.set_reshard_after_forward(module is not model, recurse=False)
+    def measuring(self, model: torch.nn.Module) -> Iterator[bool]:
+        """Context of validation and samples, which the first process draws for all.
+
+        Sharded layers are gathered by all processes at once, so there all of them measure, and see the same.
+
+        Yields:
+            Whether this process measures.
+        """
+        if not _is_sharded(model):
+            yield self.is_first
+            return
+        model.unshard()  # type: ignore[operator]  # for methods other than forward(), such as generating uses
+        yield True
+        model.reshard()  # type: ignore[operator]
 
     def sum(self, values: Sequence[float], device: torch.device) -> list[float]:
         """Each value summed over all processes."""

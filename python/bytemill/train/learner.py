@@ -96,13 +96,13 @@ class Learner:
         }, somebody_wishes_to_stop
 
     def measure(self, *, validates: bool, samples: bool) -> tuple[dict[str, float], list[Mapping[str, str]]]:
-        """Validation and samples, where they are due; the first process measures for all."""
+        """Validation and samples, where they are due."""
         validation: dict[str, float] = {}
         texts: list[Mapping[str, str]] = []
         if not (validates or samples):
             return validation, texts
-        with self.world.whole(self._parallel):
-            if self.world.is_first:
+        with self.world.measuring(self._parallel) as measures:
+            if measures:
                 self.task.model.eval()
                 with torch.no_grad(), autocast(self.device, self.settings.precision):
                     validation = dict(self.task.validate()) if validates else {}

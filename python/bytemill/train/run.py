@@ -76,6 +76,7 @@ class Run:
             CheckpointError: There is nothing to resume, or it is of another model or other data.
         """
         checkpoint = self._find(resume=resume)
+        self._learner.world.wait()  # until all have looked, nothing may be written
         step, pending = 0, None
         if checkpoint is None:
             pending = {}
