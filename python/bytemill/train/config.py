@@ -77,6 +77,8 @@ class TrainConfig(_Section):
     """Number format of matrix products; auto is bf16 where the hardware multiplies it, else fp16 on CUDA, else fp32."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """Of several processes: each holds all weights (ddp), or a share of weights, gradients and moments (fsdp)."""
+    checkpoint_activations: bool = False
+    """Whether blocks are computed again on the way back instead of kept: less memory, a third more arithmetic."""
     compile: bool = False
     """Whether torch.compile is applied to the training forward pass."""
     device: str = "auto"
@@ -124,6 +126,10 @@ class DataConfig(_Section):
     """Seed of the order of samples or rows."""
     eval_batches: int = Field(0, ge=0)
     """Micro-batches of one validation; 0 takes the whole split."""
+    hellaswag: str | None = None
+    """File of HellaSwag items (.jsonl) to answer at each validation; needs data.tokenizer."""
+    hellaswag_items: int = Field(0, ge=0)
+    """How many of them, from the first; 0 takes all."""
     template: Literal["alpaca", "alpaca_one_header"] = "alpaca"
     """Wording of the prompt; alpaca_one_header opens rows with and without input alike."""
     mask_prompt: bool = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 
@@ -20,12 +20,21 @@ if TYPE_CHECKING:
 
     from bytemill.train.config import TrainConfig
     from bytemill.train.distributed import World
-    from bytemill.train.run import Run
     from bytemill.train.task import Task
 
-__all__ = ["Learner"]
+__all__ = ["Learner", "StepLog"]
 
 _SMALLEST_SCALE = 2.0**-20
+
+
+class StepLog(Protocol):
+    """What a step tells and adds to."""
+
+    tokens_seen: int
+    """Tokens read by all steps so far."""
+
+    def say(self, text: str) -> None:
+        """Print one line for the person who watches."""
 
 
 class Learner:
@@ -59,7 +68,9 @@ class Learner:
         # MPS has no float64; elsewhere sums over micro-batches lose nothing.
         self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
 
-    def step(self, step: int, batches: Iterator[Any], run: Run, *, stop_wished: bool) -> tuple[dict[str, Any], bool]:
+    def step(
+        self, step: int, batches: Iterator[Any], log: StepLog, *, stop_wished: bool
+    ) -> tuple[dict[str, Any], bool]:
         """Do one optimizer step.
 
         Returns:
@@ -77,15 +88,15 @@ class Learner:
         means = {name: total / weight if weight else math.nan for name, total in sums.items()}
         gradient_norm = self._mean_gradient(weight)
         rate = learning_rate_at(step, self.settings)
-        moves = self._settle(step, means["loss"], gradient_norm, f"its batches began at {place}", run)
+        moves = self._settle(step, means["loss"], gradient_norm, f"its batches began at {place}", log)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         if moves:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        run.tokens_seen += tokens
+        log.tokens_seen += tokens
         seconds = time.perf_counter() - began
-        always = {"lr": rate, "tokens": run.tokens_seen, "ms": round(seconds * 1e3, 3)}
+        always = {"lr": rate, "tokens": log.tokens_seen, "ms": round(seconds * 1e3, 3)}
         if not moves:
             return {"skipped": 1, **always}, somebody_wishes_to_stop
         return {
@@ -101,12 +112,17 @@ class Learner:
         texts: list[Mapping[str, str]] = []
         if not (validates or samples):
             return validation, texts
-        with self.world.measuring(self._parallel) as measures:
+        self.task.model.eval()
+        with (
+            self.world.measuring(self._parallel) as measures,
+            torch.no_grad(),
+            autocast(self.device, self.settings.precision),
+        ):
             if measures:
-                self.task.model.eval()
-                with torch.no_grad(), autocast(self.device, self.settings.precision):
-                    validation = dict(self.task.validate()) if validates else {}
-                    texts = list(self.task.samples()) if samples else []
+                validation = dict(self.task.validate()) if validates else {}
+                texts = list(self.task.samples()) if samples else []
+            if validates and self.task.validate_together is not None:
+                validation |= self.task.validate_together(self.world)
         return validation, texts
 
     def _accumulate(self, batches: Iterator[Any], *, stop_wished: bool) -> dict[str, float]:
@@ -133,10 +149,10 @@ class Learner:
         scale = self.world.size / weight / self.loss_scale.value if weight else math.nan
         return scale_and_clip_gradients(self._parameters, scale, self.settings.clip_norm)
 
-    def _settle(self, step: int, loss: float, gradient_norm: float, place: str, run: Run) -> bool:
+    def _settle(self, step: int, loss: float, gradient_norm: float, place: str, log: StepLog) -> bool:
         """Whether the weights may move; adapts fp16's scale."""
         if math.isfinite(loss) and self.loss_scale.enabled:
-            return self._adapt_scale(step, math.isfinite(gradient_norm), place, run)
+            return self._adapt_scale(step, math.isfinite(gradient_norm), place, log)
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             return True
         if self.settings.on_nonfinite == "stop":
@@ -144,10 +160,10 @@ class Learner:
                 f"step {step + 1}: the loss is {loss}, the gradient's norm {gradient_norm}; {place}; "
                 "nothing was saved since the last checkpoint"
             )
-        run.say(f"step {step + 1} skipped: loss {loss}, gradient norm {gradient_norm}; {place}")
+        log.say(f"step {step + 1} skipped: loss {loss}, gradient norm {gradient_norm}; {place}")
         return False
 
-    def _adapt_scale(self, step: int, finite: bool, place: str, run: Run) -> bool:
+    def _adapt_scale(self, step: int, finite: bool, place: str, log: StepLog) -> bool:
         """Adapt fp16's scale to a step; one whose gradients overflowed is left out."""
         self.loss_scale.update(finite=finite)
         if finite:
@@ -158,7 +174,7 @@ class Learner:
                 f"step {step + 1}: fp16 gradients overflow at every scale down to {scale:.1e}; {place}; "
                 "train.precision=bf16 or a lower train.learning_rate would help"
             )
-        run.say(f"step {step + 1} left out: its fp16 gradients overflow; the loss is scaled by {scale:g} from here")
+        log.say(f"step {step + 1} left out: its fp16 gradients overflow; the loss is scaled by {scale:g} from here")
         return False
 
     def _speed(self, tokens_per_s: float) -> dict[str, float]:

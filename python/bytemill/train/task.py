@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    from bytemill.train.distributed import World
+
 __all__ = ["BatchLoss", "BatchStream", "Task"]
 
 
@@ -77,6 +79,8 @@ class Task:
     """Floating-point operations of forward and backward for one token; for MFU. 0 is unknown."""
     validate: Callable[[], Mapping[str, float]] = _nothing
     """Measures on held-out data, the model in eval mode; `val_loss` tells which checkpoint is best."""
+    validate_together: Callable[[World], Mapping[str, float]] | None = None
+    """Further measures that all processes share, each doing its part and all giving the same sums."""
     samples: Callable[[], Sequence[Mapping[str, str]]] = _no_samples
     """Texts drawn from the model, as {"prompt": …, "text": …}."""
     tokens_in: Callable[[Any], int] = _numel_of_first
