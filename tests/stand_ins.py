@@ -76,7 +76,7 @@ def tiny_loss(model: torch.nn.Module, batch: Any) -> BatchLoss:
 
 
 def tiny_task(*, width: int = 8, dropout: float = 0.1, **fields: Any) -> Task:
-    model = TinyModel(width, dropout)
+    model = fields.pop("model", None) or TinyModel(width, dropout)
     stream = fields.pop("batches", None) or TinyStream()
 
     def validate() -> dict[str, float]:

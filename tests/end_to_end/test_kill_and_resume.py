@@ -30,6 +30,15 @@ def start(*arguments, **environment):
     )
 
 
+def start_pair(*arguments):
+    """Two processes of one run, as torchrun would start them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return [start(*arguments, RANK=str(rank), LOCAL_RANK=str(rank), **world) for rank in range(2)]
+
+
 def finish(process):
     out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err
@@ -57,12 +66,24 @@ def test_kills_before_every_call_that_touches_the_disk(tmp_path):
 
 def test_two_processes_equal_one_with_two_micro_batches(tmp_path):
     """To the bit, for 100 steps, labels ragged."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    pair = [start("one", tmp_path / "two", RANK=str(r), LOCAL_RANK=str(r), **world) for r in range(2)]
+    pair = start_pair("one", tmp_path / "two")
     alone = finish(start("one", tmp_path / "one"))
     together, nothing = (finish(process) for process in pair)
     assert nothing == {}
     assert together == alone
+
+
+def test_sharded_weights_train_alike_and_resume_at_another_number_of_processes(tmp_path):
+    """FSDP2 on two processes, then on one: within 1e-5 of DDP on two, then on one; validated and sampled on the way."""
+    pairs = [start_pair("part", tmp_path / name, 10, fsdp) for name, fsdp in (("fsdp", 1), ("ddp", 0))]
+    for pair in pairs:
+        for process in pair:
+            finish(process)
+    sharded, plain = (finish(start("part", tmp_path / name, 20, 0)) for name in ("fsdp", "ddp"))
+    alone = finish(start("part", tmp_path / "one", 20, 0))
+    assert len(sharded["losses"]) == 21
+    for other in (plain, alone):
+        for losses, expected in zip(sharded["losses"], other["losses"], strict=True):
+            assert losses == pytest.approx(expected, abs=1e-5)
+        for name, weight in sharded["weights"].items():
+            assert weight == pytest.approx(other["weights"][name], abs=1e-5)

@@ -3,6 +3,7 @@
     train_in_memory.py kills FOLDER N SEED     N kills at random instants
     train_in_memory.py faults FOLDER STRIDE    a kill before every STRIDE-th call that touches the disk
     train_in_memory.py one FOLDER              one try, as one process of those that torchrun would start
+    train_in_memory.py part FOLDER STEPS FSDP  the same up to a step, resumed if there is something; FSDP is 0 or 1
 
 torch is imported once; each try is a forked child, so that a kill costs a fraction of a second. The
 children are killed by SIGKILL, which no handler sees and no `finally` follows. Prints a JSON object.
@@ -22,11 +23,14 @@ from pathlib import Path
 
 import torch
 import torch._dynamo  # an optimizer imports it at its first use: once here, not once a try
+from safetensors.torch import load_file
 
+from bytemill.model import GPT2, GPT2Config, generate
 from bytemill.train import checkpoint
 from bytemill.train.distributed import World
 from bytemill.train.loop import fit
-from stand_ins import TinyStream, tiny_config, tiny_loss, tiny_task
+from bytemill.train.metrics import read_json_lines
+from stand_ins import VOCAB_SIZE, TinyStream, tiny_config, tiny_loss, tiny_task
 
 RANDOM_KILLS = tiny_config(max_steps=40, checkpoint_every=4, eval_every=7, sample_every=10)
 DISK_FAULTS = tiny_config(max_steps=9, checkpoint_every=3, eval_every=2, keep_checkpoints=1)
@@ -155,11 +159,49 @@ def one(folder: Path) -> dict[str, object]:
     return result(folder) if world.is_first else {}
 
 
+def part(folder: Path, max_steps: int, fsdp: int) -> dict[str, object]:
+    """Steps of a small GPT-2 that validates and samples on the way; its losses and weights as numbers."""
+    world = World.from_environment()
+    torch.manual_seed(0)
+    model = GPT2(GPT2Config(vocab_size=VOCAB_SIZE, n_positions=8, n_embd=8, n_layer=2, n_head=2, pad_vocab_to=1))
+    validation = TinyStream(n_samples=3)
+
+    def validate() -> dict[str, float]:
+        validation.load_state_dict({"position": 0})
+        return {"val_loss": float(model(*next(validation))[1])}
+
+    task = tiny_task(
+        model=model,
+        batches=TinyStream(rank=world.rank, world_size=world.size),
+        validate=validate,
+        samples=lambda: [{"prompt": "", "text": str(generate(model, torch.tensor([[1]]), max_new_tokens=4, seed=1))}],
+        model_config={},
+    )
+    config = tiny_config(
+        max_steps=max_steps,
+        micro_batches=2,
+        schedule="constant",
+        eval_every=5,
+        sample_every=5,
+        checkpoint_every=5,
+        parallel="fsdp" if fsdp else "ddp",
+    )
+    fit(task, config, folder, resume=(folder / "config.toml").exists(), progress=False)
+    if not world.is_first:
+        return {}
+    weights = load_file(folder / "checkpoints" / f"step_{max_steps:08d}" / "model.safetensors")
+    lines = read_json_lines(folder / "metrics.jsonl")
+    return {
+        "losses": [[line.get("loss"), line.get("val_loss")] for line in lines],
+        "weights": {name: weight.flatten().tolist() for name, weight in weights.items()},
+    }
+
+
 def main() -> None:
     torch.set_num_threads(1)
     kind, folder = sys.argv[1], Path(sys.argv[2])
     numbers = [int(text) for text in sys.argv[3:]]
-    print(json.dumps({"kills": kills, "faults": faults, "one": one}[kind](folder, *numbers)))
+    print(json.dumps({"kills": kills, "faults": faults, "one": one, "part": part}[kind](folder, *numbers)))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bytemill.data.rows import instruction_prompt
 from bytemill.errors import ConfigError, DataError
-from bytemill.inference import TextGenerator, stream_text
+from bytemill.inference import Conversation, TextGenerator, stream_text
 from bytemill.model import GPT2, GPT2Config, generate, generate_stream
 
 
@@ -185,3 +186,69 @@ class TestText:
         if "\ufffd" not in text:
             assert all("\ufffd" not in piece for piece in pieces)
             assert len(pieces) == len(text)  # one byte an id: each piece is one character
+
+    @settings(max_examples=300)
+    @given(st.text(alphabet="ab", max_size=30), st.lists(st.text(alphabet="ab", min_size=1, max_size=4), max_size=3))
+    def test_a_stream_ends_before_the_first_text_to_stop_at(self, text: str, stop: list[str]) -> None:
+        joined = "".join(stream_text(ByteTokenizer(), text.encode(), stop=stop))
+        # The first to be complete ends it; of several complete at once the one that began first.
+        ends = [place + len(one) for one in stop if (place := text.find(one)) >= 0]
+        first = min(ends, default=None)
+        if first is None:
+            assert joined == text
+        else:
+            assert joined == min((text[:first].partition(one)[0] for one in stop), key=len)
+
+    def test_stop_texts_end_each_sample_by_itself(self) -> None:
+        generator = TextGenerator(model_with(64, vocab_size=257), ByteTokenizer())
+        options = {"n_samples": 4, "max_new_tokens": 30, "seed": 5}
+        whole = generator.complete("Hello", **options)
+        cut = generator.complete("Hello", stop=[whole[0][3]], **options)
+        assert cut == [text.partition(whole[0][3])[0] for text in whole]
+        assert cut[0] != whole[0]
+
+    def test_an_empty_stop_text_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match="stop: an empty text"):
+            TextGenerator(model_with(64, vocab_size=257), ByteTokenizer()).complete("a", stop=[""])
+
+
+class TestConversation:
+    def generator(self, n_positions: int = 512) -> TextGenerator:
+        return TextGenerator(model_with(n_positions, vocab_size=257), ByteTokenizer())
+
+    def prompts_of(
+        self, conversation: Conversation, monkeypatch: pytest.MonkeyPatch, generator: TextGenerator
+    ) -> list[str]:
+        seen: list[str] = []
+
+        def stream(prompt: str, **_: object) -> list[str]:
+            seen.append(prompt)
+            return [f"answer {len(seen)}", " \n"]
+
+        monkeypatch.setattr(generator, "stream", stream)
+        return seen
+
+    def test_turns_stand_in_the_template_one_after_the_other(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        generator = self.generator()
+        conversation = Conversation(generator, max_new_tokens=8)
+        seen = self.prompts_of(conversation, monkeypatch, generator)
+        assert "".join(conversation.answer("first")) == "answer 1 \n"
+        list(conversation.answer("second"))
+        assert seen[0] == instruction_prompt("first")
+        assert seen[1] == seen[0] + "answer 1\n\n### Instruction:\nsecond\n\n### Response:\n"
+        conversation.forget()
+        list(conversation.answer("third"))
+        assert seen[2] == instruction_prompt("third")
+
+    def test_the_oldest_turns_are_left_out_when_there_is_no_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        generator = self.generator(n_positions=290)
+        conversation = Conversation(generator, max_new_tokens=8)
+        seen = self.prompts_of(conversation, monkeypatch, generator)
+        for instruction in ("a" * 30, "b" * 30, "c" * 30):
+            list(conversation.answer(instruction))
+        assert "b" * 30 in seen[2]
+        assert "a" * 30 not in seen[2]
+        assert seen[2].startswith("Below is an instruction")
+
+    def test_a_heading_of_the_models_own_ends_its_answer(self) -> None:
+        assert "".join(stream_text(ByteTokenizer(), b"Yes.\n\n### Instruction:\nAnd", stop=("\n### ",))) == "Yes.\n"

@@ -15,6 +15,7 @@ from bytemill.model.attention import (
     causal_attention,
     multi_head_attention,
     self_attention,
+    write_out_attention,
 )
 from bytemill.model.loss import cross_entropy_sum
 
@@ -63,6 +64,12 @@ class TestConfig:
     def test_a_wrong_value_names_its_field(self, fields: dict[str, object], field: str) -> None:
         with pytest.raises(ConfigError, match=field):
             GPT2Config(**fields)
+
+    def test_flops_of_gpt2_are_the_papers(self) -> None:
+        with torch.device("meta"):
+            model = GPT2(GPT2Config.named("gpt2"))
+        # 6 N with the 786,432 numbers of the position table left out, and 12 L H Q T of attention
+        assert model.flops_per_token(1024) == 6 * (124_439_808 - 786_432) + 12 * 12 * 768 * 1024
 
     def test_an_unknown_name_lists_the_known_ones(self) -> None:
         with pytest.raises(ConfigError, match=r"gpt3.*gpt2-medium"):
@@ -261,6 +268,21 @@ class TestAttention:
         x = torch.randn(2, 9, 24)
         q, k, v = module.qkv(x).chunk(3, dim=-1)
         torch.testing.assert_close(module(x), module.projection(multi_head_attention(q, k, v, 3)))
+
+    def test_written_out_attention_agrees_with_the_fused_kernel(self) -> None:
+        model, ids = tiny_model(), random_ids(2, 9)
+        fused = model(ids)[0]
+        torch.testing.assert_close(write_out_attention(model)(ids)[0], fused, rtol=1e-4, atol=1e-5)
+
+    def test_activations_computed_again_give_the_same_gradients(self) -> None:
+        ids, gradients = random_ids(2, 9), []
+        for again in (False, True):
+            model = tiny_model()
+            model.checkpoints_activations = again
+            model(ids[:, :-1], ids[:, 1:])[1].backward()
+            gradients.append([parameter.grad for parameter in model.parameters()])
+        for kept, computed in zip(*gradients, strict=True):
+            torch.testing.assert_close(kept, computed)
 
 
 class TestCache:

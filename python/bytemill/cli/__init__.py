@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from bytemill import __version__
-from bytemill.cli import data, demo, evaluate, finetune, generate, model, report, tokenizer, train
+from bytemill.cli import chat, data, demo, evaluate, finetune, generate, ladder, model, report, tokenizer, train
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
 
 __all__ = ["app", "main"]
@@ -33,8 +33,10 @@ app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.add_typer(finetune.app, name="finetune")
 app.command("generate")(generate.generate)
+app.command("chat")(chat.chat)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(model.app, name="model")
+app.command("ladder")(ladder.ladder)
 app.command("report")(report.report)
 
 

@@ -58,3 +58,41 @@ def loss(
     else:
         for name, value in metrics.items():
             print(f"{name.replace('_', ' ')}: {value:.4f}")
+
+
+@app.command()
+def hellaswag(
+    model: Annotated[str, typer.Option("--model", "-m", help="A run, a checkpoint, or Hugging Face weights.")],
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")],
+    data: Annotated[Path, typer.Option("--data", "-d", help="hellaswag_val.jsonl: ctx, endings and label a line.")],
+    items: Annotated[int, typer.Option(min=0, help="Answer so many items from the first; 0 takes all.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Items at a time, of four rows each.")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Let a model choose endings of stories; chance is 0.25.
+
+    Example: bytemill eval hellaswag -m runs/first -t tokenizer.json -d hellaswag_val.jsonl
+    """
+    from bytemill import Tokenizer
+    from bytemill.evaluate.hellaswag import REFERENCE_SCORES, hellaswag_score, read_hellaswag
+    from bytemill.progress import PhaseProgress
+    from bytemill.tasks.base_model import load_base_model
+
+    chosen = read_hellaswag(data)[: items or None]
+    loaded_tokenizer = Tokenizer.load(tokenizer)
+    loaded = load_base_model(model, tokenizer_sha256=loaded_tokenizer.fingerprint)
+    with PhaseProgress({"answering": "items"}, shown=True) as progress:
+        score = hellaswag_score(
+            loaded,
+            loaded_tokenizer,
+            chosen,
+            n_positions=loaded.config.n_positions,
+            batch_items=batch_size,
+            shown=lambda n_done: progress.update("answering", n_done, len(chosen)),
+        )
+    if as_json:
+        print(json.dumps({"n_items": score.n_items, "n_right": score.n_right, **score.as_metrics()}))
+        return
+    print(f"accuracy: {score.accuracy:.4f} +- {score.standard_error:.4f} ({score.n_right} of {score.n_items})")
+    for name, accuracy in REFERENCE_SCORES.items():
+        print(f"{name}, all 10,042 items: {accuracy:.4f}")

@@ -18,6 +18,8 @@ def generate(
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Likeliest tokens that may be drawn.")] = 50,
     top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens up to this probability.")] = None,
+    min_p: Annotated[float | None, typer.Option(help="Draw from tokens of at least this share of the best's.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="End before this text; may be given several times.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Makes the draws repeatable.")] = None,
 ) -> None:
     """Continue a prompt, to the end of the text or so many tokens; one sample streams as it is drawn.
@@ -30,15 +32,16 @@ def generate(
 
     loaded = Tokenizer.load(tokenizer)
     generator = TextGenerator(load_base_model(model, tokenizer_sha256=loaded.fingerprint), loaded)
-    options: Sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    options: Sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
+    ends = tuple(stop or ())
     if samples == 1:
         sys.stdout.write(prompt)
-        for piece in generator.stream(prompt, max_new_tokens=max_new_tokens, **options):
+        for piece in generator.stream(prompt, max_new_tokens=max_new_tokens, stop=ends, **options):
             sys.stdout.write(piece)
             sys.stdout.flush()
         print()
         return
-    texts = generator.complete(prompt, n_samples=samples, max_new_tokens=max_new_tokens, **options)
+    texts = generator.complete(prompt, n_samples=samples, max_new_tokens=max_new_tokens, stop=ends, **options)
     for number, text in enumerate(texts, 1):
         say(f"--- sample {number} of {samples}")
         print(prompt + text)

@@ -10,6 +10,7 @@ from bytemill.errors import ConfigError
 
 if TYPE_CHECKING:
     from bytemill.train.config import RunConfig
+    from bytemill.train.task import Task
 
 Settings = Annotated[
     list[str] | None,
@@ -26,6 +27,9 @@ def train(
     more_settings: MoreSettings = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/pretrain"),
     resume: Resume = False,
+    is_dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Try a few steps, say what the run would take, and write nothing.")
+    ] = False,
 ) -> None:
     """Pretrain a GPT-2 on token shards.
 
@@ -41,8 +45,26 @@ def train(
     if resolved.task != "pretrain":
         raise ConfigError(f"task is {resolved.task!r}: that is `bytemill finetune {resolved.task}`")
     task, resolved = pretrain_task_from_config(resolved)
+    if is_dry_run:
+        _print_dry_run(task, resolved)
+        return
     outcome = fit(task, resolved, output, resume=resume)
     finish(output, outcome.steps, outcome.metrics)
+
+
+def _print_dry_run(task: "Task", config: "RunConfig") -> None:
+    from bytemill.experiment.dry_run import dry_run
+    from bytemill.report.figures import duration, size
+
+    found = dry_run(task, config)
+    share = f" ({found.n_trainable:,} of them train)" if found.n_trainable != found.n_parameters else ""
+    print(f"parameters: {found.n_parameters:,}{share}")
+    print(f"tokens: {found.tokens_per_step:,} a step, {found.total_tokens:,} in {found.max_steps:,} steps")
+    print(f"memory: {size(found.trial.memory_mib * 2**20)} at most")
+    print(f"checkpoint: {size(found.checkpoint_bytes)}")
+    print(f"speed: {found.trial.seconds_per_step:.3g} s a step, {found.trial.tokens_per_second:,.0f} tokens/s")
+    print(f"time: {duration(found.seconds)}, without validation and samples")
+    print(f"loss: {found.trial.losses[0]:.4f} at the first step")
 
 
 def resolve(config: Path | None, settings: list[str], resumed_run: Path | None) -> "RunConfig":

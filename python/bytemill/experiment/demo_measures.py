@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-import statistics
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +12,13 @@ import torch
 
 from bytemill.evaluate.loss import bytes_per_token
 from bytemill.experiment.demo_results import Machine, MetricsRow
-from bytemill.train.config import RunConfig, TrainConfig
+from bytemill.experiment.trial import run_trial
+from bytemill.train.config import TrainConfig
 from bytemill.train.environment import describe_environment
-from bytemill.train.loop import fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from bytemill import Tokenizer
     from bytemill.train.task import Task
@@ -35,12 +33,7 @@ def steps_within(seconds: float, most: int, trial: Task) -> int:
 
     The trial's model is trained for a few steps, so give a copy.
     """
-    settings = TrainConfig(max_steps=_TRIAL_STEPS, eval_every=0, checkpoint_every=0, tensorboard=False)
-    with tempfile.TemporaryDirectory() as folder:
-        fit(trial, RunConfig(train=settings), folder, progress=False)
-        milliseconds = [row["ms"] for row in metrics_of(Path(folder)) if "ms" in row]
-    # The first steps also warm up allocators and caches.
-    per_step = statistics.median(milliseconds[_TRIAL_STEPS // 2 :]) / 1e3
+    per_step = run_trial(trial, TrainConfig(max_steps=_TRIAL_STEPS), n_steps=_TRIAL_STEPS).seconds_per_step
     return min(most, max(20, int(seconds / per_step)))
 
 

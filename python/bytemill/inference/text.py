@@ -1,7 +1,7 @@
 """A model and its tokenizer as one thing that continues text.
 
 Ids are bytes, and a character may need several ids: text is given out in whole characters only, as soon as
-their last byte is there.
+their last byte is there, and as soon as it cannot be the beginning of a text to stop at.
 """
 
 import codecs
@@ -11,8 +11,8 @@ from typing import Protocol, TypedDict, Unpack
 import torch
 from torch import Tensor
 
-from bytemill.errors import DataError
-from bytemill.model import GPT2, generate, generate_stream
+from bytemill.errors import ConfigError, DataError
+from bytemill.model import GPT2, generate_stream
 
 __all__ = ["TextGenerator", "TextTokenizer", "stream_text"]
 
@@ -41,6 +41,7 @@ class Sampling(TypedDict, total=False):
     temperature: float
     top_k: int | None
     top_p: float | None
+    min_p: float | None
     seed: int | None
 
 
@@ -68,24 +69,43 @@ class TextGenerator:
         self.tokenizer = tokenizer
 
     def complete(
-        self, prompt: str, *, n_samples: int = 1, max_new_tokens: int = 32, **sampling: Unpack[Sampling]
+        self,
+        prompt: str,
+        *,
+        n_samples: int = 1,
+        max_new_tokens: int = 32,
+        stop: Sequence[str] = (),
+        **sampling: Unpack[Sampling],
     ) -> list[str]:
-        """Continue `prompt` `n_samples` times, all at once; give the new texts, without the prompt."""
-        ids = self._prompt_ids(prompt).expand(n_samples, -1)
-        longer = generate(self.model, ids, max_new_tokens=max_new_tokens, stop_ids=self._stop_ids(), **sampling)
-        new_ids = longer[:, ids.shape[1] :].tolist()
-        return ["".join(stream_text(self.tokenizer, self._until_stop(row))) for row in new_ids]
+        """Continue `prompt` `n_samples` times, all at once; give the new texts, without the prompt.
 
-    def stream(self, prompt: str, *, max_new_tokens: int = 32, **sampling: Unpack[Sampling]) -> Iterator[str]:
-        """Continue `prompt`; give the new text in pieces of whole characters, each as soon as it is known."""
-        columns = generate_stream(
-            self.model,
-            self._prompt_ids(prompt),
-            max_new_tokens=max_new_tokens,
-            stop_ids=self._stop_ids(),
-            **sampling,
-        )
-        return stream_text(self.tokenizer, self._until_stop(int(column) for column in columns))
+        Args:
+            prompt: Text; an empty one starts a document.
+            n_samples: How many continuations.
+            max_new_tokens: Tokens of each at most.
+            stop: A text ends before the first of these that would come up in it.
+            **sampling: As `bytemill.model.generate`.
+        """
+        columns = self._columns(prompt, n_samples, max_new_tokens, sampling)
+        texts = [_TextSoFar(self.tokenizer, self._stop_ids(), stop) for _ in range(n_samples)]
+        pieces: list[list[str]] = [[] for _ in texts]
+        for column in columns:
+            for row, (text, new_id) in enumerate(zip(texts, column.flatten().tolist(), strict=True)):
+                pieces[row].append(text.push(new_id))
+            if all(text.ended for text in texts):
+                break
+        return ["".join([*parts, text.finish()]) for parts, text in zip(pieces, texts, strict=True)]
+
+    def stream(
+        self, prompt: str, *, max_new_tokens: int = 32, stop: Sequence[str] = (), **sampling: Unpack[Sampling]
+    ) -> Iterator[str]:
+        """As `complete`, one text in pieces of whole characters, each as soon as it is known."""
+        columns = self._columns(prompt, 1, max_new_tokens, sampling)
+        return _pieces(_TextSoFar(self.tokenizer, self._stop_ids(), stop), (int(column) for column in columns))
+
+    def _columns(self, prompt: str, n_samples: int, max_new_tokens: int, sampling: Sampling) -> Iterator[Tensor]:
+        ids = self._prompt_ids(prompt).expand(n_samples, -1)
+        return generate_stream(self.model, ids, max_new_tokens=max_new_tokens, stop_ids=self._stop_ids(), **sampling)
 
     def _prompt_ids(self, prompt: str) -> Tensor:
         ids = self.tokenizer.encode_ordinary(prompt)
@@ -99,25 +119,68 @@ class TextGenerator:
         end_of_text = self.tokenizer.eot_token
         return () if end_of_text is None else (end_of_text,)
 
-    def _until_stop(self, ids: Iterable[int]) -> Iterator[int]:
-        stop_ids = self._stop_ids()
-        for new_id in ids:
-            if new_id in stop_ids:
-                return
-            yield new_id
 
-
-def stream_text(tokenizer: TextTokenizer, ids: Iterable[int]) -> Iterator[str]:
-    """Decode ids one by one into pieces of whole characters.
+def stream_text(tokenizer: TextTokenizer, ids: Iterable[int], *, stop: Sequence[str] = ()) -> Iterator[str]:
+    """Decode ids one by one into pieces of whole characters, up to a text to stop at.
 
     Joined, the pieces are what decoding all ids at once with `errors="replace"` gives: bytes that can't
     become a character any more, also at the end, become U+FFFD.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    return _pieces(_TextSoFar(tokenizer, (), stop), ids)
+
+
+def _pieces(text: "_TextSoFar", ids: Iterable[int]) -> Iterator[str]:
     for one_id in ids:
-        piece = decoder.decode(tokenizer.decode_bytes([one_id]))
-        if piece:
+        if piece := text.push(one_id):
             yield piece
-    rest = decoder.decode(b"", final=True)
-    if rest:
+        if text.ended:
+            return
+    if rest := text.finish():
         yield rest
+
+
+class _TextSoFar:
+    """Ids in, one by one; text out, as soon as it is certain.
+
+    Held back are the first bytes of a character, and what may be the beginning of a text to stop at.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, stop_ids: Sequence[int], stop: Sequence[str]) -> None:
+        if not all(stop):
+            raise ConfigError("stop: an empty text is found everywhere; leave it out to stop nowhere")
+        self._tokenizer, self._stop_ids, self._stop = tokenizer, stop_ids, stop
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._held = ""
+        self.ended = False
+        """Whether an id or a text to stop at has come; what comes after it is dropped."""
+
+    def push(self, new_id: int) -> str:
+        """Take one id; give the text that it makes certain."""
+        if self.ended:
+            return ""
+        if new_id in self._stop_ids:
+            self.ended = True
+            return self._take(self._decoder.decode(b"", final=True), is_last=True)
+        return self._take(self._decoder.decode(self._tokenizer.decode_bytes([new_id])), is_last=False)
+
+    def finish(self) -> str:
+        """No id comes any more: give what was held back."""
+        if self.ended:
+            return ""
+        return self._take(self._decoder.decode(b"", final=True), is_last=True)
+
+    def _take(self, piece: str, *, is_last: bool) -> str:
+        text = self._held + piece
+        found = [place for one in self._stop if (place := text.find(one)) >= 0]
+        if found:
+            self.ended = True
+            return text[: min(found)]
+        n_held = 0 if is_last else max((_overlap(text, one) for one in self._stop), default=0)
+        self._held = text[len(text) - n_held :]
+        return text[: len(text) - n_held]
+
+
+def _overlap(text: str, stop: str) -> int:
+    """How many of the last characters of `text` could begin `stop`."""
+    lengths = range(min(len(text), len(stop) - 1), 0, -1)
+    return next((length for length in lengths if text.endswith(stop[:length])), 0)

@@ -8,16 +8,28 @@ are for readers and for the test that all four agree.
 Letters: B rows, T tokens, S tokens that can be looked at (S >= T with a cache), C width, D width of a head.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bytemill.model.cache import KeyValueCache
-from bytemill.model.config import GPT2Config
+if TYPE_CHECKING:
+    from bytemill.model.cache import KeyValueCache
+    from bytemill.model.config import GPT2Config
+    from bytemill.model.gpt2 import GPT2, Block
 
-__all__ = ["CausalSelfAttention", "causal_attention", "multi_head_attention", "self_attention"]
+__all__ = [
+    "CausalSelfAttention",
+    "WrittenOutAttention",
+    "causal_attention",
+    "multi_head_attention",
+    "self_attention",
+    "write_out_attention",
+]
 
 
 def self_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -68,6 +80,26 @@ class CausalSelfAttention(nn.Module):
         mixed = mixed.transpose(1, 2).reshape(n_rows, n_tokens, width)  # (B, T, C)
         projected: Tensor = self.residual_dropout(self.projection(mixed))
         return projected
+
+
+class WrittenOutAttention(CausalSelfAttention):
+    """The same numbers without the fused kernel: for the ladder, which measures what the kernel brings."""
+
+    def forward(self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0) -> Tensor:
+        """(B, T, C) -> (B, T, C); without a cache, and without dropout on the scores."""
+        assert cache is None, "written out for training alone"
+        queries, keys, values = self.qkv(x).chunk(3, dim=-1)  # 3 x (B, T, C)
+        projected: Tensor = self.projection(multi_head_attention(queries, keys, values, self.n_head))
+        return projected
+
+
+def write_out_attention(model: GPT2) -> GPT2:
+    """Take the fused kernel out of every block, in place; the weights stay."""
+    for block in cast("list[Block]", model.blocks):
+        written_out = WrittenOutAttention(model.config)
+        written_out.load_state_dict(block.attention.state_dict())
+        block.attention = written_out
+    return model
 
 
 def _later_tokens_mask(n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:

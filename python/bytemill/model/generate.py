@@ -27,6 +27,7 @@ def generate(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    min_p: float | None = None,
     stop_ids: Collection[int] = (),
     seed: int | None = None,
 ) -> Tensor:
@@ -40,6 +41,8 @@ def generate(
         top_k: only the k most likely ids compete (Fan et al. 2018).
         top_p: only the most likely ids that together reach this probability compete (Holtzman et al. 2019);
             applied after `top_k`.
+        min_p: only ids with at least this share of the most likely id's probability compete (Nguyen et al.
+            2024); applied last.
         stop_ids: after one of these a row is over; it is filled up with that same id.
         seed: equal seeds give equal ids; None draws a fresh one. torch's global generator is not touched.
 
@@ -62,6 +65,7 @@ def generate(
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
+        min_p=min_p,
         stop_ids=stop_ids,
         seed=seed,
     )
@@ -76,11 +80,12 @@ def generate_stream(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    min_p: float | None = None,
     stop_ids: Collection[int] = (),
     seed: int | None = None,
 ) -> Iterator[Tensor]:
     """As `generate`, but yield each new column (B, 1) as soon as it is drawn."""
-    _check_options(max_new_tokens, temperature, top_k, top_p)
+    _check_options(max_new_tokens, temperature, top_k, top_p, min_p)
     if ids.dim() != 2 or ids.shape[1] == 0:
         raise DataError(f"ids have shape {tuple(ids.shape)}; should be (rows, tokens) with at least one token")
     generator = torch.Generator(device=ids.device)
@@ -92,7 +97,7 @@ def generate_stream(
         model,
         ids,
         max_new_tokens,
-        lambda logits: _draw(logits, temperature, top_k, top_p, generator),
+        lambda logits: _draw(logits, temperature, top_k, top_p, min_p, generator),
         torch.tensor(sorted(stop_ids), dtype=ids.dtype, device=ids.device),
     )
 
@@ -135,7 +140,12 @@ def _evaluating(model: GPT2) -> Iterator[None]:
 
 
 def _draw(
-    logits: Tensor, temperature: float, top_k: int | None, top_p: float | None, generator: torch.Generator
+    logits: Tensor,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    min_p: float | None,
+    generator: torch.Generator,
 ) -> Tensor:
     """One id a row, (B, 1), from logits (B, V)."""
     if temperature == 0:
@@ -145,6 +155,8 @@ def _draw(
         logits = _keep_top_k(logits, top_k)
     if top_p is not None:
         logits = _keep_top_p(logits, top_p)
+    if min_p is not None:
+        logits = _keep_min_p(logits, min_p)
     return torch.multinomial(torch.softmax(logits, dim=-1), 1, generator=generator)
 
 
@@ -161,7 +173,15 @@ def _keep_top_p(logits: Tensor, top_p: float) -> Tensor:
     return logits.masked_fill(reached.gather(-1, order.argsort(dim=-1)), -torch.inf)
 
 
-def _check_options(max_new_tokens: int, temperature: float, top_k: int | None, top_p: float | None) -> None:
+def _keep_min_p(logits: Tensor, min_p: float) -> Tensor:
+    """A share of the largest probability is a distance from the largest logit."""
+    least = logits.amax(dim=-1, keepdim=True) + math.log(min_p)  # (B, 1)
+    return logits.masked_fill(logits < least, -torch.inf)
+
+
+def _check_options(
+    max_new_tokens: int, temperature: float, top_k: int | None, top_p: float | None, min_p: float | None
+) -> None:
     if max_new_tokens < 0:
         raise ConfigError(f"max_new_tokens: {max_new_tokens} is negative")
     if not 0 <= temperature < math.inf:
@@ -170,3 +190,5 @@ def _check_options(max_new_tokens: int, temperature: float, top_k: int | None, t
         raise ConfigError(f"top_k: {top_k} leaves no id to draw; give at least 1, or None for all")
     if top_p is not None and not 0 < top_p <= 1:
         raise ConfigError(f"top_p: {top_p} is not a probability above 0 and up to 1")
+    if min_p is not None and not 0 < min_p <= 1:
+        raise ConfigError(f"min_p: {min_p} is not a share above 0 and up to 1")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from bytemill.errors import DataError
 from bytemill.model.attention import CausalSelfAttention
@@ -48,6 +49,9 @@ class GPT2(nn.Module):
         self.embedding_dropout = nn.Dropout(config.embd_pdrop)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.final_norm = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.checkpoints_activations = False
+        """Whether training keeps only what goes into each block, and computes the rest again on the way back:
+        a third more arithmetic, for memory that no longer grows with what is inside a block (Chen et al. 2016)."""
         self._initialize()
 
     @staticmethod
@@ -105,8 +109,9 @@ class GPT2(nn.Module):
         self._check_range(ids, "ids")
         positions = torch.arange(start, start + ids.shape[1], device=ids.device)  # (T,)
         x = self.embedding_dropout(self.token_embedding(ids) + self.position_embedding(positions))
+        checkpoints = self.checkpoints_activations and self.training and torch.is_grad_enabled()
         for layer, block in enumerate(self.blocks):
-            x = block(x, cache, layer)  # (B, T, C)
+            x = checkpoint(block, x, use_reentrant=False) if checkpoints else block(x, cache, layer)  # (B, T, C)
         if cache is not None:
             cache.advance(ids.shape[1])
         normed: Tensor = self.final_norm(x)
@@ -121,6 +126,19 @@ class GPT2(nn.Module):
         """Count the model's numbers, padding left out: 124,439,808 for GPT-2 small."""
         n_padding = (self.config.padded_vocab_size - self.config.vocab_size) * self.config.n_embd
         return sum(parameter.numel() for parameter in self.parameters()) - n_padding
+
+    def flops_per_token(self, seq_len: int) -> float:
+        """Floating-point operations of forward and backward for one token of a sample of `seq_len`.
+
+        6 a weight that is multiplied, and 12 * n_layer * n_embd * seq_len for attention (Chowdhery et al.,
+        "PaLM", 2022, appendix B); position embeddings are only looked up.
+        """
+        n_multiplied = self.n_parameters() - self.position_embedding.weight.numel()
+        return 6.0 * n_multiplied + 12.0 * self.config.n_layer * self.config.n_embd * seq_len
+
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The matrices inside the blocks: what stands between two hidden layers."""
+        return [parameter for parameter in self.blocks.parameters() if parameter.dim() == 2]
 
     @torch.no_grad()
     def _initialize(self) -> None:

@@ -11,7 +11,8 @@ import torch
 from bytemill.errors import CheckpointError, ConfigError, DataError
 from bytemill.model import GPT2, GPT2Config, load_model
 from bytemill.model.lora import LoraConfig, apply_lora, merge_lora
-from bytemill.train.checkpoint import load_weights, newest_valid, verify_checkpoint
+from bytemill.train.checkpoint import newest_valid, verify_checkpoint
+from bytemill.train.tensors import load_weights
 
 if TYPE_CHECKING:
     from bytemill.train.config import RunConfig

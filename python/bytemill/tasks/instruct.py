@@ -69,6 +69,7 @@ def instruct_task(
     return Task(
         model=model,
         parameters=parameters,
+        hidden_matrices=[p for p in model.hidden_matrices() if p.requires_grad],
         batches=RowBatches(
             train_rows.rows,
             batch_size=data.batch_size,
@@ -112,11 +113,12 @@ def instruct_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[
     lora = LoraConfig(**config.lora.model_dump()) if config.lora.r else None
     if lora is not None:
         apply_lora(model, lora)
+    model.checkpoints_activations = config.train.checkpoint_activations
     task = instruct_task(
         model,
         train_rows,
         tokenizer,
-        validation_rows=validation_rows if world.is_first else None,
+        validation_rows=validation_rows,
         parameters=() if lora is None else lora_parameters(model),
         data=data,
         sample=config.sample,

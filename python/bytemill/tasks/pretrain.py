@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bytemill.data import Manifest, read_manifest
 from bytemill.errors import ConfigError
+from bytemill.evaluate.hellaswag import HellaSwagItem, HellaSwagScore, hellaswag_score, read_hellaswag
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.tasks.base_model import fitted_to_data, model_config_json, starting_model
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
@@ -16,7 +17,7 @@ from bytemill.train.distributed import World
 from bytemill.train.task import BatchStream, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bytemill.model import GPT2
     from bytemill.train.config import RunConfig
@@ -43,6 +44,8 @@ def pretrain_task(
     validation_batches: int = 0,
     tokenizer: Any = None,
     sample: SampleConfig | None = None,
+    hellaswag: Sequence[HellaSwagItem] = (),
+    seq_len: int | None = None,
     model_config: Mapping[str, Any] | None = None,
     fingerprints: Mapping[str, str] | None = None,
 ) -> Task:
@@ -55,6 +58,8 @@ def pretrain_task(
         validation_batches: Batches of one validation; 0 takes every sample once.
         tokenizer: For bits per byte and samples; without it there are none.
         sample: How samples are drawn.
+        hellaswag: Items to answer at each validation, parted over the processes.
+        seq_len: Tokens of a sample, for MFU; without it there is none.
         model_config: Saved with each checkpoint; rebuilds the model.
         fingerprints: Of data and tokenizer, by name.
     """
@@ -72,11 +77,20 @@ def pretrain_task(
             return []
         return draw_samples(model, tokenizer, sample.prompts or _DEFAULT_PROMPTS, sample)
 
+    def answer(world: World) -> dict[str, float]:
+        own = hellaswag[world.rank :: world.size]
+        score = hellaswag_score(model, tokenizer, own, n_positions=model.config.n_positions)
+        n_right, n_items = world.sum([score.n_right, score.n_items], model.token_embedding.weight.device)
+        return HellaSwagScore(int(n_right), int(n_items)).as_metrics()
+
     return Task(
         model=model,
         batches=batches,
         loss=labels_loss,
+        hidden_matrices=model.hidden_matrices(),
+        flops_per_token=model.flops_per_token(seq_len) if seq_len else 0.0,
         validate=validate,
+        validate_together=answer if hellaswag else None,
         samples=samples,
         model_config=dict(model_config or {}),
         fingerprints=dict(fingerprints or {}),
@@ -103,6 +117,7 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
     config = fitted_to_data(config, manifest.n_vocab)
     model = starting_model(config, tokenizer_sha256=manifest.tokenizer_sha256)
     refuse_misfit(model, config, n_vocab=manifest.n_vocab, source=data.path)
+    model.checkpoints_activations = config.train.checkpoint_activations
     training = TokenLoader(
         data.path,
         batch_size=data.batch_size,
@@ -119,6 +134,8 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         validation_batches=data.eval_batches,
         tokenizer=tokenizer,
         sample=config.sample,
+        hellaswag=_hellaswag_items(config, has_tokenizer=tokenizer is not None),
+        seq_len=data.seq_len,
         model_config=model_config_json(model),
         fingerprints={"data": manifest.root_sha256, "tokenizer": manifest.tokenizer_sha256},
     )
@@ -163,6 +180,14 @@ def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any,
         left -= len(inputs)
         if left <= 0:
             return
+
+
+def _hellaswag_items(config: RunConfig, *, has_tokenizer: bool) -> list[HellaSwagItem]:
+    if config.data.hellaswag is None:
+        return []
+    if not has_tokenizer:
+        raise ConfigError("data.hellaswag needs data.tokenizer: the items are text")
+    return read_hellaswag(config.data.hellaswag)[: config.data.hellaswag_items or None]
 
 
 def _manifest(folder: str) -> Manifest:

@@ -24,19 +24,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from bytemill.errors import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bytemill.train.tensors import SavedTensors
+
 __all__ = [
     "Checkpoint",
-    "load_optimizer",
-    "load_weights",
     "newest_valid",
     "save_checkpoint",
     "tidy_checkpoints",
@@ -65,8 +64,7 @@ def save_checkpoint(
     folder: Path,
     *,
     step: int,
-    model: torch.nn.Module,
-    optimizer: torch.optim.Optimizer,
+    tensors: SavedTensors,
     model_config: Mapping[str, Any],
     state: Mapping[str, Any],
     keep: int,
@@ -76,8 +74,7 @@ def save_checkpoint(
     Args:
         folder: The run's folder of checkpoints; made when missing.
         step: Steps done.
-        model: Its `state_dict` is written.
-        optimizer: Its per-parameter tensors are written.
+        tensors: Weights and the optimizer's moments.
         model_config: JSON data that rebuilds the model.
         state: Further JSON data; `validation_loss`, when not None, tells the best checkpoint.
         keep: Newest checkpoints to keep.
@@ -91,8 +88,8 @@ def save_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
         aside.mkdir()
-        save_file(_unshared(model.state_dict()), aside / "model.safetensors")
-        save_file(_optimizer_tensors(model, optimizer), aside / "optimizer.safetensors")
+        save_file(tensors.model, aside / "model.safetensors")
+        save_file(tensors.optimizer, aside / "optimizer.safetensors")
         (aside / "config.json").write_text(json.dumps(dict(model_config), indent=2) + "\n", encoding="utf-8")
         files = {name: _measure(aside / name) for name in _PAYLOADS}
         text = _spell({**state, "step": step, "format_version": FORMAT_VERSION, "files": files})
@@ -160,46 +157,6 @@ def verify_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def load_weights(path: Path, model: torch.nn.Module) -> None:
-    """Copy a checkpoint's weights into `model`, on whatever device that is.
-
-    Raises:
-        CheckpointError: The model's tensors have other names or shapes; names the first of them.
-    """
-    file = path / "model.safetensors"
-    saved, own = _load(file), _unshared(model.state_dict(), contiguous=False)
-    if saved.keys() != own.keys():
-        odd = sorted(saved.keys() ^ own.keys())[0]
-        there, here = ("holds", "lacks") if odd in saved else ("lacks", "has")
-        raise CheckpointError(f"{file}: of another model: it {there} {odd}, which this model {here}")
-    with torch.no_grad():
-        for name, tensor in own.items():
-            if tensor.shape != saved[name].shape:
-                shapes = f"{tuple(saved[name].shape)} there and {tuple(tensor.shape)} in this model"
-                raise CheckpointError(f"{file}: of another model: the shape of {name} is {shapes}")
-            tensor.copy_(saved[name])
-
-
-def load_optimizer(path: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Give `optimizer` the moments saved in a checkpoint; its settings stay as they are.
-
-    Raises:
-        CheckpointError: The checkpoint was trained with other parameters; names one.
-    """
-    file = path / "optimizer.safetensors"
-    per_parameter: dict[str, dict[str, torch.Tensor]] = {}
-    for key, tensor in _load(file).items():
-        name, _, quantity = key.rpartition(":")
-        per_parameter.setdefault(name, {})[quantity] = tensor
-    names = _names(model, optimizer)
-    if per_parameter and set(names) != per_parameter.keys():
-        odd = sorted(set(names) ^ per_parameter.keys())[0]
-        raise CheckpointError(f"{file}: other parameters trained there than now: {odd} is only in one of the two")
-    fresh = optimizer.state_dict()
-    state = {index: per_parameter[name] for index, name in enumerate(names) if name in per_parameter}
-    optimizer.load_state_dict({"state": state, "param_groups": fresh["param_groups"]})
-
-
 def _checkpoints(folder: Path) -> Iterator[tuple[int, Path]]:
     """(step, path) of each checkpoint, oldest first."""
     found = ((_FOLDER_NAME.fullmatch(path.name), path) for path in folder.glob("step_*"))
@@ -254,38 +211,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _load(file: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{file}: cannot be read: {error}") from None
-
-
-def _unshared(tensors: Mapping[str, torch.Tensor], *, contiguous: bool = True) -> dict[str, torch.Tensor]:
-    """One name for each tensor: of tied ones, the first."""
-    seen, unique = set(), {}
-    for name, tensor in tensors.items():
-        place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
-        if tensor.numel() and place in seen:
-            continue
-        seen.add(place)
-        unique[name] = tensor.contiguous() if contiguous else tensor
-    return unique
-
-
-def _names(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
-    """The parameters' names in the optimizer's order."""
-    by_identity = {id(parameter): name for name, parameter in model.named_parameters()}
-    return [by_identity[id(p)] for group in optimizer.param_groups for p in group["params"]]
-
-
-def _optimizer_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    names = dict(enumerate(_names(model, optimizer)))
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{names[index]}:{quantity}": torch.as_tensor(value).contiguous()
-        for index, quantities in state.items()
-        for quantity, value in quantities.items()
-    }

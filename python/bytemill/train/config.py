@@ -50,23 +50,35 @@ class TrainConfig(_Section):
     min_learning_rate: float = Field(6e-5, ge=0)
     """Learning rate at max_steps and after."""
     warmup_steps: int = Field(100, ge=0)
-    """Steps of linear warm-up from zero."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """What follows the warm-up."""
+    """Steps of linear warm-up."""
+    first_learning_rate: float | None = Field(None, ge=0)
+    """Learning rate of the very first step; when not given, the peak divided by warmup_steps."""
+    schedule: Literal["cosine", "linear", "wsd", "constant"] = "cosine"
+    """What follows the warm-up; wsd stays at the peak until the decay begins."""
+    decay_share: float = Field(0.2, gt=0, le=1)
+    """Share of the steps after the warm-up in which wsd goes down."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon orthogonalises the updates of the blocks' matrices; all other parameters keep AdamW."""
     weight_decay: float = Field(0.1, ge=0)
-    """AdamW's decay, on tensors of two or more dimensions only."""
+    """Decay of the weights, on tensors of two or more dimensions only."""
     betas: tuple[float, float] = (0.9, 0.95)
     """AdamW's decay rates of the first and second moment."""
     eps: float = Field(1e-8, gt=0)
     """AdamW's term against division by zero."""
+    muon_momentum: float = Field(0.95, ge=0, lt=1)
+    """Muon's share of the past in its update."""
     clip_norm: float = Field(1.0, ge=0)
     """Largest norm of the whole gradient; 0 never clips."""
     micro_batches: int = Field(1, ge=1)
     """Micro-batches that make one step, over all processes together."""
     total_batch_tokens: int | None = Field(None, ge=1)
     """Tokens of one step, over all processes; sets micro_batches."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Number format of matrix products; auto is bf16 where the hardware multiplies it."""
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    """Number format of matrix products; auto is bf16 where the hardware multiplies it, else fp16 on CUDA, else fp32."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """Of several processes: each holds all weights (ddp), or a share of weights, gradients and moments (fsdp)."""
+    checkpoint_activations: bool = False
+    """Whether blocks are computed again on the way back instead of kept: less memory, a third more arithmetic."""
     compile: bool = False
     """Whether torch.compile is applied to the training forward pass."""
     device: str = "auto"
@@ -79,6 +91,8 @@ class TrainConfig(_Section):
     """Steps between lines of metrics.jsonl."""
     eval_every: int = Field(250, ge=0)
     """Steps between validations, also done before the first and after the last; 0 never validates."""
+    patience: int = Field(0, ge=0)
+    """Validations in a row without a new lowest loss after which the run ends; 0 never ends it early."""
     sample_every: int = Field(0, ge=0)
     """Steps between samples of text, also drawn after the last; 0 never samples."""
     checkpoint_every: int = Field(1000, ge=0)
@@ -92,7 +106,7 @@ class TrainConfig(_Section):
 
     @model_validator(mode="after")
     def _floor_below_peak(self) -> TrainConfig:
-        if self.schedule == "cosine" and self.min_learning_rate > self.learning_rate:
+        if self.schedule != "constant" and self.min_learning_rate > self.learning_rate:
             raise ValueError(f"min_learning_rate {self.min_learning_rate} is above learning_rate {self.learning_rate}")
         return self
 
@@ -112,6 +126,10 @@ class DataConfig(_Section):
     """Seed of the order of samples or rows."""
     eval_batches: int = Field(0, ge=0)
     """Micro-batches of one validation; 0 takes the whole split."""
+    hellaswag: str | None = None
+    """File of HellaSwag items (.jsonl) to answer at each validation; needs data.tokenizer."""
+    hellaswag_items: int = Field(0, ge=0)
+    """How many of them, from the first; 0 takes all."""
     template: Literal["alpaca", "alpaca_one_header"] = "alpaca"
     """Wording of the prompt; alpaca_one_header opens rows with and without input alike."""
     mask_prompt: bool = True

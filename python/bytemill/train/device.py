@@ -18,7 +18,7 @@ from bytemill.errors import ConfigError
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-__all__ = ["autocast", "multiplies_bf16", "pick_device", "seed_step", "to_device"]
+__all__ = ["autocast", "multiplies_bf16", "pick_device", "product_dtype", "seed_step", "to_device", "use_tf32"]
 
 _KINDS = ("cuda", "mps", "cpu")
 
@@ -48,16 +48,33 @@ def multiplies_bf16(device: torch.device) -> bool:
     return bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16"))
 
 
+def product_dtype(device: torch.device, precision: str) -> torch.dtype:
+    """The number format in which matrices are multiplied under a `train.precision`.
+
+    >>> product_dtype(torch.device("cpu"), "fp16")
+    torch.float16
+    """
+    if precision == "auto":
+        if multiplies_bf16(device):
+            return torch.bfloat16
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
+
+
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Context in which matrix products run in `precision`: fp32, bf16, or auto.
+    """Context in which matrix products run in `precision`: fp32, tf32, bf16, fp16, or auto.
 
     >>> with autocast(torch.device("cpu"), "bf16"):
     ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
     torch.bfloat16
     """
-    if precision == "fp32" or (precision == "auto" and not multiplies_bf16(device)):
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    dtype = product_dtype(device, precision)
+    return contextlib.nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
+
+
+def use_tf32(precision: str) -> None:
+    """Let CUDA round the inputs of fp32 products to TF32's 10 bits, unless `precision` is fp32."""
+    torch.set_float32_matmul_precision("highest" if precision == "fp32" else "high")
 
 
 def to_device(batch: Any, device: torch.device) -> Any:

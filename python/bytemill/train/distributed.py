@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -63,13 +63,48 @@ class World:
         finally:
             dist.destroy_process_group()
 
-    def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
-        """The model with its gradients averaged over processes after a backward pass (DDP)."""
-        return model if self.size == 1 else torch.nn.parallel.DistributedDataParallel(model)
+    def wrap(self, model: torch.nn.Module, parallel: str = "ddp") -> torch.nn.Module:
+        """The model with its gradients averaged over processes after a backward pass.
 
-    def synchronised(self, model: torch.nn.Module, last: bool) -> contextlib.AbstractContextManager[Any]:
+        Args:
+            model: On its device.
+            parallel: "ddp", or "fsdp", which shards the model in place: its parameters are other objects after.
+        """
+        if self.size == 1:
+            return model
+        if parallel == "fsdp":
+            from torch.distributed.fsdp import fully_shard  # a third of a second, which few runs need
+
+            for child in _repeated_blocks(model):
+                fully_shard(child)
+            sharded: torch.nn.Module = fully_shard(model)  # type: ignore[assignment]
+            return sharded
+        return torch.nn.parallel.DistributedDataParallel(model)
+
+    @contextlib.contextmanager
+    def synchronised(self, model: torch.nn.Module, *, last: bool) -> Iterator[None]:
         """Context of one micro-batch: gradients travel only on the last of a step."""
-        return contextlib.nullcontext() if last or self.size == 1 else model.no_sync()  # type: ignore[operator]
+        if _is_sharded(model):
+            model.set_requires_gradient_sync(last)  # type: ignore[operator]
+        alone = model.no_sync() if isinstance(model, torch.nn.parallel.DistributedDataParallel) and not last else None
+        with alone or contextlib.nullcontext():
+            yield
+
+    @contextlib.contextmanager
+    def measuring(self, model: torch.nn.Module) -> Iterator[bool]:
+        """Context of validation and samples, which the first process draws for all.
+
+        Sharded layers are gathered by all processes at once, so there all of them measure, and see the same.
+
+        Yields:
+            Whether this process measures.
+        """
+        if not _is_sharded(model):
+            yield self.is_first
+            return
+        model.unshard()  # type: ignore[operator]  # for methods other than forward(), such as generating uses
+        yield True
+        model.reshard()  # type: ignore[operator]
 
     def sum(self, values: Sequence[float], device: torch.device) -> list[float]:
         """Each value summed over all processes."""
@@ -83,3 +118,13 @@ class World:
         """Return once every process has come here."""
         if self.size > 1:
             dist.barrier()
+
+
+def _repeated_blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """The layers of a stack: what is gathered and dropped again one at a time."""
+    return [block for module in model.modules() if isinstance(module, torch.nn.ModuleList) for block in module]
+
+
+def _is_sharded(module: torch.nn.Module) -> bool:
+    """Whether `fully_shard` has made it an FSDPModule."""
+    return hasattr(module, "unshard")

@@ -19,26 +19,19 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import CheckpointError, ConfigError
-from bytemill.train.checkpoint import (
-    Checkpoint,
-    load_optimizer,
-    load_weights,
-    newest_valid,
-    save_checkpoint,
-    tidy_checkpoints,
-)
+from bytemill.train.background import Background
+from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
 from bytemill.train.config import RunConfig, changed_settings, dump_toml
 from bytemill.train.environment import describe_environment
-from bytemill.train.metrics import JsonLines, TensorBoard, as_json_data
+from bytemill.train.metrics import JsonLines, TensorBoard, as_json_data, read_json_lines
 from bytemill.train.progress import ProgressLine
+from bytemill.train.tensors import load_optimizer, load_weights, saved_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import torch
-
-    from bytemill.train.task import Task
+    from bytemill.train.learner import Learner
 
 __all__ = ["Run"]
 
@@ -49,30 +42,22 @@ class Run:
     Args:
         folder: Made when missing.
         config: The settings of this try; on a resume they may differ from those of the last.
-        task: What is trained.
-        optimizer: Over the task's parameters.
-        writes: Whether this process is the one that writes and prints.
+        learner: What is trained and what moves it; of several processes, the first one's writes and prints.
         progress: Whether to show progress on stderr.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        config: RunConfig,
-        task: Task,
-        optimizer: torch.optim.Optimizer,
-        *,
-        writes: bool = True,
-        progress: bool = True,
-    ) -> None:
-        self.folder, self.config, self.task, self.optimizer = folder, config, task, optimizer
-        self.writes = writes
+    def __init__(self, folder: Path, config: RunConfig, learner: Learner, *, progress: bool = True) -> None:
+        self.folder, self.config, self.task, self._learner = folder, config, learner.task, learner
+        self.writes = writes = learner.world.is_first
         self.tokens_seen = 0
+        self._validation_losses: list[float] = []
         self._validation_loss: float | None = None
         self._saved_step: int | None = None
+        self._saving = Background()
         self._progress = ProgressLine(config.train.max_steps, shown=progress and writes)
         self._open = contextlib.ExitStack()
         self._open.callback(self._progress.close)
+        self._open.callback(self._saving.wait)
 
     def __enter__(self) -> Run:
         return self
@@ -80,7 +65,7 @@ class Run:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def begin(self, device: torch.device, *, resume: bool) -> tuple[int, dict[str, Any] | None]:
+    def begin(self, *, resume: bool) -> tuple[int, dict[str, Any] | None]:
         """Restore the newest valid checkpoint, or start a new run, and open the logs.
 
         Returns:
@@ -91,6 +76,7 @@ class Run:
             CheckpointError: There is nothing to resume, or it is of another model or other data.
         """
         checkpoint = self._find(resume=resume)
+        self._learner.world.wait()  # until all have looked, nothing may be written
         step, pending = 0, None
         if checkpoint is None:
             pending = {}
@@ -100,13 +86,16 @@ class Run:
         if self.writes:
             keep = self.config.train.keep_checkpoints
             tidy_checkpoints(self.folder / "checkpoints", newest=step, keep=keep)
-            self._record_settings(checkpoint, device)
+            self._record_settings(checkpoint)
             self._open_logs(step if pending is not None else step + 1)
         return step, pending
 
     def log(self, step: int, record: Mapping[str, Any], samples: Sequence[Mapping[str, str]]) -> None:
         """Write the metrics and samples of a step."""
+        self._saving.check()
         self._validation_loss = as_json_data(record).get("val_loss")
+        if self._validation_loss is not None:
+            self._validation_losses.append(self._validation_loss)
         if not self.writes:
             return
         for sample in samples:
@@ -119,34 +108,49 @@ class Run:
         """Print one line for the person who watches."""
         self._progress.say(text)
 
+    def validations_since_best(self) -> int:
+        """How many validations have passed since the one of lowest loss, over all tries."""
+        losses = self._validation_losses
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
     def save(self, step: int, pending: Mapping[str, Any] | None = None) -> None:
-        """Write a checkpoint, unless this very state has been saved already.
+        """Write a checkpoint in the background, unless this very state has been saved already.
+
+        All processes call this. The weights are copied first, so the next step may begin at once; an
+        error comes up at the next log, save or the end.
 
         Args:
             step: Steps done.
             pending: Metrics of the last step if its validation has not been done.
         """
-        if not self.writes or step == self._saved_step:
+        if step == self._saved_step:
+            return
+        learner, self._saved_step = self._learner, step
+        self._saving.wait()  # before the copy: never are there two
+        tensors = saved_tensors(self.task.model, learner.optimizer, keep=self.writes)
+        if not self.writes:
             return
         self._metrics.sync()
         self._samples.sync()
-        save_checkpoint(
-            self.folder / "checkpoints",
-            step=step,
-            model=self.task.model,
-            optimizer=self.optimizer,
-            model_config=self.task.model_config,
-            state={
-                "batches": self.task.batches.state_dict(),
-                "fingerprints": dict(self.task.fingerprints),
-                "pending": None if pending is None else as_json_data(pending),
-                "settings": self.config.model_dump(mode="json"),
-                "tokens_seen": self.tokens_seen,
-                "validation_loss": self._validation_loss,
-            },
-            keep=self.config.train.keep_checkpoints,
+        state = {
+            "batches": self.task.batches.state_dict(),
+            "fingerprints": dict(self.task.fingerprints),
+            "loss_scale": learner.loss_scale.state_dict(),
+            "pending": None if pending is None else as_json_data(pending),
+            "settings": self.config.model_dump(mode="json"),
+            "tokens_seen": self.tokens_seen,
+            "validation_loss": self._validation_loss,
+        }
+        self._saving.start(
+            lambda: save_checkpoint(
+                self.folder / "checkpoints",
+                step=step,
+                tensors=tensors,
+                model_config=self.task.model_config,
+                state=state,
+                keep=self.config.train.keep_checkpoints,
+            )
         )
-        self._saved_step = step
 
     def _find(self, *, resume: bool) -> Checkpoint | None:
         """The checkpoint to go on from; None to start at the first step."""
@@ -167,7 +171,8 @@ class Run:
     def _restore(self, checkpoint: Checkpoint) -> None:
         self._refuse_mismatch(checkpoint)
         load_weights(checkpoint.path, self.task.model)
-        load_optimizer(checkpoint.path, self.task.model, self.optimizer)
+        load_optimizer(checkpoint.path, self.task.model, self._learner.optimizer)
+        self._learner.loss_scale.load_state_dict(checkpoint.state.get("loss_scale", {}))
         self.task.batches.load_state_dict(checkpoint.state["batches"])
         self.tokens_seen = checkpoint.state["tokens_seen"]
         self._validation_loss = checkpoint.state["validation_loss"]
@@ -187,7 +192,7 @@ class Run:
                         f"and is {own.get(name)!r} now"
                     )
 
-    def _record_settings(self, checkpoint: Checkpoint | None, device: torch.device) -> None:
+    def _record_settings(self, checkpoint: Checkpoint | None) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if checkpoint is not None:
             old = RunConfig.model_validate(checkpoint.state["settings"])
@@ -195,13 +200,15 @@ class Run:
             for name, before, after in changed_settings(old, self.config):
                 changes.append({"step": checkpoint.step, "setting": name, "old": before, "new": after})
             changes.close()
-        environment = describe_environment(device) | {"fingerprints": dict(self.task.fingerprints)}
+        environment = describe_environment(self._learner.device) | {"fingerprints": dict(self.task.fingerprints)}
         _write(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
         _write(self.folder / "config.toml", dump_toml(self.config))
 
     def _open_logs(self, before_step: int) -> None:
         self._metrics = JsonLines(self.folder / "metrics.jsonl", before_step=before_step)
         self._samples = JsonLines(self.folder / "samples.jsonl", before_step=before_step)
+        lines = read_json_lines(self.folder / "metrics.jsonl")
+        self._validation_losses = [line["val_loss"] for line in lines if line.get("val_loss") is not None]
         self._logs: list[JsonLines | TensorBoard] = [self._metrics]
         if self.config.train.tensorboard:
             self._logs.append(TensorBoard(self.folder / "tensorboard", before_step=before_step))

@@ -1,8 +1,14 @@
-"""The learning rate of each step: linear warm-up, then half a cosine down to the floor.
+"""The learning rate of each step: a linear warm-up, then the chosen way down.
 
-The rate is a function of the step alone, so a resumed run needs nothing saved to find its place. The
-cosine is that of Loshchilov and Hutter, "SGDR" (2017), without restarts; the warm-up counts from one,
-so that the first step moves the weights at all.
+    cosine     half a cosine from the peak to the floor (Loshchilov and Hutter, "SGDR", 2017, without restarts)
+    linear     a straight line from the peak to the floor
+    wsd        warm-up, stable, decay: the peak for most of the run, then down as 1 - sqrt(progress) (Haegele
+               et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations", 2024)
+    constant   the peak
+
+The rate is a function of the step alone, so a resumed run needs nothing saved to find its place. The warm-up
+counts from one, so that the first step moves the weights at all; with a rate of its own for the first step
+(`first_learning_rate`) it counts from zero instead.
 """
 
 from __future__ import annotations
@@ -26,10 +32,24 @@ def learning_rate_at(step: int, settings: TrainConfig) -> float:
     """
     peak, floor = settings.learning_rate, settings.min_learning_rate
     if step < settings.warmup_steps:
-        return peak * (step + 1) / settings.warmup_steps
+        return _warming_up(step, settings)
     if settings.schedule == "constant":
         return peak
     if step >= settings.max_steps:
         return floor
-    progress = (step - settings.warmup_steps) / (settings.max_steps - settings.warmup_steps)
-    return floor + 0.5 * (1 + math.cos(math.pi * progress)) * (peak - floor)
+    steps_after_warmup = settings.max_steps - settings.warmup_steps
+    progress = (step - settings.warmup_steps) / steps_after_warmup
+    if settings.schedule == "linear":
+        height = 1 - progress
+    elif settings.schedule == "wsd":
+        height = 1 - math.sqrt(max(0.0, 1 - (1 - progress) / settings.decay_share))
+    else:
+        height = 0.5 * (1 + math.cos(math.pi * progress))
+    return floor + height * (peak - floor)
+
+
+def _warming_up(step: int, settings: TrainConfig) -> float:
+    peak, first = settings.learning_rate, settings.first_learning_rate
+    if first is None:
+        return peak * (step + 1) / settings.warmup_steps
+    return first + step * (peak - first) / settings.warmup_steps

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    from bytemill.train.distributed import World
+
 __all__ = ["BatchLoss", "BatchStream", "Task"]
 
 
@@ -71,8 +73,14 @@ class Task:
     """From the model (perhaps compiled or wrapped) and a micro-batch to its loss."""
     parameters: Sequence[torch.nn.Parameter] = ()
     """Those that train; empty takes all that require a gradient."""
+    hidden_matrices: Sequence[torch.nn.Parameter] = ()
+    """Matrices between hidden layers: those that Muon may move, if it is chosen and they train."""
+    flops_per_token: float = 0.0
+    """Floating-point operations of forward and backward for one token; for MFU. 0 is unknown."""
     validate: Callable[[], Mapping[str, float]] = _nothing
     """Measures on held-out data, the model in eval mode; `val_loss` tells which checkpoint is best."""
+    validate_together: Callable[[World], Mapping[str, float]] | None = None
+    """Further measures that all processes share, each doing its part and all giving the same sums."""
     samples: Callable[[], Sequence[Mapping[str, str]]] = _no_samples
     """Texts drawn from the model, as {"prompt": …, "text": …}."""
     tokens_in: Callable[[Any], int] = _numel_of_first

@@ -8,10 +8,11 @@ import torch
 
 from bytemill.errors import CheckpointError
 from bytemill.train import checkpoint
-from bytemill.train.checkpoint import load_optimizer, load_weights, newest_valid, verify_checkpoint
+from bytemill.train.checkpoint import newest_valid, verify_checkpoint
 from bytemill.train.config import TrainConfig
 from bytemill.train.loop import fit
-from bytemill.train.optim import build_adamw
+from bytemill.train.optim import build_optimizer
+from bytemill.train.tensors import load_optimizer, load_weights
 from stand_ins import TinyModel, tiny_config, tiny_task
 
 FILES = ("model.safetensors", "config.json", "optimizer.safetensors", "state.json")
@@ -29,7 +30,7 @@ def test_a_tied_tensor_is_saved_once_and_loaded_as_one(run):
     model = TinyModel(seed=1)
     load_weights(path, model)
     assert model.head.weight is model.embedding.weight
-    optimizer = build_adamw(model.parameters(), TrainConfig())
+    optimizer = build_optimizer(model.parameters(), TrainConfig())
     load_optimizer(path, model, optimizer)
     assert optimizer.state[model.embedding.weight]["step"] == 4
     assert optimizer.param_groups[0]["lr"] == 6e-4
@@ -146,6 +147,6 @@ def test_other_parameters_are_named(run):
     path = newest_valid(run)[0].path
     model = TinyModel()
     with pytest.raises(CheckpointError, match=r"embedding\.weight is only in one of the two"):
-        load_optimizer(path, model, build_adamw(model.middle.parameters(), TrainConfig()))
+        load_optimizer(path, model, build_optimizer(model.middle.parameters(), TrainConfig()))
     with pytest.raises(CheckpointError, match=r"it (holds|lacks) \S+, which this model (has|lacks)"):
         load_weights(path, torch.nn.Linear(2, 2))

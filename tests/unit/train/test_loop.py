@@ -4,12 +4,15 @@ import json
 import math
 import os
 import signal
+import time
+from dataclasses import replace
 
 import pytest
 import torch
 
 from bytemill.errors import CheckpointError, ConfigError, DivergedError, Interrupted
-from bytemill.train.checkpoint import newest_valid
+from bytemill.train import run as run_module
+from bytemill.train.checkpoint import newest_valid, save_checkpoint
 from bytemill.train.config import load_config
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
@@ -261,6 +264,93 @@ def test_bf16_trains_too(tmp_path):
     )
     lines = read_json_lines(tmp_path / "r" / "metrics.jsonl")
     assert lines[40]["val_loss"] < lines[0]["val_loss"]
+
+
+def test_muon_resumes_bit_equal(tmp_path):
+    def task():
+        made = tiny_task()
+        return replace(made, hidden_matrices=[made.model.middle.weight])
+
+    config = tiny_config(optimizer="muon")
+    whole, cut = task(), task()
+    fit(whole, config, tmp_path / "whole", progress=False)
+    fit(task(), config.with_train(max_steps=4), tmp_path / "cut", progress=False)
+    fit(cut, config.with_train(max_steps=6), tmp_path / "cut", resume=True, progress=False)
+    assert weights(whole).keys() == weights(cut).keys()
+    assert newest_valid(tmp_path / "cut")[0].step == 6
+
+
+def test_fp16_trains_and_leaves_out_steps_that_overflow(tmp_path):
+    calls = []
+
+    def loss(model, batch):
+        calls.append(1)
+        loss_sum, weight, metrics = tiny_loss(model, batch)
+        if len(calls) == 3:
+            loss_sum.register_hook(lambda gradient: gradient * math.inf)
+        return BatchLoss(loss_sum, weight, metrics)
+
+    task = tiny_task(loss=loss)
+    fit(task, tiny_config(max_steps=40, precision="fp16", eval_every=40), tmp_path / "run", progress=False)
+    lines = read_json_lines(tmp_path / "run" / "metrics.jsonl")
+    assert [line["step"] for line in lines if "skipped" in line] == [3]
+    assert lines[40]["val_loss"] < lines[0]["val_loss"]
+    assert newest_valid(tmp_path / "run")[0].state["loss_scale"] == {"value": 8.0, "good_steps": 37}
+
+
+def test_fp16_that_overflows_at_every_scale_is_an_error(tmp_path):
+    def loss(model, batch):
+        loss_sum, weight, metrics = tiny_loss(model, batch)
+        loss_sum.register_hook(lambda gradient: gradient * math.inf)
+        return BatchLoss(loss_sum, weight, metrics)
+
+    with pytest.raises(DivergedError, match=r"fp16 gradients overflow at every scale.*train\.precision=bf16"):
+        fit(tiny_task(loss=loss), tiny_config(max_steps=40, precision="fp16"), tmp_path / "run", progress=False)
+
+
+def worsening_after(n_validations):
+    calls = []
+
+    def validate():
+        calls.append(1)
+        return {"val_loss": float(abs(len(calls) - n_validations))}
+
+    return validate
+
+
+def test_a_run_without_patience_left_ends_and_stays_ended(tmp_path):
+    config = tiny_config(max_steps=50, eval_every=2, patience=3, checkpoint_every=0)
+    outcome = fit(tiny_task(validate=worsening_after(4)), config, tmp_path / "run", progress=False)
+    assert outcome.steps == 12  # the fourth validation, at step 6, was the best; three more came
+    assert newest_valid(tmp_path / "run")[0].step == 12
+    again = fit(tiny_task(validate=worsening_after(4)), config, tmp_path / "run", resume=True, progress=False)
+    assert again.steps == 12
+    on = fit(tiny_task(), config.with_train(patience=0, max_steps=14), tmp_path / "run", resume=True, progress=False)
+    assert on.steps == 14
+
+
+def test_a_checkpoint_is_of_its_step_though_training_goes_on_meanwhile(tmp_path, monkeypatch):
+    def slow_save(*arguments, **options):
+        time.sleep(0.2)
+        return save_checkpoint(*arguments, **options)
+
+    monkeypatch.setattr(run_module, "save_checkpoint", slow_save)
+    config = tiny_config(checkpoint_every=2, keep_checkpoints=9)
+    fit(tiny_task(), config, tmp_path / "slow", progress=False)
+    monkeypatch.undo()
+    fit(tiny_task(), config, tmp_path / "plain", progress=False)
+    for step in (2, 4, 6):
+        name = f"checkpoints/step_{step:08d}/model.safetensors"
+        assert (tmp_path / "slow" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path, monkeypatch):
+    def full_disk(*_, **__):
+        raise CheckpointError("no space left")
+
+    monkeypatch.setattr(run_module, "save_checkpoint", full_disk)
+    with pytest.raises(CheckpointError, match="no space left"):
+        fit(tiny_task(), tiny_config(max_steps=6), tmp_path / "run", progress=False)
 
 
 def test_progress_goes_to_stderr_alone(tmp_path, capsys):

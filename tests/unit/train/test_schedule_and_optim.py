@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
+from bytemill.errors import ConfigError
 from bytemill.train.config import TrainConfig
-from bytemill.train.optim import build_adamw, scale_and_clip_gradients
+from bytemill.train.optim import build_optimizer, scale_and_clip_gradients
 from bytemill.train.schedule import learning_rate_at
 
 GPT2 = TrainConfig(max_steps=19_073, warmup_steps=715, learning_rate=6e-4, min_learning_rate=6e-5)
@@ -33,9 +34,81 @@ def test_no_warm_up_and_constant():
     assert learning_rate_at(3, TrainConfig(warmup_steps=3, max_steps=3)) == 6e-5
 
 
+def test_a_first_rate_counts_the_warm_up_from_zero():
+    """The fifth report's loop: from 1e-5 in equal strides to 1e-3, then a cosine back to 1e-5."""
+    report = TrainConfig(
+        max_steps=100, warmup_steps=20, first_learning_rate=1e-5, learning_rate=1e-3, min_learning_rate=1e-5
+    )
+    stride = (1e-3 - 1e-5) / 20
+    for step in range(20):
+        assert learning_rate_at(step, report) == pytest.approx(1e-5 + step * stride, rel=1e-12)
+    for step in range(20, 100):
+        wave = 1 + math.cos(math.pi * (step - 20) / 80)
+        assert learning_rate_at(step, report) == pytest.approx(1e-5 + (1e-3 - 1e-5) * 0.5 * wave, rel=1e-12)
+
+
+def test_linear_goes_down_in_equal_strides():
+    linear = TrainConfig(max_steps=10, warmup_steps=0, schedule="linear", learning_rate=1.0, min_learning_rate=0.0)
+    assert [learning_rate_at(step, linear) for step in (0, 5, 9, 10)] == pytest.approx([1.0, 0.5, 0.1, 0.0])
+
+
+def test_wsd_stays_then_decays():
+    wsd = TrainConfig(
+        max_steps=110, warmup_steps=10, schedule="wsd", decay_share=0.2, learning_rate=1.0, min_learning_rate=0.0
+    )
+    assert {learning_rate_at(step, wsd) for step in range(10, 91)} == {1.0}
+    assert learning_rate_at(95, wsd) == pytest.approx(1 - math.sqrt(5 / 20))
+    assert learning_rate_at(110, wsd) == 0.0
+
+
+def muon_parts():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Embedding(3, 4), torch.nn.Linear(4, 4), torch.nn.Linear(4, 2))
+    settings = TrainConfig(optimizer="muon", learning_rate=0.1, weight_decay=0.0)
+    optimizer = build_optimizer(model.parameters(), settings, hidden_matrices=[model[1].weight, model[2].weight])
+    return model, optimizer
+
+
+def move(model, optimizer):
+    model(torch.tensor([0, 1, 2])).square().sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def test_muon_moves_every_direction_of_a_hidden_matrix_alike():
+    model, optimizer = muon_parts()
+    before = model[1].weight.detach().clone()
+    move(model, optimizer)
+    update = before - model[1].weight.detach()
+    singular = torch.linalg.svdvals(update)
+    # orthogonal within Newton and Schulz's five rounds, at the size of AdamW's steps: 0.2 sqrt(4) a singular value
+    assert singular / (0.1 * 0.2 * 2) == pytest.approx(torch.ones(4), abs=0.35)
+    assert len(optimizer.param_groups) == 3
+    muon_group = optimizer.param_groups[-1]["params"]
+    assert {id(p) for p in muon_group} == {id(model[1].weight), id(model[2].weight)}
+
+
+def test_the_state_of_several_optimizers_goes_on_as_if_nothing_had_been():
+    model, optimizer = muon_parts()
+    for _ in range(3):
+        move(model, optimizer)
+    copy, other = muon_parts()
+    copy.load_state_dict(model.state_dict())
+    other.load_state_dict(optimizer.state_dict())
+    for pair in ((model, optimizer), (copy, other)):
+        move(*pair)
+    for one, same in zip(model.parameters(), copy.parameters(), strict=True):
+        assert torch.equal(one, same)
+
+
+def test_muon_without_a_matrix_is_refused():
+    with pytest.raises(ConfigError, match="no matrix between hidden layers trains here"):
+        build_optimizer([torch.nn.Parameter(torch.ones(2))], TrainConfig(optimizer="muon"))
+
+
 def test_only_matrices_decay():
     model = torch.nn.Sequential(torch.nn.Embedding(3, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2))
-    decaying, spared = build_adamw(model.parameters(), TrainConfig()).param_groups
+    decaying, spared = build_optimizer(model.parameters(), TrainConfig()).param_groups
     assert (decaying["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
     assert all(p.dim() == 2 for p in decaying["params"])
     assert len(decaying["params"]) == 2
@@ -44,7 +117,7 @@ def test_only_matrices_decay():
 
 
 def test_vectors_alone_make_one_group():
-    (group,) = build_adamw([torch.nn.Parameter(torch.ones(2))], TrainConfig()).param_groups
+    (group,) = build_optimizer([torch.nn.Parameter(torch.ones(2))], TrainConfig()).param_groups
     assert group["weight_decay"] == 0.0
 
 
@@ -52,7 +125,7 @@ def test_fused_steps_equal_the_formula_written_out():
     torch.manual_seed(0)
     weight = torch.nn.Parameter(torch.randn(3, 2))
     settings = TrainConfig(learning_rate=0.01)
-    optimizer = build_adamw([weight], settings)
+    optimizer = build_optimizer([weight], settings)
     expected, first, second = weight.detach().double(), torch.zeros(3, 2), torch.zeros(3, 2)
     first, second = first.double(), second.double()
     for t in range(1, 4):

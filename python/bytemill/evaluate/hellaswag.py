@@ -1,0 +1,167 @@
+"""HellaSwag: which of four endings goes on with a story (Zellers et al., "HellaSwag", 2019).
+
+GPT-2 is too small to be asked; it is measured instead: each ending's tokens get a loss behind the context, and
+the ending of lowest mean loss is the model's choice. The mean, not the sum, or short endings would win. Chance
+is 0.25. The bare form, without examples before it, is what GPT-3's report calls zero-shot.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+import torch.nn.functional as F
+
+from bytemill.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+__all__ = ["REFERENCE_SCORES", "HellaSwagItem", "HellaSwagScore", "ending_losses", "hellaswag_score", "read_hellaswag"]
+
+REFERENCE_SCORES = {"GPT-2 124M": 0.2955, "GPT-3 124M": 0.337}
+"""Published accuracies on all 10,042 items: of OpenAI's GPT-2 by this measure, and of GPT-3's smallest model."""
+
+
+class _Encoder(Protocol):
+    def encode_ordinary(self, text: str, /) -> list[int]: ...
+
+
+@dataclass(frozen=True)
+class HellaSwagItem:
+    """A context, its four endings, and the place of the right one."""
+
+    context: str
+    endings: tuple[str, ...]
+    label: int
+
+
+@dataclass(frozen=True)
+class HellaSwagScore:
+    """How many items were answered rightly.
+
+    >>> score = HellaSwagScore(n_right=300, n_items=1000)
+    >>> score.accuracy, round(score.standard_error, 4)
+    (0.3, 0.0145)
+    """
+
+    n_right: int
+    n_items: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of items answered rightly."""
+        return self.n_right / self.n_items
+
+    @property
+    def standard_error(self) -> float:
+        """Of the accuracy, were the items drawn at random from all stories."""
+        return math.sqrt(self.accuracy * (1 - self.accuracy) / self.n_items)
+
+    def as_metrics(self) -> dict[str, float]:
+        """The figures by name, as the loop logs them."""
+        return {"hellaswag": self.accuracy, "hellaswag_error": self.standard_error}
+
+
+def read_hellaswag(path: str | Path) -> list[HellaSwagItem]:
+    """Items of a JSON-lines file with `ctx`, `endings` and `label`, as the authors' hellaswag_val.jsonl.
+
+    Raises:
+        DataError: The file cannot be read, or a line is no such item; names it.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: the items cannot be read: {error}") from None
+    items = [_item(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    if not items:
+        raise DataError(f"{path}: holds no item")
+    return items
+
+
+def hellaswag_score(
+    model: torch.nn.Module,
+    tokenizer: _Encoder,
+    items: Sequence[HellaSwagItem],
+    *,
+    n_positions: int,
+    batch_items: int = 8,
+    shown: Callable[[int], None] | None = None,
+) -> HellaSwagScore:
+    """Let `model` choose an ending for each item.
+
+    Args:
+        model: `model(ids)` returns (logits (B, T, V), anything).
+        tokenizer: Of the model.
+        items: What to answer.
+        n_positions: The model's context; of an item that is longer, the beginning is left out.
+        batch_items: Items at a time, four rows each.
+        shown: Called with the number of items done.
+    """
+    n_right = n_done = 0
+    for batch in _batches(items, batch_items):
+        losses = ending_losses(model, tokenizer, batch, n_positions=n_positions)
+        n_right += sum(int(row.argmin()) == item.label for row, item in zip(losses, batch, strict=True))
+        n_done += len(batch)
+        if shown is not None:
+            shown(n_done)
+    return HellaSwagScore(n_right, len(items))
+
+
+@torch.no_grad()
+def ending_losses(
+    model: torch.nn.Module, tokenizer: _Encoder, items: Sequence[HellaSwagItem], *, n_positions: int
+) -> torch.Tensor:
+    """Mean loss in nats of each ending's tokens behind its context, (items, endings) in fp32, in eval mode."""
+    device = next(model.parameters()).device
+    rows = [_row(tokenizer, item.context, ending, n_positions) for item in items for ending in item.endings]
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.zeros(len(rows), width, dtype=torch.long)
+    asked = torch.zeros(len(rows), width, dtype=torch.bool)
+    for row, (row_ids, n_context) in enumerate(rows):
+        ids[row, : len(row_ids)] = torch.tensor(row_ids)
+        asked[row, n_context : len(row_ids)] = True
+    ids, asked = ids.to(device), asked.to(device)
+    was_training = model.training
+    model.eval()
+    try:
+        logits = model(ids[:, :-1])[0].float()
+    finally:
+        model.train(was_training)
+    losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view(len(rows), -1)
+    asked = asked[:, 1:]
+    means = (losses * asked).sum(dim=1) / asked.sum(dim=1)
+    return means.view(len(items), -1).cpu()
+
+
+def _row(tokenizer: _Encoder, context: str, ending: str, n_positions: int) -> tuple[list[int], int]:
+    """Ids of context and ending, and how many of them are the context's."""
+    context_ids = tokenizer.encode_ordinary(context)
+    ending_ids = tokenizer.encode_ordinary(" " + ending.lstrip())
+    if len(ending_ids) >= n_positions:
+        raise DataError(f"an ending of {len(ending_ids)} tokens leaves no room for its context in {n_positions}")
+    kept = context_ids[max(0, len(context_ids) + len(ending_ids) - n_positions) :]
+    if not kept:
+        raise DataError(f"the context of the ending {ending!r} is empty")
+    return kept + ending_ids, len(kept)
+
+
+def _batches(items: Sequence[HellaSwagItem], size: int) -> Iterable[Sequence[HellaSwagItem]]:
+    """Neighbours of like length together would pad less; the order of the file is kept so that progress is even."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _item(line: str, place: str) -> HellaSwagItem:
+    try:
+        fields: Any = json.loads(line)
+        item = HellaSwagItem(str(fields["ctx"]), tuple(map(str, fields["endings"])), int(fields["label"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{place}: expected an object with ctx, endings and label: {error!r}") from None
+    if len(item.endings) != 4 or not 0 <= item.label < 4:
+        raise DataError(f"{place}: expected four endings and a label from 0 to 3")
+    return item

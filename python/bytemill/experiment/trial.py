@@ -1,0 +1,69 @@
+"""A few steps of a task, timed, with nothing written anywhere."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bytemill.train.distributed import World
+from bytemill.train.hardware import peak_memory_mib
+from bytemill.train.learner import Learner
+
+if TYPE_CHECKING:
+    from bytemill.train.config import TrainConfig
+    from bytemill.train.task import Task
+
+__all__ = ["Trial", "run_trial"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What some steps took and gave."""
+
+    milliseconds: list[float]
+    """Of each step."""
+    losses: list[float]
+    """Of each step, in nats a token."""
+    tokens_per_step: int
+    memory_mib: float
+    """Most memory that was in use; see `bytemill.train.hardware.peak_memory_mib`."""
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Median of the second half: the first steps also compile, and warm up allocators and caches."""
+        return statistics.median(self.milliseconds[len(self.milliseconds) // 2 :]) / 1e3
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens read a second, at that pace."""
+        return self.tokens_per_step / self.seconds_per_step
+
+
+@dataclass
+class _Silence:
+    """Stands where a run's log would."""
+
+    tokens_seen: int = 0
+    said: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def run_trial(task: Task, settings: TrainConfig, *, n_steps: int) -> Trial:
+    """Do the first steps of `task` in this process alone; its model is trained meanwhile, so give a copy.
+
+    Raises:
+        DivergedError: A loss is no number.
+        ConfigError: A setting cannot work here.
+    """
+    learner = Learner(task, settings, World())
+    log, batches = _Silence(), iter(task.batches)
+    records: list[dict[str, Any]] = [learner.step(step, batches, log, stop_wished=False)[0] for step in range(n_steps)]
+    return Trial(
+        milliseconds=[record["ms"] for record in records],
+        losses=[record["loss"] for record in records if "loss" in record],
+        tokens_per_step=log.tokens_seen // n_steps,
+        memory_mib=peak_memory_mib(learner.device),
+    )

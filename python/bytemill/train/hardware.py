@@ -1,0 +1,78 @@
+"""What the hardware could do at best, and how much memory is in use: for MFU and memory in the log.
+
+MFU, model FLOPs utilisation, is the share of the hardware's peak that goes into the model's own arithmetic
+(Chowdhery et al., "PaLM", 2022, appendix B). A GPU's peak is its maker's figure for dense matrix products; a
+CPU's is measured, as no table could know its clock.
+"""
+
+from __future__ import annotations
+
+import functools
+import resource
+import sys
+import time
+
+import torch
+
+from bytemill.train.device import product_dtype
+
+__all__ = ["peak_flops", "peak_memory_mib"]
+
+# Dense tensor-core FLOP/s by (part of the device's name): (fp32 without and with TF32, bf16 and fp16). From NVIDIA's
+# data sheets, without sparsity: A100 (2021), H100 SXM and PCIe (2023), H200 (2023), B200 (2024), L4 and L40S (2023),
+# GA102 and AD102 white papers for the 3090 and 4090, V100 (2018) and T4 (2018; fp16 only).
+_GPU_PEAKS: tuple[tuple[str, float, float, float], ...] = (
+    ("B200", 75e12, 1100e12, 2250e12),
+    ("H200", 67e12, 494.7e12, 989.4e12),
+    ("H100 PCIe", 51e12, 378e12, 756e12),
+    ("H100", 67e12, 494.7e12, 989.4e12),
+    ("A100", 19.5e12, 156e12, 312e12),
+    ("L40S", 91.6e12, 183e12, 362e12),
+    ("L4", 30.3e12, 60e12, 121e12),
+    ("RTX 4090", 82.6e12, 82.6e12, 165.2e12),
+    ("RTX 3090", 35.6e12, 35.6e12, 71e12),
+    ("V100", 15.7e12, 15.7e12, 125e12),
+    ("T4", 8.1e12, 8.1e12, 65e12),
+)
+_TRIAL_SECONDS = 0.15
+
+
+def peak_flops(device: torch.device, precision: str) -> float | None:
+    """Floating-point operations a second that the device's matrix units could do; None where nobody knows.
+
+    Args:
+        device: A CPU is measured with torch's present number of threads, once for each of them.
+        precision: As `train.precision`.
+    """
+    if device.type == "cpu":
+        return _measured_cpu_peak(product_dtype(device, precision), torch.get_num_threads())
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    for part, fp32, tf32, half in _GPU_PEAKS:
+        if part in name:
+            if product_dtype(device, precision) != torch.float32:
+                return half
+            return fp32 if precision == "fp32" else tf32
+    return None
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Most memory used so far, in MiB: allocated on a GPU, resident of this process elsewhere."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
+    return round(most / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+@functools.cache
+def _measured_cpu_peak(dtype: torch.dtype, _threads: int) -> float:
+    """The best of some matrix products, in FLOP/s."""
+    size = 1024
+    left, right = (torch.ones(size, size, dtype=dtype) for _ in range(2))
+    best, end = float("inf"), time.perf_counter() + _TRIAL_SECONDS
+    torch.mm(left, right)
+    while (began := time.perf_counter()) < end:
+        torch.mm(left, right)
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
