@@ -80,7 +80,7 @@ impl Base {
         let unknown = special_tokens.iter().filter(|text| special.iter().all(|(known, _)| known != **text));
         let unknown: Vec<_> = unknown.map(|text| (*text).to_owned()).zip(first + new.len() as u32..).collect();
         special.extend(unknown);
-        let pairs = given.merge_ids().iter().copied().chain(new.iter().map(|&(left, right)| (id(left), id(right))));
+        let pairs = given.merge_ids().into_iter().chain(new.iter().map(|&(left, right)| (id(left), id(right))));
         Vocab::from_token_ids(&tokens, pairs.collect(), special, given.ignore_merges())
     }
 
