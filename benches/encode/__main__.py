@@ -79,10 +79,11 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Table]:
     named = dict(one.split("=", 1) for one in options.text or [])
     chosen = {name: Path(path).read_text(encoding="utf-8") for name, path in named.items()}
     chosen = {name: texts.cut_bytes(text, options.unseen_mib * MIB) for name, text in chosen.items()}
+    chosen = chosen or texts.default_texts(options.unseen_mib * MIB)
     for short in options.vocabulary:
         rivals = everyone(short, options.rival)
         reference = rivals.get("tiktoken") or rivals["bytemill"]
-        for number, (name, text) in enumerate((chosen or texts.default_texts(options.unseen_mib * MIB)).items()):
+        for number, (name, text) in enumerate(chosen.items()):
             path = folder / f"{name}.txt"
             path.write_text(text, encoding="utf-8", newline="")
             label = f"{name} {len(text.encode()) / 1e6:.0f} MB"

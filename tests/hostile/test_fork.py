@@ -10,19 +10,19 @@ import pytest
 from bytemill import Tokenizer
 from bytemill.data import TokenLoader, prepare
 
-N_FORKS = 20
 _PATIENCE_SECONDS = 30
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_tokenizer_and_loader_work_in_forks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_forks", [20, pytest.param(100, marks=pytest.mark.long)])
+def test_tokenizer_and_loader_work_in_forks(tmp_path: Path, n_forks: int) -> None:
     (tmp_path / "a.txt").write_text("to be or not to be, that is the question. " * 2_000)
     tokenizer = Tokenizer.train(files=tmp_path / "a.txt", vocab_size=280)
     prepare(tmp_path / "a.txt", tmp_path / "shards", tokenizer=tokenizer)
     texts = ["to be or not to be " * 20] * 32
     expected = tokenizer.encode_batch(texts, threads=2)
     loader = TokenLoader(tmp_path / "shards", batch_size=4, seq_len=16, prefetch_batches=4)
-    for _ in range(N_FORKS):
+    for _ in range(n_forks):
         next(loader)
         child = os.fork()
         if child == 0:

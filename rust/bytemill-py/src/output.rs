@@ -1,4 +1,4 @@
-//! Ids into NumPy's arrays: new ones or the caller's, as uint32 or uint16.
+//! Ids into `NumPy`'s arrays: new ones or the caller's, as uint32 or uint16.
 
 use bytemill::token_file::{Width, narrowed};
 use numpy::{
@@ -61,7 +61,7 @@ impl<'py> Output<'py> {
     }
 }
 
-/// The width that a dtype asks for: anything that NumPy takes for uint16 or uint32.
+/// The width that a dtype asks for: anything that `NumPy` takes for uint16 or uint32.
 pub(crate) fn width_of(dtype: &Bound<'_, PyAny>) -> PyResult<Width> {
     let py = dtype.py();
     let described = PyArrayDescr::new(py, dtype)?;

@@ -1,7 +1,7 @@
 //! Files of text to one file of ids: in order, on threads, in memory that does not grow with the files.
 //!
-//! The file holds the ids alone, little-endian and one behind the other, as nanoGPT reads them with
-//! `numpy.memmap`; a name that ends in `.npy` gets NumPy's header before them. It takes its name only when it is
+//! The file holds the ids alone, little-endian and one behind the other, as `nanoGPT` reads them with
+//! `numpy.memmap`; a name that ends in `.npy` gets `NumPy`'s header before them. It takes its name only when it is
 //! whole. Shards with checksums and an index are written by [`crate::prepare`].
 
 use crate::corpus::{Content, Kind, Reading, expand, for_each_document, for_each_piece};
@@ -43,7 +43,7 @@ pub type Watch<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
 
 /// Text that a thread is given at once, on average.
 const BYTES_A_THREAD: usize = 2 << 20;
-/// NumPy asks for a multiple of 64.
+/// `NumPy` asks for a multiple of 64.
 const NPY_HEADER_BYTES: usize = 128;
 
 /// Writes the ids of all documents of `inputs`, files and folders, to `output`; how many they are.
@@ -215,7 +215,7 @@ impl IdFile {
     }
 }
 
-/// Version 1.0 of NumPy's format for a row of `n_ids` integers.
+/// Version 1.0 of `NumPy`'s format for a row of `n_ids` integers.
 fn npy_header(n_ids: u64, width: Width) -> Vec<u8> {
     let descr = if width == Width::Two { "<u2" } else { "<u4" };
     let described = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({n_ids},), }}");
