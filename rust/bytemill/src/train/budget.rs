@@ -66,10 +66,11 @@ impl Budget {
         })
     }
 
-    /// As much for watched pairs as for the arena: few scans, and little that does not fit the caches.
+    /// As much for watched pairs as for an arena of 16-bit slots: some four scans, and few places that never
+    /// come to be merged.
     fn unlimited(counts: &WordCounts) -> Self {
         Self {
-            watched_bytes: (n_slots(counts) * size_of::<u32>()).max(1 << 20),
+            watched_bytes: (n_slots(counts) * size_of::<u16>()).max(8 << 20),
             most_watched_bytes: usize::MAX,
             counted_pairs: usize::MAX,
             sort_bytes: 64 << 20,

@@ -17,6 +17,7 @@
 //! any limit.
 
 mod arena;
+mod ask;
 mod budget;
 mod count;
 mod feed;
@@ -26,6 +27,7 @@ mod merge;
 #[cfg(test)]
 mod naive;
 mod neighbours;
+mod pair_table;
 mod pairs;
 mod pieces;
 #[cfg(test)]

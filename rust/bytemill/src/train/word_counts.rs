@@ -48,7 +48,10 @@ impl WordCounts {
     /// Calls `each` with every pretoken and its count, the most frequent first. Fails when the pretokens
     /// lie on disk, for a limit of memory, and cannot be read.
     pub fn for_each(&self, mut each: impl FnMut(&[u8], u64)) -> Result<()> {
-        self.for_each_by(Order::Frequency, SORT_BYTES, |word, tally| each(word, tally.count))
+        self.for_each_by(Order::Frequency, SORT_BYTES, |word, tally| {
+            each(word, tally.count);
+            Ok(())
+        })
     }
 
     /// Joins what tables have counted, of texts that knew their place, with about `limit` bytes of memory.
@@ -79,8 +82,13 @@ impl WordCounts {
         }
     }
 
-    /// Calls `each` with every word in the order wanted; sorting takes about `limit` bytes of memory.
-    pub(super) fn for_each_by(&self, order: Order, limit: usize, each: impl FnMut(&[u8], Tally)) -> Result<()> {
+    /// Calls `each` with every word in the order wanted, until it fails; sorting takes about `limit` bytes of memory.
+    pub(super) fn for_each_by(
+        &self,
+        order: Order,
+        limit: usize,
+        each: impl FnMut(&[u8], Tally) -> Result<()>,
+    ) -> Result<()> {
         match (&self.store, order) {
             (Store::Disk(runs), Order::Frequency) => for_each_merged(std::slice::from_ref(runs), order, limit, each),
             (Store::Disk(runs), _) => {
@@ -92,23 +100,21 @@ impl WordCounts {
                 }
                 for_each_merged(&[sorter.finish()?], order, limit, each)
             }
-            (Store::Memory { words, .. }, Order::Frequency) => {
-                self.hand_over(0..words.len(), each);
-                Ok(())
-            }
+            (Store::Memory { words, .. }, Order::Frequency) => self.hand_over(0..words.len(), each),
             (Store::Memory { words, .. }, _) => {
                 let mut indices: Vec<_> = (0..words.len()).collect();
                 indices.sort_unstable_by(|&a, &b| order.compare(self.get(a), self.get(b)));
-                self.hand_over(indices, each);
-                Ok(())
+                self.hand_over(indices, each)
             }
         }
     }
 
-    fn hand_over(&self, indices: impl IntoIterator<Item = usize>, mut each: impl FnMut(&[u8], Tally)) {
-        for (word, tally) in indices.into_iter().map(|index| self.get(index)) {
-            each(word, tally);
-        }
+    fn hand_over(
+        &self,
+        indices: impl IntoIterator<Item = usize>,
+        mut each: impl FnMut(&[u8], Tally) -> Result<()>,
+    ) -> Result<()> {
+        indices.into_iter().map(|index| self.get(index)).try_for_each(|(word, tally)| each(word, tally))
     }
 
     /// The word at `index` of those in memory.
@@ -158,11 +164,16 @@ const SORT_BYTES: usize = 16 << 20;
 /// Words that are joined within some tens of milliseconds.
 const WORDS_BEFORE_ASKING: usize = 1 << 16;
 
-fn for_each_merged(runs: &[Runs], order: Order, limit: usize, mut each: impl FnMut(&[u8], Tally)) -> Result<()> {
+fn for_each_merged(
+    runs: &[Runs],
+    order: Order,
+    limit: usize,
+    mut each: impl FnMut(&[u8], Tally) -> Result<()>,
+) -> Result<()> {
     let mut merged = Merged::new(runs, order, limit)?;
     let mut word = Vec::new();
     while let Some(tally) = merged.next(&mut word)? {
-        each(&word, tally);
+        each(&word, tally)?;
     }
     Ok(())
 }
