@@ -1,8 +1,12 @@
 //! Cuts a long text into parts that split alone as they do together.
 //!
-//! A line feed between two ASCII letters is a pretoken of its own under every pattern written by hand, and
-//! none of them looks across it: the letters before it end one pretoken, those after it begin another, and
-//! at the end of a text the line feed is cut off in the same way. So the text may be cut behind it.
+//! Two kinds of places are safe under every pattern written by hand, for none of them looks across:
+//!
+//! * behind a line feed between two characters that are no white space, the second no slash. Whether the line
+//!   feed is a pretoken of its own or ends one of symbols, it ends it with or without what follows; only
+//!   o200k's symbols would go on, with slashes;
+//! * between an ideograph and an ideographic comma or full stop, for texts without lines. The run of letters
+//!   ends there, and the mark begins a pretoken.
 
 use std::ops::Range;
 
@@ -12,7 +16,7 @@ pub(super) fn cut(text: &str, n_parts: usize) -> Vec<&str> {
     let mut start = 0;
     for part in 1..n_parts {
         let wanted = text.len() / n_parts * part;
-        if let Some(end) = (wanted > start).then(|| next_cut(text.as_bytes(), wanted..text.len())).flatten() {
+        if let Some(end) = (wanted > start).then(|| next_cut(text, wanted..text.len())).flatten() {
             parts.push(&text[start..end]);
             start = end;
         }
@@ -21,13 +25,30 @@ pub(super) fn cut(text: &str, n_parts: usize) -> Vec<&str> {
     parts
 }
 
-/// The first place in `range` behind a line feed between two ASCII letters.
-fn next_cut(text: &[u8], range: Range<usize>) -> Option<usize> {
-    let is_letter = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphabetic);
-    memchr::memchr_iter(b'\n', &text[range.clone()])
-        .map(|offset| range.start + offset)
-        .find(|&at| at > 0 && is_letter(at - 1) && is_letter(at + 1))
-        .map(|at| at + 1)
+/// The first place in `range` at which `text` may be cut; behind a line, if there is one.
+fn next_cut(text: &str, range: Range<usize>) -> Option<usize> {
+    let bytes = &text.as_bytes()[range.clone()];
+    let line = memchr::memchr_iter(b'\n', bytes).map(|at| range.start + at).find(|&at| is_between_visible(text, at));
+    line.map(|at| at + 1).or_else(|| next_mark(text.as_bytes(), range))
+}
+
+/// Whether the line feed at `at` stands between two characters that are no white space, the second no slash.
+fn is_between_visible(text: &str, at: usize) -> bool {
+    let visible = |character: &char| !character.is_whitespace();
+    let (before, after) = (text[..at].chars().next_back(), text[at + 1..].chars().next());
+    before.filter(visible).is_some() && after.filter(visible).is_some_and(|after| after != '/')
+}
+
+/// The first place in `range` between an ideograph and a comma or full stop.
+fn next_mark(text: &[u8], range: Range<usize>) -> Option<usize> {
+    let is_ideograph = |at: usize| {
+        let bytes = at.checked_sub(3).and_then(|start| std::str::from_utf8(&text[start..at]).ok());
+        bytes.is_some_and(|text| matches!(text.chars().next(), Some('\u{4E00}'..='\u{9FA5}')))
+    };
+    let marks = ["，", "。"].map(|mark| {
+        memchr::memmem::find_iter(&text[range.clone()], mark).map(|at| range.start + at).find(|&at| is_ideograph(at))
+    });
+    marks.into_iter().flatten().min()
 }
 
 #[cfg(test)]
@@ -35,6 +56,7 @@ fn next_cut(text: &[u8], range: Range<usize>) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::split::Splitter;
+    use crate::split::known::KNOWN;
     use proptest::prelude::*;
 
     fn pretokens<'t>(splitter: &Splitter, text: &'t str) -> Vec<&'t [u8]> {
@@ -45,9 +67,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_split_alone_as_they_do_together(text in "([a-c'. \r\n1é]|x\ny){0,80}", n_parts in 1..5_usize) {
-            for name in ["gpt2", "cl100k", "o200k"] {
-                let splitter = Splitter::new(Some(name)).unwrap();
+        fn parts_split_alone_as_they_do_together(text in "([a-c'/. \r\n1é中，。\u{3000}\u{301}\u{a0}]|x\ny|。\n中|'s，|字，){0,80}", n_parts in 1..5_usize) {
+            for known in &KNOWN {
+                let splitter = Splitter::new(Some(known.spellings[0])).unwrap();
                 let parts = cut(&text, n_parts);
                 prop_assert_eq!(parts.concat(), text.as_str());
                 let apart: Vec<_> = parts.into_iter().flat_map(|part| pretokens(&splitter, part)).collect();
@@ -59,6 +81,8 @@ mod tests {
     #[test]
     fn a_text_of_lines_is_cut() {
         assert_eq!(cut(&"line\n".repeat(8), 4).len(), 4);
+        assert_eq!(cut(&"行，\n字".repeat(8), 4).len(), 4);
+        assert_eq!(cut(&"一行没有换行的字，".repeat(8), 4).len(), 4);
         assert_eq!(cut("no place to cut\n\n", 4).len(), 1);
     }
 }

@@ -5,6 +5,8 @@
 
 use super::arena::{RUN_BYTES, Slot, n_slots};
 use super::neighbours::Neighbours;
+use super::pair_table::PairTable;
+use super::pairs::Size;
 use super::word_counts::WordCounts;
 use super::{Options, Ties};
 use crate::error::{Error, Result};
@@ -13,8 +15,6 @@ use crate::error::{Error, Result};
 pub(super) const PAIR_BYTES: usize = 128;
 /// Memory that a place of a watched pair takes: in the pool, and while its neighbours are noted.
 pub(super) const PLACE_BYTES: usize = 8;
-/// Memory that a pair takes while pairs are counted, in a table that may be about to grow.
-const COUNTED_PAIR_BYTES: usize = 96;
 /// With less than this beside the arena there would be more scanning than merging.
 const LEAST_BYTES: usize = 4 << 20;
 
@@ -61,7 +61,7 @@ impl Budget {
         Ok(Self {
             watched_bytes: spare / 4,
             most_watched_bytes: spare / 2,
-            counted_pairs: spare / 2 / COUNTED_PAIR_BYTES,
+            counted_pairs: PairTable::<Size>::most_pairs(spare / 4 * 3),
             sort_bytes: spare / 2,
         })
     }

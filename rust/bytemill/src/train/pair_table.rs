@@ -7,10 +7,11 @@ use super::pairs::Pair;
 
 const FREE: Pair = Pair { left: u32::MAX, right: u32::MAX }; // no token has this id
 const FIRST_SLOTS: usize = 1 << 6;
+const GROWTH: usize = 4; // so that the old table is small beside the new one
 
 /// Pair -> value.
 pub(super) struct PairTable<V> {
-    slots: Vec<(Pair, V)>, // a power of two, at most half full
+    slots: Vec<(Pair, V)>, // a power of two, at most three quarters full
     n_pairs: usize,
 }
 
@@ -21,7 +22,17 @@ impl<V: Copy + Default> PairTable<V> {
 
     /// An empty table that takes `n_pairs` without growing.
     pub(super) fn with_room(n_pairs: usize) -> Self {
-        Self { slots: free_slots((2 * n_pairs + 1).next_power_of_two().max(FIRST_SLOTS)), n_pairs: 0 }
+        Self { slots: free_slots((n_pairs * 4 / 3 + 1).next_power_of_two().max(FIRST_SLOTS)), n_pairs: 0 }
+    }
+
+    /// How many pairs fit into a table that has grown as far as `bytes` of memory allow, the old one included.
+    pub(super) fn most_pairs(bytes: usize) -> usize {
+        let most_slots = bytes / size_of::<(Pair, V)>() * GROWTH / (GROWTH + 1);
+        let mut n_slots = FIRST_SLOTS;
+        while n_slots * GROWTH <= most_slots {
+            n_slots *= GROWTH;
+        }
+        room(n_slots)
     }
 
     /// How many pairs there are.
@@ -47,7 +58,7 @@ impl<V: Copy + Default> PairTable<V> {
     pub(super) fn entry(&mut self, pair: Pair) -> &mut V {
         let mut at = self.find(pair);
         if self.slots[at].0 != pair {
-            if 2 * (self.n_pairs + 1) > self.slots.len() {
+            if self.n_pairs == room(self.slots.len()) {
                 self.grow();
                 at = self.find(pair);
             }
@@ -73,7 +84,7 @@ impl<V: Copy + Default> PairTable<V> {
 
     #[cold]
     fn grow(&mut self) {
-        let larger = free_slots(2 * self.slots.len());
+        let larger = free_slots(GROWTH * self.slots.len());
         for (pair, value) in std::mem::replace(&mut self.slots, larger) {
             if pair != FREE {
                 let at = self.find(pair);
@@ -102,6 +113,11 @@ impl<V: Copy + Default> PairTable<V> {
     }
 }
 
+/// How many pairs so many slots hold.
+fn room(n_slots: usize) -> usize {
+    n_slots / 4 * 3
+}
+
 fn free_slots<V: Copy + Default>(n_slots: usize) -> Vec<(Pair, V)> {
     let mut slots = on_huge_pages(n_slots);
     slots.resize(n_slots, (FREE, V::default()));
@@ -120,9 +136,9 @@ mod tests {
             *table.entry(pair) += pair.left * 100 + pair.right;
             *table.entry(pair) += 1;
         }
-        assert_eq!((table.len(), table.get(Pair::new(50, 0))), (2_500, None));
+        assert_eq!((table.len(), table.get(Pair::new(50, 0)).copied()), (2_500, None));
         assert!(pairs().all(|pair| table.get(pair).copied() == Some(pair.left * 100 + pair.right + 1)));
         table.retain(|pair| pair.left == 7);
-        assert_eq!((table.len(), table.get(Pair::new(6, 0)), table.into_pairs().count()), (50, None, 50));
+        assert_eq!((table.len(), table.get(Pair::new(6, 0)).copied(), table.into_pairs().count()), (50, None, 50));
     }
 }

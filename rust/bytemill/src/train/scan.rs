@@ -58,8 +58,17 @@ fn most_frequent<S: Slot>(arena: &Arena<S>, limits: &Limits, ask: &mut Ask) -> R
     let mut start = 0;
     while start < N_PARTS {
         let (share, sizes) = sizes(arena, start, limits.budget.counted_pairs, ask)?;
-        let wanted = |&(pair, size): &(Pair, Size)| size.count >= threshold && limits.allow(arena, pair);
-        frequent.extend(sizes.into_pairs().filter(wanted));
+        let mut room = limits.budget.watched_bytes / PAIR_BYTES + frequent.len();
+        for (pair, size) in sizes.into_pairs() {
+            if size.count < threshold || !limits.allow(arena, pair) {
+                continue;
+            }
+            frequent.push((pair, size));
+            if frequent.len() / 2 > room {
+                threshold = raise(threshold, &mut frequent, limits.budget.watched_bytes);
+                room = room.max(frequent.len());
+            }
+        }
         threshold = raise(threshold, &mut frequent, limits.budget.watched_bytes);
         start = share.end;
     }
@@ -84,7 +93,8 @@ fn sizes<S: Slot>(arena: &Arena<S>, start: u64, most: usize, ask: &mut Ask) -> R
             size.count += found.weight;
             size.n_places += 1;
         }
-        while sizes.len() > most && share.end - share.start > 1 {
+        // A batch earlier than it grows.
+        while sizes.len() + batch.len() > most && share.end - share.start > 1 {
             share.end = u64::midpoint(share.start, share.end);
             sizes.retain(|pair| share.contains(&pair.part().into()));
         }

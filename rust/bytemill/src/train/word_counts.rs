@@ -59,6 +59,11 @@ impl WordCounts {
     pub(super) fn of(mut tables: Vec<WordTable>, limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
         let memory: usize = tables.iter().map(WordTable::memory).sum();
         let fits = limit == usize::MAX || memory <= limit / 4; // joined and sorted they take some times as much
+        if let ([table], false) = (&tables[..], fits)
+            && !table.has_spilled()
+        {
+            return Self::from_one(table, limit, ask);
+        }
         if tables.iter().any(WordTable::has_spilled) || !fits {
             let runs = tables.into_iter().map(WordTable::into_runs).collect::<Result<Vec<_>>>()?;
             return Self::on_disk(&runs, limit, ask);
@@ -139,6 +144,21 @@ impl WordCounts {
             words.push(Word { end: bytes.len(), tally: Tally { count, first } });
         }
         Self { n_words: words.len(), n_bytes: bytes.len(), store: Store::Memory { bytes, words } }
+    }
+
+    /// Sorts the words of a table by frequency, on disk.
+    fn from_one(table: &WordTable, limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
+        let mut sorter = Sorter::new(Order::Frequency, limit / 2)?;
+        let (mut n_words, mut n_bytes) = (0, 0);
+        table.for_each(|word, tally| {
+            n_words += 1;
+            n_bytes += word.len();
+            if n_words % WORDS_BEFORE_ASKING == 0 {
+                ask()?;
+            }
+            sorter.push(word, tally)
+        })?;
+        Ok(Self { n_words, n_bytes, store: Store::Disk(sorter.finish()?) })
     }
 
     /// Joins runs sorted by word, then sorts by frequency.
