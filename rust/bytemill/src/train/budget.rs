@@ -44,7 +44,7 @@ impl Budget {
         let arena = n_slots(counts) * if ids <= u16::MOST_IDS { size_of::<u16>() } else { size_of::<u32>() };
         let runs = if options.ties == Ties::FirstSeen { counts.len() * RUN_BYTES } else { 0 };
         let fixed =
-            arena + arena / 64 + runs + counts.memory() + ids * (2 * Neighbours::ID_BYTES + size_of::<super::Merge>());
+            arena + arena / 32 + runs + counts.memory() + ids * (2 * Neighbours::ID_BYTES + size_of::<super::Merge>());
         let least = fixed + fixed / 8 + LEAST_BYTES;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let Some(spare) = limit.checked_sub(fixed).filter(|_| limit >= least) else {
@@ -59,8 +59,8 @@ impl Budget {
             });
         };
         Ok(Self {
-            watched_bytes: spare / 4,
-            most_watched_bytes: spare / 2,
+            watched_bytes: spare / 6,
+            most_watched_bytes: spare / 3,
             counted_pairs: PairTable::<Size>::most_pairs(spare / 4 * 3),
             sort_bytes: spare / 2,
         })

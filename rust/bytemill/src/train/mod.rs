@@ -131,7 +131,11 @@ pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 /// # Ok::<(), bytemill::Error>(())
 /// ```
 pub fn train(counts: &WordCounts, options: Options, watch: &mut Watch) -> Result<Vec<Merge>> {
-    train_within(counts, options, Budget::new(counts, &options)?, watch)
+    let budget = Budget::new(counts, &options)?;
+    if options.max_memory.is_some() {
+        hints::give_back(); // what counting took
+    }
+    train_within(counts, options, budget, watch)
 }
 
 /// As [`train`], with a budget of choice.
