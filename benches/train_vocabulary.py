@@ -1,179 +1,57 @@
 """Time and memory of training a vocabulary, beside the rivals; what they learn is compared first.
 
-Each trainer runs in a process of its own, on one thread, with the file as Hugging Face feeds it (by line) or as a
-whole, as the rival does. CPU seconds are those of the call alone, memory is the process's peak above what it had
-before the call. A rival that learns other tokens than bytemill by the same rule is told, with the place.
+Every run is a fresh process (see trainers.py), on one thread unless said otherwise, with the file fed by line, as
+Hugging Face does, or as a whole, as the rival does. Rounds are interleaved and the table gives medians; what takes
+longer than some seconds runs once, Hugging Face's trainer at one size only. A rival that learns other tokens than
+bytemill by the same rule is told, with the place. Parts to choose from: the rivals, two threads, the manual.
 
-    python benches/train_vocabulary.py --text english=en.txt --text code=code.txt --json out.json
-    python benches/train_vocabulary.py --rivals-python ENV/bin/python --vocab-size 8192 --vocab-size 32768
+    python benches/train_vocabulary.py --rivals-python ENV/bin/python --text english=en.txt --text code=code.txt \
+        --text chinese=zh.txt --manual pku_manual/manual.txt --json out.json --write docs/benchmarks.md
+    python benches/train_vocabulary.py --part threads --text english=en.txt
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import platform
-import resource
+import re
+import statistics
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from trainers import MODULES, RIVALS
 
-GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-PATTERNS = {
-    "gpt2": GPT2,
-    "cl100k": r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
-}
-PRINTABLE = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-OTHERS = [byte for byte in range(256) if byte not in PRINTABLE]
-BYTE_OF = {chr(byte): byte for byte in PRINTABLE} | {chr(256 + at): byte for at, byte in enumerate(OTHERS)}
+WORKER = Path(__file__).with_name("trainers.py")
+SLOW_SECONDS = 4.0  # of CPU; what takes longer is not repeated
+ONE_THREAD = {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+BEGIN, END = "<!-- benches/train_vocabulary.py -->", "<!-- end of benches/train_vocabulary.py -->"
+PARTS = ("rivals", "threads", "manual")
+DEFAULT = "bytemill huggingface lines"
 
-Task = tuple[Path, str, int]  # text, pattern, vocabulary with the 256 bytes and no special tokens
-Learnt = list[bytes]  # the tokens in the order of their merges
+Task = tuple[Path, str, int, int]  # text, pattern, vocabulary, threads
 
 
-def from_printable(token: str) -> bytes:
-    return bytes(BYTE_OF[character] for character in token)
+def start(name: str, task: Task, python: str, out: Path) -> subprocess.Popen[str]:
+    """Starts one trainer in a process of its own, with one thread where libraries ask the environment."""
+    command = [python, str(WORKER), name, *map(str, task), str(out)]
+    return subprocess.Popen(command, env=os.environ | ONE_THREAD, stderr=subprocess.PIPE, text=True)
 
 
-def tokenizers(task: Task) -> Callable[[], Learnt]:
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    path, pattern, vocab_size = task
-    tokenizer = Tokenizer(models.BPE())
-    if pattern == "gpt2":
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    else:
-        split = pre_tokenizers.Split(Regex(PATTERNS[pattern]), "isolated")
-        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False)
-
-    def run() -> Learnt:
-        tokenizer.train([str(path)], trainer)
-        merges = json.loads(tokenizer.to_str())["model"]["merges"]
-        return [from_printable("".join(pair)) for pair in merges]
-
-    return run
-
-
-def gigabpe(task: Task) -> Callable[[], Learnt]:
-    import gigabpe
-
-    path, _, vocab_size = task
-    options = {"special_tokens": [], "pretokenizer": "bytelevel", "threads": 1}
-
-    def run() -> Learnt:
-        # Its vocabulary holds only the bytes that it met, so that it learns a few merges more.
-        merges = gigabpe.train_bpe([str(path)], vocab_size, **options)[1][: vocab_size - 256]
-        return [from_printable(left + right) for left, right in merges]
-
-    return run
-
-
-def gigatoken(task: Task) -> Callable[[], Learnt]:
-    import gigatoken
-
-    path, _, vocab_size = task
-    return lambda: [left + right for left, right in gigatoken.train_bpe(path, vocab_size, [])[1]]
-
-
-def ffbpe(task: Task) -> Callable[[], Learnt]:
-    import ffbpe
-
-    path, _, vocab_size = task
-
-    def run() -> Learnt:
-        with path.open(encoding="utf-8", newline="") as lines:
-            model = ffbpe.train_bpe(lines, vocab_size=vocab_size)
-        return [token for token in sorted(model.vocab, key=model.vocab.__getitem__) if len(token) > 1]
-
-    return run
-
-
-def rustbpe(task: Task) -> Callable[[], Learnt]:
-    import rustbpe
-
-    path, pattern, vocab_size = task
-    tokenizer = rustbpe.Tokenizer()
-
-    def run() -> Learnt:
-        with path.open(encoding="utf-8", newline="") as lines:
-            tokenizer.train_from_iterator(lines, vocab_size, pattern=PATTERNS[pattern])
-        return [bytes(token) for token, _ in tokenizer.get_mergeable_ranks()[256:]]
-
-    return run
-
-
-def minibperust(task: Task) -> Callable[[], Learnt]:
-    import MiniBpeRust
-
-    path, pattern, vocab_size = task
-    tokenizer = MiniBpeRust.FastRegexTokenizer(PATTERNS[pattern])
-
-    def run() -> Learnt:
-        tokenizer.train(path.read_text(encoding="utf-8"), vocab_size)
-        return [tokenizer.vocab[index] for index in range(256, len(tokenizer.vocab))]
-
-    return run
-
-
-def bytemill(ties: str, feed: str) -> Callable[[Task], Callable[[], Learnt]]:
-    def prepare(task: Task) -> Callable[[], Learnt]:
-        from bytemill import Tokenizer
-
-        path, pattern, vocab_size = task
-        options = {"vocab_size": vocab_size, "pattern": pattern, "special_tokens": (), "threads": 1}
-        return lambda: [left + right for left, right in Tokenizer.train(path, ties=ties, feed=feed, **options).merges]
-
-    return prepare
-
-
-OURS = {
-    f"bytemill {ties} {feed}": bytemill(ties, feed)
-    for ties, feed in [("huggingface", "lines"), ("lowest_id", "lines"), ("first_seen", "documents")]
-} | {"bytemill huggingface documents": bytemill("huggingface", "documents")}
-# Each rival, the run of ours that follows its rule, and the patterns that it knows.
-RIVALS = {
-    "tokenizers": (tokenizers, "bytemill huggingface lines", {"gpt2", "cl100k"}),
-    "gigabpe": (gigabpe, "bytemill huggingface lines", {"gpt2"}),
-    "gigatoken": (gigatoken, "bytemill huggingface documents", {"gpt2"}),
-    "ffbpe": (ffbpe, "bytemill lowest_id lines", {"gpt2"}),
-    "rustbpe": (rustbpe, "bytemill lowest_id lines", {"gpt2", "cl100k"}),
-    "minibperust": (minibperust, "bytemill first_seen documents", {"gpt2", "cl100k"}),
-}
-
-
-def work(name: str, task: Task, out: Path) -> None:
-    """Runs one trainer in this process and writes figures and tokens to `out`."""
-    prepared = (OURS | {rival: entry[0] for rival, entry in RIVALS.items()})[name](task)
-    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started, cpu = time.perf_counter(), time.process_time()
-    tokens = prepared()
-    figures = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
-    figures["peak_mib"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) / 1024
-    out.write_text(json.dumps(figures | {"tokens": [token.hex() for token in tokens]}))
-
-
-def run(name: str, task: Task, python: str) -> dict:
-    """Runs `work` in a process of its own, with one thread where libraries ask the environment."""
-    one_thread = {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+def run(name: str, task: Task, python: str = sys.executable) -> dict:
+    """The figures of one trainer, and its tokens in hexadecimal; or how it failed."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
-        command = [python, __file__, "--worker", name, str(task[0]), task[1], str(task[2]), str(out)]
-        done = subprocess.run(command, env=os.environ | one_thread, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return {"failed": (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]}
+        process = start(name, task, python, out)
+        message = process.communicate()[1].strip().splitlines()
+        if process.returncode:
+            return {"failed": (message or [f"exit {process.returncode}"])[-1][:100]}
         return json.loads(out.read_text())
 
 
@@ -182,21 +60,120 @@ def difference(found: list[str], expected: list[str]) -> str:
     if found == expected:
         return "equal"
     at = next((at for at, pair in enumerate(zip(found, expected, strict=False)) if pair[0] != pair[1]), None)
-    return f"differs from merge {at}" if at is not None else f"{len(found)} merges instead of {len(expected)}"
+    return f"differ from merge {at}" if at is not None else f"{len(found)} instead of {len(expected)}"
 
 
-def compare(task: Task, rivals: list[str], python: str) -> list[dict]:
+def medians(runs: list[dict]) -> dict:
+    """The runs' medians, with the tokens of the first; or the first failure."""
+    failed = next((run for run in runs if "failed" in run), None)
+    if failed:
+        return failed
+    numbers = {key: statistics.median(run[key] for run in runs) for key in ("cpu_seconds", "seconds", "peak_mib")}
+    return numbers | {"tokens": runs[0]["tokens"], "rounds": len(runs)}
+
+
+def compare(task: Task, rivals: list[str], python: str, rounds: int) -> list[dict]:
     """The rows for one text, pattern and vocabulary."""
-    known = [name for name in rivals if task[1] in RIVALS[name][2]]
-    wanted = dict.fromkeys(["bytemill huggingface lines", *(RIVALS[name][1] for name in known)])
-    ours = {name: run(name, task, sys.executable) for name in wanted}
-    rows = [{"trainer": name, "merges": "", **figures} for name, figures in ours.items()]
-    for name in known:
-        figures, twin = run(name, task, python), ours[RIVALS[name][1]]
-        same = difference(figures["tokens"], twin["tokens"]) if "tokens" in figures and "tokens" in twin else ""
-        faster = figures["cpu_seconds"] / twin["cpu_seconds"] if same else None
-        rows.append({"trainer": name, "merges": same, "times_ours": faster, "ours": RIVALS[name][1], **figures})
-    return [{key: value for key, value in row.items() if key != "tokens"} for row in rows]
+    wanted = dict.fromkeys([DEFAULT, *(RIVALS[name][1] for name in rivals)])
+    trainers = dict.fromkeys(wanted, sys.executable) | dict.fromkeys(rivals, python)
+    runs: dict[str, list[dict]] = {name: [] for name in trainers}
+    for _ in range(rounds):
+        for name, interpreter in trainers.items():
+            if not any(done.get("cpu_seconds", SLOW_SECONDS) >= SLOW_SECONDS for done in runs[name]):
+                runs[name].append(run(name, task, interpreter))
+    found = {name: medians(done) for name, done in runs.items()}
+    rows = []
+    for name in trainers:
+        row, twin = found[name] | {"trainer": name}, found[RIVALS[name][1]] if name in RIVALS else None
+        if twin and "tokens" in row and "tokens" in twin:
+            row["merges"] = difference(row["tokens"], twin["tokens"])
+            row["times_ours"] = row["cpu_seconds"] / twin["cpu_seconds"]
+        rows.append({key: value for key, value in row.items() if key != "tokens"})
+    return rows
+
+
+def rival_rows(arguments: argparse.Namespace, texts: dict[str, Path], rivals: list[str]) -> list[dict]:
+    """Every text at every size with GPT-2's pattern, and at the middle one with the other."""
+    rows = []
+    sizes = arguments.vocab_size or [8_192, 32_768, 50_257]
+    middle = sorted(sizes)[len(sizes) // 2]
+    tasks = [("gpt2", size) for size in sizes] + [("cl100k", middle)]
+    for text, path in texts.items():
+        for pattern, size in tasks:
+            if arguments.pattern and pattern not in arguments.pattern:
+                continue
+            known = [name for name in rivals if pattern in RIVALS[name][2]]
+            known = [name for name in known if name != "tokenizers" or size == middle]
+            about = {"text": text, "megabytes": path.stat().st_size / 1e6, "pattern": pattern, "vocab_size": size}
+            compared = compare((path, pattern, size, 1), known, arguments.rivals_python, arguments.rounds)
+            rows += [about | row for row in compared]
+            print(f"{text} {pattern} {size}: done", file=sys.stderr)
+    return rows
+
+
+def wall_seconds(tasks: list[Task]) -> float:
+    """How long runs side by side take in their calls, the longest of them: what a machine gives to all at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        outs = [Path(folder) / f"{number}.json" for number in range(len(tasks))]
+        processes = [start(DEFAULT, task, sys.executable, out) for task, out in zip(tasks, outs, strict=True)]
+        for process in processes:
+            process.communicate()
+        return max(json.loads(out.read_text())["seconds"] for out in outs)
+
+
+def thread_rows(texts: dict[str, Path], rounds: int) -> list[dict]:
+    """Counting (a vocabulary of one merge) on one and two threads, and in two processes at once."""
+    rows = []
+    for text, path in texts.items():
+        seconds: dict[str, list[float]] = {"one": [], "two": [], "apart": []}
+        for _ in range(rounds):
+            seconds["one"].append(wall_seconds([(path, "gpt2", 257, 1)]))
+            seconds["two"].append(wall_seconds([(path, "gpt2", 257, 2)]))
+            seconds["apart"].append(wall_seconds([(path, "gpt2", 257, 1)] * 2))
+        one, two, apart = (statistics.median(seconds[name]) for name in ("one", "two", "apart"))
+        rows.append({"text": text, "one": one, "two": two, "faster": one / two, "ceiling": 2 * one / apart})
+    return rows
+
+
+def manual_rows(path: Path, rivals: list[str], python: str, rounds: int) -> list[dict]:
+    """A short text at 1,024 without a pattern; nobody but bytemill knows that, but a pattern may take all."""
+    able = [name for name in ("rustbpe", "minibperust") if name in rivals]
+    trainers = {"bytemill first_seen documents": sys.executable} | dict.fromkeys(able, python)
+    return [
+        {"trainer": name, **medians([run(name, (path, "none", 1024, 1), interpreter) for _ in range(rounds)])}
+        for name, interpreter in trainers.items()
+    ]
+
+
+def tables(found: dict) -> str:
+    """All parts as Markdown."""
+    parts = []
+    if found["rivals"]:
+        head = "| text | pattern | vocabulary | trainer | CPU s | peak MiB | x ours | merges |\n|" + "---|" * 8
+        parts.append("\n".join([head, *map(rival_line, found["rivals"])]))
+    if found["threads"]:
+        head = "| counting | one thread, s | two, s | faster | two processes (the machine's ceiling) |\n|" + "---|" * 5
+        line = "| {text} | {one:.2f} | {two:.2f} | {faster:.2f} | {ceiling:.2f} |"
+        parts.append("\n".join([head, *(line.format(**row) for row in found["threads"])]))
+    if found["manual"]:
+        head = "| the manual at 1,024, no pattern | CPU ms | peak MiB |\n|---|---|---|"
+        lines = [
+            f"| {row['trainer']} | {row['failed']} | |"
+            if "failed" in row
+            else f"| {row['trainer']} | {row['cpu_seconds'] * 1e3:.0f} | {row['peak_mib']:.0f} |"
+            for row in found["manual"]
+        ]
+        parts.append("\n".join([head, *lines]))
+    return "\n\n".join(parts)
+
+
+def rival_line(row: dict) -> str:
+    """A row of the first table."""
+    first = f"| {row['text']} {row['megabytes']:.0f} MB | {row['pattern']} | {row['vocab_size']:,} | {row['trainer']} |"
+    if "failed" in row:
+        return f"{first} | | | {row['failed']} |"
+    times = f"{row['times_ours']:.1f}" if "times_ours" in row else ""
+    return f"{first} {row['cpu_seconds']:.2f} | {row['peak_mib']:.0f} | {times} | {row.get('merges', '')} |"
 
 
 def python_sources(folder: Path, most_bytes: int) -> Path:
@@ -210,57 +187,77 @@ def python_sources(folder: Path, most_bytes: int) -> Path:
     return path
 
 
-def table(rows: list[dict]) -> str:
-    """The rows as Markdown."""
-    head = "| text | pattern | vocabulary | trainer | CPU s | s | peak MiB | x ours | merges |\n" + "|---" * 9 + "|"
-    lines = [head]
-    for row in rows:
-        task = f"| {row['text']} {row['megabytes']:.0f} MB | {row['pattern']} | {row['vocab_size']:,} |"
-        first = f"{task} {row['trainer']} |"
-        if "failed" in row:
-            lines.append(f"{first} | | | | {row['failed']} |")
-            continue
-        times = f"{row['times_ours']:.1f}" if row.get("times_ours") else ""
-        figures = f"{row['cpu_seconds']:.2f} | {row['seconds']:.2f} | {row['peak_mib']:.0f}"
-        lines.append(f"{first} {figures} | {times} | {row['merges']} |")
-    return "\n".join(lines)
+def installed(rivals: list[str], python: str) -> tuple[list[str], list[str]]:
+    """Which of the rivals that interpreter has, and which it lacks."""
+    names = {name: MODULES[name] for name in rivals}
+    found = f"[name for name, module in {names!r}.items() if find_spec(module)]"
+    ask = f"import json; from importlib.util import find_spec; print(json.dumps({found}))"
+    there = json.loads(subprocess.run([python, "-c", ask], capture_output=True, text=True, check=True).stdout)
+    return there, [name for name in rivals if name not in there]
+
+
+def processor() -> str:
+    """The processor's name, as the system tells it."""
+    match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return match.group(1) if match else platform.processor()
+
+
+def write_section(page: Path, section: str) -> None:
+    """Puts `section` between its markers in `page`, at the end where there are none yet."""
+    text = page.read_text(encoding="utf-8")
+    marked = f"{BEGIN}\n{section}\n{END}\n"
+    if BEGIN in text:
+        before, rest = text.split(BEGIN, 1)
+        text = before + marked + rest.split(f"{END}\n", 1)[1]
+    else:
+        text = f"{text.rstrip()}\n\n{marked}"
+    page.write_text(text, encoding="utf-8")
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", action="append", metavar="NAME=FILE", help="UTF-8; Python's own library if none")
+    parser.add_argument("--manual", type=Path, help="the short text of the part of that name")
+    parser.add_argument("--part", action="append", choices=PARTS, help="all if none")
+    parser.add_argument("--vocab-size", action="append", type=int, help="8192, 32768 and 50257 if none")
+    parser.add_argument("--pattern", action="append", choices=("gpt2", "cl100k"), help="both if none")
+    parser.add_argument("--rival", action="append", choices=RIVALS, help="all if none")
+    parser.add_argument("--rivals-python", default=sys.executable, help="the interpreter that has the rivals")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="also put the tables into this Markdown page")
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", action="append", metavar="NAME=FILE", help="UTF-8; Python's own library if none")
-    parser.add_argument("--vocab-size", action="append", type=int, help="8192 and 32768 if none")
-    parser.add_argument("--pattern", action="append", choices=PATTERNS, help="gpt2 if none")
-    parser.add_argument("--rival", action="append", choices=RIVALS, help="all if none")
-    parser.add_argument("--rivals-python", default=sys.executable, help="the interpreter that has the rivals")
-    parser.add_argument("--json", type=Path, help="also write the figures there")
-    parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.worker:
-        name, text, pattern, vocab_size, out = arguments.worker
-        work(name, (Path(text), pattern, int(vocab_size)), Path(out))
-        return
-    rows = []
+    arguments = parsed()
+    parts, began = arguments.part or PARTS, time.perf_counter()
+    rivals, missing = installed(arguments.rival or list(RIVALS), arguments.rivals_python)
+    found: dict = {part: [] for part in PARTS}
     with tempfile.TemporaryDirectory() as folder:
-        texts = dict(text.split("=", 1) for text in arguments.text or [])
-        texts = {name: Path(path) for name, path in texts.items()} or {"python": python_sources(Path(folder), 31 << 20)}
-        for name, path in texts.items():
-            for pattern in arguments.pattern or ["gpt2"]:
-                for vocab_size in arguments.vocab_size or [8192, 32768]:
-                    task = (path, pattern, vocab_size)
-                    about = {"text": name, "megabytes": path.stat().st_size / 1e6, "pattern": pattern}
-                    about["vocab_size"] = vocab_size
-                    found = compare(task, arguments.rival or list(RIVALS), arguments.rivals_python)
-                    rows += [about | row for row in found]
-                    print(f"{name} {pattern} {vocab_size}: done", file=sys.stderr)
-    print(table(rows))
+        named = dict(text.split("=", 1) for text in arguments.text or [])
+        texts = {name: Path(path) for name, path in named.items()} or {"python": python_sources(Path(folder), 31 << 20)}
+        if "rivals" in parts:
+            found["rivals"] = rival_rows(arguments, texts, rivals)
+        if "threads" in parts:
+            found["threads"] = thread_rows(texts, max(arguments.rounds, 3))
+        if "manual" in parts and arguments.manual:
+            found["manual"] = manual_rows(arguments.manual, rivals, arguments.rivals_python, max(arguments.rounds, 3))
+    words = [re.sub(r"[^=]*/", "", word) for word in sys.argv[1:]]  # no folders of this machine
+    command = " ".join(["python benches/train_vocabulary.py", *words])
+    machine = {"processor": processor(), "cpus": os.cpu_count(), "system": platform.platform()}
+    minutes = (time.perf_counter() - began) / 60
+    about = (
+        f"`{command}`, {datetime.datetime.now(tz=datetime.UTC):%-d %B %Y}; {machine['processor']}, {machine['cpus']} "
+        f"CPUs, Python {platform.python_version()}; {minutes:.0f} minutes, load {os.getloadavg()[2]:.1f}."
+        + (f" Not installed: {', '.join(missing)}." if missing else "")
+    )
+    section = f"## Training a vocabulary beside others\n\n{about}\n\n{tables(found)}"
+    print(section)
     if arguments.json:
-        machine = {
-            "machine": platform.platform(),
-            "cpus": os.cpu_count(),
-            "python": platform.python_version(),
-        }
-        arguments.json.write_text(json.dumps(machine | {"command": sys.argv, "rows": rows}, indent=1))
+        arguments.json.write_text(json.dumps(machine | {"command": command, "missing": missing} | found, indent=1))
+    if arguments.write:
+        write_section(arguments.write, section)
 
 
 if __name__ == "__main__":

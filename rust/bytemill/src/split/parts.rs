@@ -1,14 +1,15 @@
 //! Places where a text may be cut, so that its parts split alone as they do together.
 //!
 //! No pattern written by hand looks back, so the right part of a true boundary always splits as in the whole.
-//! The left part does when nothing in it would have looked across the cut. Two kinds of places are sure:
+//! The left part does when nothing in it would have looked across the cut. Such places are:
 //!
-//! * behind a single line feed that follows what is not white space, in front of a letter: the line feed ends a
-//!   pretoken, of its own or with punctuation before it, whether the text goes on there or not;
-//! * behind a letter, in front of a space, a line feed or punctuation other than an apostrophe: the run of
-//!   letters ends there, and contractions need an apostrophe first.
-//!
-//! For both, a letter is ASCII's or a common Chinese character: no mark, and nothing that has a case of its own kind.
+//! * behind a line feed between two characters that are no white space, the second no slash. Whether the line
+//!   feed is a pretoken of its own or ends one of symbols, it ends it with or without what follows; only
+//!   o200k's symbols would go on, with slashes;
+//! * between an ideograph and an ideographic comma or full stop, for texts without lines. The run of letters
+//!   ends there, and the mark begins a pretoken;
+//! * where any place will do: behind an ASCII letter or ideograph, in front of a space, a line feed or
+//!   punctuation other than an apostrophe, which could begin a contraction.
 
 use std::ops::Range;
 
@@ -33,7 +34,7 @@ pub(super) fn next_cut_anywhere(text: &str, start: usize) -> Option<usize> {
     let mut before = text[..start].chars().next_back()?;
     for (offset, after) in text[start..].char_indices() {
         let inside = is_letter(before) && (after == ' ' || after == '\n' || ends_letters(after));
-        if inside || (before == '\n' && is_line_cut(text, start + offset)) {
+        if inside || (before == '\n' && is_between_visible(text, start + offset - 1)) {
             return Some(start + offset);
         }
         before = after;
@@ -41,18 +42,30 @@ pub(super) fn next_cut_anywhere(text: &str, start: usize) -> Option<usize> {
     None
 }
 
-/// The first place in `range` behind a line feed where `text` may be cut.
+/// The first place in `range` at which `text` may be cut; behind a line, if there is one.
 fn next_cut(text: &str, range: Range<usize>) -> Option<usize> {
-    memchr::memchr_iter(b'\n', &text.as_bytes()[range.clone()])
-        .map(|offset| range.start + offset + 1)
-        .find(|&at| is_line_cut(text, at))
+    let bytes = &text.as_bytes()[range.clone()];
+    let line = memchr::memchr_iter(b'\n', bytes).map(|at| range.start + at).find(|&at| is_between_visible(text, at));
+    line.map(|at| at + 1).or_else(|| next_mark(text.as_bytes(), range))
 }
 
-/// Whether the line feed before `at` stands between what is not white space and a letter.
-fn is_line_cut(text: &str, at: usize) -> bool {
-    let is_white = |character: char| character.is_whitespace();
-    text[..at - 1].chars().next_back().is_some_and(|before| !is_white(before))
-        && text[at..].chars().next().is_some_and(is_letter)
+/// Whether the line feed at `at` stands between two characters that are no white space, the second no slash.
+fn is_between_visible(text: &str, at: usize) -> bool {
+    let visible = |character: &char| !character.is_whitespace();
+    let (before, after) = (text[..at].chars().next_back(), text[at + 1..].chars().next());
+    before.filter(visible).is_some() && after.filter(visible).is_some_and(|after| after != '/')
+}
+
+/// The first place in `range` between an ideograph and a comma or full stop.
+fn next_mark(text: &[u8], range: Range<usize>) -> Option<usize> {
+    let is_ideograph = |at: usize| {
+        let bytes = at.checked_sub(3).and_then(|start| std::str::from_utf8(&text[start..at]).ok());
+        bytes.is_some_and(|text| matches!(text.chars().next(), Some('\u{4E00}'..='\u{9FA5}')))
+    };
+    let marks = ["，", "。"].map(|mark| {
+        memchr::memmem::find_iter(&text[range.clone()], mark).map(|at| range.start + at).find(|&at| is_ideograph(at))
+    });
+    marks.into_iter().flatten().min()
 }
 
 fn is_letter(character: char) -> bool {
@@ -68,6 +81,7 @@ fn ends_letters(character: char) -> bool {
 mod tests {
     use super::*;
     use crate::split::Splitter;
+    use crate::split::known::KNOWN;
     use proptest::prelude::*;
 
     fn pretokens<'t>(splitter: &Splitter, text: &'t str) -> Vec<&'t [u8]> {
@@ -78,9 +92,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_split_alone_as_they_do_together(text in "([a-c'sL. \r\n1é中，\u{301}]|x\ny){0,80}", n_parts in 1..5_usize) {
-            for name in ["gpt2", "cl100k", "o200k"] {
-                let splitter = Splitter::new(Some(name)).unwrap();
+        fn parts_split_alone_as_they_do_together(text in "([a-c'/. \r\n1é中，。\u{3000}\u{301}\u{a0}]|x\ny|。\n中|'s，|字，){0,80}", n_parts in 1..5_usize) {
+            for known in &KNOWN {
+                let splitter = Splitter::new(Some(known.spellings[0])).unwrap();
                 let parts = cut(&text, n_parts);
                 prop_assert_eq!(parts.concat(), text.as_str());
                 let apart: Vec<_> = parts.into_iter().flat_map(|part| pretokens(&splitter, part)).collect();
@@ -109,6 +123,8 @@ mod tests {
         assert_eq!(next_cut_anywhere("one two", 1), Some(3));
         assert_eq!(next_cut_anywhere("don't", 0), None);
         assert_eq!(cut(&"line\n".repeat(8), 4).len(), 4);
+        assert_eq!(cut(&"行，\n字".repeat(8), 4).len(), 4);
+        assert_eq!(cut(&"一行没有换行的字，".repeat(8), 4).len(), 4);
         assert_eq!(cut("no place to cut\n\n", 4).len(), 1);
     }
 }

@@ -9,6 +9,7 @@
 //!        wall  256  .    256  111   wall 98   wall      "the" = 256, "o" = 111; "b" = 98
 //! ```
 
+use super::ask::Ask;
 use super::base::Base;
 use super::hints::{on_huge_pages, soon};
 use super::pairs::Pair;
@@ -18,6 +19,8 @@ use crate::error::{Error, Result};
 use crate::vocab::Scratch;
 
 const BLOCK_SLOTS: usize = 64;
+/// Pairs that are handed over at once: enough to fetch ahead for, few enough for the nearest cache.
+const BATCH_PAIRS: usize = 64;
 
 /// A slot of the arena: an id, or one of two marks.
 pub(super) trait Slot: Copy + Eq {
@@ -75,6 +78,16 @@ struct Run {
     weight: u64,
 }
 
+/// A pair of neighbours that [`Arena::for_each_batch`] came upon.
+pub(super) struct Found {
+    /// The two tokens.
+    pub(super) pair: Pair,
+    /// Where the left one starts.
+    pub(super) place: u32,
+    /// How often this pretoken occurs.
+    pub(super) weight: u64,
+}
+
 /// What [`Arena::merge_at`] did: new tokens from `first` to `last`, one after the other.
 pub(super) struct Merged {
     /// Where the first new token starts.
@@ -99,8 +112,14 @@ pub(super) fn n_slots(counts: &WordCounts) -> usize {
 
 impl<S: Slot> Arena<S> {
     /// Lays out the words of `counts` in this order, as the tokens that `base` makes of them; sorting
-    /// takes `sort_bytes` of memory.
-    pub(super) fn new(counts: &WordCounts, base: &Base, order: Order, sort_bytes: usize) -> Result<Self> {
+    /// takes `sort_bytes` of memory. Fails when `ask` does.
+    pub(super) fn new(
+        counts: &WordCounts,
+        base: &Base,
+        order: Order,
+        sort_bytes: usize,
+        ask: &mut Ask,
+    ) -> Result<Self> {
         let n_slots = n_slots(counts);
         if n_slots >= u32::MAX as usize {
             return Err(too_large(counts));
@@ -111,8 +130,9 @@ impl<S: Slot> Arena<S> {
         let mut runs: Vec<Run> = Vec::new();
         slots.push(S::WALL);
         counts.for_each_by(order, sort_bytes, |word, tally| {
+            ask.now_and_then()?;
             if word.len() < 2 {
-                return; // it has no pairs
+                return Ok(()); // it has no pairs
             }
             if runs.last().is_none_or(|run| run.weight != tally.count) {
                 runs.push(Run { start: slots.len() as u32, weight: tally.count });
@@ -127,6 +147,7 @@ impl<S: Slot> Arena<S> {
                 }
             }
             slots.push(S::WALL);
+            Ok(())
         })?;
         let first_runs = first_runs(&runs, slots.len());
         Ok(Self { slots, lengths, runs, first_runs })
@@ -143,8 +164,9 @@ impl<S: Slot> Arena<S> {
         self.lengths.len() as u32 - 1
     }
 
-    /// Calls `each` with every pair, its place and its weight, from left to right.
-    pub(super) fn for_each_pair(&self, mut each: impl FnMut(Pair, u32, u64)) {
+    /// Calls `each` with every pair, from left to right, in batches. Fails when `ask`, called now and then, does.
+    pub(super) fn for_each_batch(&self, ask: &mut Ask, mut each: impl FnMut(&[Found])) -> Result<()> {
+        let mut batch = Vec::with_capacity(BATCH_PAIRS);
         for (number, run) in self.runs.iter().enumerate() {
             let end = self.runs.get(number + 1).map_or(self.slots.len(), |next| next.start as usize);
             let mut place = run.start as usize;
@@ -155,11 +177,18 @@ impl<S: Slot> Arena<S> {
                 };
                 let next = place + self.lengths[left as usize] as usize;
                 if let Some(right) = self.id_at(next) {
-                    each(Pair::new(left, right), place as u32, run.weight);
+                    batch.push(Found { pair: Pair::new(left, right), place: place as u32, weight: run.weight });
+                    if batch.len() == BATCH_PAIRS {
+                        ask.now_and_then()?;
+                        each(&batch);
+                        batch.clear();
+                    }
                 }
                 place = next;
             }
         }
+        each(&batch);
+        Ok(())
     }
 
     /// Whether `pair` starts at `place`, which is where a token starts or once did.

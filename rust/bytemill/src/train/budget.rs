@@ -5,6 +5,8 @@
 
 use super::arena::{RUN_BYTES, Slot, n_slots};
 use super::neighbours::Neighbours;
+use super::pair_table::PairTable;
+use super::pairs::Size;
 use super::word_counts::WordCounts;
 use super::{Options, Ties};
 use crate::error::{Error, Result};
@@ -13,8 +15,6 @@ use crate::error::{Error, Result};
 pub(super) const PAIR_BYTES: usize = 128;
 /// Memory that a place of a watched pair takes: in the pool, and while its neighbours are noted.
 pub(super) const PLACE_BYTES: usize = 8;
-/// Memory that a pair takes while pairs are counted, in a table that may be about to grow.
-const COUNTED_PAIR_BYTES: usize = 96;
 /// With less than this beside the arena there would be more scanning than merging.
 const LEAST_BYTES: usize = 4 << 20;
 
@@ -44,7 +44,7 @@ impl Budget {
         let arena = n_slots(counts) * if ids <= u16::MOST_IDS { size_of::<u16>() } else { size_of::<u32>() };
         let runs = if options.ties == Ties::FirstSeen { counts.len() * RUN_BYTES } else { 0 };
         let fixed =
-            arena + arena / 64 + runs + counts.memory() + ids * (2 * Neighbours::ID_BYTES + size_of::<super::Merge>());
+            arena + arena / 32 + runs + counts.memory() + ids * (2 * Neighbours::ID_BYTES + size_of::<super::Merge>());
         let least = fixed + fixed / 8 + LEAST_BYTES;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let Some(spare) = limit.checked_sub(fixed).filter(|_| limit >= least) else {
@@ -59,17 +59,18 @@ impl Budget {
             });
         };
         Ok(Self {
-            watched_bytes: spare / 4,
-            most_watched_bytes: spare / 2,
-            counted_pairs: spare / 2 / COUNTED_PAIR_BYTES,
+            watched_bytes: spare / 6,
+            most_watched_bytes: spare / 3,
+            counted_pairs: PairTable::<Size>::most_pairs(spare / 4 * 3),
             sort_bytes: spare / 2,
         })
     }
 
-    /// As much for watched pairs as for the arena: few scans, and little that does not fit the caches.
+    /// As much for watched pairs as for an arena of 16-bit slots: some four scans, and few places that never
+    /// come to be merged.
     fn unlimited(counts: &WordCounts) -> Self {
         Self {
-            watched_bytes: (n_slots(counts) * size_of::<u32>()).max(1 << 20),
+            watched_bytes: (n_slots(counts) * size_of::<u16>()).max(8 << 20),
             most_watched_bytes: usize::MAX,
             counted_pairs: usize::MAX,
             sort_bytes: 64 << 20,

@@ -15,11 +15,14 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 const BATCH_BYTES: usize = 1 << 20;
+/// Between looks at whether a worker is ready.
+const WAIT: Duration = Duration::from_millis(2);
 /// Memory for which a thread is worth having: its table, and its batches on their way.
 const THREAD_BYTES: u64 = 32 << 20;
 
@@ -39,7 +42,8 @@ pub struct Counting<'a> {
     pub splitter: &'a Splitter,
     /// What counts as one document.
     pub feed: Feed,
-    /// How many threads count, besides the caller's, which then reads; 1 counts on the caller's own.
+    /// How many threads count, besides the caller's, which then reads; 1 counts on the caller's own, unless
+    /// memory is limited.
     pub threads: usize,
     /// Bytes of memory that counting may take; more words than fit go to a temporary file.
     pub max_memory: Option<u64>,
@@ -49,6 +53,12 @@ impl Counting<'_> {
     fn n_threads(&self) -> usize {
         let worth_having = self.max_memory.map_or(usize::MAX, |limit| (limit / THREAD_BYTES) as usize);
         self.threads.min(worth_having).max(1)
+    }
+
+    /// With a limit of memory a table goes to disk now and then, for seconds, in which the caller's thread must
+    /// stay free to hear of Ctrl-C.
+    fn n_workers(&self) -> usize {
+        if self.n_threads() == 1 && self.max_memory.is_none() { 0 } else { self.n_threads() }
     }
 
     /// Half of the memory is for tables; the rest for documents on their way, and for joining the tables.
@@ -91,38 +101,39 @@ pub fn count_documents(
     watch: &mut Watch,
     documents: impl FnOnce(&mut Sink) -> Result<()>,
 ) -> Result<WordCounts> {
-    let threads = counting.n_threads();
-    if threads == 1 {
-        let mut counter = counting.counter();
-        let mut sink = Sink::new(counting, watch, Target::Here(&mut counter));
-        documents(&mut sink)?;
-        let bytes = sink.position;
-        return counting.join(vec![counter], bytes, watch);
-    }
-    let failed = AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     let (counters, bytes) = thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(2 * threads);
+        let (sender, receiver) = sync_channel(2 * counting.n_threads());
         let receiver = Arc::new(Mutex::new(receiver));
-        let spawn = |_| {
-            let (receiver, failed) = (Arc::clone(&receiver), &failed);
-            scope.spawn(move || {
-                let counted = count_batches(&receiver, counting.counter());
-                failed.fetch_or(counted.is_err(), Ordering::Relaxed);
-                counted
+        // Where the system refuses a thread, those that there are do the work; without any, this one does.
+        let workers: Vec<_> = (0..counting.n_workers())
+            .map_while(|_| {
+                let (receiver, stop) = (Arc::clone(&receiver), &stop);
+                thread::Builder::new().spawn_scoped(scope, || work(receiver, counting, stop)).ok()
             })
-        };
-        let workers: Vec<_> = (0..threads).map(spawn).collect();
+            .collect();
         drop(receiver); // the queue now breaks when the last worker has failed
-        let mut sink = Sink::new(counting, watch, Target::Threads(sender, Batch::default(), &failed));
+        let mut own = workers.is_empty().then(|| counting.counter());
+        let target = match &mut own {
+            Some(counter) => Target::Here(counter),
+            None => Target::Threads(sender, Batch::default(), &stop),
+        };
+        let mut sink = Sink::new(counting, &mut *watch, target);
         let outcome = documents(&mut sink).and_then(|()| sink.flush());
         let bytes = sink.position;
         drop(sink); // the workers end when the queue does
+        let outcome = outcome.and_then(|()| wait(&workers, watch, bytes));
+        stop.fetch_or(outcome.is_err(), Ordering::Relaxed);
         let join = |worker: thread::ScopedJoinHandle<_>| match worker.join() {
             Ok(counted) => counted,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        let counters = workers.into_iter().map(join).collect::<Result<Vec<_>>>()?;
-        outcome.map(|()| (counters, bytes))
+        // What made a worker fail goes before what came of it here.
+        let counted: Result<Vec<_>> = workers.into_iter().map(join).collect();
+        match (counted, outcome) {
+            (Err(error), _) if !matches!(error, Error::Interrupted) => Err(error),
+            (counted, outcome) => outcome.and_then(|()| Ok((counted?.into_iter().chain(own).collect(), bytes))),
+        }
     })?;
     counting.join(counters, bytes, watch)
 }
@@ -215,11 +226,23 @@ impl<'a> Sink<'a> {
 
     /// Sends off what is gathered. Where a worker has failed, its error is what `count_documents` returns.
     fn flush(&mut self) -> Result<()> {
-        match &mut self.target {
-            Target::Here(_) => Ok(()),
-            Target::Threads(_, _, failed) if failed.load(Ordering::Relaxed) => Err(Error::Interrupted),
-            Target::Threads(sender, batch, _) => sender.send(std::mem::take(batch)).map_err(|_| Error::Interrupted),
+        let mut full = match &mut self.target {
+            Target::Here(_) => return Ok(()),
+            Target::Threads(_, batch, _) => std::mem::take(batch),
+        };
+        while let Target::Threads(sender, _, stop) = &mut self.target {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            match sender.try_send(full) {
+                Ok(()) => break,
+                Err(TrySendError::Disconnected(_)) => return Err(Error::Interrupted),
+                Err(TrySendError::Full(batch)) => full = batch,
+            }
+            thread::sleep(WAIT);
+            self.tell()?;
         }
+        Ok(())
     }
 
     fn tell(&mut self) -> Result<()> {
@@ -235,12 +258,30 @@ fn tell(watch: &mut Watch, bytes: u64) -> Result<()> {
     }
 }
 
-/// A worker: counts batches until the queue ends.
-fn count_batches(queue: &Mutex<Receiver<Batch>>, mut counter: Counter) -> Result<Counter> {
+/// Waits for `workers` to finish; `bytes` is told to `watch` meanwhile.
+fn wait<T>(workers: &[thread::ScopedJoinHandle<T>], watch: &mut Watch, bytes: u64) -> Result<()> {
+    while workers.iter().any(|worker| !worker.is_finished()) {
+        thread::sleep(WAIT);
+        tell(watch, bytes)?;
+    }
+    Ok(())
+}
+
+/// A worker: counts batches until the queue ends or `stop` is set, which its own failure does too.
+fn work(queue: Arc<Mutex<Receiver<Batch>>>, counting: &Counting, stop: &AtomicBool) -> Result<Counter> {
+    let counted = count_batches(&queue, counting.counter(), stop);
+    stop.fetch_or(counted.is_err(), Ordering::Relaxed);
+    counted
+}
+
+fn count_batches(queue: &Mutex<Receiver<Batch>>, mut counter: Counter, stop: &AtomicBool) -> Result<Counter> {
     let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     while let Ok(batch) = next() {
         let mut start = 0;
         for end in batch.ends {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
             counter.add_at(&batch.text[start..end], batch.position + start as u64)?;
             start = end;
         }

@@ -15,6 +15,12 @@ pub(super) fn on_huge_pages<T>(capacity: usize) -> Vec<T> {
     vector
 }
 
+/// Gives memory that was freed back to the system, where the allocator keeps it: it counts as taken.
+pub(super) fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    linux::trim();
+}
+
 /// Fetches the element at `index` into the processor's caches, if there is one.
 #[inline]
 pub(super) fn soon<T>(elements: &[T], index: usize) {
@@ -37,6 +43,14 @@ mod linux {
 
     unsafe extern "C" {
         fn madvise(start: *mut c_void, bytes: usize, advice: c_int) -> c_int;
+        #[cfg(target_env = "gnu")]
+        fn malloc_trim(kept_bytes: usize) -> c_int;
+    }
+
+    #[cfg(target_env = "gnu")]
+    pub(super) fn trim() {
+        // SAFETY: the function asks for nothing, and is safe beside other threads.
+        unsafe { malloc_trim(0) };
     }
 
     /// Asks for huge pages where whole ones fit into the `bytes` from `start` on.

@@ -7,6 +7,7 @@ use super::words::Tally;
 
 const FREE: u32 = u32::MAX;
 const FIRST_SLOTS: usize = 1 << 8;
+const GROWTH: usize = 2;
 
 #[derive(Clone, Copy)]
 struct Slot {
@@ -67,6 +68,11 @@ impl LongWords {
         self.bytes.len() + self.entries.len() * size_of::<Entry>() + self.slots.len() * size_of::<Slot>()
     }
 
+    /// Bytes of memory that the words take at the height of growing: pages that were never touched cost nothing.
+    pub(super) fn memory_to_grow(&self) -> usize {
+        self.memory() + GROWTH * self.slots.len() * size_of::<Slot>()
+    }
+
     /// Hands over all words in the order of their bytes, and forgets them.
     pub(super) fn drain<E>(&mut self, mut each: impl FnMut(&[u8], Tally) -> Result<(), E>) -> Result<(), E> {
         let Self { entries, bytes, .. } = self;
@@ -92,7 +98,7 @@ impl LongWords {
     }
 
     fn grow(&mut self) {
-        let mask = self.slots.len() * 4 - 1;
+        let mask = self.slots.len() * GROWTH - 1;
         self.slots = vec![Slot { tag: 0, index: FREE }; mask + 1];
         for (index, entry) in self.entries.iter().enumerate() {
             let mut at = entry.hash as usize & mask;

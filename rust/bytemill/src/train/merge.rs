@@ -5,6 +5,7 @@
 //! which only moves to the right.
 
 use super::arena::{Arena, Slot};
+use super::ask::Ask;
 use super::base::Base;
 use super::budget::{Budget, n_ids};
 use super::neighbours::Neighbours;
@@ -15,12 +16,8 @@ use super::shape::Shapes;
 use super::ties::TieRule;
 use super::word_counts::WordCounts;
 use super::{Merge, Options, Progress, Watch};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use std::collections::BinaryHeap;
-use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
-
-const TELL_EVERY: Duration = Duration::from_millis(100);
 
 /// Places ahead that are fetched while one is merged.
 const PLACES_AHEAD: usize = 12;
@@ -34,34 +31,12 @@ pub(super) fn learn<R: TieRule>(
     rule: R,
     watch: &mut Watch,
 ) -> Result<Vec<Merge>> {
+    let mut ask = Ask::new(watch, Progress::Merging { done: base.merges().len(), wanted: options.n_merges });
     if n_ids(counts, base.merges().len(), &options) <= u16::MOST_IDS {
-        learn_with(Learner::<R, u16>::new(base, counts, options, budget, rule)?, base, options, watch)
+        Learner::<R, u16>::new(base, counts, options, budget, rule, &mut ask)?.learn(base, options, &mut ask)
     } else {
-        learn_with(Learner::<R, u32>::new(base, counts, options, budget, rule)?, base, options, watch)
+        Learner::<R, u32>::new(base, counts, options, budget, rule, &mut ask)?.learn(base, options, &mut ask)
     }
-}
-
-fn learn_with<R: TieRule, S: Slot>(
-    mut learner: Learner<R, S>,
-    base: &Base,
-    options: Options,
-    watch: &mut Watch,
-) -> Result<Vec<Merge>> {
-    let mut merges = base.merges().to_vec();
-    let mut told = Instant::now();
-    while merges.len() < options.n_merges {
-        let Some(best) = learner.most_frequent() else { break };
-        let pair = learner.merge(best);
-        merges.push((pair.left, pair.right));
-        if told.elapsed() >= TELL_EVERY {
-            told = Instant::now();
-            let progress = Progress::Merging { done: merges.len(), wanted: options.n_merges };
-            if let ControlFlow::Break(()) = watch(progress) {
-                return Err(Error::Interrupted);
-            }
-        }
-    }
-    Ok(merges)
 }
 
 struct Learner<R: TieRule, S> {
@@ -75,9 +50,16 @@ struct Learner<R: TieRule, S> {
 }
 
 impl<R: TieRule, S: Slot> Learner<R, S> {
-    fn new(base: &Base, counts: &WordCounts, options: Options, budget: Budget, mut rule: R) -> Result<Self> {
+    fn new(
+        base: &Base,
+        counts: &WordCounts,
+        options: Options,
+        budget: Budget,
+        mut rule: R,
+        ask: &mut Ask,
+    ) -> Result<Self> {
         let order = if R::BY_PLACE { Order::Text } else { Order::Frequency };
-        let arena = Arena::new(counts, base, order, budget.sort_bytes)?;
+        let arena = Arena::new(counts, base, order, budget.sort_bytes, ask)?;
         let n_ids = n_ids(counts, base.merges().len(), &options);
         let mut shapes = options.utf8_safe.then(Shapes::new);
         for &(left, right) in base.merges() {
@@ -94,7 +76,7 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
         };
         Ok(Self {
             arena,
-            hot: HotPairs::new(u64::MAX),
+            hot: HotPairs::none(),
             queue: BinaryHeap::new(),
             rule,
             left: Neighbours::new(n_ids),
@@ -103,25 +85,39 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
         })
     }
 
+    /// The base's merges and then the new ones.
+    fn learn(mut self, base: &Base, options: Options, ask: &mut Ask) -> Result<Vec<Merge>> {
+        let mut merges = base.merges().to_vec();
+        while merges.len() < options.n_merges {
+            let Some(best) = self.most_frequent(ask)? else { break };
+            let pair = self.merge(best, ask)?;
+            merges.push((pair.left, pair.right));
+            ask.at(Progress::Merging { done: merges.len(), wanted: options.n_merges });
+            ask.soon()?;
+        }
+        Ok(merges)
+    }
+
     /// The index of the pair to merge next, or nothing when no pair is allowed any more.
-    fn most_frequent(&mut self) -> Option<u32> {
+    fn most_frequent(&mut self, ask: &mut Ask) -> Result<Option<u32>> {
         loop {
             let Some((count, _, index)) = self.queue.pop() else {
-                if self.rescan() {
+                if self.rescan(ask)? {
                     continue;
                 }
-                return None;
+                return Ok(None);
             };
             if self.hot.count(index) == count {
-                return Some(index);
+                return Ok(Some(index));
             }
             let candidate = self.candidate(index);
             self.queue.extend(candidate);
+            ask.now_and_then()?;
         }
     }
 
     /// Replaces the pair at `index` by a new token everywhere.
-    fn merge(&mut self, index: u32) -> Pair {
+    fn merge(&mut self, index: u32, ask: &mut Ask) -> Result<Pair> {
         let pair = self.hot.pair(index);
         let new = self.arena.add_token(pair);
         self.rule.learn(pair);
@@ -135,6 +131,7 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
             if let Some(&later) = places.get(number + PLACES_AHEAD) {
                 self.arena.prepare(later);
             }
+            ask.now_and_then()?;
             let Some(merged) = self.arena.merge_at(place, pair, new) else { continue };
             if let Some(left) = merged.left {
                 self.left.note(left, place - self.arena.length(left), merged.weight);
@@ -151,9 +148,9 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
             self.queue.extend(candidate);
         }
         if self.hot.memory() > self.limits.budget.most_watched_bytes {
-            self.watch_anew();
+            self.watch_anew(ask)?;
         }
-        pair
+        Ok(pair)
     }
 
     /// Brings the counts up to date: (x, left) becomes (x, new), (right, y) becomes (new, y), and
@@ -166,8 +163,8 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
         hot.lower(Pair::new(merged.right, merged.left), twins.weight);
         let pair = Pair::new(new, new);
         if twins.weight >= hot.threshold() && wanted(pair) {
-            let index = hot.watch(pair, twins.weight, twins.places.len() as u32);
-            twins.places.iter().for_each(|&place| hot.push_place(index, place));
+            let start = hot.watch(pair, twins.weight, twins.places.len() as u32);
+            (start..).zip(&twins.places).for_each(|(at, &place)| hot.put_place(at, place));
         }
     }
 
@@ -183,22 +180,23 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
     }
 
     /// Lowers the threshold and watches anew; false when there is nothing more to watch.
-    fn rescan(&mut self) -> bool {
+    fn rescan(&mut self, ask: &mut Ask) -> Result<bool> {
         if self.hot.threshold() <= self.limits.count {
-            return false;
+            return Ok(false);
         }
-        self.watch_anew();
-        !self.queue.is_empty()
+        self.watch_anew(ask)?;
+        Ok(!self.queue.is_empty())
     }
 
     /// Watches the pairs that are now the most frequent, and no others.
-    fn watch_anew(&mut self) {
+    fn watch_anew(&mut self, ask: &mut Ask) -> Result<()> {
         // The old ones go first, for there may be no room for both.
-        self.hot = HotPairs::new(u64::MAX);
+        self.hot = HotPairs::none();
         self.queue = BinaryHeap::new();
-        self.hot = scan(&self.arena, &self.limits);
+        self.hot = scan(&self.arena, &self.limits, ask)?;
         let candidates: Vec<_> = (0..self.hot.len()).filter_map(|index| self.candidate(index as u32)).collect();
         self.queue = candidates.into();
+        Ok(())
     }
 }
 

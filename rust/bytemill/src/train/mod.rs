@@ -17,6 +17,7 @@
 //! any limit.
 
 mod arena;
+mod ask;
 mod base;
 mod budget;
 mod count;
@@ -28,6 +29,7 @@ mod merge;
 #[cfg(test)]
 mod naive;
 mod neighbours;
+mod pair_table;
 mod pairs;
 pub(crate) mod pieces;
 #[cfg(test)]
@@ -143,6 +145,9 @@ pub fn train(counts: &WordCounts, options: Options, watch: &mut Watch) -> Result
 /// would have given. What `options` forbid is asked of new tokens only.
 pub fn train_onto(base: &Base, counts: &WordCounts, options: Options, watch: &mut Watch) -> Result<Vec<Merge>> {
     let budget = Budget::new(counts, base.merges().len(), &options)?;
+    if options.max_memory.is_some() {
+        hints::give_back(); // what counting took
+    }
     train_within(base, counts, options, budget, watch)
 }
 

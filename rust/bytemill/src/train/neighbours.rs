@@ -6,6 +6,8 @@
 use super::pairs::{HotPairs, Pair};
 
 const UNWATCHED: u32 = u32::MAX;
+/// Neighbours ahead whose pairs are fetched while one is settled.
+const AHEAD: usize = 8;
 
 /// The neighbours on one side of the places of a merge.
 pub(super) struct Neighbours {
@@ -18,7 +20,7 @@ pub(super) struct Neighbours {
 struct Sum {
     weight: u64,
     n_places: u32,
-    index: u32,
+    next: u32, // where the next place belongs, from the pool's end before the merge on
 }
 
 impl Neighbours {
@@ -50,17 +52,22 @@ impl Neighbours {
         pairs: impl Fn(u32) -> (Pair, Pair),
         wanted: impl Fn(Pair) -> bool,
     ) {
-        for &neighbour in &self.met {
+        let base = hot.n_places();
+        for (number, &neighbour) in self.met.iter().enumerate() {
+            if let Some(&later) = self.met.get(number + AHEAD) {
+                hot.prepare(pairs(later).0);
+            }
             let (old, new) = pairs(neighbour);
             let sum = &mut self.sums[neighbour as usize];
             hot.lower(old, sum.weight);
             let watched = sum.weight >= hot.threshold() && wanted(new);
-            sum.index = if watched { hot.watch(new, sum.weight, sum.n_places) } else { UNWATCHED };
+            sum.next = if watched { (hot.watch(new, sum.weight, sum.n_places) - base) as u32 } else { UNWATCHED };
         }
         for (neighbour, place) in self.places.drain(..) {
-            let index = self.sums[neighbour as usize].index;
-            if index != UNWATCHED {
-                hot.push_place(index, place);
+            let sum = &mut self.sums[neighbour as usize];
+            if sum.next != UNWATCHED {
+                hot.put_place(base + sum.next as usize, place);
+                sum.next += 1;
             }
         }
         for neighbour in self.met.drain(..) {

@@ -5,12 +5,12 @@
 //! too, and then the arena is scanned again. The threshold is what bounds memory.
 
 use super::budget::{PAIR_BYTES, PLACE_BYTES};
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use super::hints::on_huge_pages;
+use super::pair_table::PairTable;
 use std::ops::Range;
 
 /// Two neighbouring tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
     /// The left token's id.
     pub(super) left: u32,
@@ -24,7 +24,7 @@ impl Pair {
         Self { left, right }
     }
 
-    /// A number that spreads pairs evenly, in another way than [`PairHasher`] does.
+    /// A number that spreads pairs evenly, in another way than [`PairTable`] does.
     #[inline]
     pub(super) fn part(self) -> u32 {
         let mixed = (u64::from(self.left) << 32 | u64::from(self.right)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
@@ -32,29 +32,17 @@ impl Pair {
     }
 }
 
-/// A map by pair, with a hash that costs one multiplication.
-pub(super) type PairMap<V> = HashMap<Pair, V, BuildHasherDefault<PairHasher>>;
-
-/// Puts the two ids side by side and folds their 128-bit product with a constant.
-#[derive(Default)]
-pub(super) struct PairHasher(u64);
-
-impl Hasher for PairHasher {
-    fn write_u32(&mut self, id: u32) {
-        self.0 = self.0 << 32 | u64::from(id);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u32(byte.into());
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        let product = u128::from(self.0) * 0x9E37_79B9_7F4A_7C15;
-        product as u64 ^ (product >> 64) as u64
-    }
+/// How large the business with a pair is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Size {
+    /// How often it occurs, overlaps included.
+    pub(super) count: u64,
+    /// At how many places of the arena.
+    pub(super) n_places: u32,
 }
+
+/// Stands for the index of a pair that was merged.
+const RETIRED: u32 = u32::MAX;
 
 /// A watched pair.
 struct Hot {
@@ -67,14 +55,63 @@ struct Hot {
 pub(super) struct HotPairs {
     threshold: u64,
     hot: Vec<Hot>,
-    index: PairMap<u32>,
+    index: PairTable<u32>,
     pool: Vec<u32>, // places in the arena
 }
 
+/// Pairs that will be watched, while their places are gathered.
+pub(super) struct Gathering {
+    hot: Vec<Hot>,
+    ends: PairTable<u32>, // in the pool, behind the places gathered so far
+    pool: Vec<u32>,
+}
+
+impl Gathering {
+    /// Of the pairs of `sizes`: each with its count and its number of places.
+    pub(super) fn new(sizes: &[(Pair, Size)]) -> Self {
+        let mut ends = PairTable::with_room(sizes.len());
+        let mut hot = Vec::with_capacity(sizes.len());
+        let mut end = 0;
+        for &(pair, size) in sizes {
+            let places = end..end + size.n_places as usize;
+            *ends.entry(pair) = end as u32;
+            end = places.end;
+            hot.push(Hot { pair, count: size.count, places });
+        }
+        let mut pool = on_huge_pages(end);
+        pool.resize(end, 0);
+        Self { hot, ends, pool }
+    }
+
+    /// Fetches what [`Self::gather`] will look at.
+    #[inline]
+    pub(super) fn prepare(&self, pair: Pair) {
+        self.ends.prepare(pair);
+    }
+
+    /// Notes a place of `pair`, if that is to be watched; all places come, in ascending order.
+    #[inline]
+    pub(super) fn gather(&mut self, pair: Pair, place: u32) {
+        if let Some(end) = self.ends.get(pair) {
+            self.pool[*end as usize] = place;
+            *end += 1;
+        }
+    }
+
+    /// The pairs, watched; all others are known to occur less than `threshold` times.
+    pub(super) fn finish(self, threshold: u64) -> HotPairs {
+        let Self { hot, ends: mut index, pool } = self;
+        for (number, Hot { pair, .. }) in (0..).zip(&hot) {
+            *index.entry(*pair) = number;
+        }
+        HotPairs { threshold, hot, index, pool }
+    }
+}
+
 impl HotPairs {
-    /// Watches nothing yet, nor anything that occurs less than `threshold` times.
-    pub(super) fn new(threshold: u64) -> Self {
-        Self { threshold, hot: Vec::new(), index: PairMap::default(), pool: Vec::new() }
+    /// Watches nothing yet, nor ever will.
+    pub(super) fn none() -> Self {
+        Self { threshold: u64::MAX, hot: Vec::new(), index: PairTable::new(), pool: Vec::new() }
     }
 
     /// The count from which on a pair is watched.
@@ -87,14 +124,14 @@ impl HotPairs {
         self.hot.len()
     }
 
+    /// How many places there is room for.
+    pub(super) fn n_places(&self) -> usize {
+        self.pool.len()
+    }
+
     /// About how much memory the watched pairs and their places take.
     pub(super) fn memory(&self) -> usize {
         self.hot.len() * PAIR_BYTES + self.pool.len() * PLACE_BYTES
-    }
-
-    /// The index of `pair`, if it is watched.
-    pub(super) fn find(&self, pair: Pair) -> Option<u32> {
-        self.index.get(&pair).copied()
     }
 
     /// The pair at `index`.
@@ -107,26 +144,33 @@ impl HotPairs {
         self.hot[index as usize].count
     }
 
-    /// Starts to watch `pair`, with room for `n_places` calls of [`Self::push_place`].
-    pub(super) fn watch(&mut self, pair: Pair, count: u64, n_places: u32) -> u32 {
+    /// Starts to watch `pair`, which has `n_places`; returns where in the pool these belong.
+    pub(super) fn watch(&mut self, pair: Pair, count: u64, n_places: u32) -> usize {
         let (index, start) = (self.hot.len() as u32, self.pool.len());
         self.pool.resize(start + n_places as usize, 0);
-        self.hot.push(Hot { pair, count, places: start..start });
-        self.index.insert(pair, index);
-        index
+        self.hot.push(Hot { pair, count, places: start..self.pool.len() });
+        *self.index.entry(pair) = index;
+        start
     }
 
-    /// Notes one more place of the pair at `index`; places come in ascending order.
-    pub(super) fn push_place(&mut self, index: u32, place: u32) {
-        let places = &mut self.hot[index as usize].places;
-        self.pool[places.end] = place;
-        places.end += 1;
+    /// Fills in a place of a pair that [`Self::watch`] made room for; those of a pair ascend.
+    #[inline]
+    pub(super) fn put_place(&mut self, at: usize, place: u32) {
+        self.pool[at] = place;
+    }
+
+    /// Fetches what [`Self::lower`] will look at first.
+    #[inline]
+    pub(super) fn prepare(&self, pair: Pair) {
+        self.index.prepare(pair);
     }
 
     /// Takes `weight` off the count of `pair`, if it is watched.
+    #[inline]
     pub(super) fn lower(&mut self, pair: Pair, weight: u64) {
-        if let Some(index) = self.find(pair) {
-            self.hot[index as usize].count -= weight;
+        let index = self.index.get(pair).copied().unwrap_or(RETIRED);
+        if let Some(hot) = self.hot.get_mut(index as usize) {
+            hot.count -= weight;
         }
     }
 
@@ -134,7 +178,7 @@ impl HotPairs {
     pub(super) fn retire(&mut self, index: u32) -> &[u32] {
         let hot = &mut self.hot[index as usize];
         hot.count = 0;
-        self.index.remove(&hot.pair);
+        *self.index.entry(hot.pair) = RETIRED;
         &self.pool[hot.places.clone()]
     }
 

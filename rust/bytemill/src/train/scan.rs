@@ -4,9 +4,12 @@
 //! that proves too large is halved on the way.
 
 use super::arena::{Arena, Slot};
+use super::ask::Ask;
 use super::budget::{Budget, PAIR_BYTES, PLACE_BYTES};
-use super::pairs::{HotPairs, Pair, PairMap};
+use super::pair_table::PairTable;
+use super::pairs::{Gathering, HotPairs, Pair, Size};
 use super::shape::Shapes;
+use crate::error::Result;
 use std::cmp::Reverse;
 use std::ops::Range;
 
@@ -32,72 +35,85 @@ impl Limits {
 /// [`Pair::part`] is below this.
 const N_PARTS: u64 = 1 << 32;
 
-/// Count and number of places of a pair.
-type Size = (u64, u32);
-
-/// Watches the most frequent pairs of `arena`, as many as `limits` admit.
-pub(super) fn scan<S: Slot>(arena: &Arena<S>, limits: &Limits) -> HotPairs {
-    let (threshold, frequent) = most_frequent(arena, limits);
-    let mut hot = HotPairs::new(threshold);
-    for (pair, (count, n_places)) in frequent {
-        hot.watch(pair, count, n_places);
-    }
-    arena.for_each_pair(|pair, place, _| {
-        if let Some(index) = hot.find(pair) {
-            hot.push_place(index, place);
+/// Watches the most frequent pairs of `arena`, as many as `limits` admit. Fails when `ask` does.
+pub(super) fn scan<S: Slot>(arena: &Arena<S>, limits: &Limits, ask: &mut Ask) -> Result<HotPairs> {
+    let (threshold, frequent) = most_frequent(arena, limits, ask)?;
+    let mut gathering = Gathering::new(&frequent);
+    drop(frequent);
+    arena.for_each_batch(ask, |batch| {
+        for found in batch {
+            gathering.prepare(found.pair);
         }
-    });
-    hot
+        for found in batch {
+            gathering.gather(found.pair, found.place);
+        }
+    })?;
+    Ok(gathering.finish(threshold))
 }
 
 /// The most frequent pairs, and the count that all of them reach and no other pair.
-fn most_frequent<S: Slot>(arena: &Arena<S>, limits: &Limits) -> (u64, Vec<(Pair, Size)>) {
+fn most_frequent<S: Slot>(arena: &Arena<S>, limits: &Limits, ask: &mut Ask) -> Result<(u64, Vec<(Pair, Size)>)> {
     let mut threshold = limits.count;
     let mut frequent = Vec::new();
     let mut start = 0;
     while start < N_PARTS {
-        let (share, sizes) = sizes(arena, start, limits.budget.counted_pairs);
-        let wanted = |&(pair, (count, _)): &(Pair, Size)| count >= threshold && limits.allow(arena, pair);
-        frequent.extend(sizes.into_iter().filter(wanted));
+        let (share, sizes) = sizes(arena, start, limits.budget.counted_pairs, ask)?;
+        let mut room = limits.budget.watched_bytes / PAIR_BYTES + frequent.len();
+        for (pair, size) in sizes.into_pairs() {
+            if size.count < threshold || !limits.allow(arena, pair) {
+                continue;
+            }
+            frequent.push((pair, size));
+            if frequent.len() / 2 > room {
+                threshold = raise(threshold, &mut frequent, limits.budget.watched_bytes);
+                room = room.max(frequent.len());
+            }
+        }
         threshold = raise(threshold, &mut frequent, limits.budget.watched_bytes);
         start = share.end;
     }
-    (threshold, frequent)
+    Ok((threshold, frequent))
 }
 
 /// The sizes of pairs whose parts begin at `start`, and the range of parts that is: as large as
 /// `most` pairs allow.
-fn sizes<S: Slot>(arena: &Arena<S>, start: u64, most: usize) -> (Range<u64>, PairMap<Size>) {
+fn sizes<S: Slot>(arena: &Arena<S>, start: u64, most: usize, ask: &mut Ask) -> Result<(Range<u64>, PairTable<Size>)> {
     let mut share = start..N_PARTS;
-    let mut sizes = PairMap::default();
-    arena.for_each_pair(|pair, _, weight| {
+    let mut sizes: PairTable<Size> = PairTable::new();
+    arena.for_each_batch(ask, |batch| {
+        for found in batch {
+            sizes.prepare(found.pair);
+        }
         let is_all = share.end - share.start == N_PARTS;
-        if !is_all && !share.contains(&pair.part().into()) {
-            return;
+        for found in batch {
+            if !is_all && !share.contains(&found.pair.part().into()) {
+                continue;
+            }
+            let size = sizes.entry(found.pair);
+            size.count += found.weight;
+            size.n_places += 1;
         }
-        let (count, n_places): &mut Size = sizes.entry(pair).or_insert((0, 0));
-        *count += weight;
-        *n_places += 1;
-        while sizes.len() > most && share.end - share.start > 1 {
+        // A batch earlier than it grows.
+        while sizes.len() + batch.len() > most && share.end - share.start > 1 {
             share.end = u64::midpoint(share.start, share.end);
-            sizes.retain(|pair, _| share.contains(&pair.part().into()));
+            sizes.retain(|pair| share.contains(&pair.part().into()));
         }
-    });
-    (share, sizes)
+    })?;
+    Ok((share, sizes))
 }
 
 /// Raises `threshold` until the pairs that reach it fit into `bytes`, and drops the others. The most
 /// frequent pairs are kept in any case, so that each scan leads to at least one merge.
 fn raise(threshold: u64, pairs: &mut Vec<(Pair, Size)>, bytes: usize) -> u64 {
-    pairs.sort_unstable_by_key(|&(_, (count, n_places))| Reverse((count, n_places)));
-    let Some(&(_, (highest, _))) = pairs.first() else { return threshold };
+    pairs.sort_unstable_by_key(|&(_, size)| Reverse(size));
+    let Some(&(_, Size { count: highest, .. })) = pairs.first() else { return threshold };
     let mut taken = 0;
-    let overflow = pairs.iter().find(|&&(_, (count, n_places))| {
-        taken += PAIR_BYTES + n_places as usize * PLACE_BYTES;
-        taken > bytes && count < highest
+    let overflow = pairs.iter().find(|(_, size)| {
+        taken += PAIR_BYTES + size.n_places as usize * PLACE_BYTES;
+        taken > bytes && size.count < highest
     });
-    let threshold = overflow.map_or(threshold, |&(_, (count, _))| count + 1);
-    pairs.truncate(pairs.partition_point(|&(_, (count, _))| count >= threshold));
+    let threshold = overflow.map_or(threshold, |(_, size)| size.count + 1);
+    pairs.truncate(pairs.partition_point(|(_, size)| size.count >= threshold));
     threshold
 }
 
@@ -108,7 +124,8 @@ mod tests {
     #[test]
     fn the_threshold_keeps_the_pairs_in_bounds() {
         let each = PAIR_BYTES + 10 * PLACE_BYTES;
-        let pairs = [(5, 10), (9, 10), (9, 10), (3, 10)].map(|size| (Pair::new(0, 0), size));
+        let pairs =
+            [(5, 10), (9, 10), (9, 10), (3, 10)].map(|(count, n_places)| (Pair::new(0, 0), Size { count, n_places }));
         for (room, expected, left) in [(4, 2, 4), (3, 4, 3), (2, 6, 2), (0, 6, 2)] {
             let mut pairs = pairs.to_vec();
             assert_eq!(raise(2, &mut pairs, room * each), expected, "room for {room}");

@@ -50,7 +50,10 @@ impl WordCounts {
     /// Calls `each` with every pretoken and its count, the most frequent first. Fails when the pretokens
     /// lie on disk, for a limit of memory, and cannot be read.
     pub fn for_each(&self, mut each: impl FnMut(&[u8], u64)) -> Result<()> {
-        self.for_each_by(Order::Frequency, SORT_BYTES, |word, tally| each(word, tally.count))
+        self.for_each_by(Order::Frequency, SORT_BYTES, |word, tally| {
+            each(word, tally.count);
+            Ok(())
+        })
     }
 
     /// Joins what tables have counted, of texts that knew their place, with about `limit` bytes of memory.
@@ -58,6 +61,11 @@ impl WordCounts {
     pub(super) fn of(mut tables: Vec<WordTable>, limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
         let memory: usize = tables.iter().map(WordTable::memory).sum();
         let fits = limit == usize::MAX || memory <= limit / 4; // joined and sorted they take some times as much
+        if let ([table], false) = (&tables[..], fits)
+            && !table.has_spilled()
+        {
+            return Self::from_one(table, limit, ask);
+        }
         if tables.iter().any(WordTable::has_spilled) || !fits {
             let runs = tables.into_iter().map(WordTable::into_runs).collect::<Result<Vec<_>>>()?;
             return Self::on_disk(&runs, limit, ask);
@@ -86,8 +94,13 @@ impl WordCounts {
         }
     }
 
-    /// Calls `each` with every word in the order wanted; sorting takes about `limit` bytes of memory.
-    pub(super) fn for_each_by(&self, order: Order, limit: usize, each: impl FnMut(&[u8], Tally)) -> Result<()> {
+    /// Calls `each` with every word in the order wanted, until it fails; sorting takes about `limit` bytes of memory.
+    pub(super) fn for_each_by(
+        &self,
+        order: Order,
+        limit: usize,
+        each: impl FnMut(&[u8], Tally) -> Result<()>,
+    ) -> Result<()> {
         match (&self.store, order) {
             (Store::Disk(runs), Order::Frequency) => for_each_merged(std::slice::from_ref(runs), order, limit, each),
             (Store::Disk(runs), _) => {
@@ -99,23 +112,21 @@ impl WordCounts {
                 }
                 for_each_merged(&[sorter.finish()?], order, limit, each)
             }
-            (Store::Memory { words, .. }, Order::Frequency) => {
-                self.hand_over(0..words.len(), each);
-                Ok(())
-            }
+            (Store::Memory { words, .. }, Order::Frequency) => self.hand_over(0..words.len(), each),
             (Store::Memory { words, .. }, _) => {
                 let mut indices: Vec<_> = (0..words.len()).collect();
                 indices.sort_unstable_by(|&a, &b| order.compare(self.get(a), self.get(b)));
-                self.hand_over(indices, each);
-                Ok(())
+                self.hand_over(indices, each)
             }
         }
     }
 
-    fn hand_over(&self, indices: impl IntoIterator<Item = usize>, mut each: impl FnMut(&[u8], Tally)) {
-        for (word, tally) in indices.into_iter().map(|index| self.get(index)) {
-            each(word, tally);
-        }
+    fn hand_over(
+        &self,
+        indices: impl IntoIterator<Item = usize>,
+        mut each: impl FnMut(&[u8], Tally) -> Result<()>,
+    ) -> Result<()> {
+        indices.into_iter().map(|index| self.get(index)).try_for_each(|(word, tally)| each(word, tally))
     }
 
     /// The word at `index` of those in memory.
@@ -142,6 +153,21 @@ impl WordCounts {
         Self { n_words: words.len(), n_bytes: bytes.len(), store: Store::Memory { bytes, words } }
     }
 
+    /// Sorts the words of a table by frequency, on disk.
+    fn from_one(table: &WordTable, limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
+        let mut sorter = Sorter::new(Order::Frequency, limit / 2)?;
+        let (mut n_words, mut n_bytes) = (0, 0);
+        table.for_each(|word, tally| {
+            n_words += 1;
+            n_bytes += word.len();
+            if n_words % WORDS_BEFORE_ASKING == 0 {
+                ask()?;
+            }
+            sorter.push(word, tally)
+        })?;
+        Ok(Self { n_words, n_bytes, store: Store::Disk(sorter.finish()?) })
+    }
+
     /// Joins runs sorted by word, then sorts by frequency.
     fn on_disk(runs: &[Runs], limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
         let mut sorter = Sorter::new(Order::Frequency, limit / 2)?;
@@ -165,11 +191,16 @@ pub(super) const SORT_BYTES: usize = 16 << 20;
 /// Words that are joined within some tens of milliseconds.
 const WORDS_BEFORE_ASKING: usize = 1 << 16;
 
-fn for_each_merged(runs: &[Runs], order: Order, limit: usize, mut each: impl FnMut(&[u8], Tally)) -> Result<()> {
+fn for_each_merged(
+    runs: &[Runs],
+    order: Order,
+    limit: usize,
+    mut each: impl FnMut(&[u8], Tally) -> Result<()>,
+) -> Result<()> {
     let mut merged = Merged::new(runs, order, limit)?;
     let mut word = Vec::new();
     while let Some(tally) = merged.next(&mut word)? {
-        each(&word, tally);
+        each(&word, tally)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::long_words::LongWords;
 use super::runs::Runs;
-use super::short_words::{SHORT_BYTES, ShortWords, short_key};
+use super::short_words::{SHORT_BYTES, ShortWords, short_key, short_word};
 use crate::error::{Error, Result};
 
 /// How often a word occurs, and where first.
@@ -59,6 +59,15 @@ impl WordTable {
         }
     }
 
+    /// Calls `each` with every word in memory, in no particular order, until it fails.
+    pub(super) fn for_each(&self, mut each: impl FnMut(&[u8], Tally) -> Result<()>) -> Result<()> {
+        for (key, tally) in self.short.iter() {
+            let (word, len) = short_word(key);
+            each(&word[..len], tally)?;
+        }
+        (0..self.long.len()).map(|index| self.long.get(index)).try_for_each(|(word, tally)| each(word, tally))
+    }
+
     /// Tells what failed on the way to the disk.
     pub(super) fn check(&mut self) -> Result<()> {
         self.failure.take().map_or(Ok(()), Err)
@@ -88,8 +97,7 @@ impl WordTable {
     }
 
     fn add_long(&mut self, word: &[u8], tally: Tally) {
-        // Vectors double, so that half the limit is where to stop.
-        if self.long.add(word, tally) && self.short.memory() + 2 * self.long.memory() > self.limit {
+        if self.long.add(word, tally) && self.short.memory() + self.long.memory_to_grow() > self.limit {
             self.spill_or_fail();
         }
     }
