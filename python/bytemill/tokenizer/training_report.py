@@ -32,11 +32,11 @@ class TrainingReport:
     Example:
         >>> from bytemill import Tokenizer
         >>> tokenizer = Tokenizer.train(texts=["low lower lowest"], vocab_size=262)
-        >>> report = TrainingReport.measure(tokenizer, ["lower and lower"], sizes=[257, 260])
+        >>> report = TrainingReport.measure(tokenizer, ["low low"], sizes=[257, 260])
         >>> report.growth
-        ((257, 1.0), (260, 1.875), (262, 2.5))
+        ((257, 1.0), (260, 3.5), (262, 3.5))
         >>> report.longest_tokens[:2], report.n_unused
-        ((b' lowe', b' low'), 1)
+        ((b' lowe', b' low'), 3)
     """
 
     n_vocab: int

@@ -61,7 +61,7 @@ fn for_each_batch(
             }
         }
     }
-    Ok(())
+    column.map(drop).ok_or_else(|| Error::format(path, "ends before it has named its columns"))
 }
 
 /// The index of the column, which must hold a string in each row.

@@ -1,7 +1,7 @@
 //! Cuts an Arrow file into messages, and refuses those whose lengths the file cannot hold.
 //!
 //! ```text
-//! [ARROW1 00 00]  FF FF FF FF  n  metadata (n bytes)  body  …  FF FF FF FF  0  [contents ARROW1]
+//! [ARROW1 00 …]  FF FF FF FF  n  metadata (n bytes)  body  …  FF FF FF FF  0  [contents ARROW1]
 //! ```
 //! The parts in brackets make the difference between a file and a stream.
 
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use arrow_buffer::Buffer;
 use arrow_ipc::{Message, RecordBatch, root_as_message};
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 const MAGIC: &[u8; 6] = b"ARROW1";
@@ -95,7 +95,12 @@ impl<'p> Messages<'p> {
         if !end.ends_with(MAGIC) {
             return Err(Error::format(self.path, format!("is cut off: byte {} is not the end", self.n_bytes)));
         }
-        self.take(8).map(drop)
+        self.take(8)?;
+        // Some writers pad the mark to the 64 bytes that they align buffers to.
+        while self.file.fill_buf().map_err(Error::io(self.path))?.starts_with(&[0; 8]) {
+            self.take(8)?;
+        }
+        Ok(())
     }
 
     /// The next bytes, of which there must be so many.

@@ -79,7 +79,8 @@ fn parquet_faults_name_the_column_and_the_row() {
 #[test]
 fn a_parquet_file_of_one_huge_text_over_and_over_is_refused() {
     let text = "x".repeat(1 << 20);
-    let packed = snappy(&[Some(&*text); 290]);
+    let zstd = Compression::ZSTD(ZstdLevel::default());
+    let packed = parquet(&[Some(&*text); 290], zstd, WriterVersion::PARQUET_1_0);
     let limit = packed.len() * 1_000 + (16 << 20);
     assert!(limit < 290 << 20, "{}", packed.len());
     let (_folder, path) = file("bomb.parquet", &packed);
