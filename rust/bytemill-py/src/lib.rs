@@ -8,6 +8,7 @@ mod error;
 mod listener;
 mod shards;
 mod special;
+mod split_reader;
 mod text;
 mod threads;
 mod tokenizer;
@@ -17,7 +18,9 @@ mod trainer;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use super::shards::{Loader, prepare_shards, verify_shards};
+    use super::shards::{Loader, merge_shards, prepare_shards, verify_shards};
+    #[pymodule_export]
+    use super::split_reader::SplitReader;
     #[pymodule_export]
     use super::tokenizer::{Tokenizer, load_tokenizer, tokenizer_from_ranks, tokenizer_from_readable};
     #[pymodule_export]

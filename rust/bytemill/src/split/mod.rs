@@ -99,6 +99,12 @@ impl Splitter {
         if self.is_by_hand() { parts::cut(text, n_parts) } else { vec![text] }
     }
 
+    /// The first place at which `text` may be cut so that its two parts have the pretokens of the whole, where
+    /// that is certain; see [`Splitter::is_by_hand`].
+    pub fn first_cut(&self, text: &[u8]) -> Option<usize> {
+        if self.is_by_hand() { parts::first_cut(text) } else { None }
+    }
+
     /// Calls `each` with every pretoken of `text` in order; put together they are `text`.
     ///
     /// What the pattern leaves unmatched becomes pretokens too. Where `text` is not UTF-8 the

@@ -21,6 +21,11 @@ pub(super) fn cut(text: &str, n_parts: usize) -> Vec<&str> {
     parts
 }
 
+/// The first place in `text` where it may be cut.
+pub(super) fn first_cut(text: &[u8]) -> Option<usize> {
+    next_cut(text, 0..text.len())
+}
+
 /// The first place in `range` behind a line feed between two ASCII letters.
 fn next_cut(text: &[u8], range: Range<usize>) -> Option<usize> {
     let is_letter = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphabetic);
