@@ -230,7 +230,13 @@ impl<T: EncodeDocument> Writing<'_, T> {
         let n_documents = corpus.n_documents();
         if n_documents == 1 && matches!(options.val, Validation::Share(share) if share > 0.0) {
             let [val, train] = last_tenth::cut(corpus, options.val)?;
-            return self.encode(|part| if part == 0 { val.clone() } else { train.clone() }, 2, kept, manifest, progress);
+            return self.encode(
+                |part| if part == 0 { val.clone() } else { train.clone() },
+                2,
+                kept,
+                manifest,
+                progress,
+            );
         }
         let order = Permutation::new(n_documents, options.seed, Stream::Documents, 0);
         self.encode(|position| corpus.span(order.at(position)), n_documents, kept, manifest, progress)

@@ -445,11 +445,8 @@ fn a_document_larger_than_memory_is_encoded_in_pieces() {
     let text = "some words\nand more of them ".repeat(100_000);
     fs::write(&source, &text).unwrap();
     let out = tempfile::tempdir().unwrap();
-    let options = PrepareOptions {
-        shard_tokens: 1_000_000,
-        max_memory: Some(700_000),
-        ..small(Validation::Share(0.01))
-    };
+    let options =
+        PrepareOptions { shard_tokens: 1_000_000, max_memory: Some(700_000), ..small(Validation::Share(0.01)) };
     run(from_ref(&source), out.path(), &options).unwrap();
     verify(out.path()).unwrap();
     let (train, val) = (documents(out.path(), Split::Train), documents(out.path(), Split::Val));

@@ -31,17 +31,17 @@ pub fn merge<P: AsRef<Path>>(folders: &[P], out_dir: &Path) -> Result<Manifest> 
         return Err(Error::format(out_dir, "holds shards already; merge into another folder"));
     }
     remove_leftovers(out_dir, &[])?;
-    let mut merged =
-        Manifest::new(first.n_vocab, first.tokenizer_sha256.clone(), first.end_of_text, Vec::new());
+    let mut merged = Manifest::new(first.n_vocab, first.tokenizer_sha256.clone(), first.end_of_text, Vec::new());
     merged.plan.clone_from(&first.plan);
     if parts.iter().any(|part| part.plan != first.plan) {
         merged.plan = None;
     }
     merged.inputs = parts.iter().flat_map(|part| part.inputs.iter().cloned()).collect();
     for split in [Split::Train, Split::Val] {
-        let all = folders.iter().zip(&parts).flat_map(|(folder, part)| {
-            part.split(split).map(move |entry| (folder.as_ref(), part, entry))
-        });
+        let all = folders
+            .iter()
+            .zip(&parts)
+            .flat_map(|(folder, part)| part.split(split).map(move |entry| (folder.as_ref(), part, entry)));
         for (number, (folder, part, entry)) in (0..).zip(all) {
             verify_shard(folder, part, entry)?;
             merged.shards.push(copy(folder, entry, out_dir, number)?);
