@@ -214,7 +214,7 @@ def markdown(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> s
         "bytemill is x times as fast",
         "peak MiB",
     ]
-    text = "the running Python's standard library" if not options.text else ", ".join(Path(p).name for p in options.text)
+    text = ", ".join(Path(path).name for path in options.text or []) or "the running Python's standard library"
     return "\n".join(
         [
             "## Preparing a corpus",
