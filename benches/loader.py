@@ -29,7 +29,7 @@ from bytemill.data import TokenLoader, prepare
 from loader_rivals import BATCH, LENGTH, PACKAGES, RIVALS, Batches, windows
 
 FILE_BYTES = 1_000_000
-ROUND_SECONDS = 0.25
+ROUND_SECONDS = 0.1
 _MEMORY = """
 import sys, json, torch
 def mib(): return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
@@ -134,15 +134,18 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         except ImportError as error:
             missing.append(f"{name} ({error.name})")
             streams.pop(name, None)
+        print(f"{name}: checked", file=sys.stderr, flush=True)
     for name in warm:
         check(name, streams[name], known)
     del known
     loader = TokenLoader(shards, batch_size=BATCH, seq_len=LENGTH)
     next(loader)
     state = json.dumps(loader.state_dict() | {"position": 3 * epoch * BATCH + 12_345})
+    rates = interleaved(streams, options.rounds, warm)
+    print(json.dumps(rates), file=sys.stderr, flush=True)
     resume = [float(in_fresh_process(_RESUME, str(shards), state)) for _ in range(options.rounds)]
     return {
-        "rates": interleaved(streams, options.rounds, warm),
+        "rates": rates,
         "missing": missing,
         "first batch after resume, ms": statistics.median(resume),
         "state, bytes": len(state),

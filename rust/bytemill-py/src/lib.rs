@@ -12,6 +12,7 @@ mod listener;
 mod output;
 mod shards;
 mod special;
+mod split_reader;
 mod stream;
 mod text;
 mod threads;
@@ -24,7 +25,9 @@ mod _core {
     #[pymodule_export]
     use super::documents::read_documents;
     #[pymodule_export]
-    use super::shards::{Loader, prepare_shards, verify_shards};
+    use super::shards::{Loader, merge_shards, prepare_shards, verify_shards};
+    #[pymodule_export]
+    use super::split_reader::SplitReader;
     #[pymodule_export]
     use super::stream::DecodeStream;
     #[pymodule_export]

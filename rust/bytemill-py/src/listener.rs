@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 
 use bytemill::Result;
+use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 
 use crate::error::CoreError;
 
-/// Tells a callable `(phase, done, total)` and remembers the exception that made it stop.
+/// Tells a callable `(phase, done, total, …)` and remembers the exception that made it stop.
 pub(crate) struct Listener {
     callback: Option<Py<PyAny>>,
     failure: Option<PyErr>,
@@ -19,7 +20,7 @@ impl Listener {
     }
 
     /// Breaks when the callable raises or a signal is waiting, as after Ctrl-C.
-    pub(crate) fn hear(&mut self, told: (&str, u64, u64)) -> ControlFlow<()> {
+    pub(crate) fn hear<Told: for<'py> PyCallArgs<'py>>(&mut self, told: Told) -> ControlFlow<()> {
         let heard = Python::attach(|py| {
             py.check_signals()?;
             self.callback.as_ref().map_or(Ok(()), |callback| callback.call1(py, told).map(drop))

@@ -103,6 +103,12 @@ pub(crate) fn verify_shards(py: Python<'_>, folder: PathBuf) -> PyResult<()> {
     Ok(py.detach(|| shard::verify(&folder)).map(drop).map_err(CoreError::from)?)
 }
 
+/// Folders of shards to one; see `bytemill.data.merge`.
+#[pyfunction]
+pub(crate) fn merge_shards(py: Python<'_>, folders: Vec<PathBuf>, out_dir: PathBuf) -> PyResult<()> {
+    Ok(py.detach(|| shard::merge(&folders, &out_dir)).map(drop).map_err(CoreError::from)?)
+}
+
 /// Documents to shards; see `bytemill.data.prepare`.
 #[pyfunction]
 #[pyo3(signature = (sources, out_dir, *, tokenizer, shard_tokens, val, seed, threads, text_field, max_memory, progress))]
@@ -133,13 +139,13 @@ pub(crate) fn prepare_shards(
     let prepared = py.detach(|| {
         prepare(&sources, &out_dir, core, &options, |at: &Progress| {
             let stage = if at.stage == Stage::Scan { "scanning" } else { "encoding" };
-            listener.hear((stage, at.bytes, at.total_bytes))
+            listener.hear((stage, at.bytes, at.total_bytes, at.tokens))
         })
     });
     listener.result(prepared).map(drop)
 }
 
-fn split_named(name: &str) -> Result<Split, CoreError> {
+pub(crate) fn split_named(name: &str) -> Result<Split, CoreError> {
     match name {
         "train" => Ok(Split::Train),
         "val" => Ok(Split::Val),

@@ -1,16 +1,16 @@
 //! The second pass: documents in shuffled order, encoded on threads, handed over in order.
 //!
-//! Documents travel in units of a few hundred kilobytes. A round of units is encoded while the
-//! round before it is written; nothing outlives a round, so memory is bounded by two of them.
+//! Text travels in units of a few hundred kilobytes: some documents, or a piece of a long one, cut where the
+//! tokenizer says that its parts encode alone as they do together. A round of units is encoded while the round
+//! before it is written; nothing outlives a round, so memory is bounded by two of them.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::scan::Corpus;
+use super::scan::{Corpus, Span};
 use super::{EncodeDocument, PrepareOptions};
 use crate::error::{Error, Result};
-use crate::shard::order::Permutation;
 
 const LARGEST_UNIT_BYTES: u64 = 256 << 10;
 const SMALLEST_UNIT_BYTES: u64 = 4 << 10;
@@ -20,38 +20,60 @@ const MAX_THREADS: usize = 1_024;
 const UNITS_A_THREAD: u64 = 4;
 /// Memory a byte of text may cost: two rounds of four-byte ids, a token a byte, in vectors half full; its line and text.
 const MEMORY_A_BYTE: u64 = 18;
+/// Where to cut is looked for in this much text at first, then in twice as much.
+const CUT_WINDOW_BYTES: u64 = 4 << 10;
 
-/// The documents to encode, and on how many threads.
-pub(super) struct EncodeJob<'a, T> {
+/// What is encoded: `n_items` spans of text, each a document of the result.
+pub(super) struct EncodeJob<'a, T, Order> {
     corpus: &'a Corpus,
     tokenizer: &'a T,
-    order: &'a Permutation,
+    order: Order,
+    n_items: u64,
     n_threads: usize,
     unit_bytes: u64,
 }
 
-/// The ids of some consecutive documents.
+/// What one thread takes at once.
+#[derive(Clone)]
+enum Unit {
+    /// Whole items, by position.
+    Items(Range<u64>),
+    /// A part of one; `begins` if it is the first.
+    Piece { span: Span, begins: bool },
+}
+
+/// The ids of some items, or of a piece of one.
 pub(super) struct Encoded {
     ids: Vec<u32>,
     ends: Vec<usize>,
+    /// Whether the first of them is a document's beginning, and not more of the one before.
+    begins: bool,
     /// Bytes of input that they were.
     pub(super) input_bytes: u64,
 }
 
 impl Encoded {
-    /// The ids of each document, in order.
-    pub(super) fn documents(&self) -> impl Iterator<Item = &[u32]> {
+    /// The ids of each document, in order, and whether they are its beginning.
+    pub(super) fn documents(&self) -> impl Iterator<Item = (bool, &[u32])> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| &self.ids[start..end])
+        let begin = std::iter::once(self.begins).chain(std::iter::repeat(true));
+        begin.zip(starts.zip(&self.ends).map(|(start, &end)| &self.ids[start..end]))
     }
 }
 
-impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
+/// How far the rounds are: the next item, and where in it.
+struct Cursor {
+    item: u64,
+    within: u64,
+}
+
+impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Order> {
     /// Sizes the units after the memory allowed.
     pub(super) fn new(
         corpus: &'a Corpus,
         tokenizer: &'a T,
-        order: &'a Permutation,
+        order: Order,
+        n_items: u64,
         options: &PrepareOptions,
     ) -> Result<Self> {
         let n_threads = match options.threads {
@@ -59,23 +81,23 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
             n => n.min(MAX_THREADS),
         };
         let units = n_threads as u64 * UNITS_A_THREAD;
-        let needed = corpus.index_bytes()
-            + MEMORY_A_BYTE * (corpus.document_bytes(corpus.largest()) + units * SMALLEST_UNIT_BYTES);
+        let largest = corpus.largest_whole(tokenizer.cuts());
+        let needed = corpus.index_bytes() + MEMORY_A_BYTE * (largest + units * SMALLEST_UNIT_BYTES);
         let spare = options.max_memory.map(|limit| limit.checked_sub(needed));
         let unit_bytes = match spare {
             None => LARGEST_UNIT_BYTES,
             Some(Some(spare)) => (spare / MEMORY_A_BYTE / units + SMALLEST_UNIT_BYTES).min(LARGEST_UNIT_BYTES),
-            Some(None) => return Err(too_little_memory(corpus, options, needed)),
+            Some(None) => return Err(too_little_memory(corpus, largest, options, needed)),
         };
-        Ok(Self { corpus, tokenizer, order, n_threads, unit_bytes })
+        Ok(Self { corpus, tokenizer, order, n_items, n_threads, unit_bytes })
     }
 
-    /// Calls `sink` with all documents' ids, in order, on the caller's thread.
-    pub(super) fn run(&self, mut sink: impl FnMut(&Encoded) -> Result<()>) -> Result<()> {
-        let mut next = 0;
+    /// Calls `sink` with the ids of all items from `first` on, in order, on the caller's thread.
+    pub(super) fn run(&self, first: u64, mut sink: impl FnMut(&Encoded) -> Result<()>) -> Result<()> {
+        let mut cursor = Cursor { item: first, within: 0 };
         let mut before = Vec::new();
         loop {
-            let round = self.next_round(&mut next);
+            let round = self.next_round(&mut cursor)?;
             let taken = AtomicUsize::new(0);
             let encoded = thread::scope(|scope| {
                 let work = || self.encode_units(&round, &taken);
@@ -96,45 +118,98 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
         }
     }
 
-    /// Ranges of positions that make up the next round; none at the end.
-    fn next_round(&self, next: &mut u64) -> Vec<Range<u64>> {
+    /// The units of the next round; none at the end.
+    fn next_round(&self, cursor: &mut Cursor) -> Result<Vec<Unit>> {
         let mut round = Vec::new();
         let mut left = self.unit_bytes * self.n_threads as u64 * UNITS_A_THREAD;
-        while *next < self.corpus.n_documents() && left > 0 {
-            let start = *next;
-            let mut bytes = 0;
-            while *next < self.corpus.n_documents() && bytes < self.unit_bytes {
-                // Empty lines are no documents, so each adds at least a byte.
-                bytes += self.corpus.document_bytes(self.order.at(*next));
-                *next += 1;
-            }
-            round.push(start..*next);
+        while cursor.item < self.n_items && left > 0 {
+            let span = (self.order)(cursor.item);
+            let long = span.bytes.end - span.bytes.start > self.unit_bytes;
+            let bytes = if long && self.tokenizer.cuts() && self.corpus.is_text(span.document) {
+                self.take_piece(span, cursor, &mut round)?
+            } else {
+                self.take_items(cursor, &mut round)
+            };
             left = left.saturating_sub(bytes);
         }
-        round
+        Ok(round)
+    }
+
+    /// Whole items, about as many bytes as a unit has, up to one that is cut; gives their bytes.
+    fn take_items(&self, cursor: &mut Cursor, round: &mut Vec<Unit>) -> u64 {
+        let (first, mut bytes) = (cursor.item, 0);
+        while cursor.item < self.n_items && bytes < self.unit_bytes {
+            let span = (self.order)(cursor.item);
+            let n = span.bytes.end - span.bytes.start;
+            if cursor.item > first && n > self.unit_bytes {
+                break;
+            }
+            // Empty lines are no documents, so each adds at least a byte.
+            bytes += n;
+            cursor.item += 1;
+        }
+        round.push(Unit::Items(first..cursor.item));
+        bytes
+    }
+
+    /// A piece of a long item, up to the first place to cut behind a unit's length; gives its bytes.
+    fn take_piece(&self, span: Span, cursor: &mut Cursor, round: &mut Vec<Unit>) -> Result<u64> {
+        let start = span.bytes.start + cursor.within;
+        let end = self.cut_behind(&span, start + self.unit_bytes)?;
+        round.push(Unit::Piece { span: Span { bytes: start..end, ..span }, begins: cursor.within == 0 });
+        cursor.within += end - start;
+        if end == span.bytes.end {
+            *cursor = Cursor { item: cursor.item + 1, within: 0 };
+        }
+        Ok(end - start)
+    }
+
+    /// The first place at or behind byte `from` where the text may be cut, or its end.
+    fn cut_behind(&self, span: &Span, from: u64) -> Result<u64> {
+        let (mut buffer, mut window) = (Vec::new(), CUT_WINDOW_BYTES);
+        loop {
+            let end = (from + window).min(span.bytes.end);
+            if from >= end {
+                return Ok(span.bytes.end);
+            }
+            let text = self.corpus.read(&Span { bytes: from..end, ..span.clone() }, &mut buffer)?;
+            match self.tokenizer.first_cut(&text) {
+                Some(cut) => return Ok(from + cut as u64),
+                None if end == span.bytes.end => return Ok(end),
+                None => window *= 2,
+            }
+        }
     }
 
     /// Encodes units of the round, each that no other thread has taken.
-    fn encode_units(&self, round: &[Range<u64>], taken: &AtomicUsize) -> Vec<(usize, Result<Encoded>)> {
+    fn encode_units(&self, round: &[Unit], taken: &AtomicUsize) -> Vec<(usize, Result<Encoded>)> {
         let mine = std::iter::repeat_with(|| taken.fetch_add(1, Ordering::Relaxed));
         let (mut encode, mut buffer) = (self.tokenizer.encoder(), Vec::new());
         mine.take_while(|&number| number < round.len())
-            .map(|number| (number, self.encode_unit(round[number].clone(), &mut encode, &mut buffer)))
+            .map(|number| (number, self.encode_unit(&round[number], &mut encode, &mut buffer)))
             .collect()
     }
 
     fn encode_unit(
         &self,
-        positions: Range<u64>,
+        unit: &Unit,
         encode: &mut impl FnMut(&[u8], &mut Vec<u32>) -> Result<()>,
         buffer: &mut Vec<u8>,
     ) -> Result<Encoded> {
-        let mut encoded = Encoded { ids: Vec::new(), ends: Vec::new(), input_bytes: 0 };
-        for document in positions.map(|position| self.order.at(position)) {
-            let text = self.corpus.read(document, buffer)?;
-            encode(&text, &mut encoded.ids).map_err(|error| self.corpus.at_document(document, &error))?;
+        let mut encoded = Encoded { ids: Vec::new(), ends: Vec::new(), begins: true, input_bytes: 0 };
+        let mut add = |span: &Span| {
+            let text = self.corpus.read(span, buffer)?;
+            encode(&text, &mut encoded.ids).map_err(|error| self.corpus.at_document(span.document, &error))?;
             encoded.ends.push(encoded.ids.len());
-            encoded.input_bytes += self.corpus.document_bytes(document);
+            encoded.input_bytes += span.bytes.end - span.bytes.start;
+            Ok::<(), Error>(())
+        };
+        match unit {
+            Unit::Items(positions) => positions.clone().try_for_each(|position| add(&(self.order)(position)))?,
+            Unit::Piece { span, begins } => {
+                add(span)?;
+                encoded.begins = *begins;
+            }
         }
         Ok(encoded)
     }
@@ -145,12 +220,13 @@ fn join<T>(joined: thread::Result<T>) -> T {
     joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn too_little_memory(corpus: &Corpus, options: &PrepareOptions, needed: u64) -> Error {
-    let largest = corpus.document_bytes(corpus.largest());
+fn too_little_memory(corpus: &Corpus, largest: u64, options: &PrepareOptions, needed: u64) -> Error {
     let n_documents = corpus.n_documents();
     Error::Argument {
         name: "max_memory",
         got: options.max_memory.unwrap_or(0).to_string(),
-        expected: format!("at least {needed} for {n_documents} documents, the largest of {largest} bytes"),
+        expected: format!(
+            "at least {needed} for {n_documents} documents, the largest that cannot be cut of {largest} bytes"
+        ),
     }
 }

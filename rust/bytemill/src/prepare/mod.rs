@@ -3,9 +3,12 @@
 //! A first pass over the inputs hashes them and notes where each document lies (16 bytes each). A
 //! permutation keyed by the seed orders the documents; a second pass reads them in that order,
 //! encodes on threads and writes on one. What goes where follows from inputs, tokenizer and plan
-//! alone, so any number of threads, and a run after a killed one, give identical bytes.
+//! alone, so any number of threads, and a run after a killed one, give identical bytes; the latter
+//! goes on behind the shards that are finished.
 
 mod encode;
+mod journal;
+mod last_tenth;
 mod lock;
 mod output;
 mod scan;
@@ -19,12 +22,13 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::shard::leftovers::remove_leftovers;
 use crate::shard::order::{Permutation, Stream};
-use crate::shard::{Layout, MANIFEST_NAME, Manifest, Plan, Split, Tokens, Validation, Verify};
+use crate::shard::{JOURNAL_NAME, Layout, MANIFEST_NAME, Manifest, Plan, Split, Tokens, Validation, Verify};
 use crate::tokenizer::Tokenizer;
 use encode::EncodeJob;
+use journal::Kept;
 use lock::FolderLock;
 use output::Output;
-use scan::Corpus;
+use scan::{Corpus, Span};
 
 /// The special token that begins each document, where the vocabulary has it.
 const END_OF_TEXT: &str = "<|endoftext|>";
@@ -33,6 +37,10 @@ const END_OF_TEXT: &str = "<|endoftext|>";
 pub trait EncodeDocument: Sync {
     /// What appends the ids of a text to a vector; special tokens in the text are text. Each thread asks for its own.
     fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()>;
+    /// Whether [`EncodeDocument::first_cut`] finds places in ordinary text.
+    fn cuts(&self) -> bool;
+    /// The first place, after the beginning, at which a text may be cut so that its parts encode alone as together.
+    fn first_cut(&self, text: &[u8]) -> Option<usize>;
     /// Every id is below this.
     fn n_vocab(&self) -> u32;
     /// The id to put at each document's start, if the vocabulary has one for this.
@@ -45,6 +53,14 @@ impl EncodeDocument for Tokenizer {
     fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()> {
         let mut encoder = self.encoder();
         move |text, ids| encoder.bytes(text, ids)
+    }
+
+    fn cuts(&self) -> bool {
+        self.splitter().is_by_hand()
+    }
+
+    fn first_cut(&self, text: &[u8]) -> Option<usize> {
+        self.splitter().first_cut(text)
     }
 
     fn n_vocab(&self) -> u32 {
@@ -161,16 +177,21 @@ pub fn prepare<P: AsRef<Path>>(
         // Whoever held the lock before us has just finished.
         return already_there(out_dir, &manifest);
     }
-    remove_leftovers(out_dir)?;
-    let written = write_shards(&corpus, out_dir, tokenizer, options, &mut progress).and_then(|output| {
+    let kept = Kept::find(out_dir, &manifest);
+    remove_leftovers(out_dir, &kept.shards())?;
+    let writing = Writing { corpus: &corpus, out_dir, tokenizer, options };
+    let written = writing.run(kept, &mut manifest, &mut progress).and_then(|output| {
         corpus.check_unchanged()?;
         manifest.shards = output.finish()?;
         manifest.write(out_dir)
     });
-    if written.is_err() && !out_dir.join(MANIFEST_NAME).exists() {
+    match &written {
+        // What is finished stays for the next run.
+        Err(Error::Interrupted | Error::Io { .. }) => {}
         // The first failure is the one to tell; leftovers are removed again by the next run. Once the
         // manifest has its name nothing is a leftover, even if the folder could not be flushed after.
-        let _ = remove_leftovers(out_dir);
+        Err(_) if !out_dir.join(MANIFEST_NAME).exists() => drop(remove_leftovers(out_dir, &[])),
+        _ => drop(fs::remove_file(out_dir.join(JOURNAL_NAME))),
     }
     written.map(|()| manifest)
 }
@@ -189,58 +210,72 @@ fn already_there(out_dir: &Path, wanted: &Manifest) -> Result<Manifest> {
     Ok(found)
 }
 
-fn write_shards(
-    corpus: &Corpus,
-    out_dir: &Path,
-    tokenizer: &impl EncodeDocument,
-    options: &PrepareOptions,
-    progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
-) -> Result<Output> {
-    let end_of_text = tokenizer.end_of_text();
-    let layout = Layout { n_vocab: tokenizer.n_vocab(), end_of_text, shard_tokens: options.shard_tokens };
-    let n_documents = corpus.n_documents();
-    let mut output = Output::new(out_dir, layout, options.val, n_documents)?;
-    if n_documents == 1 && matches!(options.val, Validation::Share(share) if share > 0.0) {
-        return cut_document(corpus, tokenizer, output);
-    }
-    let order = Permutation::new(n_documents, options.seed, Stream::Documents, 0);
-    let (mut bytes, mut documents) = (0, 0);
-    EncodeJob::new(corpus, tokenizer, &order, options)?.run(|encoded| {
-        encoded.documents().try_for_each(|ids| output.write(ids))?;
-        bytes += encoded.input_bytes;
-        documents += encoded.documents().count() as u64;
-        let tokens = output.n_tokens();
-        let now = Progress { stage: Stage::Encode, bytes, total_bytes: corpus.total_bytes(), documents, tokens };
-        if progress(&now).is_break() { Err(Error::Interrupted) } else { Ok(()) }
-    })?;
-    Ok(output)
+/// What the second pass needs.
+struct Writing<'a, T> {
+    corpus: &'a Corpus,
+    out_dir: &'a Path,
+    tokenizer: &'a T,
+    options: &'a PrepareOptions,
 }
 
-/// The only document gives its last tenth for validation.
-fn cut_document(corpus: &Corpus, tokenizer: &impl EncodeDocument, mut output: Output) -> Result<Output> {
-    let mut buffer = Vec::new();
-    let text = corpus.read(0, &mut buffer)?;
-    let Some(at) = nine_tenths(&text) else {
-        let expected = "0: the only document is too short to be cut".to_owned();
-        return Err(Error::Argument { name: "val", got: format!("a share of {} bytes", text.len()), expected });
-    };
-    let mut encode = tokenizer.encoder();
-    for part in [&text[at..], &text[..at]] {
-        let mut ids = Vec::new();
-        encode(part, &mut ids).map_err(|error| corpus.at_document(0, &error))?;
-        output.write(&ids)?;
+impl<T: EncodeDocument> Writing<'_, T> {
+    /// Encodes all documents behind those of `kept` shards; `manifest` lists, in the journal, what is finished.
+    fn run(
+        &self,
+        kept: Kept,
+        manifest: &mut Manifest,
+        progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Output> {
+        let Self { corpus, options, .. } = *self;
+        let n_documents = corpus.n_documents();
+        if n_documents == 1 && matches!(options.val, Validation::Share(share) if share > 0.0) {
+            let [val, train] = last_tenth::cut(corpus, options.val)?;
+            return self.encode(
+                |part| if part == 0 { val.clone() } else { train.clone() },
+                2,
+                kept,
+                manifest,
+                progress,
+            );
+        }
+        let order = Permutation::new(n_documents, options.seed, Stream::Documents, 0);
+        self.encode(|position| corpus.span(order.at(position)), n_documents, kept, manifest, progress)
     }
-    Ok(output)
-}
 
-/// Where the last tenth of `text` begins: after a newline if one is near, else between two characters.
-fn nine_tenths(text: &[u8]) -> Option<usize> {
-    let target = text.len().checked_sub((text.len() / 10).max(1))?;
-    let near = target - target / 10;
-    let after_newline = memchr::memrchr(b'\n', &text[near..target]).map(|at| near + at + 1);
-    let begins_character = |at: &usize| text[*at] & 0b1100_0000 != 0b1000_0000;
-    let at = after_newline.or_else(|| (0..=target).rev().take(4).find(begins_character))?;
-    (at > 0).then_some(at)
+    fn encode(
+        &self,
+        order: impl Fn(u64) -> Span + Sync,
+        n_items: u64,
+        kept: Kept,
+        manifest: &mut Manifest,
+        progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<Output> {
+        let Self { corpus, out_dir, tokenizer, options } = *self;
+        let (n_vocab, end_of_text) = (tokenizer.n_vocab(), tokenizer.end_of_text());
+        let layout = Layout { n_vocab, end_of_text, shard_tokens: options.shard_tokens };
+        let first = kept.next_document();
+        let mut bytes = (0..first).map(|item| order(item).bytes).map(|bytes| bytes.end - bytes.start).sum();
+        let mut documents = first;
+        let job = EncodeJob::new(corpus, tokenizer, order, n_items, options)?;
+        let mut output = Output::new(out_dir, layout, options.val, n_items, kept)?;
+        let mut n_finished = output.n_finished();
+        job.run(first, |encoded| {
+            for (begins, ids) in encoded.documents() {
+                documents += u64::from(begins);
+                if begins { output.begin(ids)? } else { output.go_on(ids)? }
+            }
+            if output.n_finished() > n_finished {
+                n_finished = output.n_finished();
+                manifest.shards = output.finished();
+                manifest.write_as(out_dir, JOURNAL_NAME)?;
+            }
+            bytes += encoded.input_bytes;
+            let (stage, total_bytes, tokens) = (Stage::Encode, corpus.total_bytes(), output.n_tokens());
+            let now = Progress { stage, bytes, total_bytes, documents, tokens };
+            if progress(&now).is_break() { Err(Error::Interrupted) } else { Ok(()) }
+        })?;
+        Ok(output)
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::journal::Kept;
 use crate::error::{Error, Result};
 use crate::shard::{Layout, ShardEntry, Split, SplitWriter, Validation};
 
@@ -11,49 +12,87 @@ pub(super) struct Output {
     val: SplitWriter,
     train: SplitWriter,
     turn: Turn,
+    /// Documents begun, those of kept shards among them.
+    n_begun: u64,
+    /// Tokens of the next document that kept shards have already.
+    already_there: u64,
+    end_of_text_tokens: u64,
 }
 
 /// When validation has enough.
 #[derive(Debug)]
 enum Turn {
-    /// After this many more documents.
+    /// After this many documents.
     Documents(u64),
     /// When it has this many tokens, in the middle of a document if need be.
     Tokens(u64),
 }
 
 impl Output {
-    /// Of `n_documents`, the first go to validation: shuffled, they are chosen by seed.
-    pub(super) fn new(out_dir: &Path, layout: Layout, val: Validation, n_documents: u64) -> Result<Self> {
+    /// Of `n_documents`, the first go to validation: shuffled, they are chosen by seed. Goes on behind `kept`.
+    pub(super) fn new(out_dir: &Path, layout: Layout, val: Validation, n_documents: u64, kept: Kept) -> Result<Self> {
         let turn = match val {
             Validation::FirstShard => Turn::Tokens(layout.shard_tokens),
             Validation::Share(share) => Turn::Documents(n_val_documents(share, n_documents)),
         };
-        let writer = |split| SplitWriter::new(out_dir, split, layout);
-        Ok(Self { val: writer(Split::Val)?, train: writer(Split::Train)?, turn })
+        let (n_begun, already_there) = (kept.next_document(), kept.tail_tokens);
+        let val = SplitWriter::resume(out_dir, Split::Val, layout, kept.val)?;
+        let train = SplitWriter::resume(out_dir, Split::Train, layout, kept.train)?;
+        let end_of_text_tokens = u64::from(layout.end_of_text.is_some());
+        Ok(Self { val, train, turn, n_begun, already_there, end_of_text_tokens })
     }
 
-    /// Writes the next document.
-    pub(super) fn write(&mut self, ids: &[u32]) -> Result<()> {
-        match &mut self.turn {
-            Turn::Documents(left) if *left > 0 => {
-                *left -= 1;
-                write_document(&mut self.val, ids)
-            }
-            Turn::Tokens(all) if self.val.n_tokens() < *all => {
-                self.val.begin_document()?;
-                let room = (*all - self.val.n_tokens()).min(ids.len() as u64);
-                let (now, later) = ids.split_at(room as usize);
-                self.val.write(now)?;
-                self.train.write(later)
-            }
-            _ => write_document(&mut self.train, ids),
+    /// Begins the next document, of which `ids` are the first.
+    pub(super) fn begin(&mut self, ids: &[u32]) -> Result<()> {
+        self.n_begun += 1;
+        if let Turn::Documents(n_val) = self.turn
+            && self.n_begun == n_val + 1
+        {
+            self.val.complete()?;
         }
+        if self.already_there > 0 {
+            self.already_there -= self.end_of_text_tokens;
+        } else {
+            self.writer().begin_document()?;
+        }
+        self.go_on(ids)
+    }
+
+    /// Writes more of the document begun.
+    pub(super) fn go_on(&mut self, ids: &[u32]) -> Result<()> {
+        let there = self.already_there.min(ids.len() as u64);
+        self.already_there -= there;
+        let mut ids = &ids[there as usize..];
+        if let Turn::Tokens(all) = self.turn {
+            let room = all.saturating_sub(self.val.n_tokens()).min(ids.len() as u64);
+            self.val.write(&ids[..room as usize])?;
+            ids = &ids[room as usize..];
+        }
+        if ids.is_empty() { Ok(()) } else { self.writer().write(ids) }
+    }
+
+    /// The writer of the document that was begun last.
+    fn writer(&mut self) -> &mut SplitWriter {
+        let to_val = match self.turn {
+            Turn::Documents(n_val) => self.n_begun <= n_val,
+            Turn::Tokens(all) => self.val.n_tokens() < all,
+        };
+        if to_val { &mut self.val } else { &mut self.train }
     }
 
     /// Tokens written so far.
     pub(super) fn n_tokens(&self) -> u64 {
         self.val.n_tokens() + self.train.n_tokens()
+    }
+
+    /// How many shards are finished.
+    pub(super) fn n_finished(&self) -> usize {
+        self.train.finished().len() + self.val.finished().len()
+    }
+
+    /// The shards that are finished so far.
+    pub(super) fn finished(&self) -> Vec<ShardEntry> {
+        [self.train.finished(), self.val.finished()].concat()
     }
 
     /// Completes the shards and gives the manifest's rows.
@@ -77,9 +116,4 @@ fn n_val_documents(share: f64, n_documents: u64) -> u64 {
     #[allow(clippy::cast_sign_loss, reason = "a share is not negative")]
     let nearest = (share * n_documents as f64).round() as u64;
     nearest.min(n_documents - 1).max(1)
-}
-
-fn write_document(writer: &mut SplitWriter, ids: &[u32]) -> Result<()> {
-    writer.begin_document()?;
-    writer.write(ids)
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -49,6 +49,13 @@ struct Document {
     offset: u64,
     bytes: u32,
     input: u32,
+}
+
+/// Some bytes of a document: of a text as it lies, of a row as it is decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) document: u64,
+    pub(super) bytes: Range<u64>,
 }
 
 impl Corpus {
@@ -160,14 +167,21 @@ impl Corpus {
         (self.documents.capacity() * size_of::<Document>()) as u64
     }
 
-    /// The size of a document in its input.
-    pub(super) fn document_bytes(&self, number: u64) -> u64 {
-        self.documents[number as usize].bytes.into()
+    /// The whole of a document, as long as it is in its input.
+    pub(super) fn span(&self, document: u64) -> Span {
+        Span { document, bytes: 0..self.documents[document as usize].bytes.into() }
     }
 
-    /// The number of the largest document.
-    pub(super) fn largest(&self) -> u64 {
-        (0..self.n_documents()).max_by_key(|&number| self.document_bytes(number)).unwrap_or(0)
+    /// Whether a document's bytes are its text: a part of it can be read alone.
+    pub(super) fn is_text(&self, document: u64) -> bool {
+        let kind = self.inputs[self.documents[document as usize].input as usize].source.kind;
+        !kind.is_plain() || kind.content == Content::Text
+    }
+
+    /// Bytes of the largest document that has to be encoded as a whole: of all, or of those that are rows.
+    pub(super) fn largest_whole(&self, texts_are_cut: bool) -> u64 {
+        let whole = (0..self.n_documents()).filter(|&document| !(texts_are_cut && self.is_text(document)));
+        whole.map(|document| self.span(document).bytes.end).max().unwrap_or(0)
     }
 
     /// The manifest's rows.
@@ -179,18 +193,20 @@ impl Corpus {
         self.inputs.iter().map(entry).collect()
     }
 
-    /// The text of a document, read into `buffer`.
-    pub(super) fn read<'b>(&self, number: u64, buffer: &'b mut Vec<u8>) -> Result<Cow<'b, [u8]>> {
-        let document = self.documents[number as usize];
+    /// The text of a span, read into `buffer`.
+    pub(super) fn read<'b>(&self, span: &Span, buffer: &'b mut Vec<u8>) -> Result<Cow<'b, [u8]>> {
+        let document = self.documents[span.document as usize];
         let input = &self.inputs[document.input as usize];
-        buffer.resize(document.bytes as usize, 0);
+        let wanted = if self.is_text(span.document) { span.bytes.clone() } else { 0..document.bytes.into() };
+        buffer.resize((wanted.end - wanted.start) as usize, 0);
+        let offset = document.offset + wanted.start;
         if !input.source.kind.is_plain() {
-            self.spool.read(document.offset, buffer)?;
+            self.spool.read(offset, buffer)?;
             return Ok(Cow::Borrowed(buffer));
         }
         let read = match &input.open {
-            Some(file) => file.read_exact_at(buffer, document.offset),
-            None => File::open(&input.source.path).and_then(|file| file.read_exact_at(buffer, document.offset)),
+            Some(file) => file.read_exact_at(buffer, offset),
+            None => File::open(&input.source.path).and_then(|file| file.read_exact_at(buffer, offset)),
         };
         read.map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => changed(&input.source.path),
@@ -199,7 +215,9 @@ impl Corpus {
         match input.source.kind.content {
             Content::Text | Content::Parquet | Content::Arrow => Ok(Cow::Borrowed(buffer)),
             Content::JsonLines => {
-                text_of_line(buffer, &self.text_field).map_err(|reason| self.at_document(number, &reason))
+                let text = text_of_line(buffer, &self.text_field)
+                    .map_err(|reason| self.at_document(span.document, &reason))?;
+                Ok(part_of(text, &span.bytes))
             }
         }
     }
@@ -229,6 +247,15 @@ impl Corpus {
     }
 }
 
+/// A range that may go beyond the text, for a row is longer than what is decoded from it.
+fn part_of<'t>(text: Cow<'t, [u8]>, bytes: &Range<u64>) -> Cow<'t, [u8]> {
+    let (start, end) = ((bytes.start as usize).min(text.len()), (bytes.end as usize).min(text.len()));
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[start..end]),
+        Cow::Owned(text) => Cow::Owned(text[start..end].to_vec()),
+    }
+}
+
 /// Cuts a stream of pieces into documents.
 struct DocumentFinder {
     content: Content,
@@ -249,13 +276,15 @@ impl DocumentFinder {
             self.blank &= piece.is_empty();
             return Ok(());
         }
-        for line in piece.split_inclusive(|&byte| byte == b'\n') {
-            self.offset += line.len() as u64;
-            self.blank &= line.trim_ascii().is_empty();
-            if line.ends_with(b"\n") {
-                self.end(path, documents)?;
-            }
+        let mut rest = piece;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            self.offset += end as u64 + 1;
+            self.blank &= rest[..end].trim_ascii_start().is_empty();
+            self.end(path, documents)?;
+            rest = &rest[end + 1..];
         }
+        self.offset += rest.len() as u64;
+        self.blank &= rest.trim_ascii_start().is_empty();
         Ok(())
     }
 

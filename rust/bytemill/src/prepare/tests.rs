@@ -29,6 +29,14 @@ impl EncodeDocument for Bytes {
         }
     }
 
+    fn cuts(&self) -> bool {
+        true
+    }
+
+    fn first_cut(&self, text: &[u8]) -> Option<usize> {
+        memchr::memchr(b' ', text).map(|at| at + 1)
+    }
+
     fn n_vocab(&self) -> u32 {
         257
     }
@@ -263,7 +271,7 @@ fn progress_counts_up_and_can_stop_the_work() {
         Stage::Encode => ControlFlow::Break(()),
     });
     assert!(matches!(stopped, Err(Error::Interrupted)));
-    assert!(contents(out.path()).is_empty());
+    assert!(contents(out.path()).keys().all(|name| !name.ends_with(".tmp") && name != MANIFEST_NAME));
     let mut last = None;
     prepare(&sources, out.path(), &BYTES, &options, |now| {
         assert!(now.bytes <= now.total_bytes);
@@ -372,4 +380,98 @@ fn absurd_numbers_of_threads_are_as_good_as_many() {
         contents(out.path())
     });
     assert!(few == many);
+}
+
+/// Stops after some progress as a kill does, and runs again: what was finished stays, and the bytes are the same.
+#[test]
+fn a_run_goes_on_behind_the_shards_that_are_finished() {
+    let (corpus, _) = corpus();
+    let sources = [corpus.path().to_owned()];
+    fs::write(corpus.path().join("long.txt"), "a few words of a long text ".repeat(3_000)).unwrap();
+    for val in [Validation::Share(0.1), Validation::Share(0.9), Validation::FirstShard] {
+        let options = PrepareOptions { shard_tokens: 3_000, max_memory: Some(800_000), ..small(val) };
+        let expected = tempfile::tempdir().unwrap();
+        run(&sources, expected.path(), &options).unwrap();
+        let mut resumed = 0;
+        for stop_at in 1..12 {
+            let out = tempfile::tempdir().unwrap();
+            let mut calls = 0;
+            let stopped = prepare(&sources, out.path(), &BYTES, &options, |now| {
+                calls += usize::from(now.stage == Stage::Encode);
+                if calls == stop_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            let finished = contents(out.path()).keys().filter(|name| name.ends_with(".bin")).count();
+            let mut first_bytes = None;
+            prepare(&sources, out.path(), &BYTES, &options, |now| {
+                if now.stage == Stage::Encode {
+                    first_bytes.get_or_insert(now.bytes);
+                }
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+            assert!(contents(out.path()) == contents(expected.path()), "{val:?}, stopped at {stop_at}");
+            resumed += usize::from(stopped.is_err() && finished > 1 && first_bytes > Some(20_000));
+        }
+        assert!(resumed > 0, "{val:?}: no run went on behind finished shards");
+    }
+}
+
+#[test]
+fn a_finished_shard_that_was_damaged_meanwhile_is_made_again() {
+    let (corpus, _) = corpus();
+    let sources = [corpus.path().to_owned()];
+    let [out, expected] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+    let options = PrepareOptions { shard_tokens: 500, max_memory: Some(400_000), ..small(Validation::Share(0.1)) };
+    run(&sources, expected.path(), &options).unwrap();
+    let mut calls = 0;
+    let stopped = prepare(&sources, out.path(), &BYTES, &options, |now| {
+        calls += usize::from(now.stage == Stage::Encode);
+        if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    stopped.unwrap_err();
+    let path = out.path().join("train_000001.bin");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[1_030] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    run(&sources, out.path(), &options).unwrap();
+    assert!(contents(out.path()) == contents(expected.path()));
+}
+
+/// A document many times larger than the memory allowed is cut, and the tokens are the same.
+#[test]
+fn a_document_larger_than_memory_is_encoded_in_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("long.txt");
+    let text = "some words\nand more of them ".repeat(100_000);
+    fs::write(&source, &text).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let options =
+        PrepareOptions { shard_tokens: 1_000_000, max_memory: Some(700_000), ..small(Validation::Share(0.01)) };
+    run(from_ref(&source), out.path(), &options).unwrap();
+    verify(out.path()).unwrap();
+    let (train, val) = (documents(out.path(), Split::Train), documents(out.path(), Split::Val));
+    assert_eq!((train.len(), val.len()), (1, 1));
+    assert!(format!("{}{}", train[0], val[0]) == text);
+}
+
+#[test]
+fn folders_prepared_apart_are_merged_into_one() {
+    let (corpus, _) = corpus();
+    let files = ["a/whole.txt", "rows.jsonl"].map(|name| corpus.path().join(name));
+    let parts = files.each_ref().map(|file| {
+        let out = tempfile::tempdir().unwrap();
+        run(from_ref(file), out.path(), &small(Validation::Share(0.2))).unwrap();
+        out
+    });
+    let [out, again] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+    let merged = crate::shard::merge(&[parts[0].path(), parts[1].path()], out.path()).unwrap();
+    assert_eq!(verify(out.path()).unwrap(), merged);
+    for split in [Split::Train, Split::Val] {
+        let apart = parts.each_ref().map(|part| tokens(part.path(), split)).concat();
+        assert_eq!(tokens(out.path(), split), apart);
+    }
+    assert_eq!(merged.inputs.len(), 2);
+    crate::shard::merge(&[parts[0].path(), parts[1].path()], again.path()).unwrap();
+    assert!(contents(again.path()) == contents(out.path()));
+    crate::shard::merge(&[parts[0].path()], out.path()).unwrap_err();
 }

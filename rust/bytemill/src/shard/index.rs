@@ -66,7 +66,7 @@ impl Index {
     }
 
     /// The index of the shard `entry` in `folder`, which must be the manifest's and fill the shard.
-    pub(super) fn read(folder: &Path, entry: &ShardEntry, width: TokenWidth) -> Result<Self> {
+    pub(crate) fn read(folder: &Path, entry: &ShardEntry, width: TokenWidth) -> Result<Self> {
         // One piece may be the rest of a document that began in the shard before.
         let sizes = [0, 1].map(|continued| encoded_bytes(entry.documents + continued));
         let (path, bytes) = side_file(folder, &entry.side_name("idx"), &sizes)?;

@@ -8,18 +8,18 @@ use super::checksum::BlockChecksums;
 use super::durable::TEMPORARY_SUFFIX;
 use super::header::{HEADER_BYTES, Header, Split};
 use super::index::Index;
-use super::manifest::MANIFEST_NAME;
+use super::manifest::{JOURNAL_NAME, MANIFEST_NAME, ShardEntry};
 use crate::error::{Error, Result};
 
-/// Deletes temporary files and unlisted shards that bytemill wrote into `folder`.
+/// Deletes temporary files and unlisted shards that bytemill wrote into `folder`, but for the shards in `kept`.
 ///
 /// # Errors
 /// [`Error::Format`], with nothing deleted, when a file has a shard's name but is not one of ours.
-pub fn remove_leftovers(folder: &Path) -> Result<()> {
+pub fn remove_leftovers(folder: &Path, kept: &[ShardEntry]) -> Result<()> {
     let mut leftovers = Vec::new();
     for item in fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = item.map_err(Error::io(folder))?.path();
-        if is_leftover(&path)? {
+        if !kept.iter().any(|shard| shard.owns(&path)) && is_leftover(&path)? {
             leftovers.push(path);
         }
     }
@@ -29,7 +29,10 @@ pub fn remove_leftovers(folder: &Path) -> Result<()> {
 fn is_leftover(path: &Path) -> Result<bool> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(false) };
     if let Some(whole) = name.strip_suffix(TEMPORARY_SUFFIX) {
-        return Ok(whole == MANIFEST_NAME || shard_ending(whole).is_some());
+        return Ok([MANIFEST_NAME, JOURNAL_NAME].contains(&whole) || shard_ending(whole).is_some());
+    }
+    if name == JOURNAL_NAME {
+        return Ok(true);
     }
     match shard_ending(name) {
         Some(ending) => refuse_foreign(path, ending).map(|()| true),

@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 
 /// The manifest's name in its folder.
 pub const MANIFEST_NAME: &str = "manifest.json";
+/// What lists the shards that are finished while others are not.
+pub(crate) const JOURNAL_NAME: &str = "unfinished.json";
 /// Largest manifest that is read: room for more than 100,000 shards.
 pub const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
@@ -128,6 +130,12 @@ impl ShardEntry {
         format!("{}_{number:06}.bin", split.name())
     }
 
+    /// Whether the file at `path` is one of the shard's three.
+    pub(crate) fn owns(&self, path: &Path) -> bool {
+        let stem = self.name.trim_end_matches(".bin");
+        path.file_stem().is_some_and(|of_path| of_path == stem)
+    }
+
     /// Name of the side file with the given ending (`idx` or `crc`).
     pub fn side_name(&self, ending: &str) -> String {
         format!("{}{ending}", self.name.trim_end_matches("bin"))
@@ -153,7 +161,12 @@ impl Manifest {
 
     /// Computes the root hash and puts the manifest into `folder`: the last act of writing shards.
     pub fn write(&mut self, folder: &Path) -> Result<()> {
-        let path = folder.join(MANIFEST_NAME);
+        self.write_as(folder, MANIFEST_NAME)
+    }
+
+    /// As [`Manifest::write`], under another name: of shards that are not all there yet.
+    pub(crate) fn write_as(&mut self, folder: &Path, name: &str) -> Result<()> {
+        let path = folder.join(name);
         self.check().map_err(|reason| Error::format(&path, reason))?;
         self.root_sha256 = "0".repeat(ROOT_HEX);
         let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| Error::format(&path, error.to_string()))?;
@@ -168,7 +181,12 @@ impl Manifest {
 
     /// Reads and checks the manifest of `folder`.
     pub fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join(MANIFEST_NAME);
+        Self::read_as(folder, MANIFEST_NAME)
+    }
+
+    /// As [`Manifest::read`], under another name.
+    pub(crate) fn read_as(folder: &Path, name: &str) -> Result<Self> {
+        let path = folder.join(name);
         let file = File::open(&path).map_err(Error::io(&path))?;
         let mut bytes = Vec::new();
         file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(&path))?;

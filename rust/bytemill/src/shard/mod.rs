@@ -16,6 +16,7 @@ pub mod leftovers;
 pub mod loader;
 pub mod manifest;
 mod map;
+mod merge;
 pub mod mixture;
 mod options;
 pub mod order;
@@ -35,7 +36,9 @@ pub use checksum::{BLOCK_BYTES, BlockChecksums};
 pub use header::{HEADER_BYTES, Header, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
 pub use index::Index;
 pub use loader::Loader;
+pub(crate) use manifest::JOURNAL_NAME;
 pub use manifest::{InputEntry, MANIFEST_NAME, Manifest, Plan, ShardEntry, Validation};
+pub use merge::merge;
 pub use mixture::Mixture;
 pub use options::LoaderOptions;
 pub use reader::Verify;
@@ -43,6 +46,7 @@ pub use shared::SharedLoader;
 pub use state::{LoaderState, Packing};
 pub use tokens::{Buffers, Tokens};
 pub use verify::verify;
+pub(crate) use verify::verify_shard;
 pub use writer::{Layout, SplitWriter};
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Tokens {
     }
 
     /// Calls `each` with every token in `range` at which a document begins, in order.
-    pub(super) fn for_each_start(&self, range: Range<u64>, mut each: impl FnMut(u64)) -> Result<()> {
+    pub fn for_each_start(&self, range: Range<u64>, mut each: impl FnMut(u64)) -> Result<()> {
         for (file, &file_at) in self.files.iter().zip(&self.starts) {
             if file_at >= range.end || file_at + file.n_tokens() <= range.start {
                 continue;

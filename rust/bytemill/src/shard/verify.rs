@@ -23,9 +23,14 @@ use crate::error::{Error, Result};
 pub fn verify(folder: &Path) -> Result<Manifest> {
     let manifest = Manifest::read(folder)?;
     for entry in &manifest.shards {
-        ShardCheck { folder, manifest: &manifest, entry }.run()?;
+        verify_shard(folder, &manifest, entry)?;
     }
     Ok(manifest)
+}
+
+/// Checks every byte of one shard.
+pub(crate) fn verify_shard(folder: &Path, manifest: &Manifest, entry: &ShardEntry) -> Result<()> {
+    ShardCheck { folder, manifest, entry }.run()
 }
 
 struct ShardCheck<'a> {

@@ -75,6 +75,12 @@ impl SplitWriter {
         Ok(Self { folder, split, layout, shard: None, finished: Vec::new(), n_tokens: 0, at_document_start: false })
     }
 
+    /// A writer that goes on behind shards that are finished, all of them full.
+    pub(crate) fn resume(folder: &Path, split: Split, layout: Layout, finished: Vec<ShardEntry>) -> Result<Self> {
+        let n_tokens = finished.iter().map(|shard| shard.tokens).sum();
+        Ok(Self { finished, n_tokens, ..Self::new(folder, split, layout)? })
+    }
+
     /// Starts a document: its end-of-text token, where there is one, stands at its start.
     pub fn begin_document(&mut self) -> Result<()> {
         self.at_document_start = true;
@@ -116,11 +122,22 @@ impl SplitWriter {
         self.n_tokens
     }
 
-    /// Completes the last shard and gives the manifest's rows.
-    pub fn finish(mut self) -> Result<Vec<ShardEntry>> {
+    /// The shards that are finished so far.
+    pub(crate) fn finished(&self) -> &[ShardEntry] {
+        &self.finished
+    }
+
+    /// Completes the last shard; nothing may be written after that.
+    pub(crate) fn complete(&mut self) -> Result<()> {
         if let Some(shard) = self.shard.take() {
             self.finished.push(shard.finish()?);
         }
+        Ok(())
+    }
+
+    /// Completes the last shard and gives the manifest's rows.
+    pub fn finish(mut self) -> Result<Vec<ShardEntry>> {
+        self.complete()?;
         Ok(self.finished)
     }
 }

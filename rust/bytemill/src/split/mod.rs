@@ -105,6 +105,12 @@ impl Splitter {
         if self.is_by_hand() { parts::next_cut_anywhere(text, start) } else { None }
     }
 
+    /// The first place at which `text` may be cut so that its two parts have the pretokens of the whole, where
+    /// that is certain; see [`Splitter::is_by_hand`].
+    pub fn first_cut(&self, text: &[u8]) -> Option<usize> {
+        if self.is_by_hand() { parts::first_cut(text) } else { None }
+    }
+
     /// Calls `each` with every pretoken of `text` in order; put together they are `text`.
     ///
     /// What the pattern leaves unmatched becomes pretokens too. Where `text` is not UTF-8 the

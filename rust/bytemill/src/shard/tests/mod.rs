@@ -125,13 +125,13 @@ fn leftovers_of_a_killed_writer_go_and_other_files_stay() {
     for name in ["train_000009.bin.tmp", "manifest.json.tmp", "notes.txt", "train_1.bin", "x_000000.bin"] {
         fs::write(path(name), "x").unwrap();
     }
-    leftovers::remove_leftovers(folder.path()).unwrap();
+    leftovers::remove_leftovers(folder.path(), &[]).unwrap();
     let left: Vec<_> = contents(folder.path()).into_iter().map(|(path, _)| path).collect();
     assert_eq!(left, ["notes.txt", "train_1.bin", "x_000000.bin"].map(path));
     for name in ["train_000000.bin", "train_000000.idx", "val_000000.crc"] {
         fs::write(path(name), "somebody's data").unwrap();
     }
-    let message = leftovers::remove_leftovers(folder.path()).unwrap_err().to_string();
+    let message = leftovers::remove_leftovers(folder.path(), &[]).unwrap_err().to_string();
     assert!(message.contains("in the way"), "{message}");
     assert_eq!(contents(folder.path()).len(), 6, "nothing of somebody's is deleted");
 }
@@ -142,7 +142,7 @@ fn side_files_of_somebody_are_not_taken_for_leftovers() {
     for name in ["train_000000.idx", "val_000000.crc"] {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(name), "somebody's data").unwrap();
-        leftovers::remove_leftovers(folder.path()).unwrap_err();
+        leftovers::remove_leftovers(folder.path(), &[]).unwrap_err();
         assert_eq!(contents(folder.path()).len(), 1);
     }
 }

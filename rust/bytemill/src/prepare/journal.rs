@@ -1,0 +1,57 @@
+//! What a killed run had finished, so that the next one makes only what is missing.
+//!
+//! Each time a shard is finished, a manifest of those that are stands in the folder as `unfinished.json`. A run of
+//! the same inputs, tokenizer and plan checks these shards byte by byte, keeps the good ones, and goes on behind them.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::shard::{Index, JOURNAL_NAME, Manifest, ShardEntry, Split, verify_shard};
+
+/// Shards of a run before, in the order in which they were written.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) val: Vec<ShardEntry>,
+    pub(super) train: Vec<ShardEntry>,
+    /// Documents that begin in them.
+    pub(super) n_documents: u64,
+    /// Tokens that they have of the last of these documents.
+    pub(super) tail_tokens: u64,
+}
+
+impl Kept {
+    /// What can be kept in `folder` for a run that will give `wanted`.
+    pub(super) fn find(folder: &Path, wanted: &Manifest) -> Self {
+        // Without marks, documents of no tokens are not counted, so that one could not tell where to go on.
+        let usable = |found: &Manifest| wanted.end_of_text.is_some() && found.first_difference(wanted).is_none();
+        let Some(found) = Manifest::read_as(folder, JOURNAL_NAME).ok().filter(usable) else { return Self::default() };
+        let written = found.split(Split::Val).chain(found.split(Split::Train));
+        let good = |entry: &&ShardEntry| verify_shard(folder, &found, entry).is_ok();
+        Self::of(folder, &found, written.take_while(good).cloned().collect()).unwrap_or_default()
+    }
+
+    fn of(folder: &Path, found: &Manifest, written: Vec<ShardEntry>) -> Result<Self> {
+        let mut tail_tokens = 0;
+        for entry in written.iter().rev() {
+            if entry.documents > 0 {
+                let pieces = Index::read(folder, entry, found.dtype)?.lengths;
+                tail_tokens += pieces.last().copied().map_or(0, u64::from);
+                break;
+            }
+            tail_tokens += entry.tokens;
+        }
+        let n_documents = written.iter().map(|entry| entry.documents).sum();
+        let (val, train) = written.into_iter().partition(|entry| entry.split == Split::Val);
+        Ok(Self { val, train, n_documents, tail_tokens })
+    }
+
+    /// The shards of both splits.
+    pub(super) fn shards(&self) -> Vec<ShardEntry> {
+        [&self.train[..], &self.val].concat()
+    }
+
+    /// The number of the document to go on with: the last that begins in them, for it may be cut.
+    pub(super) fn next_document(&self) -> u64 {
+        self.n_documents.saturating_sub(1)
+    }
+}
