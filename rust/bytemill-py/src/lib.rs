@@ -5,6 +5,7 @@
 
 mod error;
 mod listener;
+mod lists;
 mod shards;
 mod special;
 mod text;
