@@ -11,35 +11,39 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-/// The tables: 2 to 16 MiB by the size of the vocabulary, and 2 MiB for what is longer.
+/// The tables: 2 to 16 MiB by the size of the vocabulary, and 3 MiB for what is longer.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
     /// Nearly everything is here.
     pub(super) short: Short,
-    /// Longer strings, and those of more ids.
-    long: Table<4>,
+    /// Longer strings, and those of more ids, such as indentation in GPT-2's vocabulary.
+    long: Long,
 }
 
-pub(super) type Short = Table<2>;
+pub(super) type Short = Table<2, 2>;
+type Long = Table<8, 16>;
 
-/// Places for each id of the vocabulary: as many words again are met in text.
-const PLACES_PER_ID: usize = 4;
+/// Text brings as many words again, and only a table half empty seldom has to push one out.
+const BUCKETS_PER_ID: usize = 4;
 const SHORT_BUCKETS: std::ops::RangeInclusive<usize> = 1 << 15..=1 << 18;
-const LONG_BUCKETS: usize = 1 << 14;
+const LONG_BUCKETS: usize = 1 << 13;
+/// Tokens of higher ids are rare: they are remembered when they are met.
+const MOST_SEEDS: usize = 1 << 16;
 
 /// The most ids that a look into one of the tables gives.
-pub(super) const MOST_IDS: usize = Table::<4>::MOST_IDS;
+pub(super) const MOST_IDS: usize = Long::MOST_IDS;
 
 impl Tables {
     fn seeded(vocab: &Vocab) -> Self {
-        let wanted = (vocab.n_vocab() * PLACES_PER_ID / 2).next_power_of_two();
+        let wanted = (vocab.n_vocab() * BUCKETS_PER_ID).next_power_of_two();
         let mut tables = Self {
-            short: Table::new(wanted.clamp(*SHORT_BUCKETS.start(), *SHORT_BUCKETS.end())),
-            long: Table::new(LONG_BUCKETS),
+            short: Short::new(wanted.clamp(*SHORT_BUCKETS.start(), *SHORT_BUCKETS.end())),
+            long: Long::new(LONG_BUCKETS),
         };
-        for (id, bytes) in vocab.ordinary_tokens().filter(|(id, _)| vocab.encodes_to_itself(*id)) {
+        let seeds = vocab.ordinary_tokens().take(MOST_SEEDS);
+        for (id, bytes) in seeds.filter(|(id, _)| vocab.encodes_to_itself(*id)) {
             match bytes.len() {
-                ..=16 => tables.short.insert_if_free(bytes, &[id]),
+                ..=Short::MOST_BYTES => tables.short.insert_if_free(bytes, &[id]),
                 _ => tables.long.insert_if_free(bytes, &[id]),
             }
         }
@@ -50,8 +54,8 @@ impl Tables {
     pub(super) fn recall(&self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
         let Range { start, end } = span;
         match span.len() {
-            ..=16 if self.short.recall(&self.short.wanted(text, start, end), out) => true,
-            ..=32 => self.long.recall(&self.long.wanted(text, start, end), out),
+            ..=Short::MOST_BYTES if self.short.recall(&self.short.wanted(text, start, end), out) => true,
+            ..=Long::MOST_BYTES => self.long.recall(&self.long.wanted(text, start, end), out),
             _ => false,
         }
     }
@@ -68,7 +72,7 @@ impl Tables {
     /// Remembers the ids of `piece`, if there is a table for so many bytes and ids.
     pub(super) fn keep(&mut self, piece: &[u8], ids: &[u32]) {
         match (piece.len(), ids.len()) {
-            (..=16, ..=4) => self.short.insert(piece, ids),
+            (..=Short::MOST_BYTES, ..=Short::MOST_IDS) => self.short.insert(piece, ids),
             _ => self.long.insert(piece, ids),
         }
     }

@@ -18,9 +18,9 @@ use std::ops::Range;
 /// What is at one place: a padded string, its ids, and in the ids' unused highest bytes (`MAX_ID` has
 /// 24 bits) the string's length at the first and the number of ids at the second. All zero: nothing.
 #[derive(Clone, Copy, Debug)]
-struct Slot<const WORDS: usize> {
+struct Slot<const WORDS: usize, const PAIRS: usize> {
     key: [u64; WORDS],
-    ids: [[u32; 2]; WORDS],
+    ids: [[u32; 2]; PAIRS],
 }
 
 const _: () = assert!(MAX_ID < 1 << 24);
@@ -28,12 +28,12 @@ const _: () = assert!(MAX_ID < 1 << 24);
 /// The two places of a hash, in one cache line up to 16 bytes of key.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-struct Bucket<const WORDS: usize>([Slot<WORDS>; 2]);
+struct Bucket<const WORDS: usize, const PAIRS: usize>([Slot<WORDS, PAIRS>; 2]);
 
-/// Two slots for each hash of up to `8 * WORDS` bytes, each with up to `2 * WORDS` ids.
+/// Strings of up to `8 * WORDS` bytes, each with up to `2 * PAIRS` ids.
 #[derive(Debug)]
-pub(super) struct Table<const WORDS: usize> {
-    buckets: Vec<Bucket<WORDS>>,
+pub(super) struct Table<const WORDS: usize, const PAIRS: usize> {
+    buckets: Vec<Bucket<WORDS, PAIRS>>,
 }
 
 /// A span of text that is looked for: its first words, its home, its first byte's place and its length in bytes.
@@ -53,7 +53,7 @@ impl<const WORDS: usize> Wanted<WORDS> {
     }
 }
 
-impl<const WORDS: usize> Clone for Table<WORDS> {
+impl<const WORDS: usize, const PAIRS: usize> Clone for Table<WORDS, PAIRS> {
     fn clone(&self) -> Self {
         let mut buckets = Vec::with_capacity(self.buckets.len());
         pages::advise(&mut buckets);
@@ -62,13 +62,13 @@ impl<const WORDS: usize> Clone for Table<WORDS> {
     }
 }
 
-impl<const WORDS: usize> Table<WORDS> {
+impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
     pub(super) const MOST_BYTES: usize = 8 * WORDS;
-    pub(super) const MOST_IDS: usize = 2 * WORDS;
+    pub(super) const MOST_IDS: usize = 2 * PAIRS;
 
     /// An empty table of `n_buckets`, a power of two and at least two.
     pub(super) fn new(n_buckets: usize) -> Self {
-        let empty = Slot { key: [0; WORDS], ids: [[0; 2]; WORDS] };
+        let empty = Slot { key: [0; WORDS], ids: [[0; 2]; PAIRS] };
         let mut buckets = Vec::with_capacity(n_buckets);
         pages::advise(&mut buckets);
         buckets.resize(n_buckets, Bucket([empty; 2]));
@@ -133,7 +133,7 @@ impl<const WORDS: usize> Table<WORDS> {
         if ids.len() > Self::MOST_IDS || string.len() > Self::MOST_BYTES || string.ends_with(&[0]) {
             return;
         }
-        let mut slot = Slot { key: key(string, 0, string.len()), ids: [[0; 2]; WORDS] };
+        let mut slot = Slot { key: key(string, 0, string.len()), ids: [[0; 2]; PAIRS] };
         for (place, &id) in slot.ids.as_flattened_mut().iter_mut().zip(ids) {
             *place = id;
         }
@@ -141,7 +141,7 @@ impl<const WORDS: usize> Table<WORDS> {
         slot.ids[0][1] |= (ids.len() as u32) << 24;
         let home = self.home(slot.key);
         let places = [(home, 0), (home, 1), (neighbour(home), 0), (neighbour(home), 1)];
-        let fits = |slot_there: &Slot<WORDS>| slot_there.ids[0][0] == 0 || slot_there.key == slot.key;
+        let fits = |there: &Slot<WORDS, PAIRS>| there.ids[0][0] == 0 || there.key == slot.key;
         if let Some((bucket, place)) = places.into_iter().find(|&(bucket, place)| fits(&self.buckets[bucket].0[place]))
         {
             self.buckets[bucket].0[place] = slot;
@@ -154,7 +154,7 @@ impl<const WORDS: usize> Table<WORDS> {
 
     /// The ids of `wanted`, if it is in `bucket`: the array of them and how many of it count.
     #[inline(always)]
-    fn look(&self, bucket: usize, wanted: &Wanted<WORDS>) -> Option<([[u32; 2]; WORDS], usize)> {
+    fn look(&self, bucket: usize, wanted: &Wanted<WORDS>) -> Option<([[u32; 2]; PAIRS], usize)> {
         let slots = &self.buckets[bucket].0;
         // At most one of the two has this key, so this chooses without a branch.
         let slot = &slots[usize::from(is_equal(slots[1].key, wanted.key))];
@@ -245,24 +245,31 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    fn found<const WORDS: usize>(table: &Table<WORDS>, text: &[u8], start: usize, end: usize) -> Option<Vec<u32>> {
+    fn found<const WORDS: usize, const PAIRS: usize>(
+        table: &Table<WORDS, PAIRS>,
+        text: &[u8],
+        start: usize,
+        end: usize,
+    ) -> Option<Vec<u32>> {
         let wanted = table.wanted(text, start, end);
         let mut ids = Vec::new();
         let is_found = table.recall(&wanted, &mut ids);
-        let mut room = [MaybeUninit::uninit(); 8];
+        let mut room = [MaybeUninit::uninit(); 32];
         if let Some(n) = table.write(&wanted, &mut room) {
             assert_eq!((is_found, n), (true, ids.len()));
         }
         is_found.then_some(ids)
     }
 
-    fn agrees_with_a_map<const WORDS: usize>(strings: &[(Vec<u8>, Vec<u32>)]) -> Result<(), TestCaseError> {
-        let mut table = Table::<WORDS>::new(4);
+    fn agrees_with_a_map<const WORDS: usize, const PAIRS: usize>(
+        strings: &[(Vec<u8>, Vec<u32>)],
+    ) -> Result<(), TestCaseError> {
+        let mut table = Table::<WORDS, PAIRS>::new(4);
         let mut all = HashMap::new();
         for (string, ids) in strings.iter().filter(|(string, _)| string.len() <= 8 * WORDS) {
             let ids = all.entry(string).or_insert(ids);
             table.insert(string, ids);
-            let is_held = ids.len() <= 2 * WORDS && !string.ends_with(&[0]);
+            let is_held = ids.len() <= 2 * PAIRS && !string.ends_with(&[0]);
             for (before, after) in [(0, 0), (3, 1), (1, 40)] {
                 let text = [vec![7; before], string.clone(), vec![9; after]].concat();
                 let expected = is_held.then(|| (*ids).clone());
@@ -281,14 +288,14 @@ mod tests {
         fn what_is_found_is_what_was_put_in(strings in prop::collection::vec(
             (prop::collection::vec(0_u8..3, 1..34), prop::collection::vec(0..=MAX_ID, 1..9)), 0..60
         )) {
-            agrees_with_a_map::<2>(&strings)?;
-            agrees_with_a_map::<4>(&strings)?;
+            agrees_with_a_map::<2, 2>(&strings)?;
+            agrees_with_a_map::<4, 3>(&strings)?;
         }
     }
 
     #[test]
     fn what_is_too_long_is_not_found() {
-        let mut table = Table::<2>::new(2);
+        let mut table = Table::<2, 2>::new(2);
         table.insert(&[b'a'; 16], &[1]);
         assert_eq!(found(&table, &[b'a'; 40], 0, 16), Some(vec![1]));
         assert_eq!(found(&table, &[b'a'; 40], 0, 17), None);
@@ -296,7 +303,7 @@ mod tests {
 
     #[test]
     fn what_is_next_door_comes_home() {
-        let mut table = Table::<2>::new(2);
+        let mut table = Table::<2, 2>::new(2);
         for string in [b"a", b"b", b"c", b"d"] {
             table.insert(string, &[string[0].into()]);
         }
@@ -310,7 +317,7 @@ mod tests {
 
     #[test]
     fn what_was_there_first_stays() {
-        let mut table = Table::<2>::new(2);
+        let mut table = Table::<2, 2>::new(2);
         let strings: Vec<[u8; 1]> = (b'a'..=b'z').map(|letter| [letter]).collect();
         for string in &strings {
             table.insert(string, &[string[0].into()]);
