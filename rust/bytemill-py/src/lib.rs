@@ -9,6 +9,7 @@ mod batches;
 mod documents;
 mod error;
 mod listener;
+mod lists;
 mod output;
 mod shards;
 mod special;

@@ -13,9 +13,10 @@ use bytemill::tokenizer::Tokenizer as Core;
 use numpy::PyArray1;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use crate::error::CoreError;
+use crate::lists::Ints;
 use crate::listener::Listener;
 use crate::output::{Output, width_of};
 use crate::special;
@@ -32,12 +33,13 @@ pub(crate) struct Tokenizer {
     core: Arc<Core>,
     /// What `encode` does when called without options: it refuses every special token.
     refusing: Arc<SpecialPolicy>,
+    ints: Arc<Ints>,
 }
 
 impl Tokenizer {
     pub(crate) fn of(core: Core) -> PyResult<Self> {
         let refusing = core.special_policy(Specials::NONE, Specials::All).map_err(CoreError::from)?;
-        Ok(Self { core: Arc::new(core), refusing: Arc::new(refusing) })
+        Ok(Self { core: Arc::new(core), refusing: Arc::new(refusing), ints: Arc::default() })
     }
 
     pub(crate) fn core(&self) -> &Core {
@@ -79,6 +81,10 @@ impl Tokenizer {
         Ok(ids.map_err(CoreError::from)?)
     }
 
+    fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
+        self.ints.list(py, ids, self.core.vocab().n_vocab())
+    }
+
     fn encoded_batch(
         &self,
         texts: &[Bound<'_, PyString>],
@@ -103,26 +109,31 @@ impl Tokenizer {
     #[new]
     fn new(source: &Bound<'_, Self>) -> Self {
         let source = source.get();
-        Self { core: Arc::clone(&source.core), refusing: Arc::clone(&source.refusing) }
+        let (core, refusing) = (Arc::clone(&source.core), Arc::clone(&source.refusing));
+        Self { core, refusing, ints: Arc::clone(&source.ints) }
     }
 
     #[pyo3(signature = (text, *, max_tokens=None, allowed_special=None, disallowed_special=None))]
-    fn encode(
+    fn encode<'py>(
         &self,
-        text: &Bound<'_, PyString>,
+        text: &Bound<'py, PyString>,
         max_tokens: Option<i64>,
         allowed_special: Names,
         disallowed_special: Names,
-    ) -> PyResult<Vec<u32>> {
-        self.encoded(text, max_tokens, allowed_special, disallowed_special)
+    ) -> PyResult<Bound<'py, PyList>> {
+        self.list(text.py(), &self.encoded(text, max_tokens, allowed_special, disallowed_special)?)
     }
 
     #[pyo3(signature = (text, *, max_tokens=None))]
-    fn encode_ordinary(&self, text: &Bound<'_, PyString>, max_tokens: Option<i64>) -> PyResult<Vec<u32>> {
+    fn encode_ordinary<'py>(
+        &self,
+        text: &Bound<'py, PyString>,
+        max_tokens: Option<i64>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let wanted = Wanted { policy: None, max_tokens: limit(max_tokens)? };
         let valid = utf8(text)?;
         let ids = released(text.py(), valid.len(), || self.core.encode_wanted(&valid, wanted));
-        Ok(ids.map_err(CoreError::from)?)
+        self.list(text.py(), &ids.map_err(CoreError::from)?)
     }
 
     fn encode_bytes(&self, data: &Bound<'_, PyBytes>) -> PyResult<Vec<u32>> {
@@ -174,16 +185,17 @@ impl Tokenizer {
     }
 
     #[pyo3(signature = (texts, *, threads=None, max_tokens=None, allowed_special=None, disallowed_special=None))]
-    fn encode_batch(
+    fn encode_batch<'py>(
         &self,
-        texts: Vec<Bound<'_, PyString>>,
+        py: Python<'py>,
+        texts: Vec<Bound<'py, PyString>>,
         threads: Option<usize>,
         max_tokens: Option<i64>,
         allowed_special: Names,
         disallowed_special: Names,
-    ) -> PyResult<Vec<Vec<u32>>> {
+    ) -> PyResult<Vec<Bound<'py, PyList>>> {
         let (ids, offsets) = self.encoded_batch(&texts, threads, max_tokens, allowed_special, disallowed_special)?;
-        Ok(offsets.windows(2).map(|range| ids[range[0]..range[1]].to_vec()).collect())
+        offsets.windows(2).map(|range| self.list(py, &ids[range[0]..range[1]])).collect()
     }
 
     #[pyo3(signature = (texts, *, threads=None, max_tokens=None, dtype=None, out=None, allowed_special=None, disallowed_special=None))]

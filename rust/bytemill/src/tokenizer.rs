@@ -101,7 +101,7 @@ impl Tokenizer {
 
     /// The ids of `text`, in which special tokens are text like any other.
     pub fn encode_ordinary(&self, text: &str) -> Result<Vec<u32>> {
-        let mut ids = Vec::with_capacity(expected_ids(text.len()));
+        let mut ids = room_for_ids(text.len());
         self.encoder().text(text, &mut ids)?;
         Ok(ids)
     }
@@ -119,7 +119,7 @@ impl Tokenizer {
 
     /// As [`Tokenizer::encode`] with a policy that is already made.
     pub fn encode_with(&self, text: &str, policy: &SpecialPolicy) -> Result<Vec<u32>> {
-        let mut ids = Vec::with_capacity(expected_ids(text.len()));
+        let mut ids = room_for_ids(text.len());
         self.encoder().with_special(text, policy, &mut ids)?;
         Ok(ids)
     }
@@ -143,7 +143,7 @@ impl Tokenizer {
 
     /// The ids of any bytes; those that are not UTF-8 are pretokens of their own.
     pub fn encode_bytes(&self, text: &[u8]) -> Result<Vec<u32>> {
-        let mut ids = Vec::with_capacity(expected_ids(text.len()));
+        let mut ids = room_for_ids(text.len());
         self.encode_ordinary_into(text, &mut ids)?;
         Ok(ids)
     }
@@ -226,7 +226,11 @@ impl Tokenizer {
 /// Parts of a file for each thread, so that one slow part does not hold up the others.
 const PARTS_PER_THREAD: usize = 8;
 
-/// About how many ids a text of `n_bytes` becomes; real text has 3-5 bytes a token.
-fn expected_ids(n_bytes: usize) -> usize {
-    n_bytes / 3 + 64
+/// Room for about as many ids as a text of `n_bytes` becomes: real text has 3-5 bytes a token, and of a long one it
+/// takes no memory that there is room to spare.
+fn room_for_ids(n_bytes: usize) -> Vec<u32> {
+    let bytes_per_id = if n_bytes < 1 << 20 { 3 } else { 2 };
+    let mut ids = Vec::with_capacity(n_bytes / bytes_per_id + 64);
+    encode::pages::advise(&mut ids);
+    ids
 }

@@ -1,8 +1,9 @@
 //! What an encoder remembers: short pretokens and pieces with their ids, in tables of fixed size.
 //!
 //! A tokenizer has one set of tables, filled from the vocabulary and never written again. An encoder
-//! with much text ahead takes a copy for itself, in which it also keeps what it had to merge, and
-//! leaves it to the next; so threads share nothing that is written, and a short call pays for nothing.
+//! that meets what is not in them takes a copy for itself, in which it also keeps what it had to merge,
+//! and leaves it to the next; so threads share nothing that is written, and what is seldom used never
+//! pays for a copy.
 
 use super::table::Table;
 use crate::vocab::Vocab;
@@ -10,56 +11,69 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-/// The tables: 2 + 4 + 0.5 MiB, about what a core's share of the last cache holds.
+/// The tables: 2 to 16 MiB by the size of the vocabulary, and 3 MiB for what is longer.
 #[derive(Clone, Debug)]
 pub(super) struct Tables {
-    pub(super) short: Table<1>,
-    pub(super) medium: Table<2>,
-    pub(super) long: Table<4>,
+    /// Nearly everything is here.
+    pub(super) short: Short,
+    /// Longer strings, and those of more ids, such as indentation in GPT-2's vocabulary.
+    long: Long,
 }
 
-const SHORT_BUCKETS: usize = 1 << 16;
-const MEDIUM_BUCKETS: usize = 1 << 16;
-const LONG_BUCKETS: usize = 1 << 12;
+pub(super) type Short = Table<2, 2>;
+type Long = Table<8, 16>;
+
+/// Text brings as many words again, and only a table half empty seldom has to push one out.
+const BUCKETS_PER_ID: usize = 4;
+const SHORT_BUCKETS: std::ops::RangeInclusive<usize> = 1 << 15..=1 << 18;
+const LONG_BUCKETS: usize = 1 << 13;
+/// Tokens of higher ids are rare: they are remembered when they are met.
+const MOST_SEEDS: usize = 1 << 16;
 
 /// The most ids that a look into one of the tables gives.
-pub(super) const MOST_IDS: usize = Table::<4>::MOST_IDS;
+pub(super) const MOST_IDS: usize = Long::MOST_IDS;
 
 impl Tables {
     fn seeded(vocab: &Vocab) -> Self {
+        let wanted = (vocab.n_vocab() * BUCKETS_PER_ID).next_power_of_two();
         let mut tables = Self {
-            short: Table::new(SHORT_BUCKETS),
-            medium: Table::new(MEDIUM_BUCKETS),
-            long: Table::new(LONG_BUCKETS),
+            short: Short::new(wanted.clamp(*SHORT_BUCKETS.start(), *SHORT_BUCKETS.end())),
+            long: Long::new(LONG_BUCKETS),
         };
-        for (id, bytes) in vocab.ordinary_tokens().filter(|(id, _)| vocab.encodes_to_itself(*id)) {
+        let seeds = vocab.ordinary_tokens().take(MOST_SEEDS);
+        for (id, bytes) in seeds.filter(|(id, _)| vocab.encodes_to_itself(*id)) {
             match bytes.len() {
-                0..=8 => tables.short.insert_if_free(bytes, &[id]),
-                9..=16 => tables.medium.insert_if_free(bytes, &[id]),
-                17..=32 => tables.long.insert_if_free(bytes, &[id]),
-                _ => {}
+                ..=Short::MOST_BYTES => tables.short.insert_if_free(bytes, &[id]),
+                _ => tables.long.insert_if_free(bytes, &[id]),
             }
         }
         tables
     }
 
-    /// Appends the ids of `text[span]`, if they are too many for the table of its length and so in
-    /// that of longer ones.
-    pub(super) fn recall_many(&self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
+    /// Appends the ids of `text[span]`, if they are remembered anywhere.
+    pub(super) fn recall(&self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
+        let Range { start, end } = span;
         match span.len() {
-            ..=8 => self.medium.recall(text, span, out),
-            9..=16 => self.long.recall(text, span, out),
+            ..=Short::MOST_BYTES if self.short.recall(&self.short.wanted(text, start, end), out) => true,
+            ..=Long::MOST_BYTES => self.long.recall(&self.long.wanted(text, start, end), out),
             _ => false,
         }
+    }
+
+    /// As [`Tables::recall`], and what is met again becomes quicker to find.
+    pub(super) fn recall_and_promote(&mut self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
+        if span.len() <= Short::MOST_BYTES {
+            let wanted = self.short.wanted(text, span.start, span.end);
+            self.short.promote(&wanted);
+        }
+        self.recall(text, span, out)
     }
 
     /// Remembers the ids of `piece`, if there is a table for so many bytes and ids.
     pub(super) fn keep(&mut self, piece: &[u8], ids: &[u32]) {
         match (piece.len(), ids.len()) {
-            (..=8, ..=2) => self.short.insert(piece, ids),
-            (..=16, ..=4) => self.medium.insert(piece, ids),
-            (9..=32, ..=8) => self.long.insert(piece, ids),
-            _ => {}
+            (..=Short::MOST_BYTES, ..=Short::MOST_IDS) => self.short.insert(piece, ids),
+            _ => self.long.insert(piece, ids),
         }
     }
 }
@@ -69,14 +83,12 @@ impl Tables {
 pub(crate) struct Memory {
     seeded: OnceLock<Tables>,
     spare: Mutex<Vec<Tables>>,
-    /// How many bytes encoders came for without finding a spare copy.
-    n_bytes_wanted: AtomicUsize,
+    /// How many pieces encoders merged without a copy in which to keep them.
+    n_forgotten: AtomicUsize,
 }
 
-/// A text of fewer bytes is done before a copy would be of use.
-const BORROW_FROM_BYTES: usize = 512;
-/// Making a copy costs as much as encoding about so many bytes.
-const COPY_FROM_BYTES: usize = 256 << 10;
+/// Making a copy costs as much as merging about so many pieces.
+const COPY_FROM_PIECES: usize = 4096;
 /// Copies beyond these are given back to the system; at most so many threads gain by them.
 const MOST_SPARE: usize = 16;
 
@@ -92,20 +104,16 @@ impl Memory {
         self.seeded.get_or_init(|| tables)
     }
 
-    /// A copy to write to, if that is worth while for `n_bytes` of text.
-    pub(super) fn own(&self, vocab: &Vocab, n_bytes: usize) -> Option<Tables> {
-        if n_bytes < BORROW_FROM_BYTES {
-            return None;
-        }
+    /// A copy to write to, if there is one or so many pieces were merged that one is worth while.
+    ///
+    /// To be asked for when a piece is not remembered: most short texts need none.
+    pub(super) fn own(&self, vocab: &Vocab) -> Option<Tables> {
         // Never waits: in a forked child the lock may be held by a thread that is not there.
         if let Some(tables) = self.spare.try_lock().ok().and_then(|mut spare| spare.pop()) {
             return Some(tables);
         }
-        let wanted = self.n_bytes_wanted.fetch_add(n_bytes, Ordering::Relaxed).saturating_add(n_bytes);
-        if wanted < COPY_FROM_BYTES {
-            return None;
-        }
-        Some(self.seeded(vocab).clone())
+        let before = self.n_forgotten.fetch_add(1, Ordering::Relaxed);
+        (before >= COPY_FROM_PIECES).then(|| self.seeded(vocab).clone())
     }
 
     /// Takes a copy back, with what it has learnt.

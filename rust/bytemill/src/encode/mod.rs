@@ -2,6 +2,7 @@
 
 mod batch;
 mod memory;
+pub(crate) mod pages;
 mod special;
 mod table;
 mod truncate;
@@ -13,10 +14,11 @@ pub use truncate::Wanted;
 
 use crate::error::{Error, Result};
 use crate::split::Splitter;
-use crate::vocab::{PIECES, Scratch, Vocab};
-use memory::{MOST_IDS, Tables};
+use crate::vocab::{Bridges, PIECES, Scratch, Vocab};
+use memory::{MOST_IDS, Short, Tables};
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use table::Wanted;
 
 /// Positions inside one text are 32 bits wide.
 const MAX_TEXT_BYTES: usize = u32::MAX as usize;
@@ -40,6 +42,7 @@ pub(crate) struct Encoder<'t> {
 #[derive(Debug)]
 struct Merging<'t> {
     vocab: &'t Vocab,
+    memory: &'t Memory,
     seeded: &'t Tables,
     own: Option<Tables>,
     scratch: Scratch,
@@ -48,14 +51,15 @@ struct Merging<'t> {
 impl<'t> Encoder<'t> {
     pub(crate) fn new(parts: Parts<'t>) -> Self {
         let seeded = parts.memory.seeded(parts.vocab);
-        Self { parts, merging: Merging { vocab: parts.vocab, seeded, own: None, scratch: Scratch::default() } }
+        let Parts { vocab, memory, .. } = parts;
+        Self { parts, merging: Merging { vocab, memory, seeded, own: None, scratch: Scratch::default() } }
     }
 
     /// Appends the ids of `text`, in which special tokens are text like any other.
     pub(crate) fn text(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
-        self.prepare(text.len())?;
+        check_length(text.len())?;
         let Self { parts, merging } = self;
-        parts.splitter.split_batches(text, |start, ends| merging.batch(Span::Pretoken, text, start, ends, out))
+        parts.splitter.split_batches(text, |start, ends| merging.pretokens(text, start, ends, out))
     }
 
     /// As [`Encoder::text`], for bytes that need not be UTF-8.
@@ -63,7 +67,7 @@ impl<'t> Encoder<'t> {
         if let Ok(text) = str::from_utf8(text) {
             return self.text(text, out);
         }
-        self.prepare(text.len())?;
+        check_length(text.len())?;
         let Self { parts, merging } = self;
         parts.splitter.split(text, |pretoken| merging.damaged(pretoken, out))
     }
@@ -79,14 +83,6 @@ impl<'t> Encoder<'t> {
         }
         self.text(&text[start..], out)
     }
-
-    /// Gets tables of its own, if `n_bytes` of text are worth it.
-    fn prepare(&mut self, n_bytes: usize) -> Result<()> {
-        if self.merging.own.is_none() {
-            self.merging.own = self.parts.memory.own(self.parts.vocab, n_bytes);
-        }
-        check_length(n_bytes)
-    }
 }
 
 impl Drop for Encoder<'_> {
@@ -97,96 +93,119 @@ impl Drop for Encoder<'_> {
     }
 }
 
-/// What to do with a span of text that no table holds.
-#[derive(Clone, Copy)]
-enum Span {
-    Pretoken,
-    /// One that nothing bridges to what is beside it.
-    Piece,
-}
-
 impl Merging<'_> {
-    /// Appends the ids of the spans of `text` that follow each other from `start` and end at `ends`.
+    /// Appends the ids of the pretokens of `text` that follow each other from `start` and end at `ends`.
     #[inline]
-    fn batch(&mut self, kind: Span, text: &str, mut start: usize, ends: &[usize], out: &mut Vec<u32>) {
-        for ends in ends.chunks(CHUNK) {
-            let buckets = prefetch(self.tables(), text.as_bytes(), start, ends);
-            let rest = ends.iter().copied().zip(buckets);
-            start = self.chunk(kind, text, start, rest, out);
+    fn pretokens(&mut self, text: &str, start: usize, ends: &[usize], out: &mut Vec<u32>) {
+        // To make room for what is looked for takes time as well.
+        if ends.len() <= FEW {
+            self.chunks::<{ FEW + PIECES }>(text, start, ends, out);
+        } else {
+            self.chunks::<{ MANY + PIECES }>(text, start, ends, out);
         }
     }
 
-    /// As [`Merging::batch`] for a few spans, each with its bucket; where the last one ends.
+    /// As [`Merging::pretokens`], with room to look for up to `ROOM` of them at a time.
     #[inline]
-    fn chunk(
-        &mut self,
-        kind: Span,
-        text: &str,
-        mut start: usize,
-        mut rest: impl ExactSizeIterator<Item = (usize, u32)>,
-        out: &mut Vec<u32>,
-    ) -> usize {
+    fn chunks<const ROOM: usize>(&mut self, text: &str, mut start: usize, mut ends: &[usize], out: &mut Vec<u32>) {
+        let mut chunk = Chunk { wanted: [Wanted::NOTHING; ROOM], n: 0, pieces: 0, is_inside: false };
+        while !ends.is_empty() {
+            (start, ends) = chunk.fill(&self.tables().short, self.vocab.bridges(), text, start, ends);
+            self.chunk(text, chunk.wanted(), chunk.pieces, out);
+        }
+    }
+
+    /// Appends the ids of all that is `wanted`; `pieces` has a bit for each that is only a piece of a pretoken.
+    #[inline]
+    fn chunk(&mut self, text: &str, wanted: &[Wanted<2>], pieces: u128, out: &mut Vec<u32>) {
+        let mut done = 0;
         loop {
-            out.reserve(rest.len() * MOST_IDS);
-            let (n, missed) = recall(self.tables(), text.as_bytes(), &mut start, &mut rest, out.spare_capacity_mut());
+            out.reserve((wanted.len() - done) * Short::MOST_IDS);
+            let (n, found) = recall(&self.tables().short, &wanted[done..], out.spare_capacity_mut());
             // SAFETY: `recall` has written at least `n` ids to the spare capacity, one behind the other.
             #[allow(unsafe_code)]
             unsafe {
                 out.set_len(out.len() + n);
             }
-            match (missed, kind) {
-                (None, _) => return start,
-                (Some(span), Span::Pretoken) => self.pretoken(text, span, out),
-                (Some(span), Span::Piece) => self.piece(text.as_bytes(), span, out),
+            done += found;
+            let Some(missed) = wanted.get(done) else { return };
+            if pieces >> done & 1 != 0 {
+                self.piece(text.as_bytes(), missed.span(), out);
+            } else {
+                self.pretoken(text, missed.span(), out);
             }
+            done += 1;
         }
     }
 
-    /// Appends the ids of the pretoken `text[span]`.
+    /// Appends the ids of the pretoken `text[span]`, which is not where it is looked for first.
     #[inline(never)]
     fn pretoken(&mut self, text: &str, span: Range<usize>, out: &mut Vec<u32>) {
-        if let Some(id) = self.vocab.only_as_a_whole(&text.as_bytes()[span.clone()]) {
+        let pretoken = &text.as_bytes()[span.clone()];
+        if self.is_recalled(text.as_bytes(), span.clone(), out) {
+            return;
+        }
+        if let Some(id) = self.vocab.only_as_a_whole(pretoken) {
             return out.push(id);
         }
-        if span.len() <= UNCUT_BYTES && text.as_bytes()[span.clone()].is_ascii() {
-            return self.piece(text.as_bytes(), span, out);
+        // Longer ones are cut before they are looked for, if they can be.
+        if pretoken.len() > Short::MOST_BYTES || pretoken.is_ascii() {
+            return self.merged(pretoken, out);
         }
-        let mut start = span.start;
-        while start < span.end {
-            let mut ends = [0; PIECES];
-            let n = self.vocab.bridges().cut(text, start, span.end, &mut ends);
-            if (start..ends[0]) == span {
-                return self.piece(text.as_bytes(), span, out);
-            }
-            self.batch(Span::Piece, text, start, &ends[..n], out);
-            start = ends[n - 1];
+        let (first, mut start, mut ends) = (out.len(), span.start, [0; PIECES]);
+        let n = self.vocab.bridges().cut(text, start, span.end, &mut ends);
+        for &end in &ends[..n] {
+            self.piece(text.as_bytes(), start..end, out);
+            start = end;
+        }
+        self.keep(pretoken, first, out);
+    }
+
+    /// Appends the ids of the piece `text[span]`, which is not where it is looked for first.
+    #[inline(never)]
+    fn piece(&mut self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) {
+        if !self.is_recalled(text, span.clone(), out) {
+            self.merged(&text[span], out);
+        }
+    }
+
+    /// Appends the ids of `text[span]`, if they are remembered anywhere.
+    fn is_recalled(&mut self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
+        if self.own.is_none() {
+            self.own = self.memory.own(self.vocab);
+        }
+        match &mut self.own {
+            Some(tables) => tables.recall_and_promote(text, span, out),
+            None => self.seeded.recall(text, span, out),
+        }
+    }
+
+    /// Appends what `piece` merges to, and remembers it.
+    fn merged(&mut self, piece: &[u8], out: &mut Vec<u32>) {
+        let first = out.len();
+        self.vocab.merge(piece, &mut self.scratch, out);
+        if self.vocab.only_as_a_whole(piece).is_none() {
+            self.keep(piece, first, out);
+        }
+    }
+
+    /// Remembers that `string` became the ids from the `first` on, if there is where.
+    fn keep(&mut self, string: &[u8], first: usize, ids: &[u32]) {
+        if let Some(tables) = &mut self.own
+            && ids.len() - first <= MOST_IDS
+        {
+            tables.keep(string, &ids[first..]);
         }
     }
 
     /// Appends the ids of a pretoken of any bytes.
     fn damaged(&mut self, pretoken: &[u8], out: &mut Vec<u32>) {
         match str::from_utf8(pretoken) {
-            Ok(pretoken) => self.batch(Span::Pretoken, pretoken, 0, &[pretoken.len()], out),
+            Ok(pretoken) => self.pretokens(pretoken, 0, &[pretoken.len()], out),
             Err(_) => match self.vocab.only_as_a_whole(pretoken) {
                 Some(id) => out.push(id),
                 None => self.vocab.merge(pretoken, &mut self.scratch, out),
             },
-        }
-    }
-
-    /// Appends the ids of the piece `text[span]`, which is not where its length suggests.
-    #[inline(never)]
-    fn piece(&mut self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) {
-        if self.tables().recall_many(text, span.clone(), out) {
-            return;
-        }
-        let (first, piece) = (out.len(), &text[span]);
-        self.vocab.merge(piece, &mut self.scratch, out);
-        if out.len() - first <= MOST_IDS
-            && let Some(tables) = &mut self.own
-            && self.vocab.only_as_a_whole(piece).is_none()
-        {
-            tables.keep(piece, &out[first..]);
         }
     }
 
@@ -196,55 +215,100 @@ impl Merging<'_> {
     }
 }
 
-/// Tokens bridge nearly all pairs of ASCII characters, so that cutting a short pretoken of them is seldom a gain.
-const UNCUT_BYTES: usize = 32;
-
 /// So many spans are asked from memory before the first of them is looked at.
-const CHUNK: usize = 64;
+const MANY: usize = 64;
+/// As many as a sentence has.
+const FEW: usize = 16;
 
-/// The buckets of the spans of `text` that follow each other from `start` and end at `ends`.
-#[inline]
-fn prefetch(tables: &Tables, text: &[u8], mut start: usize, ends: &[usize]) -> [u32; CHUNK] {
-    let mut buckets = [0; CHUNK];
-    for (bucket, &end) in buckets.iter_mut().zip(ends) {
-        let span = std::mem::replace(&mut start, end)..end;
-        *bucket = match span.len() {
-            ..=8 => tables.short.prefetch(text, span),
-            9..=16 => tables.medium.prefetch(text, span),
-            17..=32 => tables.long.prefetch(text, span),
-            _ => 0,
-        };
-    }
-    buckets
+/// Spans of a text one behind the other, to be looked for together.
+struct Chunk<const ROOM: usize> {
+    wanted: [Wanted<2>; ROOM],
+    n: usize,
+    /// A bit for each that is a piece of a pretoken, which nothing bridges to what is beside it.
+    pieces: u128,
+    /// Whether what is left begins inside a pretoken.
+    is_inside: bool,
 }
 
-/// Writes the ids of the spans of `text` that follow each other from `start` to `out`, up to the first
-/// that `tables` do not hold. How many ids these are, and that span.
-///
-/// `rest` has where each span ends and its bucket, `out` room for `MOST_IDS` ids for each.
+impl<const ROOM: usize> Chunk<ROOM> {
+    /// Takes as many of the pretokens that begin at `start` and end at `ends` as there is room for, and
+    /// asks for their places in memory; what is left. Long ones are cut, of the last one perhaps a part is left.
+    #[inline]
+    fn fill<'e>(
+        &mut self,
+        table: &Short,
+        bridges: &Bridges,
+        text: &str,
+        mut start: usize,
+        mut ends: &'e [usize],
+    ) -> (usize, &'e [usize]) {
+        (self.n, self.pieces) = (0, 0);
+        while self.n + PIECES <= ROOM
+            && let Some((&end, rest)) = ends.split_first()
+        {
+            if end - start <= Short::MOST_BYTES && !self.is_inside {
+                self.add(table, text, start, end);
+                start = end;
+            } else {
+                start = self.cut(table, bridges, text, start..end);
+            }
+            if start == end {
+                ends = rest;
+            }
+        }
+        (start, ends)
+    }
+
+    /// Takes the first pieces of the rest of a pretoken, `text[span]`; where the last of them ends.
+    #[inline(never)]
+    fn cut(&mut self, table: &Short, bridges: &Bridges, text: &str, span: Range<usize>) -> usize {
+        let mut start = span.start;
+        // Tokens bridge nearly all pairs of ASCII characters, so that cutting a short pretoken of them is seldom a gain.
+        if span.len() <= UNCUT_BYTES && !self.is_inside && text.as_bytes()[span.clone()].is_ascii() {
+            self.add(table, text, start, span.end);
+            return span.end;
+        }
+        let mut ends = [0; PIECES];
+        let n = bridges.cut(text, start, span.end, &mut ends);
+        if self.is_inside || ends[0] != span.end {
+            self.pieces |= ((1 << n) - 1) << self.n;
+        }
+        for &end in &ends[..n] {
+            self.add(table, text, start, end);
+            start = end;
+        }
+        self.is_inside = start != span.end;
+        start
+    }
+
+    #[inline]
+    fn add(&mut self, table: &Short, text: &str, start: usize, end: usize) {
+        let wanted = table.wanted(text.as_bytes(), start, end);
+        table.prefetch(&wanted);
+        self.wanted[self.n] = wanted;
+        self.n += 1;
+    }
+
+    #[inline]
+    fn wanted(&self) -> &[Wanted<2>] {
+        &self.wanted[..self.n]
+    }
+}
+
+const UNCUT_BYTES: usize = 32;
+
+/// Writes the ids of all that is `wanted` to `out`, up to the first that is not at home in `table`: how
+/// many ids, and of how many. `out` has room for `Short::MOST_IDS` ids for each.
 #[inline]
-fn recall(
-    tables: &Tables,
-    text: &[u8],
-    start: &mut usize,
-    rest: &mut impl Iterator<Item = (usize, u32)>,
-    out: &mut [MaybeUninit<u32>],
-) -> (usize, Option<Range<usize>>) {
+fn recall(table: &Short, wanted: &[Wanted<2>], out: &mut [MaybeUninit<u32>]) -> (usize, usize) {
     let mut n = 0;
-    for (end, bucket) in rest {
-        let span = std::mem::replace(start, end)..end;
-        let found = match span.len() {
-            ..=8 => tables.short.write(bucket, text, span.clone(), &mut out[n..]),
-            9..=16 => tables.medium.write(bucket, text, span.clone(), &mut out[n..]),
-            17..=32 => tables.long.write(bucket, text, span.clone(), &mut out[n..]),
-            _ => None,
-        };
-        match found {
+    for (found, wanted) in wanted.iter().enumerate() {
+        match table.write(wanted, &mut out[n..]) {
             Some(more) => n += more,
-            None => return (n, Some(span)),
+            None => return (n, found),
         }
     }
-    (n, None)
+    (n, wanted.len())
 }
 
 fn check_length(n_bytes: usize) -> Result<()> {

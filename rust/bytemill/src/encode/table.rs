@@ -1,13 +1,16 @@
 //! A table of fixed size from short byte strings to their ids.
 //!
 //! A string is its own key, padded with zeros to `WORDS` words of 8 bytes, and lies beside its ids:
-//! one look at one cache line answers. Each hash has two places. The first keeps what was there
-//! first (the vocabulary, by rank), the second what came last, so the table never grows and never
-//! needs emptying; what is pushed out is worked out again when it is met again.
+//! one look at one cache line answers. Each hash has a home bucket of two places and the two of its
+//! neighbour for what the home has no room for; only what is not at home is looked for there. What
+//! was there first (the vocabulary, by rank) keeps the first places, what came last pushes out what
+//! came before it, so the table never grows and never needs emptying; what is pushed out is worked
+//! out again when it is met again.
 
 // Each of these is a part of the loop over pretokens, a few instructions inside it.
 #![allow(clippy::inline_always)]
 
+use super::pages;
 use crate::vocab::MAX_ID;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -15,51 +18,148 @@ use std::ops::Range;
 /// What is at one place: a padded string, its ids, and in the ids' unused highest bytes (`MAX_ID` has
 /// 24 bits) the string's length at the first and the number of ids at the second. All zero: nothing.
 #[derive(Clone, Copy, Debug)]
-struct Slot<const WORDS: usize> {
+struct Slot<const WORDS: usize, const PAIRS: usize> {
     key: [u64; WORDS],
-    ids: [[u32; 2]; WORDS],
+    ids: [[u32; 2]; PAIRS],
 }
 
 const _: () = assert!(MAX_ID < 1 << 24);
 
 /// The two places of a hash, in one cache line up to 16 bytes of key.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(32))]
-struct Bucket<const WORDS: usize>([Slot<WORDS>; 2]);
+#[repr(align(64))]
+struct Bucket<const WORDS: usize, const PAIRS: usize>([Slot<WORDS, PAIRS>; 2]);
 
-/// Two slots for each hash of up to `8 * WORDS` bytes, each with up to `2 * WORDS` ids.
-#[derive(Clone, Debug)]
-pub(super) struct Table<const WORDS: usize> {
-    buckets: Vec<Bucket<WORDS>>,
+/// Strings of up to `8 * WORDS` bytes, each with up to `2 * PAIRS` ids.
+#[derive(Debug)]
+pub(super) struct Table<const WORDS: usize, const PAIRS: usize> {
+    buckets: Vec<Bucket<WORDS, PAIRS>>,
 }
 
-impl<const WORDS: usize> Table<WORDS> {
-    pub(super) const MOST_IDS: usize = 2 * WORDS;
+/// A span of text that is looked for: its first words, its home, its first byte's place and its length in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<const WORDS: usize> {
+    key: [u64; WORDS],
+    bucket: u32,
+    start: u32,
+    length: u32,
+}
 
-    /// An empty table of `n_buckets`, a power of two.
+impl<const WORDS: usize> Wanted<WORDS> {
+    pub(super) const NOTHING: Self = Self { key: [0; WORDS], bucket: 0, start: 0, length: 0 };
+
+    pub(super) fn span(&self) -> Range<usize> {
+        self.start as usize..self.start as usize + self.length as usize
+    }
+}
+
+impl<const WORDS: usize, const PAIRS: usize> Clone for Table<WORDS, PAIRS> {
+    fn clone(&self) -> Self {
+        let mut buckets = Vec::with_capacity(self.buckets.len());
+        pages::advise(&mut buckets);
+        buckets.extend_from_slice(&self.buckets);
+        Self { buckets }
+    }
+}
+
+impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
+    pub(super) const MOST_BYTES: usize = 8 * WORDS;
+    pub(super) const MOST_IDS: usize = 2 * PAIRS;
+
+    /// An empty table of `n_buckets`, a power of two and at least two.
     pub(super) fn new(n_buckets: usize) -> Self {
-        let empty = Slot { key: [0; WORDS], ids: [[0; 2]; WORDS] };
-        Self { buckets: vec![Bucket([empty; 2]); n_buckets] }
+        let empty = Slot { key: [0; WORDS], ids: [[0; 2]; PAIRS] };
+        let mut buckets = Vec::with_capacity(n_buckets);
+        pages::advise(&mut buckets);
+        buckets.resize(n_buckets, Bucket([empty; 2]));
+        Self { buckets }
     }
 
-    /// The number of the bucket for `text[span]`, which is asked from memory: it is there when looked at later.
+    /// What to look for to find `text[start..end]`, below 4 GiB; if it is too long for this table, it is not found.
     #[inline(always)]
-    pub(super) fn prefetch(&self, text: &[u8], span: Range<usize>) -> u32 {
-        let bucket = self.bucket(key(text, span.start, span.end));
-        prefetch(&self.buckets[bucket]);
-        bucket as u32
+    pub(super) fn wanted(&self, text: &[u8], start: usize, end: usize) -> Wanted<WORDS> {
+        let key = key(text, start, end);
+        Wanted { key, bucket: self.home(key) as u32, start: start as u32, length: (end - start) as u32 }
     }
 
-    /// The ids of `text[span]`, which has 1 to `8 * WORDS` bytes and belongs to `bucket`: the array of
-    /// them and how many of it count.
+    /// Asks for the home of `wanted` from memory, without waiting for it.
     #[inline(always)]
-    fn get(&self, bucket: usize, text: &[u8], span: Range<usize>) -> Option<([[u32; 2]; WORDS], usize)> {
-        let key = key(text, span.start, span.end);
+    pub(super) fn prefetch(&self, wanted: &Wanted<WORDS>) {
+        prefetch(&self.buckets[wanted.bucket as usize]);
+    }
+
+    /// Writes the ids of `wanted` to `out`, if it is at home; how many count. `out` has room for
+    /// [`Self::MOST_IDS`].
+    #[inline(always)]
+    pub(super) fn write(&self, wanted: &Wanted<WORDS>, out: &mut [MaybeUninit<u32>]) -> Option<usize> {
+        let (ids, n) = self.look(wanted.bucket as usize, wanted)?;
+        for (place, id) in out[..Self::MOST_IDS].iter_mut().zip(ids.as_flattened()) {
+            place.write(*id);
+        }
+        Some(n)
+    }
+
+    /// Appends the ids of `wanted`, if they are anywhere here.
+    pub(super) fn recall(&self, wanted: &Wanted<WORDS>, out: &mut Vec<u32>) -> bool {
+        let home = wanted.bucket as usize;
+        let Some((ids, n)) = self.look(home, wanted).or_else(|| self.look(neighbour(home), wanted)) else {
+            return false;
+        };
+        out.extend_from_slice(&ids.as_flattened()[..n]);
+        true
+    }
+
+    /// Brings `wanted` home, if it is next door; what came last at home takes its place.
+    pub(super) fn promote(&mut self, wanted: &Wanted<WORDS>) {
+        let home = wanted.bucket as usize;
+        let there = self.buckets[neighbour(home)].0;
+        if let Some(place) = there.iter().position(|slot| slot.key == wanted.key) {
+            self.buckets[neighbour(home)].0[place] = std::mem::replace(&mut self.buckets[home].0[1], there[place]);
+        }
+    }
+
+    /// Remembers the ids of `string` (1 to `8 * WORDS` bytes), if they are few enough.
+    pub(super) fn insert(&mut self, string: &[u8], ids: &[u32]) {
+        self.put(string, ids, true);
+    }
+
+    /// As [`Table::insert`], but leaves things as they are where all places are taken.
+    pub(super) fn insert_if_free(&mut self, string: &[u8], ids: &[u32]) {
+        self.put(string, ids, false);
+    }
+
+    fn put(&mut self, string: &[u8], ids: &[u32], may_push_out: bool) {
+        // Without a zero at its end no string is the padded form of another.
+        if ids.len() > Self::MOST_IDS || string.len() > Self::MOST_BYTES || string.ends_with(&[0]) {
+            return;
+        }
+        let mut slot = Slot { key: key(string, 0, string.len()), ids: [[0; 2]; PAIRS] };
+        for (place, &id) in slot.ids.as_flattened_mut().iter_mut().zip(ids) {
+            *place = id;
+        }
+        slot.ids[0][0] |= (string.len() as u32) << 24;
+        slot.ids[0][1] |= (ids.len() as u32) << 24;
+        let home = self.home(slot.key);
+        let places = [(home, 0), (home, 1), (neighbour(home), 0), (neighbour(home), 1)];
+        let fits = |there: &Slot<WORDS, PAIRS>| there.ids[0][0] == 0 || there.key == slot.key;
+        if let Some((bucket, place)) = places.into_iter().find(|&(bucket, place)| fits(&self.buckets[bucket].0[place]))
+        {
+            self.buckets[bucket].0[place] = slot;
+        } else if may_push_out {
+            // Both buckets serve both hashes, so what is pushed out of one may stay in the other.
+            self.buckets[neighbour(home)].0[1] = self.buckets[home].0[1];
+            self.buckets[home].0[1] = slot;
+        }
+    }
+
+    /// The ids of `wanted`, if it is in `bucket`: the array of them and how many of it count.
+    #[inline(always)]
+    fn look(&self, bucket: usize, wanted: &Wanted<WORDS>) -> Option<([[u32; 2]; PAIRS], usize)> {
         let slots = &self.buckets[bucket].0;
         // At most one of the two has this key, so this chooses without a branch.
-        let slot = &slots[usize::from(is_equal(slots[1].key, key))];
+        let slot = &slots[usize::from(is_equal(slots[1].key, wanted.key))];
         let mut ids = slot.ids;
-        if !is_equal(slot.key, key) || (ids[0][0] >> 24) as usize != span.len() {
+        if !is_equal(slot.key, wanted.key) || ids[0][0] >> 24 != wanted.length {
             return None;
         }
         let n = (ids[0][1] >> 24) as usize;
@@ -68,65 +168,22 @@ impl<const WORDS: usize> Table<WORDS> {
         Some((ids, n))
     }
 
-    /// Writes the ids of `text[span]`, which has 1 to `8 * WORDS` bytes, to `out`; how many
-    /// count. `bucket` is what [`Table::prefetch`] said; `out` has room for [`Self::MOST_IDS`].
     #[inline(always)]
-    pub(super) fn write(
-        &self,
-        bucket: u32,
-        text: &[u8],
-        span: Range<usize>,
-        out: &mut [MaybeUninit<u32>],
-    ) -> Option<usize> {
-        let (ids, n) = self.get(bucket as usize, text, span)?;
-        for (place, id) in out[..Self::MOST_IDS].iter_mut().zip(ids.as_flattened()) {
-            place.write(*id);
-        }
-        Some(n)
-    }
-
-    /// Appends the ids of `text[span]`, if they are here.
-    pub(super) fn recall(&self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
-        let bucket = self.bucket(key(text, span.start, span.end));
-        let Some((ids, n)) = self.get(bucket, text, span) else { return false };
-        out.extend_from_slice(&ids.as_flattened()[..n]);
-        true
-    }
-
-    /// Remembers the ids of `string` (1 to `8 * WORDS` bytes), if they are few enough.
-    pub(super) fn insert(&mut self, string: &[u8], ids: &[u32]) {
-        // Without a zero at its end no string is the padded form of another.
-        if ids.len() > Self::MOST_IDS || string.ends_with(&[0]) {
-            return;
-        }
-        let mut slot = Slot { key: key(string, 0, string.len()), ids: [[0; 2]; WORDS] };
-        for (place, &id) in slot.ids.as_flattened_mut().iter_mut().zip(ids) {
-            *place = id;
-        }
-        slot.ids[0][0] |= (string.len() as u32) << 24;
-        slot.ids[0][1] |= (ids.len() as u32) << 24;
-        let at = self.bucket(slot.key);
-        let slots = &mut self.buckets[at].0;
-        let is_free = slots[0].ids[0][0] == 0 || slots[0].key == slot.key;
-        slots[usize::from(!is_free)] = slot;
-    }
-
-    /// As [`Table::insert`], but leaves things as they are where both places are taken.
-    pub(super) fn insert_if_free(&mut self, string: &[u8], ids: &[u32]) {
-        if !string.ends_with(&[0]) && self.buckets[self.bucket(key(string, 0, string.len()))].0[1].ids[0][0] == 0 {
-            self.insert(string, ids);
-        }
-    }
-
-    #[inline(always)]
-    fn bucket(&self, key: [u64; WORDS]) -> usize {
+    fn home(&self, key: [u64; WORDS]) -> usize {
         let mut hash = 0;
-        for word in key {
-            let product = u128::from(word ^ hash ^ 0x9E37_79B9_7F4A_7C15) * 0xD6E8_FEB8_6659_FD93;
+        for pair in key.as_chunks::<2>().0 {
+            let product =
+                u128::from(pair[0] ^ hash ^ 0x9E37_79B9_7F4A_7C15) * u128::from(pair[1] ^ 0xD6E8_FEB8_6659_FD93);
             hash = (product >> 64) as u64 ^ product as u64;
         }
         hash as usize & (self.buckets.len() - 1)
     }
+}
+
+/// The bucket that takes what `bucket` has no room for, and the other way round.
+#[inline(always)]
+fn neighbour(bucket: usize) -> usize {
+    bucket ^ 1
 }
 
 /// Word by word, since keys come word by word: to compare them as one would wait for all to be stored.
@@ -153,31 +210,25 @@ fn prefetch<T>(place: &T) {
     let _ = place;
 }
 
-/// `text[start..end]` as words, padded with zeros.
+/// The first `8 * WORDS` bytes of `text[start..end]` as words, padded with zeros.
 #[inline(always)]
 fn key<const WORDS: usize>(text: &[u8], start: usize, end: usize) -> [u64; WORDS] {
-    let mut words = [0; WORDS];
-    if let Some(loaded) = text.get(start..start + 8 * WORDS) {
-        for (word, bytes) in words.iter_mut().zip(loaded.as_chunks().0) {
-            *word = u64::from_le_bytes(*bytes);
-        }
-        for (i, word) in words.iter_mut().enumerate() {
-            *word &= mask((end - start).saturating_sub(8 * i));
-        }
-        words
-    } else {
-        key_at_the_end(&text[start..end])
-    }
-}
-
-/// The same where the text ends before all words could be loaded.
-#[cold]
-fn key_at_the_end<const WORDS: usize>(string: &[u8]) -> [u64; WORDS] {
-    let mut words = [0; WORDS];
-    for (word, bytes) in words.iter_mut().zip(string.chunks(8)) {
-        *word = bytes.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte));
+    let mut words = match text.get(start..start + 8 * WORDS) {
+        Some(loaded) => loaded.as_chunks().0.first_chunk().map_or([0; WORDS], |bytes| bytes.map(u64::from_le_bytes)),
+        None => words_at_the_end(&text[start..]),
+    };
+    for (i, word) in words.iter_mut().enumerate() {
+        *word &= mask((end - start).saturating_sub(8 * i));
     }
     words
+}
+
+/// All of `rest`, where the text ends before all words could be loaded.
+#[inline]
+fn words_at_the_end<const WORDS: usize>(rest: &[u8]) -> [u64; WORDS] {
+    let mut bytes = [[0; 8]; WORDS];
+    bytes.as_flattened_mut()[..rest.len()].copy_from_slice(rest);
+    bytes.map(u64::from_le_bytes)
 }
 
 /// Ones for the first `n_bytes`.
@@ -194,19 +245,31 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    fn found<const WORDS: usize>(table: &Table<WORDS>, text: &[u8], start: usize, end: usize) -> Option<Vec<u32>> {
-        table
-            .get(table.bucket(key(text, start, end)), text, start..end)
-            .map(|(ids, n)| ids.as_flattened()[..n].to_vec())
+    fn found<const WORDS: usize, const PAIRS: usize>(
+        table: &Table<WORDS, PAIRS>,
+        text: &[u8],
+        start: usize,
+        end: usize,
+    ) -> Option<Vec<u32>> {
+        let wanted = table.wanted(text, start, end);
+        let mut ids = Vec::new();
+        let is_found = table.recall(&wanted, &mut ids);
+        let mut room = [MaybeUninit::uninit(); 32];
+        if let Some(n) = table.write(&wanted, &mut room) {
+            assert_eq!((is_found, n), (true, ids.len()));
+        }
+        is_found.then_some(ids)
     }
 
-    fn agrees_with_a_map<const WORDS: usize>(strings: &[(Vec<u8>, Vec<u32>)]) -> Result<(), TestCaseError> {
-        let mut table = Table::<WORDS>::new(4);
+    fn agrees_with_a_map<const WORDS: usize, const PAIRS: usize>(
+        strings: &[(Vec<u8>, Vec<u32>)],
+    ) -> Result<(), TestCaseError> {
+        let mut table = Table::<WORDS, PAIRS>::new(4);
         let mut all = HashMap::new();
         for (string, ids) in strings.iter().filter(|(string, _)| string.len() <= 8 * WORDS) {
             let ids = all.entry(string).or_insert(ids);
             table.insert(string, ids);
-            let is_held = ids.len() <= 2 * WORDS && !string.ends_with(&[0]);
+            let is_held = ids.len() <= 2 * PAIRS && !string.ends_with(&[0]);
             for (before, after) in [(0, 0), (3, 1), (1, 40)] {
                 let text = [vec![7; before], string.clone(), vec![9; after]].concat();
                 let expected = is_held.then(|| (*ids).clone());
@@ -225,20 +288,43 @@ mod tests {
         fn what_is_found_is_what_was_put_in(strings in prop::collection::vec(
             (prop::collection::vec(0_u8..3, 1..34), prop::collection::vec(0..=MAX_ID, 1..9)), 0..60
         )) {
-            agrees_with_a_map::<1>(&strings)?;
-            agrees_with_a_map::<2>(&strings)?;
-            agrees_with_a_map::<4>(&strings)?;
+            agrees_with_a_map::<2, 2>(&strings)?;
+            agrees_with_a_map::<4, 3>(&strings)?;
         }
     }
 
     #[test]
-    fn what_was_there_first_stays() {
-        let mut table = Table::<1>::new(1);
-        for string in [b"a", b"b", b"c"] {
+    fn what_is_too_long_is_not_found() {
+        let mut table = Table::<2, 2>::new(2);
+        table.insert(&[b'a'; 16], &[1]);
+        assert_eq!(found(&table, &[b'a'; 40], 0, 16), Some(vec![1]));
+        assert_eq!(found(&table, &[b'a'; 40], 0, 17), None);
+    }
+
+    #[test]
+    fn what_is_next_door_comes_home() {
+        let mut table = Table::<2, 2>::new(2);
+        for string in [b"a", b"b", b"c", b"d"] {
             table.insert(string, &[string[0].into()]);
         }
-        table.insert_if_free(b"d", &[4]);
-        let held = [b"a", b"b", b"c", b"d"].map(|string| found(&table, string, 0, 1));
-        assert_eq!(held, [Some(vec![97]), None, Some(vec![99]), None]);
+        for string in [b"a", b"b", b"c", b"d", b"a"] {
+            let wanted = table.wanted(string, 0, 1);
+            table.promote(&wanted);
+            assert!(table.look(wanted.bucket as usize, &wanted).is_some());
+        }
+        assert!([b"a", b"b", b"c", b"d"].iter().all(|string| found(&table, *string, 0, 1).is_some()));
+    }
+
+    #[test]
+    fn what_was_there_first_stays() {
+        let mut table = Table::<2, 2>::new(2);
+        let strings: Vec<[u8; 1]> = (b'a'..=b'z').map(|letter| [letter]).collect();
+        for string in &strings {
+            table.insert(string, &[string[0].into()]);
+        }
+        table.insert_if_free(b"!", &[4]);
+        let held: Vec<bool> = strings.iter().map(|string| found(&table, string, 0, 1).is_some()).collect();
+        assert_eq!(held.iter().filter(|held| **held).count(), 4);
+        assert!(held[0] && held[25] && found(&table, b"!", 0, 1).is_none());
     }
 }

@@ -32,12 +32,12 @@ pub(super) fn fill_by(way: Way, rule: Rule, text: &str, start: usize, ends: &mut
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Way::Avx2 => unsafe { fill_avx2(rule, text, start, ends) },
-        Way::Scalar => fill_singly(rule, text, start, 0, ends),
+        Way::Scalar => fill_singly(rule, text, start, ends),
     }
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,lzcnt,popcnt")]
 fn fill_avx512(rule: Rule, text: &str, start: usize, ends: &mut [usize; BATCH]) -> usize {
     fill_with::<Avx512>(rule, text, start, ends)
 }
@@ -63,35 +63,64 @@ fn fill_blocks<L: Lanes>(
     text: &str,
     mut start: usize,
     ends: &mut [usize; BATCH],
-    starts: impl Fn(&Block) -> Starts,
+    starts: impl Fn(&Block<L>) -> Starts,
 ) -> usize {
     let reader = Reader::new(text);
     let mut n = 0;
-    while n + LANES <= BATCH
-        && let Some(bytes) = text.as_bytes()[start..].first_chunk()
+    while start < text.len()
+        && let Some(room) = ends[n..].first_chunk_mut()
     {
-        let mut rest = starts(&Block::new(L::load(bytes), reader, start)).certain();
-        if rest == 0 {
+        let mut padded = [PADDING; LANES];
+        let bytes = block_at(text, start, &mut padded);
+        let found = starts(&Block::new(L::load(bytes), reader, start)).certain();
+        if found == 0 {
             start = end(rule, reader, start);
-            ends[n] = start;
+            room[0] = start;
             n += 1;
-            continue;
+        } else {
+            n += write_places::<L>(found, start, room);
+            start += 63 - found.leading_zeros() as usize;
         }
-        let last = start + (63 - rest.leading_zeros() as usize);
-        while rest != 0 {
-            ends[n] = start + rest.trailing_zeros() as usize;
-            n += 1;
-            rest &= rest - 1;
-        }
-        start = last;
     }
-    // What is left is too short for a block, unless it is the batch that is full.
-    if n + LANES <= BATCH { fill_singly(rule, text, start, n, ends) } else { n }
+    n
 }
 
-/// Character by character, from the `n`-th end on.
-fn fill_singly(rule: Rule, text: &str, mut start: usize, mut n: usize, ends: &mut [usize; BATCH]) -> usize {
+/// White space: whether it reaches the end of a block or the end of the text, what depends on that is left open.
+const PADDING: u8 = b' ';
+
+/// The 64 bytes of `text` from `start` on; where there are fewer, in `padded`.
+#[inline(always)]
+fn block_at<'t>(text: &'t str, start: usize, padded: &'t mut [u8; LANES]) -> &'t [u8; LANES] {
+    let rest = &text.as_bytes()[start..];
+    rest.first_chunk().unwrap_or_else(|| {
+        padded[..rest.len()].copy_from_slice(rest);
+        padded
+    })
+}
+
+/// Writes `start` and the number of each of `bits`, in order; how many these are.
+#[inline(always)]
+fn write_places<L: Lanes>(bits: u64, start: usize, out: &mut [usize; LANES]) -> usize {
+    let (n, places) = (bits.count_ones() as usize, L::places(bits));
+    for (done, (group, places)) in out.as_chunks_mut::<GROUP>().0.iter_mut().zip(places.as_chunks().0).enumerate() {
+        if done * GROUP >= n {
+            break;
+        }
+        let places: &[u8; GROUP] = places;
+        for (place, offset) in group.iter_mut().zip(places) {
+            *place = start + usize::from(*offset);
+        }
+    }
+    n
+}
+
+/// So many places are written at once, whether there are as many or not: most blocks have no more.
+const GROUP: usize = 16;
+
+/// Character by character.
+fn fill_singly(rule: Rule, text: &str, mut start: usize, ends: &mut [usize; BATCH]) -> usize {
     let reader = Reader::new(text);
+    let mut n = 0;
     while n < BATCH && start < text.len() {
         start = end(rule, reader, start);
         ends[n] = start;
@@ -110,10 +139,8 @@ fn end(rule: Rule, text: Reader, start: usize) -> usize {
 }
 
 /// 64 bytes of text that begin with a pretoken, as masks of one bit a byte.
-pub(super) struct Block<'t> {
-    pub(super) text: Reader<'t>,
-    /// Where it begins in the text.
-    pub(super) start: usize,
+pub(super) struct Block<L> {
+    lanes: L,
     /// The bytes of characters of each class, in the order of the classes' bits.
     classes: [u64; 8],
     /// The bytes of characters of more than one byte, and those of them that are not the first.
@@ -125,9 +152,9 @@ pub(super) struct Block<'t> {
     pub(super) slash: u64,
 }
 
-impl<'t> Block<'t> {
+impl<L: Lanes> Block<L> {
     #[inline(always)]
-    fn new(lanes: impl Lanes, text: Reader<'t>, start: usize) -> Self {
+    fn new(lanes: L, text: Reader, start: usize) -> Self {
         let space = lanes.equal(b' ');
         let newline = lanes.equal(b'\n') | lanes.equal(b'\r');
         let blank = space | lanes.within(b'\t', b'\r') & !newline;
@@ -152,7 +179,7 @@ impl<'t> Block<'t> {
             classes[UNCASED.trailing_zeros() as usize] |= ideographs | ideographs << 1 | ideographs << 2;
         }
         let (quote, slash) = (lanes.equal(b'\''), lanes.equal(b'/'));
-        Self { text, start, classes, beyond_ascii, continuation, space, quote, slash }
+        Self { lanes, classes, beyond_ascii, continuation, space, quote, slash }
     }
 
     /// The bytes of characters in `set`.
@@ -165,6 +192,30 @@ impl<'t> Block<'t> {
             }
         }
         bytes
+    }
+
+    /// Of `quotes`, those that begin contractions: `'s 'd 'm 't` (two bytes), `'ll 've 're` and `'ſ` (three).
+    ///
+    /// What lies beyond the block counts as no contraction.
+    #[inline(always)]
+    pub(super) fn contractions(&self, quotes: u64, either_case: bool) -> [u64; 2] {
+        let one = self.letter(b's', either_case)
+            | self.letter(b'd', either_case)
+            | self.letter(b'm', either_case)
+            | self.letter(b't', either_case);
+        let (l, e) = (self.letter(b'l', either_case), self.letter(b'e', either_case));
+        let mut two = l & l >> 1 | (self.letter(b'v', either_case) | self.letter(b'r', either_case)) & e >> 1;
+        if either_case {
+            // Of all characters only U+017F (long s) folds to one of these letters.
+            two |= self.lanes.equal(0xC5) & self.lanes.equal(0xBF) >> 1;
+        }
+        [quotes & one >> 1, quotes & two >> 1]
+    }
+
+    #[inline(always)]
+    fn letter(&self, letter: u8, either_case: bool) -> u64 {
+        let lower = self.lanes.equal(letter);
+        if either_case { lower | self.lanes.equal(letter.to_ascii_uppercase()) } else { lower }
     }
 }
 
@@ -208,11 +259,4 @@ impl Starts {
         let up_to_trailing = if trailing == 0 { u64::MAX } else { u64::MAX >> (trailing - 1) };
         self.all & before_undecided & up_to_trailing & !1
     }
-}
-
-/// Bits `first` up to but not including `end`, of which any may lie beyond the block.
-#[inline(always)]
-pub(super) fn bits(first: usize, end: usize) -> u64 {
-    let below = |end: usize| if end < LANES { (1 << end) - 1 } else { u64::MAX };
-    below(end) & !below(first)
 }

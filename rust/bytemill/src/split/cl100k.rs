@@ -16,8 +16,9 @@
 // The algebra on masks is a part of the loop over blocks, compiled once for each way of comparing bytes.
 #![allow(clippy::inline_always)]
 
-use super::blocks::{Block, Starts, bits};
+use super::blocks::{Block, Starts};
 use super::gpt2;
+use super::lanes::Lanes;
 use super::unicode::{BLANK, LETTER, NEWLINE, NUMBER, Reader, SPACE, SYMBOL};
 
 /// What the relations differ in.
@@ -54,38 +55,35 @@ pub(super) fn end(rules: Rules, text: Reader, start: usize) -> usize {
 
 /// The starts of pretokens in a block.
 #[inline(always)]
-pub(super) fn starts(rules: Rules, block: &Block) -> Starts {
+pub(super) fn starts<L: Lanes>(rules: Rules, block: &Block<L>) -> Starts {
     let symbols = symbol_starts(block);
     let mut starts =
         symbols | word_starts(block, symbols) | number_starts(block, rules.max_digits) | white_starts(block);
-    let mut quotes = block.quote & symbols;
-    while quotes != 0 {
-        let quote = quotes.trailing_zeros() as usize;
-        if let Some(end) = contraction(block.text, block.start + quote) {
-            let end = end - block.start;
-            starts = starts & !bits(quote + 1, end) | bits(end, end + 1);
-        }
-        quotes &= quotes - 1;
+    let quotes = block.quote & symbols;
+    if quotes != 0 {
+        let [short, long] = block.contractions(quotes, true);
+        // What is not seen of contractions at the end of the block is no start in any case.
+        starts = starts & !(short << 1 | long << 1 | long << 2) | short << 2 | long << 3;
     }
     Starts { all: starts, undecided: undecided(block), white: block.of(SPACE) }
 }
 
 /// White space and digits of more than one byte: of both it matters how many characters they are.
 #[inline(always)]
-pub(super) fn undecided(block: &Block) -> u64 {
+pub(super) fn undecided<L: Lanes>(block: &Block<L>) -> u64 {
     block.of(SPACE | NUMBER) & block.beyond_ascii
 }
 
 /// Runs of symbols that no space precedes.
 #[inline(always)]
-pub(super) fn symbol_starts(block: &Block) -> u64 {
+pub(super) fn symbol_starts<L: Lanes>(block: &Block<L>) -> u64 {
     let symbols = block.of(SYMBOL);
     symbols & !(symbols << 1) & !(block.space << 1)
 }
 
 /// Runs of letters, but for those with a blank before, or a symbol that starts a pretoken.
 #[inline(always)]
-pub(super) fn word_starts(block: &Block, symbol_starts: u64) -> u64 {
+pub(super) fn word_starts<L: Lanes>(block: &Block<L>, symbol_starts: u64) -> u64 {
     let letters = block.of(LETTER);
     let mut symbol = symbol_starts;
     for _ in 1..4 {
@@ -96,7 +94,7 @@ pub(super) fn word_starts(block: &Block, symbol_starts: u64) -> u64 {
 
 /// Runs of digits and every third or so digit in them.
 #[inline(always)]
-pub(super) fn number_starts(block: &Block, max_digits: usize) -> u64 {
+pub(super) fn number_starts<L: Lanes>(block: &Block<L>, max_digits: usize) -> u64 {
     let numbers = block.of(NUMBER);
     if max_digits == 1 {
         return numbers;
@@ -114,26 +112,25 @@ pub(super) fn number_starts(block: &Block, max_digits: usize) -> u64 {
 /// Runs of white space less the newlines that belong to symbols before; what follows the last
 /// newline in each; and its last character, if that is a blank.
 #[inline(always)]
-pub(super) fn white_starts(block: &Block) -> u64 {
+pub(super) fn white_starts<L: Lanes>(block: &Block<L>) -> u64 {
     let newlines = block.of(NEWLINE) & !newlines_of_symbols(block);
     let blanks = block.of(BLANK);
     let white = newlines | blanks;
-    let mut starts = white & !(white << 1) | blanks & !(white >> 1);
     let mut behind_newlines = blanks & newlines << 1;
-    while behind_newlines != 0 {
-        let at = behind_newlines.trailing_zeros();
-        let after_blanks = (blanks >> at).trailing_ones() + at;
-        if newlines.checked_shr(after_blanks).unwrap_or(0) & 1 == 0 {
-            starts |= 1 << at;
-        }
-        behind_newlines &= behind_newlines - 1;
+    // Few lines end with blanks, so it is quicker to take away those runs that reach the next newline.
+    let mut before_newlines = blanks & newlines >> 1;
+    while before_newlines != 0 {
+        let last = before_newlines.trailing_zeros();
+        let first = last + 1 - (blanks << (63 - last)).leading_ones();
+        behind_newlines &= !(1 << first);
+        before_newlines &= before_newlines - 1;
     }
-    starts
+    white & !(white << 1) | blanks & !(white >> 1) | behind_newlines
 }
 
 /// The newlines directly behind symbols, by a carry that runs through them.
 #[inline(always)]
-pub(super) fn newlines_of_symbols(block: &Block) -> u64 {
+pub(super) fn newlines_of_symbols<L: Lanes>(block: &Block<L>) -> u64 {
     let newlines = block.of(NEWLINE);
     let first = newlines & block.of(SYMBOL) << 1;
     newlines & !newlines.wrapping_add(first)

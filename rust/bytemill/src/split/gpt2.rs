@@ -11,7 +11,8 @@
 // The algebra on masks is a part of the loop over blocks, compiled once for each way of comparing bytes.
 #![allow(clippy::inline_always)]
 
-use super::blocks::{Block, Starts, bits};
+use super::blocks::{Block, Starts};
+use super::lanes::Lanes;
 use super::unicode::{BLANK, LETTER, NEWLINE, NUMBER, Reader, SPACE, SYMBOL};
 
 /// The end of the pretoken that starts at `start`, which is before the end of the text.
@@ -34,7 +35,7 @@ pub(super) fn end(text: Reader, start: usize) -> usize {
 
 /// The starts of pretokens in a block.
 #[inline(always)]
-pub(super) fn starts(block: &Block) -> Starts {
+pub(super) fn starts<L: Lanes>(block: &Block<L>) -> Starts {
     let [letters, numbers, symbols, white] = [LETTER, NUMBER, SYMBOL, SPACE].map(|set| block.of(set));
     // Each run starts a pretoken unless one space before it did.
     let first = |run: u64| run & !(run << 1) & !(block.space << 1);
@@ -42,17 +43,16 @@ pub(super) fn starts(block: &Block) -> Starts {
     // White space starts where a run of it does, and again with its last character.
     let white_starts = white & !(white << 1 & white >> 1);
     let mut starts = first(letters) | first(numbers) | symbol_starts | white_starts;
-    let mut quotes = block.quote & symbol_starts;
-    while quotes != 0 {
-        let quote = quotes.trailing_zeros() as usize;
-        if let Some(end) = contraction(block.text, block.start + quote) {
-            let end = end - block.start;
-            starts = starts & !bits(quote + 1, end) | bits(end, end + 1);
-        }
-        quotes &= quotes - 1;
-    }
     // The last of a run of white space may have more than one byte.
-    Starts { all: starts, undecided: white & block.beyond_ascii, white }
+    let mut undecided = white & block.beyond_ascii;
+    let quotes = block.quote & symbol_starts;
+    if quotes != 0 {
+        let [short, long] = block.contractions(quotes, false);
+        starts = starts & !(short << 1 | long << 1 | long << 2) | short << 2 | long << 3;
+        // Of three bytes that begin at the last but one the third is not seen.
+        undecided |= quotes << 1 & 1 << 63;
+    }
+    Starts { all: starts, undecided, white }
 }
 
 /// `'s 'd 'm 't 'll 've 're`, in lower case only.

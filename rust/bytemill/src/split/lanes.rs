@@ -20,6 +20,22 @@ pub(super) trait Lanes: Copy {
     fn equal(self, byte: u8) -> u64;
     /// Which bytes are `first` to `last`.
     fn within(self, first: u8, last: u8) -> u64;
+
+    /// The numbers of the bits that are set, in order; behind them anything.
+    #[inline(always)]
+    fn places(mut bits: u64) -> [u8; LANES] {
+        let mut places = [0; LANES];
+        for eight in places.as_chunks_mut::<8>().0 {
+            for place in eight {
+                *place = bits.trailing_zeros() as u8;
+                bits &= bits.wrapping_sub(1);
+            }
+            if bits == 0 {
+                break;
+            }
+        }
+        places
+    }
 }
 
 /// What to use for blocks.
@@ -61,7 +77,10 @@ impl Way {
             && is_x86_feature_detected!("lzcnt")
             && is_x86_feature_detected!("popcnt");
         let mut ways = Vec::new();
-        if bits && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+        let wide = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi2");
+        if bits && wide {
             ways.push(Self::Avx512);
         }
         if bits && is_x86_feature_detected!("avx2") {
@@ -84,10 +103,21 @@ mod x86 {
     use std::arch::x86_64::{
         __m256i, __m512i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_max_epu8, _mm256_movemask_epi8,
         _mm256_set1_epi8, _mm256_sub_epi8, _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_loadu_si512,
-        _mm512_set1_epi8, _mm512_sub_epi8,
+        _mm512_maskz_compress_epi8, _mm512_set1_epi8, _mm512_storeu_si512, _mm512_sub_epi8,
     };
 
-    /// One register of 64 bytes. Made only where `Way::all` has found AVX-512 F and BW.
+    /// 0 to 63.
+    const NUMBERS: [u8; LANES] = {
+        let mut numbers = [0; LANES];
+        let mut number = 0;
+        while number < LANES {
+            numbers[number] = number as u8;
+            number += 1;
+        }
+        numbers
+    };
+
+    /// One register of 64 bytes. Made only where `Way::all` has found AVX-512 F, BW and VBMI2.
     #[derive(Clone, Copy)]
     pub(in super::super) struct Avx512(__m512i);
 
@@ -111,6 +141,17 @@ mod x86 {
                 let offset = _mm512_sub_epi8(self.0, _mm512_set1_epi8(first.cast_signed()));
                 _mm512_cmple_epu8_mask(offset, _mm512_set1_epi8((last - first).cast_signed()))
             }
+        }
+
+        #[inline(always)]
+        fn places(bits: u64) -> [u8; LANES] {
+            let mut places = [0; LANES];
+            // SAFETY: 64 bytes are readable and writable there; the processor has AVX-512 VBMI2.
+            unsafe {
+                let packed = _mm512_maskz_compress_epi8(bits, _mm512_loadu_si512(NUMBERS.as_ptr().cast()));
+                _mm512_storeu_si512(places.as_mut_ptr().cast(), packed);
+            }
+            places
         }
     }
 

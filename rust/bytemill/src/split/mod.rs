@@ -184,7 +184,7 @@ fn whole<'t>(text: &'t [u8], mut each: impl FnMut(&'t [u8])) {
 }
 
 /// Pretokens in a batch: their ends and their text stay in the processor's first cache.
-const BATCH: usize = 512;
+const BATCH: usize = 256;
 
 fn split_by_hand(rule: Rule, text: &str, mut each: impl FnMut(usize, &[usize])) {
     let mut ends = [0; BATCH];

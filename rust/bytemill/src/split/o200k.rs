@@ -14,9 +14,10 @@
 // The algebra on masks is a part of the loop over blocks, compiled once for each way of comparing bytes.
 #![allow(clippy::inline_always)]
 
-use super::blocks::{Block, Starts, bits};
+use super::blocks::{Block, Starts};
 use super::cl100k::{self, contraction, digits, last_newline};
 use super::gpt2;
+use super::lanes::Lanes;
 use super::unicode::{BLANK, LETTER, LOWER, MARK, NEWLINE, NUMBER, Reader, SPACE, SYMBOL, Set, UNCASED, UPPER};
 
 const UPPER_LIKE: Set = UPPER | UNCASED | MARK;
@@ -41,30 +42,27 @@ pub(super) fn end(text: Reader, start: usize) -> usize {
 
 /// The starts of pretokens in a block.
 #[inline(always)]
-pub(super) fn starts(block: &Block) -> Starts {
+pub(super) fn starts<L: Lanes>(block: &Block<L>) -> Starts {
     let symbols = cl100k::symbol_starts(block);
     let [upper, lower, letters] = [UPPER, LOWER, LETTER].map(|set| block.of(set));
     let words = cl100k::word_starts(block, symbols) | upper & lower << 1;
     let mut starts = symbols | words | cl100k::number_starts(block, 3) | cl100k::white_starts(block);
-    let mut quotes = block.quote & letters << 1;
-    let mut contraction_end = 0;
-    while quotes != 0 {
-        let quote = quotes.trailing_zeros() as usize;
-        quotes &= quotes - 1;
-        // Right behind a contraction an apostrophe begins a word and ends none.
-        if quote != contraction_end
-            && let Some(end) = contraction(block.text, block.start + quote)
-        {
-            contraction_end = end - block.start;
-            starts = starts & !bits(quote, contraction_end) | bits(contraction_end, contraction_end + 1);
-        }
+    let mut undecided = cl100k::undecided(block) | undecided(block);
+    let quotes = block.quote & letters << 1;
+    if quotes != 0 {
+        let [short, long] = block.contractions(quotes, true);
+        let ends = short << 2 | long << 3;
+        starts = starts & !(short | long | short << 1 | long << 1 | long << 2) | ends;
+        // Right behind a contraction an apostrophe begins a word and ends none; at the end of the block
+        // it is not seen what follows it.
+        undecided |= quotes & (ends | 3 << 62);
     }
-    Starts { all: starts, undecided: cl100k::undecided(block) | undecided(block), white: block.of(SPACE) }
+    Starts { all: starts, undecided, white: block.of(SPACE) }
 }
 
 /// Marks; letters without case beside others; slashes that belong to symbols before newlines.
 #[inline(always)]
-fn undecided(block: &Block) -> u64 {
+fn undecided<L: Lanes>(block: &Block<L>) -> u64 {
     let (cased, uncased) = (block.of(UPPER | LOWER), block.of(UNCASED));
     let slashes = block.slash & cl100k::newlines_of_symbols(block) << 1;
     block.of(MARK) | cased & uncased << 1 | uncased & cased << 1 | slashes
