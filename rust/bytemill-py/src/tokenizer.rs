@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytemill::Error;
 use bytemill::corpus::Reading;
-use bytemill::encode::{SpecialPolicy, Specials, Wanted};
+use bytemill::encode::{Request, SpecialPolicy, Specials};
 use bytemill::formats::{self, Format, PatternChoice};
 use bytemill::token_file::{TokenFileOptions, Width, encode_files};
 use bytemill::tokenizer::Tokenizer as Core;
@@ -16,8 +16,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use crate::error::CoreError;
-use crate::lists::Ints;
 use crate::listener::Listener;
+use crate::lists::Ints;
 use crate::output::{Output, width_of};
 use crate::special;
 use crate::stream::DecodeStream;
@@ -75,7 +75,7 @@ impl Tokenizer {
         disallowed: Names,
     ) -> PyResult<Vec<u32>> {
         let policy = self.policy(allowed, disallowed)?;
-        let wanted = Wanted { policy: Some(&policy), max_tokens: limit(max_tokens)? };
+        let wanted = Request { policy: Some(&policy), max_tokens: limit(max_tokens)? };
         let valid = utf8(text)?;
         let ids = released(text.py(), valid.len(), || self.core.encode_wanted(&valid, wanted));
         Ok(ids.map_err(CoreError::from)?)
@@ -95,7 +95,7 @@ impl Tokenizer {
     ) -> PyResult<(Vec<u32>, Vec<usize>)> {
         let Some(first) = texts.first() else { return Ok((Vec::new(), vec![0])) };
         let (policy, threads) = (self.policy(allowed, disallowed)?, threads::count(threads)?);
-        let wanted = Wanted { policy: Some(&policy), max_tokens: limit(max_tokens)? };
+        let wanted = Request { policy: Some(&policy), max_tokens: limit(max_tokens)? };
         let valid = texts.iter().map(utf8).collect::<PyResult<Vec<Cow<'_, str>>>>()?;
         let texts: Vec<&str> = valid.iter().map(AsRef::as_ref).collect();
         let n_bytes = texts.iter().map(|text| text.len()).sum();
@@ -130,7 +130,7 @@ impl Tokenizer {
         text: &Bound<'py, PyString>,
         max_tokens: Option<i64>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let wanted = Wanted { policy: None, max_tokens: limit(max_tokens)? };
+        let wanted = Request { policy: None, max_tokens: limit(max_tokens)? };
         let valid = utf8(text)?;
         let ids = released(text.py(), valid.len(), || self.core.encode_wanted(&valid, wanted));
         self.list(text.py(), &ids.map_err(CoreError::from)?)

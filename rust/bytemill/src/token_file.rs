@@ -5,7 +5,7 @@
 //! whole. Shards with checksums and an index are written by [`crate::prepare`].
 
 use crate::corpus::{Content, Kind, Reading, expand, for_each_document, for_each_piece};
-use crate::encode::{SpecialPolicy, Wanted};
+use crate::encode::{Request, SpecialPolicy};
 use crate::error::{Error, Result};
 use crate::shard::durable::DurableFile;
 use crate::tokenizer::Tokenizer;
@@ -135,7 +135,7 @@ impl<'a, 'w> Round<'a, 'w> {
     /// Writes the ids of what waits.
     fn encode(&mut self) -> Result<()> {
         let texts: Vec<&str> = self.texts.iter().map(|piece| &*piece.text).collect();
-        let wanted = Wanted { policy: Some(self.options.policy), max_tokens: None };
+        let wanted = Request { policy: Some(self.options.policy), max_tokens: None };
         let (ids, offsets) = self.tokenizer.encode_batch(&texts, wanted, self.options.threads)?;
         match self.options.end_id {
             None => self.target.write(&ids)?,

@@ -1,7 +1,7 @@
 //! The tokenizer that callers hold: a vocabulary and a splitter, with everything that they do together.
 
 use crate::decode;
-use crate::encode::{self, Encoder, Memory, Parts, SpecialPolicy, Specials, Wanted};
+use crate::encode::{self, Encoder, Memory, Parts, Request, SpecialPolicy, Specials};
 use crate::error::{Error, Result};
 use crate::formats::{self, Format, PatternChoice};
 use crate::split::Splitter;
@@ -128,15 +128,17 @@ impl Tokenizer {
     /// tells places to stop at, as those written by hand do.
     ///
     /// ```
-    /// # use bytemill::{Tokenizer, encode::Wanted};
+    /// # use bytemill::{Tokenizer, encode::Request};
     /// let tokenizer = Tokenizer::from_merges(&[], Some("gpt2"), &[])?;
-    /// let three = Wanted { max_tokens: Some(3), ..Wanted::default() };
+    /// let three = Request { max_tokens: Some(3), ..Request::default() };
     /// assert_eq!(tokenizer.encode_wanted("abcdef", three)?, [97, 98, 99]);
     /// # Ok::<(), bytemill::Error>(())
     /// ```
-    pub fn encode_wanted(&self, text: &str, wanted: Wanted) -> Result<Vec<u32>> {
-        let most = wanted.max_tokens.unwrap_or(usize::MAX).saturating_add(64);
-        let mut ids = Vec::with_capacity(expected_ids(text.len()).min(most));
+    pub fn encode_wanted(&self, text: &str, wanted: Request) -> Result<Vec<u32>> {
+        let mut ids = match wanted.max_tokens {
+            None => room_for_ids(text.len()),
+            Some(most) => Vec::with_capacity(most.min(text.len())),
+        };
         self.encoder().wanted(text, wanted, &mut ids)?;
         Ok(ids)
     }
@@ -155,7 +157,7 @@ impl Tokenizer {
 
     /// All texts on up to `threads` threads: the ids in one row, and where each text's begin
     /// (`offsets.len() == texts.len() + 1`).
-    pub fn encode_batch(&self, texts: &[&str], wanted: Wanted, threads: usize) -> Result<(Vec<u32>, Vec<usize>)> {
+    pub fn encode_batch(&self, texts: &[&str], wanted: Request, threads: usize) -> Result<(Vec<u32>, Vec<usize>)> {
         encode::encode_batch(self.parts(), texts, wanted, threads)
     }
 
@@ -171,7 +173,7 @@ impl Tokenizer {
         } else {
             self.splitter.parts(text, PARTS_PER_THREAD.saturating_mul(threads))
         };
-        Ok(self.encode_batch(&parts, Wanted { policy: Some(policy), max_tokens: None }, threads)?.0)
+        Ok(self.encode_batch(&parts, Request { policy: Some(policy), max_tokens: None }, threads)?.0)
     }
 
     /// How many ids [`Tokenizer::encode_ordinary`] gives.

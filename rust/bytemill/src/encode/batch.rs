@@ -3,7 +3,7 @@
 //! Texts are grouped into blocks of some bytes that threads take in turn, so that one long text
 //! holds up only its own thread; blocks are joined in order.
 
-use super::{Encoder, Parts, Wanted};
+use super::{Encoder, Parts, Request};
 use crate::error::Result;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ const BLOCKS_PER_THREAD: usize = 16;
 pub(crate) fn encode_batch(
     parts: Parts,
     texts: &[&str],
-    wanted: Wanted,
+    wanted: Request,
     threads: usize,
 ) -> Result<(Vec<u32>, Vec<usize>)> {
     let blocks = blocks(texts, threads);
@@ -40,7 +40,7 @@ struct Block {
     ends: Vec<usize>,
 }
 
-fn encode_block(parts: Parts, texts: &[&str], wanted: Wanted) -> Result<Block> {
+fn encode_block(parts: Parts, texts: &[&str], wanted: Request) -> Result<Block> {
     let mut encoder = Encoder::new(parts);
     let mut block = Block { ids: Vec::new(), ends: Vec::with_capacity(texts.len()) };
     for text in texts {
@@ -117,7 +117,7 @@ mod tests {
         let parts = Parts { vocab: &vocab, splitter: &splitter, memory: &Memory::default() };
         let long = "ab cab ".repeat(4000);
         let texts = ["", "ab", &long, "cab", &long, "", &long[..20_000], ""];
-        let expected = encode_batch(parts, &texts, Wanted::default(), 1).unwrap();
+        let expected = encode_batch(parts, &texts, Request::default(), 1).unwrap();
         assert_eq!(expected.1.len(), texts.len() + 1);
         for (text, span) in texts.iter().zip(expected.1.windows(2)) {
             let mut ids = Vec::new();
@@ -125,9 +125,9 @@ mod tests {
             assert_eq!(expected.0[span[0]..span[1]], ids);
         }
         for threads in [0, 2, 3, 16] {
-            assert_eq!(encode_batch(parts, &texts, Wanted::default(), threads).unwrap(), expected);
+            assert_eq!(encode_batch(parts, &texts, Request::default(), threads).unwrap(), expected);
         }
-        assert_eq!(encode_batch(parts, &[], Wanted::default(), 4).unwrap(), (vec![], vec![0]));
+        assert_eq!(encode_batch(parts, &[], Request::default(), 4).unwrap(), (vec![], vec![0]));
     }
 
     #[test]
@@ -138,7 +138,7 @@ mod tests {
         let policy = SpecialPolicy::new(&vocab, crate::encode::Specials::NONE, crate::encode::Specials::All).unwrap();
         let long = "x".repeat(MIN_BLOCK_BYTES);
         let error =
-            encode_batch(parts, &[&long, "<b>", &long, "<a>"], Wanted { policy: Some(&policy), max_tokens: None }, 2)
+            encode_batch(parts, &[&long, "<b>", &long, "<a>"], Request { policy: Some(&policy), max_tokens: None }, 2)
                 .unwrap_err();
         assert!(error.to_string().contains("<b>"));
     }

@@ -10,7 +10,7 @@ mod truncate;
 pub(crate) use batch::encode_batch;
 pub(crate) use memory::Memory;
 pub use special::{SpecialPolicy, Specials};
-pub use truncate::Wanted;
+pub use truncate::Request;
 
 use crate::error::{Error, Result};
 use crate::split::Splitter;

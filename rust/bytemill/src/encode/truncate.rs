@@ -5,7 +5,7 @@ use crate::error::Result;
 
 /// What is wanted of each text.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wanted<'p> {
+pub struct Request<'p> {
     /// What to do about special tokens; `None` takes them for ordinary text.
     pub policy: Option<&'p SpecialPolicy>,
     /// So many ids at most, the first ones; `None` for all.
@@ -17,7 +17,7 @@ const BYTES_A_TOKEN: usize = 4;
 
 impl Encoder<'_> {
     /// Appends those ids of `text` that are wanted.
-    pub(crate) fn wanted(&mut self, text: &str, wanted: Wanted, out: &mut Vec<u32>) -> Result<()> {
+    pub(crate) fn wanted(&mut self, text: &str, wanted: Request, out: &mut Vec<u32>) -> Result<()> {
         match (wanted.max_tokens, wanted.policy) {
             (None, None) => self.text(text, out),
             (None, Some(policy)) => self.with_special(text, policy, out),
@@ -74,8 +74,8 @@ mod tests {
                 let policy = SpecialPolicy::new(&vocab, Specials::All, Specials::NONE).unwrap();
                 let policy = special.then_some(&policy);
                 let (mut all, mut first) = (vec![7], vec![7]);
-                Encoder::new(parts).wanted(&text, Wanted { policy, max_tokens: None }, &mut all).unwrap();
-                Encoder::new(parts).wanted(&text, Wanted { policy, max_tokens: Some(most) }, &mut first).unwrap();
+                Encoder::new(parts).wanted(&text, Request { policy, max_tokens: None }, &mut all).unwrap();
+                Encoder::new(parts).wanted(&text, Request { policy, max_tokens: Some(most) }, &mut first).unwrap();
                 prop_assert_eq!(&first, &all[..all.len().min(most + 1)]);
             }
         }
@@ -87,7 +87,7 @@ mod tests {
         let splitter = Splitter::new(Some("gpt2")).unwrap();
         let parts = Parts { vocab: &vocab, splitter: &splitter, memory: &Memory::default() };
         let policy = SpecialPolicy::new(&vocab, Specials::NONE, Specials::All).unwrap();
-        let wanted = Wanted { policy: Some(&policy), max_tokens: Some(1) };
+        let wanted = Request { policy: Some(&policy), max_tokens: Some(1) };
         assert!(Encoder::new(parts).wanted("a b c <end>", wanted, &mut Vec::new()).is_err());
     }
 }

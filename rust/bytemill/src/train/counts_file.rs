@@ -103,9 +103,8 @@ impl WordCounts {
         out.write_all(&provenance)?;
         let mut failure = Ok(());
         let handed_over = self.for_each_by(Order::Frequency, super::word_counts::SORT_BYTES, |word, tally| {
-            if failure.is_ok() {
-                failure = write_word(out, word, tally);
-            }
+            failure = write_word(out, word, tally);
+            if failure.is_ok() { Ok(()) } else { Err(Error::Interrupted) } // the failure is what is told
         });
         failure.map(|()| handed_over)
     }
