@@ -45,7 +45,9 @@ impl Budget {
         let runs = if options.ties == Ties::FirstSeen { counts.len() * RUN_BYTES } else { 0 };
         let fixed =
             arena + arena / 32 + runs + counts.memory() + ids * (2 * Neighbours::ID_BYTES + size_of::<super::Merge>());
-        let least = fixed + fixed / 8 + LEAST_BYTES;
+        // The most frequent pair is watched whatever it takes, its places and those of its neighbours: up to
+        // as much as the arena.
+        let least = 2 * fixed + LEAST_BYTES;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let Some(spare) = limit.checked_sub(fixed).filter(|_| limit >= least) else {
             return Err(Error::Argument {
