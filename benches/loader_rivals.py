@@ -6,7 +6,6 @@ A rival that is not installed raises ImportError and is named as missing.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -45,23 +44,19 @@ def build_nanogpt(tokens: np.ndarray, folder: Path) -> Batches:
 def huggingface(tokens: np.ndarray, folder: Path) -> Batches:
     """Hugging Face datasets, rows of T + 1 tokens in Arrow, shuffled by torch's DataLoader."""
     import datasets
+    import pyarrow
     from torch.utils.data import DataLoader
 
     path = folder / "arrow"
     if not path.exists():
-        made = datasets.Dataset.from_dict({"ids": windows(tokens)}, features=_features(datasets))
-        made.save_to_disk(path)
+        flat = pyarrow.array(np.ascontiguousarray(windows(tokens)).reshape(-1))
+        rows = pyarrow.FixedSizeListArray.from_arrays(flat, LENGTH + 1)
+        datasets.Dataset(datasets.table.InMemoryTable(pyarrow.table({"ids": rows}))).save_to_disk(path)
     rows = datasets.load_from_disk(path).with_format("torch")
     while True:
         for batch in DataLoader(rows, batch_size=BATCH, shuffle=True, drop_last=True):
             ids = batch["ids"].long()
             yield ids[:, :-1], ids[:, 1:]
-
-
-def _features(datasets: Any) -> Any:
-    value = datasets.Value("uint16")
-    feature = getattr(datasets, "List", datasets.Sequence)(value, length=LENGTH + 1)
-    return datasets.Features({"ids": feature})
 
 
 def litdata(tokens: np.ndarray, folder: Path) -> Batches:
