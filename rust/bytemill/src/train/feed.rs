@@ -268,6 +268,7 @@ fn wait<T>(workers: &[thread::ScopedJoinHandle<T>], watch: &mut Watch, bytes: u6
 }
 
 /// A worker: counts batches until the queue ends or `stop` is set, which its own failure does too.
+#[expect(clippy::needless_pass_by_value, reason = "when the last worker drops the queue, the sender learns of it")]
 fn work(queue: Arc<Mutex<Receiver<Batch>>>, counting: &Counting, stop: &AtomicBool) -> Result<Counter> {
     let counted = count_batches(&queue, counting.counter(), stop);
     stop.fetch_or(counted.is_err(), Ordering::Relaxed);
