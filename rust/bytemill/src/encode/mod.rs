@@ -1,6 +1,7 @@
 //! Text to ids: split, look each pretoken up, merge those that are not remembered.
 
 mod batch;
+mod chunk;
 mod memory;
 pub(crate) mod pages;
 mod special;
@@ -14,11 +15,10 @@ pub use truncate::Request;
 
 use crate::error::{Error, Result};
 use crate::split::Splitter;
-use crate::vocab::{Bridges, PIECES, Scratch, Vocab};
+use crate::vocab::{PIECES, Scratch, Vocab};
+use chunk::{Chunk, recall};
 use memory::{MOST_IDS, Short, Tables};
-use std::mem::MaybeUninit;
 use std::ops::Range;
-use table::Wanted;
 
 /// Positions inside one text are 32 bits wide.
 const MAX_TEXT_BYTES: usize = u32::MAX as usize;
@@ -108,16 +108,17 @@ impl Merging<'_> {
     /// As [`Merging::pretokens`], with room to look for up to `ROOM` of them at a time.
     #[inline]
     fn chunks<const ROOM: usize>(&mut self, text: &str, mut start: usize, mut ends: &[usize], out: &mut Vec<u32>) {
-        let mut chunk = Chunk { wanted: [Wanted::NOTHING; ROOM], n: 0, pieces: 0, is_inside: false };
+        let mut chunk = Chunk::<ROOM>::new();
         while !ends.is_empty() {
             (start, ends) = chunk.fill(&self.tables().short, self.vocab.bridges(), text, start, ends);
-            self.chunk(text, chunk.wanted(), chunk.pieces, out);
+            self.chunk(text, &chunk, out);
         }
     }
 
-    /// Appends the ids of all that is `wanted`; `pieces` has a bit for each that is only a piece of a pretoken.
+    /// Appends the ids of all in `chunk`.
     #[inline]
-    fn chunk(&mut self, text: &str, wanted: &[Wanted<2>], pieces: u128, out: &mut Vec<u32>) {
+    fn chunk<const ROOM: usize>(&mut self, text: &str, chunk: &Chunk<ROOM>, out: &mut Vec<u32>) {
+        let wanted = chunk.wanted();
         let mut done = 0;
         loop {
             out.reserve((wanted.len() - done) * Short::MOST_IDS);
@@ -129,7 +130,7 @@ impl Merging<'_> {
             }
             done += found;
             let Some(missed) = wanted.get(done) else { return };
-            if pieces >> done & 1 != 0 {
+            if chunk.is_piece(done) {
                 self.piece(text.as_bytes(), missed.span(), out);
             } else {
                 self.pretoken(text, missed.span(), out);
@@ -219,97 +220,6 @@ impl Merging<'_> {
 const MANY: usize = 64;
 /// As many as a sentence has.
 const FEW: usize = 16;
-
-/// Spans of a text one behind the other, to be looked for together.
-struct Chunk<const ROOM: usize> {
-    wanted: [Wanted<2>; ROOM],
-    n: usize,
-    /// A bit for each that is a piece of a pretoken, which nothing bridges to what is beside it.
-    pieces: u128,
-    /// Whether what is left begins inside a pretoken.
-    is_inside: bool,
-}
-
-impl<const ROOM: usize> Chunk<ROOM> {
-    /// Takes as many of the pretokens that begin at `start` and end at `ends` as there is room for, and
-    /// asks for their places in memory; what is left. Long ones are cut, of the last one perhaps a part is left.
-    #[inline]
-    fn fill<'e>(
-        &mut self,
-        table: &Short,
-        bridges: &Bridges,
-        text: &str,
-        mut start: usize,
-        mut ends: &'e [usize],
-    ) -> (usize, &'e [usize]) {
-        (self.n, self.pieces) = (0, 0);
-        while self.n + PIECES <= ROOM
-            && let Some((&end, rest)) = ends.split_first()
-        {
-            if end - start <= Short::MOST_BYTES && !self.is_inside {
-                self.add(table, text, start, end);
-                start = end;
-            } else {
-                start = self.cut(table, bridges, text, start..end);
-            }
-            if start == end {
-                ends = rest;
-            }
-        }
-        (start, ends)
-    }
-
-    /// Takes the first pieces of the rest of a pretoken, `text[span]`; where the last of them ends.
-    #[inline(never)]
-    fn cut(&mut self, table: &Short, bridges: &Bridges, text: &str, span: Range<usize>) -> usize {
-        let mut start = span.start;
-        // Tokens bridge nearly all pairs of ASCII characters, so that cutting a short pretoken of them is seldom a gain.
-        if span.len() <= UNCUT_BYTES && !self.is_inside && text.as_bytes()[span.clone()].is_ascii() {
-            self.add(table, text, start, span.end);
-            return span.end;
-        }
-        let mut ends = [0; PIECES];
-        let n = bridges.cut(text, start, span.end, &mut ends);
-        if self.is_inside || ends[0] != span.end {
-            self.pieces |= ((1 << n) - 1) << self.n;
-        }
-        for &end in &ends[..n] {
-            self.add(table, text, start, end);
-            start = end;
-        }
-        self.is_inside = start != span.end;
-        start
-    }
-
-    #[inline]
-    fn add(&mut self, table: &Short, text: &str, start: usize, end: usize) {
-        let wanted = table.wanted(text.as_bytes(), start, end);
-        table.prefetch(&wanted);
-        self.wanted[self.n] = wanted;
-        self.n += 1;
-    }
-
-    #[inline]
-    fn wanted(&self) -> &[Wanted<2>] {
-        &self.wanted[..self.n]
-    }
-}
-
-const UNCUT_BYTES: usize = 32;
-
-/// Writes the ids of all that is `wanted` to `out`, up to the first that is not at home in `table`: how
-/// many ids, and of how many. `out` has room for `Short::MOST_IDS` ids for each.
-#[inline]
-fn recall(table: &Short, wanted: &[Wanted<2>], out: &mut [MaybeUninit<u32>]) -> (usize, usize) {
-    let mut n = 0;
-    for (found, wanted) in wanted.iter().enumerate() {
-        match table.write(wanted, &mut out[n..]) {
-            Some(more) => n += more,
-            None => return (n, found),
-        }
-    }
-    (n, wanted.len())
-}
 
 fn check_length(n_bytes: usize) -> Result<()> {
     if n_bytes < MAX_TEXT_BYTES {

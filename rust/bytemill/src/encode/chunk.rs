@@ -1,0 +1,110 @@
+//! The spans that are looked for together: each is asked from memory before the first of them is looked at.
+
+use super::memory::Short;
+use super::table::Wanted;
+use crate::vocab::{Bridges, PIECES};
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Tokens bridge nearly all pairs of ASCII characters, so that cutting a short pretoken of them is seldom a gain.
+const UNCUT_BYTES: usize = 32;
+
+/// Spans of a text one behind the other, to be looked for together.
+pub(super) struct Chunk<const ROOM: usize> {
+    wanted: [Wanted<2>; ROOM],
+    n: usize,
+    /// A bit for each that is a piece of a pretoken, which nothing bridges to what is beside it.
+    pieces: u128,
+    /// Whether what is left begins inside a pretoken.
+    is_inside: bool,
+}
+
+impl<const ROOM: usize> Chunk<ROOM> {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self { wanted: [Wanted::NOTHING; ROOM], n: 0, pieces: 0, is_inside: false }
+    }
+
+    /// The spans, in order.
+    #[inline]
+    pub(super) fn wanted(&self) -> &[Wanted<2>] {
+        &self.wanted[..self.n]
+    }
+
+    /// Whether the span `number` is only a piece of a pretoken.
+    #[inline]
+    pub(super) fn is_piece(&self, number: usize) -> bool {
+        self.pieces >> number & 1 != 0
+    }
+
+    /// Takes as many of the pretokens that begin at `start` and end at `ends` as there is room for, and
+    /// asks for their places in memory; what is left. Long ones are cut, of the last one perhaps a part is left.
+    #[inline]
+    pub(super) fn fill<'e>(
+        &mut self,
+        table: &Short,
+        bridges: &Bridges,
+        text: &str,
+        mut start: usize,
+        mut ends: &'e [usize],
+    ) -> (usize, &'e [usize]) {
+        (self.n, self.pieces) = (0, 0);
+        while self.n + PIECES <= ROOM
+            && let Some((&end, rest)) = ends.split_first()
+        {
+            if end - start <= Short::MOST_BYTES && !self.is_inside {
+                self.add(table, text, start, end);
+                start = end;
+            } else {
+                start = self.cut(table, bridges, text, start..end);
+            }
+            if start == end {
+                ends = rest;
+            }
+        }
+        (start, ends)
+    }
+
+    /// Takes the first pieces of the rest of a pretoken, `text[span]`; where the last of them ends.
+    #[inline(never)]
+    fn cut(&mut self, table: &Short, bridges: &Bridges, text: &str, span: Range<usize>) -> usize {
+        let mut start = span.start;
+        if span.len() <= UNCUT_BYTES && !self.is_inside && text.as_bytes()[span.clone()].is_ascii() {
+            self.add(table, text, start, span.end);
+            return span.end;
+        }
+        let mut ends = [0; PIECES];
+        let n = bridges.cut(text, start, span.end, &mut ends);
+        if self.is_inside || ends[0] != span.end {
+            self.pieces |= ((1 << n) - 1) << self.n;
+        }
+        for &end in &ends[..n] {
+            self.add(table, text, start, end);
+            start = end;
+        }
+        self.is_inside = start != span.end;
+        start
+    }
+
+    #[inline]
+    fn add(&mut self, table: &Short, text: &str, start: usize, end: usize) {
+        let wanted = table.wanted(text.as_bytes(), start, end);
+        table.prefetch(&wanted);
+        self.wanted[self.n] = wanted;
+        self.n += 1;
+    }
+}
+
+/// Writes the ids of all that is `wanted` to `out`, up to the first that is not at home in `table`: how
+/// many ids, and of how many. `out` has room for `Short::MOST_IDS` ids for each.
+#[inline]
+pub(super) fn recall(table: &Short, wanted: &[Wanted<2>], out: &mut [MaybeUninit<u32>]) -> (usize, usize) {
+    let mut n = 0;
+    for (found, wanted) in wanted.iter().enumerate() {
+        match table.write(wanted, &mut out[n..]) {
+            Some(more) => n += more,
+            None => return (n, found),
+        }
+    }
+    (n, wanted.len())
+}
