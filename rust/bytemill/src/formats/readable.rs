@@ -39,7 +39,7 @@ pub(super) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(V
     }
     let splitter = pattern.splitter(contents.pattern.as_deref())?;
     let tokens: Result<Vec<_>> = contents.vocab.0.iter().map(|(id, hex)| token(path, id, hex)).collect();
-    let vocab = Vocab::from_token_ids(&tokens?, contents.merges, contents.special_tokens.0, contents.ignore_merges)
+    let vocab = Vocab::from_token_ids(&tokens?, &contents.merges, contents.special_tokens.0, contents.ignore_merges)
         .map_err(|error| in_file(path, error, |_| None))?;
     Ok((vocab, splitter))
 }

@@ -213,7 +213,7 @@ mod tests {
                 .map(|(start, n)| (start.index(bytes.len()), n))
                 .map(|(start, n)| start..bytes.len().min(start + n))
                 .collect();
-            let n_bytes = spans.iter().map(|span| span.len()).sum::<usize>() * n_copies;
+            let n_bytes = spans.iter().map(ExactSizeIterator::len).sum::<usize>() * n_copies;
             let bridges = Bridges::of(spans.iter().map(|span| &bytes[span.clone()]), n_bytes);
             let mut end = 0;
             for piece in pieces(&bridges, &text) {

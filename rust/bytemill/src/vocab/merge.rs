@@ -245,13 +245,13 @@ mod tests {
     }
 
     fn merger(merges: &[(u32, u32)]) -> Merger {
-        let mut merger = Merger::with_capacity(&std::array::from_fn(|byte| byte as u32), 0);
+        let mut made = Merger::with_capacity(&std::array::from_fn(|byte| byte as u32), 0);
         for (id, &parts) in (256..).zip(merges) {
             let bytes: Vec<u8> = [parts.0, parts.1].into_iter().filter_map(|id| id.try_into().ok()).collect();
             // A pair met a second time has its rank already.
-            let _ = merger.push(Merge { parts, id }, &bytes);
+            let _ = made.push(Merge { parts, id }, &bytes);
         }
-        merger
+        made
     }
 
     /// As the definition reads: look at all neighbours, merge the best, start again.

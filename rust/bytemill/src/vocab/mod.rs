@@ -116,12 +116,12 @@ impl Vocab {
     /// As [`Vocab::from_tokens`], with merges as pairs of ids.
     pub fn from_token_ids(
         tokens: &[(Vec<u8>, u32)],
-        merges: Vec<(u32, u32)>,
+        merges: &[(u32, u32)],
         special_tokens: Vec<(String, u32)>,
         ignore_merges: bool,
     ) -> Result<Self> {
         let tokens = Tokens::new(tokens.iter().map(|(bytes, id)| (&bytes[..], *id)))?;
-        Self::assemble(tokens, &merges, special_tokens, ignore_merges)
+        Self::assemble(tokens, merges, special_tokens, ignore_merges)
     }
 
     /// A vocabulary as tiktoken writes it: tokens as `(bytes, rank)`, where the rank is the id and

@@ -6,6 +6,9 @@
 //! process to process, so that no vocabulary file can be made whose pairs all collide; nothing
 //! depends on the order of the slots.
 
+// Looks are a few instructions inside the loop over merges.
+#![allow(clippy::inline_always)]
+
 use std::hash::{BuildHasher, RandomState};
 
 /// What merging a pair makes: its rank, 16 bits left free, the id; the least is the merge to do first.
