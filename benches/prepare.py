@@ -64,7 +64,7 @@ def encode_only(path: Path, folder: Path, threads: int) -> np.ndarray:
     start_clock()
     counts = np.zeros(END_OF_TEXT + 1, dtype=np.int64)
     batches = [texts[first : first + 4_096] for first in range(0, len(texts), 4_096)]
-    encoded = [tokenizer.encode_batch_to_numpy(batch, threads=threads)[0] for batch in batches]
+    encoded = [tokenizer.encode_batch_to_numpy(batch, threads=threads, disallowed_special=())[0] for batch in batches]
     stop_clock()
     for ids in encoded:
         counts += np.bincount(ids, minlength=len(counts))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bytemill import Tokenizer
+from bytemill import Tokenizer, _core
 from bytemill.data import prepare, read_manifest
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _PREPARE = """
 import sys
-from bytemill import Tokenizer
+from bytemill import Tokenizer, _core
 from bytemill.data import prepare
 prepare(sys.argv[1], sys.argv[2], tokenizer=Tokenizer.load(sys.argv[3]), shard_tokens=20_000, val=0.05, threads=2)
 """
 _PEAK = """
 import resource, sys
-from bytemill import Tokenizer
+from bytemill import Tokenizer, _core
 from bytemill.data import prepare
 tokenizer = Tokenizer.load(sys.argv[3])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -102,3 +102,31 @@ def test_a_document_larger_than_the_memory_allowed(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_document_of_a_gibibyte(tmp_path: Path) -> None:
     check_memory(tmp_path, 1 << 30)
+
+
+def test_a_finished_shard_that_was_damaged_between_the_runs_is_made_again(corpus: Path, tmp_path: Path) -> None:
+    options = {"tokenizer": Tokenizer.load(corpus / "t.json"), "shard_tokens": 20_000, "val": 0.05}
+    prepare(corpus / "rows.jsonl", tmp_path / "expected", **options)
+    with pytest.raises(InterruptedError):
+        _core.prepare_shards(
+            [str(corpus / "rows.jsonl")],
+            str(tmp_path / "out"),
+            seed=0,
+            threads=1,
+            text_field="text",
+            max_memory=2_000_000,
+            progress=_stop_at_half,
+            **options,
+        )
+    finished = sorted((tmp_path / "out").glob("train_*.bin"))
+    assert len(finished) > 3
+    damaged = bytearray(finished[1].read_bytes())
+    damaged[5_000] ^= 1
+    finished[1].write_bytes(damaged)
+    prepare(corpus / "rows.jsonl", tmp_path / "out", **options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+
+
+def _stop_at_half(phase: str, done: int, total: int, n_tokens: int) -> None:
+    if phase == "encoding" and done > total / 2:
+        raise InterruptedError
