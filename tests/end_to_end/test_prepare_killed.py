@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _PREPARE = """
 import sys
-from bytemill import Tokenizer, _core
+from bytemill import Tokenizer
 from bytemill.data import prepare
 prepare(sys.argv[1], sys.argv[2], tokenizer=Tokenizer.load(sys.argv[3]), shard_tokens=20_000, val=0.05, threads=2)
 """
 _PEAK = """
 import resource, sys
-from bytemill import Tokenizer, _core
+from bytemill import Tokenizer
 from bytemill.data import prepare
 tokenizer = Tokenizer.load(sys.argv[3])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
