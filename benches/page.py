@@ -26,8 +26,8 @@ def provenance(command: str, packages: list[str]) -> str:
 
 
 def command_line() -> str:
-    """The command as it was typed, without the interpreter's place."""
-    return " ".join(["python", *sys.argv])
+    """The command as it was typed, without the places of this machine."""
+    return " ".join(["python", *(Path(word).name if word.startswith("/") else word for word in sys.argv)])
 
 
 def write_section(key: str, text: str) -> None:

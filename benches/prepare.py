@@ -10,6 +10,7 @@ Rivals may get only a share of the text. Without --text it is the running Python
 import argparse
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -64,7 +65,7 @@ def encode_only(path: Path, folder: Path, threads: int) -> np.ndarray:
     start_clock()
     counts = np.zeros(END_OF_TEXT + 1, dtype=np.int64)
     batches = [texts[first : first + 4_096] for first in range(0, len(texts), 4_096)]
-    encoded = [tokenizer.encode_batch_to_numpy(batch, threads=threads)[0] for batch in batches]
+    encoded = [tokenizer.encode_batch_to_numpy(batch, threads=threads, disallowed_special=())[0] for batch in batches]
     stop_clock()
     for ids in encoded:
         counts += np.bincount(ids, minlength=len(counts))
@@ -163,7 +164,9 @@ def _cpu_seconds() -> float:
 
 
 def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024
+    """Of this program alone: what getrusage tells begins with the process that started it."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1_024
 
 
 def start_clock() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bytemill import Tokenizer
+from bytemill import Tokenizer, _core
 from bytemill.data import prepare, read_manifest
 
 if TYPE_CHECKING:
@@ -25,13 +25,16 @@ from bytemill.data import prepare
 prepare(sys.argv[1], sys.argv[2], tokenizer=Tokenizer.load(sys.argv[3]), shard_tokens=20_000, val=0.05, threads=2)
 """
 _PEAK = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from bytemill import Tokenizer
 from bytemill.data import prepare
+def peak():  # getrusage's would begin with that of the process that forked this one
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 tokenizer = Tokenizer.load(sys.argv[3])
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 prepare(sys.argv[1], sys.argv[2], tokenizer=tokenizer, max_memory=int(sys.argv[4]), threads=2)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+print(peak() - before)
 """
 LIMIT_BYTES = 48 << 20
 
@@ -90,7 +93,7 @@ def check_memory(folder: Path, n_bytes: int) -> None:
     tokenizer.save(folder / "t.json")
     command = run(_PEAK, folder / "long.txt", folder / "out", folder / "t.json", LIMIT_BYTES)
     peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    assert peak < LIMIT_BYTES, f"{peak / 2**20:.1f} MiB above the start"
+    assert 1 << 20 < peak < LIMIT_BYTES, f"{peak / 2**20:.1f} MiB above the start"
     manifest = read_manifest(folder / "out")
     assert (manifest.documents("train"), manifest.documents("val")) == (1, 1)
 
@@ -102,3 +105,31 @@ def test_a_document_larger_than_the_memory_allowed(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_a_document_of_a_gibibyte(tmp_path: Path) -> None:
     check_memory(tmp_path, 1 << 30)
+
+
+def test_a_finished_shard_that_was_damaged_between_the_runs_is_made_again(corpus: Path, tmp_path: Path) -> None:
+    options = {"tokenizer": Tokenizer.load(corpus / "t.json"), "shard_tokens": 20_000, "val": 0.05}
+    prepare(corpus / "rows.jsonl", tmp_path / "expected", **options)
+    with pytest.raises(InterruptedError):
+        _core.prepare_shards(
+            [str(corpus / "rows.jsonl")],
+            str(tmp_path / "out"),
+            seed=0,
+            threads=1,
+            text_field="text",
+            max_memory=2_000_000,
+            progress=_stop_at_half,
+            **options,
+        )
+    finished = sorted((tmp_path / "out").glob("train_*.bin"))
+    assert len(finished) > 3
+    damaged = bytearray(finished[1].read_bytes())
+    damaged[5_000] ^= 1
+    finished[1].write_bytes(damaged)
+    prepare(corpus / "rows.jsonl", tmp_path / "out", **options)
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+
+
+def _stop_at_half(phase: str, done: int, total: int, n_tokens: int) -> None:
+    if phase == "encoding" and done > total / 2:
+        raise InterruptedError

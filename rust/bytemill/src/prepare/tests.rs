@@ -421,7 +421,7 @@ fn a_finished_shard_that_was_damaged_meanwhile_is_made_again() {
     let (corpus, _) = corpus();
     let sources = [corpus.path().to_owned()];
     let [out, expected] = [0, 1].map(|_| tempfile::tempdir().unwrap());
-    let options = PrepareOptions { shard_tokens: 500, max_memory: Some(400_000), ..small(Validation::Share(0.1)) };
+    let options = PrepareOptions { shard_tokens: 500, max_memory: Some(700_000), ..small(Validation::Share(0.1)) };
     run(&sources, expected.path(), &options).unwrap();
     let mut calls = 0;
     let stopped = prepare(&sources, out.path(), &BYTES, &options, |now| {
