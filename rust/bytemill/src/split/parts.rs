@@ -64,9 +64,10 @@ fn next_cut(text: &str, range: Range<usize>) -> Option<usize> {
 
 /// Whether the line feed at `at` stands between two characters that are no white space, the second no slash.
 fn is_between_visible(text: &str, at: usize) -> bool {
-    let (before, after) = (text[..at].chars().next_back(), text[at + 1..].chars().next());
-    before.is_some_and(|before| !before.is_whitespace())
-        && after.is_some_and(|after| !after.is_whitespace() && after != '/')
+    let is_visible = |character: char| !character.is_whitespace();
+    let after = text[at + 1..].chars().next();
+    text[..at].chars().next_back().is_some_and(is_visible)
+        && after.is_some_and(|after| is_visible(after) && after != '/')
 }
 
 /// The first place in `range` between an ideograph and a comma or full stop.

@@ -20,7 +20,7 @@ use crate::vocab::Scratch;
 
 const BLOCK_SLOTS: usize = 64;
 /// Pairs that are handed over at once: enough to fetch ahead for, few enough for the nearest cache.
-const BATCH_PAIRS: usize = 64;
+pub(super) const BATCH_PAIRS: usize = 64;
 
 /// A slot of the arena: an id, or one of two marks.
 pub(super) trait Slot: Copy + Eq {

@@ -3,7 +3,7 @@
 //! The arena must be there in any case. What a limit leaves beside it decides how many pairs are
 //! watched at once and how many are counted at once; both only cost time, never a merge.
 
-use super::arena::{RUN_BYTES, Slot, n_slots};
+use super::arena::{BATCH_PAIRS, RUN_BYTES, Slot, n_slots};
 use super::neighbours::Neighbours;
 use super::pair_table::PairTable;
 use super::pairs::Size;
@@ -30,7 +30,7 @@ pub(super) struct Budget {
     pub(super) watched_bytes: usize,
     /// What pairs made since may take with them before all is scanned anew.
     pub(super) most_watched_bytes: usize,
-    /// How many pairs a scan may count at once.
+    /// How many pairs a scan may count at once, and a batch more.
     pub(super) counted_pairs: usize,
     /// What sorting words from disk may take.
     pub(super) sort_bytes: usize,
@@ -63,7 +63,7 @@ impl Budget {
         Ok(Self {
             watched_bytes: spare / 6,
             most_watched_bytes: spare / 3,
-            counted_pairs: PairTable::<Size>::most_pairs(spare / 4 * 3),
+            counted_pairs: PairTable::<Size>::most_pairs(spare / 4 * 3).saturating_sub(BATCH_PAIRS),
             sort_bytes: spare / 2,
         })
     }

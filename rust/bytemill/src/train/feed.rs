@@ -109,7 +109,7 @@ pub fn count_documents(
         let workers: Vec<_> = (0..counting.n_workers())
             .map_while(|_| {
                 let (receiver, stop) = (Arc::clone(&receiver), &stop);
-                thread::Builder::new().spawn_scoped(scope, || work(receiver, counting, stop)).ok()
+                thread::Builder::new().spawn_scoped(scope, move || work(&receiver, counting, stop)).ok()
             })
             .collect();
         drop(receiver); // the queue now breaks when the last worker has failed
@@ -268,9 +268,8 @@ fn wait<T>(workers: &[thread::ScopedJoinHandle<T>], watch: &mut Watch, bytes: u6
 }
 
 /// A worker: counts batches until the queue ends or `stop` is set, which its own failure does too.
-#[expect(clippy::needless_pass_by_value, reason = "when the last worker drops the queue, the sender learns of it")]
-fn work(queue: Arc<Mutex<Receiver<Batch>>>, counting: &Counting, stop: &AtomicBool) -> Result<Counter> {
-    let counted = count_batches(&queue, counting.counter(), stop);
+fn work(queue: &Mutex<Receiver<Batch>>, counting: &Counting, stop: &AtomicBool) -> Result<Counter> {
+    let counted = count_batches(queue, counting.counter(), stop);
     stop.fetch_or(counted.is_err(), Ordering::Relaxed);
     counted
 }

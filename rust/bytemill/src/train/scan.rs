@@ -93,8 +93,7 @@ fn sizes<S: Slot>(arena: &Arena<S>, start: u64, most: usize, ask: &mut Ask) -> R
             size.count += found.weight;
             size.n_places += 1;
         }
-        // A batch earlier than it grows.
-        while sizes.len() + batch.len() > most && share.end - share.start > 1 {
+        while sizes.len() > most && share.end - share.start > 1 {
             share.end = u64::midpoint(share.start, share.end);
             sizes.retain(|pair| share.contains(&pair.part().into()));
         }
