@@ -33,7 +33,7 @@ pub struct Batch {
     ids: Ids,
     pool: Arc<Mutex<Vec<Ids>>>,
     most_spare: usize,
-    batch_size: usize,
+    n_rows: usize,
     seq_len: usize,
     /// Position of the first row in the global order.
     pub position: u64,
@@ -58,7 +58,7 @@ impl Batch {
     }
 
     fn columns(&self, first: usize) -> Vec<i64> {
-        let half = self.batch_size * self.seq_len;
+        let half = self.n_rows * self.seq_len;
         match &self.ids {
             Ids::Int64(ids) => ids[first * half..][..half].to_vec(),
             Ids::Int32(ids) => {
@@ -70,7 +70,7 @@ impl Batch {
 
     /// Fills row `row` from the bytes of T + 1 tokens.
     pub(super) fn fill_row(&mut self, row: usize, tokens: &[u8], width: TokenWidth) {
-        let (t, n_rows) = (self.seq_len, self.batch_size);
+        let (t, n_rows) = (self.seq_len, self.n_rows);
         match &mut self.ids {
             Ids::Int32(ids) => {
                 let row = &mut ids[row * (t + 1)..][..=t];
@@ -127,34 +127,34 @@ impl Drop for Batch {
 pub(super) struct BatchPool {
     spare: Arc<Mutex<Vec<Ids>>>,
     most_spare: usize,
-    batch_size: usize,
+    n_rows: usize,
     seq_len: usize,
     id_type: IdType,
 }
 
 impl BatchPool {
     /// A pool that keeps memory for at most `most_spare` batches that nobody holds.
-    pub(super) fn new(batch_size: usize, seq_len: usize, id_type: IdType, most_spare: usize) -> Self {
-        Self { spare: Arc::default(), most_spare, batch_size, seq_len, id_type }
+    pub(super) fn new(n_rows: usize, seq_len: usize, id_type: IdType, most_spare: usize) -> Self {
+        Self { spare: Arc::default(), most_spare, n_rows, seq_len, id_type }
     }
 
     /// A batch to be filled; what it holds is of no meaning.
     pub(super) fn take(&self, position: u64) -> Batch {
         let spare = self.spare.try_lock().ok().and_then(|mut spare| spare.pop());
-        let (batch_size, seq_len) = (self.batch_size, self.seq_len);
+        let (n_rows, seq_len) = (self.n_rows, self.seq_len);
         let ids = spare.unwrap_or_else(|| match self.id_type {
-            IdType::Int32 => Ids::Int32(vec![0; batch_size * (seq_len + 1)]),
-            IdType::Int64 => Ids::Int64(vec![0; 2 * batch_size * seq_len]),
+            IdType::Int32 => Ids::Int32(vec![0; n_rows * (seq_len + 1)]),
+            IdType::Int64 => Ids::Int64(vec![0; 2 * n_rows * seq_len]),
         });
         let (pool, most_spare) = (Arc::clone(&self.spare), self.most_spare);
-        Batch { ids, pool, most_spare, batch_size, seq_len, position, documents: None }
+        Batch { ids, pool, most_spare, n_rows, seq_len, position, documents: None }
     }
 }
 
 impl Clone for BatchPool {
     /// The same shape and nothing spare: a forked child shares no lock with its parent.
     fn clone(&self) -> Self {
-        Self::new(self.batch_size, self.seq_len, self.id_type, self.most_spare)
+        Self::new(self.n_rows, self.seq_len, self.id_type, self.most_spare)
     }
 }
 

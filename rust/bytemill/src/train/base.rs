@@ -81,7 +81,7 @@ impl Base {
         let unknown: Vec<_> = unknown.map(|text| (*text).to_owned()).zip(first + new.len() as u32..).collect();
         special.extend(unknown);
         let pairs = given.merge_ids().into_iter().chain(new.iter().map(|&(left, right)| (id(left), id(right))));
-        Vocab::from_token_ids(&tokens, pairs.collect(), special, given.ignore_merges())
+        Vocab::from_token_ids(&tokens, &pairs.collect::<Vec<_>>(), special, given.ignore_merges())
     }
 
     /// The merges, in training's ids.

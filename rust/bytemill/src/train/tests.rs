@@ -140,14 +140,14 @@ fn going_on_from_foreign_ids_keeps_them() {
     let mut tokens: Vec<_> = (0..=255u8).map(|byte| (vec![byte], u32::from(byte ^ 0x55))).collect();
     tokens.push((b"lo".to_vec(), 300));
     let id = |byte: u8| u32::from(byte ^ 0x55);
-    let given = Vocab::from_token_ids(&tokens, vec![(id(b'l'), id(b'o'))], vec![("<end>".to_owned(), 400)], false);
+    let given = Vocab::from_token_ids(&tokens, &[(id(b'l'), id(b'o'))], vec![("<end>".to_owned(), 400)], false);
     let base = Base::of(&given.unwrap()).unwrap();
     let counts = count(&[b"low low lower".to_vec()], &counting(&Splitter::new(Some("gpt2")).unwrap(), 1));
     let merges = train_onto(&base, &counts, Options::new(3, Ties::Huggingface), &mut go).unwrap();
     let vocab = base.continued(&merges, &["<new>"]).unwrap();
     let ids = [&b"lo"[..], b"l", b"<end>", b"low", b" low", b"<new>"].map(|token| vocab.id_of(token).unwrap());
     assert_eq!(ids, [300, id(b'l'), 400, 401, 402, 403]);
-    let two = Vocab::from_token_ids(&tokens, vec![], vec![], true).unwrap();
+    let two = Vocab::from_token_ids(&tokens, &[], vec![], true).unwrap();
     let message = Base::of(&two).unwrap_err().to_string();
     assert!(message.contains("expected one merge for each token but the 256 bytes, such as 300"), "{message}");
 }

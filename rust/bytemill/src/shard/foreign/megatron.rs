@@ -54,14 +54,14 @@ fn follow(
         if sequence == 0 {
             (first, end) = (pointer, pointer);
         }
-        if pointer != end || length < 0 {
+        let Some(n_tokens) = u64::try_from(length).ok().filter(|_| pointer == end) else {
             let reason = format!(
                 "sequence {sequence} of {length} tokens begins at byte {pointer}, expected {end}: not in a row"
             );
             return Err(Error::format(path, reason));
-        }
+        };
         // Sequences follow each other without a gap, so the sum stays below the file's size or is refused there.
-        end = end.saturating_add(length as u64 * width.bytes() as u64);
+        end = end.saturating_add(n_tokens * width.bytes() as u64);
     }
     Ok((first, end))
 }

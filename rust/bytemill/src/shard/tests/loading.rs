@@ -210,7 +210,7 @@ fn int32_and_mapped_files_and_neighbours_read_together_change_no_token() {
         for (id_type, mmap, prefetch_batches) in
             [(IdType::Int32, false, 4), (IdType::Int32, true, 0), (IdType::Int64, true, 4)]
         {
-            let options = LoaderOptions { shuffle, id_type, mmap, prefetch_batches, ..LoaderOptions::new(5, 7) };
+            let options = LoaderOptions { shuffle, mmap, id_type, prefetch_batches, ..LoaderOptions::new(5, 7) };
             let mut loader = Loader::open(&[folder.path()], options.clone()).unwrap();
             for _ in 0..3 * loader.n_samples()[0] / 5 {
                 check_batch(&loader.next_batch().unwrap(), &tokens, &options);
@@ -235,10 +235,11 @@ fn documents_are_told_where_they_begin_in_each_batch() {
         let inputs = batch.inputs();
         let begins = |&at: &usize| at % 40 == 0 || inputs[at] == i64::from(super::END_OF_TEXT);
         let starts: Vec<usize> = (0..160).filter(begins).collect();
-        let ids: Vec<i32> = (0..160).map(|at| starts.iter().filter(|&&start| start <= at).count() as i32 - 1).collect();
+        let piece = |at| i32::try_from(starts.iter().filter(|&&start| start <= at).count()).unwrap() - 1;
+        let ids: Vec<i32> = (0..160).map(piece).collect();
         assert_eq!(batch.documents.as_deref().unwrap(), ids);
         let bounds = as_bounds.next_batch().unwrap().documents.clone().unwrap();
-        assert!(bounds[..starts.len()].iter().map(|&at| at as usize).eq(starts.iter().copied()));
+        assert!(bounds[..starts.len()].iter().map(|&at| usize::try_from(at).unwrap()).eq(starts.iter().copied()));
         assert!(bounds[starts.len()..].iter().all(|&at| at == 160) && bounds.len() > starts.len());
         lengths.push(bounds.len());
         most = most.max(starts.len());
