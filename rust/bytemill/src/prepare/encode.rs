@@ -126,7 +126,7 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
             let span = (self.order)(cursor.item);
             let long = span.bytes.end - span.bytes.start > self.unit_bytes;
             let bytes = if long && self.tokenizer.cuts() && self.corpus.is_text(span.document) {
-                self.take_piece(span, cursor, &mut round)?
+                self.take_piece(&span, cursor, &mut round)?
             } else {
                 self.take_items(cursor, &mut round)
             };
@@ -153,10 +153,10 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
     }
 
     /// A piece of a long item, up to the first place to cut behind a unit's length; gives its bytes.
-    fn take_piece(&self, span: Span, cursor: &mut Cursor, round: &mut Vec<Unit>) -> Result<u64> {
+    fn take_piece(&self, span: &Span, cursor: &mut Cursor, round: &mut Vec<Unit>) -> Result<u64> {
         let start = span.bytes.start + cursor.within;
-        let end = self.cut_behind(&span, start + self.unit_bytes)?;
-        round.push(Unit::Piece { span: Span { bytes: start..end, ..span }, begins: cursor.within == 0 });
+        let end = self.cut_behind(span, start + self.unit_bytes)?;
+        round.push(Unit::Piece { span: Span { bytes: start..end, ..span.clone() }, begins: cursor.within == 0 });
         cursor.within += end - start;
         if end == span.bytes.end {
             *cursor = Cursor { item: cursor.item + 1, within: 0 };

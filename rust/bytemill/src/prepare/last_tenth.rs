@@ -14,13 +14,11 @@ pub(super) fn cut(corpus: &Corpus, val: Validation) -> Result<[Span; 2]> {
         whole.bytes.end = corpus.read(&whole, &mut Vec::new())?.len() as u64;
     }
     let n_bytes = whole.bytes.end;
-    match nine_tenths(corpus, n_bytes)? {
-        Some(at) => Ok([at..n_bytes, 0..at].map(|bytes| Span { document: 0, bytes })),
-        None => {
-            let expected = "0: the only document is too short to be cut".to_owned();
-            Err(Error::Argument { name: "val", got: format!("{val}, a share of {n_bytes} bytes"), expected })
-        }
+    if let Some(at) = nine_tenths(corpus, n_bytes)? {
+        return Ok([at..n_bytes, 0..at].map(|bytes| Span { document: 0, bytes }));
     }
+    let expected = "0: the only document is too short to be cut".to_owned();
+    Err(Error::Argument { name: "val", got: format!("{val}, a share of {n_bytes} bytes"), expected })
 }
 
 /// Where the last tenth begins: after a newline if one is near, else between two characters.

@@ -50,9 +50,14 @@ impl<T: Send + 'static> Prefetcher<T> {
         depth: usize,
         make: impl FnMut(u64) -> Result<T> + Clone + Send + 'static,
     ) -> Result<Self> {
-        let made = VecDeque::with_capacity(depth);
-        let state =
-            State { next_to_make: 0, next_to_take: 0, made, workers_waiting: 0, consumer_waits: false, stop: false };
+        let state = State {
+            next_to_make: 0,
+            next_to_take: 0,
+            made: VecDeque::with_capacity(depth),
+            workers_waiting: 0,
+            consumer_waits: false,
+            stop: false,
+        };
         let (ready, room) = (Condvar::new(), Condvar::new());
         let ring = Arc::new(Ring { state: Mutex::new(state), ready, room, depth: depth.max(1) as u64 });
         let mut prefetcher = Self { ring, workers: Vec::new(), process: std::process::id() };

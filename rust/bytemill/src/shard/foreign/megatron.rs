@@ -61,7 +61,7 @@ fn follow(
             return Err(Error::format(path, reason));
         }
         // Sequences follow each other without a gap, so the sum stays below the file's size or is refused there.
-        end = end.saturating_add(length as u64 * width.bytes() as u64);
+        end = end.saturating_add(u64::from(length.unsigned_abs()) * width.bytes() as u64);
     }
     Ok((first, end))
 }
