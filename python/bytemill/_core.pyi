@@ -10,9 +10,11 @@ from typing_extensions import disjoint_base
 
 __all__ = [
     "Loader",
+    "SplitReader",
     "Tokenizer",
     "__version__",
     "load_tokenizer",
+    "merge_shards",
     "prepare_shards",
     "tokenizer_from_ranks",
     "tokenizer_from_readable",
