@@ -174,7 +174,7 @@ def markdown(found: dict[str, Any], n_tokens: int) -> str:
         f"{found['state, bytes']} bytes. MiB above `import torch`, by batches: {memory}.",
     ]
     if found["missing"]:
-        lines += ["", f"Not installed, so not compared: {', '.join(found['missing'])}."]
+        lines += ["", f"Could not be imported, so not compared: {', '.join(found['missing'])}."]
     installed = [
         "torch",
         "numpy",

@@ -11,9 +11,11 @@ from typing_extensions import disjoint_base
 __all__ = [
     "DecodeStream",
     "Loader",
+    "SplitReader",
     "Tokenizer",
     "__version__",
     "load_tokenizer",
+    "merge_shards",
     "prepare_shards",
     "read_documents",
     "tokenizer_from_ranks",

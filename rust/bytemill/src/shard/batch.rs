@@ -29,6 +29,7 @@ pub enum Ids {
 
 /// `batch_size` samples: inputs, and targets, which are the inputs one token later.
 #[derive(Debug)]
+#[allow(clippy::struct_field_names, reason = "batch_size is what everybody calls it")]
 pub struct Batch {
     ids: Ids,
     pool: Arc<Mutex<Vec<Ids>>>,
