@@ -99,7 +99,7 @@ def train(
         save_counts=save_counts,
     )
     if tokenizer.n_vocab < vocab_size and not tokenizer.merges:
-        sources = ", ".join(map(str, files or [counts]))
+        sources = ", ".join(map(str, files)) if files else counts
         raise DataError(f"{sources}: no two bytes to merge: is there any text?")
     if tokenizer.n_vocab < vocab_size:
         say(f"The text gives no more than {tokenizer.n_vocab:,} ids; {vocab_size:,} were asked for.")

@@ -120,6 +120,6 @@ def _sizes(tokenizer: Tokenizer) -> list[int]:
     return sorted(sizes - {tokenizer.n_vocab})
 
 
-def _ids(tokenizer: Tokenizer, texts: Sequence[str]) -> NDArray[np.uint32]:
+def _ids(tokenizer: Tokenizer, texts: Sequence[str]) -> NDArray[np.uint16] | NDArray[np.uint32]:
     ids, _ = tokenizer.encode_batch_to_numpy(texts, disallowed_special=())
     return ids

@@ -39,7 +39,10 @@ fn best_pair(words: &[Vec<u32>], tokens: &[Vec<u8>], options: Options) -> Option
     let most_bytes = options.max_token_bytes.unwrap_or(usize::MAX);
     pairs.retain(|&(left, right)| bytes(left).len() + bytes(right).len() <= most_bytes);
     if options.utf8_safe {
-        pairs.retain(|&(left, right)| cuts_no_character(&[&**bytes(left), &**bytes(right)].concat()));
+        pairs.retain(|&(left, right)| {
+            let whole = [&**bytes(left), &**bytes(right)].concat();
+            [bytes(left), bytes(right), &whole].into_iter().all(|token| cuts_no_character(token))
+        });
     }
     let highest = pairs.iter().map(|pair| counts[pair]).max()?;
     if highest < options.min_frequency {

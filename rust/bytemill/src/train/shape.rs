@@ -44,7 +44,7 @@ impl Shapes {
 }
 
 impl Shape {
-    /// A byte that no character holds; it joins nothing.
+    /// A byte that no character holds, or a token of a base that cuts one; it joins nothing.
     const NOWHERE: Self = Self::Part { bytes: [0xFF; 4], length: 1 };
 }
 
