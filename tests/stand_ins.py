@@ -25,6 +25,9 @@ class TinyModel(torch.nn.Module):
         self.head = torch.nn.Linear(width, VOCAB_SIZE, bias=False)
         self.head.weight = self.embedding.weight
 
+    def hidden_matrices(self) -> list[torch.nn.Parameter]:
+        return [self.middle.weight]
+
     def forward(self, ids: torch.Tensor, targets: torch.Tensor | None = None) -> tuple[Any, Any]:
         hidden = self.dropout(torch.tanh(self.middle(self.embedding(ids))))
         logits = self.head(hidden)

@@ -54,7 +54,7 @@ def test_words_that_are_counted_already() -> None:
     from_counts = Tokenizer.train(word_counts=counts, vocab_size=300)
     from_text = Tokenizer.train(texts=[word for word, count in counts.items() for _ in range(count)], vocab_size=300)
     assert from_counts.merges == from_text.merges != []
-    with pytest.raises(TypeError, match="one of files, texts and word_counts"):
+    with pytest.raises(TypeError, match="one of files, texts, word_counts and counts"):
         Tokenizer.train(texts=["a"], word_counts=counts, vocab_size=300)
 
 

@@ -42,7 +42,8 @@ def learning_rate_at(step: int, settings: TrainConfig) -> float:
     if settings.schedule == "linear":
         height = 1 - progress
     elif settings.schedule == "wsd":
-        height = 1 - math.sqrt(max(0.0, 1 - (1 - progress) / settings.decay_share))
+        decay_steps = settings.decay_share * steps_after_warmup
+        height = 1 - math.sqrt(max(0.0, 1 - (settings.max_steps - step) / decay_steps))
     else:
         height = 0.5 * (1 + math.cos(math.pi * progress))
     return floor + height * (peak - floor)
