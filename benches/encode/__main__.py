@@ -77,9 +77,11 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Table]:
     """The tables that were asked for."""
     tables = {key: NEW_TABLES[key]() for key in options.table}
     named = dict(one.split("=", 1) for one in options.text or [])
+    n_bytes = options.unseen_mib * MIB
     chosen = {name: Path(path).read_text(encoding="utf-8") for name, path in named.items()}
-    chosen = {name: texts.cut_bytes(text, options.unseen_mib * MIB) for name, text in chosen.items()}
-    chosen = chosen or texts.default_texts(options.unseen_mib * MIB)
+    chosen = chosen or texts.default_texts(n_bytes)
+    # gigatoken cannot take the text of a special token for ordinary text.
+    chosen = {name: texts.cut_bytes(text.replace("<|", "< |"), n_bytes) for name, text in chosen.items()}
     for short in options.vocabulary:
         rivals = everyone(short, options.rival)
         reference = rivals.get("tiktoken") or rivals["bytemill"]

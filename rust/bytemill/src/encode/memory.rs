@@ -5,7 +5,7 @@
 //! and leaves it to the next; so threads share nothing that is written, and what is seldom used never
 //! pays for a copy.
 
-use super::table::Table;
+use super::table::{Table, Wanted};
 use crate::vocab::Vocab;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +18,8 @@ pub(super) struct Tables {
     pub(super) short: Short,
     /// Longer strings, and those of more ids, such as indentation in GPT-2's vocabulary.
     long: Long,
+    /// Which short strings may be in `long`: a bit for each home, so that hardly a new word is looked for there.
+    moved: Vec<u64>,
 }
 
 pub(super) type Short = Table<2, 2>;
@@ -27,6 +29,7 @@ type Long = Table<8, 16>;
 const BUCKETS_PER_ID: usize = 4;
 const SHORT_BUCKETS: std::ops::RangeInclusive<usize> = 1 << 15..=1 << 18;
 const LONG_BUCKETS: usize = 1 << 13;
+const MOVED_BITS: u32 = 1 << 16;
 /// Tokens of higher ids are rare: they are remembered when they are met.
 const MOST_SEEDS: usize = 1 << 16;
 
@@ -39,6 +42,7 @@ impl Tables {
         let mut tables = Self {
             short: Short::new(wanted.clamp(*SHORT_BUCKETS.start(), *SHORT_BUCKETS.end())),
             long: Long::new(LONG_BUCKETS),
+            moved: vec![0; MOVED_BITS as usize / 64],
         };
         let seeds = vocab.ordinary_tokens().take(MOST_SEEDS);
         for (id, bytes) in seeds.filter(|(id, _)| vocab.encodes_to_itself(*id)) {
@@ -53,11 +57,17 @@ impl Tables {
     /// Appends the ids of `text[span]`, if they are remembered anywhere.
     pub(super) fn recall(&self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
         let Range { start, end } = span;
-        match span.len() {
-            ..=Short::MOST_BYTES if self.short.recall(&self.short.wanted(text, start, end), out) => true,
-            ..=Long::MOST_BYTES => self.long.recall(&self.long.wanted(text, start, end), out),
-            _ => false,
+        if span.len() <= Short::MOST_BYTES {
+            let wanted = self.short.wanted(text, start, end);
+            if self.short.recall(&wanted, out) {
+                return true;
+            }
+            let (word, bit) = moved_bit(&wanted);
+            if self.moved[word] & bit == 0 {
+                return false;
+            }
         }
+        span.len() <= Long::MOST_BYTES && self.long.recall(&self.long.wanted(text, start, end), out)
     }
 
     /// As [`Tables::recall`], and what is met again becomes quicker to find.
@@ -72,10 +82,21 @@ impl Tables {
     /// Remembers the ids of `piece`, if there is a table for so many bytes and ids.
     pub(super) fn keep(&mut self, piece: &[u8], ids: &[u32]) {
         match (piece.len(), ids.len()) {
-            (..=Short::MOST_BYTES, ..=Short::MOST_IDS) => self.short.insert(piece, ids),
-            _ => self.long.insert(piece, ids),
+            (..=Short::MOST_BYTES, ..=Short::MOST_IDS) => return self.short.insert(piece, ids),
+            (..=Short::MOST_BYTES, _) => {
+                let (word, bit) = moved_bit(&self.short.wanted(piece, 0, piece.len()));
+                self.moved[word] |= bit;
+            }
+            _ => {}
         }
+        self.long.insert(piece, ids);
     }
+}
+
+/// Where in `Tables::moved` the bit of a short string is: its word and its mask.
+fn moved_bit(wanted: &Wanted<2>) -> (usize, u64) {
+    let place = wanted.home() % MOVED_BITS;
+    (place as usize / 64, 1 << (place % 64))
 }
 
 /// The tables of a tokenizer, and the copies that no encoder uses at the moment.

@@ -48,6 +48,11 @@ pub(super) struct Wanted<const WORDS: usize> {
 impl<const WORDS: usize> Wanted<WORDS> {
     pub(super) const NOTHING: Self = Self { key: [0; WORDS], bucket: 0, start: 0, length: 0 };
 
+    /// The number of its home in the table that it was made for.
+    pub(super) fn home(&self) -> u32 {
+        self.bucket
+    }
+
     pub(super) fn span(&self) -> Range<usize> {
         self.start as usize..self.start as usize + self.length as usize
     }
