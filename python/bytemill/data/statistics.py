@@ -62,8 +62,8 @@ def folder_statistics(folder: Path, tokenizer: Tokenizer | None = None) -> dict[
     return found
 
 
-def _spelled(token: int, tokenizer: Tokenizer | None) -> str:
-    return "" if tokenizer is None else tokenizer.decode_single_token_bytes(token).decode(errors="replace")
+def _spelled(token: int, tokenizer: Tokenizer | None) -> str | None:
+    return None if tokenizer is None else tokenizer.decode_single_token_bytes(token).decode(errors="replace")
 
 
 def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
@@ -73,6 +73,7 @@ def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     for split in ("train", "val"):
@@ -85,11 +86,12 @@ def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
         console.print(f"  ids that occur: {figures['used_ids']:,} of {found['n_vocab']:,}", highlight=False)
         table = Table("id", "text", "count", "share", title=f"{split}: most frequent tokens", title_justify="left")
         for row in figures["frequent"]:
-            table.add_row(str(row["id"]), repr(row["text"]), f"{row['count']:,}", f"{row['share']:.2%}")
+            text = Text("" if row["text"] is None else repr(row["text"]))  # as it is: markup in a token is no markup
+            table.add_row(str(row["id"]), text, f"{row['count']:,}", f"{row['share']:.2%}")
         console.print(table)
     table = Table("source", "bytes", "share", title="share of each source", title_justify="left")
     for row in found["sources"]:
-        table.add_row(row["name"], f"{row['bytes']:,}", f"{row['share']:.2%}")
+        table.add_row(Text(row["name"]), f"{row['bytes']:,}", f"{row['share']:.2%}")
     console.print(table)
 
 
