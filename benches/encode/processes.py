@@ -20,6 +20,7 @@ from timing import Work, cpu_seconds
 __all__ = ["growth", "hostile", "load", "threads", "unique", "unseen"]
 
 MOST_SECONDS = 4  # of CPU for one hostile text, loading included
+SHORTEST_SECONDS = 1e-4  # less than the clock of the CPU tells
 
 Told = dict[str, Any]  # a line of JSON from a fresh process
 
@@ -94,7 +95,7 @@ def hostile(bench: Bench, table: Table) -> None:
             if not fault and lines[0]["crc"] != expected:
                 fault = "wrong ids"
             row[name] = fault or float(lines[0]["seconds"]) * 1e3
-            growth[name] = fault or lines[1]["seconds"] / lines[0]["seconds"]
+            growth[name] = fault or lines[1]["seconds"] / max(lines[0]["seconds"], SHORTEST_SECONDS)
         table.rows[f"{bench.vocabulary}, {kind}, ms"] = row
         table.rows[f"{bench.vocabulary}, {kind}, growth"] = growth
 

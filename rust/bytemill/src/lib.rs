@@ -20,6 +20,7 @@ pub mod decode;
 pub mod encode;
 pub mod error;
 pub mod formats;
+mod hints;
 pub mod prepare;
 pub mod shard;
 pub mod split;

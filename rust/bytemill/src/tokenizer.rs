@@ -4,6 +4,7 @@ use crate::decode;
 use crate::encode::{self, Encoder, Memory, Parts, Request, SpecialPolicy, Specials};
 use crate::error::{Error, Result};
 use crate::formats::{self, Format, PatternChoice};
+use crate::hints;
 use crate::split::Splitter;
 use crate::vocab::Vocab;
 use std::fs;
@@ -232,7 +233,5 @@ const PARTS_PER_THREAD: usize = 8;
 /// takes no memory that there is room to spare.
 fn room_for_ids(n_bytes: usize) -> Vec<u32> {
     let bytes_per_id = if n_bytes < 1 << 20 { 3 } else { 2 };
-    let mut ids = Vec::with_capacity(n_bytes / bytes_per_id + 64);
-    encode::pages::advise(&mut ids);
-    ids
+    hints::on_huge_pages(n_bytes / bytes_per_id + 64)
 }

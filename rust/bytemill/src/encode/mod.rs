@@ -3,7 +3,6 @@
 mod batch;
 mod chunk;
 mod memory;
-pub(crate) mod pages;
 mod special;
 mod table;
 mod truncate;

@@ -10,7 +10,7 @@
 // Each of these is a part of the loop over pretokens, a few instructions inside it.
 #![allow(clippy::inline_always)]
 
-use super::pages;
+use crate::hints;
 use crate::vocab::MAX_ID;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -60,8 +60,7 @@ impl<const WORDS: usize> Wanted<WORDS> {
 
 impl<const WORDS: usize, const PAIRS: usize> Clone for Table<WORDS, PAIRS> {
     fn clone(&self) -> Self {
-        let mut buckets = Vec::with_capacity(self.buckets.len());
-        pages::advise(&mut buckets);
+        let mut buckets = hints::on_huge_pages(self.buckets.len());
         buckets.extend_from_slice(&self.buckets);
         Self { buckets }
     }
@@ -74,8 +73,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
     /// An empty table of `n_buckets`, a power of two and at least two.
     pub(super) fn new(n_buckets: usize) -> Self {
         let empty = Slot { key: [0; WORDS], ids: [[0; 2]; PAIRS] };
-        let mut buckets = Vec::with_capacity(n_buckets);
-        pages::advise(&mut buckets);
+        let mut buckets = hints::on_huge_pages(n_buckets);
         buckets.resize(n_buckets, Bucket([empty; 2]));
         Self { buckets }
     }
@@ -90,7 +88,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
     /// Asks for the home of `wanted` from memory, without waiting for it.
     #[inline(always)]
     pub(super) fn prefetch(&self, wanted: &Wanted<WORDS>) {
-        prefetch(&self.buckets[wanted.bucket as usize]);
+        hints::soon(&self.buckets, wanted.bucket as usize);
     }
 
     /// Writes the ids of `wanted` to `out`, if it is at home; how many count. `out` has room for
@@ -199,20 +197,6 @@ fn is_equal<const WORDS: usize>(a: [u64; WORDS], b: [u64; WORDS]) -> bool {
         difference |= a ^ b;
     }
     difference == 0
-}
-
-/// Asks for what `place` refers to, without waiting for it.
-#[inline(always)]
-#[allow(unsafe_code)]
-fn prefetch<T>(place: &T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: SSE is part of x86-64, and a prefetch of a valid reference (of any address) does not fault.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
 }
 
 /// The first `8 * WORDS` bytes of `text[start..end]` as words, padded with zeros.

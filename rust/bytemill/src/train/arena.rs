@@ -11,7 +11,7 @@
 
 use super::ask::Ask;
 use super::base::Base;
-use super::hints::{on_huge_pages, soon};
+use crate::hints::{on_huge_pages, soon};
 use super::pairs::Pair;
 use super::runs::Order;
 use super::word_counts::WordCounts;

@@ -23,7 +23,6 @@ mod budget;
 mod count;
 mod counts_file;
 mod feed;
-mod hints;
 mod long_words;
 mod merge;
 #[cfg(test)]
@@ -45,6 +44,7 @@ mod word_counts;
 mod words;
 
 use crate::error::Result;
+use crate::hints;
 use budget::Budget;
 use std::ops::ControlFlow;
 

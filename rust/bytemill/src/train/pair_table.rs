@@ -2,7 +2,7 @@
 //!
 //! Open addressing with linear probing. A pair is never taken out: one that has been merged can not return.
 
-use super::hints::{on_huge_pages, soon};
+use crate::hints::{on_huge_pages, soon};
 use super::pairs::Pair;
 
 const FREE: Pair = Pair { left: u32::MAX, right: u32::MAX }; // no token has this id

@@ -5,7 +5,7 @@
 //! too, and then the arena is scanned again. The threshold is what bounds memory.
 
 use super::budget::{PAIR_BYTES, PLACE_BYTES};
-use super::hints::on_huge_pages;
+use crate::hints::on_huge_pages;
 use super::pair_table::PairTable;
 use std::ops::Range;
 

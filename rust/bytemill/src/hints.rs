@@ -1,14 +1,14 @@
 //! Hints to the processor and the system: they change the time taken, never a result.
 //!
-//! Merging jumps through the arena, which is larger than any cache. What will be looked at soon is
-//! fetched ahead, and pages of 2 MiB instead of 4 KiB spare the translation of addresses; figures in
-//! docs/benchmarks.md.
+//! Encoding looks into tables, and merging jumps through an arena, that no near cache holds. What will be
+//! looked at soon is fetched ahead, and pages of 2 MiB instead of 4 KiB are had in a tenth of the time and spare
+//! searches for where they are; figures in docs/benchmarks.md.
 
-// Both hints are calls that only exist as `unsafe`; they pay for it (docs/benchmarks.md).
+// The hints are calls that only exist as `unsafe`; they pay for it.
 #![allow(unsafe_code)]
 
 /// An empty vector with room for `capacity` elements, on huge pages where the system has them.
-pub(super) fn on_huge_pages<T>(capacity: usize) -> Vec<T> {
+pub(crate) fn on_huge_pages<T>(capacity: usize) -> Vec<T> {
     let vector: Vec<T> = Vec::with_capacity(capacity);
     #[cfg(target_os = "linux")]
     linux::advise(vector.as_ptr().cast(), capacity * size_of::<T>());
@@ -16,14 +16,17 @@ pub(super) fn on_huge_pages<T>(capacity: usize) -> Vec<T> {
 }
 
 /// Gives memory that was freed back to the system, where the allocator keeps it: it counts as taken.
-pub(super) fn give_back() {
+pub(crate) fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    linux::trim();
+    // SAFETY: the function asks for nothing, and is safe beside other threads.
+    unsafe {
+        libc::malloc_trim(0)
+    };
 }
 
 /// Fetches the element at `index` into the processor's caches, if there is one.
 #[inline]
-pub(super) fn soon<T>(elements: &[T], index: usize) {
+pub(crate) fn soon<T>(elements: &[T], index: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(element) = elements.get(index) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -36,22 +39,9 @@ pub(super) fn soon<T>(elements: &[T], index: usize) {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::ffi::{c_int, c_void};
+    use libc::{MADV_HUGEPAGE, c_void, madvise};
 
     const HUGE_PAGE_BYTES: usize = 2 << 20;
-    const MADV_HUGEPAGE: c_int = 14;
-
-    unsafe extern "C" {
-        fn madvise(start: *mut c_void, bytes: usize, advice: c_int) -> c_int;
-        #[cfg(target_env = "gnu")]
-        fn malloc_trim(kept_bytes: usize) -> c_int;
-    }
-
-    #[cfg(target_env = "gnu")]
-    pub(super) fn trim() {
-        // SAFETY: the function asks for nothing, and is safe beside other threads.
-        unsafe { malloc_trim(0) };
-    }
 
     /// Asks for huge pages where whole ones fit into the `bytes` from `start` on.
     pub(super) fn advise(start: *const c_void, bytes: usize) {
