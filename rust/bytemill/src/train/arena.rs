@@ -11,11 +11,11 @@
 
 use super::ask::Ask;
 use super::base::Base;
-use crate::hints::{on_huge_pages, soon};
 use super::pairs::Pair;
 use super::runs::Order;
 use super::word_counts::WordCounts;
 use crate::error::{Error, Result};
+use crate::hints::{on_huge_pages, soon};
 use crate::vocab::Scratch;
 
 const BLOCK_SLOTS: usize = 64;

@@ -2,8 +2,8 @@
 //!
 //! Open addressing with linear probing. A pair is never taken out: one that has been merged can not return.
 
-use crate::hints::{on_huge_pages, soon};
 use super::pairs::Pair;
+use crate::hints::{on_huge_pages, soon};
 
 const FREE: Pair = Pair { left: u32::MAX, right: u32::MAX }; // no token has this id
 const FIRST_SLOTS: usize = 1 << 6;

@@ -5,8 +5,8 @@
 //! too, and then the arena is scanned again. The threshold is what bounds memory.
 
 use super::budget::{PAIR_BYTES, PLACE_BYTES};
-use crate::hints::on_huge_pages;
 use super::pair_table::PairTable;
+use crate::hints::on_huge_pages;
 use std::ops::Range;
 
 /// Two neighbouring tokens.
