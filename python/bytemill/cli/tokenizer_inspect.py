@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -48,7 +48,7 @@ def inspect(
 
         deliver(inspection_page(found, traces).html(), output)
     elif wanted == "json":
-        facts = {"texts": [[piece.as_dict() for piece in each] for each in found]}
+        facts: dict[str, list[Any]] = {"texts": [[piece.as_dict() for piece in each] for each in found]}
         if trace:
             facts["trace"] = [one.as_dict() for one in traces]
         deliver(json.dumps(facts, ensure_ascii=False) + "\n", output)

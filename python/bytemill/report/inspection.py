@@ -28,10 +28,11 @@ def inspection_page(texts: Sequence[tuple[Piece, ...]], traces: Sequence[Pretoke
     merged: tuple[Block, ...] = tuple(trace_table(one) for one in traces if one.steps)
     if merged:
         sections.append(Section("How merges made them", (Prose(_ABOUT_MERGES), *merged)))
+    per_token = decimal(n_bytes / max(1, n_tokens))
     return Page(
         title="A text and its tokens",
         kicker="bytemill tokenizer inspect",
-        lead=f"{count(n_bytes)} bytes became {count(n_tokens)} tokens, {decimal(n_bytes / max(1, n_tokens))} bytes each.",
+        lead=f"{count(n_bytes)} bytes became {count(n_tokens)} tokens, {per_token} bytes each.",
         sections=tuple(sections),
         footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
     )

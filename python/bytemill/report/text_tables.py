@@ -32,7 +32,7 @@ def plain_table(table: Table) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """A caption in bold and the table, cells of code in backticks.
+    r"""A caption in bold and the table, cells of code in backticks.
 
     >>> from bytemill.report.page import Table
     >>> print(markdown_table(Table("Sizes", ("name", "bytes"), (("a|b", "3"),), numeric=(1,), code=(0,))))
@@ -40,7 +40,7 @@ def markdown_table(table: Table) -> str:
     <BLANKLINE>
     | name | bytes |
     |---|---:|
-    | `a\\|b` | 3 |
+    | `a\|b` | 3 |
     """
     rules = "".join("---:|" if column in table.numeric else "---|" for column in range(len(table.header)))
     rows = [

@@ -98,7 +98,7 @@ def _in_line(number: int, line: str, other: str) -> Iterator[Difference]:
             yield Difference(number, start + 1, line[start:end], other[other_start:other_end])
 
 
-def _opcodes(original: Sequence[str], returned: Sequence[str]) -> list[tuple[str, int, int, int, int]]:
+def _opcodes(original: Sequence[str], returned: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
     return difflib.SequenceMatcher(None, original, returned, autojunk=False).get_opcodes()
 
 

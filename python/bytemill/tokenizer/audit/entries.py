@@ -50,7 +50,8 @@ def reachability(tokenizer: Tokenizer) -> Reachability:
     (130, 115, 13, ())
     """
     whole: dict[int, str] = {}
-    partial, impossible = [], []
+    partial: list[int] = []
+    impossible: list[int] = []
     for one, token in every_token(tokenizer).items():
         try:
             whole[one] = token.decode()

@@ -13,11 +13,11 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from bytemill.errors import DataError
-from bytemill.tokenizer.audit.answer import Answer
+from bytemill.tokenizer.audit.answer import Answer, Cell
 from bytemill.tokenizer.audit.samples import SENTENCES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bytemill.tokenizer.tokenizer import Tokenizer
@@ -55,15 +55,15 @@ def fertility(tokenizer: Tokenizer, texts: Mapping[str, str] | None = None) -> A
     rows = sorted((_row(tokenizer, name, text) for name, text in (texts or SENTENCES).items()), key=lambda row: row[3])
     reference = next((row for row in rows if row[0] in REFERENCES), rows[0])
     rows_beside = [(*row, round(row[3] / max(1, reference[3]), 3)) for row in rows]
-    shown = rows_beside if len(rows) <= 3 * N_ENDS else _ends_and_middle(rows_beside)
+    shown: Sequence[tuple[Cell, ...]] = rows_beside if len(rows) <= 3 * N_ENDS else _ends_and_middle(rows_beside)
     cheapest, dearest = rows_beside[0], rows_beside[-1]
     middle = statistics.median(row[6] for row in rows_beside)
     return Answer(
         "What do other languages pay?",
         f"The same content costs {cheapest[3]:,} tokens in {cheapest[0]} and {dearest[3]:,} in {dearest[0]}, "
-        f"{dearest[3] / max(1, cheapest[3]):.1f} times as many; the middle of {len(rows)} texts pays {middle:.2f} times what "
-        f"{reference[0]} pays. Every token costs time, money and a place in the context, so users of dear languages get less "
-        "of each. What decides is how much of a language the training text held, then how many bytes its script takes.",
+        f"{dearest[3] / max(1, cheapest[3]):.1f} times as many; the middle of {len(rows)} texts pays {middle:.2f} times "
+        f"what {reference[0]} pays. Every token costs time, money and a place in the context, so users of dear languages "
+        "get less of each. What decides is how much of a language the training text held, then how many bytes its script takes.",
         "Tokens by language, fewest first" + ("" if len(shown) == len(rows) else f" ({len(shown)} of {len(rows)})"),
         ("language", "characters", "bytes", "tokens", "tokens a word", "tokens a character", f"beside {reference[0]}"),
         tuple(shown),
@@ -86,7 +86,7 @@ def _is_unspaced(text: str) -> bool:
     return 2 * n_unspaced > len(text)
 
 
-def _ends_and_middle(rows: list[tuple[str | int | float, ...]]) -> list[tuple[str | int | float, ...]]:
+def _ends_and_middle(rows: Sequence[tuple[Cell, ...]]) -> Sequence[tuple[Cell, ...]]:
     begin = (len(rows) - N_ENDS) // 2
     middle = rows[begin : begin + N_ENDS]
     english = [row for row in rows[N_ENDS:] if row[0] in REFERENCES and row not in middle and row not in rows[-N_ENDS:]]

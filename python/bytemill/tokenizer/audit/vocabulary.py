@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bytemill import _core
 from bytemill.errors import ArgumentError
-from bytemill.tokenizer.audit.answer import Answer, Growth
+from bytemill.tokenizer.audit.answer import Answer, Cell, Growth
 from bytemill.tokenizer.audit.entries import every_token, reachability
 from bytemill.tokenizer.pieces import spelled
 
@@ -50,7 +50,7 @@ def unreachable(tokenizer: Tokenizer) -> Answer:
         ("bytes that UTF-8 never holds", found.impossible),
         ("no text becomes them", found.unreachable),
     )
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (name, len(ids), round(len(ids) / len(tokens), 4), _examples([tokens[one] for one in ids]))
         for name, ids in kinds
     ]
