@@ -37,7 +37,7 @@ def compare(
     from bytemill.tokenizer.source import open_tokenizers
 
     wanted = form_of(form, output)
-    texts = {str(path): "".join(documents(None, [path])) for path in files or []}
+    texts = {_name(path, files or []): "".join(documents(None, [path])) for path in files or []}
     texts |= {f"“{_short(one)}”": one for one in text or []}
     if not texts and not word:
         raise ArgumentError("nothing to compare on: give --file, --text or --word")
@@ -75,6 +75,11 @@ def _show(found: "TokenizerComparison") -> None:
         for name, pieces in one.pieces.items():
             shown.print(f"  {name:<{width}} {len(pieces):>4}  ", coloured(pieces, shown), sep="")
     print(comparison_text(replace(found, words=())), end="")
+
+
+def _name(path: Path, files: list[Path]) -> str:
+    """The file's name, or its path where another file has the same name."""
+    return path.name if [other.name for other in files].count(path.name) == 1 else str(path)
 
 
 def _short(text: str) -> str:

@@ -90,8 +90,8 @@ def undertrained_answer(tokenizer: Tokenizer, embeddings: NDArray[np.float32]) -
         "Which tokens has this model hardly seen?",
         f"{len(certain)} tokens cannot occur in text, so this model was never asked for them, and half of them have a "
         f"cosine of {bar:.2f} or more to their common mean. {suspects:,} of the other {len(candidates):,} tokens do "
-        "too: they look as if they had not been trained either. Such a token in a prompt makes a model say strange things, "
-        "as GPT-2's “ SolidGoldMagikarp” did, since its row holds no meaning.",
+        "too: they look as if they had not been trained either. Such a token in a prompt makes a model say strange "
+        "things, as ␣SolidGoldMagikarp did in GPT-2, since its row holds no meaning.",
         "The tokens that look least trained, though text could become them",
         ("id", "token", "cosine to the untrained", "norm"),
         rows,

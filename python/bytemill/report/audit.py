@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bytemill.tokenizer import Tokenizer
-    from bytemill.tokenizer.audit import Answer
+    from bytemill.tokenizer.audit.answer import Answer, Cell
 
 __all__ = ["audit_markdown", "audit_page", "audit_text"]
 
@@ -62,14 +62,15 @@ def _blocks(number: int, answer: Answer) -> tuple[Block, ...]:
     if answer.growth:
         return (Prose(answer.explanation), _growth(number, answer), table)
     if answer.bars:
-        return (Prose(answer.explanation), _bars(number, answer), Details("The numbers", (table,)))
+        whole = _table(answer, answer.all_rows) if answer.all_rows else table
+        return (Prose(answer.explanation), _bars(number, answer), Details("The numbers", (whole,)))
     return (Prose(answer.explanation), table)
 
 
-def _table(answer: Answer) -> Table:
+def _table(answer: Answer, all_rows: tuple[tuple[Cell, ...], ...] = ()) -> Table:
     columns = range(len(answer.header))
     numeric = tuple(i for i in columns if any(isinstance(row[i], int | float) for row in answer.rows))
-    rows = tuple(tuple(map(_cell, row)) for row in answer.rows)
+    rows = tuple(tuple(map(_cell, row)) for row in all_rows or answer.rows)
     return Table(answer.caption, answer.header, rows, numeric=numeric, code=answer.token_columns)
 
 

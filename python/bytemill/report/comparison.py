@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bytemill.report.figures import count, decimal
 from bytemill.report.page import Block, Details, Page, Prose, Section, Table
 from bytemill.report.text_tables import markdown_table, plain_table
-from bytemill.report.token_strip import TokenStrip
+from bytemill.report.token_strip import TokenStrip, TokenStrips
 from bytemill.tokenizer.pieces import spelled
 
 if TYPE_CHECKING:
@@ -96,9 +96,7 @@ def _words(comparison: TokenizerComparison) -> Table:
 
 def _strips(comparison: TokenizerComparison) -> Iterable[Block]:
     for word in comparison.words:
-        yield Prose(f"`{word.word}`")
-        for name, found in word.pieces.items():
-            yield TokenStrip(name, found)
+        yield TokenStrips(word.word, tuple(TokenStrip(name, found) for name, found in word.pieces.items()))
     yield Details("The same as a table", (_words(comparison),))
 
 

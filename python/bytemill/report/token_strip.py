@@ -11,7 +11,7 @@ from bytemill.report.figures import token_text
 if TYPE_CHECKING:
     from bytemill.tokenizer.pieces import Piece
 
-__all__ = ["TokenStrip"]
+__all__ = ["TokenStrip", "TokenStrips"]
 
 N_COLOURS = 4
 
@@ -34,6 +34,19 @@ class TokenStrip:
             f'<figure class="tokens"><figcaption>{label} <span>{count}</span></figcaption>\n'
             f'<ol aria-label="{label}: {count}">{items}</ol></figure>\n'
         )
+
+
+@dataclass(frozen=True)
+class TokenStrips:
+    """The same text as several tokenizers cut it, side by side."""
+
+    title: str
+    strips: tuple[TokenStrip, ...]
+
+    def html(self) -> str:
+        """The block as HTML."""
+        inner = "".join(strip.html() for strip in self.strips)
+        return f'<article><h3>{escape(self.title)}</h3>\n<div class="columns">{inner}</div></article>\n'
 
 
 def _item(place: int, piece: Piece) -> str:

@@ -30,6 +30,8 @@ class Answer:
     """What the table holds."""
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    all_rows: tuple[tuple[Cell, ...], ...] = ()
+    """The whole table, where `rows` are a selection of it."""
     token_columns: tuple[int, ...] = ()
     """Columns whose cells are tokens, to be set as code."""
     growth: Growth | None = None
@@ -39,6 +41,6 @@ class Answer:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: each row under the header's names."""
-        rows = [dict(zip(self.header, row, strict=True)) for row in self.rows]
+        rows = [dict(zip(self.header, row, strict=True)) for row in self.all_rows or self.rows]
         facts: dict[str, Any] = {"question": self.question, "explanation": self.explanation, "rows": rows}
         return facts | ({"growth": [list(point) for point in self.growth.points]} if self.growth else {})

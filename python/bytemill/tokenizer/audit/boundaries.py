@@ -60,7 +60,7 @@ def not_end_to_end(tokenizer: Tokenizer) -> Answer:
     return Answer(
         "Where is a language model not end to end?",
         f"A model is trained on one spelling of each text, though {rows[-1][3]:,} rows of ids decode to "
-        f"“{PROMPT + ANSWER}”. “hello”, “Hello” and “ hello” share no id that would tell the model that they are one "
+        f"“{PROMPT + ANSWER}”. No id tells the model that hello, Hello and ␣hello are one "
         f"word, and a prompt that ends in a space gives {difference} that training "
         f"{'saw' if parts == whole else 'never saw'}. The tokenizer is learnt first, by counting, and no gradient ever "
         "reaches it: what it does badly the model must make up for.",

@@ -61,7 +61,7 @@ def indentation(tokenizer: Tokenizer) -> Answer:
         f"{(total - bare) / total:.0%} of the tokens say only how deep a line stands; with tabs it takes {with_tabs}. "
         "A vocabulary without runs of spaces, as GPT-2's, spends one token on each, and the model's context fills "
         "with nothing. Vocabularies that learnt from code have tokens for the usual depths.",
-        "The tokens between a line's end and `return`",
+        "The tokens between a colon and the word return on the next line",
         ("indentation", "tokens", "pieces"),
         rows,
         token_columns=(2,),

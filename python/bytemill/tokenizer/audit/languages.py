@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bytemill.errors import DataError
 from bytemill.tokenizer.audit.answer import Answer, Cell
-from bytemill.tokenizer.audit.samples import SENTENCES
+from bytemill.tokenizer.audit.samples import LANGUAGE_NAMES, SENTENCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["fertility", "read_languages"]
 
 MOST_FILE_BYTES = 4 << 20
-N_ENDS = 8
-LONGEST_WORD = 25
-REFERENCES = ("English", "eng")
+MOST_BARS = 30
+N_ENDS = 4
+ENGLISH = "English"
 
 
 def read_languages(path: str | Path) -> dict[str, str]:
-    """The texts of a ZIP file with one .txt a language, each under its file's name.
+    """The texts of a ZIP file with one .txt a language: by name for the large languages, else by the file's name.
 
     Raises:
         DataError: It is no ZIP file, or holds no such text.
@@ -47,36 +47,46 @@ def read_languages(path: str | Path) -> dict[str, str]:
         raise DataError(f"{path}: no ZIP file of texts that can be read: {error}") from None
     if not texts:
         raise DataError(f"{path}: holds no .txt file, expected one a language")
-    return texts
+    return {LANGUAGE_NAMES.get(code, code): text for code, text in texts.items()}
 
 
 def fertility(tokenizer: Tokenizer, texts: Mapping[str, str] | None = None) -> Answer:
-    """Tokens by language; of many languages the cheapest, the middle ones and the dearest."""
-    rows = sorted((_row(tokenizer, name, text) for name, text in (texts or SENTENCES).items()), key=lambda row: row[3])
-    reference = next((row for row in rows if row[0] in REFERENCES), rows[0])
-    rows_beside = [(*row, round(row[3] / max(1, reference[3]), 3)) for row in rows]
-    shown: Sequence[tuple[Cell, ...]] = rows_beside if len(rows) <= 3 * N_ENDS else _ends_and_middle(rows_beside)
-    cheapest, dearest = rows_beside[0], rows_beside[-1]
-    middle = statistics.median(row[6] for row in rows_beside)
+    """Tokens by language, fewest first; texts of less than half of English's bytes are left out as incomplete."""
+    given = texts or SENTENCES
+    reference = given.get(ENGLISH) or next(iter(given.values()))
+    whole = {name: text for name, text in given.items() if 2 * len(text.encode()) >= len(reference.encode())}
+    n_reference = max(1, tokenizer.count(reference))
+    rows = sorted((_row(tokenizer, name, text, n_reference) for name, text in whole.items()), key=lambda row: row[3])
+    shown = rows if len(rows) <= MOST_BARS else _known_and_ends(rows)
+    cheapest, dearest = rows[0], rows[-1]
+    middle = statistics.median(row[6] for row in rows)
+    left_out = len(given) - len(whole)
     return Answer(
         "What do other languages pay?",
         f"The same content costs {cheapest[3]:,} tokens in {cheapest[0]} and {dearest[3]:,} in {dearest[0]}, "
-        f"{dearest[3] / max(1, cheapest[3]):.1f} times as many; the middle of {len(rows)} texts pays {middle:.2f} times "
-        f"what {reference[0]} pays. Every token costs time, money and a place in the context, so users of dear languages "
-        "get less of each. What decides is how much of a language the training text held, then how many bytes its script takes.",
-        "Tokens by language, fewest first" + ("" if len(shown) == len(rows) else f" ({len(shown)} of {len(rows)})"),
-        ("language", "characters", "bytes", "tokens", "tokens a word", "tokens a character", f"beside {reference[0]}"),
+        f"{dearest[3] / max(1, cheapest[3]):.1f} times as many; the middle of {len(rows)} texts pays {middle:.2f} "
+        "times what English pays. Every token costs time, money and a place in the context, so users of dear languages "
+        "get less of each. What decides is how much of a language the training text held, then how many bytes its "
+        "script takes.",
+        "Tokens by language, fewest first"
+        + (f"; {len(shown)} of {len(rows)} texts" if len(shown) < len(rows) else "")
+        + (f", {left_out} incomplete ones left out" if left_out else ""),
+        ("language", "characters", "bytes", "tokens", "tokens a word", "tokens a character", "beside English"),
         tuple(shown),
-        bars=tuple((str(row[0]), float(row[6])) for row in shown),
-        bars_label=f"tokens beside {reference[0]}",
+        all_rows=tuple(rows) if len(shown) < len(rows) else (),
+        bars=tuple((row[0], row[6]) for row in shown),
+        bars_label="tokens beside English",
     )
 
 
-def _row(tokenizer: Tokenizer, name: str, text: str) -> tuple[str, int, int, int, str | float, float]:
-    n_tokens, words = tokenizer.count(text), text.split()
-    has_words = len(text) <= LONGEST_WORD * max(1, len(words)) and not _is_unspaced(text)
-    a_word: str | float = round(n_tokens / len(words), 3) if has_words else "–"
-    return name, len(text), len(text.encode()), n_tokens, a_word, round(n_tokens / max(1, len(text)), 3)
+_Row = tuple[str, int, int, int, Cell, float, float]
+
+
+def _row(tokenizer: Tokenizer, name: str, text: str, n_reference: int) -> _Row:
+    n_tokens, n_characters = tokenizer.count(text), max(1, len(text))
+    a_word: Cell = "–" if _is_unspaced(text) else round(n_tokens / max(1, len(text.split())), 3)
+    beside = round(n_tokens / n_reference, 3)
+    return name, len(text), len(text.encode()), n_tokens, a_word, round(n_tokens / n_characters, 3), beside
 
 
 def _is_unspaced(text: str) -> bool:
@@ -86,8 +96,7 @@ def _is_unspaced(text: str) -> bool:
     return 2 * n_unspaced > len(text)
 
 
-def _ends_and_middle(rows: Sequence[tuple[Cell, ...]]) -> Sequence[tuple[Cell, ...]]:
-    begin = (len(rows) - N_ENDS) // 2
-    middle = rows[begin : begin + N_ENDS]
-    english = [row for row in rows[N_ENDS:] if row[0] in REFERENCES and row not in middle and row not in rows[-N_ENDS:]]
-    return [*rows[:N_ENDS], *english, *middle, *rows[-N_ENDS:]]
+def _known_and_ends(rows: Sequence[_Row]) -> list[_Row]:
+    """The large languages, and the cheapest and dearest of all."""
+    names = set(LANGUAGE_NAMES.values())
+    return [row for i, row in enumerate(rows) if row[0] in names or i < N_ENDS or i >= len(rows) - N_ENDS]

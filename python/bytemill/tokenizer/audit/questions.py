@@ -36,7 +36,7 @@ def audit(
     (10, 'What is a character to the tokenizer?')
     """
     if not text:
-        text = (languages or {}).get("eng") or "\n".join([*SENTENCES.values(), CODE])
+        text = (languages or {}).get("English") or "\n".join([*SENTENCES.values(), CODE])
     return (
         characters(tokenizer),
         size_and_length(tokenizer, text),

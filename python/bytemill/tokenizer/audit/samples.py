@@ -1,6 +1,6 @@
 """The texts that an audit measures on where none are given: short, our own, and the same for everybody."""
 
-__all__ = ["CHARACTERS", "CODE", "REVERSED_WORDS", "SENTENCES"]
+__all__ = ["CHARACTERS", "CODE", "LANGUAGE_NAMES", "REVERSED_WORDS", "SENTENCES"]
 
 CHARACTERS = "北大模型Aé🙂"
 
@@ -24,6 +24,40 @@ SENTENCES = {
     "Chinese": "因为房间太热，老师打开了窗户。",
 }
 """One sentence, in languages that write differently."""
+
+LANGUAGE_NAMES = {
+    "eng": "English",
+    "spa": "Spanish",
+    "fra": "French",
+    "deu": "German",
+    "por_BR": "Portuguese",
+    "ita": "Italian",
+    "nld": "Dutch",
+    "swe": "Swedish",
+    "pol": "Polish",
+    "tur": "Turkish",
+    "fin": "Finnish",
+    "vie": "Vietnamese",
+    "ind": "Indonesian",
+    "swh": "Swahili",
+    "rus": "Russian",
+    "ukr": "Ukrainian",
+    "ell_monotonic": "Greek",
+    "arb": "Arabic",
+    "pes_1": "Persian",
+    "heb": "Hebrew",
+    "hin": "Hindi",
+    "ben": "Bengali",
+    "tha": "Thai",
+    "jpn": "Japanese",
+    "kor": "Korean",
+    "cmn_hans": "Chinese",
+    "tam": "Tamil",
+    "mya": "Burmese",
+    "bod": "Tibetan",
+    "div": "Dhivehi",
+}
+"""Names of large languages by the file names of the Declaration of Human Rights' translations."""
 
 CODE = """def primes(limit):
     found = []

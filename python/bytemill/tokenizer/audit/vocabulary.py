@@ -51,21 +51,19 @@ def unreachable(tokenizer: Tokenizer) -> Answer:
         ("no text becomes them", found.unreachable),
     )
     rows: list[tuple[Cell, ...]] = [
-        (name, len(ids), round(len(ids) / len(tokens), 4), _examples([tokens[one] for one in ids]))
+        (name, len(ids), round(100 * len(ids) / len(tokens), 2), _examples([tokens[one] for one in ids]))
         for name, ids in kinds
     ]
     rows.append(("special tokens", len(tokenizer.special_tokens), "–", " ".join(tokenizer.special_tokens)))
-    n_dead = len(found.unreachable)
-    dead = f"{n_dead:,} tokens" if n_dead != 1 else "1 token"
     return Answer(
         "Which tokens can no text become?",
         f"Of {len(tokens):,} tokens {len(found.reachable):,} are what their own text becomes, "
-        f"{len(found.partial):,} are parts of characters, and {dead} cannot come out of any text. A token like "
-        "“ SolidGoldMagikarp” of GPT-2 can be reached and is still a trap: the tokenizer learnt it from text that the "
-        "model was then not trained on, so its weights stayed what chance made them. Such tokens show only in a "
+        f"{len(found.partial):,} are parts of characters, and {len(found.unreachable):,} come out of no text. A token "
+        "like ␣SolidGoldMagikarp of GPT-2 can be reached and is still a trap: the tokenizer learnt it from text that "
+        "the model was then not trained on, so its weights stayed what chance made them. Such tokens show only in a "
         "model; give one, and they are looked for.",
         "The vocabulary by what can become of its entries",
-        ("kind", "tokens", "share", "examples"),
+        ("kind", "tokens", "per cent", "examples"),
         tuple(rows),
         token_columns=(3,),
     )
