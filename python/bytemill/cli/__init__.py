@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from bytemill import __version__
-from bytemill.cli import chat, data, demo, evaluate, finetune, generate, ladder, model, report, tokenizer, train
+from bytemill.cli import chat, data, demo, doctor, evaluate, finetune, generate, ladder, model, report, tokenizer, train
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
 
 __all__ = ["app", "main"]
@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)

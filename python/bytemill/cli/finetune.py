@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bytemill.cli.console import say
-from bytemill.cli.train import ConfigFile, MoreSettings, Resume, Settings, finish, resolve
+from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, finish, print_settings, resolve
 
 app = typer.Typer(help="Fine-tune a model.", no_args_is_help=True)
 
@@ -29,6 +29,7 @@ def instruct(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/instruct"),
     resume: Resume = False,
+    prints_config: PrintConfig = False,
 ) -> None:
     """Tune a model on instructions and answers; only the answers are trained.
 
@@ -40,6 +41,9 @@ def instruct(
     named = [f"{name}={value}" for name, value in given.items() if value is not None]
     changes = [*named, "task=instruct", *(settings or []), *(more_settings or [])]
     resolved = resolve(config, changes, output if resume else None)
+    if prints_config:
+        print_settings(resolved)
+        return
     from bytemill.tasks.instruct import instruct_task_from_config
     from bytemill.train.loop import fit
 

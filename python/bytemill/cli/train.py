@@ -18,6 +18,9 @@ Settings = Annotated[
 ]
 MoreSettings = Annotated[list[str] | None, typer.Argument(metavar="[A.B=C]...", help="Further settings of --set.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Settings in TOML.")]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Print all settings as commented TOML for --config, and do nothing else.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest valid checkpoint of the run.")]
 
 
@@ -30,6 +33,7 @@ def train(
     is_dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Try a few steps, say what the run would take, and write nothing.")
     ] = False,
+    prints_config: PrintConfig = False,
 ) -> None:
     """Pretrain a GPT-2 on token shards.
 
@@ -39,6 +43,9 @@ def train(
     Example: bytemill train --set data.path=shards data.tokenizer=tokenizer.json model.name=gpt2 -o runs/first
     """
     resolved = resolve(config, [*(settings or []), *(more_settings or [])], output if resume else None)
+    if prints_config:
+        print_settings(resolved)
+        return
     from bytemill.tasks.pretrain import pretrain_task_from_config
     from bytemill.train.loop import fit
 
@@ -76,6 +83,13 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None) 
         if not config.exists():
             raise ConfigError(f"{resumed_run}: holds no run that could be resumed; leave --resume out to start one")
     return load_config(config, settings)
+
+
+def print_settings(config: "RunConfig") -> None:
+    """All settings with their documentation, as TOML that --config reads."""
+    from bytemill.train.config_text import documented_toml
+
+    print(documented_toml(config), end="")
 
 
 def finish(run: Path, steps: int, metrics: dict[str, float]) -> None:

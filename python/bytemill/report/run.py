@@ -11,7 +11,7 @@ from typing import Any
 
 from bytemill.errors import DataError
 from bytemill.experiment.demo_results import Metrics
-from bytemill.report.figures import count, decimal, short_count
+from bytemill.report.figures import count, decimal, percent, short_count
 from bytemill.report.metrics_plots import series
 from bytemill.report.page import Block, Code, Details, Figure, KeyFigures, Page, Prose, Section
 from bytemill.report.run_curves import curves_of, ends_of
@@ -78,16 +78,16 @@ def _key_figures(runs: Mapping[str, Metrics]) -> list[Block]:
         lows = {name: min(filter(math.isfinite, series(run, key)[1]), default=math.inf) for name, run in runs.items()}
         best = min(lows, key=lambda name: lows[name])
         if math.isfinite(lows[best]):
-            figures.append(Figure(decimal(lows[best], 3), label, best if len(runs) > 1 else "nats a token"))
+            figures.append(Figure(decimal(lows[best], 3), label, f"run {best}" if len(runs) > 1 else "nats a token"))
             break
     tokens = {name: max(series(run, "tokens")[1], default=0) for name, run in runs.items()}
     if most := max(tokens.values()):
         figures.append(Figure(short_count(most), "tokens seen", "by the longest run" if len(runs) > 1 else ""))
-    for key, label, digits in (("tokens_per_s", "tokens a second", 0), ("mfu", "of the hardware's peak (MFU)", 3)):
+    for key, label, told in (("tokens_per_s", "tokens a second", count), ("mfu", "of the hardware's peak", percent)):
         middles = [statistics.median(values) for run in runs.values() if (values := series(run, key)[1])]
         if middles:
             note = "median of the fastest run" if len(runs) > 1 else "median over the steps"
-            figures.append(Figure(decimal(max(middles), digits), label, note))
+            figures.append(Figure(told(max(middles)), label, note))
     return [KeyFigures(tuple(figures))] if figures else []
 
 

@@ -25,6 +25,12 @@ _CURVES = (
         "nats a token",
         "The loss on text kept aside. Lower is better; when it rises, the model learns by heart.",
     ),
+    (
+        "val_bits_per_byte",
+        "Validation loss in bits a byte",
+        "bits a byte",
+        "The same loss, comparable across tokenizers: what it takes to tell a byte of the text.",
+    ),
     ("loss", "Training loss", "nats a token", "The loss on the text being learned, step by step."),
     (
         "hellaswag",

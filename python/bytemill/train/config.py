@@ -29,6 +29,7 @@ __all__ = [
     "changed_settings",
     "dump_toml",
     "load_config",
+    "toml_literal",
 ]
 
 
@@ -298,7 +299,7 @@ def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
     """Plain values first, then one section for each table, as TOML's grammar wants it."""
     for name, value in table.items():
         if value is not None and not isinstance(value, dict):
-            yield f"{_toml_key(name)} = {_toml_literal(value)}"
+            yield f"{_toml_key(name)} = {toml_literal(value)}"
     for name, value in table.items():
         if isinstance(value, dict) and value:
             yield f"\n[{prefix}{_toml_key(name)}]"
@@ -306,12 +307,13 @@ def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
 
 
 def _toml_key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _toml_literal(name)
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else toml_literal(name)
 
 
-def _toml_literal(value: Any) -> str:
+def toml_literal(value: Any) -> str:
+    """A value as TOML spells it: a string, number, boolean or list of them."""
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml_literal(item) for item in value) + "]"
+        return "[" + ", ".join(toml_literal(item) for item in value) + "]"
     if isinstance(value, float):
         return repr(value)
     # JSON's strings, integers and booleans are TOML's, but for one character that TOML wants escaped.
