@@ -15,10 +15,13 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```console checked\n(.*?)^```$", re.DOTALL | re.MULTILINE)

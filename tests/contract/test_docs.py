@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import console_blocks
 import pytest
 import typer.main
 
+import console_blocks
 from bytemill.cli import app
 
 PAGES = sorted([*console_blocks.REPOSITORY.glob("docs/*.md"), *console_blocks.REPOSITORY.glob("examples/*/README.md")])
