@@ -97,10 +97,10 @@ def test_audit_answers_ten_questions_in_text_markdown_and_json(run: Run) -> None
 
 
 def test_audit_of_a_model_asks_an_eleventh(run: Run) -> None:
-    from bytemill.model import GPT2, GPT2Config, save_model
+    from bytemill.model import GPT2, GPT2Config
 
     tokenizer = Tokenizer.load("t.json")
-    save_model(GPT2(GPT2Config(vocab_size=tokenizer.n_vocab, n_layer=1, n_head=1, n_embd=8)), Path("model"))
+    GPT2(GPT2Config(vocab_size=tokenizer.n_vocab, n_layer=1, n_head=1, n_embd=8)).save_huggingface("model")
     answers = json.loads(run("tokenizer", "audit", "-t", "t.json", "-m", "model", "--format", "json").out)
     assert answers[-1]["question"] == "Which tokens has this model hardly seen?"
 

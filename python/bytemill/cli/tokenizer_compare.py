@@ -74,6 +74,7 @@ def _show(found: "TokenizerComparison") -> None:
         shown.print(one.word, style="bold")
         for name, pieces in one.pieces.items():
             shown.print(f"  {name:<{width}} {len(pieces):>4}  ", coloured(pieces, shown), sep="")
+        shown.print()
     print(comparison_text(replace(found, words=())), end="")
 
 

@@ -42,7 +42,7 @@ def inspect(
     opened = open_tokenizer(tokenizer)
     given = list(documents(text, files))
     found = [pieces(opened, one, special=special) for one in given]
-    traces = [one for each in given for one in traced(opened, each)] if trace else []
+    traces = [one for each in given for one in traced(opened, each, special=special)] if trace else []
     if wanted == "html":
         from bytemill.report.inspection import inspection_page
 

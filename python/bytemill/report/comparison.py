@@ -55,8 +55,9 @@ def _lead(comparison: TokenizerComparison) -> str:
     if not comparison.texts:
         return "The same words, cut by each tokenizer."
     text = comparison.texts[0]
-    told = ", ".join(f"{count(text.n_tokens[name])} with {name}" for name in comparison.names)
-    return f"{text.name} is {count(text.n_bytes)} bytes: {told} (in tokens)."
+    first, *others = (f"{count(text.n_tokens[name])} {{}}with {name}" for name in comparison.names)
+    told = ", ".join([first.format("tokens "), *(other.format("") for other in others)])
+    return f"{text.name}, {count(text.n_bytes)} bytes: {told}."
 
 
 def _tables(comparison: TokenizerComparison) -> list[Table]:

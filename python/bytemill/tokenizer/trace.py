@@ -7,6 +7,7 @@ a test holds the two together.
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +50,8 @@ class PretokenTrace:
         return {"pretoken": self.pretoken.hex(), "steps": steps, "tokens": [token.as_dict() for token in self.tokens]}
 
 
-def trace(tokenizer: Tokenizer, text: str) -> tuple[PretokenTrace, ...]:
-    """Every pretoken of `text` with its merges; special tokens are text like any other.
+def trace(tokenizer: Tokenizer, text: str, *, special: bool = False) -> tuple[PretokenTrace, ...]:
+    """Every pretoken of `text` with its merges; with `special` special tokens are left out, as nothing merges there.
 
     Merging costs the square of a pretoken's length, so give it sentences and not books.
 
@@ -61,12 +62,19 @@ def trace(tokenizer: Tokenizer, text: str) -> tuple[PretokenTrace, ...]:
     """
     rank_of = {pair: rank for rank, pair in enumerate(tokenizer.merges)}
     traces = []
-    for pretoken in tokenizer.pretokens(text):
+    for pretoken in _pretokens(tokenizer, text, special):
         steps = tuple(_steps(rank_of, pretoken))
         parts = steps[-1].pieces if steps else _bytes(pretoken)
         ids = [tokenizer.encode_single_token(part) for part in parts]
         traces.append(PretokenTrace(pretoken, steps, pieces_of_ids(tokenizer, ids)))
     return tuple(traces)
+
+
+def _pretokens(tokenizer: Tokenizer, text: str, special: bool) -> Iterator[bytes]:
+    names = sorted(tokenizer.special_tokens, key=len, reverse=True) if special else []
+    stretches = re.split("|".join(map(re.escape, names)), text) if names else [text]
+    for stretch in stretches:
+        yield from tokenizer.pretokens(stretch)
 
 
 def _steps(rank_of: Mapping[tuple[bytes, bytes], int], pretoken: bytes) -> Iterator[MergeStep]:

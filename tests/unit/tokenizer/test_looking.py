@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ def test_special_tokens_become_one_piece_only_where_asked(small: Tokenizer) -> N
     text = "a<|endoftext|>"
     assert [piece.is_special for piece in pieces(small, text, special=True)] == [False, True]
     assert not any(piece.is_special for piece in pieces(small, text))
+    assert [one.pretoken for one in trace(small, text + "b", special=True)] == [b"a", b"b"]
 
 
 def test_bytes_of_half_a_character_are_spelled_by_number() -> None:
@@ -103,6 +105,20 @@ def test_tokenizers_are_named_by_their_files_or_as_one_likes(tmp_path: Path, sma
         open_tokenizers([str(tmp_path / "a"), f"a={tmp_path / 'b'}"])
     with pytest.raises(ArgumentError, match="no tokenizer 'nothing'; expected a file, a folder, hf:REPOSITORY"):
         open_tokenizer("nothing")
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(max_size=40))
+def test_pretokens_are_those_of_the_pattern(gpt2: Tokenizer, text: str) -> None:
+    assert [pretoken.decode() for pretoken in gpt2.pretokens(text)] == regex.findall(GPT2_PATTERN, clean(text))
+
+
+GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+
+
+def clean(text: str) -> str:
+    """As the tokenizer reads it: lone surrogates are U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @settings(max_examples=60, deadline=None)
