@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bytemill.errors import ArgumentError
+from bytemill.errors import ArgumentError, DataError
 from bytemill.tokenizer.tokenizer import Tokenizer
 
 __all__ = ["open_tokenizer", "open_tokenizers"]
@@ -34,6 +34,7 @@ def open_tokenizer(source: str) -> Tokenizer:
 
     Raises:
         ArgumentError: It is none of these.
+        DataError: tiktoken knows the name, but cannot fetch the vocabulary.
         FormatError: It holds no vocabulary that can be reproduced exactly.
     """
     if source.startswith(HUB):
@@ -45,7 +46,12 @@ def open_tokenizer(source: str) -> Tokenizer:
         return Tokenizer.load(path)
     names = _tiktoken_names()
     if source in names:
-        return Tokenizer.from_tiktoken(source)
+        try:
+            return Tokenizer.from_tiktoken(source)
+        except OSError as error:
+            raise DataError(
+                f"tiktoken holds no copy of {source!r} and could not fetch one; name a file of the vocabulary instead"
+            ) from error
     known = f"one of tiktoken's names ({', '.join(names)})" if names else "a name of tiktoken, which is not installed"
     raise ArgumentError(f"no tokenizer {source!r}; expected a file, a folder, {HUB}REPOSITORY or {known}")
 

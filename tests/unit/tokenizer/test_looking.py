@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bytemill import Tokenizer
-from bytemill.errors import ArgumentError
+from bytemill.errors import ArgumentError, DataError
 from bytemill.tokenizer.compare import compare
 from bytemill.tokenizer.pieces import pieces, spelled
 from bytemill.tokenizer.round_trip import Difference, check_round_trip, differences
@@ -119,6 +119,15 @@ GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+
 def clean(text: str) -> str:
     """As the tokenizer reads it: lone surrogates are U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def test_a_vocabulary_that_cannot_be_fetched_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(name: str) -> None:
+        raise ConnectionError(name)
+
+    monkeypatch.setattr("tiktoken.get_encoding", unreachable)
+    with pytest.raises(DataError, match="tiktoken holds no copy of 'gpt2'"):
+        open_tokenizer("gpt2")
 
 
 @settings(max_examples=60, deadline=None)
