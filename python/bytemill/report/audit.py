@@ -79,7 +79,7 @@ def _cell(value: str | float) -> str:
         return value
     if isinstance(value, int):
         return count(value)
-    return decimal(value, 4 if 0 < abs(value) < 0.1 else 2)
+    return decimal(value, 4).rstrip("0") if 0 < abs(value) < 0.1 else decimal(value)
 
 
 def _growth(number: int, answer: Answer) -> Plot:
