@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING
 
 from bytemill.report.figures import count, decimal
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from bytemill.tokenizer.audit.answer import Answer, Cell
 
 __all__ = ["audit_markdown", "audit_page", "audit_text"]
+
+_TEXT_WIDTH = 100
 
 
 def audit_page(name: str, tokenizer: Tokenizer, answers: Sequence[Answer]) -> Page:
@@ -49,7 +52,12 @@ def audit_text(answers: Sequence[Answer]) -> str:
     """For terminals and pipes."""
     parts = []
     for number, answer in enumerate(answers, start=1):
-        parts += [f"{number}. {answer.question}", answer.explanation, plain_table(_table(answer)), ""]
+        parts += [
+            f"{number}. {answer.question}",
+            textwrap.fill(answer.explanation, _TEXT_WIDTH),
+            plain_table(_table(answer)),
+            "",
+        ]
     return "\n".join(parts)
 
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Gpu", "Machine", "Torch", "examine"]
+__all__ = ["Gpu", "Machine", "Torch", "container_memory", "examine"]
 
 # As Linux spells them; of the ARM processors' one suffices.
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vbmi2", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16")
@@ -79,6 +79,7 @@ class Machine:
 def examine() -> Machine:
     """Look at everything; imports torch, which takes seconds."""
     torch, error = _torch()
+    limit, used = container_memory(Path("/sys/fs/cgroup"))
     return Machine(
         system=platform.platform(),
         python=platform.python_version(),
@@ -86,8 +87,8 @@ def examine() -> Machine:
         cores=_usable_cores(),
         physical_cores=_physical_cores(),
         instructions=_instructions(),
-        memory_bytes=_meminfo("MemTotal"),
-        free_memory_bytes=_meminfo("MemAvailable"),
+        memory_bytes=_least(_meminfo("MemTotal"), limit),
+        free_memory_bytes=_least(_meminfo("MemAvailable"), None if limit is None else limit - used),
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
         torch=torch,
         torch_error=error,
@@ -95,6 +96,20 @@ def examine() -> Machine:
         has_python_headers=(Path(sysconfig.get_path("include")) / "Python.h").exists(),
         packages={name: _version(name) for name in OPTIONAL_PACKAGES},
     )
+
+
+def container_memory(cgroup: Path) -> tuple[int | None, int]:
+    """Bytes that a container may have (None: no limit), and bytes it has; of Linux's control groups, version 2."""
+    try:
+        limit = (cgroup / "memory.max").read_text(encoding="ascii").strip()
+        used = int((cgroup / "memory.current").read_text(encoding="ascii"))
+        return (None if limit == "max" else int(limit)), used
+    except (OSError, ValueError):
+        return None, 0
+
+
+def _least(*numbers: int | None) -> int | None:
+    return min((number for number in numbers if number is not None), default=None)
 
 
 def _torch() -> tuple[Torch | None, str]:

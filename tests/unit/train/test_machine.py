@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 from bytemill.train.config import RunConfig, load_config
 from bytemill.train.config_text import documented_toml
 from bytemill.train.doctor import advice, uses
-from bytemill.train.machine import Gpu, Machine, Torch, examine
+from bytemill.train.machine import Gpu, Machine, Torch, container_memory, examine
 
 CPU_TORCH = Torch("2.9", None, threads=8, gpus=(), has_mps=False, has_bf16_units=False)
 PLAIN = Machine(
@@ -41,6 +42,14 @@ def test_this_machine_is_examined_and_told_as_json() -> None:
     assert machine.cores >= 1
     assert json.loads(json.dumps(machine.as_dict()))["torch"]["version"] == machine.torch.version
     assert uses(machine)["training" if machine.torch is None else "device of training"]
+
+
+def test_a_containers_limit_counts(tmp_path: Path) -> None:
+    assert container_memory(tmp_path) == (None, 0)
+    (tmp_path / "memory.current").write_text("100\n")
+    for written, limit in (("max\n", None), ("4000\n", 4000)):
+        (tmp_path / "memory.max").write_text(written)
+        assert container_memory(tmp_path) == (limit, 100)
 
 
 def test_a_cpu_without_bf16_units_stays_in_fp32() -> None:
@@ -79,7 +88,7 @@ def test_the_way_of_splitting_follows_the_processor(monkeypatch: pytest.MonkeyPa
     assert uses(changed(instructions=("asimd",)))["splitting text"].startswith("a character")
 
 
-def test_printed_settings_read_back_as_they_were(tmp_path) -> None:
+def test_printed_settings_read_back_as_they_were(tmp_path: Path) -> None:
     config = load_config(
         overrides=[
             "train.max_steps=7",
