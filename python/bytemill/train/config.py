@@ -124,6 +124,8 @@ class DataConfig(_Section):
     """Tokens of one sample; rows are cut to this many."""
     seed: int = Field(0, ge=0)
     """Seed of the order of samples or rows."""
+    mask_documents: bool = False
+    """Whether tokens see their own document alone, with positions counted from its beginning."""
     eval_batches: int = Field(0, ge=0)
     """Micro-batches of one validation; 0 takes the whole split."""
     hellaswag: str | None = None
