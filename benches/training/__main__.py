@@ -107,8 +107,8 @@ def curve(asked: argparse.Namespace) -> tuple[str, Any]:
         losses = [run(asked, Way(name, "fp32"), 512, 50, weights)["losses"] for name in ("bytemill", "nanoGPT")]
     distance = max(abs(ours - theirs) for ours, theirs in zip(*losses, strict=True))
     text = (
-        f"From the same weights, on the same batches, in fp32, the losses of bytemill and nanoGPT are at most {distance:.1e} "
-        f"apart over {len(losses[0])} steps ({losses[0][0]:.3f} at first, {losses[0][-1]:.3f} at last)."
+        f"From the same weights, on the same batches, in fp32, the losses of bytemill and nanoGPT are at most "
+        f"{distance:.1e} apart over {len(losses[0])} steps ({losses[0][0]:.3f} at first, {losses[0][-1]:.3f} at last)."
     )
     return text, losses
 

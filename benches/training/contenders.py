@@ -11,10 +11,12 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHAPE = {"n_layer": 6, "n_head": 6, "n_embd": 384}
 N_POSITIONS, BATCH = 256, 12

@@ -12,6 +12,7 @@ from bytemill.tasks.pretrain import one_pass, pretrain_task_from_config
 from bytemill.train.config import load_config
 
 SHAPE = {"vocab_size": 50, "n_positions": 16, "n_embd": 16, "n_layer": 2, "n_head": 2}
+PIECES = [(0, 5), (5, 6), (6, 8), (8, 11), (11, 16)]
 CU_SEQLENS = torch.tensor([0, 5, 6, 8, 11, 16, 16, 16], dtype=torch.int32)
 
 
@@ -26,7 +27,7 @@ def model(request):
 def test_a_document_in_a_batch_gets_the_logits_it_gets_alone(model):
     ids = torch.randint(0, 50, (2, 8))
     together = model(ids, cu_seqlens=CU_SEQLENS)[0].flatten(0, 1)
-    for begin, end in zip(CU_SEQLENS[:-3], CU_SEQLENS[1:-2], strict=True):
+    for begin, end in PIECES:
         alone = model(ids.flatten()[None, begin:end])[0][0]
         torch.testing.assert_close(together[begin:end], alone, rtol=1e-4, atol=1e-5)
 
@@ -36,7 +37,7 @@ def test_gradients_add_up_to_those_of_the_documents_alone(model):
     model(ids, targets, CU_SEQLENS, reduction="sum")[1].backward()
     together = model.blocks[0].attention.qkv.weight.grad.clone()
     model.zero_grad()
-    for begin, end in zip(CU_SEQLENS[:-3], CU_SEQLENS[1:-2], strict=True):
+    for begin, end in PIECES:
         model(ids.flatten()[None, begin:end], targets.flatten()[None, begin:end], reduction="sum")[1].backward()
     torch.testing.assert_close(together, model.blocks[0].attention.qkv.weight.grad, rtol=1e-3, atol=1e-5)
 
