@@ -38,10 +38,8 @@ def plain_loss(model: GPT2, context: str, ending: str) -> float:
 
 
 def check_against_the_plain_loss(model: GPT2, items: list[HellaSwagItem]) -> None:
-    n_right = 0
-    for item, row in zip(
-        items, ending_losses(model, Bytes(), items, n_positions=model.config.n_positions).tolist(), strict=True
-    ):
+    n_right, n_positions = 0, model.config.n_positions
+    for item, row in zip(items, ending_losses(model, Bytes(), items, n_positions=n_positions).tolist(), strict=True):
         plain = [plain_loss(model, item.context, ending) for ending in item.endings]
         assert row == pytest.approx(plain, abs=1e-4)
         n_right += plain.index(min(plain)) == item.label
