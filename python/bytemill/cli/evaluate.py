@@ -96,3 +96,40 @@ def hellaswag(
     print(f"accuracy: {score.accuracy:.4f} +- {score.standard_error:.4f} ({score.n_right} of {score.n_items})")
     for name, accuracy in REFERENCE_SCORES.items():
         print(f"{name}, all 10,042 items: {accuracy:.4f}")
+
+
+@app.command()
+def harness(
+    model: Annotated[str, typer.Option("--model", "-m", help="A run, a checkpoint, or Hugging Face weights.")],
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")],
+    tasks: Annotated[list[str], typer.Option("--task", help="A benchmark of lm-evaluation-harness, by its name.")],
+    include: Annotated[Path | None, typer.Option(help="A folder with tasks of your own, in YAML.")] = None,
+    items: Annotated[int, typer.Option(min=0, help="Items of each task, from the first; 0 takes all.")] = 0,
+    few_shot: Annotated[int, typer.Option(min=0, help="Examples shown before each question.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts at a time.")] = 8,
+) -> None:
+    """Measure a model by EleutherAI's lm-evaluation-harness (extra `eval`); its results as JSON.
+
+    Example: bytemill eval harness -m runs/first -t tokenizer.json --task lambada_openai --task piqa
+    """
+    from bytemill import Tokenizer
+    from bytemill.evaluate.harness import TextScorer, for_harness
+    from bytemill.progress import PhaseProgress
+    from bytemill.tasks.base_model import load_base_model
+
+    loaded_tokenizer = Tokenizer.load(tokenizer)
+    loaded = load_base_model(model, tokenizer_sha256=loaded_tokenizer.fingerprint)
+    scorer = TextScorer(loaded, loaded_tokenizer, batch_size=batch_size)
+    units = {"likelihoods": "pairs", "texts": "windows", "answers": "prompts"}
+    with PhaseProgress(units, shown=True) as progress:
+        adapted = for_harness(scorer, shown=progress.update)
+        import lm_eval
+
+        found = lm_eval.simple_evaluate(
+            adapted,
+            tasks=tasks,
+            num_fewshot=few_shot,
+            limit=items or None,
+            task_manager=lm_eval.tasks.TaskManager(include_path=None if include is None else str(include)),
+        )
+    print(json.dumps(found["results"], indent=2, default=str))

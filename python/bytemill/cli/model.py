@@ -41,3 +41,25 @@ def export(model: ModelPath, folder: Annotated[Path, typer.Argument(help="The fo
 
     load_base_model(model).save_huggingface(folder)
     print(folder)
+
+
+@app.command(name="import")
+def import_(
+    source: Annotated[
+        str, typer.Argument(help="A folder, a hub repository, or a file: .safetensors, .bin, .pt, .pth.")
+    ],
+    folder: Annotated[Path, typer.Argument(help="The folder to write.")],
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Read .bin, .pt and .pth, of sources that you trust.")
+    ] = False,
+    heads: Annotated[int | None, typer.Option(min=1, help="Attention heads, where a file does not tell.")] = None,
+) -> None:
+    """Write weights of transformers or nanoGPT as a model of ours.
+
+    Example: bytemill model import out/ckpt.pt first --allow-pickle
+    """
+    from bytemill.model import save_model
+    from bytemill.model.foreign import import_weights
+
+    save_model(import_weights(source, allow_pickle=allow_pickle, n_head=heads), folder)
+    print(folder)

@@ -33,6 +33,9 @@ def train(
     is_dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Try a few steps, say what the run would take, and write nothing.")
     ] = False,
+    profiles: Annotated[
+        bool, typer.Option("--profile", help="Write a trace of three steps into the run's profile/ folder.")
+    ] = False,
     prints_config: PrintConfig = False,
 ) -> None:
     """Pretrain a GPT-2 on token shards.
@@ -42,15 +45,20 @@ def train(
 
     Example: bytemill train --set data.path=shards data.tokenizer=tokenizer.json model.name=gpt2 -o runs/first
     """
-    resolved = resolve(config, [*(settings or []), *(more_settings or [])], output if resume else None)
+    changes = [*(settings or []), *(more_settings or []), *(["train.profile_steps=3"] if profiles else [])]
+    resolved = resolve(config, changes, output if resume else None)
     if prints_config:
         print_settings(resolved)
         return
+    from bytemill.experiment.batch_size import find_batch_size
     from bytemill.tasks.pretrain import pretrain_task_from_config
     from bytemill.train.loop import fit
 
     if resolved.task != "pretrain":
         raise ConfigError(f"task is {resolved.task!r}: that is `bytemill finetune {resolved.task}`")
+    if resolved.train.find_batch_size:
+        resolved = find_batch_size(resolved, lambda tried: pretrain_task_from_config(tried)[0], say=say)
+        say(f"data.batch_size is {resolved.data.batch_size}")
     task, resolved = pretrain_task_from_config(resolved)
     if is_dry_run:
         _print_dry_run(task, resolved)

@@ -75,15 +75,16 @@ class HeldOutLoss:
 @torch.no_grad()
 def held_out_loss(
     model: torch.nn.Module,
-    batches: Iterable[tuple[Any, Any]],
+    batches: Iterable[tuple[Any, ...]],
     *,
     token_bytes: torch.Tensor | None = None,
 ) -> HeldOutLoss:
     """Sum the loss of `model` over finitely many batches, in eval mode.
 
     Args:
-        model: `model(ids, targets)` returns (anything, mean loss over targets that are not -100).
-        batches: (inputs, targets), each (B, T), tensors or numpy arrays; the batches may differ in size.
+        model: `model(ids, targets, …)` returns (anything, mean loss over targets that are not -100).
+        batches: (inputs, targets), each (B, T), tensors or numpy arrays, and what else the model takes: cu_seqlens.
+            The batches may differ in size.
         token_bytes: (n_vocab,) bytes of each token, from `bytes_per_token`.
 
     Raises:
@@ -94,13 +95,13 @@ def held_out_loss(
     model.eval()
     nats, n_tokens, n_bytes = 0.0, 0, 0
     try:
-        for inputs, targets in batches:
-            ids, labels = (torch.as_tensor(t).to(device) for t in (inputs, targets))
+        for batch in batches:
+            ids, labels, *documents = (torch.as_tensor(part).to(device) for part in batch)
             labelled = labels != _IGNORED_LABEL
             n_labels = int(labelled.sum())
             if not n_labels:
                 continue
-            _, mean = model(ids, labels)
+            _, mean = model(ids, labels, *documents)
             nats += float(mean) * n_labels
             n_tokens += n_labels
             if token_bytes is not None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bytemill.errors import ConfigError, DataError
 from bytemill.model import GPT2, generate_stream
+from bytemill.model.packed import PackedProducts
 
 __all__ = ["TextGenerator", "TextTokenizer", "stream_text"]
 
@@ -48,6 +49,8 @@ class Sampling(TypedDict, total=False):
 class TextGenerator:
     """Continues text with a model, until the tokenizer's end-of-text or a number of tokens.
 
+    The weights must not change meanwhile: on a CPU large ones are kept in a second form, which is faster to multiply.
+
     >>> from bytemill.model import GPT2Config
     >>> class Bytes:
     ...     n_vocab, eot_token = 256, None
@@ -67,6 +70,7 @@ class TextGenerator:
             )
         self.model = model
         self.tokenizer = tokenizer
+        self._products = PackedProducts()
 
     def complete(
         self,
@@ -105,7 +109,14 @@ class TextGenerator:
 
     def _columns(self, prompt: str, n_samples: int, max_new_tokens: int, sampling: Sampling) -> Iterator[Tensor]:
         ids = self._prompt_ids(prompt).expand(n_samples, -1)
-        return generate_stream(self.model, ids, max_new_tokens=max_new_tokens, stop_ids=self._stop_ids(), **sampling)
+        return generate_stream(
+            self.model,
+            ids,
+            max_new_tokens=max_new_tokens,
+            stop_ids=self._stop_ids(),
+            products=self._products,
+            **sampling,
+        )
 
     def _prompt_ids(self, prompt: str) -> Tensor:
         ids = self.tokenizer.encode_ordinary(prompt)

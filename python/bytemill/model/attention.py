@@ -20,6 +20,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from bytemill.model.cache import KeyValueCache
     from bytemill.model.config import GPT2Config
+    from bytemill.model.documents import Documents
     from bytemill.model.gpt2 import GPT2, Block
 
 __all__ = [
@@ -66,17 +67,22 @@ class CausalSelfAttention(nn.Module):
         self.n_head = config.n_head
         self.dropout = config.attn_pdrop
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0) -> Tensor:
-        """Attend within `x`, and to the tokens in `cache` where one is given."""
+    def forward(
+        self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0, documents: Documents | None = None
+    ) -> Tensor:
+        """Attend within `x`, or within its `documents`, and to the tokens in `cache` where one is given."""
         n_rows, n_tokens, width = x.shape
         # (B, T, 3C) -> 3 x (B, heads, T, D)
         q, k, v = self.qkv(x).view(n_rows, n_tokens, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
         if cache is not None:
             k, v = cache.append(layer, k, v)  # (B, heads, S, D)
         dropout = self.dropout if self.training else 0.0
-        mask = _later_tokens_mask(q.shape[2], k.shape[2], q.device)
-        is_causal = mask is None and q.shape[2] > 1
-        mixed = F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal)  # (B, heads, T, D)
+        if documents is not None:
+            mixed = documents.attend(q, k, v, dropout)  # (B, heads, T, D)
+        else:
+            mask = _later_tokens_mask(q.shape[2], k.shape[2], q.device)
+            is_causal = mask is None and q.shape[2] > 1
+            mixed = F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal)
         mixed = mixed.transpose(1, 2).reshape(n_rows, n_tokens, width)  # (B, T, C)
         projected: Tensor = self.residual_dropout(self.projection(mixed))
         return projected
@@ -85,9 +91,12 @@ class CausalSelfAttention(nn.Module):
 class WrittenOutAttention(CausalSelfAttention):
     """The same numbers without the fused kernel: for the ladder, which measures what the kernel brings."""
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0) -> Tensor:
-        """(B, T, C) -> (B, T, C); without a cache, and without dropout on the scores."""
+    def forward(
+        self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0, documents: Documents | None = None
+    ) -> Tensor:
+        """(B, T, C) -> (B, T, C); without a cache or documents, and without dropout on the scores."""
         assert cache is None, "written out for training alone"
+        assert documents is None, "written out for whole samples alone"
         queries, keys, values = self.qkv(x).chunk(3, dim=-1)  # 3 x (B, T, C)
         projected: Tensor = self.projection(multi_head_attention(queries, keys, values, self.n_head))
         return projected

@@ -5,9 +5,10 @@ oldest token drops out and with it every position shifts, so nothing cached is v
 then reads the last `n_positions` tokens anew, which is exact and as slow as having no cache.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor
@@ -15,8 +16,11 @@ from torch import Tensor
 from bytemill.errors import ConfigError, DataError
 from bytemill.model.cache import KeyValueCache
 from bytemill.model.gpt2 import GPT2
+from bytemill.model.packed import PackedProducts
 
 __all__ = ["generate", "generate_stream"]
+
+_WORTH_PACKING_TOKENS = 32
 
 
 def generate(
@@ -83,8 +87,12 @@ def generate_stream(
     min_p: float | None = None,
     stop_ids: Collection[int] = (),
     seed: int | None = None,
+    products: PackedProducts | None = None,
 ) -> Iterator[Tensor]:
-    """As `generate`, but yield each new column (B, 1) as soon as it is drawn."""
+    """As `generate`, but yield each new column (B, 1) as soon as it is drawn.
+
+    Who generates more than once with the same weights can keep `products` from call to call.
+    """
     _check_options(max_new_tokens, temperature, top_k, top_p, min_p)
     if ids.dim() != 2 or ids.shape[1] == 0:
         raise DataError(f"ids have shape {tuple(ids.shape)}; should be (rows, tokens) with at least one token")
@@ -99,11 +107,17 @@ def generate_stream(
         max_new_tokens,
         lambda logits: _draw(logits, temperature, top_k, top_p, min_p, generator),
         torch.tensor(sorted(stop_ids), dtype=ids.dtype, device=ids.device),
+        products or (PackedProducts() if max_new_tokens >= _WORTH_PACKING_TOKENS else contextlib.nullcontext()),
     )
 
 
 def _columns(
-    model: GPT2, ids: Tensor, max_new_tokens: int, draw: Callable[[Tensor], Tensor], stop_ids: Tensor
+    model: GPT2,
+    ids: Tensor,
+    max_new_tokens: int,
+    draw: Callable[[Tensor], Tensor],
+    stop_ids: Tensor,
+    products: AbstractContextManager[object],
 ) -> Iterator[Tensor]:
     n_positions = model.config.n_positions
     cache = KeyValueCache(model.config, min(n_positions, ids.shape[1] + max_new_tokens))
@@ -113,7 +127,7 @@ def _columns(
         if cache.length + unseen.shape[1] > n_positions:
             cache.clear()
             unseen = ids[:, -n_positions:]
-        column = draw(_last_logits(model, unseen, cache)).to(ids.dtype)  # (B, 1)
+        column = draw(_last_logits(model, unseen, cache, products)).to(ids.dtype)  # (B, 1)
         column = torch.where(stopped, ids[:, -1:], column)
         stopped |= torch.isin(column, stop_ids)
         yield column
@@ -123,9 +137,9 @@ def _columns(
 
 
 @torch.no_grad()
-def _last_logits(model: GPT2, ids: Tensor, cache: KeyValueCache) -> Tensor:
+def _last_logits(model: GPT2, ids: Tensor, cache: KeyValueCache, products: AbstractContextManager[object]) -> Tensor:
     """Read the ids behind what is cached; logits (B, V) of what follows the last."""
-    with _evaluating(model):
+    with _evaluating(model), products:  # entered anew for each token: between them the caller's code runs
         return model.logits(model.hidden_states(ids, cache=cache)[:, -1]).float()
 
 

@@ -9,6 +9,7 @@ Letters: B rows, T tokens, C width (n_embd), V ids (vocab_size).
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -18,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from bytemill.errors import DataError
 from bytemill.model.attention import CausalSelfAttention
+from bytemill.model.documents import Documents
 from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class GPT2(nn.Module):
         self,
         ids: Tensor,
         targets: Tensor | None = None,
+        cu_seqlens: Tensor | None = None,
         *,
         reduction: Literal["mean", "sum"] = "mean",
         cache: KeyValueCache | None = None,
@@ -81,6 +84,8 @@ class GPT2(nn.Module):
             ids: (B, T) integers in [0, V).
             targets: (B, T), what should follow each id, or -100 where nothing is asked. If nothing is asked
                 anywhere the loss is 0.
+            cu_seqlens: where documents begin among the B x T ids, to keep attention within them; see
+                `bytemill.model.documents`. By default a row is one document.
             reduction: "sum" for micro-batches with unequal numbers of targets: their sums add up, their
                 means do not.
             cache: tokens seen before these; these are added to it.
@@ -89,29 +94,37 @@ class GPT2(nn.Module):
             logits (B, T, V), without the padded ids; or a scalar, in nats (a token, for the mean).
         """
         if targets is None:
-            return self.logits(self.hidden_states(ids, cache=cache)), None
-        loss_sum, n_targets = self.loss_sum(ids, targets)
+            return self.logits(self.hidden_states(ids, cu_seqlens, cache=cache)), None
+        loss_sum, n_targets = self.loss_sum(ids, targets, cu_seqlens)
         return None, loss_sum if reduction == "sum" else loss_sum / n_targets.clamp(min=1)
 
-    def loss_sum(self, ids: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_sum(self, ids: Tensor, targets: Tensor, cu_seqlens: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Give the summed loss and how many targets it sums over, both scalars."""
         if targets.shape != ids.shape:
             raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
         self._check_range(targets, "targets", also=IGNORED_TARGET)
-        hidden, flat_targets = self.hidden_states(ids).flatten(0, 1), targets.flatten()
+        hidden, flat_targets = self.hidden_states(ids, cu_seqlens).flatten(0, 1), targets.flatten()
         loss = cross_entropy_sum(hidden, self.token_embedding.weight, flat_targets, n_classes=self.config.vocab_size)
         return loss, (flat_targets != IGNORED_TARGET).sum()
 
-    def hidden_states(self, ids: Tensor, *, cache: KeyValueCache | None = None) -> Tensor:
+    def hidden_states(
+        self, ids: Tensor, cu_seqlens: Tensor | None = None, *, cache: KeyValueCache | None = None
+    ) -> Tensor:
         """Ids (B, T) to what the head reads, (B, T, C): also what a classifier stands on."""
         start = 0 if cache is None else cache.length
         self._check_length(start, ids.shape[1])
         self._check_range(ids, "ids")
-        positions = torch.arange(start, start + ids.shape[1], device=ids.device)  # (T,)
+        documents = None
+        if cu_seqlens is not None:
+            documents = Documents(cu_seqlens, n_rows=ids.shape[0], n_tokens=ids.shape[1])
+            positions = documents.positions  # (B, T)
+        else:
+            positions = torch.arange(start, start + ids.shape[1], device=ids.device)  # (T,)
         x = self.embedding_dropout(self.token_embedding(ids) + self.position_embedding(positions))
         checkpoints = self.checkpoints_activations and self.training and torch.is_grad_enabled()
         for layer, block in enumerate(self.blocks):
-            x = checkpoint(block, x, use_reentrant=False) if checkpoints else block(x, cache, layer)  # (B, T, C)
+            run = partial(checkpoint, block, use_reentrant=False) if checkpoints else block
+            x = run(x, cache, layer, documents)  # (B, T, C)
         if cache is not None:
             cache.advance(ids.shape[1])
         normed: Tensor = self.final_norm(x)
@@ -187,9 +200,11 @@ class Block(nn.Module):
         self.mlp_norm = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0) -> Tensor:
+    def forward(
+        self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0, documents: Documents | None = None
+    ) -> Tensor:
         """Add what the tokens tell each other, then what each makes of it."""
-        x = x + self.attention(self.attention_norm(x), cache, layer)
+        x = x + self.attention(self.attention_norm(x), cache, layer, documents)
         after_mlp: Tensor = x + self.mlp(self.mlp_norm(x))
         return after_mlp
 

@@ -17,7 +17,7 @@ from bytemill.model.config import GPT2Config
 from bytemill.model.gpt2 import GPT2
 from bytemill.model.weight_files import read_json, read_tensors, write_json, write_tensors
 
-__all__ = ["from_huggingface", "huggingface_module_names", "save_huggingface"]
+__all__ = ["from_huggingface", "gpt2_of_tensors", "huggingface_module_names", "save_huggingface"]
 
 # {} is the number of a block.
 _NAMES = {
@@ -46,11 +46,12 @@ _REQUIRED_SETTINGS: dict[str, tuple[object, ...]] = {
 _NOT_WEIGHTS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
 
 
-def from_huggingface(path_or_repo: str | Path, **overrides: Any) -> GPT2:
+def from_huggingface(path_or_repo: str | Path, *, tensors: dict[str, Tensor] | None = None, **overrides: Any) -> GPT2:
     """Read a GPT-2 from a folder with config.json and safetensors, or from the hub (extra `hf`).
 
     Args:
         path_or_repo: a folder, or a repository such as "openai-community/gpt2".
+        tensors: the weights under their names there; if None, those of the folder's safetensors.
         overrides: fields of `GPT2Config` to change, such as `resid_pdrop=0.0` or `pad_vocab_to=128`.
 
     Returns:
@@ -62,16 +63,26 @@ def from_huggingface(path_or_repo: str | Path, **overrides: Any) -> GPT2:
     """
     folder = _local_folder(path_or_repo)
     config = _config_from_settings(folder / "config.json", overrides)
-    tensors = _read_weights(folder)
+    return gpt2_of_tensors(config, _read_weights(folder) if tensors is None else tensors, folder)
+
+
+def gpt2_of_tensors(config: GPT2Config, tensors: dict[str, Tensor], source: Path) -> GPT2:
+    """Build a model from weights in transformers' form; `source` is named in errors.
+
+    Raises:
+        FormatError: a tensor is missing, too many, or of another shape than the configuration says.
+        ConfigError: the output head is not the token embedding.
+    """
+    tensors = _weights_alone(tensors, source)
     with torch.device("meta"):  # no time for random weights that are replaced at once
         model = GPT2(config)
     model.to_empty(device="cpu")
     with torch.no_grad():
         model.token_embedding.weight.zero_()
         for name, view in _their_views(model):
-            view.copy_(_take(tensors, name, view, folder))
+            view.copy_(_take(tensors, name, view, source))
     if tensors:
-        raise FormatError(f"{folder}: holds weights that a GPT-2 does not have: {', '.join(sorted(tensors)[:5])}")
+        raise FormatError(f"{source}: holds weights that a GPT-2 does not have: {', '.join(sorted(tensors)[:5])}")
     return model
 
 
@@ -144,16 +155,21 @@ def _take(tensors: dict[str, Tensor], name: str, view: Tensor, folder: Path) -> 
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of model.safetensors, or of the shards its index names, less what is no weight."""
+    """All tensors of model.safetensors, or of the shards its index names."""
     index = folder / "model.safetensors.index.json"
     tensors: dict[str, Tensor] = {}
     for file in _shards(index) if index.is_file() else [folder / "model.safetensors"]:
         tensors |= read_tensors(file)
+    return tensors
+
+
+def _weights_alone(tensors: dict[str, Tensor], source: Path) -> dict[str, Tensor]:
+    """The tensors less what is no weight, and less a head that is the embedding."""
     tensors = {name: tensor for name, tensor in tensors.items() if not _NOT_WEIGHTS.fullmatch(name)}
     head = tensors.pop("lm_head.weight", None)
     embedding = tensors.get("transformer.wte.weight", tensors.get("wte.weight"))
     if head is not None and embedding is not None and not torch.equal(head, embedding):
-        raise ConfigError(f"{folder}: lm_head.weight differs from the token embedding; here they are one")
+        raise ConfigError(f"{source}: lm_head.weight differs from the token embedding; here they are one")
     return tensors
 
 

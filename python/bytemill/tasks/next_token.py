@@ -21,16 +21,16 @@ __all__ = ["draw_samples", "labels_loss", "refuse_misfit"]
 _IGNORED_LABEL = -100
 
 
-def labels_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> BatchLoss:
+def labels_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> BatchLoss:
     """Summed cross-entropy of a batch, weighed by its labels, so that ragged batches add up exactly.
 
     Args:
-        model: `model(ids, targets)` returns (anything, mean loss over targets that are not -100).
-        batch: (inputs, targets), each (B, T).
+        model: `model(ids, targets, …)` returns (anything, mean loss over targets that are not -100).
+        batch: (inputs, targets), each (B, T), and what else the model takes: cu_seqlens.
     """
-    inputs, targets = batch
+    inputs, targets, *documents = batch
     n_labels = (targets != _IGNORED_LABEL).sum()
-    _, mean = model(inputs, targets)
+    _, mean = model(inputs, targets, *documents)
     return BatchLoss(mean.float() * n_labels, n_labels)
 
 

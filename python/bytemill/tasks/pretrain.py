@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bytemill.data import Manifest, read_manifest
 from bytemill.errors import ConfigError
@@ -118,6 +118,7 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
     model = starting_model(config, tokenizer_sha256=manifest.tokenizer_sha256)
     refuse_misfit(model, config, n_vocab=manifest.n_vocab, source=data.path)
     model.checkpoints_activations = config.train.checkpoint_activations
+    documents: Literal["cu_seqlens"] | None = "cu_seqlens" if data.mask_documents else None
     training = TokenLoader(
         data.path,
         batch_size=data.batch_size,
@@ -125,8 +126,16 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         seed=data.seed,
         rank=world.rank,
         world_size=world.size,
+        documents=documents,
     )
-    validation = TokenLoader(data.path, batch_size=data.batch_size, seq_len=data.seq_len, split="val", shuffle=False)
+    validation = TokenLoader(
+        data.path,
+        batch_size=data.batch_size,
+        seq_len=data.seq_len,
+        split="val",
+        shuffle=False,
+        documents=documents,
+    )
     task = pretrain_task(
         model,
         training,
@@ -166,7 +175,7 @@ def resolve_micro_batches(config: RunConfig) -> RunConfig:
     return config.with_train(micro_batches=n_micro_batches)
 
 
-def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any, Any]]:
+def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any, ...]]:
     """Each sample of an endless loader once, from its first; the last batch may be smaller.
 
     Args:
@@ -175,8 +184,9 @@ def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any,
     """
     loader.load_state_dict(loader.state_dict() | {"position": 0})
     left = loader.n_samples
-    for inputs, targets in islice(loader, n_batches or None):
-        yield inputs[:left], targets[:left]
+    for inputs, targets, *documents in islice(loader, n_batches or None):
+        n_ids = targets[:left].numel()
+        yield inputs[:left], targets[:left], *(cu_seqlens.clamp(max=n_ids) for cu_seqlens in documents)
         left -= len(inputs)
         if left <= 0:
             return

@@ -74,6 +74,8 @@ class TrainConfig(_Section):
     """Micro-batches that make one step, over all processes together."""
     total_batch_tokens: int | None = Field(None, ge=1)
     """Tokens of one step, over all processes; sets micro_batches."""
+    find_batch_size: bool = False
+    """Whether the fastest data.batch_size that fits is found by trying, for a given total_batch_tokens."""
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
     """Number format of matrix products; auto is bf16 where the hardware multiplies it, else fp16 on CUDA, else fp32."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
@@ -104,6 +106,10 @@ class TrainConfig(_Section):
     """What to do with a step whose loss or gradient is no number."""
     tensorboard: bool = True
     """Whether TensorBoard files are written beside metrics.jsonl."""
+    wandb: str | None = None
+    """Project of Weights & Biases that gets the metrics as well; needs the package wandb."""
+    profile_steps: int = Field(0, ge=0)
+    """Steps of which a trace is written into the run's folder, after the first three; 0 for none."""
 
     @model_validator(mode="after")
     def _floor_below_peak(self) -> TrainConfig:
@@ -125,6 +131,8 @@ class DataConfig(_Section):
     """Tokens of one sample; rows are cut to this many."""
     seed: int = Field(0, ge=0)
     """Seed of the order of samples or rows."""
+    mask_documents: bool = False
+    """Whether tokens see their own document alone, with positions counted from its beginning."""
     eval_batches: int = Field(0, ge=0)
     """Micro-batches of one validation; 0 takes the whole split."""
     hellaswag: str | None = None

@@ -11,12 +11,13 @@ import functools
 import resource
 import sys
 import time
+from pathlib import Path
 
 import torch
 
 from bytemill.train.device import product_dtype
 
-__all__ = ["peak_flops", "peak_memory_mib"]
+__all__ = ["free_memory_mib", "peak_flops", "peak_memory_mib"]
 
 # Dense tensor-core FLOP/s by (part of the device's name): (fp32 without and with TF32, bf16 and fp16). From NVIDIA's
 # data sheets, without sparsity: A100 (2021), H100 SXM and PCIe (2023), H200 (2023), B200 (2024), L4 and L40S (2023),
@@ -63,6 +64,17 @@ def peak_memory_mib(device: torch.device) -> float:
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
     return round(most / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def free_memory_mib(device: torch.device) -> float:
+    """Memory that could still be taken, in MiB; infinite where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] / 2**20
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return float("inf")
+    return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) / 2**10
 
 
 @functools.cache

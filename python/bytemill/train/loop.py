@@ -16,6 +16,7 @@ from bytemill.errors import ConfigError, Interrupted
 from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
 from bytemill.train.learner import Learner
+from bytemill.train.profiler import profiled
 from bytemill.train.run import Run
 from bytemill.train.signals import StopSignals
 
@@ -65,16 +66,20 @@ def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = Fa
         learner = Learner(task, settings, world)
         with Run(Path(run_dir), config, learner, progress=progress) as run:
             step, record = run.begin(resume=resume)
-            return _steps(learner, run, signals, step, record)
+            with profiled(run.folder / "profile", settings.profile_steps if run.writes else 0) as profiler:
+                return _steps(learner, run, signals, profiler, step, record)
 
 
-def _steps(learner: Learner, run: Run, signals: StopSignals, step: int, record: dict[str, Any] | None) -> Outcome:
+def _steps(
+    learner: Learner, run: Run, signals: StopSignals, profiler: Any, step: int, record: dict[str, Any] | None
+) -> Outcome:
     """All steps that are left.
 
     Args:
         learner: Does a step, and measures.
         run: Where it is written down.
         signals: Whether to stop.
+        profiler: Told of each step.
         step: Steps done.
         record: The metrics of the last step while its validation, log and checkpoint are still due.
     """
@@ -103,6 +108,7 @@ def _steps(learner: Learner, run: Run, signals: StopSignals, step: int, record: 
         if is_over:
             return Outcome(step, measured)
         record, stop_wished = learner.step(step, batches, run, stop_wished=signals.received is not None)
+        profiler.step()
         if stop_wished:
             signals.agree()
         step += 1

@@ -1,4 +1,4 @@
-"""What a run writes down on the way: JSON lines that survive kills, and TensorBoard beside them.
+"""What a run writes down on the way: JSON lines that survive kills; TensorBoard and Weights & Biases beside them.
 
 One line a logged step. After a resume the lines of steps that will be done again are cut off, so
 each step stands there once, as if nothing had happened.
@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 from typing import TYPE_CHECKING, Any
 
-from bytemill.errors import FormatError
+from bytemill.errors import ConfigError, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["JsonLines", "TensorBoard", "as_json_data", "read_json_lines"]
+__all__ = ["JsonLines", "TensorBoard", "WeightsAndBiases", "as_json_data", "read_json_lines"]
 
 
 class JsonLines:
@@ -71,6 +72,44 @@ class TensorBoard:
     def close(self) -> None:
         """Write what is left and close."""
         self._writer.close()
+
+
+class WeightsAndBiases:
+    """The metrics for Weights & Biases (wandb.ai), whose package is needed only here.
+
+    Args:
+        folder: The run's folder; its file wandb_id lets a resumed run go on with the same curves.
+        project: Where the run is shown.
+        settings: Shown with it.
+
+    Raises:
+        ConfigError: The package is not installed.
+    """
+
+    def __init__(self, folder: Path, project: str, settings: Mapping[str, Any]) -> None:
+        try:
+            import wandb
+        except ImportError:
+            raise ConfigError("train.wandb needs Weights & Biases' client: pip install wandb") from None
+        id_file = folder / "wandb_id"
+        if not id_file.exists():
+            id_file.write_text(secrets.token_hex(8), encoding="utf-8")
+        self._run = wandb.init(
+            project=project,
+            name=folder.name,
+            id=id_file.read_text(encoding="utf-8"),
+            resume="allow",
+            dir=str(folder),
+            config=dict(settings),
+        )
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Send one line of metrics."""
+        self._run.log({name: value for name, value in line.items() if name != "step"}, step=line["step"])
+
+    def close(self) -> None:
+        """Send what is left."""
+        self._run.finish()
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@
     metrics.jsonl      one JSON object a logged step
     samples.jsonl      text sampled on the way
     tensorboard/       the metrics for TensorBoard
+    profile/           a trace of some steps, if one was asked for
     checkpoints/       see bytemill.train.checkpoint
 
 Of several processes only the first writes.
@@ -23,7 +24,7 @@ from bytemill.train.background import Background
 from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
 from bytemill.train.config import RunConfig, changed_settings, dump_toml
 from bytemill.train.environment import describe_environment
-from bytemill.train.metrics import JsonLines, TensorBoard, as_json_data, read_json_lines
+from bytemill.train.metrics import JsonLines, TensorBoard, WeightsAndBiases, as_json_data, read_json_lines
 from bytemill.train.progress import ProgressLine
 from bytemill.train.tensors import load_optimizer, load_weights, saved_tensors
 
@@ -86,8 +87,9 @@ class Run:
         if self.writes:
             keep = self.config.train.keep_checkpoints
             tidy_checkpoints(self.folder / "checkpoints", newest=step, keep=keep)
-            self._record_settings(checkpoint)
+            self.folder.mkdir(parents=True, exist_ok=True)
             self._open_logs(step if pending is not None else step + 1)
+            self._record_settings(checkpoint)
         return step, pending
 
     def log(self, step: int, record: Mapping[str, Any], samples: Sequence[Mapping[str, str]]) -> None:
@@ -193,7 +195,6 @@ class Run:
                     )
 
     def _record_settings(self, checkpoint: Checkpoint | None) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         if checkpoint is not None:
             old = RunConfig.model_validate(checkpoint.state["settings"])
             changes = JsonLines(self.folder / "changes.jsonl", before_step=checkpoint.step)
@@ -206,14 +207,19 @@ class Run:
 
     def _open_logs(self, before_step: int) -> None:
         self._metrics = JsonLines(self.folder / "metrics.jsonl", before_step=before_step)
+        self._open.callback(self._metrics.close)
         self._samples = JsonLines(self.folder / "samples.jsonl", before_step=before_step)
+        self._open.callback(self._samples.close)
         lines = read_json_lines(self.folder / "metrics.jsonl")
         self._validation_losses = [line["val_loss"] for line in lines if line.get("val_loss") is not None]
-        self._logs: list[JsonLines | TensorBoard] = [self._metrics]
+        self._logs: list[JsonLines | TensorBoard | WeightsAndBiases] = [self._metrics]
         if self.config.train.tensorboard:
             self._logs.append(TensorBoard(self.folder / "tensorboard", before_step=before_step))
-        for log in (*self._logs, self._samples):
-            self._open.callback(log.close)
+            self._open.callback(self._logs[-1].close)
+        if self.config.train.wandb:
+            settings = self.config.model_dump(mode="json")
+            self._logs.append(WeightsAndBiases(self.folder, self.config.train.wandb, settings))
+            self._open.callback(self._logs[-1].close)
 
 
 def _write(path: Path, text: str) -> None:

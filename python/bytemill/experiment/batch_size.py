@@ -1,0 +1,101 @@
+"""The fastest micro-batch that fits, found by trying; what is trained stays the same, as the total batch is fixed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from bytemill.errors import ConfigError
+from bytemill.experiment.trial import run_trial
+from bytemill.train.device import pick_device
+from bytemill.train.distributed import World
+from bytemill.train.hardware import free_memory_mib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bytemill.train.config import RunConfig
+    from bytemill.train.task import Task
+
+__all__ = ["find_batch_size"]
+
+_N_STEPS = 3
+_LARGEST_SHARE_OF_MEMORY = 0.8
+_N_SLOWER = 2
+
+
+def find_batch_size(
+    config: RunConfig,
+    task_of: Callable[[RunConfig], Task],
+    *,
+    say: Callable[[str], object] = lambda _: None,
+) -> RunConfig:
+    """The settings with the `data.batch_size` that reads most tokens a second.
+
+    Sizes that divide the total batch are tried from one sample up, each about twice the last, with three steps of one
+    micro-batch, not compiled. Trying ends where memory does, or when two sizes in a row were slower than the best.
+
+    Args:
+        config: `train.total_batch_tokens` is given.
+        task_of: Builds the task that settings describe.
+        say: Gets a line for each size.
+
+    Raises:
+        ConfigError: There is no total batch to keep, or even one sample does not fit.
+    """
+    world = World.from_environment()
+    device = pick_device(config.train.device, local_rank=world.local_rank)
+    with world.joined(device):
+        found = _fastest(config, task_of, world, device, say) if world.is_first else 0
+        (size,) = world.sum([found], device)
+    if not size:
+        raise ConfigError("train.find_batch_size: not even one sample fits into memory; lower data.seq_len")
+    data = config.data.model_copy(update={"batch_size": int(size)})
+    return config.with_train(find_batch_size=False).model_copy(update={"data": data})
+
+
+def _fastest(
+    config: RunConfig,
+    task_of: Callable[[RunConfig], Task],
+    world: World,
+    device: torch.device,
+    say: Callable[[str], object],
+) -> int:
+    """The fastest size; 0 if none fits."""
+    speeds: dict[int, float] = {}
+    for size in _sizes(config, world):
+        settings = config.with_train(total_batch_tokens=None, micro_batches=1, compile=False)
+        tried = settings.model_copy(update={"data": config.data.model_copy(update={"batch_size": size})})
+        try:
+            trial = run_trial(task_of(tried), tried.train, n_steps=_N_STEPS)
+        except torch.OutOfMemoryError:
+            say(f"batch of {size}: does not fit")
+            break
+        speeds[size] = trial.tokens_per_second
+        say(f"batch of {size}: {trial.tokens_per_second:,.0f} tokens/s, {trial.memory_mib:,.0f} MiB")
+        best = max(speeds, key=lambda tried_size: speeds[tried_size])
+        if list(speeds).index(best) < len(speeds) - _N_SLOWER:
+            break
+        # The next size is taken to need twice as much: a CPU's system kills who asks for too much.
+        if trial.memory_mib * 2 > (trial.memory_mib + free_memory_mib(device)) * _LARGEST_SHARE_OF_MEMORY:
+            break
+    return max(speeds, key=lambda tried_size: speeds[tried_size], default=0)
+
+
+def _sizes(config: RunConfig, world: World) -> Iterator[int]:
+    """Samples in a micro-batch: divisors of what one process has to do in a step, each at least 1.5 times the last."""
+    total = config.train.total_batch_tokens
+    if total is None:
+        raise ConfigError("train.find_batch_size needs train.total_batch_tokens: the batch that is to be kept")
+    n_samples, rest = divmod(total, config.data.seq_len * world.size)
+    if rest or not n_samples:
+        raise ConfigError(
+            f"train.total_batch_tokens is {total}; it must be a multiple of data.seq_len x processes, "
+            f"{config.data.seq_len * world.size}"
+        )
+    last = 0
+    for size in range(1, n_samples + 1):
+        if n_samples % size == 0 and size >= 1.5 * last:
+            last = size
+            yield size

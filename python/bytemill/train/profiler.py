@@ -1,0 +1,49 @@
+"""A trace of some steps: what ran when, for chrome://tracing or ui.perfetto.dev, and what took longest."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile, schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["profiled"]
+
+_WAIT_STEPS = 2  # compiling and first allocations are not what a step costs
+_N_ROWS = 25
+
+
+@contextlib.contextmanager
+def profiled(folder: Path, n_steps: int) -> Iterator[Any]:
+    """Watch `n_steps` steps after the first three, and write trace.json and operations.txt into `folder`.
+
+    Yields:
+        An object whose `step()` is to be called after each step.
+    """
+    if not n_steps:
+        yield _Nobody()
+        return
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
+    plan = schedule(wait=_WAIT_STEPS, warmup=1, active=n_steps, repeat=1)
+
+    def write(watched: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        watched.export_chrome_trace(str(folder / "trace.json"))
+        kind = "cuda" if torch.cuda.is_available() else "cpu"
+        text = watched.key_averages().table(sort_by=f"self_{kind}_time_total", row_limit=_N_ROWS)
+        (folder / "operations.txt").write_text(text, encoding="utf-8")
+
+    with profile(activities=activities, schedule=plan, on_trace_ready=write, profile_memory=True) as watching:
+        yield watching
+
+
+class _Nobody:
+    """Stands where a profiler would."""
+
+    def step(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,93 @@
+"""Attention within documents: each gets the numbers that it gets alone."""
+
+import pytest
+import torch
+
+from bytemill import Tokenizer
+from bytemill.data import prepare
+from bytemill.evaluate.loss import held_out_loss
+from bytemill.model import GPT2, GPT2Config
+from bytemill.model.documents import Documents
+from bytemill.tasks.pretrain import one_pass, pretrain_task_from_config
+from bytemill.train.config import load_config
+
+SHAPE = {"vocab_size": 50, "n_positions": 16, "n_embd": 16, "n_layer": 2, "n_head": 2}
+PIECES = [(0, 5), (5, 6), (6, 8), (8, 11), (11, 16)]
+CU_SEQLENS = torch.tensor([0, 5, 6, 8, 11, 16, 16, 16], dtype=torch.int32)
+
+
+@pytest.fixture(params=[False, True], ids=["kept", "computed again"])
+def model(request):
+    torch.manual_seed(0)
+    model = GPT2(GPT2Config(**SHAPE))
+    model.checkpoints_activations = request.param
+    return model
+
+
+def test_a_document_in_a_batch_gets_the_logits_it_gets_alone(model):
+    ids = torch.randint(0, 50, (2, 8))
+    together = model(ids, cu_seqlens=CU_SEQLENS)[0].flatten(0, 1)
+    for begin, end in PIECES:
+        alone = model(ids.flatten()[None, begin:end])[0][0]
+        torch.testing.assert_close(together[begin:end], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_add_up_to_those_of_the_documents_alone(model):
+    ids, targets = torch.randint(0, 50, (2, 2, 8))
+    model(ids, targets, CU_SEQLENS, reduction="sum")[1].backward()
+    together = model.blocks[0].attention.qkv.weight.grad.clone()
+    model.zero_grad()
+    for begin, end in PIECES:
+        model(ids.flatten()[None, begin:end], targets.flatten()[None, begin:end], reduction="sum")[1].backward()
+    torch.testing.assert_close(together, model.blocks[0].attention.qkv.weight.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_without_boundaries_inside_rows_nothing_changes(model):
+    ids = torch.randint(0, 50, (2, 8))
+    rows = torch.tensor([0, 8, 16], dtype=torch.int32)
+    torch.testing.assert_close(model(ids, cu_seqlens=rows)[0], model(ids)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_kernel_of_pieces_is_asked_for_what_it_understands():
+    """The CUDA path without numbers: shapes and types, on the meta device."""
+    pytest.importorskip("torch.nn.attention.varlen")
+    documents = Documents(torch.empty(8, dtype=torch.int32, device="meta"), n_rows=2, n_tokens=8)
+    q, k, v = (torch.empty(2, 4, 8, 16, device="meta", dtype=torch.bfloat16) for _ in range(3))
+    mixed = documents._by_pieces(q, k, v)
+    assert (mixed.shape, mixed.dtype) == (q.shape, q.dtype)
+
+
+def test_a_run_trains_and_validates_within_documents(tmp_path):
+    (tmp_path / "a.jsonl").write_text("\n".join(f'{{"text": "{"to be or not " * (1 + n % 4)}"}}' for n in range(99)))
+    tokenizer = Tokenizer.train(texts=["to be or not "], vocab_size=261)
+    prepare(tmp_path / "a.jsonl", tmp_path / "shards", tokenizer=tokenizer, val=0.2)
+    settings = ["data.mask_documents=true", "data.batch_size=3", "data.seq_len=16", f"data.path={tmp_path / 'shards'}"]
+    shape = [f"model.{name}={value}" for name, value in SHAPE.items() if name not in ("vocab_size", "n_positions")]
+    task, _ = pretrain_task_from_config(load_config(overrides=[*settings, *shape]))
+    inputs, _, cu_seqlens = batch = next(iter(task.batches))
+    starts = inputs.flatten() == tokenizer.eot_token
+    inside = {int(place) for place in cu_seqlens if place < inputs.numel()}
+    assert inside == {*starts.nonzero().flatten().tolist(), 0, 16, 32}
+    assert task.loss(task.model, batch).loss_sum > 0
+    assert 4 < task.validate()["val_loss"] < 8
+
+
+def test_the_last_batch_of_a_pass_is_cut_with_its_boundaries(tmp_path):
+    class Loader:
+        n_samples = 3
+
+        def __iter__(self):
+            while True:
+                yield torch.zeros(2, 8, dtype=torch.int64), torch.zeros(2, 8, dtype=torch.int64), CU_SEQLENS
+
+        def state_dict(self):
+            return {}
+
+        def load_state_dict(self, state):
+            pass
+
+    batches = list(one_pass(Loader()))
+    assert [len(inputs) for inputs, *_ in batches] == [2, 1]
+    assert batches[1][2].tolist() == [0, 5, 6, 8, 8, 8, 8, 8]
+    torch.manual_seed(0)
+    assert held_out_loss(GPT2(GPT2Config(**SHAPE)), batches).n_tokens == 24

@@ -1,0 +1,69 @@
+"""Products with weights laid out anew: the same numbers, also under autocast, and only where it pays."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from bytemill.model import GPT2, GPT2Config, generate
+from bytemill.model.generate import generate_stream
+from bytemill.model.lora import LoraConfig, apply_lora
+from bytemill.model.packed import PackedProducts
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    model = GPT2(GPT2Config(vocab_size=1000, n_positions=64, n_embd=512, n_layer=2, n_head=4))
+    with torch.no_grad():
+        model.token_embedding.weight.mul_(5)  # clear winners, so that rounding draws no other id
+    return model.eval()
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 40])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_products_are_those_of_torch(n_rows, dtype):
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(n_rows, 2, 768), torch.randn(1024, 768), torch.randn(1024)
+    x, weight, bias = (part.to(dtype) for part in (x, weight, bias))
+    products = PackedProducts()
+    with torch.no_grad(), products:
+        for _ in range(2):
+            torch.testing.assert_close(F.linear(x, weight, bias), x @ weight.T + bias, rtol=2e-2, atol=1e-3 * 768**0.5)
+            torch.testing.assert_close(F.linear(x, weight), x @ weight.T, rtol=2e-2, atol=1e-3 * 768**0.5)
+    assert len(products._packed) == 1
+
+
+def test_under_autocast_products_are_taken_in_its_type():
+    x, weight = torch.randn(2, 768), torch.randn(1024, 768)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        plain = F.linear(x, weight)
+        with PackedProducts():
+            assert torch.equal(F.linear(x, weight), plain)
+
+
+def test_small_and_double_weights_keep_torchs_products():
+    products = PackedProducts()
+    with torch.no_grad(), products:
+        F.linear(torch.randn(2, 8), torch.randn(8, 8))
+        F.linear(torch.randn(2, 768).double(), torch.randn(1024, 768).double())
+    assert not products._packed
+
+
+def test_what_is_generated_does_not_change(model):
+    ids = torch.randint(0, 1000, (2, 4))
+    plain = torch.cat([ids, *generate_stream(model, ids, max_new_tokens=31, temperature=0)], dim=1)
+    packed = generate(model, ids, max_new_tokens=40, temperature=0)
+    assert torch.equal(packed[:, :35], plain)
+
+
+def test_adapters_are_seen_beside_a_packed_base(model):
+    torch.manual_seed(1)
+    adapted = apply_lora(model, LoraConfig(r=4, target_modules="all-linear")).eval()
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    ids = torch.randint(0, 1000, (1, 8))
+    with torch.no_grad():
+        plain = adapted(ids)[0]
+        with PackedProducts():
+            torch.testing.assert_close(adapted(ids)[0], plain, rtol=1e-3, atol=1e-2)
