@@ -1,6 +1,7 @@
 """The commands for looking: each form that they write, each way that they refuse."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -129,3 +130,18 @@ def test_help_does_not_import_torch(command: str) -> None:
     command_line = [sys.executable, "-c", probe, *command.split()]
     found = subprocess.run(command_line, capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("bytemill doc", "doctor"),
+        ("bytemill tokenizer aud", "audit"),
+        ("bytemill tokenizer audit --lang", "--languages"),
+    ],
+)
+def test_the_shell_completes_commands_and_options(words: str, expected: str) -> None:
+    asked = {"_BYTEMILL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    command = [sys.executable, "-m", "bytemill"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | asked)
+    assert found.stdout.split() == [expected]

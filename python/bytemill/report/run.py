@@ -16,7 +16,7 @@ from bytemill.report.metrics_plots import series
 from bytemill.report.page import Block, Code, Details, Figure, KeyFigures, Page, Prose, Section
 from bytemill.report.run_curves import curves_of, ends_of
 from bytemill.report.run_samples import samples_of
-from bytemill.report.run_settings import changes_table, environment_table, settings_blocks
+from bytemill.report.run_settings import changes_table, environment_blocks, settings_blocks
 
 __all__ = ["run_page"]
 
@@ -45,9 +45,9 @@ def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
     if any(samples.values()):
         sections.append(Section("Samples", tuple(samples_of(samples))))
     sections.append(Section("Settings", tuple(_settings(named))))
-    environment = environment_table(named)
+    environment = environment_blocks(named)
     if environment:
-        sections.append(Section("Environment", (environment,)))
+        sections.append(Section("Environment", tuple(environment)))
     return Page(
         title=names[0] if len(names) == 1 else f"{len(names)} runs beside each other",
         kicker="bytemill report",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from bytemill.report.figures import count, size
@@ -13,9 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["changes_table", "environment_table", "settings_blocks"]
+__all__ = ["changes_table", "environment_blocks", "settings_blocks"]
 
 _MISSING = "–"
+_HASH_DIGITS = 40
+_ENVIRONMENT_NAMES = {
+    "machine.memory_bytes": "memory",
+    "fingerprints.data": "fingerprint of the data",
+    "fingerprints.tokenizer": "fingerprint of the tokenizer",
+}
 
 
 def settings_blocks(folders: Mapping[str, Path]) -> list[Block]:
@@ -46,15 +53,20 @@ def changes_table(folder: Path) -> Table | None:
     return Table("Settings changed on the way", header, tuple(rows), numeric=(0,), code=(1, 2, 3)) if rows else None
 
 
-def environment_table(folders: Mapping[str, Path]) -> Table | None:
-    """Machine and versions, a column a run."""
+def environment_blocks(folders: Mapping[str, Path]) -> list[Block]:
+    """Machine and versions: what is the same for all runs once, what differs with a column a run."""
     found = {name: _environment(folder) for name, folder in folders.items()}
     found = {name: facts for name, facts in found.items() if facts}
-    if not found:
-        return None
     keys = dict.fromkeys(key for facts in found.values() for key in facts)
-    rows = tuple((key, *(facts.get(key, _MISSING) for facts in found.values())) for key in keys)
-    return Table("Machine and versions", ("what", *found), rows)
+    values = {key: tuple(facts.get(key, _MISSING) for facts in found.values()) for key in keys}
+    same = tuple((key, one[0]) for key, one in values.items() if len(set(one)) == 1)
+    differing = tuple((key, *one) for key, one in values.items() if len(set(one)) > 1)
+    title = "Machine and versions" + (", the same for all runs" if len(found) > 1 else "")
+    blocks: list[Block] = [Table(title, ("what", "which"), same, plain=True)] if same else []
+    if differing:
+        code = tuple(range(1, len(found) + 1))
+        blocks.append(Table("What differs", ("what", *found), differing, code=code))
+    return blocks
 
 
 def _beside_defaults(own: Mapping[str, str]) -> Block:
@@ -95,12 +107,19 @@ def _environment(folder: Path) -> dict[str, str]:
         facts = dict(_flat(parsed))
     except (OSError, ValueError, AttributeError):
         return {}
-    named = {key.removeprefix("packages.").removeprefix("machine."): _told(value) for key, value in facts.items()}
+    named = {_ENVIRONMENT_NAMES.get(key, key.rpartition(".")[2]): _told(value) for key, value in facts.items()}
     if isinstance(facts.get("machine.memory_bytes"), int):
-        named["memory_bytes"] = size(facts["machine.memory_bytes"])
-    if isinstance(facts.get("command"), list):
-        named["command"] = " ".join(map(str, facts["command"]))
-    return {key.replace("_", " "): value for key, value in named.items()}
+        named["memory"] = size(facts["machine.memory_bytes"])
+    if isinstance(facts.get("command"), list) and facts["command"]:
+        program, *arguments = map(str, facts["command"])
+        named["command"] = " ".join([PurePath(program).name, *arguments])
+    return {key.replace("_", " "): _shortened(value) for key, value in named.items()}
+
+
+def _shortened(value: str) -> str:
+    """Twelve digits of a hash tell it from any other."""
+    is_hash = len(value) >= _HASH_DIGITS and all(one in "0123456789abcdef" for one in value)
+    return f"{value[:12]}…" if is_hash else value
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

@@ -1,0 +1,56 @@
+"""What the page of runs tells beside its curves: settings that differ, changes on the way, machines, samples."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bytemill.report.run import run_page
+from page_reader import Reader
+from sample_pages import write_run
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("runs")
+    runs = [write_run(folder / name, n_steps=8, rate=rate) for name, rate in (("slow", 0.5), ("fast", 1.0))]
+    environment = json.loads((runs[1] / "environment.json").read_text())
+    (runs[1] / "environment.json").write_text(json.dumps(environment | {"git_commit": "0123456789abcdef" * 3}))
+    return Reader(run_page(runs).html()).text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_hellaswag_is_told_with_its_error_and_beside_others(text: str) -> None:
+    assert "0.2600 ± 0.0100" in text
+    assert all(name in text for name in ("guessing", "GPT-2 124M", "GPT-3 124M"))
+
+
+def test_only_settings_that_differ_are_tabled(text: str) -> None:
+    table = text[text.index("Settings that differ") : text.index("All settings of slow")]
+    assert "train.learning_rate" in table
+    assert "train.seed" not in table
+
+
+def test_settings_changed_on_the_way_are_told(text: str) -> None:
+    assert "Settings changed on the way" in text
+
+
+def test_what_machines_share_is_told_once(text: str) -> None:
+    same, differing = text.split("Machine and versions, the same for all runs")[1].split("What differs")
+    assert same.count("8.0 GB") == 1
+    assert "0123456789ab…" in differing
+
+
+def test_quantities_that_the_page_does_not_know_are_drawn_too(text: str) -> None:
+    assert "margin, as the run logged it." in text
+
+
+def test_samples_of_one_prompt_stand_side_by_side(text: str) -> None:
+    assert text.index("slow, step 40") < text.index("fast, step 40") < text.index("Earlier samples of slow")
+
+
+def test_one_run_is_set_beside_the_defaults(tmp_path: Path) -> None:
+    text = Reader(run_page(write_run(tmp_path / "one", n_steps=8, rate=1.0)).html()).text
+    table = text[text.index("Settings that are not the default") : text.index("All settings of one")]
+    assert "train.learning_rate" in table
+    assert "0.0006" in table
+    assert "train.seed" not in table
