@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from bytemill.cli.console import say
+from bytemill.cli.preference import preference
 from bytemill.cli.train import ConfigFile, MoreSettings, Resume, Settings, finish, resolve
 
 app = typer.Typer(help="Fine-tune a model.", no_args_is_help=True)
+app.command()(preference)
 
 
 @app.callback()

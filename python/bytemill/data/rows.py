@@ -20,14 +20,14 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
 from bytemill.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,15 +35,18 @@ __all__ = [
     "EncodedRows",
     "Row",
     "RowBatches",
+    "RowEncoder",
     "Template",
     "collate",
     "encode_rows",
     "instruction_prompt",
     "read_rows",
+    "rows_fingerprint",
     "split_rows",
 ]
 
 Template = Literal["alpaca", "alpaca_one_header"]
+AnyRow = TypeVar("AnyRow")
 IGNORED_LABEL = -100
 _COLUMNS = ("instruction", "output")
 _WITH_INPUT = (
@@ -55,10 +58,17 @@ _WITHOUT_INPUT = (
 )
 
 
-class _Encoder(Protocol):
+class RowEncoder(Protocol):
+    """What is asked of a tokenizer here."""
+
     @property
-    def eot_token(self) -> int: ...
-    def encode_ordinary(self, text: str, /) -> list[int]: ...
+    def eot_token(self) -> int:
+        """The id that ends a document."""
+        ...
+
+    def encode_ordinary(self, text: str, /) -> list[int]:
+        """Text to ids; a special token's text is text like any other."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -93,11 +103,7 @@ class EncodedRows:
 
     def fingerprint(self) -> str:
         """SHA-256 of all ids and prompt lengths, in order."""
-        digest = hashlib.sha256()
-        for row in self.rows:
-            digest.update(np.array([len(row.ids), row.n_prompt], dtype="<i8").tobytes())
-            digest.update(row.ids.astype("<i8").tobytes())
-        return digest.hexdigest()
+        return rows_fingerprint(self.rows)
 
 
 def instruction_prompt(instruction: str, input_text: str = "", *, template: Template = "alpaca") -> str:
@@ -173,7 +179,7 @@ def split_rows(
 
 def encode_rows(
     rows: Sequence[Mapping[str, Any]],
-    tokenizer: _Encoder,
+    tokenizer: RowEncoder,
     *,
     max_tokens: int,
     template: Template = "alpaca",
@@ -211,6 +217,15 @@ def encode_rows(
     return encoded
 
 
+def rows_fingerprint(rows: Iterable[Row]) -> str:
+    """SHA-256 of all ids and prompt lengths, in order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(np.array([len(row.ids), row.n_prompt], dtype="<i8").tobytes())
+        digest.update(row.ids.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
 def collate(
     rows: Sequence[Row], *, pad_id: int, mask_prompt: bool = True
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -240,7 +255,7 @@ def collate(
     return inputs, targets
 
 
-class RowBatches:
+class RowBatches(Generic[AnyRow]):
     """An endless stream of batches of rows, shuffled anew each epoch; its place is one integer.
 
     Position p is row `permutation(seed, p div N)[p mod N]`. A micro-batch is `batch_size` consecutive
@@ -256,7 +271,7 @@ class RowBatches:
 
     def __init__(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[AnyRow],
         *,
         batch_size: int,
         pad_id: int,
@@ -277,7 +292,7 @@ class RowBatches:
         start = self._position + self._rank * self._batch_size
         self._position += self._world_size * self._batch_size
         rows = [self._rows[self._index(start + i)] for i in range(self._batch_size)]
-        return collate(rows, pad_id=self._pad_id, mask_prompt=self._mask_prompt)
+        return self._collated(rows)
 
     def state_dict(self) -> dict[str, Any]:
         """The place in the global order, equal on all ranks after equally many batches."""
@@ -294,6 +309,10 @@ class RowBatches:
             if state.get(name) != own[name]:
                 raise DataError(f"rows: {name} was {state.get(name)!r} when saved and is {own[name]!r} now")
         self._position = int(state["position"])
+
+    def _collated(self, rows: Sequence[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """One batch; what other kinds of rows than `Row` have to say for themselves."""
+        return collate(rows, pad_id=self._pad_id, mask_prompt=self._mask_prompt)
 
     def _index(self, position: int) -> int:
         epoch, place = divmod(position, len(self._rows))

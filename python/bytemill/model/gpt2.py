@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from bytemill.errors import DataError
 from bytemill.model.attention import CausalSelfAttention
-from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum
+from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ class GPT2(nn.Module):
         ids: Tensor,
         targets: Tensor | None = None,
         *,
-        reduction: Literal["mean", "sum"] = "mean",
+        reduction: Literal["mean", "sum", "rows"] = "mean",
         cache: KeyValueCache | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
         """Give (logits, None) without targets, (None, loss) with them.
@@ -82,25 +82,37 @@ class GPT2(nn.Module):
             targets: (B, T), what should follow each id, or -100 where nothing is asked. If nothing is asked
                 anywhere the loss is 0.
             reduction: "sum" for micro-batches with unequal numbers of targets: their sums add up, their
-                means do not.
+                means do not. "rows" sums over each row by itself, for tasks that compare rows.
             cache: tokens seen before these; these are added to it.
 
         Returns:
-            logits (B, T, V), without the padded ids; or a scalar, in nats (a token, for the mean).
+            logits (B, T, V), without the padded ids; or a scalar, in nats (a token, for the mean), or (B,).
         """
         if targets is None:
             return self.logits(self.hidden_states(ids, cache=cache)), None
+        if reduction == "rows":
+            return None, -self.row_log_probabilities(ids, targets)
         loss_sum, n_targets = self.loss_sum(ids, targets)
         return None, loss_sum if reduction == "sum" else loss_sum / n_targets.clamp(min=1)
 
     def loss_sum(self, ids: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Give the summed loss and how many targets it sums over, both scalars."""
-        if targets.shape != ids.shape:
-            raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
-        self._check_range(targets, "targets", also=IGNORED_TARGET)
+        self._check_targets(ids, targets)
         hidden, flat_targets = self.hidden_states(ids).flatten(0, 1), targets.flatten()
         loss = cross_entropy_sum(hidden, self.token_embedding.weight, flat_targets, n_classes=self.config.vocab_size)
         return loss, (flat_targets != IGNORED_TARGET).sum()
+
+    def row_log_probabilities(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """(B,) in fp32: the log-probability of each row's targets together; the rest of the row costs no logits."""
+        self._check_targets(ids, targets)
+        asked = targets != IGNORED_TARGET  # (B, T)
+        values = target_log_probabilities(
+            self.hidden_states(ids)[asked],
+            self.token_embedding.weight,
+            targets[asked],
+            n_classes=self.config.vocab_size,
+        )
+        return values.new_zeros(asked.shape).masked_scatter(asked, values).sum(dim=1)
 
     def hidden_states(self, ids: Tensor, *, cache: KeyValueCache | None = None) -> Tensor:
         """Ids (B, T) to what the head reads, (B, T, C): also what a classifier stands on."""
@@ -154,6 +166,11 @@ class GPT2(nn.Module):
                 for projection in (module.attention.projection, module.mlp.contract):
                     nn.init.normal_(projection.weight, std=std / math.sqrt(2 * self.config.n_layer))
         self.token_embedding.weight[self.config.vocab_size :] = 0
+
+    def _check_targets(self, ids: Tensor, targets: Tensor) -> None:
+        if targets.shape != ids.shape:
+            raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
+        self._check_range(targets, "targets", also=IGNORED_TARGET)
 
     def _check_length(self, start: int, n_tokens: int) -> None:
         if start + n_tokens > self.config.n_positions:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DataConfig",
     "LoraSettings",
+    "PreferenceConfig",
     "RunConfig",
     "SampleConfig",
     "TrainConfig",
@@ -155,6 +156,17 @@ class LoraSettings(_Section):
     """Whether magnitude and direction are tuned apart."""
 
 
+class PreferenceConfig(_Section):
+    """How strongly a liked answer is preferred to the other (Rafailov et al. 2023, "DPO")."""
+
+    beta: float = Field(0.1, gt=0)
+    """How dear it is to move away from the reference: the higher, the closer the model stays."""
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5)
+    """Share of the rows whose two answers are taken to be mixed up."""
+    log_probabilities: Literal["sum", "mean"] = "sum"
+    """Whether an answer's log-probability is the sum over its tokens or their mean, which forgets its length."""
+
+
 class SampleConfig(_Section):
     """Text drawn from the model on the way."""
 
@@ -173,7 +185,7 @@ class SampleConfig(_Section):
 class RunConfig(_Section):
     """Everything that a run depends on."""
 
-    task: Literal["pretrain", "instruct"] = "pretrain"
+    task: Literal["pretrain", "instruct", "preference"] = "pretrain"
     """What is trained."""
     base: str | None = None
     """Where the weights start: a checkpoint's or Hugging Face folder, or a hub id; random when not given."""
@@ -185,6 +197,8 @@ class RunConfig(_Section):
     """How it is trained."""
     lora: LoraSettings = LoraSettings()
     """Which adapters train."""
+    preference: PreferenceConfig = PreferenceConfig()
+    """How answers are compared, in preference tuning."""
     sample: SampleConfig = SampleConfig()
     """Text drawn on the way."""
 
