@@ -7,6 +7,7 @@ day at its default.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 import tomllib
@@ -28,8 +29,11 @@ __all__ = [
     "SampleConfig",
     "TrainConfig",
     "changed_settings",
+    "config_from_settings",
     "dump_toml",
     "load_config",
+    "read_toml",
+    "toml_literal",
 ]
 
 
@@ -228,11 +232,20 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
     Traceback (most recent call last):
     bytemill.errors.ConfigError: train.learning_rte is not a setting; did you mean train.learning_rate?
     """
-    settings = {} if path is None else _read_toml(Path(path))
+    return config_from_settings({} if path is None else read_toml(Path(path)), overrides)
+
+
+def config_from_settings(settings: Mapping[str, Any], overrides: Iterable[str] = ()) -> RunConfig:
+    """As `load_config`, from settings that are read already, section by section.
+
+    >>> config_from_settings({"train": {"max_steps": 5}}, ["train.max_steps=6"]).train.max_steps
+    6
+    """
+    changed = copy.deepcopy(dict(settings))
     for override in overrides:
-        _apply(settings, override)
+        _apply(changed, override)
     try:
-        return RunConfig.model_validate(settings)
+        return RunConfig.model_validate(changed)
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(fault) for fault in error.errors())) from None
 
@@ -257,7 +270,12 @@ def dump_toml(config: RunConfig) -> str:
     return "\n".join(_toml_lines(config.model_dump(mode="json"), prefix="")).lstrip("\n") + "\n"
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        ConfigError: It cannot be read, or is not TOML; names the file.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -312,7 +330,7 @@ def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
     """Plain values first, then one section for each table, as TOML's grammar wants it."""
     for name, value in table.items():
         if value is not None and not isinstance(value, dict):
-            yield f"{_toml_key(name)} = {_toml_literal(value)}"
+            yield f"{_toml_key(name)} = {toml_literal(value)}"
     for name, value in table.items():
         if isinstance(value, dict) and value:
             yield f"\n[{prefix}{_toml_key(name)}]"
@@ -320,12 +338,17 @@ def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
 
 
 def _toml_key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _toml_literal(name)
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else toml_literal(name)
 
 
-def _toml_literal(value: Any) -> str:
+def toml_literal(value: Any) -> str:
+    """A setting's value as TOML spells it.
+
+    >>> toml_literal(["qkv", "a b"])
+    '["qkv", "a b"]'
+    """
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml_literal(item) for item in value) + "]"
+        return "[" + ", ".join(toml_literal(item) for item in value) + "]"
     if isinstance(value, float):
         return repr(value)
     # JSON's strings, integers and booleans are TOML's, but for one character that TOML wants escaped.
