@@ -8,7 +8,6 @@ day at its default.
 from __future__ import annotations
 
 import difflib
-import json
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bytemill.errors import ConfigError
+from bytemill.train.toml import toml_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "ClassifyConfig",
     "DataConfig",
     "LoraSettings",
     "RunConfig",
@@ -115,7 +116,7 @@ class DataConfig(_Section):
     """What is read, and in which portions."""
 
     path: str | None = None
-    """Folder of shards, or file of rows (.json, .jsonl)."""
+    """Folder of shards; or rows: a file (.json, .jsonl, .csv, .tsv, .parquet, label-tab-text) or hf:ID."""
     tokenizer: str | None = None
     """File or folder of the tokenizer."""
     batch_size: int = Field(8, ge=1)
@@ -132,8 +133,24 @@ class DataConfig(_Section):
     """How many of them, from the first; 0 takes all."""
     template: Literal["alpaca", "alpaca_one_header"] = "alpaca"
     """Wording of the prompt; alpaca_one_header opens rows with and without input alike."""
+    chat_template: Literal["alpaca", "chatml"] = "alpaca"
+    """Wording around the turns of conversations."""
     mask_prompt: bool = True
     """Whether only the response is trained."""
+    max_rows: int = Field(0, ge=0)
+    """Rows taken, drawn by the seed; 0 takes all."""
+    text_column: str = "text"
+    """Column of the text, in lm and classify."""
+    label_column: str = "label"
+    """Column of the class, in classify."""
+    instruction_column: str = "instruction"
+    """Column of the instruction, in instruct."""
+    input_column: str = "input"
+    """Column of its input, in instruct; rows may lack it."""
+    output_column: str = "output"
+    """Column of the answer, in instruct."""
+    messages_column: str = "conversations"
+    """Column of the turns, in chat."""
 
 
 class LoraSettings(_Section):
@@ -153,6 +170,17 @@ class LoraSettings(_Section):
     """Whether the scale is alpha / sqrt(r) instead of alpha / r."""
     use_dora: bool = False
     """Whether magnitude and direction are tuned apart."""
+    backend: Literal["bytemill", "peft"] = "bytemill"
+    """Whose adapters: this project's, or the package peft's, to compare."""
+
+
+class ClassifyConfig(_Section):
+    """What is special about learning to classify."""
+
+    train_layers: Literal["head", "last_block", "all"] = "last_block"
+    """Which weights train when lora.r is 0; last_block also has the last norm and the head."""
+    imbalance: Literal["none", "undersample", "weighted"] = "none"
+    """undersample takes as many rows of each label as the rarest has; weighted gives rare labels more weight."""
 
 
 class SampleConfig(_Section):
@@ -173,7 +201,7 @@ class SampleConfig(_Section):
 class RunConfig(_Section):
     """Everything that a run depends on."""
 
-    task: Literal["pretrain", "instruct"] = "pretrain"
+    task: Literal["pretrain", "lm", "instruct", "chat", "classify"] = "pretrain"
     """What is trained."""
     base: str | None = None
     """Where the weights start: a checkpoint's or Hugging Face folder, or a hub id; random when not given."""
@@ -185,6 +213,8 @@ class RunConfig(_Section):
     """How it is trained."""
     lora: LoraSettings = LoraSettings()
     """Which adapters train."""
+    classify: ClassifyConfig = ClassifyConfig()
+    """What is special about learning to classify."""
     sample: SampleConfig = SampleConfig()
     """Text drawn on the way."""
 
@@ -240,7 +270,7 @@ def dump_toml(config: RunConfig) -> str:
     >>> print(dump_toml(RunConfig()).splitlines()[0])
     task = "pretrain"
     """
-    return "\n".join(_toml_lines(config.model_dump(mode="json"), prefix="")).lstrip("\n") + "\n"
+    return toml_text(config.model_dump(mode="json"))
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -292,27 +322,3 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[st
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
-
-
-def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
-    """Plain values first, then one section for each table, as TOML's grammar wants it."""
-    for name, value in table.items():
-        if value is not None and not isinstance(value, dict):
-            yield f"{_toml_key(name)} = {_toml_literal(value)}"
-    for name, value in table.items():
-        if isinstance(value, dict) and value:
-            yield f"\n[{prefix}{_toml_key(name)}]"
-            yield from _toml_lines(value, f"{prefix}{_toml_key(name)}.")
-
-
-def _toml_key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _toml_literal(name)
-
-
-def _toml_literal(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml_literal(item) for item in value) + "]"
-    if isinstance(value, float):
-        return repr(value)
-    # JSON's strings, integers and booleans are TOML's, but for one character that TOML wants escaped.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
