@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from bytemill.data.rows import instruction_prompt
 from bytemill.errors import ConfigError
 from bytemill.evaluate.prompts import DEFAULT_PROMPTS
-from bytemill.train.config import config_from_settings, read_toml, toml_literal
+from bytemill.train.config import config_from_settings, read_toml
+from bytemill.train.toml import toml_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

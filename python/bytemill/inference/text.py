@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bytemill.errors import ConfigError, DataError
-from bytemill.model import GPT2, generate_stream
+from bytemill.model import GPT2, CausalModel, generate_stream
 
 __all__ = ["TextGenerator", "TextTokenizer", "stream_text"]
 
@@ -59,8 +59,10 @@ class TextGenerator:
     2
     """
 
-    def __init__(self, model: GPT2, tokenizer: TextTokenizer) -> None:
-        if tokenizer.n_vocab != model.config.vocab_size:
+    def __init__(self, model: CausalModel, tokenizer: TextTokenizer) -> None:
+        # Other architectures have more rows than ids, to suit the hardware.
+        is_padded = not isinstance(model, GPT2) and tokenizer.n_vocab < model.config.vocab_size
+        if tokenizer.n_vocab != model.config.vocab_size and not is_padded:
             raise DataError(
                 f"the tokenizer has {tokenizer.n_vocab} ids, the model {model.config.vocab_size}: "
                 "they were not made for each other"
@@ -111,7 +113,14 @@ class TextGenerator:
         return _pieces(_TextSoFar(self.tokenizer, self._stop_ids(), stop), (int(column) for column in columns))
 
     def _columns(self, ids: Tensor, max_new_tokens: int, sampling: Sampling) -> Iterator[Tensor]:
-        return generate_stream(self.model, ids, max_new_tokens=max_new_tokens, stop_ids=self._stop_ids(), **sampling)
+        return generate_stream(
+            self.model,
+            ids,
+            max_new_tokens=max_new_tokens,
+            stop_ids=self._stop_ids(),
+            n_ids=self.tokenizer.n_vocab,
+            **sampling,
+        )
 
     def prompt_ids(self, prompt: str) -> Tensor:
         """A prompt as ids (1, T) on the model's device; an empty one is where documents begin."""
@@ -120,7 +129,7 @@ class TextGenerator:
             ids = list(self._stop_ids())
         if not ids:
             raise DataError("the prompt is empty, and the tokenizer has no end-of-text to start from")
-        return torch.tensor([ids], device=self.model.token_embedding.weight.device)
+        return torch.tensor([ids], device=next(self.model.parameters()).device)
 
     def _stop_ids(self) -> tuple[int, ...]:
         end_of_text = self.tokenizer.eot_token

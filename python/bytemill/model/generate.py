@@ -8,19 +8,19 @@ then reads the last `n_positions` tokens anew, which is exact and as slow as hav
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bytemill.errors import ConfigError, DataError
-from bytemill.model.cache import KeyValueCache
-from bytemill.model.gpt2 import GPT2
+from bytemill.model.pretrained import CausalModel
 
 __all__ = ["generate", "generate_stream"]
 
 
 def generate(
-    model: GPT2,
+    model: CausalModel,
     ids: Tensor,
     *,
     max_new_tokens: int,
@@ -29,12 +29,13 @@ def generate(
     top_p: float | None = None,
     min_p: float | None = None,
     stop_ids: Collection[int] = (),
+    n_ids: int | None = None,
     seed: int | None = None,
 ) -> Tensor:
     """Continue each row of `ids`.
 
     Args:
-        model: a GPT-2, with or without adapters; its dropout is off meanwhile.
+        model: a GPT-2 or another causal model, with or without adapters; its dropout is off meanwhile.
         ids: (B, T) prompts of equal length, T >= 1.
         max_new_tokens: how many ids to add at most; fewer only when every row has met a stop id.
         temperature: divides the logits; 0 always takes the most likely id.
@@ -44,6 +45,7 @@ def generate(
         min_p: only ids with at least this share of the most likely id's probability compete (Nguyen et al.
             2024); applied last.
         stop_ids: after one of these a row is over; it is filled up with that same id.
+        n_ids: only the first so many ids are drawn, where a model has more than its tokenizer; None draws all.
         seed: equal seeds give equal ids; None draws a fresh one. torch's global generator is not touched.
 
     Returns:
@@ -67,13 +69,14 @@ def generate(
         top_p=top_p,
         min_p=min_p,
         stop_ids=stop_ids,
+        n_ids=n_ids,
         seed=seed,
     )
     return torch.cat([ids, *columns], dim=1)
 
 
 def generate_stream(
-    model: GPT2,
+    model: CausalModel,
     ids: Tensor,
     *,
     max_new_tokens: int,
@@ -82,6 +85,7 @@ def generate_stream(
     top_p: float | None = None,
     min_p: float | None = None,
     stop_ids: Collection[int] = (),
+    n_ids: int | None = None,
     seed: int | None = None,
 ) -> Iterator[Tensor]:
     """As `generate`, but yield each new column (B, 1) as soon as it is drawn."""
@@ -97,16 +101,16 @@ def generate_stream(
         model,
         ids,
         max_new_tokens,
-        lambda logits: _draw(logits, temperature, top_k, top_p, min_p, generator),
+        lambda logits: _draw(logits[:, :n_ids], temperature, top_k, top_p, min_p, generator),
         torch.tensor(sorted(stop_ids), dtype=ids.dtype, device=ids.device),
     )
 
 
 def _columns(
-    model: GPT2, ids: Tensor, max_new_tokens: int, draw: Callable[[Tensor], Tensor], stop_ids: Tensor
+    model: CausalModel, ids: Tensor, max_new_tokens: int, draw: Callable[[Tensor], Tensor], stop_ids: Tensor
 ) -> Iterator[Tensor]:
     n_positions = model.config.n_positions
-    cache = KeyValueCache(model.config, min(n_positions, ids.shape[1] + max_new_tokens))
+    cache = model.new_cache(min(n_positions, ids.shape[1] + max_new_tokens))
     unseen = ids[:, -n_positions:]
     stopped = torch.zeros(ids.shape[0], 1, dtype=torch.bool, device=ids.device)
     for _ in range(max_new_tokens):
@@ -123,14 +127,14 @@ def _columns(
 
 
 @torch.no_grad()
-def _last_logits(model: GPT2, ids: Tensor, cache: KeyValueCache) -> Tensor:
+def _last_logits(model: CausalModel, ids: Tensor, cache: Any) -> Tensor:
     """Read the ids behind what is cached; logits (B, V) of what follows the last."""
     with _evaluating(model):
         return model.logits(model.hidden_states(ids, cache=cache)[:, -1]).float()
 
 
 @contextmanager
-def _evaluating(model: GPT2) -> Iterator[None]:
+def _evaluating(model: CausalModel) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:

@@ -134,6 +134,12 @@ class GPT2(nn.Module):
         # The product is taken with the padded table, whose size suits the hardware, and cut after.
         return F.linear(hidden, self.token_embedding.weight)[..., : self.config.vocab_size]
 
+    def new_cache(self, n_positions: int | None = None) -> KeyValueCache:
+        """An empty cache with room for so many tokens, or for the whole context."""
+        from bytemill.model.cache import KeyValueCache
+
+        return KeyValueCache(self.config, n_positions)
+
     def n_parameters(self) -> int:
         """Count the model's numbers, padding left out: 124,439,808 for GPT-2 small."""
         n_padding = (self.config.padded_vocab_size - self.config.vocab_size) * self.config.n_embd

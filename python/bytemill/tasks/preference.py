@@ -14,19 +14,19 @@ from __future__ import annotations
 import copy
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 from torch.nn import functional as F
 
-from bytemill.data.preference_rows import EncodedPairs, PairBatches, collate_pairs, encode_pairs, read_preferences
 from bytemill.data.rows import split_rows
+from bytemill.data.rows.pairs import EncodedPairs, PairBatches, collate_pairs, encode_pairs, read_preferences
 from bytemill.errors import ConfigError
 from bytemill.model.attention import CausalSelfAttention
-from bytemill.model.lora import LoraConfig, adapter_disabled, apply_lora, lora_parameters
-from bytemill.tasks.base_model import fitted_to_data, model_config_json, starting_model
-from bytemill.tasks.instruct import resolve_epochs
+from bytemill.model.lora import adapter_disabled
+from bytemill.tasks.base_model import adapt, fitted_to_data, lora_config, model_config_json, starting_model
 from bytemill.tasks.next_token import draw_samples, refuse_misfit
+from bytemill.tasks.tuning import resolve_epochs
 from bytemill.tokenizer import Tokenizer
 from bytemill.train.config import DataConfig, PreferenceConfig, SampleConfig
 from bytemill.train.device import to_device
@@ -36,8 +36,8 @@ from bytemill.train.task import BatchLoss, Task
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bytemill.model import GPT2
-    from bytemill.train.config import RunConfig
+    from bytemill.model import CausalModel
+    from bytemill.train.config import LoraSettings, RunConfig
 
 __all__ = [
     "Preferences",
@@ -48,6 +48,8 @@ __all__ = [
     "turn_off_dropout",
 ]
 
+_COLUMNS = ("instruction", "input", "messages")
+AnyModel = TypeVar("AnyModel", bound=torch.nn.Module)
 _IGNORED_LABEL = -100
 
 
@@ -113,7 +115,7 @@ def answer_log_probabilities(
 
 
 def preference_task(
-    model: GPT2,
+    model: CausalModel,
     train_pairs: EncodedPairs,
     tokenizer: Any,
     *,
@@ -202,21 +204,20 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
         if value is None:
             raise ConfigError(f"{name} is not given")
     tokenizer = Tokenizer.load(str(data.tokenizer))
-    train, _, validation = split_rows(read_preferences(str(data.path)), seed=data.seed)
+    names = {column: str(getattr(data, f"{column}_column")) for column in _COLUMNS}
+    train, _, validation = split_rows(read_preferences(str(data.path), names=names), seed=data.seed)
 
     def encoded(rows: list[dict[str, Any]]) -> EncodedPairs:
-        return encode_pairs(rows, tokenizer, max_tokens=data.seq_len, template=data.template)
+        return encode_pairs(
+            rows, tokenizer, max_tokens=data.seq_len, template=data.template, chat_template=data.chat_template
+        )
 
     train_pairs, validation_pairs = encoded(train), encoded(validation) if validation else None
     config = fitted_to_data(config, tokenizer.n_vocab)
     model = turn_off_dropout(starting_model(config, tokenizer_sha256=tokenizer.fingerprint))
     refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer))
-    lora = LoraConfig(**config.lora.model_dump()) if config.lora.r else None
-    # Biases that train along are the base's own: such an adapter cannot be switched off without a trace.
-    needs_copy = lora is None or lora.bias != "none"
-    reference = copy.deepcopy(model).requires_grad_(False) if needs_copy else None
-    if lora is not None:
-        apply_lora(model, lora)
+    reference = copy.deepcopy(model).requires_grad_(False) if _needs_copy(config.lora) else None
+    parameters = adapt(model, config.lora)
     model.checkpoints_activations = config.train.checkpoint_activations
     task = preference_task(
         model,
@@ -225,10 +226,10 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
         reference=reference,
         validation_pairs=validation_pairs,
         settings=config.preference,
-        parameters=() if lora is None else lora_parameters(model),
+        parameters=parameters,
         data=data,
         sample=config.sample,
-        model_config=model_config_json(model, lora),
+        model_config=model_config_json(model, lora_config(config.lora), backend=config.lora.backend),
         fingerprints={"tokenizer": tokenizer.fingerprint},
         rank=world.rank,
         world_size=world.size,
@@ -238,7 +239,7 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
     return task, resolve_epochs(config, n_rows=len(train_pairs.pairs)), reports
 
 
-def turn_off_dropout(model: GPT2) -> GPT2:
+def turn_off_dropout(model: AnyModel) -> AnyModel:
     """Take all dropout out, in place; adapters put on later keep their own.
 
     A reward is a difference of two log-probabilities; noise in one of them alone would drown it.
@@ -248,7 +249,14 @@ def turn_off_dropout(model: GPT2) -> GPT2:
             module.p = 0.0
         elif isinstance(module, CausalSelfAttention):
             module.dropout = 0.0
+        elif isinstance(getattr(module, "attention_dropout", None), float):  # of transformers' attention
+            module.attention_dropout = 0.0  # type: ignore[assignment]
     return model
+
+
+def _needs_copy(lora: LoraSettings) -> bool:
+    """Whether the base alone cannot be had back: all parameters train, or its biases do, or peft holds the adapter."""
+    return lora.r == 0 or lora.bias != "none" or lora.backend == "peft"
 
 
 @contextmanager

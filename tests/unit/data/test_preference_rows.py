@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bytemill.data.preference_rows import (
+from bytemill.data.rows import Row, RowBatches, instruction_prompt, split_rows
+from bytemill.data.rows.pairs import (
     Pair,
     PairBatches,
     collate_pairs,
     encode_pairs,
-    preference_texts,
+    preference_parts,
     read_preferences,
 )
-from bytemill.data.rows import Row, RowBatches, instruction_prompt, split_rows
+from bytemill.data.rows.templates import Part
 from bytemill.errors import DataError
 
 EOT = 256
@@ -68,11 +69,15 @@ def test_each_answer_has_a_mask_of_its_own_and_one_end() -> None:
         (row("a", ""), "with an empty rejected"),
         (row("a", None), "without a text in rejected"),
         (row(3, "a"), "without a text in chosen"),
-        (row(instruction=" "), "whose prompt is empty or of another form"),
-        (row(input=["x"]), "whose prompt is empty or of another form"),
+        (row(instruction=" "), "with an empty instruction"),
+        (row(input=["x"]), "with an input that is no text"),
         (row(instruction="x" * 500), "with a prompt that alone fills 400 tokens"),
         (row("a" * 400 + "b", "a" * 400 + "c"), "whose answers are equal within 400 tokens"),
-        ({"conversations": [], "chosen": "a", "rejected": "b"}, "whose prompt is empty or of another form"),
+        (
+            {"messages": [], "chosen": "a", "rejected": "b"},
+            "whose turns do not alternate between user and assistant, from user to assistant",
+        ),
+        ({"messages": "Hi!", "chosen": "a", "rejected": "b"}, "without messages"),
     ],
 )
 def test_rows_that_teach_nothing_are_counted_by_reason(bad: dict[str, object], reason: str) -> None:
@@ -97,21 +102,25 @@ TURNS = [
 ]
 
 
-def test_a_conversation_is_one_text_of_turns() -> None:
-    texts = preference_texts({"conversations": TURNS, "chosen": {"from": "gpt", "value": "So long."}, "rejected": "?"})
-    assert texts == (
-        instruction_prompt("Hi!") + "Hello.\n\n### Instruction:\nBye!\n\n### Response:\n",
-        "So long.",
-        "?",
-    )
-    roles = [{"role": {"human": "user", "gpt": "assistant"}[t["from"]], "content": t["value"]} for t in TURNS]
-    assert preference_texts({"conversations": roles, "chosen": "So long.", "rejected": "?"}) == texts
+def test_the_turns_before_an_answer_are_its_prompt() -> None:
+    row = {"messages": TURNS, "chosen": {"from": "gpt", "value": "So long."}, "rejected": "?"}
+    parts = [
+        Part(instruction_prompt("Hi!"), is_answer=False),
+        Part("Hello.", is_answer=True),
+        Part("\n\n### Instruction:\nBye!\n\n### Response:\n", is_answer=False),
+    ]
+    assert preference_parts(row) == (parts, "So long.", "?")
+    (pair,) = encoded(row).pairs
+    prompt = pair.chosen.ids[: pair.chosen.n_prompt].tolist()
+    assert prompt == [*parts[0].text.encode(), *b"Hello.", EOT, *parts[2].text.encode()]
+    assert pair.rejected.ids[pair.rejected.n_prompt :].tolist() == [*b"?", EOT]
 
 
-@pytest.mark.parametrize("turns", [TURNS[:2], TURNS[1:], [TURNS[0]] * 3, ["Hi!"], [{"from": "human"}]])
-def test_turns_that_do_not_take_turns_are_refused(turns: object) -> None:
-    told = preference_texts({"conversations": turns, "chosen": "a", "rejected": "b"})
-    assert told == "whose prompt is empty or of another form"
+def test_a_template_with_marks_puts_them_around_both_answers() -> None:
+    row = {"messages": TURNS[:1], "chosen": "Yes.", "rejected": "No."}
+    parts, *answers = preference_parts(row, chat_template="chatml")
+    assert parts[-1].text == "\n<|im_start|>assistant\n"
+    assert answers == ["Yes.<|im_end|>", "No.<|im_end|>"]
 
 
 def test_pairs_come_in_the_order_of_rows() -> None:
@@ -143,7 +152,7 @@ def test_every_row_is_used_or_counted(answers: list[tuple[str, str]]) -> None:
     ("content", "sentence"),
     [
         ('[{"instruction": "a", "chosen": "b"}]', "no row has a column 'rejected'; there are instruction, chosen"),
-        ('[{"chosen": "a", "rejected": "b"}]', "no row has a column 'instruction' or 'conversations'; there are"),
+        ('[{"chosen": "a", "rejected": "b"}]', "no row has a column 'instruction' or 'messages'; there are"),
         ("[]", "expected a list of objects, one a row, and at least one"),
         ("{", "not JSON in UTF-8"),
     ],
@@ -155,6 +164,14 @@ def test_a_file_of_another_form_is_named(tmp_path: Path, content: str, sentence:
         read_preferences(path)
     with pytest.raises(DataError, match="cannot be read"):
         read_preferences(tmp_path / "nothing.jsonl")
+
+
+def test_columns_may_have_other_names(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([{"question": "Hi!", "chosen": "a", "rejected": "b"}]))
+    with pytest.raises(DataError, match="no row has a column 'instruction' or 'conversations'; there are question"):
+        read_preferences(path, names={"messages": "conversations"})
+    assert read_preferences(path, names={"instruction": "question"})[0]["instruction"] == "Hi!"
 
 
 def test_json_lines_are_read_too(tmp_path: Path) -> None:
@@ -172,6 +189,6 @@ def test_the_book_s_preferences(shared_data: Callable[[str], Path]) -> None:
 
 
 def test_conversations_of_the_demo(shared_data: Callable[[str], Path]) -> None:
-    rows = read_preferences(shared_data("preference/dpo_en_demo.json"))
+    rows = read_preferences(shared_data("preference/dpo_en_demo.json"), names={"messages": "conversations"})
     found = encoded(*rows, max_tokens=50_000)
     assert (len(found.pairs), found.n_cut, found.refused) == (300, 0, {})

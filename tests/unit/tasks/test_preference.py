@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from bytemill import Tokenizer
-from bytemill.data.preference_rows import encode_pairs
 from bytemill.data.rows import split_rows
+from bytemill.data.rows.pairs import encode_pairs
 from bytemill.errors import ConfigError
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters

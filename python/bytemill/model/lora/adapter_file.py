@@ -18,6 +18,7 @@ from bytemill.model.huggingface import huggingface_module_names
 from bytemill.model.lora.apply import active_updates, lora_layers, meets_target, named_lora_parameters, wrap_modules
 from bytemill.model.lora.config import LoraConfig
 from bytemill.model.lora.layer import LoraLayer, is_linear, linear_weight
+from bytemill.model.transformers_causal import TransformersCausal
 from bytemill.model.weight_files import read_json, read_tensors, write_json, write_tensors
 
 __all__ = ["load_adapter", "save_adapter"]
@@ -186,7 +187,9 @@ def _settings(model: nn.Module, names: dict[str, str], base_model: str | None) -
     settings = config.model_dump(mode="json")
     if config.target_modules != "all-linear" and not _means_same(config, names, theirs):
         settings["target_modules"] = theirs
-    is_causal = isinstance(model, GPT2) or type(model).__name__.endswith(("ForCausalLM", "LMHeadModel"))
+    is_causal = isinstance(model, GPT2 | TransformersCausal) or type(model).__name__.endswith(
+        ("ForCausalLM", "LMHeadModel")
+    )
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM" if is_causal else None,
