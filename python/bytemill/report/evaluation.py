@@ -40,7 +40,7 @@ def matrix_page(matrix: LossMatrix) -> Page:
     table = Table("Mean loss, nats a token", header, rows, numeric=tuple(range(1, len(header))))
     best = [min(matrix.losses, key=lambda name: matrix.losses[name][i]) for i in range(len(matrix.data_sets))]
     told = ", ".join(f"{one.name}: `{name}`" for one, name in zip(matrix.data_sets, best, strict=True))
-    what = Prose(f"Lower is better. The lowest loss on {told}.\n\nA model that was tuned on one kind of text pays on others.")
+    what = Prose(f"Lower is better. The lowest loss on {told}.\n\nTuning on one kind of text often costs on others.")
     return Page(
         "Losses of models on data sets",
         f"{len(matrix.losses)} models, {len(matrix.data_sets)} data sets, the same rows for all models.",
