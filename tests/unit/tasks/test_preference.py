@@ -19,6 +19,7 @@ from bytemill.errors import ConfigError
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters
 from bytemill.model.loss import target_log_probabilities
+from bytemill.report.run import run_page
 from bytemill.tasks.preference import (
     answer_log_probabilities,
     compare_answers,
@@ -258,3 +259,12 @@ def test_a_run_from_its_settings_resumes_bit_equal(tmp_path: Path, files: dict[s
 def test_what_is_missing_is_named(files: dict[str, str], name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name} is not given$"):
         preference_task_from_config(configured({key: value for key, value in files.items() if key != name}))
+
+
+def test_the_page_of_a_run_shows_margins_and_rewards(tmp_path: Path) -> None:
+    tuned(adapted(), tmp_path / "run", reference=None)
+    html = run_page(tmp_path / "run").html()
+    for title in ("Margin on pairs kept aside", "Margin in training", "Share of pairs told apart", "Rewards: run"):
+        assert f"<h3>{title}</h3>" in html
+    assert "nats a pair" in html
+    assert "Rewards of run: chosen ends at" in html
