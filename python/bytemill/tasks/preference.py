@@ -150,9 +150,10 @@ def preference_task(
     settings, data, sample = settings or PreferenceConfig(), data or DataConfig(), sample or SampleConfig()
 
     def preferences(policy: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> Preferences:
-        own = answer_log_probabilities(policy, *batch, average=settings.log_probabilities)
-        with torch.no_grad(), _reference(model, reference, own.device) as frozen:
+        # The reference first: it keeps no activations, so the two never stand in memory together.
+        with torch.no_grad(), _reference(model, reference, batch[0].device) as frozen:
             theirs = answer_log_probabilities(frozen, *batch, average=settings.log_probabilities)
+        own = answer_log_probabilities(policy, *batch, average=settings.log_probabilities)
         return compare_answers(own, theirs, settings)
 
     def loss(policy: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> BatchLoss:
