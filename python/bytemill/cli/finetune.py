@@ -143,10 +143,10 @@ def _test(model: Any, rows: Any, config: Any, output: Path) -> None:
     """Measure the rows that were kept aside."""
     import json
 
-    from bytemill import Tokenizer
+    from bytemill.tasks.base_model import tokenizer_of
     from bytemill.tasks.classify import score_classifier
 
-    pad_id = Tokenizer.load(config.data.tokenizer).eot_token
+    pad_id = tokenizer_of(config).eot_token
     score, loss = score_classifier(model, rows, config.data, pad_id=pad_id)
     figures = {"test_loss": loss, "n_rows": len(rows.rows), **score.as_metrics("test_")}
     (output / "test.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -44,12 +44,12 @@ class TransformersCausal(nn.Module):
     """A `…ForCausalLM` of transformers: ids in, logits or loss out.
 
     Args:
-        network: In fp32; its own configuration says what it is.
+        network: A PreTrainedModel in fp32; its own configuration says what it is.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Any) -> None:
         super().__init__()
-        self.network: Any = network
+        self.network = network
         settings = self.network.config.get_text_config()
         self.config = TransformersShape(
             vocab_size=settings.vocab_size,
@@ -186,11 +186,10 @@ class TransformersCausal(nn.Module):
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The matrices between embeddings and head."""
-        outside = {
-            id(p) for m in (self.network.get_input_embeddings(), self.get_output_embeddings()) for p in [m.weight]
-        }
-        named = self.network.base_model.named_modules()
-        return [m.weight for _, m in named if isinstance(m, nn.Linear) and id(m.weight) not in outside]
+        outside = {id(m.weight) for m in (self.network.get_input_embeddings(), self.get_output_embeddings())}
+        linears = [m for m in self.network.base_model.modules() if isinstance(m, nn.Linear)]
+        weights = [m.weight for m in linears if isinstance(m.weight, nn.Parameter)]
+        return [weight for weight in weights if id(weight) not in outside]
 
     @torch.no_grad()
     def _has_plain_head(self) -> bool:

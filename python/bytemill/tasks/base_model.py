@@ -13,6 +13,7 @@ from bytemill.errors import CheckpointError, ConfigError, DataError
 from bytemill.model import GPT2, CausalModel, GPT2Config, TransformersCausal, load_pretrained
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, merge_lora
 from bytemill.model.lora.peft_backend import apply_peft, merge_peft
+from bytemill.tokenizer import Tokenizer
 from bytemill.train.checkpoint import newest_valid, verify_checkpoint
 from bytemill.train.tensors import load_weights
 
@@ -32,6 +33,7 @@ __all__ = [
     "model_from_json",
     "refuse_other_tokenizer",
     "starting_model",
+    "tokenizer_of",
     "wrap_as_saved",
 ]
 
@@ -81,6 +83,21 @@ def starting_model(config: RunConfig, *, tokenizer_sha256: str) -> CausalModel:
         return GPT2(GPT2Config(**fields) if name is None else GPT2Config.named(name, **fields))
     except ConfigError as error:
         raise ConfigError(f"model.{error}") from None
+
+
+def tokenizer_of(config: RunConfig) -> Tokenizer:
+    """The tokenizer of `data.tokenizer`, or the one that lies in the folder of `base`.
+
+    Raises:
+        ConfigError: Neither is there.
+        FormatError: It is damaged, or no byte-level BPE.
+    """
+    if config.data.tokenizer is not None:
+        return Tokenizer.load(config.data.tokenizer)
+    beside = None if config.base is None else Path(config.base) / "tokenizer.json"
+    if beside is None or not beside.is_file():
+        raise ConfigError("data.tokenizer is not given, and no tokenizer.json lies beside the model's weights")
+    return Tokenizer.load(beside)
 
 
 def fitted_to_data(config: RunConfig, n_vocab: int) -> RunConfig:

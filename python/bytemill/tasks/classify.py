@@ -29,11 +29,11 @@ from bytemill.tasks.base_model import (
     model_from_json,
     refuse_other_tokenizer,
     starting_model,
+    tokenizer_of,
     wrap_as_saved,
 )
 from bytemill.tasks.next_token import refuse_misfit
 from bytemill.tasks.tuning import read_for_task, resolve_epochs
-from bytemill.tokenizer import Tokenizer
 from bytemill.train.config import DataConfig
 from bytemill.train.distributed import World
 from bytemill.train.task import BatchLoss, Task
@@ -135,18 +135,17 @@ def classify_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, Class
     """The task that a configuration describes, its settled configuration, and the rows.
 
     Raises:
-        ConfigError: `data.path` or `data.tokenizer` is not given, or a setting cannot work.
+        ConfigError: `data.path` is not given, nor a tokenizer, or a setting cannot work.
         DataError: The rows cannot be used, or the model was trained with another tokenizer.
     """
     data, world = config.data, World.from_environment()
-    for name in ("path", "tokenizer"):
-        if getattr(data, name) is None:
-            raise ConfigError(f"data.{name} is not given")
-    tokenizer = Tokenizer.load(str(data.tokenizer))
+    if data.path is None:
+        raise ConfigError("data.path is not given")
+    tokenizer = tokenizer_of(config)
     rows = labelled_rows(config, tokenizer)
     config = fitted_to_data(config, tokenizer.n_vocab)
     body = starting_model(config, tokenizer_sha256=tokenizer.fingerprint)
-    refuse_misfit(body, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer))
+    refuse_misfit(body, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
     model = Classifier(body, rows.train.labels)
     parameters = adapt(model, config.lora)
     if not parameters:
@@ -230,7 +229,7 @@ def classify_texts(
     ids = [[*tokenizer.encode_ordinary(text)[: max_tokens - 1], tokenizer.eot_token] for text in texts]
     rows = [LabelledRow(np.array(one, dtype=np.int64), 0) for one in ids]
     batch = collate_labelled(rows, pad_id=tokenizer.eot_token)
-    device = model.head.weight.device
+    device = next(model.parameters()).device
     scores = model(*(torch.as_tensor(part).to(device) for part in batch[:2]))
     return [dict(zip(model.labels, row, strict=True)) for row in scores.float().softmax(dim=1).tolist()]
 
@@ -238,7 +237,7 @@ def classify_texts(
 def _scored(
     model: Classifier, rows: Sequence[LabelledRow], batch_size: int, pad_id: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    device = model.head.weight.device
+    device = next(model.parameters()).device
     for start in range(0, len(rows), batch_size):
         batch = collate_labelled(rows[start : start + batch_size], pad_id=pad_id)
         ids, ends, labels = (torch.as_tensor(part).to(device) for part in batch)

@@ -21,9 +21,15 @@ from bytemill.data.rows import (
 )
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
-from bytemill.tasks.base_model import adapt, fitted_to_data, lora_config, model_config_json, starting_model
+from bytemill.tasks.base_model import (
+    adapt,
+    fitted_to_data,
+    lora_config,
+    model_config_json,
+    starting_model,
+    tokenizer_of,
+)
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
-from bytemill.tokenizer import Tokenizer
 from bytemill.train.config import DataConfig, SampleConfig
 from bytemill.train.distributed import World
 from bytemill.train.task import Task
@@ -119,20 +125,19 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
     The rows are parted 85 / 10 / 5 into training, test and validation; the test rows are left alone.
 
     Raises:
-        ConfigError: `data.path` or `data.tokenizer` is not given, or a setting cannot work.
+        ConfigError: `data.path` is not given, nor a tokenizer, or a setting cannot work.
         DataError: No row can be used, or the model was trained with another tokenizer.
     """
     data, world = config.data, World.from_environment()
-    for name in ("path", "tokenizer"):
-        if getattr(data, name) is None:
-            raise ConfigError(f"data.{name} is not given")
-    tokenizer = Tokenizer.load(str(data.tokenizer))
+    if data.path is None:
+        raise ConfigError("data.path is not given")
+    tokenizer = tokenizer_of(config)
     train, _, validation = split_rows(read_for_task(config), seed=data.seed)
     train_rows = encode_for_task(train, tokenizer, config)
     validation_rows = encode_for_task(validation, tokenizer, config) if validation else None
     config = fitted_to_data(config, tokenizer.n_vocab)
     model = starting_model(config, tokenizer_sha256=tokenizer.fingerprint)
-    refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer))
+    refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
     parameters = adapt(model, config.lora)
     model.checkpoints_activations = config.train.checkpoint_activations
     task = tuning_task(

@@ -107,7 +107,7 @@ def _alpaca(turns: list[tuple[str, str]]) -> list[Part]:
     header = _WITHOUT_INPUT
     if turns[0][0] == "system":
         header, turns = turns[0][1], turns[1:]
-    parts = []
+    parts: list[Part] = []
     for (_, asked), (_, answer) in zip(turns[::2], turns[1::2], strict=True):
         opening = "" if parts else header
         parts.append(Part(f"{opening}\n\n### Instruction:\n{asked}\n\n### Response:\n", is_answer=False))

@@ -160,6 +160,7 @@ class LowRankUpdate(nn.Module):
         """
         assert self.lora_magnitude_vector is not None
         weight, bias = linear_weight(base_layer).to(self.lora_A.dtype), base_layer.bias
+        assert bias is None or isinstance(bias, Tensor)
         with torch.no_grad():
             lengths = _row_lengths(weight + self._delta())
         factor = self.lora_magnitude_vector / lengths  # (out,)

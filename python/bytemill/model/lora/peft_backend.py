@@ -36,7 +36,7 @@ def merge_peft(model: Model) -> Model:
     from peft.tuners.lora import LoraLayer
 
     for name, layer in [(name, layer) for name, layer in model.named_modules() if isinstance(layer, LoraLayer)]:
-        layer.merge()  # type: ignore[attr-defined]
+        layer.merge()
         parent, _, child = name.rpartition(".")
         setattr(model.get_submodule(parent), child, layer.get_base_layer())
     return model
