@@ -41,6 +41,6 @@ def complete_all(
         by_length.setdefault(ids.shape[1], []).append((number, ids))
     for _, group in sorted(by_length.items(), reverse=True):
         for start in range(0, len(group), batch_size):
-            numbers, ids = zip(*group[start : start + batch_size], strict=True)
-            texts = generator.complete_ids(torch.cat(ids), max_new_tokens=max_new_tokens, stop=stop, **sampling)
+            numbers, rows = zip(*group[start : start + batch_size], strict=True)
+            texts = generator.complete_ids(torch.cat(rows), max_new_tokens=max_new_tokens, stop=stop, **sampling)
             yield from zip(numbers, texts, strict=True)

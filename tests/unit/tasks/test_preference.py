@@ -16,7 +16,7 @@ from bytemill import Tokenizer
 from bytemill.data.rows import split_rows
 from bytemill.data.rows.pairs import encode_pairs
 from bytemill.errors import ConfigError
-from bytemill.model import GPT2, GPT2Config
+from bytemill.model import GPT2, GPT2Config, TransformersCausal
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters
 from bytemill.model.loss import target_log_probabilities
 from bytemill.report.run import run_page
@@ -142,7 +142,7 @@ def pairs():
     return encode_pairs(ROWS, ByteTokenizer(), max_tokens=250)
 
 
-def tuned(model: GPT2, folder: Path, *, reference: GPT2 | None, average: Any = "sum") -> list[dict[str, Any]]:
+def tuned(model: Any, folder: Path, *, reference: GPT2 | None, average: Any = "sum") -> list[dict[str, Any]]:
     adapters = () if reference is not None else lora_parameters(model)
     task = preference_task(
         model,
@@ -268,3 +268,18 @@ def test_the_page_of_a_run_shows_margins_and_rewards(tmp_path: Path) -> None:
         assert f"<h3>{title}</h3>" in html
     assert "nats a pair" in html
     assert "Rewards of run: chosen ends at" in html
+
+
+def test_a_base_of_transformers(tmp_path: Path) -> None:
+    shape = {"vocab_size": EOT + 1, "hidden_size": 16, "intermediate_size": 32, "max_position_embeddings": 256}
+    layers = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2, "attention_dropout": 0.3}
+    torch.manual_seed(0)
+    model = turn_off_dropout(TransformersCausal.from_settings({"model_type": "llama", **shape, **layers}))
+    ids = torch.randint(EOT, (2, 9))
+    targets = ids.roll(-1, dims=1).where(torch.arange(9) >= torch.tensor([[2], [5]]), -100)
+    found = answer_log_probabilities(model.train(), ids, targets)
+    table = F.log_softmax(model(ids)[0], dim=-1).gather(2, targets.clamp(min=0)[..., None])[..., 0]
+    torch.testing.assert_close(found, table.masked_fill(targets == -100, 0.0).sum(dim=1))
+    lines = tuned(apply_lora(model, LoraConfig(r=4, target_modules="all-linear")), tmp_path / "run", reference=None)
+    assert lines[1]["loss"] == pytest.approx(math.log(2), abs=1e-6)
+    assert lines[-1]["val_margin"] > 0.01
