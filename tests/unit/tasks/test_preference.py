@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from bytemill import Tokenizer
+from bytemill.cli import main
 from bytemill.data.rows import split_rows
 from bytemill.data.rows.pairs import encode_pairs
 from bytemill.errors import ConfigError
@@ -283,3 +284,26 @@ def test_a_base_of_transformers(tmp_path: Path) -> None:
     lines = tuned(apply_lora(model, LoraConfig(r=4, target_modules="all-linear")), tmp_path / "run", reference=None)
     assert lines[1]["loss"] == pytest.approx(math.log(2), abs=1e-6)
     assert lines[-1]["val_margin"] > 0.01
+
+
+def test_the_command(
+    tmp_path: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    command = ["bytemill", "finetune", "preference", "--output", str(run)]
+    options = ["--model", files["base"], "--data", files["data.path"], "-t", files["data.tokenizer"], "--beta", "0.2"]
+    settings = ["--set", "data.seq_len=250", "train.precision=fp32", "train.weight_decay=0.02"]
+    said = []
+    for more in ([*options, *settings], ["--resume"]):
+        monkeypatch.setattr("sys.argv", [*command, *more])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        assert not stopped.value.code
+        found = capsys.readouterr()
+        assert found.out.strip() == str(run)
+        said.append(found.err)
+    assert "step 0 of 5: validation 0.6931" in said[0]
+    assert "5 steps were done already" in said[1]
+    config = load_config(run / "config.toml")
+    assert (config.task, config.lora.r, config.preference.beta) == ("preference", 8, 0.2)
+    assert (config.train.learning_rate, config.train.weight_decay, config.train.epochs) == (5e-6, 0.02, 1)
