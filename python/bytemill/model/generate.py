@@ -55,7 +55,7 @@ def generate(
         ConfigError: an option lies outside its range.
         DataError: `ids` is not a (B, T) tensor of known ids.
 
-    >>> from bytemill.model.config import GPT2Config
+    >>> from bytemill.model import GPT2, GPT2Config
     >>> model = GPT2(GPT2Config(vocab_size=100, n_positions=16, n_embd=8, n_layer=1, n_head=2))
     >>> generate(model, torch.tensor([[1, 2]]), max_new_tokens=3, top_k=50, seed=0).shape
     torch.Size([1, 5])
