@@ -104,9 +104,7 @@ def judge(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the scores. Default: that of each file.")
     ] = None,
-    key_variable: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the server's key.")
-    ] = None,
+    key_variable: Annotated[str | None, typer.Option(help="Environment variable that holds the server's key.")] = None,
     timeout_s: Annotated[float, typer.Option(min=0.1, help="Longest silence of the server, in seconds.")] = 60.0,
     tries: Annotated[int, typer.Option(min=1, help="How often a row is put to a server that fails.")] = 5,
     first_wait_s: Annotated[float, typer.Option(min=0, help="Before the second try; then doubled.")] = 1.0,

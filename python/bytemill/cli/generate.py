@@ -29,7 +29,9 @@ def generate(
     rows: Annotated[Path | None, typer.Option(help="Answer the instruction rows of this file instead.")] = None,
     split: Split = "all",
     split_seed: Annotated[int, typer.Option(min=0, help="The data.seed of --split.")] = 0,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the answers to --rows go.")] = Path("answers.json"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the answers to --rows go.")] = Path(
+        "answers.json"
+    ),
     batch_size: Annotated[int, typer.Option(min=1, help="Of --rows, so many at a time.")] = 8,
 ) -> None:
     """Continue a prompt, to the end of the text or so many tokens; one sample streams as it is drawn.
@@ -40,7 +42,7 @@ def generate(
 
     Example: bytemill generate -m runs/tuned -t tokenizer.json --rows alpaca.json --split test -o answers.json
     """
-    options: "Sampling" = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
+    options: Sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
     ends = tuple(stop or ())
     if rows is not None:
         answer_rows(

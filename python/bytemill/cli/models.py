@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Models", "Page", "Split", "Tokenizers", "named", "part_of", "show"]
 
-Models = Annotated[
-    list[str], typer.Option("--model", "-m", help="A model, or NAME=MODEL; may be given several times.")
-]
+Models = Annotated[list[str], typer.Option("--model", "-m", help="A model, or NAME=MODEL; may be given several times.")]
 Tokenizers = Annotated[Path, typer.Option("--tokenizer", "-t", help="The models' tokenizer.")]
 Page = Annotated[Path | None, typer.Option(help="Write an HTML page here as well.")]
 Split = Annotated[
@@ -45,7 +43,7 @@ def named(places: "Sequence[str]") -> dict[str, str]:
 
 
 def part_of(rows: Path, split: str, seed: int) -> list[dict[str, Any]]:
-    """The rows of a file, or the part of them that tuning with this `data.seed` trains on, tests on, or validates on."""
+    """The rows of a file, or the part of them that tuning with this `data.seed` trains, tests or validates on."""
     from bytemill.data.rows import read_rows, split_rows
 
     read = read_rows(rows)

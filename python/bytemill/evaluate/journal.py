@@ -61,7 +61,8 @@ class Journal:
         for name in dict.fromkeys([*own, *found]):
             if found.get(name) != own.get(name):
                 was, now = (json.dumps(one.get(name), ensure_ascii=False)[:80] for one in (found, own))
-                raise ConfigError(f"{self.path}: holds other work: {name} was {was} there, and is {now} now; move it away")
+                told = f"{name} was {was} there, and is {now} now"
+                raise ConfigError(f"{self.path}: holds other work: {told}; move it away")
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
