@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bytemill.cli.console import say
-from bytemill.errors import ArgumentError
+from bytemill.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,10 @@ def part_of(rows: Path, split: str, seed: int) -> list[dict[str, Any]]:
     """The rows of a file, or the part of them that tuning with this `data.seed` trains, tests or validates on."""
     from bytemill.data.rows import read_rows, split_rows
 
-    read = read_rows(rows)
+    read = read_rows(rows, ("instruction",))
+    for number, row in enumerate(read, start=1):
+        if not isinstance(row.get("instruction"), str) or not isinstance(row.get("input") or "", str):
+            raise DataError(f"{rows}: row {number} has no text in 'instruction', or an input that is none")
     return read if split == "all" else split_rows(read, seed=seed)[("train", "test", "val").index(split)]
 
 

@@ -12,8 +12,8 @@ import torch
 
 from bytemill import Tokenizer
 from bytemill.cli import main
-from bytemill.cli.models import named
-from bytemill.data.rows import Row, collate
+from bytemill.cli.models import named, part_of
+from bytemill.data.rows import Row, collate, split_rows
 from bytemill.errors import ArgumentError, ConfigError, DataError
 from bytemill.evaluate.answers import RESPONSE, read_answers, write_answers
 from bytemill.evaluate.loss import held_out_loss
@@ -228,6 +228,16 @@ def test_names_of_models() -> None:
     assert named(["runs/a", "b=runs/c", "x/d", "y/d"]) == {"a": "runs/a", "b": "runs/c", "x/d": "x/d", "y/d": "y/d"}
     with pytest.raises(ArgumentError, match="have the same name; give one as NAME=PLACE"):
         named(["runs/a", "runs/a"])
+
+
+def test_a_row_without_an_instruction_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text(json.dumps([*ROWS, {"output": "?"}]))
+    with pytest.raises(DataError, match="row 6 has no text in 'instruction'"):
+        part_of(tmp_path / "rows.json", "all", 0)
+    (tmp_path / "rows.json").write_text(json.dumps([{"instruction": str(n)} for n in range(20)]))
+    parts = [part_of(tmp_path / "rows.json", split, 3) for split in ("train", "test", "val")]
+    assert [len(part) for part in parts] == [17, 2, 1]
+    assert parts[1] == split_rows([{"instruction": str(n)} for n in range(20)], seed=3)[1]
 
 
 @pytest.fixture(scope="module")
