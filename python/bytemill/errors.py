@@ -9,6 +9,7 @@ __all__ = [
     "DivergedError",
     "FormatError",
     "Interrupted",
+    "ServiceError",
     "refuse_negative",
 ]
 
@@ -35,6 +36,10 @@ class CheckpointError(BytemillError, RuntimeError):
 
 class ArgumentError(BytemillError, ValueError):
     """An argument has a value that can never work; names it and what is allowed."""
+
+
+class ServiceError(BytemillError, RuntimeError):
+    """A server cannot be reached, or gives no usable answer; names it."""
 
 
 class DivergedError(BytemillError, ArithmeticError):

@@ -9,8 +9,8 @@ from bytemill import Tokenizer
 from bytemill.data import prepare
 from bytemill.errors import ArgumentError, CheckpointError, ConfigError
 from bytemill.model import load_model
-from bytemill.tasks.instruct import instruct_task_from_config
 from bytemill.tasks.pretrain import pretrain_task_from_config
+from bytemill.tasks.tuning import tuning_task_from_config
 from bytemill.train.checkpoint import newest_valid
 from bytemill.train.config import load_config
 from bytemill.train.loop import fit
@@ -105,7 +105,7 @@ def test_instruction_tuning_on_a_pretrained_base(folder, pretrained, rank):
         "train.eval_every=100",
     ]
     config = load_config(overrides=["task=instruct", *SMALL, *settings])
-    task, config, reports = instruct_task_from_config(config)
+    task, config, reports = tuning_task_from_config(config)
     assert reports[0].startswith("training: 34 of 34 rows used")
     assert config.train.max_steps == 17
     base = {name: tensor.clone() for name, tensor in task.model.state_dict().items()}
@@ -118,7 +118,7 @@ def test_instruction_tuning_on_a_pretrained_base(folder, pretrained, rank):
     assert losses[-1] < losses[0]
     # What was tuned is a base in its turn, its adapters merged.
     again = load_config(overrides=["task=instruct", *SMALL, *settings, "lora.r=0", f"base={target}"])
-    merged = instruct_task_from_config(again)[0].model.eval()
+    merged = tuning_task_from_config(again)[0].model.eval()
     ids = torch.arange(8)[None]
     torch.testing.assert_close(merged(ids)[0], task.model.eval()(ids)[0], rtol=1e-4, atol=1e-5)
 

@@ -156,18 +156,18 @@ class TestLayer:
         base = nn.Linear(6, 4)
         layer = LoraLayer(base, LoraConfig(r=2, lora_alpha=6, target_modules=["x"]))
         with torch.no_grad():
-            layer.lora_B.normal_()
+            layer.update.lora_B.normal_()
         x = torch.randn(3, 6)
-        expected = x @ base.weight.T + base.bias + 6 / 2 * (x @ layer.lora_A.T) @ layer.lora_B.T
+        expected = x @ base.weight.T + base.bias + 6 / 2 * (x @ layer.update.lora_A.T) @ layer.update.lora_B.T
         torch.testing.assert_close(layer(x), expected)
 
     def test_fresh_values(self) -> None:
         torch.manual_seed(0)
         layer = LoraLayer(nn.Linear(400, 300), LoraConfig(r=64, target_modules=["x"]))
-        assert not layer.lora_B.any()
+        assert not layer.update.lora_B.any()
         bound = 1 / math.sqrt(400)  # Kaiming-uniform with a = sqrt(5)
-        assert bound * 0.99 < layer.lora_A.abs().max().item() <= bound
-        assert layer.lora_A.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+        assert bound * 0.99 < layer.update.lora_A.abs().max().item() <= bound
+        assert layer.update.lora_A.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
 
     def test_dropout_reaches_the_adapter_only(self) -> None:
         torch.manual_seed(0)
@@ -175,7 +175,7 @@ class TestLayer:
         x = torch.randn(3, 6)
         assert torch.equal(layer(x), layer.base_layer(x))  # B is zero
         with torch.no_grad():
-            layer.lora_B.normal_()
+            layer.update.lora_B.normal_()
         assert not torch.equal(layer(x), layer(x))
         assert torch.equal(layer.eval()(x), layer(x))
 
@@ -184,15 +184,35 @@ class TestLayer:
         layer = LoraLayer(
             nn.Linear(6, 4, dtype=torch.bfloat16), LoraConfig(r=2, target_modules=["x"], use_dora=use_dora)
         )
-        assert {p.dtype for p in layer.adapter_parameters().values()} == {torch.float32}
+        assert {p.dtype for p in layer.update.parameters()} == {torch.float32}
         assert layer(torch.randn(3, 6, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+    @pytest.mark.parametrize("use_dora", [False, True])
+    @pytest.mark.parametrize("dropout", [0.0, 0.5])
+    def test_under_autocast_it_agrees_with_fp32_within_its_rounding(self, use_dora: bool, dropout: float) -> None:
+        torch.manual_seed(0)
+        config = LoraConfig(r=2, lora_dropout=dropout, target_modules=["x"], use_dora=use_dora)
+        layer = LoraLayer(nn.Linear(6, 4), config).eval()
+        with torch.no_grad():
+            layer.update.lora_B.normal_()
+        x = torch.randn(3, 5, 6)
+        expected = layer(x)
+        expected.sum().backward()
+        right = layer.update.lora_A.grad.clone()
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            given = layer(x)
+        given.float().sum().backward()
+        torch.testing.assert_close(given.float(), expected, atol=0.1, rtol=0.03)
+        torch.testing.assert_close(layer.update.lora_A.grad, right, atol=0.2, rtol=0.03)
+        assert layer.update.lora_A.grad.dtype == torch.float32
 
     def test_dora_rows_have_the_learned_lengths(self) -> None:
         torch.manual_seed(0)
         layer = LoraLayer(nn.Linear(6, 4), LoraConfig(r=2, target_modules=["x"], use_dora=True))
         with torch.no_grad():
-            layer.lora_B.normal_()
-            layer.lora_magnitude_vector.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+            layer.update.lora_B.normal_()
+            layer.update.lora_magnitude_vector.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
         layer.merge()
         lengths = torch.linalg.vector_norm(layer.base_layer.weight.detach(), dim=1)
         torch.testing.assert_close(lengths, torch.tensor([1.0, 2.0, 3.0, 4.0]))

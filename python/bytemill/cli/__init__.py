@@ -12,7 +12,22 @@ from typing import Annotated, Any
 import typer
 
 from bytemill import __version__
-from bytemill.cli import chat, data, demo, doctor, evaluate, finetune, generate, ladder, model, report, tokenizer, train
+from bytemill.cli import (
+    chat,
+    classify,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    finetune,
+    generate,
+    ladder,
+    model,
+    report,
+    sweep,
+    tokenizer,
+    train,
+)
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
 
 __all__ = ["app", "main"]
@@ -33,8 +48,10 @@ app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.add_typer(finetune.app, name="finetune")
+app.command("sweep")(sweep.sweep)
 app.command("generate")(generate.generate)
 app.command("chat")(chat.chat)
+app.command("classify")(classify.classify)
 app.add_typer(evaluate.app, name="eval")
 app.add_typer(model.app, name="model")
 app.command("ladder")(ladder.ladder)

@@ -125,17 +125,28 @@ def verify(folders: Annotated[list[Path], typer.Argument(help="Folders that `pre
 
 @app.command()
 def inspect(
-    folder: Annotated[Path, typer.Argument(help="A folder that `prepare` wrote.")],
-    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The vocabulary the shards were made with.")],
+    source: Annotated[str, typer.Argument(help="A folder that `prepare` wrote; with --task, rows as for finetune.")],
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The vocabulary of the shards or the model.")],
+    task: Annotated[str | None, typer.Option(help="Show rows as lm, instruct, chat or classify trains them.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Settings of the task.")] = None,
     split: Annotated[str, typer.Option(help="train or val.")] = "train",
-    first: Annotated[int, typer.Option(min=0, help="The number of the first document shown.")] = 0,
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many documents.")] = 3,
+    first: Annotated[int, typer.Option(min=0, help="The number of the first document or row shown.")] = 0,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many documents or rows.")] = 3,
     tokens: Annotated[int, typer.Option(min=1, help="Tokens shown of each.")] = 200,
 ) -> None:
-    """Show documents decoded, their boundaries, and their tokens in turning colours where stdout is a terminal.
+    """Show documents decoded, their tokens in turning colours; or rows of a task, what is trained in colour.
+
+    Where stdout is no terminal, trained tokens stand in ⟦ ⟧.
 
     Example: bytemill data inspect shards/ -t tokenizer.json -n 2
     """
+    if task is not None:
+        from bytemill.cli.rows import show_rows
+        from bytemill.train.config import load_config
+
+        given = [f"task={task}", f"data.path={source}", f"data.tokenizer={tokenizer}", *(settings or [])]
+        show_rows(load_config(overrides=given), first=first, number=number, most_tokens=tokens)
+        return
     from itertools import islice
 
     from rich.console import Console
@@ -146,10 +157,10 @@ def inspect(
     from bytemill.data.inspect import documents
 
     vocabulary = Tokenizer.load(tokenizer)
-    read_manifest(folder).refuse_other(vocabulary)
+    read_manifest(source).refuse_other(vocabulary)
     console = Console(soft_wrap=True, highlight=False)
     colours = ("black on bright_cyan", "black on bright_yellow", "black on bright_green")
-    for document in islice(documents(folder, split, first=first, most_tokens=tokens), number):
+    for document in islice(documents(source, split, first=first, most_tokens=tokens), number):
         head = (
             f"── document {document.number:,} of {split}: {document.n_tokens:,} tokens from {document.first_token:,} on"
         )

@@ -6,9 +6,14 @@ from typing import Annotated
 
 import typer
 
+from bytemill.cli import answers
+from bytemill.cli.matrix import matrix
 from bytemill.errors import DataError
 
 app = typer.Typer(help="Measure a model on data.", no_args_is_help=True)
+app.command()(matrix)
+app.command()(answers.prompts)
+app.command()(answers.judge)
 
 
 @app.callback()

@@ -1,14 +1,27 @@
-"""`bytemill finetune`: a pretrained model learns to answer."""
+"""`bytemill finetune`: a pretrained model learns to write like a text, to answer, to converse, or to classify."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bytemill.cli.console import say
-from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, finish, print_settings, resolve
+from bytemill.cli.preference import preference
+from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, finish, resolve
 
 app = typer.Typer(help="Fine-tune a model.", no_args_is_help=True)
+app.command()(preference)
+
+Model = Annotated[str | None, typer.Option(help="A run, a checkpoint, Hugging Face weights, or a hub id.")]
+RowsPath = Annotated[
+    str | None,
+    typer.Option(help="Rows: .json, .jsonl, .csv, .tsv, .parquet, lines of label-tab-text, or hf:ID of the hub."),
+]
+TokenizerPath = Annotated[Path | None, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")]
+LoraRank = Annotated[
+    int | None,
+    typer.Option(help="Rank of the adapters; 0 trains without. Default 8, in classify 0.", show_default=False),
+]
 
 
 @app.callback()
@@ -17,16 +30,36 @@ def _group() -> None:
 
 
 @app.command()
+def lm(
+    config: ConfigFile = None,
+    settings: Settings = None,
+    more_settings: MoreSettings = None,
+    model: Model = None,
+    data: RowsPath = None,
+    tokenizer: TokenizerPath = None,
+    lora_rank: LoraRank = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/lm"),
+    resume: Resume = False,
+    prints_config: PrintConfig = False,
+) -> None:
+    """Tune a model on a column of text; each row is a document.
+
+    Example: bytemill finetune lm --model runs/first --data imdb.csv -t tokenizer.json --set data.text_column=text
+    """
+    given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
+    changes = [*(settings or []), *(more_settings or [])]
+    _tune("lm", config, given, changes, output, resume=resume, prints=prints_config)
+
+
+@app.command()
 def instruct(
     config: ConfigFile = None,
     settings: Settings = None,
     more_settings: MoreSettings = None,
-    model: Annotated[str | None, typer.Option(help="A run, a checkpoint, or weights in Hugging Face's form.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Rows in Alpaca's form, .json or .jsonl.")] = None,
-    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")] = None,
-    lora_rank: Annotated[
-        int | None, typer.Option(help="Rank of the adapters; 0 trains all parameters. Default 8.")
-    ] = None,
+    model: Model = None,
+    data: RowsPath = None,
+    tokenizer: TokenizerPath = None,
+    lora_rank: LoraRank = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/instruct"),
     resume: Resume = False,
     prints_config: PrintConfig = False,
@@ -36,19 +69,101 @@ def instruct(
     Example: bytemill finetune instruct --model runs/first --data alpaca.json -t tokenizer.json --lora-rank 16
     """
     given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
-    if lora_rank is None and config is None and not resume:
-        given["lora.r"] = 8
-    named = [f"{name}={value}" for name, value in given.items() if value is not None]
-    changes = [*named, "task=instruct", *(settings or []), *(more_settings or [])]
-    resolved = resolve(config, changes, output if resume else None)
-    if prints_config:
-        print_settings(resolved)
-        return
-    from bytemill.tasks.instruct import instruct_task_from_config
+    changes = [*(settings or []), *(more_settings or [])]
+    _tune("instruct", config, given, changes, output, resume=resume, prints=prints_config)
+
+
+@app.command()
+def chat(
+    config: ConfigFile = None,
+    settings: Settings = None,
+    more_settings: MoreSettings = None,
+    model: Model = None,
+    data: RowsPath = None,
+    tokenizer: TokenizerPath = None,
+    lora_rank: LoraRank = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/chat"),
+    resume: Resume = False,
+    prints_config: PrintConfig = False,
+) -> None:
+    """Tune a model on conversations; every turn of the assistant is trained.
+
+    Example: bytemill finetune chat --model runs/first --data sharegpt.json -t tokenizer.json
+    """
+    given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
+    changes = [*(settings or []), *(more_settings or [])]
+    _tune("chat", config, given, changes, output, resume=resume, prints=prints_config)
+
+
+@app.command()
+def classify(
+    config: ConfigFile = None,
+    settings: Settings = None,
+    more_settings: MoreSettings = None,
+    model: Model = None,
+    data: RowsPath = None,
+    tokenizer: TokenizerPath = None,
+    lora_rank: LoraRank = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/classify"),
+    resume: Resume = False,
+    prints_config: PrintConfig = False,
+) -> None:
+    """Tune a model to tell labelled texts apart; the test rows' score goes to stdout and into test.json.
+
+    Example: bytemill finetune classify --model runs/first --data SMSSpamCollection -t tokenizer.json
+    """
+    given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
+    changes = [*_named(given), "task=classify", *(settings or []), *(more_settings or [])]
+    resolved = resolve(config, changes, output if resume else None, prints=prints_config)
+    from bytemill.tasks.classify import classify_task_from_config
     from bytemill.train.loop import fit
 
-    task, resolved, reports = instruct_task_from_config(resolved)
+    task, resolved, rows = classify_task_from_config(resolved)
+    for report in rows.reports():
+        say(report)
+    outcome = fit(task, resolved, output, resume=resume)
+    _test(task.model, rows.test, resolved, output)
+    finish(output, outcome.steps, outcome.metrics)
+
+
+def _tune(
+    task_name: str,
+    config: Path | None,
+    given: dict[str, Any],
+    changes: list[str],
+    output: Path,
+    *,
+    resume: bool,
+    prints: bool,
+) -> None:
+    if given["lora.r"] is None and config is None and not resume:
+        given["lora.r"] = 8
+    changes = [*_named(given), f"task={task_name}", *changes]
+    resolved = resolve(config, changes, output if resume else None, prints=prints)
+    from bytemill.tasks.tuning import tuning_task_from_config
+    from bytemill.train.loop import fit
+
+    task, resolved, reports = tuning_task_from_config(resolved)
     for report in reports:
         say(report)
     outcome = fit(task, resolved, output, resume=resume)
     finish(output, outcome.steps, outcome.metrics)
+
+
+def _named(given: dict[str, Any]) -> list[str]:
+    return [f"{name}={value}" for name, value in given.items() if value is not None]
+
+
+def _test(model: Any, rows: Any, config: Any, output: Path) -> None:
+    """Measure the rows that were kept aside."""
+    import json
+
+    from bytemill.tasks.base_model import tokenizer_of
+    from bytemill.tasks.classify import score_classifier
+
+    pad_id = tokenizer_of(config).eot_token
+    score, loss = score_classifier(model, rows, config.data, pad_id=pad_id)
+    figures = {"test_loss": loss, "n_rows": len(rows.rows), **score.as_metrics("test_")}
+    (output / "test.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    say(score.table())
+    print(f"test accuracy: {score.accuracy:.4f}, macro F1 {score.macro_f1:.4f}, {len(rows.rows):,} rows")

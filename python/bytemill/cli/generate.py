@@ -2,11 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bytemill.cli.answers import answer_rows
 from bytemill.cli.console import say
+from bytemill.cli.models import Split
+
+if TYPE_CHECKING:
+    from bytemill.inference import Sampling
 
 
 def generate(
@@ -21,19 +26,44 @@ def generate(
     min_p: Annotated[float | None, typer.Option(help="Draw from tokens of at least this share of the best's.")] = None,
     stop: Annotated[list[str] | None, typer.Option(help="End before this text; may be given several times.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Makes the draws repeatable.")] = None,
+    rows: Annotated[Path | None, typer.Option(help="Answer the instruction rows of this file instead.")] = None,
+    split: Split = "all",
+    split_seed: Annotated[int, typer.Option(min=0, help="The data.seed of --split.")] = 0,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the answers to --rows go.")] = Path(
+        "answers.json"
+    ),
+    batch_size: Annotated[int, typer.Option(min=1, help="Of --rows, so many at a time.")] = 8,
 ) -> None:
     """Continue a prompt, to the end of the text or so many tokens; one sample streams as it is drawn.
 
+    With --rows it answers a test set, each row by its template; called again it goes on where it was cut off.
+
     Example: bytemill generate -m runs/first -t tokenizer.json "Hello, I'm a language model,"
+
+    Example: bytemill generate -m runs/tuned -t tokenizer.json --rows alpaca.json --split test -o answers.json
     """
+    options: Sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
+    ends = tuple(stop or ())
+    if rows is not None:
+        answer_rows(
+            model,
+            tokenizer,
+            rows,
+            output,
+            split=split,
+            split_seed=split_seed,
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+            stop=ends,
+            **options,
+        )
+        return
     from bytemill import Tokenizer
-    from bytemill.inference import Sampling, TextGenerator
+    from bytemill.inference import TextGenerator
     from bytemill.tasks.base_model import load_base_model
 
     loaded = Tokenizer.load(tokenizer)
     generator = TextGenerator(load_base_model(model, tokenizer_sha256=loaded.fingerprint), loaded)
-    options: Sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
-    ends = tuple(stop or ())
     if samples == 1:
         sys.stdout.write(prompt)
         for piece in generator.stream(prompt, max_new_tokens=max_new_tokens, stop=ends, **options):

@@ -20,10 +20,11 @@ def info(
 
     Example: bytemill model info runs/first
     """
-    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.base_model import load_base_model, model_config_json
 
     loaded = load_base_model(model)
-    facts = {"parameters": loaded.n_parameters(), **loaded.config.model_dump()}
+    shape = {name: value for name, value in model_config_json(loaded).items() if name not in ("format", "version")}
+    facts = {"parameters": loaded.n_parameters(), **shape}
     if as_json:
         print(json.dumps(facts))
     else:
@@ -32,14 +33,24 @@ def info(
 
 
 @app.command()
-def export(model: ModelPath, folder: Annotated[Path, typer.Argument(help="The folder to write.")]) -> None:
-    """Write weights that transformers' GPT2LMHeadModel reads; adapters are merged into them.
+def export(
+    model: ModelPath,
+    folder: Annotated[Path, typer.Argument(help="The folder to write.")],
+    adapter: Annotated[bool, typer.Option("--adapter", help="Write the run's adapter alone, as PEFT does.")] = False,
+    base: Annotated[str | None, typer.Option(help="With --adapter: the base's name, which PEFT asks for.")] = None,
+) -> None:
+    """Write weights that transformers reads; adapters are merged into them, or written alone.
 
     Example: bytemill model export runs/first gpt2-mine
     """
     from bytemill.tasks.base_model import load_base_model
 
-    load_base_model(model).save_huggingface(folder)
+    if adapter:
+        from bytemill.model.lora import save_adapter
+
+        save_adapter(load_base_model(model, merge=False), folder, base_model=base)
+    else:
+        load_base_model(model).save_huggingface(folder)
     print(folder)
 
 

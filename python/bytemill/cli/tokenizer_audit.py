@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,8 +50,10 @@ def _undertrained(model: str, tokenizer: "Tokenizer") -> "Answer":
     from bytemill.evaluate.undertrained import undertrained_answer
     from bytemill.tasks.base_model import load_base_model
 
-    loaded = load_base_model(model, tokenizer_sha256=tokenizer.fingerprint)
-    return undertrained_answer(tokenizer, loaded.token_embedding.weight.detach().float().cpu().numpy())
+    loaded: Any = load_base_model(model, tokenizer_sha256=tokenizer.fingerprint)
+    # Of transformers' models the output head, which may be apart from the input's table; ours are one.
+    head = loaded.get_output_embeddings() if hasattr(loaded, "get_output_embeddings") else loaded.token_embedding
+    return undertrained_answer(tokenizer, head.weight.detach().float().cpu().numpy())
 
 
 def _written(name: str, tokenizer: "Tokenizer", answers: "tuple[Answer, ...]", form: str) -> str:

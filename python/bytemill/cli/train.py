@@ -46,10 +46,7 @@ def train(
     Example: bytemill train --set data.path=shards data.tokenizer=tokenizer.json model.name=gpt2 -o runs/first
     """
     changes = [*(settings or []), *(more_settings or []), *(["train.profile_steps=3"] if profiles else [])]
-    resolved = resolve(config, changes, output if resume else None)
-    if prints_config:
-        print_settings(resolved)
-        return
+    resolved = resolve(config, changes, output if resume else None, prints=prints_config)
     from bytemill.experiment.batch_size import find_batch_size
     from bytemill.tasks.pretrain import pretrain_task_from_config
     from bytemill.train.loop import fit
@@ -82,22 +79,24 @@ def _print_dry_run(task: "Task", config: "RunConfig") -> None:
     print(f"loss: {found.trial.losses[0]:.4f} at the first step")
 
 
-def resolve(config: Path | None, settings: list[str], resumed_run: Path | None) -> "RunConfig":
-    """The settings of a run: of a file, or of the run that is resumed, changed by `settings`."""
+def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, *, prints: bool = False) -> "RunConfig":
+    """The settings of a run: of a file, or of the run that is resumed, changed by `settings`.
+
+    With `prints` they go to stdout with their documentation, as TOML that --config reads, and the command ends.
+    """
     from bytemill.train.config import load_config
 
     if config is None and resumed_run is not None:
         config = resumed_run / "config.toml"
         if not config.exists():
             raise ConfigError(f"{resumed_run}: holds no run that could be resumed; leave --resume out to start one")
-    return load_config(config, settings)
+    resolved = load_config(config, settings)
+    if prints:
+        from bytemill.train.config_text import documented_toml
 
-
-def print_settings(config: "RunConfig") -> None:
-    """All settings with their documentation, as TOML that --config reads."""
-    from bytemill.train.config_text import documented_toml
-
-    print(documented_toml(config), end="")
+        print(documented_toml(resolved), end="")
+        raise typer.Exit
+    return resolved
 
 
 def finish(run: Path, steps: int, metrics: dict[str, float]) -> None:

@@ -1,32 +1,30 @@
-"""Documents of a Hugging Face data set, through the `datasets` client (extra `hf`), as a file that `prepare` reads."""
+"""Rows and documents of a Hugging Face data set, through the `datasets` client (extra `hf`)."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["PREFIX", "write_rows"]
+__all__ = ["PREFIX", "hub_rows", "write_rows"]
 
 PREFIX = "hf:"
 
 
-def write_rows(name: str, path: Path, *, text_field: str = "text") -> int:
-    """Write each row's text as a line of JSON, one row in memory at a time; gives the number of rows.
+def hub_rows(name: str) -> Iterator[Mapping[str, Any]]:
+    """Each row of a data set, one in memory at a time.
 
     Args:
         name: "hf:ID", "hf:ID:CONFIG" or "hf:ID:CONFIG:SPLIT"; the split is "train" if not given. ID may also be a
             folder that `datasets` can load.
-        path: The file to write.
-        text_field: The column that holds the text.
 
     Raises:
         ArgumentError: `datasets` is not installed, or the name has too many parts.
-        DataError: There is no such column; names those there are.
     """
     parts = name.removeprefix(PREFIX).split(":")
     if not 1 <= len(parts) <= 3 or not parts[0]:
@@ -37,10 +35,24 @@ def write_rows(name: str, path: Path, *, text_field: str = "text") -> int:
         raise ArgumentError(f"{name} needs the package datasets: pip install 'bytemill[hf]'") from None
     config = parts[1] if len(parts) > 1 and parts[1] else None
     split = parts[2] if len(parts) > 2 else "train"
-    rows = datasets.load_dataset(parts[0], config, split=split, streaming=True)
+    yield from datasets.load_dataset(parts[0], config, split=split, streaming=True)
+
+
+def write_rows(name: str, path: Path, *, text_field: str = "text") -> int:
+    """Write each row's text as a line of JSON, for `prepare` to read; gives the number of rows.
+
+    Args:
+        name: As of `hub_rows`.
+        path: The file to write.
+        text_field: The column that holds the text.
+
+    Raises:
+        ArgumentError: As `hub_rows`.
+        DataError: There is no such column; names those there are.
+    """
     n_rows = 0
     with path.open("w", encoding="utf-8") as file:
-        for row in rows:
+        for row in hub_rows(name):
             if text_field not in row:
                 raise DataError(f"{name} has no column {text_field!r}; there are {', '.join(row)}")
             file.write(json.dumps({text_field: row[text_field]}) + "\n")

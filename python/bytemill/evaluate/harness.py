@@ -16,7 +16,7 @@ from bytemill.inference import TextGenerator, TextTokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bytemill.model import GPT2
+    from bytemill.model import CausalModel
 
 __all__ = ["TextScorer", "for_harness"]
 
@@ -25,7 +25,7 @@ class TextScorer:
     """Log-likelihoods and continuations of texts.
 
     Args:
-        model: A GPT-2.
+        model: Any causal model.
         tokenizer: Of the model, with an end-of-text, which begins every text.
         batch_size: Texts at a time.
 
@@ -40,7 +40,7 @@ class TextScorer:
     (True, False)
     """
 
-    def __init__(self, model: GPT2, tokenizer: TextTokenizer, *, batch_size: int = 8) -> None:
+    def __init__(self, model: CausalModel, tokenizer: TextTokenizer, *, batch_size: int = 8) -> None:
         if tokenizer.eot_token is None:
             raise DataError("the tokenizer has no end-of-text, which would begin a text without context")
         self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
@@ -132,7 +132,7 @@ class TextScorer:
         for row, (row_ids, n_asked) in enumerate(rows):
             ids[row, : len(row_ids)] = torch.tensor(row_ids)
             asked[row, len(row_ids) - n_asked : len(row_ids)] = True
-        device = self.model.token_embedding.weight.device
+        device = next(self.model.parameters()).device
         ids, asked = ids.to(device), asked.to(device)
         hidden = self.model.hidden_states(ids[:, :-1])[asked[:, 1:]]  # (all that is asked, C): no logit without need
         chances = self.model.logits(hidden).float().log_softmax(dim=-1)

@@ -48,9 +48,9 @@ from bytemill.experiment.demo_results import (
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, save_adapter
 from bytemill.tasks.base_model import model_config_json
-from bytemill.tasks.instruct import instruct_task, row_batches_once
 from bytemill.tasks.next_token import draw_samples
 from bytemill.tasks.pretrain import one_pass, pretrain_task
+from bytemill.tasks.tuning import row_batches_once, tuning_task
 from bytemill.train.config import DataConfig, RunConfig, SampleConfig, TrainConfig
 from bytemill.train.device import autocast
 from bytemill.train.loop import fit
@@ -257,7 +257,7 @@ class _Demo:
         size = self.size
 
         def task(network: GPT2) -> Task:
-            return instruct_task(
+            return tuning_task(
                 network,
                 questions.train,
                 tokenizer,

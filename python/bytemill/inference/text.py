@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bytemill.errors import ConfigError, DataError
-from bytemill.model import GPT2, generate_stream
+from bytemill.model import GPT2, CausalModel, generate_stream
 from bytemill.model.packed import PackedProducts
 
 __all__ = ["TextGenerator", "TextTokenizer", "stream_text"]
@@ -62,8 +62,10 @@ class TextGenerator:
     2
     """
 
-    def __init__(self, model: GPT2, tokenizer: TextTokenizer) -> None:
-        if tokenizer.n_vocab != model.config.vocab_size:
+    def __init__(self, model: CausalModel, tokenizer: TextTokenizer) -> None:
+        # Other architectures have more rows than ids, to suit the hardware.
+        is_padded = not isinstance(model, GPT2) and tokenizer.n_vocab < model.config.vocab_size
+        if tokenizer.n_vocab != model.config.vocab_size and not is_padded:
             raise DataError(
                 f"the tokenizer has {tokenizer.n_vocab} ids, the model {model.config.vocab_size}: "
                 "they were not made for each other"
@@ -90,8 +92,15 @@ class TextGenerator:
             stop: A text ends before the first of these that would come up in it.
             **sampling: As `bytemill.model.generate`.
         """
-        columns = self._columns(prompt, n_samples, max_new_tokens, sampling)
-        texts = [_TextSoFar(self.tokenizer, self._stop_ids(), stop) for _ in range(n_samples)]
+        ids = self.prompt_ids(prompt).expand(n_samples, -1)
+        return self.complete_ids(ids, max_new_tokens=max_new_tokens, stop=stop, **sampling)
+
+    def complete_ids(
+        self, ids: Tensor, *, max_new_tokens: int = 32, stop: Sequence[str] = (), **sampling: Unpack[Sampling]
+    ) -> list[str]:
+        """As `complete`, for prompts of equal length as ids, (B, T)."""
+        columns = self._columns(ids, max_new_tokens, sampling)
+        texts = [_TextSoFar(self.tokenizer, self._stop_ids(), stop) for _ in ids]
         pieces: list[list[str]] = [[] for _ in texts]
         for column in columns:
             for row, (text, new_id) in enumerate(zip(texts, column.flatten().tolist(), strict=True)):
@@ -104,27 +113,28 @@ class TextGenerator:
         self, prompt: str, *, max_new_tokens: int = 32, stop: Sequence[str] = (), **sampling: Unpack[Sampling]
     ) -> Iterator[str]:
         """As `complete`, one text in pieces of whole characters, each as soon as it is known."""
-        columns = self._columns(prompt, 1, max_new_tokens, sampling)
+        columns = self._columns(self.prompt_ids(prompt), max_new_tokens, sampling)
         return _pieces(_TextSoFar(self.tokenizer, self._stop_ids(), stop), (int(column) for column in columns))
 
-    def _columns(self, prompt: str, n_samples: int, max_new_tokens: int, sampling: Sampling) -> Iterator[Tensor]:
-        ids = self._prompt_ids(prompt).expand(n_samples, -1)
+    def _columns(self, ids: Tensor, max_new_tokens: int, sampling: Sampling) -> Iterator[Tensor]:
         return generate_stream(
             self.model,
             ids,
             max_new_tokens=max_new_tokens,
             stop_ids=self._stop_ids(),
+            n_ids=self.tokenizer.n_vocab,
             products=self._products,
             **sampling,
         )
 
-    def _prompt_ids(self, prompt: str) -> Tensor:
+    def prompt_ids(self, prompt: str) -> Tensor:
+        """A prompt as ids (1, T) on the model's device; an empty one is where documents begin."""
         ids = self.tokenizer.encode_ordinary(prompt)
         if not ids:  # a document's start looks to the model like the end of another
             ids = list(self._stop_ids())
         if not ids:
             raise DataError("the prompt is empty, and the tokenizer has no end-of-text to start from")
-        return torch.tensor([ids], device=self.model.token_embedding.weight.device)
+        return torch.tensor([ids], device=next(self.model.parameters()).device)
 
     def _stop_ids(self) -> tuple[int, ...]:
         end_of_text = self.tokenizer.eot_token

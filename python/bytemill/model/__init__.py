@@ -9,13 +9,18 @@ from bytemill.model.config import GPT2Config
 from bytemill.model.generate import generate, generate_stream
 from bytemill.model.gpt2 import GPT2
 from bytemill.model.native import load_model, save_model
+from bytemill.model.pretrained import CausalModel, load_pretrained
+from bytemill.model.transformers_causal import TransformersCausal
 
 __all__ = [
     "GPT2",
+    "CausalModel",
     "GPT2Config",
     "KeyValueCache",
+    "TransformersCausal",
     "generate",
     "generate_stream",
     "load_model",
+    "load_pretrained",
     "save_model",
 ]

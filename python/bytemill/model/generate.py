@@ -9,14 +9,14 @@ import contextlib
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from bytemill.errors import ConfigError, DataError
-from bytemill.model.cache import KeyValueCache
-from bytemill.model.gpt2 import GPT2
 from bytemill.model.packed import PackedProducts
+from bytemill.model.pretrained import CausalModel
 
 __all__ = ["generate", "generate_stream"]
 
@@ -24,7 +24,7 @@ _WORTH_PACKING_TOKENS = 32
 
 
 def generate(
-    model: GPT2,
+    model: CausalModel,
     ids: Tensor,
     *,
     max_new_tokens: int,
@@ -33,12 +33,13 @@ def generate(
     top_p: float | None = None,
     min_p: float | None = None,
     stop_ids: Collection[int] = (),
+    n_ids: int | None = None,
     seed: int | None = None,
 ) -> Tensor:
     """Continue each row of `ids`.
 
     Args:
-        model: a GPT-2, with or without adapters; its dropout is off meanwhile.
+        model: a GPT-2 or another causal model, with or without adapters; its dropout is off meanwhile.
         ids: (B, T) prompts of equal length, T >= 1.
         max_new_tokens: how many ids to add at most; fewer only when every row has met a stop id.
         temperature: divides the logits; 0 always takes the most likely id.
@@ -48,6 +49,7 @@ def generate(
         min_p: only ids with at least this share of the most likely id's probability compete (Nguyen et al.
             2024); applied last.
         stop_ids: after one of these a row is over; it is filled up with that same id.
+        n_ids: only the first so many ids are drawn, where a model has more than its tokenizer; None draws all.
         seed: equal seeds give equal ids; None draws a fresh one. torch's global generator is not touched.
 
     Returns:
@@ -57,7 +59,7 @@ def generate(
         ConfigError: an option lies outside its range.
         DataError: `ids` is not a (B, T) tensor of known ids.
 
-    >>> from bytemill.model.config import GPT2Config
+    >>> from bytemill.model import GPT2, GPT2Config
     >>> model = GPT2(GPT2Config(vocab_size=100, n_positions=16, n_embd=8, n_layer=1, n_head=2))
     >>> generate(model, torch.tensor([[1, 2]]), max_new_tokens=3, top_k=50, seed=0).shape
     torch.Size([1, 5])
@@ -71,13 +73,14 @@ def generate(
         top_p=top_p,
         min_p=min_p,
         stop_ids=stop_ids,
+        n_ids=n_ids,
         seed=seed,
     )
     return torch.cat([ids, *columns], dim=1)
 
 
 def generate_stream(
-    model: GPT2,
+    model: CausalModel,
     ids: Tensor,
     *,
     max_new_tokens: int,
@@ -86,6 +89,7 @@ def generate_stream(
     top_p: float | None = None,
     min_p: float | None = None,
     stop_ids: Collection[int] = (),
+    n_ids: int | None = None,
     seed: int | None = None,
     products: PackedProducts | None = None,
 ) -> Iterator[Tensor]:
@@ -105,14 +109,14 @@ def generate_stream(
         model,
         ids,
         max_new_tokens,
-        lambda logits: _draw(logits, temperature, top_k, top_p, min_p, generator),
+        lambda logits: _draw(logits[:, :n_ids], temperature, top_k, top_p, min_p, generator),
         torch.tensor(sorted(stop_ids), dtype=ids.dtype, device=ids.device),
         products or (PackedProducts() if max_new_tokens >= _WORTH_PACKING_TOKENS else contextlib.nullcontext()),
     )
 
 
 def _columns(
-    model: GPT2,
+    model: CausalModel,
     ids: Tensor,
     max_new_tokens: int,
     draw: Callable[[Tensor], Tensor],
@@ -120,7 +124,7 @@ def _columns(
     products: AbstractContextManager[object],
 ) -> Iterator[Tensor]:
     n_positions = model.config.n_positions
-    cache = KeyValueCache(model.config, min(n_positions, ids.shape[1] + max_new_tokens))
+    cache = model.new_cache(min(n_positions, ids.shape[1] + max_new_tokens))
     unseen = ids[:, -n_positions:]
     stopped = torch.zeros(ids.shape[0], 1, dtype=torch.bool, device=ids.device)
     for _ in range(max_new_tokens):
@@ -137,14 +141,14 @@ def _columns(
 
 
 @torch.no_grad()
-def _last_logits(model: GPT2, ids: Tensor, cache: KeyValueCache, products: AbstractContextManager[object]) -> Tensor:
+def _last_logits(model: CausalModel, ids: Tensor, cache: Any, products: AbstractContextManager[object]) -> Tensor:
     """Read the ids behind what is cached; logits (B, V) of what follows the last."""
     with _evaluating(model), products:  # entered anew for each token: between them the caller's code runs
         return model.logits(model.hidden_states(ids, cache=cache)[:, -1]).float()
 
 
 @contextmanager
-def _evaluating(model: GPT2) -> Iterator[None]:
+def _evaluating(model: CausalModel) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from bytemill.errors import DataError
 from bytemill.model.attention import CausalSelfAttention
 from bytemill.model.documents import Documents
-from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum
+from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,7 @@ class GPT2(nn.Module):
         targets: Tensor | None = None,
         cu_seqlens: Tensor | None = None,
         *,
-        reduction: Literal["mean", "sum"] = "mean",
+        reduction: Literal["mean", "sum", "rows"] = "mean",
         cache: KeyValueCache | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
         """Give (logits, None) without targets, (None, loss) with them.
@@ -87,25 +87,37 @@ class GPT2(nn.Module):
             cu_seqlens: where documents begin among the B x T ids, to keep attention within them; see
                 `bytemill.model.documents`. By default a row is one document.
             reduction: "sum" for micro-batches with unequal numbers of targets: their sums add up, their
-                means do not.
+                means do not. "rows" sums over each row by itself, for tasks that compare rows.
             cache: tokens seen before these; these are added to it.
 
         Returns:
-            logits (B, T, V), without the padded ids; or a scalar, in nats (a token, for the mean).
+            logits (B, T, V), without the padded ids; or a scalar, in nats (a token, for the mean), or (B,).
         """
         if targets is None:
             return self.logits(self.hidden_states(ids, cu_seqlens, cache=cache)), None
+        if reduction == "rows":
+            return None, -self.row_log_probabilities(ids, targets)
         loss_sum, n_targets = self.loss_sum(ids, targets, cu_seqlens)
         return None, loss_sum if reduction == "sum" else loss_sum / n_targets.clamp(min=1)
 
     def loss_sum(self, ids: Tensor, targets: Tensor, cu_seqlens: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Give the summed loss and how many targets it sums over, both scalars."""
-        if targets.shape != ids.shape:
-            raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
-        self._check_range(targets, "targets", also=IGNORED_TARGET)
+        self._check_targets(ids, targets)
         hidden, flat_targets = self.hidden_states(ids, cu_seqlens).flatten(0, 1), targets.flatten()
         loss = cross_entropy_sum(hidden, self.token_embedding.weight, flat_targets, n_classes=self.config.vocab_size)
         return loss, (flat_targets != IGNORED_TARGET).sum()
+
+    def row_log_probabilities(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """(B,) in fp32: the log-probability of each row's targets together; the rest of the row costs no logits."""
+        self._check_targets(ids, targets)
+        asked = targets != IGNORED_TARGET  # (B, T)
+        values = target_log_probabilities(
+            self.hidden_states(ids)[asked],
+            self.token_embedding.weight,
+            targets[asked],
+            n_classes=self.config.vocab_size,
+        )
+        return values.new_zeros(asked.shape).masked_scatter(asked, values).sum(dim=1)
 
     def hidden_states(
         self, ids: Tensor, cu_seqlens: Tensor | None = None, *, cache: KeyValueCache | None = None
@@ -134,6 +146,12 @@ class GPT2(nn.Module):
         """(…, C) -> (…, V): a score for every id that exists, none for padding."""
         # The product is taken with the padded table, whose size suits the hardware, and cut after.
         return F.linear(hidden, self.token_embedding.weight)[..., : self.config.vocab_size]
+
+    def new_cache(self, n_positions: int | None = None) -> KeyValueCache:
+        """An empty cache with room for so many tokens, or for the whole context."""
+        from bytemill.model.cache import KeyValueCache
+
+        return KeyValueCache(self.config, n_positions)
 
     def n_parameters(self) -> int:
         """Count the model's numbers, padding left out: 124,439,808 for GPT-2 small."""
@@ -167,6 +185,11 @@ class GPT2(nn.Module):
                 for projection in (module.attention.projection, module.mlp.contract):
                     nn.init.normal_(projection.weight, std=std / math.sqrt(2 * self.config.n_layer))
         self.token_embedding.weight[self.config.vocab_size :] = 0
+
+    def _check_targets(self, ids: Tensor, targets: Tensor) -> None:
+        if targets.shape != ids.shape:
+            raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
+        self._check_range(targets, "targets", also=IGNORED_TARGET)
 
     def _check_length(self, start: int, n_tokens: int) -> None:
         if start + n_tokens > self.config.n_positions:

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from bytemill.errors import ConfigError, FormatError
 from bytemill.model.config import GPT2Config
 from bytemill.model.gpt2 import GPT2
+from bytemill.model.transformers_causal import NETWORK_PREFIX, TransformersCausal
 from bytemill.model.weight_files import read_json, read_tensors, write_json, write_tensors
 
-__all__ = ["from_huggingface", "gpt2_of_tensors", "huggingface_module_names", "save_huggingface"]
+__all__ = ["from_huggingface", "gpt2_of_tensors", "huggingface_module_names", "model_folder", "save_huggingface"]
 
 # {} is the number of a block.
 _NAMES = {
@@ -42,6 +43,8 @@ _REQUIRED_SETTINGS: dict[str, tuple[object, ...]] = {
     "tie_word_embeddings": (True,),
 }
 
+_HUB_FILES = ["config.json", "generation_config.json", "model*.safetensors*", "tokenizer.json"]
+
 # Old checkpoints carry the causal mask as if it were a weight.
 _NOT_WEIGHTS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
 
@@ -61,7 +64,7 @@ def from_huggingface(path_or_repo: str | Path, *, tensors: dict[str, Tensor] | N
         FormatError: files are missing, damaged or hold other tensors than the configuration says.
         ConfigError: the model does what this GPT-2 cannot, such as another activation.
     """
-    folder = _local_folder(path_or_repo)
+    folder = model_folder(path_or_repo)
     config = _config_from_settings(folder / "config.json", overrides)
     return gpt2_of_tensors(config, _read_weights(folder) if tensors is None else tensors, folder)
 
@@ -107,8 +110,8 @@ def save_huggingface(model: GPT2, folder: str | Path, *, end_of_text_id: int | N
 def huggingface_module_names(model: nn.Module) -> dict[str, str]:
     """Map the name of each module of `model` to its name in transformers.
 
-    Only what lies inside a `GPT2` has two names, and only its modules with weights are in the table; all
-    other modules keep theirs.
+    Only what lies inside a `GPT2` has two names, and only its modules with weights are in the table; a network of
+    transformers loses the prefix that it has in here; all other modules keep their names.
 
     >>> model = GPT2(GPT2Config(vocab_size=9, n_positions=8, n_embd=4, n_layer=1, n_head=1))
     >>> huggingface_module_names(model)["blocks.0.attention.qkv"]
@@ -119,7 +122,36 @@ def huggingface_module_names(model: nn.Module) -> dict[str, str]:
         if isinstance(module, GPT2):
             prefix = f"{name}." if name else ""
             names |= {prefix + ours: prefix + theirs for ours, theirs in _name_table(module.config.n_layer).items()}
+        elif isinstance(module, TransformersCausal):
+            inside = f"{name}.{NETWORK_PREFIX}" if name else NETWORK_PREFIX
+            outside = f"{name}." if name else ""
+            names |= {own: outside + own.removeprefix(inside) for own in names if own.startswith(inside)}
     return names
+
+
+def model_folder(path_or_repo: str | Path) -> Path:
+    """The folder itself, or one into which the hub's files were fetched.
+
+    Raises:
+        FormatError: There is neither such a folder nor such a repository.
+    """
+    if Path(path_or_repo).is_dir():
+        return Path(path_or_repo)
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path_or_repo)):
+        raise FormatError(f"{path_or_repo}: there is no such folder, nor can a repository be called so")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ConfigError(
+            f"{path_or_repo}: there is no such folder; to fetch it from the hub, pip install 'bytemill[hf]'"
+        ) from error
+    try:
+        return Path(snapshot_download(str(path_or_repo), allow_patterns=_HUB_FILES))
+    except Exception as error:  # the hub's client raises its own, httpx's and the system's
+        reason = str(error).strip().partition("\n")[0]
+        raise FormatError(
+            f"{path_or_repo}: there is no such folder, and the hub did not give such a repository ({reason})"
+        ) from error
 
 
 def _name_table(n_layer: int) -> dict[str, str]:
@@ -201,24 +233,3 @@ def _settings(config: GPT2Config, end_of_text_id: int | None) -> dict[str, Any]:
         "bos_token_id": end_of_text_id,
         "eos_token_id": end_of_text_id,
     }
-
-
-def _local_folder(path_or_repo: str | Path) -> Path:
-    """The folder itself, or one into which the hub's files were fetched."""
-    if Path(path_or_repo).is_dir():
-        return Path(path_or_repo)
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path_or_repo)):
-        raise FormatError(f"{path_or_repo}: there is no such folder, nor can a repository be called so")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise ConfigError(
-            f"{path_or_repo}: there is no such folder; to fetch it from the hub, pip install 'bytemill[hf]'"
-        ) from error
-    try:
-        return Path(snapshot_download(str(path_or_repo), allow_patterns=["config.json", "model*.safetensors*"]))
-    except Exception as error:  # the hub's client raises its own, httpx's and the system's
-        reason = str(error).strip().partition("\n")[0]
-        raise FormatError(
-            f"{path_or_repo}: there is no such folder, and the hub did not give such a repository ({reason})"
-        ) from error

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["IGNORED_TARGET", "cross_entropy_sum"]
+__all__ = ["IGNORED_TARGET", "cross_entropy_sum", "target_log_probabilities"]
 
 IGNORED_TARGET = -100
 """A target that costs no loss, as everywhere in PyTorch."""
@@ -57,6 +57,38 @@ def cross_entropy_sum(
     wants_weight = torch.is_grad_enabled() and weight.requires_grad
     loss: Tensor = _SlabCrossEntropy.apply(hidden, weight, targets, n_classes, n_rows, wants_hidden, wants_weight)
     return loss
+
+
+def target_log_probabilities(
+    hidden: Tensor, weight: Tensor, targets: Tensor, *, n_classes: int, slab_bytes: int = _SLAB_BYTES
+) -> Tensor:
+    """Give log softmax(hidden @ weight.T)[target] of each row: what preferences between texts are made of.
+
+    Unlike a sum, single values are weighed by what is done with them later, so the weight's gradient has to
+    wait for backward(), which computes the slabs once more. A frozen weight, as under LoRA, spares that.
+
+    Args:
+        hidden: (N, C), any float type. Under autocast the products are taken in autocast's type.
+        weight: (V, C), one row a class.
+        targets: (N,) integer ids below `n_classes`; leave rows that are not asked about out.
+        n_classes: as `cross_entropy_sum`.
+        slab_bytes: as `cross_entropy_sum`.
+
+    Returns:
+        (N,) in fp32, to be differentiated once.
+
+    >>> hidden, weight = torch.zeros(2, 8), torch.zeros(64, 8)
+    >>> values = target_log_probabilities(hidden, weight, torch.tensor([5, 1]), n_classes=50)
+    >>> [round(value, 3) for value in values.tolist()]
+    [-3.912, -3.912]
+    """
+    n_rows = max(1, slab_bytes // (4 * weight.shape[0]))
+    wants_hidden = torch.is_grad_enabled() and hidden.requires_grad
+    wants_weight = torch.is_grad_enabled() and weight.requires_grad
+    values: Tensor = _SlabLogProbabilities.apply(
+        hidden, weight, targets, n_classes, n_rows, wants_hidden and not wants_weight
+    )
+    return values
 
 
 class _SlabCrossEntropy(torch.autograd.Function):
@@ -106,6 +138,49 @@ class _SlabCrossEntropy(torch.autograd.Function):
             None if weight_grad is None else weight_grad * loss_grad,
             *(None,) * 5,
         )
+
+
+class _SlabLogProbabilities(torch.autograd.Function):
+    """forward() computes the gradient of the hidden states if it is wanted alone; else backward() does it all."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, n_classes: int, n_rows: int, wants_hidden: bool
+    ) -> Tensor:
+        typed_weight = weight.to(_product_dtype(hidden))
+        hidden_grad = torch.empty_like(hidden) if wants_hidden else None
+        values = hidden.new_empty(hidden.shape[0], dtype=torch.float32)
+        slab = _Slab(min(n_rows, hidden.shape[0]), typed_weight, n_classes)
+        for start in range(0, hidden.shape[0], n_rows):
+            rows = slice(start, start + n_rows)
+            indices = targets[rows].unsqueeze(1)  # (n, 1)
+            log_probabilities = slab.log_probabilities(hidden[rows].to(typed_weight.dtype))
+            values[rows] = log_probabilities.gather(1, indices).squeeze(1)
+            if hidden_grad is not None:
+                hidden_grad[rows] = slab.gradient(log_probabilities, indices) @ typed_weight
+        ctx.sizes = n_classes, n_rows, typed_weight.dtype
+        ctx.save_for_backward(*((hidden_grad,) if wants_hidden else (hidden, weight, targets)))
+        return values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, values_grad: Tensor) -> tuple[Tensor | None, ...]:
+        if len(ctx.saved_tensors) == 1:
+            (hidden_grad,) = ctx.saved_tensors  # of -log p, row by row
+            return (hidden_grad * -values_grad.unsqueeze(1).to(hidden_grad.dtype), *(None,) * 5)
+        hidden, weight, targets = ctx.saved_tensors
+        n_classes, n_rows, dtype = ctx.sizes
+        typed_weight = weight.to(dtype)
+        hidden_grad, weight_grad = torch.empty_like(hidden), torch.zeros_like(weight)
+        slab = _Slab(min(n_rows, hidden.shape[0]), typed_weight, n_classes)
+        for start in range(0, hidden.shape[0], n_rows):
+            rows = slice(start, start + n_rows)
+            inputs = hidden[rows].to(dtype)
+            scale = -values_grad[rows].unsqueeze(1).to(dtype)  # (n, 1)
+            logits_grad = slab.gradient(slab.log_probabilities(inputs), targets[rows].unsqueeze(1))
+            hidden_grad[rows] = (logits_grad @ typed_weight) * scale
+            slab.add_product(weight_grad, logits_grad.T, inputs * scale)
+        return (hidden_grad, weight_grad, *(None,) * 4)
 
 
 def _product_dtype(hidden: Tensor) -> torch.dtype:

@@ -12,7 +12,7 @@ from bytemill.model.config import GPT2Config
 from bytemill.model.gpt2 import GPT2
 from bytemill.model.weight_files import read_json, read_tensors, write_json, write_tensors
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["is_native", "load_model", "save_model"]
 
 _FORMAT = "bytemill-gpt2"
 _VERSION = 1
@@ -39,6 +39,12 @@ def load_model(folder: str | Path) -> GPT2:
     except RuntimeError as error:
         raise FormatError(f"{folder}: model.safetensors does not fit config.json: {error}") from error
     return model.requires_grad_(True)
+
+
+def is_native(folder: Path) -> bool:
+    """Whether the folder's config.json says that the model is in this form."""
+    path = folder / "config.json"
+    return path.is_file() and read_json(path).get("format") == _FORMAT
 
 
 def _read_config(path: Path) -> GPT2Config:

@@ -1,46 +1,72 @@
-"""The GPT-2 that work starts from: of a run, a checkpoint, weights in Hugging Face's form, or random ones."""
+"""The model that work starts from: of a run, a checkpoint, weights in Hugging Face's form, or random ones."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from torch import nn
 
 from bytemill.errors import CheckpointError, ConfigError, DataError
-from bytemill.model import GPT2, GPT2Config, load_model
-from bytemill.model.lora import LoraConfig, apply_lora, merge_lora
+from bytemill.model import GPT2, CausalModel, GPT2Config, TransformersCausal, load_pretrained
+from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, merge_lora
+from bytemill.model.lora.peft_backend import apply_peft, merge_peft
+from bytemill.tokenizer import Tokenizer
 from bytemill.train.checkpoint import newest_valid, verify_checkpoint
 from bytemill.train.tensors import load_weights
 
 if TYPE_CHECKING:
-    from bytemill.train.config import RunConfig
+    from collections.abc import Mapping
 
-__all__ = ["fitted_to_data", "load_base_model", "model_config_json", "starting_model"]
+    from bytemill.train.config import LoraSettings, RunConfig
+
+__all__ = [
+    "adapt",
+    "checkpoint_folder",
+    "fitted_to_data",
+    "load_base_model",
+    "lora_config",
+    "merge_adapters",
+    "model_config_json",
+    "model_from_json",
+    "refuse_other_tokenizer",
+    "starting_model",
+    "tokenizer_of",
+    "wrap_as_saved",
+]
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
-def load_base_model(base: str | Path, *, tokenizer_sha256: str | None = None) -> GPT2:
+def load_base_model(base: str | Path, *, tokenizer_sha256: str | None = None, merge: bool = True) -> CausalModel:
     """A trained model, its adapters merged into its weights.
 
     Args:
         base: A checkpoint; a run, which stands for its newest whole checkpoint; a folder that `save_model` or
             Hugging Face wrote; or a hub repository.
         tokenizer_sha256: Fingerprint of the tokenizer that it shall work with; None does not care.
+        merge: False leaves adapters beside the weights.
 
     Raises:
-        DataError: A run or checkpoint was trained with another tokenizer; other folders do not tell.
+        DataError: A run or checkpoint was trained with another tokenizer, or is a classifier.
         CheckpointError: The checkpoint is damaged, or the run has none that is whole.
-        FormatError: The weights are damaged, or not a GPT-2's.
+        FormatError: The weights are damaged, or no causal language model's.
     """
-    folder = _checkpoint_folder(Path(base))
+    folder = checkpoint_folder(Path(base))
     if folder is None:
-        return GPT2.from_huggingface(base)
-    _refuse_other_tokenizer(folder, tokenizer_sha256)
-    return _model_of_checkpoint(folder)
+        return load_pretrained(base)
+    refuse_other_tokenizer(folder, tokenizer_sha256)
+    fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if "labels" in fields:
+        raise DataError(f"{base}: a classifier of {', '.join(fields['labels'])}, no language model")
+    model = wrap_as_saved(model_from_json(fields), fields)
+    load_weights(folder, model)
+    return merge_adapters(model, fields).requires_grad_(True) if merge else model
 
 
-def starting_model(config: RunConfig, *, tokenizer_sha256: str) -> GPT2:
+def starting_model(config: RunConfig, *, tokenizer_sha256: str) -> CausalModel:
     """What a run starts from: `config.base`, or random weights by `train.seed`.
 
     Raises:
@@ -57,6 +83,21 @@ def starting_model(config: RunConfig, *, tokenizer_sha256: str) -> GPT2:
         return GPT2(GPT2Config(**fields) if name is None else GPT2Config.named(name, **fields))
     except ConfigError as error:
         raise ConfigError(f"model.{error}") from None
+
+
+def tokenizer_of(config: RunConfig) -> Tokenizer:
+    """The tokenizer of `data.tokenizer`, or the one that lies in the folder of `base`.
+
+    Raises:
+        ConfigError: Neither is there.
+        FormatError: It is damaged, or no byte-level BPE.
+    """
+    if config.data.tokenizer is not None:
+        return Tokenizer.load(config.data.tokenizer)
+    beside = None if config.base is None else Path(config.base) / "tokenizer.json"
+    if beside is None or not beside.is_file():
+        raise ConfigError("data.tokenizer is not given, and no tokenizer.json lies beside the model's weights")
+    return Tokenizer.load(beside)
 
 
 def fitted_to_data(config: RunConfig, n_vocab: int) -> RunConfig:
@@ -76,13 +117,60 @@ def fitted_to_data(config: RunConfig, n_vocab: int) -> RunConfig:
     return config.model_copy(update={"model": {**open_fields, **config.model}})
 
 
-def model_config_json(model: GPT2, lora: LoraConfig | None = None) -> dict[str, Any]:
-    """What a checkpoint's config.json says of a model; without adapters, `load_model` reads it too."""
-    fields = {"format": "bytemill-gpt2", "version": 1, **model.config.model_dump(mode="json")}
-    return fields if lora is None else {**fields, "lora": lora.model_dump(mode="json")}
+def lora_config(settings: LoraSettings) -> LoraConfig | None:
+    """The adapters that the settings describe; None when all parameters train."""
+    return LoraConfig(**settings.model_dump(exclude={"backend"})) if settings.r else None
 
 
-def _checkpoint_folder(base: Path) -> Path | None:
+def adapt(model: nn.Module, settings: LoraSettings) -> list[nn.Parameter]:
+    """Put the adapters on `model` that the settings describe; give what trains, nothing for rank 0."""
+    lora = lora_config(settings)
+    if lora is None:
+        return []
+    if settings.backend == "peft":
+        return apply_peft(model, lora)
+    return lora_parameters(apply_lora(model, lora))
+
+
+def model_config_json(
+    model: CausalModel, lora: LoraConfig | None = None, *, backend: str = "bytemill"
+) -> dict[str, Any]:
+    """What a checkpoint's config.json says of a model; without adapters, `load_model` reads our GPT-2's too."""
+    if isinstance(model, TransformersCausal):
+        fields = {"format": "bytemill-transformers", "version": 1, "settings": model.settings()}
+    else:
+        fields = {"format": "bytemill-gpt2", "version": 1, **model.config.model_dump(mode="json")}
+    if lora is None:
+        return fields
+    return {**fields, "lora": lora.model_dump(mode="json"), **({"lora_backend": backend} if backend == "peft" else {})}
+
+
+def model_from_json(fields: Mapping[str, Any]) -> CausalModel:
+    """The model that `model_config_json` described, with random weights and without adapters."""
+    if fields["format"] == "bytemill-transformers":
+        return TransformersCausal.from_settings(fields["settings"])
+    return GPT2(GPT2Config(**{name: fields[name] for name in GPT2Config.model_fields}))
+
+
+def wrap_as_saved(model: Model, fields: Mapping[str, Any]) -> Model:
+    """Put the adapters on that a config.json speaks of."""
+    if "lora" in fields:
+        lora = LoraConfig(**fields["lora"])
+        if fields.get("lora_backend") == "peft":
+            apply_peft(model, lora)
+        else:
+            apply_lora(model, lora)
+    return model
+
+
+def merge_adapters(model: Model, fields: Mapping[str, Any]) -> Model:
+    """Take the adapters that a config.json speaks of into the weights."""
+    if "lora" not in fields:
+        return model
+    return merge_peft(model) if fields.get("lora_backend") == "peft" else merge_lora(model, unwrap=True)
+
+
+def checkpoint_folder(base: Path) -> Path | None:
     """The folder itself if it is a checkpoint, the newest one in it if it is a run, else None."""
     if (base / "state.json").exists():
         verify_checkpoint(base)
@@ -95,7 +183,8 @@ def _checkpoint_folder(base: Path) -> Path | None:
     return newest.path
 
 
-def _refuse_other_tokenizer(checkpoint: Path, given: str | None) -> None:
+def refuse_other_tokenizer(checkpoint: Path, given: str | None) -> None:
+    """Make sure that a checkpoint was trained with the tokenizer of this fingerprint; None does not care."""
     state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
     own = state["fingerprints"].get("tokenizer", given)
     if given is not None and own != given:
@@ -103,14 +192,3 @@ def _refuse_other_tokenizer(checkpoint: Path, given: str | None) -> None:
             f"{checkpoint}: this model was trained with another tokenizer: its own has the fingerprint {own[:12]}, "
             f"the one given {given[:12]}"
         )
-
-
-def _model_of_checkpoint(folder: Path) -> GPT2:
-    """The model saved in a checkpoint, its adapters merged into its weights."""
-    fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if "lora" not in fields:
-        return load_model(folder)
-    shape = {name: fields[name] for name in GPT2Config.model_fields}
-    model = apply_lora(GPT2(GPT2Config(**shape)), LoraConfig(**fields["lora"]))
-    load_weights(folder, model)
-    return merge_lora(model, unwrap=True).requires_grad_(True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from bytemill.model import GPT2
+    from bytemill.model import CausalModel
     from bytemill.train.config import RunConfig, SampleConfig
 
 __all__ = ["draw_samples", "labels_loss", "refuse_misfit"]
@@ -35,7 +35,7 @@ def labels_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> Batc
 
 
 def draw_samples(
-    model: GPT2, tokenizer: TextTokenizer, prompts: Sequence[str], settings: SampleConfig
+    model: CausalModel, tokenizer: TextTokenizer, prompts: Sequence[str], settings: SampleConfig
 ) -> list[dict[str, str]]:
     """Continue each prompt; an empty one starts where documents begin.
 
@@ -55,7 +55,7 @@ def draw_samples(
     return [{"prompt": prompt, "text": continuation(prompt)} for prompt in prompts]
 
 
-def refuse_misfit(model: GPT2, config: RunConfig, *, n_vocab: int, source: str) -> None:
+def refuse_misfit(model: CausalModel, config: RunConfig, *, n_vocab: int, source: str) -> None:
     """Make sure that the model knows every id and is as long as a sample.
 
     Raises:

@@ -19,7 +19,7 @@ from bytemill.train.task import BatchStream, Task
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bytemill.model import GPT2
+    from bytemill.model import CausalModel
     from bytemill.train.config import RunConfig
 
 __all__ = ["one_pass", "pretrain_task", "pretrain_task_from_config", "resolve_micro_batches"]
@@ -37,7 +37,7 @@ class SampleLoader(BatchStream, Protocol):
 
 
 def pretrain_task(
-    model: GPT2,
+    model: CausalModel,
     batches: BatchStream,
     *,
     validation: SampleLoader | None = None,
@@ -80,7 +80,7 @@ def pretrain_task(
     def answer(world: World) -> dict[str, float]:
         own = hellaswag[world.rank :: world.size]
         score = hellaswag_score(model, tokenizer, own, n_positions=model.config.n_positions)
-        n_right, n_items = world.sum([score.n_right, score.n_items], model.token_embedding.weight.device)
+        n_right, n_items = world.sum([score.n_right, score.n_items], next(model.parameters()).device)
         return HellaSwagScore(int(n_right), int(n_items)).as_metrics()
 
     return Task(

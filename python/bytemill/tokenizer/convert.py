@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bytemill import _core
-from bytemill.errors import ArgumentError
+from bytemill.errors import ArgumentError, FormatError
 
 if TYPE_CHECKING:
     import tiktoken
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from bytemill.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["from_huggingface", "from_tiktoken", "to_huggingface", "to_tiktoken"]
+__all__ = ["from_huggingface", "from_tiktoken", "refuse_other_kinds", "to_huggingface", "to_tiktoken"]
 
 
 def from_tiktoken(encoding: tiktoken.Encoding | str) -> _core.Tokenizer:
@@ -79,6 +80,21 @@ def from_huggingface(source: str | Path | Any) -> _core.Tokenizer:
         path = Path(folder) / "tokenizer.json"
         path.write_text(backend.to_str(), encoding="utf-8")
         return _core.load_tokenizer(str(path), "auto", None)
+
+
+def refuse_other_kinds(path: Path) -> None:
+    """Say so where a tokenizer.json holds another model than BPE; anything else passes.
+
+    Raises:
+        FormatError: It does; names the model.
+    """
+    try:
+        model = json.loads(path.read_bytes())["model"]
+        kind = model["type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if kind != "BPE":
+        raise FormatError(f"{path}: a tokenizer of type {kind}; only byte-level BPE can be loaded here")
 
 
 def to_huggingface(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:

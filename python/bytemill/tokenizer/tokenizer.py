@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bytemill import _core
-from bytemill.errors import ArgumentError, refuse_negative
+from bytemill.errors import ArgumentError, FormatError, refuse_negative
 from bytemill.progress import PhaseProgress
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
+_OTHER_ENDS_OF_TEXT = ("<|end_of_text|>", "</s>", "<eos>")
 
 
 class Tokenizer(_core.Tokenizer):
@@ -152,14 +153,14 @@ class Tokenizer(_core.Tokenizer):
 
         Args:
             path: A tokenizer.json, our readable JSON, a .tiktoken file, minbpe's .model, or a folder with
-                vocab.json + merges.txt or encoder.json + vocab.bpe.
+                tokenizer.json, vocab.json + merges.txt or encoder.json + vocab.bpe.
             pattern: "auto" takes the file's own. A .tiktoken file holds none: those of GPT-2, cl100k_base and
                 o200k_base are known by their hash, others need it said.
             special_tokens: For forms that do not hold them: texts with ids, or texts that get the next ids.
 
         Raises:
-            FormatError: The file is damaged, cannot be reproduced exactly, or holds no pattern and none was
-                given; says where and why.
+            FormatError: The file is damaged, cannot be reproduced exactly (as any but byte-level BPE), or holds no
+                pattern and none was given; says where and why.
             ArgumentError: The pattern does not compile.
             OSError: It cannot be read.
         """
@@ -168,7 +169,15 @@ class Tokenizer(_core.Tokenizer):
             given = list(special_tokens.items())
         elif special_tokens is not None:
             given = [(text, None) for text in special_tokens]
-        return cls(_core.load_tokenizer(str(path), pattern, given))
+        inside = Path(path) / "tokenizer.json"
+        file = inside if inside.is_file() else Path(path)
+        try:
+            return cls(_core.load_tokenizer(str(file), pattern, given))
+        except FormatError:
+            from bytemill.tokenizer.convert import refuse_other_kinds
+
+            refuse_other_kinds(file)
+            raise
 
     @classmethod
     def from_tiktoken(cls, encoding: tiktoken.Encoding | str) -> Self:
@@ -296,12 +305,14 @@ class Tokenizer(_core.Tokenizer):
 
     @property
     def eot_token(self) -> int:
-        """The id of `<|endoftext|>`.
+        """The id of `<|endoftext|>`, or of what vocabularies without it call it (Llama 3, Bloom, Gemma).
 
         Raises:
             KeyError: The vocabulary has none.
         """
-        return self.special_tokens[END_OF_TEXT]
+        special = self.special_tokens
+        name = next((name for name in (END_OF_TEXT, *_OTHER_ENDS_OF_TEXT) if name in special), END_OF_TEXT)
+        return special[name]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.to_readable())

@@ -7,8 +7,8 @@ day at its default.
 
 from __future__ import annotations
 
+import copy
 import difflib
-import json
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,20 +16,24 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bytemill.errors import ConfigError
+from bytemill.train.toml import toml_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "ClassifyConfig",
     "DataConfig",
     "LoraSettings",
+    "PreferenceConfig",
     "RunConfig",
     "SampleConfig",
     "TrainConfig",
     "changed_settings",
+    "config_from_settings",
     "dump_toml",
     "load_config",
-    "toml_literal",
+    "read_toml",
 ]
 
 
@@ -122,7 +126,7 @@ class DataConfig(_Section):
     """What is read, and in which portions."""
 
     path: str | None = None
-    """Folder of shards, or file of rows (.json, .jsonl)."""
+    """Folder of shards; or rows: a file (.json, .jsonl, .csv, .tsv, .parquet, label-tab-text) or hf:ID."""
     tokenizer: str | None = None
     """File or folder of the tokenizer."""
     batch_size: int = Field(8, ge=1)
@@ -141,8 +145,24 @@ class DataConfig(_Section):
     """How many of them, from the first; 0 takes all."""
     template: Literal["alpaca", "alpaca_one_header"] = "alpaca"
     """Wording of the prompt; alpaca_one_header opens rows with and without input alike."""
+    chat_template: Literal["alpaca", "chatml"] = "alpaca"
+    """Wording around the turns of conversations."""
     mask_prompt: bool = True
     """Whether only the response is trained."""
+    max_rows: int = Field(0, ge=0)
+    """Rows taken, drawn by the seed; 0 takes all."""
+    text_column: str = "text"
+    """Column of the text, in lm and classify."""
+    label_column: str = "label"
+    """Column of the class, in classify."""
+    instruction_column: str = "instruction"
+    """Column of the instruction, in instruct."""
+    input_column: str = "input"
+    """Column of its input, in instruct; rows may lack it."""
+    output_column: str = "output"
+    """Column of the answer, in instruct."""
+    messages_column: str = "conversations"
+    """Column of the turns, in chat."""
 
 
 class LoraSettings(_Section):
@@ -162,6 +182,28 @@ class LoraSettings(_Section):
     """Whether the scale is alpha / sqrt(r) instead of alpha / r."""
     use_dora: bool = False
     """Whether magnitude and direction are tuned apart."""
+    backend: Literal["bytemill", "peft"] = "bytemill"
+    """Whose adapters: this project's, or the package peft's, to compare."""
+
+
+class ClassifyConfig(_Section):
+    """What is special about learning to classify."""
+
+    train_layers: Literal["head", "last_block", "all"] = "last_block"
+    """Which weights train when lora.r is 0; last_block also has the last norm and the head."""
+    imbalance: Literal["none", "undersample", "weighted"] = "none"
+    """undersample takes as many rows of each label as the rarest has; weighted gives rare labels more weight."""
+
+
+class PreferenceConfig(_Section):
+    """How strongly a liked answer is preferred to the other (Rafailov et al. 2023, "DPO")."""
+
+    beta: float = Field(0.1, gt=0)
+    """How dear it is to move away from the reference: the higher, the closer the model stays."""
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5)
+    """Share of the rows whose two answers are taken to be mixed up."""
+    log_probabilities: Literal["sum", "mean"] = "sum"
+    """Whether an answer's log-probability is the sum over its tokens or their mean, which forgets its length."""
 
 
 class SampleConfig(_Section):
@@ -182,7 +224,7 @@ class SampleConfig(_Section):
 class RunConfig(_Section):
     """Everything that a run depends on."""
 
-    task: Literal["pretrain", "instruct"] = "pretrain"
+    task: Literal["pretrain", "lm", "instruct", "chat", "classify", "preference"] = "pretrain"
     """What is trained."""
     base: str | None = None
     """Where the weights start: a checkpoint's or Hugging Face folder, or a hub id; random when not given."""
@@ -194,6 +236,10 @@ class RunConfig(_Section):
     """How it is trained."""
     lora: LoraSettings = LoraSettings()
     """Which adapters train."""
+    preference: PreferenceConfig = PreferenceConfig()
+    """How answers are compared, in preference tuning."""
+    classify: ClassifyConfig = ClassifyConfig()
+    """What is special about learning to classify."""
     sample: SampleConfig = SampleConfig()
     """Text drawn on the way."""
 
@@ -223,11 +269,20 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
     Traceback (most recent call last):
     bytemill.errors.ConfigError: train.learning_rte is not a setting; did you mean train.learning_rate?
     """
-    settings = {} if path is None else _read_toml(Path(path))
+    return config_from_settings({} if path is None else read_toml(Path(path)), overrides)
+
+
+def config_from_settings(settings: Mapping[str, Any], overrides: Iterable[str] = ()) -> RunConfig:
+    """As `load_config`, from settings that are read already, section by section.
+
+    >>> config_from_settings({"train": {"max_steps": 5}}, ["train.max_steps=6"]).train.max_steps
+    6
+    """
+    changed = copy.deepcopy(dict(settings))
     for override in overrides:
-        _apply(settings, override)
+        _apply(changed, override)
     try:
-        return RunConfig.model_validate(settings)
+        return RunConfig.model_validate(changed)
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(fault) for fault in error.errors())) from None
 
@@ -249,10 +304,15 @@ def dump_toml(config: RunConfig) -> str:
     >>> print(dump_toml(RunConfig()).splitlines()[0])
     task = "pretrain"
     """
-    return "\n".join(_toml_lines(config.model_dump(mode="json"), prefix="")).lstrip("\n") + "\n"
+    return toml_text(config.model_dump(mode="json"))
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file.
+
+    Raises:
+        ConfigError: It cannot be read, or is not TOML; names the file.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -301,28 +361,3 @@ def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[st
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
-
-
-def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
-    """Plain values first, then one section for each table, as TOML's grammar wants it."""
-    for name, value in table.items():
-        if value is not None and not isinstance(value, dict):
-            yield f"{_toml_key(name)} = {toml_literal(value)}"
-    for name, value in table.items():
-        if isinstance(value, dict) and value:
-            yield f"\n[{prefix}{_toml_key(name)}]"
-            yield from _toml_lines(value, f"{prefix}{_toml_key(name)}.")
-
-
-def _toml_key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else toml_literal(name)
-
-
-def toml_literal(value: Any) -> str:
-    """A value as TOML spells it: a string, number, boolean or list of them."""
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(toml_literal(item) for item in value) + "]"
-    if isinstance(value, float):
-        return repr(value)
-    # JSON's strings, integers and booleans are TOML's, but for one character that TOML wants escaped.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from bytemill.train.config import RunConfig, toml_literal
+from bytemill.train.toml import toml_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic.fields import FieldInfo
+
+    from bytemill.train.config import RunConfig
 
 __all__ = ["documented_toml"]
 
@@ -22,10 +24,11 @@ WIDTH = 110
 def documented_toml(config: RunConfig) -> str:
     r"""Every setting of a run with its description above it; what is not set stands as a comment.
 
-    >>> text = documented_toml(RunConfig())
-    >>> print("\n".join(text.splitlines()[:2]))
-    # What is trained. One of "pretrain", "instruct".
-    task = "pretrain"
+    >>> from bytemill.train.config import RunConfig
+    >>> lines = documented_toml(RunConfig()).splitlines()
+    >>> place = lines.index("max_steps = 1000")
+    >>> lines[place - 1]
+    '# Optimizer steps of the whole run.'
     """
     return "\n".join(_section(config, "")).lstrip("\n") + "\n"
 

@@ -1,7 +1,7 @@
 """A run's folder: what is written there, and how a run finds its place again.
 
     config.toml        the settings, resolved: running it again repeats the run
-    environment.json   versions, machine, git commit, fingerprints of data and tokenizer
+    environment.json   versions, machine, git commit, counts of parameters, fingerprints of data and tokenizer
     changes.jsonl      settings changed on a resume: step, setting, old value, new value
     metrics.jsonl      one JSON object a logged step
     samples.jsonl      text sampled on the way
@@ -201,7 +201,13 @@ class Run:
             for name, before, after in changed_settings(old, self.config):
                 changes.append({"step": checkpoint.step, "setting": name, "old": before, "new": after})
             changes.close()
-        environment = describe_environment(self._learner.device) | {"fingerprints": dict(self.task.fingerprints)}
+        environment = describe_environment(self._learner.device) | {
+            "fingerprints": dict(self.task.fingerprints),
+            "parameters": {
+                "all": sum(parameter.numel() for parameter in self.task.model.parameters()),
+                "trainable": sum(parameter.numel() for parameter in self.task.trainable()),
+            },
+        }
         _write(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
         _write(self.folder / "config.toml", dump_toml(self.config))
 

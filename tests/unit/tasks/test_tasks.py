@@ -9,9 +9,9 @@ from bytemill.data.rows import encode_rows
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.model import GPT2, GPT2Config
-from bytemill.tasks.instruct import instruct_task, resolve_epochs
 from bytemill.tasks.next_token import draw_samples
 from bytemill.tasks.pretrain import one_pass, pretrain_task, resolve_micro_batches
+from bytemill.tasks.tuning import resolve_epochs, tuning_task
 from bytemill.train.config import DataConfig, SampleConfig, load_config
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
@@ -66,7 +66,7 @@ def test_instruction_tuning_lowers_the_loss_on_responses(tmp_path):
     config = resolve_epochs(config, n_rows=5)
     assert config.train.max_steps == 8 * 5 / (2 * 2)
     model = TinyModel(dropout=0.0)
-    task = instruct_task(model, encoded, LetterTokenizer(), validation_rows=encoded, data=data)
+    task = tuning_task(model, encoded, LetterTokenizer(), validation_rows=encoded, data=data)
     fit(task, config, tmp_path / "run", progress=False)
     lines = [line for line in read_json_lines(tmp_path / "run" / "metrics.jsonl") if "val_loss" in line]
     assert [line["step"] for line in lines] == [0, 5, 10]
@@ -81,7 +81,7 @@ def test_only_the_given_parameters_are_tuned(tmp_path):
     before = model.embedding.weight.clone()
     parameters = list(model.middle.parameters())
     model.embedding.weight.requires_grad_(False)
-    task = instruct_task(model, encoded, LetterTokenizer(), parameters=parameters)
+    task = tuning_task(model, encoded, LetterTokenizer(), parameters=parameters)
     fit(task, tiny_config(), tmp_path / "run", progress=False)
     assert torch.equal(model.embedding.weight, before)
 

@@ -1,21 +1,27 @@
 """LoRA: small trained updates beside the frozen weights of any torch model.
 
 `config.py` holds the settings, `layer.py` the arithmetic, `apply.py` the wrapping and merging of whole
-models, `adapter_file.py` the exchange with PEFT. Read them in this order.
+models, `adapters.py` several on one base, `adapter_file.py` the exchange with PEFT. Read them in this order.
 """
 
 from bytemill.model.lora.adapter_file import load_adapter, save_adapter
+from bytemill.model.lora.adapters import adapter_disabled, adapter_names, add_adapter, set_adapter
 from bytemill.model.lora.apply import apply_lora, lora_parameters, merge_lora, unmerge_lora
 from bytemill.model.lora.config import LoraConfig
-from bytemill.model.lora.layer import LoraLayer
+from bytemill.model.lora.layer import LoraLayer, LowRankUpdate
 
 __all__ = [
     "LoraConfig",
     "LoraLayer",
+    "LowRankUpdate",
+    "adapter_disabled",
+    "adapter_names",
+    "add_adapter",
     "apply_lora",
     "load_adapter",
     "lora_parameters",
     "merge_lora",
     "save_adapter",
+    "set_adapter",
     "unmerge_lora",
 ]

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from bytemill.errors import ConfigError, FormatError
 from bytemill.model.gpt2 import GPT2
 from bytemill.model.huggingface import huggingface_module_names
-from bytemill.model.lora.apply import lora_layers, meets_target, named_lora_parameters, wrap_modules
+from bytemill.model.lora.apply import active_updates, lora_layers, meets_target, named_lora_parameters, wrap_modules
 from bytemill.model.lora.config import LoraConfig
 from bytemill.model.lora.layer import LoraLayer, is_linear, linear_weight
+from bytemill.model.transformers_causal import TransformersCausal
 from bytemill.model.weight_files import read_json, read_tensors, write_json, write_tensors
 
 __all__ = ["load_adapter", "save_adapter"]
@@ -27,6 +28,7 @@ Model = TypeVar("Model", bound=nn.Module)
 _CONFIG_FILE = "adapter_config.json"
 _TENSOR_FILE = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
+_UPDATE_NAME = re.compile(r"\.updates\.[^.]+$")
 _KEY = re.compile(
     r"base_model\.model\.(?P<module>.+?)(\.base_layer)?"
     r"\.(?P<part>lora_[AB](?=\.weight$)|lora_magnitude_vector|bias)(\.weight)?"
@@ -54,7 +56,7 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
 
 
 def save_adapter(model: nn.Module, folder: str | Path, *, base_model: str | None = None) -> None:
-    """Write the adapter of `model`, and nothing of its base, into `folder`, which is made if missing.
+    """Write the adapter at work on `model`, and nothing of its base, into `folder`, which is made if missing.
 
     Args:
         model: what `apply_lora` gave.
@@ -87,13 +89,21 @@ def load_adapter(model: Model, folder: str | Path) -> Model:
     with torch.no_grad():
         for name, parts in tensors.items():
             for part, tensor in parts.items():
-                getattr(model.get_submodule(name), part).copy_(tensor)
+                _own_tensor(model.get_submodule(name), part).copy_(tensor)
     return model
 
 
+def _own_tensor(module: nn.Module, part: str) -> Tensor:
+    update = module.update if isinstance(module, LoraLayer) else None
+    tensor = getattr(module if update is None or part == "bias" else update, part)
+    assert isinstance(tensor, Tensor)
+    return tensor
+
+
 def _file_key(name: str, names: dict[str, str]) -> str:
-    """PEFT's key of a parameter of ours: "blocks.0.attention.qkv.lora_A" is one of its modules' weight."""
+    """PEFT's key of a parameter: "blocks.0.attention.qkv.updates.default.lora_A" is one of its modules' weight."""
     module, _, part = name.rpartition(".")
+    module = _UPDATE_NAME.sub("", module)
     inner = ".base_layer" if module.endswith(".base_layer") else ""
     suffix = ".weight" if part in ("lora_A", "lora_B") else ""
     return f"{_PREFIX}{names[module.removesuffix(inner)]}{inner}.{part}{suffix}"
@@ -141,21 +151,21 @@ def _expected_shape(module: nn.Module, part: str, config: LoraConfig) -> tuple[i
 
 def _prepare(model: nn.Module, names: list[str], config: LoraConfig, path: Path) -> None:
     """Wrap a plain model; of a wrapped one make sure that the same layers carry the same kind of adapter."""
-    present = dict(lora_layers(model))
-    if not present:
+    layers, present = dict(lora_layers(model)), dict(active_updates(model))
+    if not layers:
         wrap_modules(model, names, config)
         return
     if present.keys() != set(names):
         different = sorted(present.keys() ^ set(names))
         raise FormatError(f"{path}: adapts other layers than the model's adapter: {', '.join(different[:5])}")
-    for layer in present.values():
+    for name, update in present.items():
         for field in ("r", "scaling", "use_dora"):
-            if getattr(layer.config, field) != getattr(config, field):
+            if getattr(update.config, field) != getattr(config, field):
                 raise FormatError(
                     f"{path}: {field} is {getattr(config, field)}; the model's adapter has "
-                    f"{getattr(layer.config, field)}"
+                    f"{getattr(update.config, field)}"
                 )
-        layer.unmerge()
+        layers[name].unmerge()
 
 
 def _read_config(path: Path) -> LoraConfig:
@@ -168,16 +178,18 @@ def _read_config(path: Path) -> LoraConfig:
 
 
 def _settings(model: nn.Module, names: dict[str, str], base_model: str | None) -> dict[str, Any]:
-    layers = dict(lora_layers(model))
-    config = next(iter(layers.values())).config
-    theirs = [names[name] for name in layers]
+    updates = dict(active_updates(model))
+    config = next(iter(updates.values())).config
+    theirs = [names[name] for name in updates]
     is_conv1d = any(isinstance(module, GPT2) for module in model.modules()) or any(
-        layer.weight_is_transposed for layer in layers.values()
+        layer.weight_is_transposed for _, layer in lora_layers(model)
     )
     settings = config.model_dump(mode="json")
     if config.target_modules != "all-linear" and not _means_same(config, names, theirs):
         settings["target_modules"] = theirs
-    is_causal = isinstance(model, GPT2) or type(model).__name__.endswith(("ForCausalLM", "LMHeadModel"))
+    is_causal = isinstance(model, GPT2 | TransformersCausal) or type(model).__name__.endswith(
+        ("ForCausalLM", "LMHeadModel")
+    )
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM" if is_causal else None,

@@ -14,9 +14,10 @@ from torch import nn
 from bytemill.errors import ConfigError
 from bytemill.model.huggingface import huggingface_module_names
 from bytemill.model.lora.config import LoraConfig
-from bytemill.model.lora.layer import LoraLayer, is_linear
+from bytemill.model.lora.layer import DEFAULT_ADAPTER, LoraLayer, LowRankUpdate, is_linear
 
 __all__ = [
+    "active_updates",
     "apply_lora",
     "lora_layers",
     "lora_parameters",
@@ -25,6 +26,7 @@ __all__ = [
     "named_lora_parameters",
     "targeted_modules",
     "unmerge_lora",
+    "wrap_module",
     "wrap_modules",
 ]
 
@@ -45,7 +47,10 @@ def apply_lora(model: Model, config: LoraConfig) -> Model:
     [(2, 8), (4, 2)]
     """
     if any(True for _ in lora_layers(model)):
-        raise ConfigError("the model carries an adapter already: merge_lora(model, unwrap=True) or start afresh")
+        raise ConfigError(
+            "the model carries an adapter already: add_adapter(model, name, config) for one more, or "
+            "merge_lora(model, unwrap=True)"
+        )
     return wrap_modules(model, targeted_modules(model, config.target_modules), config)
 
 
@@ -53,10 +58,15 @@ def wrap_modules(model: Model, names: list[str], config: LoraConfig) -> Model:
     """Do what `apply_lora` does, for modules given by their full names in `model`."""
     model.requires_grad_(False)
     for name in names:
-        _replace(model, name, LoraLayer(model.get_submodule(name), config))
+        wrap_module(model, name, config)
     for parameter in _trained_biases(model, config):
         parameter.requires_grad_(True)
     return model
+
+
+def wrap_module(model: nn.Module, name: str, config: LoraConfig, adapter: str = DEFAULT_ADAPTER) -> None:
+    """Put a `LoraLayer` in the place of one linear layer."""
+    _replace(model, name, LoraLayer(model.get_submodule(name), config, adapter))
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
@@ -66,19 +76,26 @@ def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
             yield name, module
 
 
+def active_updates(model: nn.Module) -> Iterator[tuple[str, LowRankUpdate]]:
+    """The updates of the adapter at work, with the names of their layers."""
+    for name, layer in lora_layers(model):
+        if layer.update is not None:
+            yield name, layer.update
+
+
 def lora_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """All that trains: A and B, DoRA's magnitudes, and the biases that the config lets train."""
+    """All that trains of the adapter at work: A and B, DoRA's magnitudes, and the biases that the config lets train."""
     return [parameter for _, parameter in named_lora_parameters(model)]
 
 
 def named_lora_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """The adapter's parameters with their names in the model, biases included."""
-    layers = dict(lora_layers(model))
-    if not layers:
+    updates = dict(active_updates(model))
+    if not updates:
         raise ConfigError("the model carries no adapter: apply_lora(model, config) comes first")
-    config = next(iter(layers.values())).config
+    config = next(iter(updates.values())).config
     biases = {id(bias) for bias in _trained_biases(model, config)}
-    adapters = {id(p) for layer in layers.values() for p in layer.adapter_parameters().values()}
+    adapters = {id(parameter) for update in updates.values() for parameter in update.parameters()}
     for name, parameter in model.named_parameters():
         if id(parameter) in adapters | biases:
             yield name, parameter
@@ -104,9 +121,12 @@ def unmerge_lora(model: Model) -> Model:
 
 
 def targeted_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[str]:
-    """Full names of the layers that `targets` means, in the model's order; see `LoraConfig`."""
+    """Full names of the layers that `targets` means, in the model's order; see `LoraConfig`.
+
+    An adapted layer stands for its base.
+    """
     foreign = huggingface_module_names(model)
-    linears = [name for name, module in model.named_modules() if name and is_linear(module)]
+    linears = [name.removesuffix(".base_layer") for name, module in model.named_modules() if name and is_linear(module)]
     if targets == "all-linear":
         not_wanted = _output_heads(model) | _shared(model, linears)
         return _some([name for name in linears if name not in not_wanted], targets, linears)
@@ -146,7 +166,12 @@ def _output_heads(model: nn.Module) -> set[str]:
 def _shared(model: nn.Module, linears: list[str]) -> set[str]:
     """Layers whose weight is also another module's, as a tied head's is the embedding's."""
     owners = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
-    return {name for name in linears if owners[id(model.get_submodule(name).weight)] > 1}
+
+    def weight(name: str) -> object:
+        module = model.get_submodule(name)
+        return (module.base_layer if isinstance(module, LoraLayer) else module).weight
+
+    return {name for name in linears if owners[id(weight(name))] > 1}
 
 
 def _trained_biases(model: nn.Module, config: LoraConfig) -> list[nn.Parameter]:

@@ -1,8 +1,8 @@
-"""A linear layer with a low-rank update beside it: y = base(x) + scaling * dropout(x) A^T B^T.
+"""A linear layer with low-rank updates beside it: y = base(x) + scaling * dropout(x) A^T B^T.
 
 Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models". A is random and B zero, so training
 starts from the base model exactly. With DoRA (Liu et al. 2024) each row of W + scaling * BA is also brought
-to a learned length.
+to a learned length. A layer may hold updates of several adapters, by name; at most one is at work.
 
 Letters: x is (…, in), A (r, in), B (out, r), W (out, in); a transformers `Conv1D` keeps W transposed.
 """
@@ -15,7 +15,10 @@ from torch import Tensor, nn
 
 from bytemill.model.lora.config import LoraConfig
 
-__all__ = ["LoraLayer", "is_linear", "linear_weight"]
+__all__ = ["DEFAULT_ADAPTER", "LoraLayer", "LowRankUpdate", "is_linear", "linear_weight"]
+
+DEFAULT_ADAPTER = "default"
+"""Name of the adapter that `apply_lora` makes."""
 
 
 def is_linear(module: nn.Module) -> bool:
@@ -31,20 +34,84 @@ def linear_weight(module: nn.Module) -> Tensor:
 
 
 class LoraLayer(nn.Module):
-    """Stands in the place of `base_layer` and holds the adapter's tensors.
+    """Stands in the place of `base_layer` and holds its updates."""
 
-    The base's own precision is left alone; a half-precision base gets an adapter in fp32, as small updates
-    would be rounded away.
-    """
-
-    def __init__(self, base_layer: nn.Module, config: LoraConfig) -> None:
+    def __init__(self, base_layer: nn.Module, config: LoraConfig, name: str = DEFAULT_ADAPTER) -> None:
         super().__init__()
         self.base_layer = base_layer
-        self.config = config
         self.weight_is_transposed = _is_conv1d(base_layer)
+        self.updates = nn.ModuleDict()
+        self.active: str | None = name
+        """The update at work; a name that this layer has no update of leaves the base alone."""
         self.merged = False
+        """Whether the active update is in the base's weight."""
+        self.enabled = True
+        """Whether the active update is added; see `adapter_disabled`."""
+        self.add_update(name, config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, in) -> (…, out)."""
+        update = self.update
+        if update is None or self.merged or not self.enabled:
+            plain: Tensor = self.base_layer(x)
+            return plain
+        x = _in_product_dtype(x)
+        base: Tensor = self.base_layer(x)
+        added: Tensor = update(x, base, self.base_layer)
+        return added
+
+    def add_update(self, name: str, config: LoraConfig) -> None:
+        """Make a fresh update; it does nothing before it is active."""
+        self.updates[name] = LowRankUpdate(linear_weight(self.base_layer), config)
+
+    @property
+    def update(self) -> "LowRankUpdate | None":
+        """The active update, if this layer has one of that name."""
+        if self.active is None or self.active not in self.updates:
+            return None
+        update = self.updates[self.active]
+        assert isinstance(update, LowRankUpdate)
+        return update
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """The base's bias."""
+        bias = self.base_layer.bias
+        assert bias is None or isinstance(bias, nn.Parameter)
+        return bias
+
+    @torch.no_grad()
+    def merge(self) -> None:
+        """Put the active update into the base's weight: same outputs, no extra work a token."""
+        if self.merged or self.update is None:
+            return
+        self.update.merge_into(linear_weight(self.base_layer))
+        self.merged = True
+
+    @torch.no_grad()
+    def unmerge(self) -> None:
+        """Take the update out again; the base comes back within rounding."""
+        if not self.merged or self.update is None:
+            return
+        self.update.take_out_of(linear_weight(self.base_layer))
+        self.merged = False
+
+
+class LowRankUpdate(nn.Module):
+    """What one adapter adds to one layer.
+
+    The base's own precision is left alone; a half-precision base gets an update in fp32, as small steps
+    would be rounded away.
+
+    Args:
+        weight: (out, in), the base's; only its shape, type, device and, for DoRA, its row lengths count.
+        config: Of the adapter.
+    """
+
+    def __init__(self, weight: Tensor, config: LoraConfig) -> None:
+        super().__init__()
+        self.config = config
         self.dropout = nn.Dropout(config.lora_dropout)
-        weight = linear_weight(self.base_layer)
         dtype = torch.float32 if weight.dtype in (torch.float16, torch.bfloat16) else weight.dtype
         n_out, n_in = weight.shape
         self.lora_A = nn.Parameter(torch.empty(config.r, n_in, dtype=dtype, device=weight.device))
@@ -56,81 +123,62 @@ class LoraLayer(nn.Module):
         # DoRA's factor a row while it is merged, as unmerging has to undo it.
         self._merged_factor: Tensor | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(…, in) -> (…, out)."""
-        base: Tensor = self.base_layer(x)
-        if self.merged:
-            return base
-        update = self._dora_update(x, base) if self.config.use_dora else self._low_rank(self._dropped(x))
-        return base + update.to(base.dtype)
+    def forward(self, x: Tensor, base: Tensor, base_layer: nn.Module) -> Tensor:
+        """What went into the base layer and what came out, to what the adapted layer gives."""
+        dropped = self.dropout(x if torch.is_autocast_enabled(x.device.type) else x.to(self.lora_A.dtype))
+        # Scaled while it is narrow: (…, r) instead of (…, out).
+        narrow = self.config.scaling * F.linear(dropped, self.lora_A)
+        if self.config.use_dora:
+            return base + self._dora_update(dropped, narrow, base, base_layer).to(base.dtype)
+        if narrow.dtype != base.dtype:
+            return base + F.linear(narrow, self.lora_B).to(base.dtype)
+        # One product that adds to the base's output, instead of a product and a sum.
+        return torch.addmm(base.flatten(0, -2), narrow.flatten(0, -2), self.lora_B.T).view(base.shape)
 
-    @property
-    def bias(self) -> nn.Parameter | None:
-        """The base's bias."""
-        bias = self.base_layer.bias
-        assert bias is None or isinstance(bias, nn.Parameter)
-        return bias
-
-    def adapter_parameters(self) -> dict[str, nn.Parameter]:
-        """A, B and, with DoRA, the magnitudes."""
-        parameters = {"lora_A": self.lora_A, "lora_B": self.lora_B}
-        if self.lora_magnitude_vector is not None:
-            parameters["lora_magnitude_vector"] = self.lora_magnitude_vector
-        return parameters
-
-    @torch.no_grad()
-    def merge(self) -> None:
-        """Put the update into the base's weight: same outputs, no extra work a token."""
-        if self.merged:
-            return
-        weight = linear_weight(self.base_layer)
+    def merge_into(self, weight: Tensor) -> None:
+        """Change a base's weight, (out, in)."""
         updated = weight.to(self.lora_A.dtype) + self._delta()
         if self.lora_magnitude_vector is not None:
             self._merged_factor = (self.lora_magnitude_vector / _row_lengths(updated)).unsqueeze(1)
             updated *= self._merged_factor
         weight.copy_(updated)
-        self.merged = True
 
-    @torch.no_grad()
-    def unmerge(self) -> None:
-        """Take the update out again; the base comes back within rounding."""
-        if not self.merged:
-            return
-        weight = linear_weight(self.base_layer)
+    def take_out_of(self, weight: Tensor) -> None:
+        """Undo `merge_into`."""
         restored = weight.to(self.lora_A.dtype)
         if self._merged_factor is not None:
             restored = restored / self._merged_factor
             self._merged_factor = None
         weight.copy_(restored - self._delta())
-        self.merged = False
-
-    def _dropped(self, x: Tensor) -> Tensor:
-        dropped: Tensor = self.dropout(x.to(self.lora_A.dtype))
-        return dropped
-
-    def _low_rank(self, x: Tensor) -> Tensor:
-        return self.config.scaling * F.linear(F.linear(x, self.lora_A), self.lora_B)
 
     def _delta(self) -> Tensor:
         return self.config.scaling * (self.lora_B @ self.lora_A)  # (out, in)
 
-    def _dora_update(self, x: Tensor, base: Tensor) -> Tensor:
+    def _dora_update(self, dropped: Tensor, narrow: Tensor, base: Tensor, base_layer: nn.Module) -> Tensor:
         """What to add to the base's output so that the rows of W + delta get the learned lengths.
 
         The present lengths count as constants in the gradient, as section 4.3 of the paper proposes: it
         saves memory and changes little.
         """
         assert self.lora_magnitude_vector is not None
-        dropped = self._dropped(x)
-        weight = linear_weight(self.base_layer).to(self.lora_A.dtype)
+        weight, bias = linear_weight(base_layer).to(self.lora_A.dtype), base_layer.bias
+        assert bias is None or isinstance(bias, Tensor)
         with torch.no_grad():
             lengths = _row_lengths(weight + self._delta())
         factor = self.lora_magnitude_vector / lengths  # (out,)
         if self.config.lora_dropout == 0 or not self.training:
-            product = base if self.bias is None else base - self.bias  # no need to multiply twice
+            product = base if bias is None else base - bias  # no need to multiply twice
         else:
             product = F.linear(dropped, weight)
-        return (factor - 1) * product + factor * self._low_rank(dropped)
+        return (factor - 1) * product + factor * F.linear(narrow, self.lora_B)
+
+
+def _in_product_dtype(x: Tensor) -> Tensor:
+    """What autocast would make of x for the base's product and again for A's: here once for both."""
+    device_type = x.device.type
+    if x.dtype != torch.float32 or not torch.is_autocast_enabled(device_type):
+        return x
+    return x.to(torch.get_autocast_dtype(device_type))
 
 
 def _is_conv1d(module: nn.Module) -> bool:

@@ -1,17 +1,35 @@
-"""Instruction tuning: a model that continues text learns to answer, by LoRA or with all its weights."""
+"""Tuning on rows: texts, instructions with answers, or conversations; by LoRA or with all weights.
+
+The three differ in how a row becomes ids and which of them are trained, which is `bytemill.data.rows`' business;
+from there on they are one task.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any
 
-from bytemill.data.rows import EncodedRows, RowBatches, collate, encode_rows, read_rows, split_rows
+from bytemill.data.rows import (
+    EncodedRows,
+    RowBatches,
+    collate,
+    encode_conversations,
+    encode_rows,
+    encode_texts,
+    read_rows,
+    split_rows,
+)
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
-from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters
-from bytemill.tasks.base_model import fitted_to_data, model_config_json, starting_model
+from bytemill.tasks.base_model import (
+    adapt,
+    fitted_to_data,
+    lora_config,
+    model_config_json,
+    starting_model,
+    tokenizer_of,
+)
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
-from bytemill.tokenizer import Tokenizer
 from bytemill.train.config import DataConfig, SampleConfig
 from bytemill.train.distributed import World
 from bytemill.train.task import Task
@@ -21,14 +39,28 @@ if TYPE_CHECKING:
 
     import torch
 
-    from bytemill.model import GPT2
+    from bytemill.model import CausalModel
     from bytemill.train.config import RunConfig
 
-__all__ = ["instruct_task", "instruct_task_from_config", "resolve_epochs", "row_batches_once"]
+__all__ = [
+    "encode_for_task",
+    "read_for_task",
+    "resolve_epochs",
+    "row_batches_once",
+    "tuning_task",
+    "tuning_task_from_config",
+]
+
+_COLUMNS = {
+    "lm": ("text",),
+    "instruct": ("instruction", "input", "output"),
+    "chat": ("messages",),
+    "classify": ("text", "label"),
+}
 
 
-def instruct_task(
-    model: GPT2,
+def tuning_task(
+    model: CausalModel,
     train_rows: EncodedRows,
     tokenizer: Any,
     *,
@@ -45,7 +77,7 @@ def instruct_task(
 
     Args:
         model: `model(ids, targets)` returns (anything, mean loss).
-        train_rows: From `encode_rows`.
+        train_rows: From one of the encoders of `bytemill.data.rows`.
         tokenizer: Of the model.
         validation_rows: Held-out rows, each measured once a validation.
         parameters: Those that train, such as `lora_parameters(model)`; empty takes all that require a
@@ -87,42 +119,36 @@ def instruct_task(
     )
 
 
-def instruct_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[str]]:
+def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[str]]:
     """The task that a configuration describes, its settled configuration, and what became of the rows.
 
     The rows are parted 85 / 10 / 5 into training, test and validation; the test rows are left alone.
 
     Raises:
-        ConfigError: `data.path` or `data.tokenizer` is not given, or a setting cannot work.
+        ConfigError: `data.path` is not given, nor a tokenizer, or a setting cannot work.
         DataError: No row can be used, or the model was trained with another tokenizer.
     """
     data, world = config.data, World.from_environment()
-    for name in ("path", "tokenizer"):
-        if getattr(data, name) is None:
-            raise ConfigError(f"data.{name} is not given")
-    tokenizer = Tokenizer.load(str(data.tokenizer))
-    train, _, validation = split_rows(read_rows(str(data.path)), seed=data.seed)
-
-    def encoded(rows: list[dict[str, Any]]) -> EncodedRows:
-        return encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=data.template)
-
-    train_rows, validation_rows = encoded(train), encoded(validation) if validation else None
+    if data.path is None:
+        raise ConfigError("data.path is not given")
+    tokenizer = tokenizer_of(config)
+    train, _, validation = split_rows(read_for_task(config), seed=data.seed)
+    train_rows = encode_for_task(train, tokenizer, config)
+    validation_rows = encode_for_task(validation, tokenizer, config) if validation else None
     config = fitted_to_data(config, tokenizer.n_vocab)
     model = starting_model(config, tokenizer_sha256=tokenizer.fingerprint)
-    refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer))
-    lora = LoraConfig(**config.lora.model_dump()) if config.lora.r else None
-    if lora is not None:
-        apply_lora(model, lora)
+    refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
+    parameters = adapt(model, config.lora)
     model.checkpoints_activations = config.train.checkpoint_activations
-    task = instruct_task(
+    task = tuning_task(
         model,
         train_rows,
         tokenizer,
         validation_rows=validation_rows,
-        parameters=() if lora is None else lora_parameters(model),
+        parameters=parameters,
         data=data,
         sample=config.sample,
-        model_config=model_config_json(model, lora),
+        model_config=model_config_json(model, lora_config(config.lora), backend=config.lora.backend),
         fingerprints={"tokenizer": tokenizer.fingerprint},
         rank=world.rank,
         world_size=world.size,
@@ -130,6 +156,35 @@ def instruct_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[
     reports = [f"training: {train_rows.report()}"]
     reports.append(f"validation: {validation_rows.report() if validation_rows else 'too few rows to keep any aside'}")
     return task, resolve_epochs(config, n_rows=len(train_rows.rows)), reports
+
+
+def read_for_task(config: RunConfig) -> list[dict[str, Any]]:
+    """The rows of `data.path` with our column names, `data.max_rows` of them at most.
+
+    Raises:
+        DataError: They cannot be read, or lack a column that the task needs.
+    """
+    data, columns = config.data, _COLUMNS[config.task]
+    names = {column: str(getattr(data, f"{column}_column")) for column in columns}
+    needed = [column for column in columns if column != "input"]
+    rows = read_rows(str(data.path), needed, names=names)
+    if not 0 < data.max_rows < len(rows):
+        return rows
+    return split_rows(rows, (data.max_rows / len(rows), 1 - data.max_rows / len(rows)), seed=data.seed)[0]
+
+
+def encode_for_task(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: RunConfig) -> EncodedRows:
+    """Rows to ids and masks, as `config.task` wants them.
+
+    Raises:
+        DataError: No row can be used; says why.
+    """
+    data = config.data
+    if config.task == "lm":
+        return encode_texts(rows, tokenizer, max_tokens=data.seq_len)
+    if config.task == "chat":
+        return encode_conversations(rows, tokenizer, max_tokens=data.seq_len, template=data.chat_template)
+    return encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=data.template)
 
 
 def resolve_epochs(config: RunConfig, *, n_rows: int) -> RunConfig:

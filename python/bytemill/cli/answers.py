@@ -1,0 +1,171 @@
+"""`bytemill eval prompts`, `eval judge` and `generate --rows`: what models answer, and how good it is."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from bytemill.cli.console import say
+from bytemill.cli.models import Models, Page, Split, Tokenizers, named, part_of, show
+from bytemill.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from bytemill.evaluate.prompts import PromptTable
+
+
+def prompts(
+    models: Models,
+    tokenizer: Tokenizers,
+    prompt: Annotated[
+        list[str] | None, typer.Option("--prompt", "-p", help="A prompt of your own; may be given several times.")
+    ] = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Instruction rows to answer, their outputs beside the answers.")
+    ] = None,
+    split: Split = "all",
+    n_rows: Annotated[int, typer.Option(min=1, help="Of --rows, so many from the first.")] = 10,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer at most.")] = 64,
+    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Likeliest tokens that may be drawn.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws, and of --split.")] = 42,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
+    page: Page = None,
+) -> None:
+    """Put the same prompts to several models; the ten of the battery unless you give others.
+
+    Example: bytemill eval prompts -m base=runs/first -m runs/tuned -t tokenizer.json --page prompts.html
+    """
+    from bytemill import Tokenizer
+    from bytemill.evaluate.prompts import DEFAULT_PROMPTS, Prompt, PromptTable, answers_to, row_prompts
+    from bytemill.inference import TextGenerator
+    from bytemill.tasks.base_model import load_base_model
+
+    asked = list(DEFAULT_PROMPTS)
+    if prompt or rows:
+        asked = [Prompt(text, text) for text in prompt or []]
+        asked += row_prompts(part_of(rows, split, seed)[:n_rows]) if rows else []
+    loaded = Tokenizer.load(tokenizer)
+    answers = {}
+    for name, place in named(models).items():
+        say(f"{name}: {len(asked)} prompts")
+        generator = TextGenerator(load_base_model(place, tokenizer_sha256=loaded.fingerprint), loaded)
+        answers[name] = answers_to(
+            asked, generator, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, seed=seed
+        )
+    table = PromptTable(asked, answers)
+    _show_prompts(table, as_json=as_json, page=page)
+
+
+def _show_prompts(table: "PromptTable", *, as_json: bool, page: Path | None) -> None:
+    if page is not None:
+        from bytemill.report.evaluation import prompts_page
+
+        show(prompts_page(table), page)
+    if as_json:
+        print(json.dumps(table.as_json(), ensure_ascii=False))
+    else:
+        print(table.as_markdown(), end="")
+
+
+def answer_rows(
+    model: str, tokenizer: Path, rows: Path, output: Path, *, split: str, split_seed: int, batch_size: int, **how: Any
+) -> None:
+    """Write a model's answers to a file of rows; see `bytemill generate --rows`."""
+    from bytemill import Tokenizer
+    from bytemill.evaluate.answers import write_answers
+    from bytemill.inference import TextGenerator
+    from bytemill.progress import PhaseProgress
+    from bytemill.tasks.base_model import load_base_model
+
+    chosen = part_of(rows, split, split_seed)
+    loaded = Tokenizer.load(tokenizer)
+    generator = TextGenerator(load_base_model(model, tokenizer_sha256=loaded.fingerprint), loaded)
+    with PhaseProgress({"answering": "rows"}, shown=True) as progress:
+        write_answers(
+            generator,
+            chosen,
+            output,
+            model_name=model,
+            batch_size=batch_size,
+            shown=lambda n_done: progress.update("answering", n_done, len(chosen)),
+            **how,
+        )
+    print(output)
+
+
+def judge(
+    answers: Annotated[list[Path], typer.Argument(help="Files that `generate --rows` wrote.")],
+    model: Annotated[str, typer.Option("--judge", help="The judge's model, by its server's name.")],
+    url: Annotated[str, typer.Option(help="The server.")] = "http://localhost:11434",
+    api: Annotated[Literal["ollama", "openai"], typer.Option(help="What the server speaks.")] = "ollama",
+    rubric: Annotated[str, typer.Option(help="quality, safety, or a file with a text of your own.")] = "quality",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the scores. Default: that of each file.")
+    ] = None,
+    key_variable: Annotated[str | None, typer.Option(help="Environment variable that holds the server's key.")] = None,
+    timeout_s: Annotated[float, typer.Option(min=0.1, help="Longest silence of the server, in seconds.")] = 60.0,
+    tries: Annotated[int, typer.Option(min=1, help="How often a row is put to a server that fails.")] = 5,
+    first_wait_s: Annotated[float, typer.Option(min=0, help="Before the second try; then doubled.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Given to the server.")] = 123,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
+    page: Page = None,
+) -> None:
+    """Let a language model give each answer 0 to 100 points; several files come side by side.
+
+    Each file's scores go to NAME.RUBRIC.jsonl, row by row; a second call asks only about what is missing there.
+
+    Example: bytemill eval judge base.json tuned.json --judge llama3 --rubric safety
+    """
+    from bytemill.evaluate.answers import read_answers
+    from bytemill.evaluate.journal import Journal
+    from bytemill.evaluate.judge import RUBRICS, Judge, judge_answers
+    from bytemill.progress import PhaseProgress
+    from bytemill.report.evaluation import judge_markdown, judge_page
+
+    text = RUBRICS.get(rubric) or _own_rubric(Path(rubric))
+    rubric_name = rubric if rubric in RUBRICS else Path(rubric).stem
+    key = _key(key_variable)
+    asked = Judge(url, model, api, api_key=key, timeout_s=timeout_s, tries=tries, first_wait_s=first_wait_s, seed=seed)
+    files = named([str(path) for path in answers])
+    rows = {name: read_answers(Path(path)) for name, path in files.items()}
+    scores = {}
+    for name, path in files.items():
+        notes = (output or Path(path).parent) / f"{Path(path).stem}.{rubric_name}.jsonl"
+        header = {"judge": model, "url": asked.endpoint, "seed": seed, "rubric": text, "rows": rows[name]}
+        with Journal(notes, header) as journal, PhaseProgress({name: "rows"}, shown=True) as progress:
+            scores[name] = judge_answers(
+                asked,
+                rows[name],
+                text,
+                journal,
+                shown=lambda n_done, name=name: progress.update(name, n_done, len(rows[name])),  # type: ignore[misc]
+            )
+        say(f"{name}: {notes}")
+    if page is not None:
+        show(judge_page(rubric_name, model, rows, scores), page)
+    if as_json:
+        print(json.dumps({name: one.as_json() for name, one in scores.items()}))
+    else:
+        print(judge_markdown(scores), end="")
+    if any(one.n_failed for one in scores.values()):
+        say("the server failed on some rows; call again to ask about them")
+        raise typer.Exit(1)
+
+
+def _own_rubric(path: Path) -> str:
+    if not path.is_file():
+        raise ArgumentError(f"--rubric is {str(path)!r}: neither quality, nor safety, nor a file")
+    text = path.read_text(encoding="utf-8")
+    if "{response}" not in text:
+        raise ArgumentError(f"{path}: a rubric has to say {{response}} where the answer shall stand")
+    return text
+
+
+def _key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    if variable not in os.environ:
+        raise ArgumentError(f"--key-variable is {variable!r}, which is not set in the environment")
+    return os.environ[variable]

@@ -1,0 +1,93 @@
+"""`bytemill data inspect --task`: rows as the model sees them, what is trained set off from what is not."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bytemill.cli.console import say
+from bytemill.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bytemill.train.config import RunConfig
+
+__all__ = ["TASKS", "show_rows"]
+
+TASKS = ("lm", "instruct", "chat", "classify")
+_TRAINED_STYLE, _OTHER_STYLE = "black on bright_green", "dim"
+
+
+class _Shown(NamedTuple):
+    head: str
+    ids: list[int]
+    trained: list[bool]
+
+
+def show_rows(config: RunConfig, *, first: int, number: int, most_tokens: int) -> None:
+    """Print rows of `config.data.path` with their masks; how many can be used goes to stderr.
+
+    Trained tokens have a colour where stdout is a terminal, and brackets ⟦ ⟧ elsewhere.
+
+    Raises:
+        ArgumentError: There is no such task, or there are fewer rows than `first`.
+        DataError: The rows cannot be read, or none of them can be used.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from bytemill.tasks.base_model import tokenizer_of
+
+    if config.task not in TASKS:
+        raise ArgumentError(f"task is {config.task!r}, expected one of {', '.join(TASKS)}")
+    tokenizer = tokenizer_of(config)
+    rows, report = _encoded(config, tokenizer)
+    say(report)
+    if first >= len(rows):
+        raise ArgumentError(f"first is {first}; the rows go from 0 to {len(rows) - 1}")
+    console = Console(soft_wrap=True, highlight=False)
+    for place, row in enumerate(rows[first : first + number], first):
+        console.print(Text(f"── row {place:,}: {row.head} ──", style="bold"))
+        shown = Text()
+        for is_trained, piece in _pieces(row, tokenizer, most_tokens):
+            if console.is_terminal:
+                shown.append(piece, style=_TRAINED_STYLE if is_trained else _OTHER_STYLE)
+            else:
+                shown.append(f"⟦{piece}⟧" if is_trained else piece)
+        if len(row.ids) > most_tokens:
+            shown.append(f" … {len(row.ids) - most_tokens:,} more", style=_OTHER_STYLE)
+        console.print(shown)
+
+
+def _encoded(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
+    from bytemill.data.rows import encode_labelled
+    from bytemill.data.rows.labels import label_names
+    from bytemill.tasks.tuning import encode_for_task, read_for_task
+
+    given = read_for_task(config)
+    if config.task == "classify":
+        labelled = encode_labelled(given, tokenizer, labels=label_names(given), max_tokens=config.data.seq_len)
+        rows = [
+            _Shown(
+                f"{len(row.ids):,} tokens, the class {labelled.labels[row.label]!r} is read at the last",
+                row.ids.tolist(),
+                [place == len(row.ids) - 1 for place in range(len(row.ids))],
+            )
+            for row in labelled.rows
+        ]
+        return rows, labelled.report()
+    encoded = encode_for_task(given, tokenizer, config)
+    shown = []
+    for row in encoded.rows:
+        trained = row.trained().tolist() if config.data.mask_prompt else [True] * len(row.ids)
+        trained[0] = False  # nothing stands before it that could predict it
+        shown.append(_Shown(f"{len(row.ids):,} tokens, {sum(trained):,} trained", row.ids.tolist(), trained))
+    return shown, encoded.report()
+
+
+def _pieces(row: _Shown, tokenizer: Any, most_tokens: int) -> Iterator[tuple[bool, str]]:
+    """Stretches of one kind, decoded together: a character may need several ids."""
+    pairs = list(zip(row.trained, row.ids, strict=True))[:most_tokens]
+    for is_trained, group in groupby(pairs, key=lambda pair: pair[0]):
+        yield is_trained, tokenizer.decode([one for _, one in group])

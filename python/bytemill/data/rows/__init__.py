@@ -1,0 +1,42 @@
+"""Examples to ids with a loss mask: files of rows, templates, masks, batches; free of torch.
+
+`read.py` opens files of rows, `split.py` parts them, `templates.py` holds the wording around them, `encode.py`
+decides what is trained, `labels.py` does so for classification, `batches.py` pads and orders.
+"""
+
+from bytemill.data.rows.batches import RowBatches, collate
+from bytemill.data.rows.encode import (
+    EncodedRows,
+    Row,
+    RowEncoder,
+    encode_conversations,
+    encode_rows,
+    encode_texts,
+    rows_fingerprint,
+)
+from bytemill.data.rows.labels import LabelledRow, LabelledRows, encode_labelled, undersampled
+from bytemill.data.rows.read import read_rows
+from bytemill.data.rows.split import split_rows
+from bytemill.data.rows.templates import ChatTemplate, Template, conversation_parts, instruction_prompt
+
+__all__ = [
+    "ChatTemplate",
+    "EncodedRows",
+    "LabelledRow",
+    "LabelledRows",
+    "Row",
+    "RowBatches",
+    "RowEncoder",
+    "Template",
+    "collate",
+    "conversation_parts",
+    "encode_conversations",
+    "encode_labelled",
+    "encode_rows",
+    "encode_texts",
+    "instruction_prompt",
+    "read_rows",
+    "rows_fingerprint",
+    "split_rows",
+    "undersampled",
+]

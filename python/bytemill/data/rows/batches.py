@@ -1,0 +1,118 @@
+"""Rows of different lengths as batches, in a seeded endless order whose place is one integer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+
+from bytemill.data.rows.split import permutation
+from bytemill.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from bytemill.data.rows.encode import Row
+
+__all__ = ["IGNORED_LABEL", "RowBatches", "collate"]
+
+IGNORED_LABEL = -100
+AnyRow = TypeVar("AnyRow")
+
+
+def collate(
+    rows: Sequence[Row], *, pad_id: int, mask_prompt: bool = True
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of different lengths as one batch.
+
+    Args:
+        rows: At least one.
+        pad_id: What inputs are filled up with, the end-of-text by custom; labels are filled with -100.
+        mask_prompt: Whether the tokens of prompts carry no label. The first token of a response
+            always does: it is what the end of the prompt predicts.
+
+    Returns:
+        (inputs, targets), each (B, T) with T one less than the longest row; targets are shifted by one.
+
+    >>> from bytemill.data.rows import Row
+    >>> inputs, targets = collate([Row(np.array([1, 2, 3, 9]), 2), Row(np.array([4, 9]), 1)], pad_id=9)
+    >>> inputs.tolist(), targets.tolist()
+    ([[1, 2, 3], [4, 9, 9]], [[-100, 3, 9], [9, -100, -100]])
+    """
+    shape = (len(rows), max(len(row.ids) for row in rows) - 1)
+    inputs = np.full(shape, pad_id, dtype=np.int64)
+    targets = np.full(shape, IGNORED_LABEL, dtype=np.int64)
+    for i, row in enumerate(rows):
+        n = len(row.ids) - 1
+        inputs[i, :n] = row.ids[:-1]
+        targets[i, :n] = np.where(row.trained()[1:], row.ids[1:], IGNORED_LABEL) if mask_prompt else row.ids[1:]
+    return inputs, targets
+
+
+class RowBatches(Generic[AnyRow]):
+    """An endless stream of batches of rows, shuffled anew each epoch; its place is one integer.
+
+    Position p is row `permutation(seed, p div N)[p mod N]`. A micro-batch is `batch_size` consecutive
+    positions and may hold the end of one epoch and the start of the next; rank r of W takes
+    micro-batches r, r + W, …, so the order does not depend on W.
+
+    >>> from bytemill.data.rows import Row
+    >>> rows = [Row(np.array([i, 9]), 1) for i in range(3)]
+    >>> stream = RowBatches(rows, batch_size=2, pad_id=9)
+    >>> seen = [next(stream)[0][:, 0].tolist() for _ in range(3)]
+    >>> sorted(seen[0] + seen[1][:1]), stream.state_dict()["position"]
+    ([0, 1, 2], 6)
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[AnyRow],
+        *,
+        batch_size: int,
+        pad_id: int,
+        mask_prompt: bool = True,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self._rows, self._pad_id, self._mask_prompt = rows, pad_id, mask_prompt
+        self._batch_size, self._seed, self._rank, self._world_size = batch_size, seed, rank, world_size
+        self._position = 0
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        return self
+
+    def __next__(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        start = self._position + self._rank * self._batch_size
+        self._position += self._world_size * self._batch_size
+        rows = [self._rows[self._index(start + i)] for i in range(self._batch_size)]
+        return self._collated(rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the global order, equal on all ranks after equally many batches."""
+        return {"version": 1, "position": self._position, "seed": self._seed, "n_rows": len(self._rows)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go to a saved place, perhaps of another number of ranks.
+
+        Raises:
+            DataError: It is a place in another order; names both values.
+        """
+        own = self.state_dict()
+        for name in ("version", "seed", "n_rows"):
+            if state.get(name) != own[name]:
+                raise DataError(f"rows: {name} was {state.get(name)!r} when saved and is {own[name]!r} now")
+        self._position = int(state["position"])
+
+    def _collated(self, rows: Sequence[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """One batch; what other kinds of rows than `Row` have to say for themselves."""
+        return collate(rows, pad_id=self._pad_id, mask_prompt=self._mask_prompt)
+
+    def _index(self, position: int) -> int:
+        epoch, place = divmod(position, len(self._rows))
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, permutation(len(self._rows), self._seed, epoch)
+        return int(self._order[place])

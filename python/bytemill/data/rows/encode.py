@@ -1,0 +1,259 @@
+r"""Rows to ids with a mask. What is trained is decided here and nowhere else.
+
+    instruction   Below … ### Response:\n | Paris is the capital. | <|endoftext|>   (padding)
+    trained       no (unless unmasked)    | yes                   | yes, once       | never
+
+    text          <|endoftext|> | A review of a film. | <|endoftext|>   (padding)
+    trained       no            | yes                 | yes, once       | never
+
+    conversation  … ### Response:\n | Hello! <|endoftext|> | … ### Response:\n | Bye. <|endoftext|>   (padding)
+    trained       no                | yes                  | no                | yes                  | never
+
+An end-of-text is trained once because a model that never sees it as a target never stops; the
+padding after it is the same id and is not trained, because it says nothing. A row that is too long is
+cut and then has no end-of-text: to stop in mid-sentence is not worth learning. Rows that cannot be
+used are counted by reason, never dropped in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from bytemill.data.rows.read import INSTRUCTION_COLUMNS
+from bytemill.data.rows.templates import ChatTemplate, Template, conversation_parts, instruction_prompt
+from bytemill.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "EncodedRows",
+    "Row",
+    "RowEncoder",
+    "Unusable",
+    "encode_conversations",
+    "encode_rows",
+    "encode_texts",
+    "rows_fingerprint",
+    "text_fault",
+]
+
+
+class RowEncoder(Protocol):
+    """What is asked of a tokenizer here."""
+
+    @property
+    def eot_token(self) -> int:
+        """The id that ends a document."""
+        ...
+
+    def encode_ordinary(self, text: str, /) -> list[int]:
+        """Text to ids; a special token's text is text like any other."""
+        ...
+
+
+class Unusable(Exception):  # noqa: N818 - it never leaves this package
+    """Why a row cannot be used, in words that follow its number."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example as ids: the first `n_prompt` are the prompt's."""
+
+    ids: NDArray[np.int64]
+    n_prompt: int
+    prompts_inside: tuple[tuple[int, int], ...] = ()
+    """Further places of the prompt's kind, from and to: the other side's later turns of a conversation."""
+
+    def trained(self) -> NDArray[np.bool_]:
+        """(len(ids),): whether each id is a label when prompts are masked."""
+        mask = np.arange(len(self.ids)) >= self.n_prompt
+        for start, end in self.prompts_inside:
+            mask[start:end] = False
+        return mask
+
+
+@dataclass(frozen=True)
+class EncodedRows:
+    """The usable rows, and what became of the others."""
+
+    rows: list[Row]
+    n_given: int
+    """Rows that were read."""
+    n_cut: int
+    """Usable rows that were cut at the longest length."""
+    refused: dict[str, int]
+    """Rows that could not be used, by reason."""
+
+    def report(self) -> str:
+        """One sentence on what became of the rows.
+
+        >>> EncodedRows([], 3, 0, {"empty output": 2, "empty instruction": 1}).report()
+        '0 of 3 rows used, 0 of them cut; not used: 2 empty output, 1 empty instruction'
+        """
+        text = f"{len(self.rows)} of {self.n_given} rows used, {self.n_cut} of them cut"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
+        return f"{text}; not used: {reasons}" if reasons else text
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all ids and masks, in order."""
+        return rows_fingerprint(self.rows)
+
+
+def encode_rows(
+    rows: Sequence[Mapping[str, Any]],
+    tokenizer: RowEncoder,
+    *,
+    max_tokens: int,
+    template: Template = "alpaca",
+) -> EncodedRows:
+    """Rows of instruction, input (may be absent) and output as ids.
+
+    Args:
+        rows: Mappings with those keys.
+        tokenizer: Its `encode_ordinary` keeps user text from making special tokens.
+        max_tokens: Longest input of the model; a row keeps one id more, the last label.
+        template: See `instruction_prompt`.
+
+    Raises:
+        DataError: No row can be used; says why.
+    """
+
+    def encoded(row: Mapping[str, Any]) -> Row:
+        for column in INSTRUCTION_COLUMNS:
+            if fault := text_fault(row, column):
+                raise Unusable(fault)
+        if not isinstance(row.get("input") or "", str):
+            raise Unusable("with an input that is no text")
+        text = instruction_prompt(row["instruction"], row.get("input") or "", template=template)
+        prompt = tokenizer.encode_ordinary(text)
+        ids = [*prompt, *tokenizer.encode_ordinary(row["output"]), tokenizer.eot_token]
+        return Row(np.array(ids, dtype=np.int64), len(prompt))
+
+    return _encode_all(rows, encoded, max_tokens)
+
+
+def encode_texts(rows: Sequence[Mapping[str, Any]], tokenizer: RowEncoder, *, max_tokens: int) -> EncodedRows:
+    """Rows of text, each a document between two ends of text; all of it is trained.
+
+    Args:
+        rows: Mappings with the key `text`.
+        tokenizer: As of `encode_rows`.
+        max_tokens: Longest input of the model.
+
+    Raises:
+        DataError: No row can be used; says why.
+    """
+    end = tokenizer.eot_token
+
+    def encoded(row: Mapping[str, Any]) -> Row:
+        if fault := text_fault(row, "text"):
+            raise Unusable(fault)
+        return Row(np.array([end, *tokenizer.encode_ordinary(row["text"]), end], dtype=np.int64), 1)
+
+    return _encode_all(rows, encoded, max_tokens)
+
+
+def encode_conversations(
+    rows: Sequence[Mapping[str, Any]],
+    tokenizer: RowEncoder,
+    *,
+    max_tokens: int,
+    template: ChatTemplate = "alpaca",
+) -> EncodedRows:
+    """Conversations as ids; every turn of the assistant is trained, each with its end-of-text.
+
+    Args:
+        rows: Mappings with the key `messages`, see `conversation_parts`, and perhaps `chosen`, a last message.
+        tokenizer: As of `encode_rows`.
+        max_tokens: Longest input of the model.
+        template: See `conversation_parts`.
+
+    Raises:
+        DataError: No row can be used; says why.
+    """
+
+    def encoded(row: Mapping[str, Any]) -> Row:
+        messages = row.get("messages")
+        if not isinstance(messages, (list, tuple)) or not messages:
+            raise Unusable("without messages")
+        if isinstance(row.get("chosen"), dict):  # a preference row: its liked answer ends the conversation
+            messages = [*messages, row["chosen"]]
+        ids: list[int] = []
+        prompts: list[tuple[int, int]] = []
+        try:
+            parts = conversation_parts(messages, template=template)
+        except ValueError as fault:
+            raise Unusable(str(fault)) from None
+        for part in parts:
+            start = len(ids)
+            ids += tokenizer.encode_ordinary(part.text)
+            if part.is_answer:
+                ids.append(tokenizer.eot_token)
+            else:
+                prompts.append((start, len(ids)))
+        return Row(np.array(ids, dtype=np.int64), _leading(prompts), tuple(prompts[_n_leading(prompts) :]))
+
+    return _encode_all(rows, encoded, max_tokens)
+
+
+def rows_fingerprint(rows: Iterable[Row]) -> str:
+    """SHA-256 of all ids and masks, in order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        places = [len(row.ids), row.n_prompt, *(place for span in row.prompts_inside for place in span)]
+        digest.update(np.array(places, dtype="<i8").tobytes())
+        digest.update(row.ids.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def text_fault(row: Mapping[str, Any], column: str) -> str | None:
+    """Why a row's column holds no text, or None."""
+    value = row.get(column)
+    if not isinstance(value, str):
+        return f"without a text in {column}"
+    return None if value.strip() else f"with an empty {column}"
+
+
+def _encode_all(
+    rows: Sequence[Mapping[str, Any]], encoded: Callable[[Mapping[str, Any]], Row], max_tokens: int
+) -> EncodedRows:
+    """Encode what can be, cut what is too long, count what is neither."""
+    usable: list[Row] = []
+    refused: Counter[str] = Counter()
+    n_cut = 0
+    for row in rows:
+        try:
+            one = encoded(row)
+            if one.n_prompt > max_tokens:
+                raise Unusable(f"with a prompt that alone fills {max_tokens} tokens")
+        except Unusable as fault:
+            refused[str(fault)] += 1
+            continue
+        n_cut += len(one.ids) > max_tokens + 1
+        usable.append(Row(one.ids[: max_tokens + 1], one.n_prompt, one.prompts_inside))
+    result = EncodedRows(usable, len(rows), n_cut, dict(refused))
+    if not usable:
+        raise DataError(f"no row can be trained on: {result.report()}")
+    return result
+
+
+def _n_leading(spans: list[tuple[int, int]]) -> int:
+    """How many spans lie without a gap at the beginning: a system message and the first question."""
+    n, end = 0, 0
+    for start, stop in spans:
+        if start != end:
+            break
+        n, end = n + 1, stop
+    return n
+
+
+def _leading(spans: list[tuple[int, int]]) -> int:
+    return spans[_n_leading(spans) - 1][1]

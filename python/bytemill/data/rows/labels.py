@@ -1,0 +1,186 @@
+"""Labelled texts to ids and classes, and what to do when one class is rare.
+
+    ids      Free entry in 2 a wkly comp … | <|endoftext|>   (padding: <|endoftext|>)
+    read     no                            | here: the class | never
+
+The class is read where the text ends: the first end-of-text is the one place that has seen all of it, whatever
+the length, and padding behind it changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bytemill.data.rows.batches import RowBatches
+from bytemill.data.rows.encode import text_fault
+from bytemill.data.rows.split import permutation
+from bytemill.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from bytemill.data.rows.encode import RowEncoder
+
+__all__ = [
+    "LabelledBatches",
+    "LabelledRow",
+    "LabelledRows",
+    "collate_labelled",
+    "encode_labelled",
+    "label_names",
+    "undersampled",
+]
+
+
+@dataclass(frozen=True)
+class LabelledRow:
+    """A text's ids, its end-of-text last, and the number of its class."""
+
+    ids: NDArray[np.int64]
+    label: int
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """The usable rows, and what became of the others."""
+
+    rows: list[LabelledRow]
+    labels: tuple[str, ...]
+    """The classes' names, by number."""
+    n_given: int
+    n_cut: int
+    """Usable rows whose text was cut at the longest length."""
+    refused: dict[str, int]
+    """Rows that could not be used, by reason."""
+
+    @property
+    def longest(self) -> int:
+        """Ids of the longest row."""
+        return max(len(row.ids) for row in self.rows)
+
+    def counts(self) -> list[int]:
+        """Rows of each class."""
+        found = Counter(row.label for row in self.rows)
+        return [found[label] for label in range(len(self.labels))]
+
+    def report(self) -> str:
+        """One sentence on what became of the rows."""
+        counts = ", ".join(f"{count} {name}" for name, count in zip(self.labels, self.counts(), strict=True))
+        text = f"{len(self.rows)} of {self.n_given} rows used ({counts}), {self.n_cut} of them cut"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
+        return f"{text}; not used: {reasons}" if reasons else text
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all ids and classes, in order."""
+        digest = hashlib.sha256("\0".join(self.labels).encode())
+        for row in self.rows:
+            digest.update(np.array([len(row.ids), row.label], dtype="<i8").tobytes())
+            digest.update(row.ids.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+def label_names(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The labels that occur, sorted; numbers and booleans by their text.
+
+    >>> label_names([{"label": "spam"}, {"label": "ham"}, {"label": None}])
+    ('ham', 'spam')
+    """
+    return tuple(sorted({name for row in rows if (name := _label(row)) is not None}))
+
+
+def undersampled(rows: Sequence[Mapping[str, Any]], *, seed: int = 0) -> list[Mapping[str, Any]]:
+    """As many rows of each label as the rarest has, chosen by `seed`, in their old order.
+
+    >>> sorted(row["label"] for row in undersampled([{"label": name} for name in "abaabcca"]))
+    ['a', 'a', 'b', 'b', 'c', 'c']
+    """
+    by_label: dict[str | None, list[int]] = {}
+    for place, row in enumerate(rows):
+        by_label.setdefault(_label(row), []).append(place)
+    by_label.pop(None, None)
+    fewest = min(map(len, by_label.values()), default=0)
+    kept = [
+        places[i]
+        for number, (_, places) in enumerate(sorted(by_label.items(), key=lambda item: str(item[0])))
+        for i in permutation(len(places), seed, number)[:fewest]
+    ]
+    return [rows[place] for place in sorted(kept)]
+
+
+def encode_labelled(
+    rows: Sequence[Mapping[str, Any]], tokenizer: RowEncoder, *, labels: Sequence[str], max_tokens: int
+) -> LabelledRows:
+    """Rows of text and label as ids and classes.
+
+    Args:
+        rows: Mappings with the keys `text` and `label`.
+        tokenizer: Of the model.
+        labels: The classes; a row of another is not used.
+        max_tokens: Longest input of the model, the end-of-text included; longer texts are cut.
+
+    Raises:
+        DataError: No row can be used; says why.
+    """
+    numbers = {name: number for number, name in enumerate(labels)}
+    usable: list[LabelledRow] = []
+    refused: Counter[str] = Counter()
+    n_cut = 0
+    for row in rows:
+        label = _label(row)
+        fault = text_fault(row, "text")
+        if not fault and label is None:
+            fault = "without a label"
+        if not fault and label not in numbers:
+            fault = f"with the label {label!r}, never seen in training"
+        if fault:
+            refused[fault] += 1
+            continue
+        ids = tokenizer.encode_ordinary(row["text"])
+        n_cut += len(ids) >= max_tokens
+        whole = np.array([*ids[: max_tokens - 1], tokenizer.eot_token], dtype=np.int64)
+        usable.append(LabelledRow(whole, numbers[str(label)]))
+    result = LabelledRows(usable, tuple(labels), len(rows), n_cut, dict(refused))
+    if not usable:
+        raise DataError(f"no row can be used: {result.report()}")
+    return result
+
+
+def collate_labelled(
+    rows: Sequence[LabelledRow], *, pad_id: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of different lengths as one batch.
+
+    Returns:
+        ids (B, T), padded with `pad_id`; where to read, (B,); classes, (B,). T is the longest row's.
+
+    >>> ids, ends, labels = collate_labelled([LabelledRow(np.array([1, 2, 9]), 0), LabelledRow(np.array([9]), 1)],
+    ...                                      pad_id=9)
+    >>> ids.tolist(), ends.tolist(), labels.tolist()
+    ([[1, 2, 9], [9, 9, 9]], [2, 0], [0, 1])
+    """
+    ids = np.full((len(rows), max(len(row.ids) for row in rows)), pad_id, dtype=np.int64)
+    for i, row in enumerate(rows):
+        ids[i, : len(row.ids)] = row.ids
+    ends = np.array([len(row.ids) - 1 for row in rows], dtype=np.int64)
+    return ids, ends, np.array([row.label for row in rows], dtype=np.int64)
+
+
+class LabelledBatches(RowBatches[LabelledRow]):
+    """Labelled rows in `RowBatches`' order, as `collate_labelled` gives them."""
+
+    def _collated(self, rows: Sequence[Any]) -> Any:
+        return collate_labelled(rows, pad_id=self._pad_id)
+
+
+def _label(row: Mapping[str, Any]) -> str | None:
+    value = row.get("label")
+    if isinstance(value, str):
+        return value.strip() or None
+    return None if value is None else str(value)

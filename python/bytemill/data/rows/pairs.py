@@ -1,0 +1,227 @@
+r"""Preference rows to pairs of ids with response masks of their own: one prompt, an answer liked, one not.
+
+    chosen    Below is … ### Response:\n | Paris is the capital. | <|endoftext|>
+    rejected  Below is … ### Response:\n | Paris, obviously.     | <|endoftext|>
+    compared  no                         | yes                   | yes, once
+
+Both answers stand behind the same prompt, and each is masked by itself, since their lengths differ. The
+end-of-text counts: a model should prefer to stop where the liked answer stops. Rows that teach nothing,
+such as those whose answers are equal, are counted by reason, never dropped in silence.
+
+Free of torch: ids and labels are numpy arrays.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bytemill.data.rows.batches import RowBatches, collate
+from bytemill.data.rows.encode import Row, Unusable, rows_fingerprint, text_fault
+from bytemill.data.rows.read import read_rows
+from bytemill.data.rows.templates import ChatTemplate, Part, Template, conversation_parts, instruction_prompt
+from bytemill.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bytemill.data.rows.encode import RowEncoder
+
+__all__ = [
+    "EncodedPairs",
+    "Pair",
+    "PairBatches",
+    "collate_pairs",
+    "encode_pairs",
+    "preference_parts",
+    "read_preferences",
+]
+
+_ANSWERS = ("chosen", "rejected")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One prompt with the answer that was liked and the one that was not."""
+
+    chosen: Row
+    rejected: Row
+
+
+@dataclass(frozen=True)
+class EncodedPairs:
+    """The usable pairs, and what became of the other rows."""
+
+    pairs: list[Pair]
+    n_given: int
+    """Rows that were read."""
+    n_cut: int
+    """Usable pairs of which an answer was cut at the longest length."""
+    refused: dict[str, int]
+    """Rows that could not be used, by reason."""
+
+    def report(self) -> str:
+        """One sentence on what became of the rows.
+
+        >>> EncodedPairs([], 9, 0, {"with chosen equal to rejected": 6}).report()
+        '0 of 9 pairs used, 0 of them cut; not used: 6 with chosen equal to rejected'
+        """
+        text = f"{len(self.pairs)} of {self.n_given} pairs used, {self.n_cut} of them cut"
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
+        return f"{text}; not used: {reasons}" if reasons else text
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all ids and prompt lengths, in order."""
+        return rows_fingerprint(row for pair in self.pairs for row in (pair.chosen, pair.rejected))
+
+
+def read_preferences(source: str | Path, *, names: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+    """The rows of a file or hub data set of one of two forms.
+
+    Either `instruction`, `input` (may be absent), `chosen` and `rejected`; or a conversation in `messages`, with
+    `chosen` and `rejected` as its next turn, texts or messages.
+
+    Args:
+        source: As of `read_rows`.
+        names: Our name of a column -> its name in the file, where the two differ.
+
+    Raises:
+        DataError: The source cannot be read, is of another form, or all rows lack a column that is
+            needed; the error names the columns that are there.
+    """
+    rows = read_rows(source, _ANSWERS, names=names)
+    there = dict.fromkeys(name for row in rows for name in row)
+    if not there.keys() & {"instruction", "messages"}:
+        messages = (names or {}).get("messages", "messages")
+        raise DataError(f"{source}: no row has a column 'instruction' or {messages!r}; there are {', '.join(there)}")
+    return rows
+
+
+def preference_parts(
+    row: Mapping[str, Any], *, template: Template = "alpaca", chat_template: ChatTemplate = "alpaca"
+) -> tuple[list[Part], str, str]:
+    r"""(The prompt's parts, chosen answer, rejected answer) of a row, as texts.
+
+    Raises:
+        Unusable: The row teaches nothing, or is of another form; says why.
+
+    >>> preference_parts({"instruction": "Hi!", "chosen": "Hello.", "rejected": "What?"})[1:]
+    ('Hello.', 'What?')
+    """
+    answers = {name: _text_of(row.get(name)) for name in _ANSWERS}
+    for name in _ANSWERS:
+        if fault := text_fault(answers, name):
+            raise Unusable(fault)
+    chosen, rejected = map(str, answers.values())
+    if chosen == rejected:
+        raise Unusable("with chosen equal to rejected")
+    if row.get("messages") is None:
+        return [_instruction(row, template)], chosen, rejected
+    whole = [_continued(row["messages"], answer, chat_template) for answer in (chosen, rejected)]
+    return whole[0][:-1], whole[0][-1].text, whole[1][-1].text
+
+
+def encode_pairs(
+    rows: Sequence[Mapping[str, Any]],
+    tokenizer: RowEncoder,
+    *,
+    max_tokens: int,
+    template: Template = "alpaca",
+    chat_template: ChatTemplate = "alpaca",
+) -> EncodedPairs:
+    """Preference rows as pairs of ids.
+
+    Args:
+        rows: As `read_preferences` gives them.
+        tokenizer: Its `encode_ordinary` keeps user text from making special tokens.
+        max_tokens: Longest input of the model; an answer that does not fit is cut, and then has no
+            end-of-text.
+        template: See `instruction_prompt`.
+        chat_template: See `conversation_parts`; answers inside the conversation have their end-of-text.
+
+    Raises:
+        DataError: No row can be used; says why.
+    """
+    pairs: list[Pair] = []
+    refused: Counter[str] = Counter()
+    n_cut = 0
+    for row in rows:
+        try:
+            parts, *answers = preference_parts(row, template=template, chat_template=chat_template)
+            pair, is_cut = _encoded(parts, answers, tokenizer, max_tokens)
+        except Unusable as fault:
+            refused[str(fault)] += 1
+            continue
+        pairs.append(pair)
+        n_cut += is_cut
+    encoded = EncodedPairs(pairs, len(rows), n_cut, dict(refused))
+    if not pairs:
+        raise DataError(f"no row can be trained on: {encoded.report()}")
+    return encoded
+
+
+def collate_pairs(pairs: Sequence[Pair], *, pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs as one batch: all chosen answers, then all rejected ones in the same order.
+
+    Returns:
+        (inputs, targets), each (2B, T); targets are shifted by one, and -100 on prompt and padding.
+
+    >>> pair = Pair(Row(np.array([1, 2, 3, 9]), 2), Row(np.array([1, 2, 9]), 2))
+    >>> inputs, targets = collate_pairs([pair], pad_id=9)
+    >>> inputs.tolist(), targets.tolist()
+    ([[1, 2, 3], [1, 2, 9]], [[-100, 3, 9], [-100, 9, -100]])
+    """
+    return collate([*(pair.chosen for pair in pairs), *(pair.rejected for pair in pairs)], pad_id=pad_id)
+
+
+class PairBatches(RowBatches[Pair]):
+    """An endless stream of batches of pairs, in the order and with the place of `RowBatches`."""
+
+    def _collated(self, rows: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return collate_pairs(rows, pad_id=self._pad_id)
+
+
+def _encoded(
+    parts: Sequence[Part], answers: Sequence[str], tokenizer: RowEncoder, max_tokens: int
+) -> tuple[Pair, bool]:
+    """A pair and whether an answer was cut."""
+    prompt: list[int] = []
+    for part in parts:
+        prompt += [*tokenizer.encode_ordinary(part.text), *([tokenizer.eot_token] if part.is_answer else [])]
+    if len(prompt) > max_tokens:
+        raise Unusable(f"with a prompt that alone fills {max_tokens} tokens")
+    whole = [[*prompt, *tokenizer.encode_ordinary(answer), tokenizer.eot_token] for answer in answers]
+    chosen, rejected = (ids[: max_tokens + 1] for ids in whole)
+    if chosen == rejected:
+        raise Unusable(f"whose answers are equal within {max_tokens} tokens")
+    rows = (Row(np.array(ids, dtype=np.int64), len(prompt)) for ids in (chosen, rejected))
+    return Pair(*rows), any(len(ids) > max_tokens + 1 for ids in whole)
+
+
+def _instruction(row: Mapping[str, Any], template: Template) -> Part:
+    if fault := text_fault(row, "instruction"):
+        raise Unusable(fault)
+    if not isinstance(row.get("input") or "", str):
+        raise Unusable("with an input that is no text")
+    return Part(instruction_prompt(row["instruction"], row.get("input") or "", template=template), is_answer=False)
+
+
+def _continued(messages: Any, answer: str, template: ChatTemplate) -> list[Part]:
+    """The conversation with one more answer."""
+    if not isinstance(messages, list | tuple):
+        raise Unusable("without messages")
+    try:
+        return conversation_parts([*messages, {"role": "assistant", "content": answer}], template=template)
+    except ValueError as fault:
+        raise Unusable(str(fault)) from None
+
+
+def _text_of(value: Any) -> Any:
+    """A text as it is; of a message, its text under either of the usual names."""
+    return value.get("value", value.get("content")) if isinstance(value, dict) else value

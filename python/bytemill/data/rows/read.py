@@ -1,0 +1,162 @@
+"""Files of rows: JSON, tables, Parquet, and data sets of the Hugging Face hub; columns by name."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bytemill.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+__all__ = ["INSTRUCTION_COLUMNS", "read_rows"]
+
+INSTRUCTION_COLUMNS = ("instruction", "output")
+_LABELLED_COLUMNS = ("label", "text")
+
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a text may be longer than csv's 128 KiB
+
+
+def read_rows(
+    source: str | Path,
+    columns: Sequence[str] = INSTRUCTION_COLUMNS,
+    *,
+    names: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of a file or of a hub data set, each a mapping from column to value.
+
+    Args:
+        source: .json (an array of objects), .jsonl (an object a line), .csv and .tsv (names in the first line),
+            .parquet; "hf:ID", "hf:ID:CONFIG" or "hf:ID:CONFIG:SPLIT"; or a file of another ending in which each
+            line is a label, a tab and a text, as SMSSpamCollection is. In .tsv, too, such a file may lack names.
+        columns: Those that are needed, by our name.
+        names: Our name of a column -> its name in the file, where the two differ.
+
+    Raises:
+        DataError: The source cannot be read, is of another form, or all rows lack a column that is
+            needed; the error names the columns that are there.
+        ArgumentError: A package is missing that reads it.
+    """
+    rows = _hub(str(source)) if str(source).startswith("hf:") else _file(Path(source), columns)
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{source}: expected a list of objects, one a row, and at least one")
+    names = names or {}
+    there = dict.fromkeys(name for row in rows for name in row)
+    for column in columns:
+        if names.get(column, column) not in there:
+            shown = ", ".join(repr(name) if not name.strip() else name for name in there)
+            raise DataError(f"{source}: no row has a column {names.get(column, column)!r}; there are {shown}")
+    renamed = {theirs: ours for ours, theirs in names.items() if ours != theirs}
+    return [_renamed(row, renamed) for row in rows] if renamed else rows
+
+
+def _renamed(row: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """A column that bears our name already but is not meant gives way."""
+    ours = {renamed[name]: value for name, value in row.items() if name in renamed}
+    return {name: value for name, value in row.items() if name not in renamed and name not in ours} | ours
+
+
+def _file(path: Path, columns: Sequence[str]) -> Any:
+    reader = _READERS.get(path.suffix.lower(), _label_and_text)
+    try:
+        return reader(path, columns)
+    except OSError as error:
+        raise DataError(f"{path}: the rows cannot be read: {error.strerror or error}") from None
+
+
+def _json(path: Path, _: Sequence[str]) -> Any:
+    try:
+        return json.loads(_text(path))
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON in UTF-8: {error}") from None
+
+
+def _json_lines(path: Path, _: Sequence[str]) -> Any:
+    rows = []
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except ValueError as error:
+                raise DataError(f"{path}:{number}: not JSON in UTF-8: {error}") from None
+    return rows
+
+
+def _comma_table(path: Path, _: Sequence[str]) -> Any:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        try:
+            rows = list(reader)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{path}:{reader.line_num}: not a table in CSV and UTF-8: {error}") from None
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise DataError(f"{path}: row {number} has not as many fields as the first line, {len(row)}")
+    return rows
+
+
+def _tab_table(path: Path, columns: Sequence[str]) -> Any:
+    """No quotes: a field has neither tab nor line break (IANA's text/tab-separated-values)."""
+    lines = _text(path).splitlines()
+    names = lines[0].split("\t") if lines else []
+    if len(names) == 2 and not set(columns) & set(names):
+        return _label_and_text(path, columns)
+    rows = [line.split("\t") for line in lines[1:] if line]
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(names):
+            raise DataError(f"{path}:{number}: has {len(row)} fields, the first line {len(names)}")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _label_and_text(path: Path, _: Sequence[str]) -> Any:
+    rows = []
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        label, tab, text = line.rstrip("\r").partition("\t")
+        if line.strip() and not tab:
+            known = ", ".join(_READERS)
+            raise DataError(
+                f"{path}:{number}: rows are read from files in {known}, or from lines of a label, a tab and a text; "
+                "this line has no tab"
+            )
+        if line.strip():
+            rows.append(dict(zip(_LABELLED_COLUMNS, (label, text), strict=True)))
+    return rows
+
+
+def _parquet(path: Path, _: Sequence[str]) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise ArgumentError(f"{path}: rows in Parquet need the package pyarrow: pip install 'bytemill[hf]'") from None
+    try:
+        return pyarrow.parquet.read_table(path).to_pylist()
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path}: not whole Parquet: {error}") from None
+
+
+def _hub(name: str) -> Any:
+    from bytemill.data.hub import hub_rows
+
+    return [dict(row) for row in hub_rows(name)]
+
+
+def _text(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: not JSON in UTF-8 or a table in it: byte {data[error.start]:#04x}") from None
+
+
+_READERS: dict[str, Callable[[Path, Sequence[str]], Any]] = {
+    ".json": _json,
+    ".jsonl": _json_lines,
+    ".csv": _comma_table,
+    ".tsv": _tab_table,
+    ".parquet": _parquet,
+}

@@ -1,0 +1,159 @@
+"""The loss of several models on several data sets: what tuning on one kind of text costs on the others.
+
+Of each data set some rows are drawn once, by a seed, and every model reads the same. The loss is nats a token over
+all labels of those rows: of instructions the answers, of texts everything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bytemill.data.rows import EncodedRows, Row, collate, encode_rows, encode_texts, read_rows, split_rows
+from bytemill.data.rows.split import permutation
+from bytemill.errors import DataError
+from bytemill.evaluate.loss import held_out_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import torch
+
+    from bytemill.data.rows import RowEncoder, Template
+
+__all__ = ["DataSet", "LossMatrix", "data_set_losses", "draw_data_set"]
+
+_SPLITS = ("train", "test", "val")
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Rows that were drawn from one source."""
+
+    name: str
+    encoded: EncodedRows
+
+    @property
+    def n_rows(self) -> int:
+        """Rows that can be used."""
+        return len(self.encoded.rows)
+
+
+@dataclass(frozen=True)
+class LossMatrix:
+    """Losses in nats a token."""
+
+    data_sets: Sequence[DataSet]
+    losses: Mapping[str, Sequence[float]]
+    """By model: one a data set."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        sets = [{"name": one.name, "n_rows": one.n_rows, "rows": one.encoded.report()} for one in self.data_sets]
+        return {"data_sets": sets, "losses": {name: list(values) for name, values in self.losses.items()}}
+
+    def as_markdown(self) -> str:
+        """A table of a model a row and a data set a column, ending in a line break.
+
+        >>> sets = [DataSet("imdb", EncodedRows([], 0, 0, {}))]
+        >>> print(LossMatrix(sets, {"base": [3.8278]}).as_markdown(), end="")
+        | model | imdb |
+        | --- | ---: |
+        | base | 3.8278 |
+        """
+        lines = [["model", *(one.name for one in self.data_sets)], ["---", *("---:" for _ in self.data_sets)]]
+        lines += [[name, *(f"{value:.4f}" for value in values)] for name, values in self.losses.items()]
+        return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def draw_data_set(
+    name: str,
+    source: str,
+    tokenizer: RowEncoder,
+    *,
+    n_rows: int,
+    max_tokens: int,
+    seed: int = 0,
+    split: str = "all",
+    text_column: str = "text",
+    template: Template = "alpaca",
+) -> DataSet:
+    """Some random rows of a source.
+
+    Args:
+        name: What tables call it.
+        source: A .txt file, of which windows of `max_tokens` are the rows; or rows with `instruction` and `output`, or
+            with a text column: what `read_rows` reads.
+        tokenizer: Of the models.
+        n_rows: How many are drawn; all where there are fewer.
+        max_tokens: Longest input of the models; longer rows are cut.
+        seed: Of the draw.
+        split: "train", "test" or "val" draws from that part, as tuning parts the rows with data.seed = `seed`.
+        text_column: Of texts.
+        template: Of instructions.
+
+    Raises:
+        DataError: The source cannot be read, has no column that could be used, or no row that can be.
+    """
+    if Path(source).suffix == ".txt":
+        return DataSet(name, _windows(_drawn(_ids_of(source, tokenizer, max_tokens), n_rows, seed, split)))
+    rows = read_rows(source, ())
+    there = dict.fromkeys(column for row in rows for column in row)
+    drawn = _drawn(rows, n_rows, seed, split)
+    if {"instruction", "output"} <= there.keys():
+        return DataSet(name, encode_rows(drawn, tokenizer, max_tokens=max_tokens, template=template))
+    if text_column not in there:
+        raise DataError(
+            f"{source}: needs the columns 'instruction' and 'output', or {text_column!r}; there are {', '.join(there)}"
+        )
+    texts = [{"text": row.get(text_column)} for row in drawn]
+    return DataSet(name, encode_texts(texts, tokenizer, max_tokens=max_tokens))
+
+
+def data_set_losses(
+    model: torch.nn.Module, data_sets: Sequence[DataSet], *, pad_id: int, batch_size: int = 8
+) -> list[float]:
+    """One model's mean loss on each data set, in nats a token.
+
+    Args:
+        model: `model(ids, targets)` returns (anything, mean loss).
+        data_sets: From `draw_data_set`.
+        pad_id: What short rows are filled up with.
+        batch_size: Rows at a time.
+    """
+    return [held_out_loss(model, _batches(one.encoded.rows, pad_id, batch_size)).mean for one in data_sets]
+
+
+def _batches(rows: Sequence[Row], pad_id: int, batch_size: int) -> Iterator[tuple[Any, Any]]:
+    """Rows of like length together: less padding, and the order does not change a sum over labels."""
+    ordered = sorted(rows, key=lambda row: len(row.ids))
+    for start in range(0, len(ordered), batch_size):
+        yield collate(ordered[start : start + batch_size], pad_id=pad_id)
+
+
+def _drawn(rows: Sequence[Any], n_rows: int, seed: int, split: str) -> list[Any]:
+    part = rows if split == "all" else split_rows(rows, seed=seed)[_SPLITS.index(split)]
+    if not part:
+        raise DataError(f"{len(rows)} rows are too few to have a {split} part")
+    return [part[i] for i in permutation(len(part), seed, 0)[:n_rows]]
+
+
+def _ids_of(source: str, tokenizer: RowEncoder, max_tokens: int) -> list[list[int]]:
+    """A text's windows, one id longer than an input, which is the last label."""
+    try:
+        text = Path(source).read_text(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{source}: not UTF-8 at byte {error.start}") from None
+    ids = tokenizer.encode_ordinary(text)
+    if len(ids) < 2:
+        raise DataError(f"{source}: has {len(ids)} tokens; at least two are needed, one to predict the other")
+    return [ids[start : start + max_tokens + 1] for start in range(0, len(ids) - 1, max_tokens)]
+
+
+def _windows(windows: Sequence[list[int]]) -> EncodedRows:
+    return EncodedRows([Row(np.array(ids, dtype=np.int64), 1) for ids in windows], len(windows), 0, {})

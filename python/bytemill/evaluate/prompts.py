@@ -1,0 +1,128 @@
+"""What several models say to the same prompts, side by side: a table that numbers cannot replace.
+
+The default prompts are ten: six to continue, of which some are about films, and four instructions in the
+template of instruction tuning.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Unpack
+
+from bytemill.data.rows import Template, instruction_prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bytemill.inference import Sampling, TextGenerator
+
+__all__ = ["DEFAULT_PROMPTS", "Prompt", "PromptTable", "answers_to", "row_prompts"]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One prompt."""
+
+    label: str
+    """What a table shows of it."""
+    text: str
+    """What the model reads, template included."""
+    reference: str = ""
+    """A good answer, where one is known."""
+
+
+def _instruction(instruction: str, input_text: str) -> Prompt:
+    return Prompt(f"{instruction}\n{input_text}", instruction_prompt(instruction, input_text))
+
+
+_TO_CONTINUE = (
+    "I love this movie because",
+    "A slow-burn thriller that",
+    "The plot was boring, but",
+    "Here are three tips for a good meal: 1 fresh ingredients. 2",
+    "Write a poem about",
+    "Pretend you are an alien visiting Earth. You would",
+)
+
+DEFAULT_PROMPTS = (
+    *(Prompt(text, text) for text in _TO_CONTINUE),
+    _instruction(
+        "Read the movie review provided below and summarize the author's opinion in one sentence.",
+        "The movie had a stunning visual style and a compelling performance from the lead actor, but the plot felt "
+        "disjointed and the pacing was slow.",
+    ),
+    _instruction(
+        "Write a comprehensive critique of the following movie review. Your response should include: an analysis of "
+        "the review's strengths and weaknesses, a discussion of the reviewer's perspective, and a reflection on "
+        "whether you agree or disagree with their assessment and why.",
+        "While the movie attempts to tackle complex philosophical themes, its heavy-handed symbolism and sluggish "
+        "pacing often distract from the emotional impact. The lead actress delivers a powerful performance, but the "
+        "dialogue sometimes feels unnatural, and the final twist is more confusing than clever.",
+    ),
+    _instruction(
+        "Given the list of tasks below, generate a prioritized to-do list for someone working from home.",
+        "- Reply to emails- Complete project report- Attend team meeting at 3 PM- Take a 30-minute walk"
+        "- Review budget for Q2.",
+    ),
+    _instruction(
+        "Translate the following English sentence into French.",
+        "The sun is shining and the birds are singing.",
+    ),
+)
+"""The ten prompts of a battery that is read by eye."""
+
+
+@dataclass(frozen=True)
+class PromptTable:
+    """Answers of models to prompts."""
+
+    prompts: Sequence[Prompt]
+    answers: Mapping[str, Sequence[str]]
+    """By model: one answer a prompt."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON data: the prompts, and what each model says to each."""
+        return {"prompts": [asdict(prompt) for prompt in self.prompts], "answers": dict(self.answers)}
+
+    def as_markdown(self) -> str:
+        r"""A table of a prompt a row and a model a column, ending in a line break.
+
+        >>> print(PromptTable([Prompt("Hi | you", "Hi | you")], {"base": ["Hel\nlo"]}).as_markdown(), end="")
+        | prompt | base |
+        | --- | --- |
+        | Hi \| you | Hel<br>lo |
+        """
+        has_references = any(prompt.reference for prompt in self.prompts)
+        header = ["prompt", *(["reference"] if has_references else []), *self.answers]
+        lines = [header, ["---"] * len(header)]
+        for i, prompt in enumerate(self.prompts):
+            said = [answers[i] for answers in self.answers.values()]
+            lines.append([prompt.label, *([prompt.reference] if has_references else []), *said])
+        return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
+
+
+def answers_to(
+    prompts: Sequence[Prompt], generator: TextGenerator, *, max_new_tokens: int, **sampling: Unpack[Sampling]
+) -> list[str]:
+    """One model's answer to each prompt, without the prompt.
+
+    Each answer is drawn by itself, so with a seed it does not depend on the other prompts.
+    """
+    return [generator.complete(prompt.text, max_new_tokens=max_new_tokens, **sampling)[0] for prompt in prompts]
+
+
+def row_prompts(rows: Sequence[Mapping[str, Any]], *, template: Template = "alpaca") -> list[Prompt]:
+    """The prompts of instruction rows, with their outputs (or chosen answers) as references."""
+    found = []
+    for row in rows:
+        input_text = row.get("input") or ""
+        text = instruction_prompt(row["instruction"], input_text, template=template)
+        label = f"{row['instruction']}\n{input_text}".strip()
+        found.append(Prompt(label, text, str(row.get("output") or row.get("chosen") or "")))
+    return found
+
+
+def _cell(text: str) -> str:
+    """A text in one cell of Markdown."""
+    return re.sub(r"\s*\n\s*", "<br>", text.strip()).replace("|", "\\|")

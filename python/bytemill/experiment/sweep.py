@@ -1,0 +1,198 @@
+"""A sweep: planned runs, each in a process of its own, until all are done; a second call goes on where it stopped.
+
+A run of a sweep is a run like any other, started by the command that a person would type, in
+`FOLDER/NAME`; so its memory is its own, a crash ends nothing else, and it can be repeated by hand.
+
+    FOLDER/configs/NAME.toml   what shall be run
+    FOLDER/logs/NAME.txt       what the command said
+    FOLDER/NAME/               the run's folder; sweep.json in it says that it is over, and how
+
+Runs that failed are told apart from those that are done, and are tried again by the next call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from bytemill.errors import ConfigError
+from bytemill.train.config import changed_settings, dump_toml, load_config
+from bytemill.train.signals import StopSignals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from bytemill.experiment.sweep_plan import PlannedRun
+
+__all__ = ["Ended", "ended_run", "run_command", "run_sweep", "visible_gpus"]
+
+_POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run's process ended."""
+
+    exit_code: int
+    seconds: float
+    """Of all tries together."""
+    error: str = ""
+    """The last line that a failed run said."""
+
+
+def run_sweep(
+    planned: Sequence[PlannedRun],
+    folder: Path,
+    *,
+    parallel: int | None = None,
+    shown: Callable[[PlannedRun, Ended | None], None] = lambda _, __: None,
+) -> list[Ended]:
+    """Do all runs that are not done; those that were interrupted go on from their last checkpoint.
+
+    Args:
+        planned: From `read_sweep`.
+        folder: Of the sweep; made when missing.
+        parallel: Runs at a time; by default one for each visible GPU, at least one.
+        shown: Called when a run starts (with None), and when it has ended.
+
+    Raises:
+        ConfigError: A run was begun with other settings, or another sweep works in this folder.
+        Interrupted: SIGTERM or SIGINT came; the runs have saved everything.
+    """
+    gpus = visible_gpus()
+    slots = [gpus[i % len(gpus)] if gpus else None for i in range(parallel or len(gpus) or 1)]
+    with _alone_in(folder) as lock:
+        for run in planned:
+            _write_plan(run, folder)
+        waiting = [run for run in planned if (ended := ended_run(folder / run.name)) is None or ended.exit_code]
+        _run_all(waiting, folder, slots, lock, shown)
+    done = [ended_run(folder / run.name) for run in planned]
+    return [ended for ended in done if ended is not None]
+
+
+def ended_run(run_dir: Path) -> Ended | None:
+    """How a run of a sweep ended; None if it did not."""
+    try:
+        return Ended(**json.loads((run_dir / "sweep.json").read_text(encoding="utf-8")))
+    except OSError:
+        return None
+
+
+def run_command(run: PlannedRun, folder: Path) -> list[str]:
+    """The command that starts a run, or goes on with it."""
+    task = ["train"] if run.config.task == "pretrain" else ["finetune", run.config.task]
+    resume = ["--resume"] if (folder / run.name / "config.toml").exists() else []
+    files = ["--config", str(folder / "configs" / f"{run.name}.toml"), "--output", str(folder / run.name)]
+    return [sys.executable, "-m", "bytemill", *task, *files, *resume]
+
+
+def visible_gpus() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES would have to be for one GPU each."""
+    import torch
+
+    n_gpus = torch.cuda.device_count()
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return named[:n_gpus] if named else [str(i) for i in range(n_gpus)]
+
+
+@dataclass
+class _Running:
+    """A run's process."""
+
+    run: PlannedRun
+    slot: str | None
+    process: subprocess.Popen[bytes]
+    began: float
+
+
+def _run_all(
+    waiting: list[PlannedRun],
+    folder: Path,
+    slots: list[str | None],
+    lock: IO[bytes],
+    shown: Callable[[PlannedRun, Ended | None], None],
+) -> None:
+    running: list[_Running] = []
+    with StopSignals() as signals:
+        try:
+            while waiting or running:
+                signals.check()
+                while waiting and slots:
+                    running.append(_start(waiting.pop(0), folder, slots.pop(0), lock))
+                    shown(running[-1].run, None)
+                time.sleep(_POLL_SECONDS)
+                for one in [one for one in running if one.process.poll() is not None]:
+                    running.remove(one)
+                    slots.append(one.slot)
+                    shown(one.run, _note_end(one, folder))
+        finally:
+            for one in running:
+                one.process.terminate()
+            for one in running:  # each writes a checkpoint first
+                one.process.wait()
+
+
+def _start(run: PlannedRun, folder: Path, slot: str | None, lock: IO[bytes]) -> _Running:
+    environment = os.environ if slot is None else {**os.environ, "CUDA_VISIBLE_DEVICES": slot}
+    (folder / "logs").mkdir(exist_ok=True)
+    with (folder / "logs" / f"{run.name}.txt").open("ab") as log:
+        process = subprocess.Popen(
+            run_command(run, folder),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for the sweep, which tells its runs once
+            pass_fds=[lock.fileno()],  # they hold the lock too, should the sweep be killed
+        )
+    return _Running(run, slot, process, time.monotonic())
+
+
+def _note_end(one: _Running, folder: Path) -> Ended:
+    before = ended_run(folder / one.run.name)
+    seconds = time.monotonic() - one.began + (before.seconds if before else 0.0)
+    code = one.process.returncode
+    lines = (folder / "logs" / f"{one.run.name}.txt").read_text(encoding="utf-8", errors="replace").split("\n")
+    error = next((line for line in reversed(lines) if line.strip()), "") if code else ""
+    ended = Ended(code, round(seconds, 2), error.removeprefix("bytemill: "))
+    _replace(folder / one.run.name / "sweep.json", json.dumps(ended.__dict__) + "\n")
+    return ended
+
+
+def _write_plan(run: PlannedRun, folder: Path) -> None:
+    """Write a run's settings where its command finds them; refuse to go on with others than it began with."""
+    path = folder / "configs" / f"{run.name}.toml"
+    if path.exists():
+        changes = changed_settings(load_config(path), run.config)
+        if changes and (folder / run.name).exists():
+            told = ", ".join(f"{name} was {old!r} and is {new!r} now" for name, old, new in changes)
+            raise ConfigError(f"{folder / run.name}: was begun with other settings: {told}; move it away, or rename it")
+    _replace(path, dump_toml(run.config))
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[IO[bytes]]:
+    """Hold the folder's lock; the runs hold it too, as long as they live."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"{folder}: another sweep, or a run of one, is at work here") from None
+        yield lock
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a small file at once, so that a kill leaves the old or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside: Any = path.with_name(path.name + ".tmp")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)

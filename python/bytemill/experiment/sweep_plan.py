@@ -1,0 +1,164 @@
+"""What a sweep shall run: a base configuration, and what differs from run to run, read from TOML.
+
+    config = "instruct.toml"          # the base, beside this file; or its settings under [config]
+
+    [grid]                            # every combination is one run
+    "lora.r" = [1, 4, 16]
+    "train.learning_rate" = [1e-3, 1e-4]
+
+    [[runs]]                          # and these, one by one
+    name = "all parameters"
+    "lora.r" = 0
+
+A run is named after what differs, so a grid may grow and keep what it has done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bytemill.data.rows import instruction_prompt
+from bytemill.errors import ConfigError
+from bytemill.evaluate.prompts import DEFAULT_PROMPTS
+from bytemill.train.config import config_from_settings, read_toml
+from bytemill.train.toml import toml_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bytemill.train.config import RunConfig
+
+__all__ = ["PlannedRun", "read_sweep"]
+
+_KEYS = ("config", "grid", "runs")
+_MAX_NAME_CHARACTERS = 100
+_AT_THE_ENDS = 1_000_000_000
+"""As `train.sample_every`: before the first step and after the last."""
+_ORDINARY_AND_INSTRUCTION = (
+    DEFAULT_PROMPTS[0].text,
+    instruction_prompt("Give three tips for staying healthy."),
+)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep."""
+
+    name: str
+    """Of its folder."""
+    config: RunConfig
+    varied: Mapping[str, Any]
+    """The settings that differ from run to run, by dotted name."""
+
+
+def read_sweep(path: str | Path, overrides: Iterable[str] = ()) -> list[PlannedRun]:
+    """The runs of a sweep, in the order of the file: the grid's first, its last setting varying fastest.
+
+    A sweep that names no prompts samples an ordinary and an instruction prompt before and after each run.
+
+    Args:
+        path: The TOML file.
+        overrides: `section.setting=value` for the base of all runs.
+
+    Raises:
+        ConfigError: The file is of another form, a setting is unknown, or two runs are the same.
+    """
+    path = Path(path)
+    content = read_toml(path)
+    for key in content:
+        if key not in _KEYS:
+            raise ConfigError(f"{path}: {key} is none of {', '.join(_KEYS)}; settings of all runs go under [config]")
+    base, overrides = _base(content.get("config", {}), path), list(overrides)
+    planned = [_planned(path, base, overrides, name, varied) for name, varied in _variations(content, path)]
+    if not planned:
+        raise ConfigError(f"{path}: no run: give a [grid] of lists, or [[runs]]")
+    seen: set[str] = set()
+    for run in planned:
+        if run.name in seen:
+            raise ConfigError(f"{path}: two runs are called {run.name!r}; give one another name")
+        seen.add(run.name)
+    return planned
+
+
+def _base(config: Any, path: Path) -> Mapping[str, Any]:
+    if isinstance(config, str):
+        return read_toml(path.parent / config)
+    if isinstance(config, dict):
+        return config
+    raise ConfigError(f"{path}: config is {config!r}; it should be a file's name, or a table of settings")
+
+
+def _variations(content: Mapping[str, Any], path: Path) -> Iterable[tuple[str | None, dict[str, Any]]]:
+    """(name if one is given, settings) of each run."""
+    grid = dict(_flat(content.get("grid", {})))
+    for setting, values in grid.items():
+        if not isinstance(values, list) or not values:
+            raise ConfigError(f"{path}: grid.{setting} is {values!r}; it should be a list of values")
+    if grid:
+        for values in itertools.product(*grid.values()):
+            yield None, dict(zip(grid, values, strict=True))
+    runs = content.get("runs", [])
+    if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
+        raise ConfigError(f"{path}: runs should be [[runs]], one table a run")
+    for run in runs:
+        name = run.get("name")
+        yield name, dict(_flat({key: value for key, value in run.items() if key != "name"}))
+
+
+def _planned(
+    path: Path, base: Mapping[str, Any], overrides: Sequence[str], name: str | None, varied: dict[str, Any]
+) -> PlannedRun:
+    changes = [f"{setting}={toml_literal(value)}" for setting, value in varied.items()]
+    try:
+        config = config_from_settings(base, [*overrides, *changes])
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return PlannedRun(_folder_name(name or _name_of(varied)), _with_samples(config), varied)
+
+
+def _with_samples(config: RunConfig) -> RunConfig:
+    sample, train = config.sample, config.train
+    if not sample.prompts:
+        sample = sample.model_copy(update={"prompts": _ORDINARY_AND_INSTRUCTION})
+    if not train.sample_every:
+        train = train.model_copy(update={"sample_every": _AT_THE_ENDS})
+    return config.model_copy(update={"sample": sample, "train": train})
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Dotted names: TOML reads `lora.r = 1` as a table in a table unless the name is quoted."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _name_of(varied: Mapping[str, Any]) -> str:
+    """What differs, in short: the last part of each setting's name and its value.
+
+    >>> _name_of({"lora.r": 4, "train.learning_rate": 1e-3, "lora.target_modules": ["qkv", "expand"]})
+    'r=4_learning_rate=0.001_target_modules=qkv+expand'
+    """
+    lasts = [setting.rpartition(".")[2] for setting in varied]
+    names = lasts if len(set(lasts)) == len(lasts) else list(varied)
+    return "_".join(f"{name}={_spelled(value)}" for name, value in zip(names, varied.values(), strict=True)) or "base"
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, list):
+        return "+".join(_spelled(one) for one in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _folder_name(name: str) -> str:
+    """A name that any file system takes; a long one is cut and keeps a hash of the rest."""
+    safe = re.sub(r"[^\w.=+-]+", "-", name).strip("-.") or "run"
+    if len(safe) <= _MAX_NAME_CHARACTERS:
+        return safe
+    return f"{safe[:_MAX_NAME_CHARACTERS]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

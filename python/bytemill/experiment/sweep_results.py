@@ -1,0 +1,102 @@
+"""What the runs of a sweep came to, read from their folders."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bytemill.experiment.sweep import Ended, ended_run
+from bytemill.train.metrics import read_json_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from bytemill.experiment.sweep_plan import PlannedRun
+
+__all__ = ["SweepResult", "sweep_results"]
+
+_LAST_STEPS = 0.1
+"""Share of the training losses, from the end, whose mean is the final one: single batches jump."""
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """One run of a sweep: done, failed, or not begun."""
+
+    name: str
+    varied: Mapping[str, Any]
+    ended: Ended | None
+    n_trainable: int | None
+    metrics: Sequence[Mapping[str, Any]]
+    """Rows of metrics.jsonl."""
+    samples: Sequence[Mapping[str, Any]]
+    """Those drawn last."""
+
+    @property
+    def state(self) -> str:
+        """Done, failed, or unfinished."""
+        if self.ended is None:
+            return "unfinished" if self.metrics else "not begun"
+        return "done" if self.ended.exit_code == 0 else f"failed: {self.ended.error}"
+
+    @property
+    def train_loss(self) -> float:
+        """Mean of the last tenth of the training losses; NaN without any."""
+        losses = self._series("loss")
+        last = losses[-max(1, round(len(losses) * _LAST_STEPS)) :]
+        return sum(last) / len(last) if last else math.nan
+
+    @property
+    def validation_loss(self) -> float:
+        """Of the last validation; NaN without any."""
+        return next(reversed(self._series("val_loss")), math.nan)
+
+    @property
+    def best_validation_loss(self) -> float:
+        """The lowest; NaN without any."""
+        return min(self._series("val_loss"), default=math.nan)
+
+    @property
+    def steps(self) -> int:
+        """Steps done."""
+        return max((int(row["step"]) for row in self.metrics), default=0)
+
+    @property
+    def memory_mib(self) -> float:
+        """Most memory of the run's process; NaN if none was logged."""
+        return max(self._series("memory_mib"), default=math.nan)
+
+    def _series(self, name: str) -> list[float]:
+        return [row[name] for row in self.metrics if isinstance(row.get(name), int | float)]
+
+
+def sweep_results(planned: Sequence[PlannedRun], folder: Path) -> list[SweepResult]:
+    """The results of all planned runs, in their order."""
+    return [_result(run, folder / run.name) for run in planned]
+
+
+def _result(run: PlannedRun, run_dir: Path) -> SweepResult:
+    samples = _lines(run_dir / "samples.jsonl")
+    last = max((line["step"] for line in samples), default=0)
+    return SweepResult(
+        name=run.name,
+        varied=run.varied,
+        ended=ended_run(run_dir),
+        n_trainable=_n_trainable(run_dir),
+        metrics=_lines(run_dir / "metrics.jsonl"),
+        samples=[line for line in samples if line["step"] == last],
+    )
+
+
+def _n_trainable(run_dir: Path) -> int | None:
+    path = run_dir / "environment.json"
+    if not path.exists():
+        return None
+    return int(json.loads(path.read_text(encoding="utf-8"))["parameters"]["trainable"])
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return read_json_lines(path) if path.exists() else []

@@ -1,0 +1,68 @@
+"""A language model with a head of classes instead of ids: texts in, one score a class out.
+
+Letters: B rows, T tokens, C width (n_embd), K classes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor, nn
+
+from bytemill.errors import ConfigError
+from bytemill.model.gpt2 import GPT2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bytemill.model.pretrained import CausalModel
+
+__all__ = ["Classifier"]
+
+
+class Classifier(nn.Module):
+    """`body` up to its hidden states, and a linear layer that reads one of them.
+
+    >>> from bytemill.model import GPT2Config
+    >>> body = GPT2(GPT2Config(vocab_size=100, n_positions=16, n_embd=8, n_layer=1, n_head=2))
+    >>> Classifier(body, ["ham", "spam"])(torch.zeros(3, 5, dtype=torch.long), torch.tensor([4, 0, 2])).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(self, body: CausalModel, labels: Sequence[str]) -> None:
+        super().__init__()
+        self.body = body
+        self.labels = tuple(labels)
+        """Names of the classes, in the order of their scores."""
+        self.head = nn.Linear(body.config.n_embd, len(self.labels))
+
+    def forward(self, ids: Tensor, ends: Tensor) -> Tensor:
+        """Scores (B, K) of rows of ids.
+
+        Args:
+            ids: (B, T), padded behind the end with anything.
+            ends: (B,), the place of each row's last id. It alone is read: it has seen the row, and no padding.
+        """
+        hidden = self.body.hidden_states(ids)  # (B, T, C)
+        last = hidden[torch.arange(len(ids), device=ids.device), ends]  # (B, C)
+        scores: Tensor = self.head(last)
+        return scores
+
+    def train_only(self, layers: Literal["head", "last_block", "all"]) -> None:
+        """Freeze the rest; the head always trains.
+
+        Raises:
+            ConfigError: The last block is asked for, and the body is not our GPT-2.
+        """
+        self.requires_grad_(layers == "all")
+        self.head.requires_grad_(True)
+        if layers == "last_block":
+            if not isinstance(self.body, GPT2):
+                raise ConfigError("classify.train_layers is 'last_block', which only our GPT-2 has; give head or all")
+            self.body.blocks[-1].requires_grad_(True)
+            self.body.final_norm.requires_grad_(True)
+
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The matrices between embedding and head."""
+        return self.body.hidden_matrices()

@@ -1,0 +1,116 @@
+"""Several adapters on one base: added by name, switched, switched off for a while.
+
+One base in memory serves many tasks: each adapter costs its own small tensors, and switching costs nothing.
+At most one is at work at a time; it is also the one that trains, is merged and is saved.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from torch import nn
+
+from bytemill.errors import ConfigError
+from bytemill.model.lora.apply import active_updates, lora_layers, targeted_modules, wrap_module
+from bytemill.model.lora.config import LoraConfig
+
+__all__ = ["adapter_disabled", "adapter_names", "add_adapter", "set_adapter"]
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def add_adapter(model: Model, name: str, config: LoraConfig) -> Model:
+    """Put one more adapter on an adapted model, fresh and not yet at work; `set_adapter` puts it to work.
+
+    It may have another rank and other targets than those that are there.
+
+    Raises:
+        ConfigError: The name is taken or cannot be one, the model carries no adapter yet, or an adapter trains
+            biases: they belong to the base, which the adapters share.
+
+    >>> from bytemill.model.lora import apply_lora
+    >>> model = apply_lora(nn.Sequential(nn.Linear(8, 4)), LoraConfig(r=2, target_modules="all-linear"))
+    >>> adapter_names(add_adapter(model, "poems", LoraConfig(r=3, target_modules="all-linear")))
+    ['default', 'poems']
+    """
+    names = adapter_names(model)
+    if not names:
+        raise ConfigError("the model carries no adapter: apply_lora(model, config) makes the first")
+    if name in names or not name or "." in name:
+        raise ConfigError(f"{name!r} cannot name an adapter: it is empty, has a dot, or is one of {', '.join(names)}")
+    if config.bias != "none" or any(update.config.bias != "none" for _, update in active_updates(model)):
+        raise ConfigError("bias: adapters that share a base cannot train its biases; give bias='none'")
+    active = _active_name(model)
+    present = dict(lora_layers(model))
+    for module_name in targeted_modules(model, config.target_modules):
+        if module_name in present:
+            present[module_name].add_update(name, config)
+        else:
+            wrap_module(model, module_name, config, name)
+    return set_adapter(model, active)
+
+
+def set_adapter(model: Model, name: str) -> Model:
+    """Put the adapter `name` to work: it is added, trains, is merged and saved; the others rest.
+
+    A merged one is taken out of the weights first.
+
+    Raises:
+        ConfigError: No adapter has that name; lists those there are.
+    """
+    if name not in adapter_names(model):
+        raise ConfigError(f"no adapter is called {name!r}; there are {', '.join(adapter_names(model)) or 'none'}")
+    for _, layer in lora_layers(model):
+        if layer.active != name:
+            layer.unmerge()
+            layer.active = name
+        for other, update in layer.updates.items():
+            update.requires_grad_(other == name)
+    return model
+
+
+def adapter_names(model: nn.Module) -> list[str]:
+    """The adapters' names, in the order of their layers."""
+    return list(dict.fromkeys(name for _, layer in lora_layers(model) for name in layer.updates))
+
+
+@contextmanager
+def adapter_disabled(model: nn.Module) -> Iterator[None]:
+    """The base alone, as long as this lasts: the reference of preference tuning, without a second model.
+
+    A merged adapter is taken out meanwhile. A model without adapters is left as it is.
+
+    Raises:
+        ConfigError: The adapter trains biases, which are the base's own: the base is not what it was.
+
+    >>> import torch
+    >>> from bytemill.model.lora import apply_lora
+    >>> model = apply_lora(nn.Sequential(nn.Linear(2, 1)), LoraConfig(r=1, target_modules="all-linear"))
+    >>> _ = nn.init.ones_(model[0].update.lora_B)
+    >>> with adapter_disabled(model):
+    ...     base = model(torch.ones(1, 2))
+    >>> bool(base == model(torch.ones(1, 2)))
+    False
+    """
+    for _, update in active_updates(model):
+        if update.config.bias != "none":
+            raise ConfigError(f"bias is {update.config.bias!r}: trained biases cannot be switched off; give 'none'")
+    layers = [layer for _, layer in lora_layers(model) if layer.enabled]
+    merged = [layer for layer in layers if layer.merged]
+    for layer in layers:
+        layer.unmerge()
+        layer.enabled = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enabled = True
+        for layer in merged:
+            layer.merge()
+
+
+def _active_name(model: nn.Module) -> str:
+    active = {layer.active for _, layer in lora_layers(model)} - {None}
+    (name,) = active
+    assert name is not None
+    return name

@@ -1,0 +1,232 @@
+"""Any causal language model of transformers behind the face of our GPT-2.
+
+The network is transformers' own; what stands here is how it is called: `model(ids, targets)`, hidden states with a
+cache, and a loss that never holds all logits, where the head is a plain linear layer, which is tried out once.
+
+Letters: B rows, T tokens, C width, V ids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bytemill.errors import ConfigError, DataError
+from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["NETWORK_PREFIX", "TransformersCache", "TransformersCausal", "TransformersShape"]
+
+NETWORK_PREFIX = "network."
+"""What the names of transformers' modules begin with in here, and nowhere else."""
+
+_FORGOTTEN_SETTINGS = ("_name_or_path", "transformers_version", "_attn_implementation_autoset")
+_UNLIMITED_POSITIONS = 1 << 20  # Bloom's ALiBi knows no longest text
+
+
+@dataclass(frozen=True)
+class TransformersShape:
+    """What the rest of bytemill asks about a model's size."""
+
+    vocab_size: int
+    n_positions: int
+    n_embd: int
+
+
+class TransformersCausal(nn.Module):
+    """A `…ForCausalLM` of transformers: ids in, logits or loss out.
+
+    Args:
+        network: A PreTrainedModel in fp32; its own configuration says what it is.
+    """
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+        settings = self.network.config.get_text_config()
+        self.config = TransformersShape(
+            vocab_size=settings.vocab_size,
+            n_positions=int(getattr(settings, "max_position_embeddings", 0) or _UNLIMITED_POSITIONS),
+            n_embd=settings.hidden_size,
+        )
+        self._head_is_plain = self._has_plain_head()
+
+    @staticmethod
+    def from_settings(settings: Mapping[str, Any]) -> TransformersCausal:
+        """A network with random weights from what `settings()` gave.
+
+        Raises:
+            ConfigError: transformers is not installed, or knows no causal language model of this kind.
+        """
+        transformers = _transformers()
+        kind = settings.get("model_type")
+        try:
+            config = transformers.AutoConfig.for_model(**settings)
+            network = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"model_type {kind!r} is no causal language model of transformers: {error}") from None
+        return TransformersCausal(network)
+
+    def settings(self) -> dict[str, Any]:
+        """The network's configuration as JSON data, without what tells of a version or a place."""
+        given = self.network.config.to_dict()
+        return {name: value for name, value in given.items() if name not in _FORGOTTEN_SETTINGS}
+
+    def save_huggingface(self, folder: str | Path, *, end_of_text_id: int | None = None) -> None:
+        """Write the network as transformers writes it; adapters must be merged into it before."""
+        if end_of_text_id is not None:
+            self.network.config.eos_token_id = end_of_text_id
+        self.network.save_pretrained(str(folder))
+
+    @property
+    def checkpoints_activations(self) -> bool:
+        """Whether blocks are computed again on the way back instead of kept."""
+        return bool(self.network.is_gradient_checkpointing)
+
+    @checkpoints_activations.setter
+    def checkpoints_activations(self, wanted: bool) -> None:
+        if wanted:
+            self.network.gradient_checkpointing_enable({"use_reentrant": False})
+        elif self.network.is_gradient_checkpointing:
+            self.network.gradient_checkpointing_disable()
+
+    def forward(
+        self,
+        ids: Tensor,
+        targets: Tensor | None = None,
+        *,
+        reduction: Literal["mean", "sum", "rows"] = "mean",
+        cache: TransformersCache | None = None,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Give (logits, None) without targets, (None, loss) with them; see `bytemill.model.GPT2`.
+
+        Args:
+            ids: (B, T) integers in [0, V).
+            targets: (B, T), what should follow each id, or -100 where nothing is asked.
+            reduction: "mean" over the targets, "sum", or "rows" for the sum of each row, (B,).
+            cache: tokens seen before these; these are added to it.
+        """
+        if targets is None:
+            return self.logits(self.hidden_states(ids, cache=cache)), None
+        if reduction == "rows":
+            return None, -self.row_log_probabilities(ids, targets)
+        loss_sum, n_targets = self.loss_sum(ids, targets)
+        return None, loss_sum if reduction == "sum" else loss_sum / n_targets.clamp(min=1)
+
+    def loss_sum(self, ids: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the summed loss and how many targets it sums over, both scalars."""
+        if targets.shape != ids.shape:
+            raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
+        flat_targets, hidden = targets.flatten(), self.hidden_states(ids).flatten(0, 1)
+        n_targets = (flat_targets != IGNORED_TARGET).sum()
+        if self._head_is_plain:
+            weight = self.get_output_embeddings().weight
+            return cross_entropy_sum(hidden, weight, flat_targets, n_classes=weight.shape[0]), n_targets
+        logits = self.logits(hidden[None])[0].float()
+        return F.cross_entropy(logits, flat_targets, ignore_index=IGNORED_TARGET, reduction="sum"), n_targets
+
+    def row_log_probabilities(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """(B,) in fp32: the log-probability of each row's targets together."""
+        if targets.shape != ids.shape:
+            raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
+        asked = targets != IGNORED_TARGET  # (B, T)
+        hidden = self.hidden_states(ids)[asked]
+        if self._head_is_plain:
+            weight = self.get_output_embeddings().weight
+            values = target_log_probabilities(hidden, weight, targets[asked], n_classes=weight.shape[0])
+        else:
+            log_probabilities = torch.log_softmax(self.logits(hidden).float(), dim=-1)
+            values = log_probabilities.gather(1, targets[asked].unsqueeze(1)).squeeze(1)
+        return values.new_zeros(asked.shape).masked_scatter(asked, values).sum(dim=1)
+
+    def hidden_states(self, ids: Tensor, *, cache: TransformersCache | None = None) -> Tensor:
+        """Ids (B, T) to what the head reads, (B, T, C)."""
+        if cache is None:
+            found: Tensor = self.network.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            return found
+        output = self.network.base_model(input_ids=ids, past_key_values=cache.past, use_cache=True)
+        cache.store(output.past_key_values, ids.shape[1])
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(…, C) -> (…, V)."""
+        if not self._head_is_plain:
+            kind = type(self.network).__name__
+            raise ConfigError(f"{kind} does more between its hidden states and its logits than a linear layer")
+        logits: Tensor = self.get_output_embeddings()(hidden)
+        return logits
+
+    def new_cache(self, n_positions: int | None = None) -> TransformersCache:
+        """An empty cache; transformers' grow by themselves, so `n_positions` only is here to be like ours."""
+        del n_positions
+        return TransformersCache()
+
+    def get_output_embeddings(self) -> Any:
+        """The head."""
+        return self.network.get_output_embeddings()
+
+    def n_parameters(self) -> int:
+        """Count the model's numbers, tied ones once."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def flops_per_token(self, seq_len: int) -> float:
+        """6 a weight that is multiplied; attention's share, which depends on the architecture, is left out."""
+        del seq_len
+        looked_up = self.network.get_input_embeddings().weight
+        tied = looked_up is self.get_output_embeddings().weight
+        return 6.0 * (self.n_parameters() - (0 if tied else looked_up.numel()))
+
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The matrices between embeddings and head."""
+        outside = {id(m.weight) for m in (self.network.get_input_embeddings(), self.get_output_embeddings())}
+        linears = [m for m in self.network.base_model.modules() if isinstance(m, nn.Linear)]
+        weights = [m.weight for m in linears if isinstance(m.weight, nn.Parameter)]
+        return [weight for weight in weights if id(weight) not in outside]
+
+    @torch.no_grad()
+    def _has_plain_head(self) -> bool:
+        """Whether a linear layer without bias on the hidden states gives the network's logits."""
+        head = self.get_output_embeddings()
+        if type(head) is not nn.Linear or head.bias is not None:
+            return False
+        if head.weight.is_meta:
+            return True
+        self.network.eval()
+        ids = torch.arange(min(4, self.config.vocab_size), device=head.weight.device)[None]
+        expected = self.network(input_ids=ids, use_cache=False).logits
+        hidden = self.network.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        return expected.shape == head(hidden).shape and torch.allclose(head(hidden), expected, atol=1e-4, rtol=1e-4)
+
+
+class TransformersCache:
+    """Keys and values as transformers keeps them, with our cache's face."""
+
+    def __init__(self) -> None:
+        self.past: Any = None
+        self.length = 0
+        """Tokens seen."""
+
+    def store(self, past: Any, n_tokens: int) -> None:
+        """Keep what the network gave back after `n_tokens` more."""
+        self.past = past
+        self.length += n_tokens
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.past, self.length = None, 0
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError:
+        raise ConfigError("this model needs the package transformers: pip install 'bytemill[hf]'") from None
+    return transformers

@@ -1,0 +1,106 @@
+"""Pages and tables of evaluations: answers side by side, a judge's scores, losses of models on data sets."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from bytemill.report.figures import decimal
+from bytemill.report.page import Block, Comparison, Page, Prose, Section, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bytemill.evaluate.judge import Scores
+    from bytemill.evaluate.matrix import LossMatrix
+    from bytemill.evaluate.prompts import PromptTable
+
+__all__ = ["judge_markdown", "judge_page", "matrix_page", "prompts_page"]
+
+_FOOTER = "Written by bytemill. This page is one file: it loads nothing, and you can send it as it is."
+_MAX_ROWS_SHOWN = 50
+
+
+def prompts_page(table: PromptTable) -> Page:
+    """Every prompt with all models' answers side by side."""
+    blocks: list[Block] = []
+    for number, prompt in enumerate(table.prompts, start=1):
+        columns = [(name, answers[number - 1]) for name, answers in table.answers.items()]
+        if prompt.reference:
+            columns.insert(0, ("reference", prompt.reference))
+        blocks.append(Comparison(f"Prompt {number}", tuple(columns), question=prompt.label))
+    lead = f"{len(table.answers)} models answer {len(table.prompts)} prompts: {', '.join(table.answers)}."
+    return Page("Answers", lead, (Section("Prompts", tuple(blocks)),), kicker="bytemill eval prompts", footer=_FOOTER)
+
+
+def matrix_page(matrix: LossMatrix) -> Page:
+    """The losses of all models on all data sets."""
+    header = ("model", *(f"{one.name} ({one.n_rows} rows)" for one in matrix.data_sets))
+    rows = tuple((name, *(decimal(loss, 4) for loss in losses)) for name, losses in matrix.losses.items())
+    table = Table("Mean loss, nats a token", header, rows, numeric=tuple(range(1, len(header))))
+    best = [min(matrix.losses, key=lambda name: matrix.losses[name][i]) for i in range(len(matrix.data_sets))]
+    told = ", ".join(f"{one.name}: `{name}`" for one, name in zip(matrix.data_sets, best, strict=True))
+    what = Prose(f"Lower is better. The lowest loss on {told}.\n\nTuning on one kind of text often costs on others.")
+    return Page(
+        "Losses of models on data sets",
+        f"{len(matrix.losses)} models, {len(matrix.data_sets)} data sets, the same rows for all models.",
+        (Section("Losses", (table, what)),),
+        kicker="bytemill eval matrix",
+        footer=_FOOTER,
+    )
+
+
+def judge_markdown(scores: Mapping[str, Scores]) -> str:
+    """A table of means in Markdown, ending in a line break."""
+    header, rows = _judge_table(scores)
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def judge_page(
+    rubric: str, judge: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], scores: Mapping[str, Scores]
+) -> Page:
+    """Means, and the answers with their scores side by side where the files hold the same instructions.
+
+    Args:
+        rubric: Its name.
+        judge: The judge's name.
+        rows: By file: the answers.
+        scores: By file: what the judge gave them.
+    """
+    header, table = _judge_table(scores)
+    means = Table(f"Mean {rubric}, 0 to 100", header, tuple(table), numeric=tuple(range(1, len(header))))
+    ranked = sorted(scores, key=lambda name: scores[name].mean or -math.inf, reverse=True)
+    lead = f"`{judge}` gives `{ranked[0]}` the highest mean {rubric}: {_points(scores[ranked[0]].mean)} of 100."
+    sections = [Section("Means", (means,)), Section("Answers", tuple(_judged(rows, scores)))]
+    return Page(f"Scores: {rubric}", lead, tuple(sections), kicker="bytemill eval judge", footer=_FOOTER)
+
+
+def _judge_table(scores: Mapping[str, Scores]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    header = ("answers", "mean", "rows", "scored", "no score in the reply", "server failed")
+    rows = []
+    for name, one in scores.items():
+        found = one.as_json()
+        counts = (str(found[key]) for key in ("n_rows", "n_scored", "n_unparsed", "n_failed"))
+        rows.append((name, _points(one.mean), *counts))
+    return header, rows
+
+
+def _judged(rows: Mapping[str, Sequence[Mapping[str, Any]]], scores: Mapping[str, Scores]) -> list[Block]:
+    """One block an instruction of the first file, with the answers of all files that hold it at the same place."""
+    first = next(iter(rows.values()))
+    blocks: list[Block] = []
+    for i, row in enumerate(first[:_MAX_ROWS_SHOWN]):
+        columns = [("reference", str(row["output"]))] if row.get("output") else []
+        for name, others in rows.items():
+            if i < len(others) and others[i]["instruction"] == row["instruction"]:
+                columns.append((f"{name}: {_points(scores[name].scores[i])}", str(others[i]["model_response"])))
+        question = f"{row['instruction']}\n{row.get('input') or ''}".strip()
+        blocks.append(Comparison(f"Row {i + 1}", tuple(columns), question=question))
+    if len(first) > _MAX_ROWS_SHOWN:
+        blocks.append(Prose(f"And {len(first) - _MAX_ROWS_SHOWN} rows more, in the files."))
+    return blocks
+
+
+def _points(score: float | None) -> str:
+    return "–" if score is None else decimal(score, 1)

@@ -1,0 +1,250 @@
+"""Classification: a language model learns to tell texts apart, by its head, its last block, LoRA, or all weights.
+
+The rows are parted 70 / 10 / 20 into training, validation and test. Every text ends with the end-of-text, where a
+linear layer reads the class; texts are cut at the length of the longest training row.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from bytemill.data.rows import LabelledRow, LabelledRows, encode_labelled, split_rows, undersampled
+from bytemill.data.rows.labels import LabelledBatches, collate_labelled, label_names
+from bytemill.errors import ConfigError, DataError
+from bytemill.evaluate.classification import ClassificationScore, classification_score
+from bytemill.model.classifier import Classifier
+from bytemill.tasks.base_model import (
+    adapt,
+    checkpoint_folder,
+    fitted_to_data,
+    lora_config,
+    merge_adapters,
+    model_config_json,
+    model_from_json,
+    refuse_other_tokenizer,
+    starting_model,
+    tokenizer_of,
+    wrap_as_saved,
+)
+from bytemill.tasks.next_token import refuse_misfit
+from bytemill.tasks.tuning import read_for_task, resolve_epochs
+from bytemill.train.config import DataConfig
+from bytemill.train.distributed import World
+from bytemill.train.task import BatchLoss, Task
+from bytemill.train.tensors import load_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bytemill.train.config import RunConfig
+
+__all__ = [
+    "ClassifyRows",
+    "classify_task",
+    "classify_task_from_config",
+    "classify_texts",
+    "labelled_rows",
+    "load_classifier",
+    "score_classifier",
+]
+
+_SHARES = (0.7, 0.1, 0.2)
+
+
+class ClassifyRows(NamedTuple):
+    """The three parts of the labelled rows."""
+
+    train: LabelledRows
+    validation: LabelledRows
+    test: LabelledRows
+
+    def reports(self) -> list[str]:
+        """A sentence on each."""
+        return [f"{name}: {part.report()}" for name, part in zip(self._fields, self, strict=True)]
+
+
+def classify_task(
+    model: Classifier,
+    rows: ClassifyRows,
+    tokenizer: Any,
+    *,
+    weights: Sequence[float] | None = None,
+    parameters: Sequence[torch.nn.Parameter] = (),
+    data: DataConfig | None = None,
+    model_config: Mapping[str, Any] | None = None,
+    fingerprints: Mapping[str, str] | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Task:
+    """Training of a classifier; validation measures loss, accuracy, F1 and the confusion matrix.
+
+    Args:
+        model: With the labels of the rows.
+        rows: The parts that are trained on and measured.
+        tokenizer: Of the model.
+        weights: Of each class's rows in the loss; all 1 when None.
+        parameters: Those that train; empty takes all that require a gradient.
+        data: Batch size and seed.
+        model_config: Saved with each checkpoint; rebuilds the model.
+        fingerprints: Of the tokenizer, by name; the rows' own is added.
+        rank: Of this process.
+        world_size: Processes that share the rows.
+    """
+    data, pad_id = data or DataConfig(), tokenizer.eot_token
+    class_weights = torch.ones(len(model.labels)) if weights is None else torch.tensor(weights)
+
+    def loss(network: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> BatchLoss:
+        ids, ends, labels = batch
+        scores = network(ids, ends).float()
+        own = class_weights.to(scores.device)
+        right = own[labels] * (scores.argmax(dim=1) == labels)
+        return BatchLoss(
+            F.cross_entropy(scores, labels, weight=own, reduction="sum"), own[labels].sum(), {"accuracy": right.sum()}
+        )
+
+    def validate() -> dict[str, float]:
+        score, mean = score_classifier(model, rows.validation, data, pad_id=pad_id)
+        return {"val_loss": mean, **score.as_metrics()}
+
+    return Task(
+        model=model,
+        parameters=parameters,
+        hidden_matrices=[p for p in model.hidden_matrices() if p.requires_grad],
+        batches=LabelledBatches(
+            rows.train.rows,
+            batch_size=data.batch_size,
+            pad_id=pad_id,
+            seed=data.seed,
+            rank=rank,
+            world_size=world_size,
+        ),
+        loss=loss,
+        validate=validate,
+        model_config=dict(model_config or {}),
+        fingerprints={**(fingerprints or {}), "rows": rows.train.fingerprint()},
+    )
+
+
+def classify_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, ClassifyRows]:
+    """The task that a configuration describes, its settled configuration, and the rows.
+
+    Raises:
+        ConfigError: `data.path` is not given, nor a tokenizer, or a setting cannot work.
+        DataError: The rows cannot be used, or the model was trained with another tokenizer.
+    """
+    data, world = config.data, World.from_environment()
+    if data.path is None:
+        raise ConfigError("data.path is not given")
+    tokenizer = tokenizer_of(config)
+    rows = labelled_rows(config, tokenizer)
+    config = fitted_to_data(config, tokenizer.n_vocab)
+    body = starting_model(config, tokenizer_sha256=tokenizer.fingerprint)
+    refuse_misfit(body, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
+    model = Classifier(body, rows.train.labels)
+    parameters = adapt(model, config.lora)
+    if not parameters:
+        model.train_only(config.classify.train_layers)
+    body.checkpoints_activations = config.train.checkpoint_activations
+    saved = model_config_json(body, lora_config(config.lora), backend=config.lora.backend)
+    task = classify_task(
+        model,
+        rows,
+        tokenizer,
+        weights=_weights(rows.train) if config.classify.imbalance == "weighted" else None,
+        parameters=parameters,
+        data=data,
+        model_config={**saved, "labels": list(model.labels), "max_tokens": rows.train.longest},
+        fingerprints={"tokenizer": tokenizer.fingerprint},
+        rank=world.rank,
+        world_size=world.size,
+    )
+    return task, resolve_epochs(config, n_rows=len(rows.train.rows)), rows
+
+
+def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
+    """The rows of `data.path`, balanced if wished, parted and encoded.
+
+    Raises:
+        DataError: They cannot be read, lack a column, or have fewer than two labels.
+    """
+    data = config.data
+    rows: Sequence[Mapping[str, Any]] = read_for_task(config)
+    if config.classify.imbalance == "undersample":
+        rows = undersampled(rows, seed=data.seed)
+    train, validation, test = split_rows(rows, _SHARES, seed=data.seed)
+    labels = label_names(train)
+    if len(labels) < 2:
+        raise DataError(
+            f"{data.path}: the column {data.label_column!r} of {len(train)} training rows has "
+            f"{len(labels)} labels ({', '.join(labels)}); telling apart takes two"
+        )
+    encoded = encode_labelled(train, tokenizer, labels=labels, max_tokens=data.seq_len)
+    others = [encode_labelled(p, tokenizer, labels=labels, max_tokens=encoded.longest) for p in (validation, test)]
+    return ClassifyRows(encoded, *others)
+
+
+@torch.no_grad()
+def score_classifier(
+    model: Classifier, rows: LabelledRows, data: DataConfig, *, pad_id: int
+) -> tuple[ClassificationScore, float]:
+    """Classify each row once, in eval mode; give the counts and the mean loss in nats a row."""
+    pairs: list[tuple[int, int]] = []
+    nats, was_training = 0.0, model.training
+    model.eval()
+    for scores, labels in _scored(model, rows.rows, data.batch_size, pad_id):
+        nats += float(F.cross_entropy(scores, labels, reduction="sum"))
+        pairs += zip(labels.tolist(), scores.argmax(dim=1).tolist(), strict=True)
+    model.train(was_training)
+    return classification_score(rows.labels, pairs), nats / len(pairs)
+
+
+def load_classifier(base: str | Path, *, tokenizer_sha256: str | None = None) -> tuple[Classifier, int]:
+    """A trained classifier, its adapters merged into its weights, and the most tokens that a text may have.
+
+    Raises:
+        DataError: `base` is no classifier, or was trained with another tokenizer.
+        CheckpointError: The checkpoint is damaged, or the run has none that is whole.
+    """
+    folder = checkpoint_folder(Path(base))
+    fields = {} if folder is None else json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if folder is None or "labels" not in fields:
+        raise DataError(f"{base}: no run of `bytemill finetune classify`, nor a checkpoint of one")
+    refuse_other_tokenizer(folder, tokenizer_sha256)
+    model = wrap_as_saved(Classifier(model_from_json(fields), fields["labels"]), fields)
+    load_weights(folder, model)
+    return merge_adapters(model, fields).eval(), int(fields["max_tokens"])
+
+
+@torch.no_grad()
+def classify_texts(
+    model: Classifier, tokenizer: Any, texts: Sequence[str], *, max_tokens: int
+) -> list[dict[str, float]]:
+    """The probability of each label for each text."""
+    ids = [[*tokenizer.encode_ordinary(text)[: max_tokens - 1], tokenizer.eot_token] for text in texts]
+    rows = [LabelledRow(np.array(one, dtype=np.int64), 0) for one in ids]
+    batch = collate_labelled(rows, pad_id=tokenizer.eot_token)
+    device = next(model.parameters()).device
+    scores = model(*(torch.as_tensor(part).to(device) for part in batch[:2]))
+    return [dict(zip(model.labels, row, strict=True)) for row in scores.float().softmax(dim=1).tolist()]
+
+
+def _scored(
+    model: Classifier, rows: Sequence[LabelledRow], batch_size: int, pad_id: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    device = next(model.parameters()).device
+    for start in range(0, len(rows), batch_size):
+        batch = collate_labelled(rows[start : start + batch_size], pad_id=pad_id)
+        ids, ends, labels = (torch.as_tensor(part).to(device) for part in batch)
+        yield model(ids, ends).float(), labels
+
+
+def _weights(rows: LabelledRows) -> list[float]:
+    """So large that all labels weigh alike, and 1 in the mean over the rows."""
+    counts = rows.counts()
+    return [len(rows.rows) / (len(counts) * count) for count in counts]

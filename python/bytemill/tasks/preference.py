@@ -1,0 +1,280 @@
+"""Preference tuning: of two answers to one prompt, the liked one becomes likelier than it was, the other less.
+
+Direct Preference Optimization (Rafailov et al. 2023): no reward model and no sampling. The reward of an answer
+is beta times what the policy has gained on a frozen reference, log p - log p_reference; the loss is
+-log sigmoid(reward of the chosen - reward of the rejected). At the first step policy and reference are the same
+model: the loss is ln 2 and the margin 0.
+
+Under LoRA the reference is the policy itself with its adapter switched off: no second model in memory.
+Otherwise it is a frozen copy, of which a run needs the base again when it is resumed.
+"""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import torch
+from torch.nn import functional as F
+
+from bytemill.data.rows import split_rows
+from bytemill.data.rows.pairs import EncodedPairs, PairBatches, collate_pairs, encode_pairs, read_preferences
+from bytemill.errors import ConfigError
+from bytemill.model.attention import CausalSelfAttention
+from bytemill.model.lora import adapter_disabled
+from bytemill.tasks.base_model import adapt, fitted_to_data, lora_config, model_config_json, starting_model
+from bytemill.tasks.next_token import draw_samples, refuse_misfit
+from bytemill.tasks.tuning import resolve_epochs
+from bytemill.tokenizer import Tokenizer
+from bytemill.train.config import DataConfig, PreferenceConfig, SampleConfig
+from bytemill.train.device import to_device
+from bytemill.train.distributed import World
+from bytemill.train.task import BatchLoss, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bytemill.model import CausalModel
+    from bytemill.train.config import LoraSettings, RunConfig
+
+__all__ = [
+    "Preferences",
+    "answer_log_probabilities",
+    "compare_answers",
+    "preference_task",
+    "preference_task_from_config",
+    "turn_off_dropout",
+]
+
+_COLUMNS = ("instruction", "input", "messages")
+AnyModel = TypeVar("AnyModel", bound=torch.nn.Module)
+_IGNORED_LABEL = -100
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What the policy makes of some pairs; each field is (B,), one value a pair."""
+
+    losses: torch.Tensor
+    chosen_rewards: torch.Tensor
+    """beta x what the chosen answer gained on the reference, in nats."""
+    rejected_rewards: torch.Tensor
+
+    def sums(self) -> dict[str, torch.Tensor]:
+        """Sums over the pairs, by the names under which the loop logs their means."""
+        margins = self.chosen_rewards - self.rejected_rewards
+        return {
+            "reward_chosen": self.chosen_rewards.sum(),
+            "reward_rejected": self.rejected_rewards.sum(),
+            "margin": margins.sum(),
+            "accuracy": (margins > 0).sum(),
+        }
+
+
+def compare_answers(policy: torch.Tensor, reference: torch.Tensor, settings: PreferenceConfig) -> Preferences:
+    """DPO's loss and rewards from log-probabilities, the chosen answers' first, then the rejected ones'.
+
+    With label smoothing e the loss is the mean over a world in which a share e of the pairs was mixed up
+    (Mitchell 2023, "conservative DPO").
+
+    Args:
+        policy: (2B,) of the model that learns.
+        reference: (2B,) of the model as it was.
+        settings: beta and label smoothing.
+
+    >>> same = torch.tensor([-3.0, -5.0])
+    >>> round(float(compare_answers(same, same, PreferenceConfig()).losses), 4)
+    0.6931
+    """
+    chosen, rejected = (settings.beta * (policy - reference)).chunk(2)
+    losses = -F.logsigmoid(chosen - rejected) * (1 - settings.label_smoothing)
+    if settings.label_smoothing:
+        losses = losses - F.logsigmoid(rejected - chosen) * settings.label_smoothing
+    return Preferences(losses, chosen.detach(), rejected.detach())
+
+
+def answer_log_probabilities(
+    model: torch.nn.Module,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    average: Literal["sum", "mean"] = "sum",
+) -> torch.Tensor:
+    """(B,) log-probability of each row's targets, together or a token.
+
+    Args:
+        model: `model(ids, targets, reduction="rows")` returns (anything, (B,) summed losses).
+        inputs: (B, T) ids.
+        targets: (B, T), -100 where nothing is asked.
+        average: "mean" divides by the number of targets.
+    """
+    sums: torch.Tensor = -model(inputs, targets, reduction="rows")[1].float()
+    return sums if average == "sum" else sums / (targets != _IGNORED_LABEL).sum(dim=1).clamp(min=1)
+
+
+def preference_task(
+    model: CausalModel,
+    train_pairs: EncodedPairs,
+    tokenizer: Any,
+    *,
+    reference: torch.nn.Module | None = None,
+    validation_pairs: EncodedPairs | None = None,
+    settings: PreferenceConfig | None = None,
+    parameters: Sequence[torch.nn.Parameter] = (),
+    data: DataConfig | None = None,
+    sample: SampleConfig | None = None,
+    model_config: Mapping[str, Any] | None = None,
+    fingerprints: Mapping[str, str] | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Task:
+    """Preference tuning of `model` on pairs of answers; its metrics are rewards, margin and accuracy.
+
+    Args:
+        model: Called as in `answer_log_probabilities`; see `turn_off_dropout`.
+        train_pairs: From `encode_pairs`.
+        tokenizer: Of the model.
+        reference: A frozen copy of the model; None takes the model itself under its switched-off adapter.
+        validation_pairs: Held-out pairs, each measured once a validation.
+        settings: beta, label smoothing, sum or mean.
+        parameters: Those that train; empty takes all that require a gradient.
+        data: Batch size (pairs) and seed.
+        sample: Prompts that are continued on the way, in full, template included.
+        model_config: Saved with each checkpoint; rebuilds the model.
+        fingerprints: Of the tokenizer and the base, by name; the rows' own is added.
+        rank: Of this process.
+        world_size: Processes that share the pairs.
+    """
+    settings, data, sample = settings or PreferenceConfig(), data or DataConfig(), sample or SampleConfig()
+
+    def preferences(policy: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> Preferences:
+        # The reference first: it keeps no activations, so the two never stand in memory together.
+        with torch.no_grad(), _reference(model, reference, batch[0].device) as frozen:
+            theirs = answer_log_probabilities(frozen, *batch, average=settings.log_probabilities)
+        own = answer_log_probabilities(policy, *batch, average=settings.log_probabilities)
+        return compare_answers(own, theirs, settings)
+
+    def loss(policy: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> BatchLoss:
+        found = preferences(policy, batch)
+        return BatchLoss(found.losses.sum(), len(found.losses), found.sums())
+
+    def validate() -> dict[str, float]:
+        sums: dict[str, float] = {}
+        n_pairs = 0
+        for batch in _batches_once(validation_pairs, data, pad_id=tokenizer.eot_token):
+            found = preferences(model, to_device(batch, next(model.parameters()).device))
+            for name, value in {"loss": found.losses.sum(), **found.sums()}.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            n_pairs += len(found.losses)
+        return {f"val_{name}": value / n_pairs for name, value in sums.items()}
+
+    return Task(
+        model=model,
+        parameters=parameters,
+        hidden_matrices=[p for p in model.hidden_matrices() if p.requires_grad],
+        batches=PairBatches(
+            train_pairs.pairs,
+            batch_size=data.batch_size,
+            pad_id=tokenizer.eot_token,
+            seed=data.seed,
+            rank=rank,
+            world_size=world_size,
+        ),
+        loss=loss,
+        validate=validate,
+        samples=lambda: draw_samples(model, tokenizer, sample.prompts, sample),
+        model_config=dict(model_config or {}),
+        fingerprints={**(fingerprints or {}), "rows": train_pairs.fingerprint()},
+    )
+
+
+def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[str]]:
+    """The task that a configuration describes, its settled configuration, and what became of the rows.
+
+    The rows are parted 85 / 10 / 5 into training, test and validation; the test rows are left alone.
+
+    Raises:
+        ConfigError: `base`, `data.path` or `data.tokenizer` is not given, or a setting cannot work.
+        DataError: No row can be used, or the model was trained with another tokenizer.
+    """
+    data, world = config.data, World.from_environment()
+    given = {"base": config.base, "data.path": data.path, "data.tokenizer": data.tokenizer}
+    for name, value in given.items():
+        if value is None:
+            raise ConfigError(f"{name} is not given")
+    tokenizer = Tokenizer.load(str(data.tokenizer))
+    names = {column: str(getattr(data, f"{column}_column")) for column in _COLUMNS}
+    train, _, validation = split_rows(read_preferences(str(data.path), names=names), seed=data.seed)
+
+    def encoded(rows: list[dict[str, Any]]) -> EncodedPairs:
+        return encode_pairs(
+            rows, tokenizer, max_tokens=data.seq_len, template=data.template, chat_template=data.chat_template
+        )
+
+    train_pairs, validation_pairs = encoded(train), encoded(validation) if validation else None
+    config = fitted_to_data(config, tokenizer.n_vocab)
+    model = turn_off_dropout(starting_model(config, tokenizer_sha256=tokenizer.fingerprint))
+    refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer))
+    reference = copy.deepcopy(model).requires_grad_(False) if _needs_copy(config.lora) else None
+    parameters = adapt(model, config.lora)
+    model.checkpoints_activations = config.train.checkpoint_activations
+    task = preference_task(
+        model,
+        train_pairs,
+        tokenizer,
+        reference=reference,
+        validation_pairs=validation_pairs,
+        settings=config.preference,
+        parameters=parameters,
+        data=data,
+        sample=config.sample,
+        model_config=model_config_json(model, lora_config(config.lora), backend=config.lora.backend),
+        fingerprints={"tokenizer": tokenizer.fingerprint},
+        rank=world.rank,
+        world_size=world.size,
+    )
+    reports = [f"training: {train_pairs.report()}"]
+    reports.append(f"validation: {validation_pairs.report() if validation_pairs else 'too few rows to keep any aside'}")
+    return task, resolve_epochs(config, n_rows=len(train_pairs.pairs)), reports
+
+
+def turn_off_dropout(model: AnyModel) -> AnyModel:
+    """Take all dropout out, in place; adapters put on later keep their own.
+
+    A reward is a difference of two log-probabilities; noise in one of them alone would drown it.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        elif isinstance(module, CausalSelfAttention):
+            module.dropout = 0.0
+        elif isinstance(getattr(module, "attention_dropout", None), float):  # of transformers' attention
+            module.attention_dropout = 0.0  # type: ignore[assignment]
+    return model
+
+
+def _needs_copy(lora: LoraSettings) -> bool:
+    """Whether the base alone cannot be had back: all parameters train, or its biases do, or peft holds the adapter."""
+    return lora.r == 0 or lora.bias != "none" or lora.backend == "peft"
+
+
+@contextmanager
+def _reference(
+    policy: torch.nn.Module, frozen: torch.nn.Module | None, device: torch.device
+) -> Iterator[torch.nn.Module]:
+    """The model as it was before it was tuned."""
+    if frozen is not None:
+        yield frozen.to(device)
+        return
+    with adapter_disabled(policy):
+        yield policy
+
+
+def _batches_once(encoded: EncodedPairs | None, data: DataConfig, *, pad_id: int) -> Iterator[tuple[Any, Any]]:
+    """Each pair once, in order; `data.eval_batches` limits how many batches."""
+    pairs = encoded.pairs if encoded else []
+    starts = range(0, len(pairs), data.batch_size)
+    for start in starts[: data.eval_batches or None]:
+        yield collate_pairs(pairs[start : start + data.batch_size], pad_id=pad_id)

@@ -1,0 +1,52 @@
+"""Settings written as TOML; Python itself only reads it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["toml_literal", "toml_text"]
+
+
+def toml_text(table: Mapping[str, Any]) -> str:
+    """Nested JSON data as TOML; None is left out.
+
+    >>> print(toml_text({"a": {"b": [1, 2.5]}, "c": None, "d": "x"}), end="")
+    d = "x"
+    <BLANKLINE>
+    [a]
+    b = [1, 2.5]
+    """
+    return "\n".join(_toml_lines(table, prefix="")).lstrip("\n") + "\n"
+
+
+def toml_literal(value: Any) -> str:
+    """A value as TOML spells it.
+
+    >>> toml_literal(["qkv", "a b"])
+    '["qkv", "a b"]'
+    """
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(toml_literal(item) for item in value) + "]"
+    if isinstance(value, float):
+        return repr(value)
+    # JSON's strings, integers and booleans are TOML's, but for one character that TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
+    """Plain values first, then one section for each table, as TOML's grammar wants it."""
+    for name, value in table.items():
+        if value is not None and not isinstance(value, dict):
+            yield f"{_toml_key(name)} = {toml_literal(value)}"
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield f"\n[{prefix}{_toml_key(name)}]"
+            yield from _toml_lines(value, f"{prefix}{_toml_key(name)}.")
+
+
+def _toml_key(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else toml_literal(name)

@@ -1,0 +1,29 @@
+"""The ready settings are settings, and say what the issue and the reports say."""
+
+from pathlib import Path
+
+import pytest
+
+from bytemill.model import GPT2Config
+from bytemill.tasks.pretrain import resolve_micro_batches
+from bytemill.train.config import load_config
+from bytemill.train.schedule import learning_rate_at
+
+CONFIGS = Path(__file__).parents[2] / "examples" / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*-*.toml")), ids=lambda path: path.stem)
+def test_settings_are_read(path):
+    config = load_config(path)
+    shape = {"vocab_size": 257, **config.model}
+    name = shape.pop("name", None)
+    if name is None:
+        GPT2Config(**shape)
+    assert config.train.max_steps >= config.train.warmup_steps
+
+
+def test_gpt2_on_fineweb_has_the_reports_batch_and_schedule():
+    config = resolve_micro_batches(load_config(CONFIGS / "gpt2-124m-fineweb.toml"))
+    assert config.train.micro_batches * config.data.batch_size * config.data.seq_len == 2**19
+    assert learning_rate_at(714, config.train) == pytest.approx(6e-4)
+    assert learning_rate_at(19_073, config.train) == pytest.approx(6e-5)

@@ -1,0 +1,100 @@
+"""`finetune`, `classify`, `data inspect --task` and `model export --adapter` as a person types them."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from bytemill import Tokenizer
+from bytemill.cli import app
+from bytemill.errors import ArgumentError, DataError
+from bytemill.train.metrics import read_json_lines
+
+TEXT = "the cat sat on the mat. the dog ate the cat's hat. " * 40
+SMALL = [
+    "data.batch_size=4",
+    "data.seq_len=160",
+    "train.epochs=1",
+    "train.learning_rate=0.01",
+    "train.warmup_steps=2",
+    "train.precision=fp32",
+    "train.device=cpu",
+    "train.tensorboard=false",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    from bytemill.model import GPT2, GPT2Config
+
+    folder = tmp_path_factory.mktemp("commands")
+    tokenizer = Tokenizer.train(texts=[TEXT], vocab_size=300)
+    tokenizer.save(folder / "tokenizer.json")
+    shape = {"n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 256}
+    GPT2(GPT2Config(vocab_size=tokenizer.n_vocab, **shape)).save_huggingface(folder / "base")
+    (folder / "texts.csv").write_text("review\n" + "the cat sat\n" * 30 + '""\n')
+    turns = [{"from": "human", "value": "say cat"}, {"from": "gpt", "value": "the cat sat"}]
+    (folder / "chat.json").write_text(json.dumps([{"conversations": turns * 2}] * 30))
+    (folder / "spam").write_text("ham\tthe cat sat\nspam\tate the hat\n" * 30)
+    return folder
+
+
+def call(*words: object) -> object:
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def tune(folder, task, data, output, *more):
+    where = ["--model", folder / "base", "-t", folder / "tokenizer.json", "--data", folder / data, "-o", output]
+    return call("finetune", task, *where, *more, "--set", *SMALL)
+
+
+def test_text_by_the_name_of_its_column(folder, tmp_path) -> None:
+    result = tune(folder, "lm", "texts.csv", tmp_path / "run", "--set", "data.text_column=review")
+    assert "training: 25 of 26 rows used" in result.stderr or "training: 26 of 26 rows used" in result.stderr
+    assert result.stdout.strip() == str(tmp_path / "run")
+    losses = [line["val_loss"] for line in read_json_lines(tmp_path / "run" / "metrics.jsonl") if "val_loss" in line]
+    assert losses[-1] < losses[0]
+    with pytest.raises(DataError, match="no row has a column 'text'; there are review"):
+        tune(folder, "lm", "texts.csv", tmp_path / "other")
+
+
+def test_conversations_and_their_adapter_for_peft(folder, tmp_path) -> None:
+    tune(folder, "chat", "chat.json", tmp_path / "run", "--lora-rank", 2)
+    call("model", "export", tmp_path / "run", tmp_path / "adapter", "--adapter", "--base", "mine")
+    settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert settings["r"] == 2
+    assert settings["base_model_name_or_path"] == "mine"
+
+
+def test_spam_by_its_last_block_and_one_text_at_a_time(folder, tmp_path) -> None:
+    result = tune(folder, "classify", "spam", tmp_path / "run", "--set", "train.epochs=4")
+    assert "test accuracy: 1.0000" in result.stdout
+    assert json.loads((tmp_path / "run" / "test.json").read_text())["test_accuracy"] == 1
+    where = ["classify", "-m", tmp_path / "run", "-t", folder / "tokenizer.json"]
+    assert call(*where, "ate the hat").stdout.startswith("spam\t")
+    lines = CliRunner().invoke(app, [*map(str, where), "--json"], input="the cat sat\nate the hat\n").stdout
+    assert [json.loads(line)["label"] for line in lines.splitlines()] == ["ham", "spam"]
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "shown"),
+    [
+        ("lm", "texts.csv", "<|endoftext|>⟦the cat sat<|endoftext|>⟧"),
+        ("chat", "chat.json", "### Response:\n⟦the cat sat<|endoftext|>⟧\n\n### Instruction:\nsay cat"),
+        ("classify", "spam", "the cat sat⟦<|endoftext|>⟧"),
+    ],
+)
+def test_rows_are_shown_with_their_masks(folder, task, data, shown) -> None:
+    where = ["data", "inspect", folder / data, "-t", folder / "tokenizer.json", "--task", task, "--tokens", 500]
+    settings = ["--set", "data.text_column=review"] if task == "lm" else []
+    result = call(*where, "-n", 1, "--set", "data.seq_len=400", *settings)
+    assert shown in result.stdout
+    assert "rows used" in result.stderr
+    with pytest.raises(ArgumentError, match="first is 900; the rows go from 0 to"):
+        call(*where, "--first", 900, "--set", "data.seq_len=400", *settings)
+    with pytest.raises(ArgumentError, match="task is 'pretrain', expected one of lm"):
+        call(*where[:-3], "pretrain")

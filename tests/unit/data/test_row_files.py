@@ -1,0 +1,94 @@
+"""Files of rows: every format gives the same rows, and what is wrong is named with its place."""
+
+import json
+
+import pytest
+
+from bytemill.data.rows import read_rows
+from bytemill.errors import ArgumentError, DataError
+
+ROWS = [{"text": 'He said "no",\tthen\nleft.', "label": "a"}, {"text": "Ünïcode", "label": "b"}]
+
+
+def write(folder, kind: str):
+    path = folder / f"rows.{kind}"
+    if kind == "json":
+        path.write_text(json.dumps(ROWS))
+    elif kind == "jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in ROWS) + "\n\n")
+    elif kind == "csv":
+        import csv
+
+        with path.open("w", encoding="utf-8-sig", newline="") as file:
+            writer = csv.DictWriter(file, ["text", "label"])
+            writer.writeheader()
+            writer.writerows(ROWS)
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet", reason="extra `hf` is not installed")
+        import pyarrow
+
+        parquet.write_table(pyarrow.Table.from_pylist(ROWS), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv", "parquet"])
+def test_every_format_gives_the_same_rows(tmp_path, kind) -> None:
+    assert read_rows(write(tmp_path, kind), ["text", "label"]) == ROWS
+
+
+def test_columns_by_name(tmp_path) -> None:
+    path = write(tmp_path, "csv")
+    renamed = read_rows(path, ["text"], names={"text": "label"})
+    assert renamed == [{"text": "a"}, {"text": "b"}]
+    with pytest.raises(DataError, match="no row has a column 'review'; there are text, label"):
+        read_rows(path, ["text"], names={"text": "review"})
+
+
+def test_tab_separated_with_names_and_without(tmp_path) -> None:
+    (tmp_path / "named.tsv").write_text('text\tlabel\n"quoted\ta\nplain\tb\n')
+    assert read_rows(tmp_path / "named.tsv", ["text"])[0] == {"text": '"quoted', "label": "a"}
+    for name in ("messages.tsv", "SMSSpamCollection"):
+        (tmp_path / name).write_text('ham\tHe said "ok\r\nspam\tWin\ta prize\n')
+        assert read_rows(tmp_path / name, ["text", "label"]) == [
+            {"label": "ham", "text": 'He said "ok'},
+            {"label": "spam", "text": "Win\ta prize"},
+        ]
+
+
+def test_the_spam_collection(shared_data) -> None:
+    rows = read_rows(shared_data("sms_spam/SMSSpamCollection"), ["text", "label"])
+    assert len(rows) == 5574
+    assert sum(row["label"] == "spam" for row in rows) == 747
+    assert {row["label"] for row in rows} == {"ham", "spam"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"text,label\none,a\ntwo\n", "row 2 has not as many fields as the first line, 2"),
+        ("a.csv", b"text,label\none,a,b\n", "row 1 has not as many fields"),
+        ("a.csv", b'text,label\n"one,a\n', "not a table in CSV"),
+        ("a.csv", b"text,label\n\xff,a\n", "not a table in CSV"),
+        ("a.csv", b"", "at least one"),
+        ("a.tsv", b"text\tlabel\tmore\none\ta\n", "a.tsv:2: has 2 fields, the first line 3"),
+        ("a.jsonl", b'{"text": "x"}\n{"text": \n', "a.jsonl:2: not JSON"),
+        ("a.jsonl", b"[1]\n", "expected a list of objects"),
+        ("a.parquet", b"PAR1 and nothing else", "not whole Parquet"),
+        ("a.txt", b"ham\thello\njust a text\n", "a.txt:2: rows are read from files in .json, .jsonl, .csv"),
+        ("a.txt", b"ham\t\xff\n", "a.txt:1: .* byte 0xff"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(tmp_path, name, content, message) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_rows(tmp_path / name, ["text"])
+    with pytest.raises(DataError, match="cannot be read"):
+        read_rows(tmp_path / f"missing-{name}", ["text"])
+
+
+def test_a_data_set_as_the_hub_gives_it(tmp_path) -> None:
+    pytest.importorskip("datasets", reason="extra `hf` is not installed")
+    write(tmp_path, "jsonl")
+    assert read_rows(f"hf:{tmp_path}", ["text"]) == ROWS
+    with pytest.raises(ArgumentError, match="expected hf:ID"):
+        read_rows("hf:a:b:c:d", ["text"])

@@ -1,0 +1,324 @@
+"""The judge against a small server of our own that also fails, stalls and talks nonsense."""
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bytemill.cli import main
+from bytemill.errors import ConfigError, FormatError, ServiceError
+from bytemill.evaluate.journal import Journal
+from bytemill.evaluate.judge import RUBRICS, Judge, judge_answers, rubric_prompt, score_in
+from bytemill.report.evaluation import judge_markdown, judge_page
+
+Answer = Callable[[dict[str, Any]], tuple[int, bytes]]
+
+
+def ollama(text: object) -> tuple[int, bytes]:
+    return 200, json.dumps({"message": {"role": "assistant", "content": text}}).encode()
+
+
+def openai(text: object) -> tuple[int, bytes]:
+    return 200, json.dumps({"choices": [{"message": {"content": text}}]}).encode()
+
+
+class Server:
+    """Answers the n-th question by the n-th script, the last one again and again."""
+
+    def __init__(self) -> None:
+        self.scripts: list[Answer] = [lambda _: ollama("50")]
+        self.questions: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+        self.keys: list[str | None] = []
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                number = len(server.questions)
+                server.questions.append(question)
+                server.paths.append(self.path)
+                server.keys.append(self.headers["Authorization"])
+                code, body = server.scripts[min(number, len(server.scripts) - 1)](question)
+                if code == 0:  # hang up
+                    self.close_connection = True
+                    return
+                self.send_response(code)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def handle(self) -> None:
+                try:
+                    super().handle()
+                except OSError:  # whoever asked has gone
+                    return
+
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self._thread = threading.Thread(target=lambda: self._http.serve_forever(poll_interval=0.01))
+        self._thread.start()
+
+    def close(self) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    found = Server()
+    yield found
+    found.close()
+
+
+ROWS = [
+    {"instruction": f"Say {n}.", "input": "", "output": str(n), "model_response": f"It is {n} {{output}}."}
+    for n in range(4)
+]
+
+
+def judge(server: Server, **settings: Any) -> Judge:
+    return Judge(server.url, "llama3", **({"first_wait_s": 0.0, "timeout_s": 5.0} | settings))
+
+
+def test_what_ollama_is_asked(server: Server) -> None:
+    assert judge(server).ask("Score?") == "50"
+    (question,) = server.questions
+    assert server.paths == ["/api/chat"]
+    assert question["messages"] == [{"role": "user", "content": "Score?"}]
+    assert (question["model"], question["stream"]) == ("llama3", False)
+    assert (question["options"]["temperature"], question["options"]["seed"]) == (0, 123)
+
+
+def test_what_an_openai_server_is_asked(server: Server) -> None:
+    server.scripts = [lambda _: openai("85")]
+    assert judge(server, api="openai", api_key="abc").ask("Score?") == "85"
+    assert server.paths == ["/v1/chat/completions"]
+    assert server.keys == ["Bearer abc"]
+    assert (server.questions[0]["temperature"], server.questions[0]["seed"]) == (0, 123)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        lambda _: (503, b"busy"),
+        lambda _: (429, b"slow down"),
+        lambda _: (200, b"<html>not JSON"),
+        lambda _: (200, b'{"message": {}}'),
+        lambda _: (200, b"[]"),
+        lambda _: ollama(None),
+        lambda _: (0, b""),
+    ],
+)
+def test_a_server_in_trouble_is_asked_again(server: Server, trouble: Answer) -> None:
+    waits: list[float] = []
+    server.scripts = [trouble, trouble, lambda _: ollama("70")]
+    assert judge(server, first_wait_s=0.5, wait=waits.append).ask("Score?") == "70"
+    assert waits == [0.5, 1.0]
+    server.questions.clear()
+    server.scripts = [trouble]
+    with pytest.raises(ServiceError, match=rf"^{server.url}/api/chat: .*\(tried 3 times\)$"):
+        judge(server, tries=3).ask("Score?")
+    assert len(server.questions) == 3
+
+
+def test_a_server_that_stalls_is_left_after_the_time(server: Server) -> None:
+    def stall(_: object) -> tuple[int, bytes]:
+        time.sleep(0.6)
+        return ollama("1")
+
+    server.scripts = [stall, lambda _: ollama("2")]
+    assert judge(server, timeout_s=0.2).ask("Score?") == "2"
+    server.questions.clear()
+    server.scripts = [stall]
+    with pytest.raises(ServiceError, match=r"no answer within 0\.2 s"):
+        judge(server, timeout_s=0.2, tries=1).ask("Score?")
+
+
+def test_a_refusal_is_not_asked_again(server: Server) -> None:
+    server.scripts = [lambda _: (404, b'{"error": "model llama3 not found"}')]
+    with pytest.raises(ServiceError, match=r"it answers 404 Not Found: .*model llama3 not found"):
+        judge(server).ask("Score?")
+    assert len(server.questions) == 1
+
+
+def test_a_server_that_is_down_is_named() -> None:
+    with pytest.raises(ServiceError, match=r"http://127\.0\.0\.1:9/api/chat: it cannot be reached: .*refused"):
+        Judge("http://127.0.0.1:9", "m", tries=2, first_wait_s=0).ask("Score?")
+
+
+@pytest.mark.parametrize(
+    ("reply", "score"),
+    [
+        ("85", 85),
+        (" 85.\n", 85),
+        ("**85**", 85),
+        ("Score: 92", 92),
+        ("I would give it 40/100.", 40),
+        ("40 out of 100", 40),
+        ("72\n\nThe answer misses 2 points.", 72),
+        ("The score is 0.", 0),
+        ("100", 100),
+        ("87.5", 87.5),
+        ("<think>maybe 20, maybe 30</think>\n60", 60),
+        ("", None),
+        ("fine", None),
+        ("101", None),
+        ("-5", None),
+        ("between 40 and 60", None),
+        ("1,000", None),
+        ("<think>20", None),
+        ("gpt4 likes it", None),
+    ],
+)
+def test_the_score_in_a_reply(reply: str, score: float | None) -> None:
+    assert score_in(reply) == score
+
+
+@given(st.text(max_size=60))
+def test_any_reply_gives_a_score_in_range_or_none(reply: str) -> None:
+    score = score_in(reply)
+    assert score is None or 0 <= score <= 100
+
+
+@given(
+    st.integers(0, 100), st.sampled_from(["{}", "Score: {}", "{}/100", "I'd say {}", "'{}'", "{}\n", "Rating - {}."])
+)
+def test_a_plain_score_is_found(score: int, form: str) -> None:
+    assert score_in(form.format(score)) == score
+
+
+def test_the_rubric_holds_the_row_s_texts_as_they_are() -> None:
+    asked = rubric_prompt(RUBRICS["quality"], ROWS[1])
+    assert "Say 1." in asked
+    assert "It is 1 {output}." in asked
+    assert "{response}" not in asked
+    assert "A correct answer" not in rubric_prompt(RUBRICS["safety"], ROWS[1])
+
+
+def test_rows_are_scored_once_and_nonsense_is_counted(server: Server, tmp_path: Path) -> None:
+    replies = ["90", "who knows", "60", "0"]
+    server.scripts = [lambda _, reply=reply: ollama(reply) for reply in replies]  # type: ignore[misc]
+    path = tmp_path / "scores.jsonl"
+    with Journal(path, {"rubric": "quality"}) as journal:
+        scores = judge_answers(judge(server), ROWS[:2], RUBRICS["quality"], journal)
+    assert scores.scores == [90, None]
+    with path.open("a") as file:
+        file.write('{"index": 2, "sco')  # as a kill leaves it
+    with Journal(path, {"rubric": "quality"}) as journal:
+        scores = judge_answers(judge(server), ROWS, RUBRICS["quality"], journal)
+    assert scores.scores == [90, None, 60, 0]
+    assert scores.as_json() == {"mean": 50.0, "n_rows": 4, "n_scored": 3, "n_unparsed": 1, "n_failed": 0}
+    assert len(server.questions) == 4
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[2] == {"index": 1, "score": None, "reply": "who knows"}
+
+
+def test_a_row_that_fails_is_left_for_the_next_time_and_three_end_it(server: Server, tmp_path: Path) -> None:
+    fails = False
+
+    def answer(question: dict[str, Any]) -> tuple[int, bytes]:
+        return (400, b"no") if fails or "Say 1." in question["messages"][0]["content"] else ollama("10")
+
+    server.scripts = [answer]
+    with Journal(tmp_path / "scores.jsonl", {}) as journal:
+        scores = judge_answers(judge(server), ROWS, RUBRICS["quality"], journal)
+        assert (scores.scores, scores.n_failed) == ([10, None, 10, 10], 1)
+        fails = True
+        with pytest.raises(ServiceError, match="it answers 400 Bad Request: no"):
+            judge_answers(judge(server), [*ROWS, *ROWS, *ROWS], RUBRICS["quality"], journal)
+    assert len(server.questions) == 4 + 3
+
+
+def test_a_journal_of_other_work_is_refused(tmp_path: Path) -> None:
+    with Journal(tmp_path / "a.jsonl", {"judge": "a", "seed": 1}) as journal:
+        journal.add(0, {"score": 1})
+    with pytest.raises(ConfigError, match='holds other work: judge was "a" there, and is "b" now'):
+        Journal(tmp_path / "a.jsonl", {"judge": "b", "seed": 1})
+    (tmp_path / "a.jsonl").write_text('{"judge": "a"}\n{"score": 3}\n')
+    with pytest.raises(FormatError, match=r"a\.jsonl, line 2: expected a JSON object with an index"):
+        Journal(tmp_path / "a.jsonl", {"judge": "a"})
+
+
+def run(*arguments: object) -> Any:
+    import sys
+
+    argv, sys.argv = sys.argv, ["bytemill", *map(str, arguments)]
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    finally:
+        sys.argv = argv
+    return stopped.value.code or 0
+
+
+def test_the_command_compares_files(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def answer(question: dict[str, Any]) -> tuple[int, bytes]:
+        return ollama("80" if "tuned says" in question["messages"][0]["content"] else "30")
+
+    server.scripts = [answer]
+    for name in ("base", "tuned"):
+        rows = [{**row, "model_response": f"{name} says {row['output']}"} for row in ROWS]
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+    files = [tmp_path / "base.json", tmp_path / "tuned.json"]
+    page = tmp_path / "page.html"
+    options = ["--judge", "llama3", "--url", server.url, "--rubric", "safety", "--page", page]
+    assert run("eval", "judge", *files, *options) == 0
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| base.json | 30.0 | 4 | 4 | 0 | 0 |",
+        "| tuned.json | 80.0 | 4 | 4 | 0 | 0 |",
+    ]
+    html = page.read_text()
+    assert "gives <code>tuned.json</code> the highest mean safety: 80.0 of 100" in html
+    assert html.count("<h4>tuned.json: 80.0</h4>") == 4
+    assert (tmp_path / "base.safety.jsonl").exists()
+    n_asked = len(server.questions)
+    assert run("eval", "judge", *files, *options, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["tuned.json"]["mean"] == 80
+    assert len(server.questions) == n_asked
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--rubric", "kindness"], "--rubric is 'kindness': neither quality, nor safety, nor a file"),
+        (["--key-variable", "NO_SUCH_KEY"], "--key-variable is 'NO_SUCH_KEY', which is not set in the environment"),
+    ],
+)
+def test_misuse_of_the_command_is_named(
+    tmp_path: Path, options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(ROWS))
+    assert run("eval", "judge", tmp_path / "a.json", "--judge", "m", *options) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_rubric_of_your_own(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(ROWS[:1]))
+    (tmp_path / "kind.txt").write_text("How kind is {response}?")
+    assert run("eval", "judge", tmp_path / "a.json", "--judge", "m", "--url", server.url,
+               "--rubric", tmp_path / "kind.txt") == 0  # fmt: skip
+    assert server.questions[0]["messages"][0]["content"] == "How kind is It is 0 {output}.?"
+    assert (tmp_path / "a.kind.jsonl").exists()
+    assert "| a.json | 50.0 | 1 | 1 | 0 | 0 |" in capsys.readouterr().out
+
+
+def test_tables_show_what_has_no_score() -> None:
+    from bytemill.evaluate.judge import Scores
+
+    scores = {"a": Scores([None, None], 1, 1), "b": Scores([3.0, None], 1, 0)}
+    assert judge_markdown(scores).splitlines()[2:] == ["| a | – | 2 | 0 | 1 | 1 |", "| b | 3.0 | 2 | 1 | 1 | 0 |"]
+    page = judge_page("quality", "m", {"a": ROWS[:2], "b": ROWS[:2]}, scores).html()
+    assert "<code>b</code> the highest mean quality: 3.0" in page

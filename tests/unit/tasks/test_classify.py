@@ -1,0 +1,171 @@
+"""Classification: what trains, what padding changes (nothing), and that it learns, is saved and loaded."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from bytemill import Tokenizer
+from bytemill.errors import ConfigError, DataError
+from bytemill.evaluate.classification import classification_score
+from bytemill.model import GPT2, GPT2Config
+from bytemill.model.classifier import Classifier
+from bytemill.tasks.base_model import load_base_model
+from bytemill.tasks.classify import (
+    classify_task_from_config,
+    classify_texts,
+    labelled_rows,
+    load_classifier,
+    score_classifier,
+)
+from bytemill.train.config import load_config
+from bytemill.train.loop import fit
+from bytemill.train.metrics import read_json_lines
+
+GOOD, BAD = ("sun", "joy", "light"), ("rain", "woe", "dark")
+
+
+def classifier() -> Classifier:
+    torch.manual_seed(0)
+    return Classifier(GPT2(GPT2Config(vocab_size=50, n_positions=16, n_embd=16, n_layer=2, n_head=2)), ["a", "b"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classify")
+    random = np.random.default_rng(0)
+    rows = []
+    for i in range(120):
+        label = ("good", "bad", "good")[i % 3]
+        words = random.choice(GOOD if label == "good" else BAD, 3)
+        rows.append({"review": " ".join(words), "mood": label})
+    (folder / "rows.json").write_text(json.dumps(rows))
+    Tokenizer.train(texts=[row["review"] for row in rows], vocab_size=280).save(folder / "tokenizer.json")
+    return folder
+
+
+def settings(folder, *more):
+    overrides = [
+        "task=classify",
+        f"data.path={folder / 'rows.json'}",
+        f"data.tokenizer={folder / 'tokenizer.json'}",
+        "data.text_column=review",
+        "data.label_column=mood",
+        "data.seq_len=16",
+        "data.batch_size=8",
+        "model.n_layer=2",
+        "model.n_head=2",
+        "model.n_embd=16",
+        "train.epochs=6",
+        "train.learning_rate=0.01",
+        "train.warmup_steps=2",
+        "train.eval_every=20",
+        "train.precision=fp32",
+        "train.device=cpu",
+        "train.tensorboard=false",
+    ]
+    return load_config(overrides=[*overrides, *more])
+
+
+def trained_names(model):
+    return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def test_which_layers_train() -> None:
+    model = classifier()
+    model.train_only("head")
+    assert trained_names(model) == {"head.weight", "head.bias"}
+    model.train_only("last_block")
+    assert {name.rpartition(".")[0].split(".")[1] for name in trained_names(model) if "body" in name} == {
+        "blocks",
+        "final_norm",
+    }
+    assert not any("blocks.0" in name for name in trained_names(model))
+    model.train_only("all")
+    assert trained_names(model) == {name for name, _ in model.named_parameters()}
+
+
+def test_padding_and_what_stands_in_it_change_nothing() -> None:
+    model, ids = classifier().eval(), torch.tensor([[3, 1, 4, 1, 5]])
+    with torch.no_grad():
+        alone = model(ids, torch.tensor([4]))
+        for filler in (0, 7):
+            padded = torch.cat([ids, torch.full((1, 6), filler)], dim=1)
+            torch.testing.assert_close(model(padded, torch.tensor([4])), alone, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "change", [["classify.train_layers=last_block"], ["classify.train_layers=all"], ["lora.r=4"]], ids=str
+)
+def test_it_learns_is_saved_and_loaded(folder, tmp_path, change) -> None:
+    task, config, rows = classify_task_from_config(settings(folder, *change))
+    fit(task, config, tmp_path / "run", progress=False)
+    score, loss = score_classifier(task.model, rows.test, config.data, pad_id=_end(folder))
+    assert score.accuracy == 1.0
+    measured = [line for line in read_json_lines(tmp_path / "run" / "metrics.jsonl") if "val_loss" in line]
+    assert measured[-1]["val_accuracy"] > measured[0]["val_accuracy"]
+    assert measured[-1]["val_good_as_good"] + measured[-1]["val_bad_as_bad"] == len(rows.validation.rows)
+    tokenizer = Tokenizer.load(folder / "tokenizer.json")
+    loaded, max_tokens = load_classifier(tmp_path / "run", tokenizer_sha256=tokenizer.fingerprint)
+    again, its_loss = score_classifier(loaded, rows.test, config.data, pad_id=_end(folder))
+    assert its_loss == pytest.approx(loss, abs=1e-4)
+    assert (again.confusion == score.confusion).all()
+    found = classify_texts(loaded, tokenizer, ["sun joy", "dark woe dark", ""], max_tokens=max_tokens)
+    assert [max(one, key=one.get) for one in found[:2]] == ["good", "bad"]
+    assert all(sum(one.values()) == pytest.approx(1) for one in found)
+
+
+def _end(folder) -> int:
+    return Tokenizer.load(folder / "tokenizer.json").eot_token
+
+
+def test_shares_and_balance(folder) -> None:
+    tokenizer = Tokenizer.load(folder / "tokenizer.json")
+    rows = labelled_rows(settings(folder), tokenizer)
+    assert [len(part.rows) for part in rows] == [84, 12, 24]
+    balanced = labelled_rows(settings(folder, "classify.imbalance=undersample"), tokenizer)
+    assert [len(part.rows) for part in balanced] == [56, 8, 16]
+    assert np.sum([part.counts() for part in balanced], axis=0).tolist() == [40, 40]
+    assert rows.train.labels == ("bad", "good")
+
+
+def test_weighted_labels_weigh_alike(folder) -> None:
+    task, _, rows = classify_task_from_config(settings(folder, "classify.imbalance=weighted"))
+    batch = [torch.as_tensor(part) for part in next(iter(task.batches))]
+    n_bad, n_good = rows.train.counts()
+    with torch.no_grad():
+        loss = task.loss(task.model.eval(), batch)
+    weights = torch.tensor([84 / (2 * n_bad), 84 / (2 * n_good)])[batch[2]]
+    assert float(loss.weight) == pytest.approx(float(weights.sum()))
+    assert n_bad < n_good
+    all_weights = torch.tensor([84 / (2 * n_bad), 84 / (2 * n_good)])
+    assert float(all_weights @ torch.tensor([n_bad, n_good], dtype=torch.float)) == pytest.approx(84)
+
+
+def test_what_cannot_work_is_named(folder, tmp_path) -> None:
+    with pytest.raises(DataError, match="no row has a column 'text'; there are review, mood"):
+        classify_task_from_config(settings(folder, "data.text_column=text"))
+    (tmp_path / "one.json").write_text(json.dumps([{"review": "x", "mood": "good"}] * 20))
+    with pytest.raises(DataError, match=r"14 training rows has 1 labels \(good\); telling apart takes two"):
+        classify_task_from_config(settings(folder, f"data.path={tmp_path / 'one.json'}"))
+    with pytest.raises(DataError, match="no run of `bytemill finetune classify`"):
+        load_classifier(tmp_path)
+    with pytest.raises(ConfigError, match=r"data\.path is not given"):
+        classify_task_from_config(load_config(overrides=["task=classify"]))
+
+
+def test_a_classifier_is_no_language_model(folder, tmp_path) -> None:
+    task, config, _ = classify_task_from_config(settings(folder, "train.epochs=0.1", "train.eval_every=0"))
+    fit(task, config, tmp_path / "run", progress=False)
+    with pytest.raises(DataError, match="a classifier of bad, good, no language model"):
+        load_base_model(tmp_path / "run")
+
+
+def test_measures() -> None:
+    score = classification_score(["a", "b", "c"], [(0, 0), (0, 1), (1, 1), (1, 1)])
+    assert score.confusion.tolist() == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+    assert score.accuracy == 0.75
+    assert score.f1 == [pytest.approx(2 / 3), 0.8, 0.0]
+    assert score.as_metrics("test_")["test_a_as_b"] == 1
+    assert score.table().splitlines()[1].split() == ["a", "1", "1", "0", "0.6667"]
