@@ -113,7 +113,9 @@ def test_the_doctor_tells_people_and_programs(run: Run) -> None:
     assert {"cores", "torch", "uses", "advice"} <= set(facts)
 
 
-@pytest.mark.parametrize("command", [("train",), ("finetune", "instruct")])
+@pytest.mark.parametrize(
+    "command", [("train",), *(("finetune", task) for task in ("lm", "instruct", "chat", "classify", "preference"))]
+)
 def test_print_config_shows_what_was_set_and_starts_nothing(run: Run, command: tuple[str, ...]) -> None:
     outcome = run(*command, "--print-config", "--set", "train.max_steps=7")
     assert outcome.code == 0
