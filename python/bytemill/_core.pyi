@@ -177,6 +177,14 @@ class Tokenizer:
     def decode_with_offsets(self, ids: _Ids) -> tuple[str, list[int]]:
         """The text of `ids`, and for each the index of the character in which it begins."""
 
+    def pretokens(self, text: str) -> list[bytes]:
+        """The stretches of `text` that merges never cross, in order; put together they are its UTF-8.
+
+        >>> from bytemill import Tokenizer
+        >>> Tokenizer.train(texts=[""], vocab_size=257).pretokens("I'll pay 50")
+        [b'I', b"'ll", b' pay', b' 50']
+        """
+
     def decode_stream(self) -> DecodeStream:
         """Text from ids that come one by one, as a model generates them; never a part of a character.
 

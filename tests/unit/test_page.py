@@ -5,7 +5,6 @@ import itertools
 import json
 import math
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -27,43 +26,9 @@ from bytemill.report.escape import escape
 from bytemill.report.page import Comparison, Page, Plot, Prose, Section, Table
 from bytemill.report.plots import Level, Line, bars, curves
 from bytemill.report.run import run_page
+from page_reader import Reader
 
 HOSTILE = "<script>alert('1')</script>&amp;\"\x00\x1b[31m\x85\u202e\ufffd\ufffe\ud800 $x_1$ `</code>` ]]> -->"
-VOID = {"meta", "link", "br", "img", "hr", "input"}
-
-
-class Reader(HTMLParser):
-    """Reads a page and notes what the tests ask for; unbalanced tags fail at once."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.children: list[tuple[str, str]] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len({name for name, _ in attrs}) == len(attrs), f"an attribute twice in <{tag}>"
-        self.tags.append((tag, dict(attrs)))
-        self.children.append((self.open[-1] if self.open else "", tag))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def named(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def results(text: str = "plain text") -> DemoResults:

@@ -17,6 +17,7 @@ from bytemill.cli import (
     classify,
     data,
     demo,
+    doctor,
     evaluate,
     finetune,
     generate,
@@ -42,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)

@@ -7,7 +7,7 @@ import typer
 
 from bytemill.cli.console import say
 from bytemill.cli.preference import preference
-from bytemill.cli.train import ConfigFile, MoreSettings, Resume, Settings, finish, resolve
+from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, finish, resolve
 
 app = typer.Typer(help="Fine-tune a model.", no_args_is_help=True)
 app.command()(preference)
@@ -40,13 +40,15 @@ def lm(
     lora_rank: LoraRank = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/lm"),
     resume: Resume = False,
+    prints_config: PrintConfig = False,
 ) -> None:
     """Tune a model on a column of text; each row is a document.
 
     Example: bytemill finetune lm --model runs/first --data imdb.csv -t tokenizer.json --set data.text_column=text
     """
     given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
-    _tune("lm", config, given, [*(settings or []), *(more_settings or [])], output, resume=resume)
+    changes = [*(settings or []), *(more_settings or [])]
+    _tune("lm", config, given, changes, output, resume=resume, prints=prints_config)
 
 
 @app.command()
@@ -60,13 +62,22 @@ def instruct(
     lora_rank: LoraRank = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/instruct"),
     resume: Resume = False,
+    prints_config: PrintConfig = False,
 ) -> None:
     """Tune a model on instructions and answers; only the answers are trained.
 
     Example: bytemill finetune instruct --model runs/first --data alpaca.json -t tokenizer.json --lora-rank 16
     """
     given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
-    _tune("instruct", config, given, [*(settings or []), *(more_settings or [])], output, resume=resume)
+    _tune(
+        "instruct",
+        config,
+        given,
+        [*(settings or []), *(more_settings or [])],
+        output,
+        resume=resume,
+        prints=prints_config,
+    )
 
 
 @app.command()
@@ -80,13 +91,16 @@ def chat(
     lora_rank: LoraRank = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/chat"),
     resume: Resume = False,
+    prints_config: PrintConfig = False,
 ) -> None:
     """Tune a model on conversations; every turn of the assistant is trained.
 
     Example: bytemill finetune chat --model runs/first --data sharegpt.json -t tokenizer.json
     """
     given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
-    _tune("chat", config, given, [*(settings or []), *(more_settings or [])], output, resume=resume)
+    _tune(
+        "chat", config, given, [*(settings or []), *(more_settings or [])], output, resume=resume, prints=prints_config
+    )
 
 
 @app.command()
@@ -100,6 +114,7 @@ def classify(
     lora_rank: LoraRank = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/classify"),
     resume: Resume = False,
+    prints_config: PrintConfig = False,
 ) -> None:
     """Tune a model to tell labelled texts apart; the test rows' score goes to stdout and into test.json.
 
@@ -107,7 +122,7 @@ def classify(
     """
     given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
     changes = [*_named(given), "task=classify", *(settings or []), *(more_settings or [])]
-    resolved = resolve(config, changes, output if resume else None)
+    resolved = resolve(config, changes, output if resume else None, prints=prints_config)
     from bytemill.tasks.classify import classify_task_from_config
     from bytemill.train.loop import fit
 
@@ -120,11 +135,20 @@ def classify(
 
 
 def _tune(
-    task_name: str, config: Path | None, given: dict[str, Any], changes: list[str], output: Path, *, resume: bool
+    task_name: str,
+    config: Path | None,
+    given: dict[str, Any],
+    changes: list[str],
+    output: Path,
+    *,
+    resume: bool,
+    prints: bool,
 ) -> None:
     if given["lora.r"] is None and config is None and not resume:
         given["lora.r"] = 8
-    resolved = resolve(config, [*_named(given), f"task={task_name}", *changes], output if resume else None)
+    resolved = resolve(
+        config, [*_named(given), f"task={task_name}", *changes], output if resume else None, prints=prints
+    )
     from bytemill.tasks.tuning import tuning_task_from_config
     from bytemill.train.loop import fit
 

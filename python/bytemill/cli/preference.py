@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bytemill.cli.console import say
-from bytemill.cli.train import ConfigFile, MoreSettings, Resume, Settings, finish, resolve
+from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, finish, resolve
 
 # What preference tuning needs and other tasks do not: tiny steps, once over the rows. A file of settings replaces it.
 _DEFAULTS = (
@@ -33,6 +33,7 @@ def preference(
     beta: Annotated[float | None, typer.Option(help="The higher, the closer to the base. Default 0.1.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/preference"),
     resume: Resume = False,
+    prints_config: PrintConfig = False,
 ) -> None:
     """Tune a model on pairs of answers, one liked and one not (DPO).
 
@@ -50,7 +51,7 @@ def preference(
     named = [f"{name}={value}" for name, value in given.items() if value is not None]
     defaults = _DEFAULTS if config is None and not resume else ()
     changes = [*defaults, *named, "task=preference", *(settings or []), *(more_settings or [])]
-    resolved = resolve(config, changes, output if resume else None)
+    resolved = resolve(config, changes, output if resume else None, prints=prints_config)
     from bytemill.tasks.preference import preference_task_from_config
     from bytemill.train.loop import fit
 

@@ -1,4 +1,4 @@
-"""`bytemill tokenizer`: train a vocabulary, encode, decode, convert."""
+"""`bytemill tokenizer`: train a vocabulary, encode, decode, convert; look at it, check, compare and audit it."""
 
 import json
 import sys
@@ -10,6 +10,10 @@ import typer
 
 from bytemill.cli.console import read_text, say
 from bytemill.cli.ids import documents, given_ids, write_ids
+from bytemill.cli.tokenizer_audit import audit
+from bytemill.cli.tokenizer_check import check
+from bytemill.cli.tokenizer_compare import compare
+from bytemill.cli.tokenizer_inspect import inspect
 from bytemill.cli.tokenizer_output import Format, make_room, pattern_named, write_vocabulary
 from bytemill.cli.tokenizer_train import train
 from bytemill.errors import ArgumentError
@@ -29,7 +33,8 @@ MaxTokens = Annotated[int | None, typer.Option(min=0, help="Only the first so ma
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object or list.")]
 
 
-app.command()(train)
+for command in (train, inspect, compare, check, audit):
+    app.command()(command)
 
 
 @app.command()

@@ -18,6 +18,9 @@ Settings = Annotated[
 ]
 MoreSettings = Annotated[list[str] | None, typer.Argument(metavar="[A.B=C]...", help="Further settings of --set.")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Settings in TOML.")]
+PrintConfig = Annotated[
+    bool, typer.Option("--print-config", help="Print all settings as commented TOML for --config, and do nothing else.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest valid checkpoint of the run.")]
 
 
@@ -33,6 +36,7 @@ def train(
     profiles: Annotated[
         bool, typer.Option("--profile", help="Write a trace of three steps into the run's profile/ folder.")
     ] = False,
+    prints_config: PrintConfig = False,
 ) -> None:
     """Pretrain a GPT-2 on token shards.
 
@@ -42,7 +46,7 @@ def train(
     Example: bytemill train --set data.path=shards data.tokenizer=tokenizer.json model.name=gpt2 -o runs/first
     """
     changes = [*(settings or []), *(more_settings or []), *(["train.profile_steps=3"] if profiles else [])]
-    resolved = resolve(config, changes, output if resume else None)
+    resolved = resolve(config, changes, output if resume else None, prints=prints_config)
     from bytemill.experiment.batch_size import find_batch_size
     from bytemill.tasks.pretrain import pretrain_task_from_config
     from bytemill.train.loop import fit
@@ -75,15 +79,23 @@ def _print_dry_run(task: "Task", config: "RunConfig") -> None:
     print(f"loss: {found.trial.losses[0]:.4f} at the first step")
 
 
-def resolve(config: Path | None, settings: list[str], resumed_run: Path | None) -> "RunConfig":
-    """The settings of a run: of a file, or of the run that is resumed, changed by `settings`."""
+def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, *, prints: bool = False) -> "RunConfig":
+    """The settings of a run: of a file, or of the run that is resumed, changed by `settings`.
+
+    With `prints` they go to stdout with their documentation, as TOML that --config reads, and the command ends.
+    """
     from bytemill.train.config import load_config
+    from bytemill.train.config_text import documented_toml
 
     if config is None and resumed_run is not None:
         config = resumed_run / "config.toml"
         if not config.exists():
             raise ConfigError(f"{resumed_run}: holds no run that could be resumed; leave --resume out to start one")
-    return load_config(config, settings)
+    resolved = load_config(config, settings)
+    if prints:
+        print(documented_toml(resolved), end="")
+        raise typer.Exit
+    return resolved
 
 
 def finish(run: Path, steps: int, metrics: dict[str, float]) -> None:

@@ -27,7 +27,7 @@ class GPT2Config(BaseModel):
     bytemill.errors.ConfigError: n_embd: 100 does not divide into 12 heads (n_head)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     vocab_size: int = Field(50_257, gt=0)
     """Ids that the tokenizer knows; the model takes and gives ids below this."""

@@ -42,7 +42,14 @@ def loss_plot(
 
 
 def overlaid_plot(
-    name: str, title: str, runs: Mapping[str, Metrics], key: str, *, y_label: str, what: str
+    name: str,
+    title: str,
+    runs: Mapping[str, Metrics],
+    key: str,
+    *,
+    y_label: str,
+    what: str,
+    levels: Sequence[Level] = (),
 ) -> Plot | None:
     """One logged quantity of one or more runs over the steps; `None` if no run logged it."""
     lines = []
@@ -53,8 +60,8 @@ def overlaid_plot(
             lines.append(Line(run, x, y, SERIES[i % len(SERIES)], dashed=i >= len(SERIES), marked=marked))
     if not lines:
         return None
-    alt = f"{title}. " + " ".join(_told(line) for line in lines)
-    drawing = curves(name, lines, x_label="training step", y_label=y_label, alt=alt)
+    alt = f"{title}. " + " ".join(_told(line) for line in lines) + _levels_told(levels)
+    drawing = curves(name, lines, x_label="training step", y_label=y_label, levels=levels, alt=alt)
     return Plot(title, drawing, what, numbers=_numbers(title, lines))
 
 
@@ -64,7 +71,7 @@ def series(metrics: Metrics, key: str) -> tuple[list[float], list[float]]:
     >>> series([{"step": 1, "loss": 8.0}, {"step": 1, "val_loss": 7.5}], "loss")
     ([1], [8.0])
     """
-    rows = [row for row in metrics if isinstance(row.get(key), int | float)]
+    rows = [row for row in metrics if isinstance(row.get(key), int | float) and not isinstance(row[key], bool)]
     return [row["step"] for row in rows], [row[key] for row in rows]
 
 

@@ -29,6 +29,7 @@ _STAND_INS = {name: f"#0102{i:02x}" for i, name in enumerate(("ink", "muted", "l
 _SIZES = {"wide": (640, 300), "narrow": (350, 270)}
 _MAX_POINTS = 400
 _MAX_LABEL_CHARACTERS = 24
+_MAX_TICKS = 7  # as many numbers as stand side by side on a phone
 
 
 @dataclass(frozen=True)
@@ -213,10 +214,12 @@ def _draw_level(axes: Any, level: Level) -> None:
 
 
 def _double_x(axes: Any, lines: Sequence[Line]) -> None:
-    """Give x one tick per doubling, written out."""
+    """Give x one tick per doubling, or per several of them, written out."""
     axes.set_xscale("log", base=2)
     values = sorted({value for line in lines for value in line.x if value > 0})
-    ticks = [values[0] * 2**i for i in range(round(math.log2(values[-1] / values[0])) + 1)] if values else []
+    n_doublings = round(math.log2(values[-1] / values[0])) if values else 0
+    stride = 1 + n_doublings // _MAX_TICKS
+    ticks = [values[0] * 2**i for i in range(0, n_doublings + 1, stride)] if values else []
     axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     axes.minorticks_off()
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bytemill.experiment.demo_results import Metrics
 
-__all__ = ["is_preference_run", "preference_plots"]
+__all__ = ["PREFERENCE_KEYS", "is_preference_run", "preference_plots"]
 
 _OVERLAID = (
     (
@@ -31,6 +31,8 @@ _OVERLAID = (
         "Pairs whose chosen answer has gained more than the rejected one; 0.5 would be guessing.",
     ),
 )
+PREFERENCE_KEYS = {*(key for key, *_ in _OVERLAID), "reward_chosen", "reward_rejected"}
+"""What `preference_plots` shows of a run, so that nobody else need."""
 
 
 def is_preference_run(metrics: Metrics) -> bool:

@@ -3,47 +3,30 @@
 import json
 import math
 import os
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any
 
 from bytemill.errors import DataError
-from bytemill.experiment.demo_results import MetricsRow
-from bytemill.report.figures import count, decimal
-from bytemill.report.metrics_plots import overlaid_plot, series
-from bytemill.report.page import Block, Code, Comparison, Details, Page, Prose, Section, Table
-from bytemill.report.preference import is_preference_run, preference_plots
+from bytemill.experiment.demo_results import Metrics
+from bytemill.report.figures import count, decimal, percent, short_count
+from bytemill.report.metrics_plots import series
+from bytemill.report.page import Block, Code, Details, Figure, KeyFigures, Page, Prose, Section
+from bytemill.report.preference import preference_plots
+from bytemill.report.run_curves import curves_of, ends_of
+from bytemill.report.run_samples import samples_of
+from bytemill.report.run_settings import changes_table, environment_table, settings_blocks
 
 __all__ = ["run_page"]
-
-# (key in metrics.jsonl, title, unit, what a newcomer sees)
-_CURVES = (
-    (
-        "val_loss",
-        "Validation loss",
-        "nats a token",
-        "The loss on text kept aside. Lower is better; when it rises, the model learns by heart.",
-    ),
-    ("loss", "Training loss", "nats a token", "The loss on the text being learned, step by step."),
-    ("val_accuracy", "Accuracy", "share that is right", "How many of the rows kept aside got the right answer."),
-    ("lr", "Learning rate", "size of a step", "How far each step turns the weights."),
-    (
-        "grad_norm",
-        "Size of the gradient",
-        "norm, before clipping",
-        "How strongly each batch pulls at the weights.",
-    ),
-    ("tokens_per_s", "Speed", "tokens a second", "Tokens that went through training each second."),
-)
-_MAX_SAMPLES = 12
 
 
 def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> Page:
     """Make a page of one or more runs' folders.
 
-    A folder must hold metrics.jsonl; config.toml, environment.json and samples.jsonl are shown where they
-    are.
+    A folder must hold metrics.jsonl; config.toml, changes.jsonl, environment.json and samples.jsonl are shown
+    where they are.
 
     Raises:
         DataError: a folder has no metrics.jsonl, or a line of it is not what it should be.
@@ -51,16 +34,27 @@ def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
     folders = [Path(run_dirs)] if isinstance(run_dirs, str | os.PathLike) else [Path(folder) for folder in run_dirs]
     if not folders:
         raise DataError("no run was named; give at least one folder that holds metrics.jsonl")
-    runs = {_name(folder, folders): _read_jsonl(folder / "metrics.jsonl", "step", int | float) for folder in folders}
+    named = {_name(folder, folders): folder for folder in folders}
+    runs = {name: _read_jsonl(folder / "metrics.jsonl", "step", int | float) for name, folder in named.items()}
     names = list(runs)
+    samples = {
+        name: _read_jsonl(folder / "samples.jsonl", "text", str)
+        for name, folder in named.items()
+        if (folder / "samples.jsonl").is_file()
+    }
+    sections = [Section("Curves", (ends_of(runs), *preference_plots(runs), *curves_of(runs)))]
+    if any(samples.values()):
+        sections.append(Section("Samples", tuple(samples_of(samples))))
+    sections.append(Section("Settings", tuple(_settings(named))))
+    environment = environment_table(named)
+    if environment:
+        sections.append(Section("Environment", (environment,)))
     return Page(
         title=names[0] if len(names) == 1 else f"{len(names)} runs beside each other",
         kicker="bytemill report",
         lead=_lead(runs),
-        sections=(
-            Section("Curves", tuple(_curves(runs))),
-            *(Section(name, tuple(_about(folder))) for name, folder in zip(names, folders, strict=True)),
-        ),
+        summary=tuple(_key_figures(runs)),
+        sections=tuple(sections),
         footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
     )
 
@@ -71,48 +65,43 @@ def _name(folder: Path, folders: Sequence[Path]) -> str:
     return name if [other.resolve().name for other in folders].count(name) == 1 else str(folder)
 
 
-def _lead(runs: Mapping[str, Sequence[MetricsRow]]) -> str:
+def _lead(runs: Mapping[str, Metrics]) -> str:
     steps = [int(max((row["step"] for row in metrics), default=0)) for metrics in runs.values()]
     if min(steps) == max(steps):
         return f"Trained for {count(steps[0])} step{'' if steps[0] == 1 else 's'}."
     return f"Between {count(min(steps))} and {count(max(steps))} steps of training."
 
 
-def _curves(runs: Mapping[str, Sequence[MetricsRow]]) -> list[Block]:
-    rows = []
-    for name, metrics in runs.items():
-        losses = [series(metrics, key)[1] for key in ("loss", "val_loss")]
-        best = min(filter(math.isfinite, losses[1]), default=math.nan)
-        lasts = [decimal(values[-1], 4) if values else "–" for values in losses]
-        rows.append((name, *lasts, decimal(best, 4)))
-    header = ("run", "training loss", "validation loss", "best validation loss")
-    blocks: list[Block] = [Table("Losses at the end", header, tuple(rows), numeric=(1, 2, 3))]
-    compares = any(is_preference_run(metrics) for metrics in runs.values())
-    blocks += preference_plots(runs)
-    for key, title, unit, what in _CURVES:
-        if compares and key in ("loss", "val_loss"):
-            unit, what = "nats a pair", "The loss on pairs of answers; ln 2, 0.69, is where every run begins."
-        plot = overlaid_plot(key.replace("_", "-"), title, runs, key, y_label=unit, what=what)
-        blocks += [plot] if plot else []
-    return blocks
+def _key_figures(runs: Mapping[str, Metrics]) -> list[Block]:
+    """What matters most: the lowest loss, what was seen, how fast; of several runs the best of each."""
+    figures = []
+    for key, label in (("val_loss", "lowest validation loss"), ("loss", "lowest training loss")):
+        lows = {name: min(filter(math.isfinite, series(run, key)[1]), default=math.inf) for name, run in runs.items()}
+        best = min(lows, key=lambda name: lows[name])
+        if math.isfinite(lows[best]):
+            figures.append(Figure(decimal(lows[best], 3), label, f"run {best}" if len(runs) > 1 else "nats a token"))
+            break
+    tokens = {name: max(series(run, "tokens")[1], default=0) for name, run in runs.items()}
+    if most := max(tokens.values()):
+        figures.append(Figure(short_count(most), "tokens seen", "by the longest run" if len(runs) > 1 else ""))
+    for key, label, told in (("tokens_per_s", "tokens a second", count), ("mfu", "of the hardware's peak", percent)):
+        middles = [statistics.median(values) for run in runs.values() if (values := series(run, key)[1])]
+        if middles:
+            note = "median of the fastest run" if len(runs) > 1 else "median over the steps"
+            figures.append(Figure(told(max(middles)), label, note))
+    return [KeyFigures(tuple(figures))] if figures else []
 
 
-def _about(folder: Path) -> list[Block]:
-    blocks: list[Block] = []
-    if (folder / "samples.jsonl").is_file():
-        rows = _read_jsonl(folder / "samples.jsonl", "text", str)[-_MAX_SAMPLES:]
-        blocks += [_sample(row) for row in rows]
-    for file, title in (("config.toml", "Configuration"), ("environment.json", "Environment")):
-        if (folder / file).is_file():
-            text = (folder / file).read_text(encoding="utf-8", errors="replace")
-            blocks.append(Details(title, (Code(text.strip()),)))
-    return blocks or [Prose("The folder holds metrics alone.")]
-
-
-def _sample(row: Mapping[str, object]) -> Comparison:
-    prompt = str(row.get("prompt", ""))
-    text = str(row["text"]).removeprefix(prompt)
-    return Comparison(title=f"Sample at step {row.get('step', '?')}", lead=prompt, columns=(("", text),))
+def _settings(folders: Mapping[str, Path]) -> list[Block]:
+    """Differences first, then all settings of each run, to open."""
+    blocks = settings_blocks(folders)
+    for name, folder in folders.items():
+        changes = changes_table(folder)
+        blocks += [changes] if changes else []
+        if (folder / "config.toml").is_file():
+            text = (folder / "config.toml").read_text(encoding="utf-8", errors="replace")
+            blocks.append(Details(f"All settings of {name}", (Code(text.strip()),)))
+    return blocks or [Prose("No run's folder holds its settings.")]
 
 
 def _read_jsonl(path: Path, key: str, kind: type | UnionType) -> list[dict[str, Any]]:

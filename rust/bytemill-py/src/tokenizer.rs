@@ -295,6 +295,14 @@ impl Tokenizer {
         Ok(self.core.decode_with_offsets(&self::ids(ids)?).map_err(CoreError::from)?)
     }
 
+    fn pretokens<'py>(&self, text: &Bound<'py, PyString>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let (py, valid) = (text.py(), utf8(text)?);
+        let mut found = Vec::new();
+        let split = self.core.splitter().split_str(&valid, |pretoken| found.push(PyBytes::new(py, pretoken)));
+        split.map_err(CoreError::from)?;
+        Ok(found)
+    }
+
     fn decode_stream(&self) -> DecodeStream {
         DecodeStream::new(Arc::clone(&self.core))
     }

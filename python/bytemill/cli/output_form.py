@@ -1,0 +1,47 @@
+"""In which form a result is wanted, and where to: what several commands of `bytemill tokenizer` share."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bytemill.errors import ArgumentError
+
+__all__ = ["Form", "FormOption", "Output", "deliver", "form_of"]
+
+Form = Literal["text", "markdown", "json", "html"]
+
+FormOption = Annotated[
+    Form | None, typer.Option("--format", help="text, markdown, json or html. Default: by the ending of --output.")
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write. Default: stdout.")]
+
+_BY_ENDING: dict[str, Form] = {".md": "markdown", ".json": "json", ".html": "html", ".txt": "text"}
+
+
+def form_of(given: Form | None, output: Path | None) -> Form:
+    """What was asked for, or what the file's name says; else text.
+
+    >>> form_of(None, Path("page.html")), form_of("json", Path("page.html")), form_of(None, None)
+    ('html', 'json', 'text')
+    """
+    if given is not None:
+        return given
+    if output is None or str(output) == "-":
+        return "text"
+    if output.suffix not in _BY_ENDING:
+        raise ArgumentError(f"{output}: its ending tells no form; expected {', '.join(_BY_ENDING)}, or --format")
+    return _BY_ENDING[output.suffix]
+
+
+def deliver(content: str, output: Path | None) -> None:
+    """Write to the file, whole or not at all, and print its name; or write to stdout."""
+    if output is None or str(output) == "-":
+        sys.stdout.write(content)
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    aside = output.with_name(output.name + ".tmp")
+    aside.write_text(content, encoding="utf-8", newline="\n")
+    aside.replace(output)
+    print(output)

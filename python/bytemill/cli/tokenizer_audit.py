@@ -1,0 +1,66 @@
+"""`bytemill tokenizer audit`: ten questions about a tokenizer, answered with its numbers."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bytemill.cli.ids import documents
+from bytemill.cli.output_form import FormOption, Output, deliver, form_of
+
+if TYPE_CHECKING:
+    from bytemill import Tokenizer
+    from bytemill.tokenizer.audit import Answer
+
+__all__ = ["audit"]
+
+
+def audit(
+    tokenizer: Annotated[str, typer.Option("--tokenizer", "-t", help="A file, a folder, or a name of tiktoken.")],
+    languages: Annotated[
+        Path | None, typer.Option(help="A ZIP with the same text in many languages, one .txt each.")
+    ] = None,
+    text: Annotated[Path | None, typer.Option(help="A text to measure sizes of the vocabulary on.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Look for tokens that this model has hardly been trained on.")
+    ] = None,
+    form: FormOption = None,
+    output: Output = None,
+) -> None:
+    """Answer the ten classic questions about tokenizers with numbers of this one.
+
+    What a character is, what digits, indentation and other languages cost, which tokens no text can become, and so on.
+
+    Example: bytemill tokenizer audit -t tokenizer.json --languages udhr2.zip -o audit.html
+    """
+    from bytemill.tokenizer.audit import audit, read_languages
+    from bytemill.tokenizer.source import open_tokenizers
+
+    wanted = form_of(form, output)
+    ((name, opened),) = open_tokenizers([tokenizer]).items()
+    sample = None if text is None else "".join(documents(None, [text]))
+    answers = audit(opened, text=sample, languages=None if languages is None else read_languages(languages))
+    if model is not None:
+        answers = (*answers, _undertrained(model, opened))
+    deliver(_written(name, opened, answers, wanted), output)
+
+
+def _undertrained(model: str, tokenizer: "Tokenizer") -> "Answer":
+    from bytemill.evaluate.undertrained import undertrained_answer
+    from bytemill.model import GPT2
+    from bytemill.tasks.base_model import load_base_model
+
+    loaded = load_base_model(model, tokenizer_sha256=tokenizer.fingerprint)
+    table = loaded.token_embedding if isinstance(loaded, GPT2) else loaded.network.get_input_embeddings()
+    return undertrained_answer(tokenizer, table.weight.detach().float().cpu().numpy())
+
+
+def _written(name: str, tokenizer: "Tokenizer", answers: "tuple[Answer, ...]", form: str) -> str:
+    if form == "json":
+        return json.dumps([answer.as_dict() for answer in answers], ensure_ascii=False, indent=2) + "\n"
+    from bytemill.report.audit import audit_markdown, audit_page, audit_text
+
+    if form == "markdown":
+        return audit_markdown(name, answers)
+    return audit_page(name, tokenizer, answers).html() if form == "html" else audit_text(answers)

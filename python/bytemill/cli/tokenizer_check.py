@@ -1,0 +1,66 @@
+"""`bytemill tokenizer check`: do texts come back from their ids as they were?"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bytemill.cli.console import read_text, say
+from bytemill.errors import DataError
+
+if TYPE_CHECKING:
+    from bytemill.tokenizer.round_trip import Difference
+
+__all__ = ["check"]
+
+MOST_SHOWN = 20
+
+
+def check(
+    tokenizer: Annotated[str, typer.Option("--tokenizer", "-t", help="A file, a folder, or a name of tiktoken.")],
+    files: Annotated[list[Path] | None, typer.Argument(help="Texts to try; - or nothing reads stdin.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file.")] = False,
+) -> None:
+    """Encode texts and decode them again: is every character the same? Exit code 1 if not.
+
+    Differences are shown by line and column, what was there and what came back.
+
+    Example: bytemill tokenizer check -t tokenizer.json book.txt
+    """
+    from bytemill.tokenizer.round_trip import check_round_trip
+    from bytemill.tokenizer.source import open_tokenizer
+
+    opened = open_tokenizer(tokenizer)
+    lossy = []
+    for path in files or [Path("-")]:
+        found = check_round_trip(opened, read_text(path))
+        if not found.is_lossless:
+            lossy.append(str(path))
+        if as_json:
+            print(json.dumps({"file": str(path), **found.as_dict()}, ensure_ascii=False))
+            continue
+        if found.is_lossless:
+            told = f"lossless: {found.n_bytes:,} bytes, {found.n_tokens:,} tokens"
+        else:
+            n_places = len(found.differences)
+            told = "1 place differs" if n_places == 1 else f"{n_places:,} places differ"
+        print(f"{path}: {told}")
+        for difference in found.differences[:MOST_SHOWN]:
+            print(_told(difference))
+        if len(found.differences) > MOST_SHOWN:
+            print(f"  … {len(found.differences) - MOST_SHOWN:,} more")
+    if lossy:
+        say("Bytes that are not UTF-8 are lost when a file is read as text; --json names every place.")
+        raise DataError(f"not lossless: {', '.join(lossy)}")
+
+
+def _told(difference: "Difference") -> str:
+    was, became = (_spelled(text) for text in (difference.was, difference.became))
+    return f"  line {difference.line}, column {difference.column}: {was} became {became}"
+
+
+def _spelled(text: str) -> str:
+    r"""A byte that is no UTF-8 as `\xff`, all else as Python writes it."""
+    shown = "".join(f"\\x{ord(one) - 0xDC00:02x}" if 0xDC80 <= ord(one) <= 0xDCFF else repr(one)[1:-1] for one in text)
+    return f"“{shown}”" if text else "nothing"

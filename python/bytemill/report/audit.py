@@ -1,0 +1,115 @@
+"""The answers of a tokenizer's audit as a page, as Markdown, and as text."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from typing import TYPE_CHECKING
+
+from bytemill.report.figures import count, decimal
+from bytemill.report.page import Block, Details, Figure, KeyFigures, Page, Plot, Prose, Section, Table
+from bytemill.report.plots import Line, bars, curves
+from bytemill.report.text_tables import markdown_table, plain_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bytemill.tokenizer import Tokenizer
+    from bytemill.tokenizer.audit.answer import Answer, Cell
+
+__all__ = ["audit_markdown", "audit_page", "audit_text"]
+
+_TEXT_WIDTH = 100
+
+
+def audit_page(name: str, tokenizer: Tokenizer, answers: Sequence[Answer]) -> Page:
+    """One section a question."""
+    n_special = len(tokenizer.special_tokens)
+    figures = (
+        Figure(count(tokenizer.n_vocab), "ids", f"{count(len(tokenizer.merges))} of them merges"),
+        Figure(str(n_special), "special token" + ("" if n_special == 1 else "s"), ", ".join(tokenizer.special_tokens)),
+        Figure("no" if tokenizer.pattern is None else "yes", "cut into pretokens first", _pattern(tokenizer)),
+    )
+    return Page(
+        title=f"What {name} does to text",
+        kicker="bytemill tokenizer audit",
+        lead="Ten questions that everybody asks about tokenizers, answered with this one's own numbers.",
+        summary=(KeyFigures(figures),),
+        sections=tuple(Section(answer.question, _blocks(i, answer)) for i, answer in enumerate(answers, start=1)),
+        footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
+    )
+
+
+def audit_markdown(name: str, answers: Sequence[Answer]) -> str:
+    """One heading a question."""
+    parts = [f"# What {name} does to text"]
+    for number, answer in enumerate(answers, start=1):
+        parts += [f"## {number}. {answer.question}", answer.explanation, markdown_table(_table(answer))]
+    return "\n\n".join(parts) + "\n"
+
+
+def audit_text(answers: Sequence[Answer]) -> str:
+    """For terminals and pipes."""
+    parts = []
+    for number, answer in enumerate(answers, start=1):
+        parts += [
+            f"{number}. {answer.question}",
+            textwrap.fill(answer.explanation, _TEXT_WIDTH),
+            plain_table(_table(answer)),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def _pattern(tokenizer: Tokenizer) -> str:
+    return "merges run over everything" if tokenizer.pattern is None else "merges never cross a pretoken's end"
+
+
+def _blocks(number: int, answer: Answer) -> tuple[Block, ...]:
+    table = _table(answer)
+    if answer.growth:
+        return (Prose(answer.explanation), _growth(number, answer), table)
+    if answer.bars:
+        whole = _table(answer, answer.all_rows) if answer.all_rows else table
+        return (Prose(answer.explanation), _bars(number, answer), Details("The numbers", (whole,)))
+    return (Prose(answer.explanation), table)
+
+
+def _table(answer: Answer, all_rows: tuple[tuple[Cell, ...], ...] = ()) -> Table:
+    columns = range(len(answer.header))
+    numeric = tuple(i for i in columns if any(isinstance(row[i], int | float) for row in answer.rows))
+    rows = tuple(tuple(map(_cell, row)) for row in all_rows or answer.rows)
+    return Table(answer.caption, answer.header, rows, numeric=numeric, code=answer.token_columns)
+
+
+def _cell(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return count(value)
+    return decimal(value, 4).rstrip("0") if 0 < abs(value) < 0.1 else decimal(value)
+
+
+def _growth(number: int, answer: Answer) -> Plot:
+    assert answer.growth is not None
+    sizes, values = zip(*answer.growth.points, strict=True)
+    told = ", ".join(f"{decimal(value)} with {count(size)}" for size, value in answer.growth.points)
+    drawing = curves(
+        f"question-{number}",
+        [Line(answer.growth.label, sizes, values, marked=True)],
+        x_label=answer.growth.x_label,
+        y_label=answer.growth.label,
+        x_log2=True,
+        y_from_zero=True,
+        alt=f"{answer.growth.label} over {answer.growth.x_label}: {told}.",
+    )
+    return Plot("Each doubling brings less", drawing, "The vocabulary cut off at each size, on the same text.")
+
+
+def _bars(number: int, answer: Answer) -> Plot:
+    names, values = zip(*answer.bars, strict=True)
+    is_whole = all(math.floor(value) == value for value in values)
+    value_format = "{:,.0f}" if is_whole else "{:,.2f}"
+    told = ", ".join(f"{name} {value_format.format(value)}" for name, value in answer.bars)
+    drawing = bars(f"question-{number}", names, values, value_format=value_format, alt=f"{answer.bars_label}: {told}.")
+    return Plot(answer.bars_label.capitalize(), drawing, answer.caption + ".")

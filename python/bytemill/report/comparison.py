@@ -1,0 +1,121 @@
+"""Tokenizers beside each other, as a page, as Markdown, and as tables of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bytemill.report.figures import count, decimal
+from bytemill.report.page import Block, Details, Page, Prose, Section, Table
+from bytemill.report.text_tables import markdown_table, plain_table
+from bytemill.report.token_strip import TokenStrip, TokenStrips
+from bytemill.tokenizer.pieces import spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bytemill.tokenizer.compare import TokenizerComparison
+    from bytemill.tokenizer.pieces import Piece
+
+__all__ = ["comparison_markdown", "comparison_page", "comparison_text"]
+
+
+def comparison_page(comparison: TokenizerComparison) -> Page:
+    """The comparison as a page."""
+    sections = [
+        Section("The vocabularies", (_sizes(comparison), Details("First and last entries", (_ends(comparison),))))
+    ]
+    if comparison.words:
+        sections.insert(0, Section("Words", tuple(_strips(comparison))))
+    if comparison.texts:
+        sections.insert(0, Section("Texts", (Prose(_ABOUT_TEXTS), _texts(comparison))))
+    return Page(
+        title=" and ".join(comparison.names) if len(comparison.names) < 3 else f"{len(comparison.names)} tokenizers",
+        kicker="bytemill tokenizer compare",
+        lead=_lead(comparison),
+        sections=tuple(sections),
+        footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
+    )
+
+
+def comparison_markdown(comparison: TokenizerComparison) -> str:
+    """The comparison's tables in Markdown."""
+    return "\n\n".join(map(markdown_table, _tables(comparison))) + "\n"
+
+
+def comparison_text(comparison: TokenizerComparison) -> str:
+    """The comparison's tables in columns."""
+    return "\n\n".join(map(plain_table, _tables(comparison))) + "\n"
+
+
+_ABOUT_TEXTS = """Fewer tokens for the same text mean less work for a model and a longer reach for its context. Bytes a
+token compare texts of different length; a Chinese character is three bytes."""
+
+
+def _lead(comparison: TokenizerComparison) -> str:
+    if not comparison.texts:
+        return "The same words, cut by each tokenizer."
+    text = comparison.texts[0]
+    first, *others = (f"{count(text.n_tokens[name])} {{}}with {name}" for name in comparison.names)
+    told = ", ".join([first.format("tokens "), *(other.format("") for other in others)])
+    return f"{text.name}, {count(text.n_bytes)} bytes: {told}."
+
+
+def _tables(comparison: TokenizerComparison) -> list[Table]:
+    tables = [_texts(comparison)] if comparison.texts else []
+    tables += [_words(comparison)] if comparison.words else []
+    return [*tables, _sizes(comparison), _ends(comparison)]
+
+
+def _texts(comparison: TokenizerComparison) -> Table:
+    header = ["text", "characters", "bytes"]
+    for name in comparison.names:
+        header += [f"{name}: tokens", "bytes a token"]
+    rows = []
+    for text in comparison.texts:
+        row = [text.name, count(text.n_characters), count(text.n_bytes)]
+        for name in comparison.names:
+            row += [count(text.n_tokens[name]), decimal(text.bytes_per_token(name))]
+        rows.append(tuple(row))
+    return Table("Tokens of the same texts", tuple(header), tuple(rows), numeric=tuple(range(1, len(header))))
+
+
+def _words(comparison: TokenizerComparison) -> Table:
+    rows = [
+        (
+            word.word,
+            name,
+            count(len(found)),
+            "|".join(spelled(p.token) for p in found),
+            " ".join(str(p.id) for p in found),
+        )
+        for word in comparison.words
+        for name, found in word.pieces.items()
+    ]
+    header = ("word", "tokenizer", "tokens", "pieces", "ids")
+    return Table("Pieces of the same words", header, tuple(rows), numeric=(2,), code=(3, 4))
+
+
+def _strips(comparison: TokenizerComparison) -> Iterable[Block]:
+    for word in comparison.words:
+        yield TokenStrips(word.word, tuple(TokenStrip(name, found) for name, found in word.pieces.items()))
+    yield Details("The same as a table", (_words(comparison),))
+
+
+def _sizes(comparison: TokenizerComparison) -> Table:
+    rows = tuple((name, count(ends.n_vocab), count(ends.n_merges)) for name, ends in comparison.vocabularies.items())
+    return Table("Sizes of the vocabularies", ("tokenizer", "ids", "merges"), rows, numeric=(1, 2))
+
+
+def _ends(comparison: TokenizerComparison) -> Table:
+    """First and last entries side by side."""
+    columns = [[*_told(ends.first), *_told(ends.last)] for ends in comparison.vocabularies.values()]
+    n_rows = max(map(len, columns), default=0)
+    places = [f"first {i + 1}" for i in range(n_rows // 2)] + [f"last {n_rows - i}" for i in range(n_rows // 2, n_rows)]
+    filled = [column + [""] * (n_rows - len(column)) for column in columns]
+    rows = tuple(zip(places, *filled, strict=True))
+    code = tuple(range(1, len(columns) + 1))
+    return Table("First and last entries, with their ids", ("entry", *comparison.names), rows, code=code)
+
+
+def _told(entries: Iterable[Piece]) -> list[str]:
+    return [f"{entry.id} {spelled(entry.token).replace(' ', '␣')}" for entry in entries]

@@ -1,0 +1,117 @@
+"""What runs logged, as plots laid over each other: the known quantities in order, then whatever else there is."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from bytemill.report.figures import count, decimal
+from bytemill.report.metrics_plots import overlaid_plot, series
+from bytemill.report.page import Block, Table
+from bytemill.report.plots import Level
+from bytemill.report.preference import PREFERENCE_KEYS, is_preference_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bytemill.experiment.demo_results import Metrics
+
+__all__ = ["curves_of", "ends_of"]
+
+# (key in metrics.jsonl, title, unit, what a newcomer sees)
+_CURVES = (
+    (
+        "val_loss",
+        "Validation loss",
+        "nats a token",
+        "The loss on text kept aside. Lower is better; when it rises, the model learns by heart.",
+    ),
+    (
+        "val_bits_per_byte",
+        "Validation loss in bits a byte",
+        "bits a byte",
+        "The same loss, comparable across tokenizers: what it takes to tell a byte of the text.",
+    ),
+    ("loss", "Training loss", "nats a token", "The loss on the text being learned, step by step."),
+    (
+        "hellaswag",
+        "HellaSwag",
+        "share of stories ended rightly",
+        "Which of four endings goes on with a story; guessing gets a quarter right.",
+    ),
+    ("lr", "Learning rate", "size of a step", "How far each step turns the weights."),
+    (
+        "grad_norm",
+        "Size of the gradient",
+        "norm, before clipping",
+        "How strongly each batch pulls at the weights; a steady rise is a warning.",
+    ),
+    ("tokens_per_s", "Speed", "tokens a second", "Tokens that went through training each second."),
+    (
+        "mfu",
+        "Use of the hardware (MFU)",
+        "share of the peak",
+        "The share of what the hardware could do at best that goes into the model's own arithmetic.",
+    ),
+    ("memory_mib", "Memory", "MiB", "The most memory that was in use so far."),
+)
+# Told otherwise (steps, the error of HellaSwag), or another spelling of a curve above.
+_NO_CURVES = {"step", "tokens", "ms", "skipped", "hellaswag_error", "val_perplexity"}
+_CHANCE = 0.25
+
+
+def curves_of(runs: Mapping[str, Metrics]) -> list[Block]:
+    """One plot for each quantity that some run logged."""
+    blocks: list[Block] = []
+    compares = any(is_preference_run(metrics) for metrics in runs.values())
+    for key, title, unit, what in _CURVES:
+        if compares and key in ("loss", "val_loss"):
+            unit, what = "nats a pair", "The loss on pairs of answers; ln 2, 0.69, is where every run begins."
+        levels = _hellaswag_levels() if key == "hellaswag" and _is_logged(runs, key) else ()
+        plot = overlaid_plot(_name(key), title, runs, key, y_label=unit, what=what, levels=levels)
+        blocks += [plot] if plot else []
+    known = {key for key, *_ in _CURVES} | _NO_CURVES | (PREFERENCE_KEYS if compares else set())
+    others = dict.fromkeys(key for metrics in runs.values() for row in metrics for key in row if key not in known)
+    for key in others:
+        title = key.replace("_", " ").capitalize()
+        plot = overlaid_plot(_name(key), title, runs, key, y_label=key, what=f"`{key}`, as the run logged it.")
+        blocks += [plot] if plot else []
+    return blocks
+
+
+def ends_of(runs: Mapping[str, Metrics]) -> Table:
+    """Where each run ended: losses, and HellaSwag with its standard error where one was logged."""
+    has_hellaswag = _is_logged(runs, "hellaswag")
+    header = ["run", "steps", "training loss", "validation loss", "best validation loss"]
+    header += ["HellaSwag"] if has_hellaswag else []
+    rows = []
+    for name, metrics in runs.items():
+        losses = [series(metrics, key)[1] for key in ("loss", "val_loss")]
+        best = min(filter(math.isfinite, losses[1]), default=math.nan)
+        lasts = [decimal(values[-1], 4) if values else "–" for values in losses]
+        steps = count(max((row["step"] for row in metrics), default=0))
+        row = [name, steps, *lasts, decimal(best, 4)]
+        rows.append(tuple(row + ([_hellaswag(metrics)] if has_hellaswag else [])))
+    return Table("Where each run ended", tuple(header), tuple(rows), numeric=tuple(range(1, len(header))))
+
+
+def _hellaswag(metrics: Metrics) -> str:
+    scores, errors = series(metrics, "hellaswag")[1], series(metrics, "hellaswag_error")[1]
+    if not scores:
+        return "–"
+    return decimal(scores[-1], 4) + (f" ± {decimal(errors[-1], 4)}" if errors else "")
+
+
+def _hellaswag_levels() -> tuple[Level, ...]:
+    from bytemill.evaluate.hellaswag import REFERENCE_SCORES  # imports torch, which few pages need
+
+    return (Level("guessing", _CHANCE), *(Level(name, score) for name, score in REFERENCE_SCORES.items()))
+
+
+def _is_logged(runs: Mapping[str, Metrics], key: str) -> bool:
+    return any(series(metrics, key)[0] for metrics in runs.values())
+
+
+def _name(key: str) -> str:
+    """As `plots` wants it: letters, digits and hyphens; two keys may not become one."""
+    return "curve-" + "".join(one if one.isalnum() and one.isascii() else f"-{ord(one):x}-" for one in key)

@@ -1,0 +1,57 @@
+"""Text that runs drew on the way: the last of each prompt side by side, the earlier ones to open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bytemill.report.page import Block, Comparison, Details
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["samples_of"]
+
+_MAX_PROMPTS = 12
+_MAX_EARLIER = 24
+
+
+def samples_of(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Block]:
+    """Blocks for the samples of each run, given as the rows of its samples.jsonl."""
+    prompts = list(dict.fromkeys(_prompt(row) for rows in runs.values() for row in rows))
+    blocks: list[Block] = [_last(prompt, runs) for prompt in prompts[:_MAX_PROMPTS]]
+    for name, rows in runs.items():
+        earlier = [row for row in rows if row is not _last_row(rows, _prompt(row))][-_MAX_EARLIER:]
+        if earlier:
+            blocks.append(Details(f"Earlier samples of {name}", tuple(map(_sample, earlier))))
+    return blocks
+
+
+def _last(prompt: str, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Comparison:
+    columns = []
+    for name, rows in runs.items():
+        row = _last_row(rows, prompt)
+        if row is not None:
+            columns.append((f"{name}, step {row.get('step', '?')}", _continuation(row)))
+    return Comparison(title=f"“{_short(prompt)}”" if prompt else "From nothing", lead=prompt, columns=tuple(columns))
+
+
+def _last_row(rows: Sequence[Mapping[str, Any]], prompt: str) -> Mapping[str, Any] | None:
+    return next((row for row in reversed(rows) if _prompt(row) == prompt), None)
+
+
+def _sample(row: Mapping[str, Any]) -> Comparison:
+    title = f"Step {row.get('step', '?')}"
+    return Comparison(title=title, lead=_prompt(row), columns=(("", _continuation(row)),))
+
+
+def _prompt(row: Mapping[str, Any]) -> str:
+    return str(row.get("prompt", ""))
+
+
+def _continuation(row: Mapping[str, Any]) -> str:
+    return str(row["text"]).removeprefix(_prompt(row))
+
+
+def _short(prompt: str) -> str:
+    line = " ".join(prompt.split())
+    return line if len(line) <= 60 else line[:59] + "…"

@@ -1,0 +1,46 @@
+"""What an answer is: a question, three sentences, a table, and perhaps a plot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Answer", "Cell", "Growth"]
+
+Cell = str | int | float
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A curve over sizes that double."""
+
+    label: str
+    x_label: str
+    points: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question with its figures."""
+
+    question: str
+    explanation: str
+    """Three sentences."""
+    caption: str
+    """What the table holds."""
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    all_rows: tuple[tuple[Cell, ...], ...] = ()
+    """The whole table, where `rows` are a selection of it."""
+    token_columns: tuple[int, ...] = ()
+    """Columns whose cells are tokens, to be set as code."""
+    growth: Growth | None = None
+    bars: tuple[tuple[str, float], ...] = ()
+    """Values to draw, the first on top."""
+    bars_label: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: each row under the header's names."""
+        rows = [dict(zip(self.header, row, strict=True)) for row in self.all_rows or self.rows]
+        facts: dict[str, Any] = {"question": self.question, "explanation": self.explanation, "rows": rows}
+        return facts | ({"growth": [list(point) for point in self.growth.points]} if self.growth else {})

@@ -1,0 +1,92 @@
+"""Questions about what stands between text and ids: special tokens in what a user writes, and spellings never seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bytemill.errors import DataError
+from bytemill.tokenizer.audit.answer import Answer
+from bytemill.tokenizer.audit.entries import every_token
+from bytemill.tokenizer.pieces import pieces_of_ids, spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from bytemill.tokenizer.tokenizer import Tokenizer
+
+__all__ = ["n_spellings", "not_end_to_end", "special_text"]
+
+PROMPT, ANSWER = "The capital of France is", " Paris"
+WORDS = ("hello", "Hello", "HELLO", " hello")
+
+
+def special_text(tokenizer: Tokenizer) -> Answer:
+    """What becomes of a special token's text when a user writes it."""
+    special = next(iter(tokenizer.special_tokens), "<|endoftext|>")
+    text = f"Good.{special}Bye."
+    as_text = tokenizer.encode(text, disallowed_special=())
+    as_token = tokenizer.encode(text, allowed_special="all", disallowed_special=())
+    try:
+        refusal, n_refused = "accepted: it has no special tokens", str(len(tokenizer.encode(text)))
+    except DataError as error:
+        refusal, n_refused = f"refused: {error}", "–"
+    rows = (
+        ("as if nothing were special", len(as_text), _told(tokenizer, as_text)),
+        ("special tokens allowed", len(as_token), _told(tokenizer, as_token)),
+        ("nothing said, the default", n_refused, refusal),
+    )
+    names = ", ".join(tokenizer.special_tokens) or "none"
+    return Answer(
+        "What if a user writes <|endoftext|>?",
+        f"This tokenizer's special tokens are: {names}. In a document such text is harmless only as long as it stays "
+        f"text, {len(as_text)} tokens here; where it becomes the one id that ends a document, a user can cut off what "
+        "a program has put before. So the default here, as in tiktoken, is to refuse, and to let the program say which "
+        "of the two it means.",
+        f"Three ways to read “{text}”",
+        ("way", "tokens", "result"),
+        rows,
+        token_columns=(2,),
+    )
+
+
+def not_end_to_end(tokenizer: Tokenizer) -> Answer:
+    """Texts that many rows of ids spell, of which a model is trained on one."""
+    tokens = set(every_token(tokenizer).values())
+    texts = (*WORDS, PROMPT + ANSWER)
+    rows = tuple(_spellings(tokenizer, text, tokens) for text in texts)
+    whole = tokenizer.encode_ordinary(PROMPT + ANSWER)
+    parts = tokenizer.encode_ordinary(PROMPT + " ") + tokenizer.encode_ordinary(ANSWER.strip())
+    difference = "the very ids" if parts == whole else f"{len(parts)} ids instead of {len(whole)}, a row"
+    return Answer(
+        "Where is a language model not end to end?",
+        f"A model is trained on one spelling of each text, though {rows[-1][3]:,} rows of ids decode to "
+        f"“{PROMPT + ANSWER}”. No id tells the model that hello, Hello and ␣hello are one "
+        f"word, and a prompt that ends in a space gives {difference} that training "
+        f"{'saw' if parts == whole else 'never saw'}. The tokenizer is learnt first, by counting, and no gradient ever "
+        "reaches it: what it does badly the model must make up for.",
+        "Texts, their one spelling, and how many there could be",
+        ("text", "tokens", "spelling", "rows of ids that decode to it"),
+        rows,
+        token_columns=(0, 2),
+    )
+
+
+def n_spellings(text: bytes, tokens: Collection[bytes]) -> int:
+    """In how many ways tokens put together give `text`.
+
+    >>> n_spellings(b"abc", {b"a", b"b", b"c", b"ab", b"bc"})
+    3
+    """
+    ways = [1]
+    for end in range(1, len(text) + 1):
+        ways.append(sum(ways[start] for start in range(end) if text[start:end] in tokens))
+    return ways[-1]
+
+
+def _spellings(tokenizer: Tokenizer, text: str, tokens: Collection[bytes]) -> tuple[str, int, str, int]:
+    ids = tokenizer.encode_ordinary(text)
+    return text.replace(" ", "␣"), len(ids), _told(tokenizer, ids), n_spellings(text.encode(), tokens)
+
+
+def _told(tokenizer: Tokenizer, ids: list[int]) -> str:
+    return "|".join(spelled(piece.token) for piece in pieces_of_ids(tokenizer, ids))

@@ -1,0 +1,94 @@
+"""Questions about the vocabulary as a whole: what its size brings, and which of its entries no text becomes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bytemill import _core
+from bytemill.errors import ArgumentError
+from bytemill.tokenizer.audit.answer import Answer, Cell, Growth
+from bytemill.tokenizer.audit.entries import every_token, reachability
+from bytemill.tokenizer.pieces import spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bytemill.tokenizer.tokenizer import Tokenizer
+
+__all__ = ["size_and_length", "unreachable"]
+
+WIDTH = 768
+N_EXAMPLES = 8
+N_BYTES = 256
+
+
+def size_and_length(tokenizer: Tokenizer, text: str) -> Answer:
+    """Tokens of a text under the vocabulary cut off at sizes that double."""
+    n_bytes = len(text.encode(errors="replace"))
+    points = [(size, n_tokens) for size, n_tokens in _growth(tokenizer, text) if n_tokens]
+    rows = tuple((size, n_tokens, round(n_bytes / n_tokens, 3), size * WIDTH) for size, n_tokens in points)
+    halves = f"{rows[0][2]:.2f} bytes a token with {rows[0][0]:,} ids, " if len(rows) > 1 else ""
+    return Answer(
+        "What does a larger vocabulary bring?",
+        f"A text of {n_bytes:,} bytes comes to {halves}{rows[-1][2]:.2f} with all {rows[-1][0]:,}. Longer tokens mean "
+        "shorter rows of ids, so less work and a longer reach for the same context. But each doubling brings less, "
+        f"while the model's table of tokens doubles too: at GPT-2's width of {WIDTH} it takes "
+        f"{rows[-1][3] / 1e6:,.1f} million weights.",
+        f"The same text with the vocabulary cut off at each size; weights of a table of width {WIDTH}",
+        ("ids", "tokens", "bytes a token", "weights of the table"),
+        rows,
+        growth=Growth("bytes a token", "ids in the vocabulary", tuple((row[0], row[2]) for row in rows)),
+    )
+
+
+def unreachable(tokenizer: Tokenizer) -> Answer:
+    """How many entries some text becomes, how many none does."""
+    tokens, found = every_token(tokenizer), reachability(tokenizer)
+    kinds = (
+        ("some text becomes them", found.reachable),
+        ("parts of characters", found.partial),
+        ("bytes that UTF-8 never holds", found.impossible),
+        ("no text becomes them", found.unreachable),
+    )
+    rows: list[tuple[Cell, ...]] = [
+        (name, len(ids), round(100 * len(ids) / len(tokens), 2), _examples([tokens[one] for one in ids]))
+        for name, ids in kinds
+    ]
+    rows.append(("special tokens", len(tokenizer.special_tokens), "–", " ".join(tokenizer.special_tokens)))
+    return Answer(
+        "Which tokens can no text become?",
+        f"Of {len(tokens):,} tokens {len(found.reachable):,} are what their own text becomes, "
+        f"{len(found.partial):,} are parts of characters, and {len(found.unreachable):,} come out of no text. A token "
+        "like ␣SolidGoldMagikarp of GPT-2 can be reached and is still a trap: the tokenizer learnt it from text that "
+        "the model was then not trained on, so its weights stayed what chance made them. Such tokens show only in a "
+        "model; give one, and they are looked for.",
+        "The vocabulary by what can become of its entries",
+        ("kind", "tokens", "per cent", "examples"),
+        tuple(rows),
+        token_columns=(3,),
+    )
+
+
+def _growth(tokenizer: Tokenizer, text: str) -> Iterator[tuple[int, int]]:
+    """Sizes that double, and at last the whole, with the tokens of the text."""
+    try:
+        ranks = tokenizer.ranks()
+    except ArgumentError:
+        ranks = []  # ids in another order: there are no smaller vocabularies inside this one
+    size = N_BYTES
+    while ranks and size < len(ranks):
+        smaller = [(token, rank) for token, rank in ranks if rank < size]
+        if len(smaller) == size:
+            yield size, _count(_core.tokenizer_from_ranks(smaller, tokenizer.pattern, []), text)
+        size *= 2
+    yield tokenizer.n_vocab, _count(tokenizer, text)
+
+
+def _count(tokenizer: _core.Tokenizer, text: str) -> int:
+    return tokenizer.count(text)
+
+
+def _examples(tokens: Sequence[bytes]) -> str:
+    """Some, evenly spread."""
+    step = max(1, len(tokens) // N_EXAMPLES)
+    return " ".join(spelled(token).replace(" ", "␣") for token in tokens[::step][:N_EXAMPLES])

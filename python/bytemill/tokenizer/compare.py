@@ -1,0 +1,139 @@
+"""Tokenizers beside each other: tokens of the same texts, pieces of the same words, the ends of the vocabularies."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bytemill.errors import ArgumentError
+from bytemill.tokenizer.pieces import Piece, pieces, pieces_of_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bytemill.tokenizer.tokenizer import Tokenizer
+
+__all__ = ["TextCount", "TokenizerComparison", "VocabularyEnds", "WordPieces", "compare"]
+
+N_ENDS = 10
+
+
+@dataclass(frozen=True)
+class TextCount:
+    """One text, counted."""
+
+    name: str
+    n_bytes: int
+    n_characters: int
+    n_tokens: dict[str, int]
+    """By tokenizer."""
+
+    def bytes_per_token(self, tokenizer: str) -> float:
+        """How many bytes one of its tokens covers on average; NaN for an empty text."""
+        n_tokens = self.n_tokens[tokenizer]
+        return self.n_bytes / n_tokens if n_tokens else float("nan")
+
+
+@dataclass(frozen=True)
+class WordPieces:
+    """One word, cut by each tokenizer."""
+
+    word: str
+    pieces: dict[str, tuple[Piece, ...]]
+
+
+@dataclass(frozen=True)
+class VocabularyEnds:
+    """A vocabulary's size and its first and last entries, by id."""
+
+    n_vocab: int
+    n_merges: int
+    first: tuple[Piece, ...]
+    last: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class TokenizerComparison:
+    """What `compare` found."""
+
+    names: tuple[str, ...]
+    texts: tuple[TextCount, ...]
+    words: tuple[WordPieces, ...]
+    vocabularies: dict[str, VocabularyEnds]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything for JSON."""
+        texts = [
+            asdict(text) | {"bytes_per_token": {name: text.bytes_per_token(name) for name in self.names}}
+            for text in self.texts
+        ]
+        words = [
+            {"word": word.word, "pieces": {name: _dicts(found) for name, found in word.pieces.items()}}
+            for word in self.words
+        ]
+        vocabularies = {
+            name: {
+                "n_vocab": ends.n_vocab,
+                "n_merges": ends.n_merges,
+                "first": _dicts(ends.first),
+                "last": _dicts(ends.last),
+            }
+            for name, ends in self.vocabularies.items()
+        }
+        return {"tokenizers": list(self.names), "texts": texts, "words": words, "vocabularies": vocabularies}
+
+
+def compare(
+    tokenizers: Mapping[str, Tokenizer], texts: Mapping[str, str], words: Sequence[str] = ()
+) -> TokenizerComparison:
+    """Count texts and cut words with each tokenizer; special tokens in them are text like any other.
+
+    Raises:
+        ArgumentError: There is no tokenizer.
+
+    >>> from bytemill import Tokenizer
+    >>> plain, trained = (Tokenizer.train(texts=["low low"], vocab_size=size) for size in (257, 259))
+    >>> found = compare({"plain": plain, "trained": trained}, {"a line": "low lower"}, ["low"])
+    >>> found.texts[0].n_tokens, [piece.token for piece in found.words[0].pieces["trained"]]
+    ({'plain': 9, 'trained': 5}, [b'low'])
+    """
+    if not tokenizers:
+        raise ArgumentError("no tokenizer was named; give at least one")
+    return TokenizerComparison(
+        names=tuple(tokenizers),
+        texts=tuple(_count(name, text, tokenizers) for name, text in texts.items()),
+        words=tuple(
+            WordPieces(word, {name: pieces(tokenizer, word) for name, tokenizer in tokenizers.items()})
+            for word in words
+        ),
+        vocabularies={name: _ends(tokenizer) for name, tokenizer in tokenizers.items()},
+    )
+
+
+def _count(name: str, text: str, tokenizers: Mapping[str, Tokenizer]) -> TextCount:
+    n_tokens = {label: tokenizer.count(text) for label, tokenizer in tokenizers.items()}
+    return TextCount(name, len(text.encode(errors="replace")), len(text), n_tokens)
+
+
+def _ends(tokenizer: Tokenizer) -> VocabularyEnds:
+    n_vocab = tokenizer.n_vocab
+    first = _some(tokenizer, range(n_vocab))
+    last = _some(tokenizer, reversed(range(n_vocab)))[::-1]
+    return VocabularyEnds(n_vocab, len(tokenizer.merges), first, last)
+
+
+def _some(tokenizer: Tokenizer, ids: Iterable[int]) -> tuple[Piece, ...]:
+    """The first ten that are there: some vocabularies leave ids out."""
+    found: list[Piece] = []
+    for one in ids:
+        try:
+            found += pieces_of_ids(tokenizer, [one])
+        except KeyError:
+            continue
+        if len(found) == N_ENDS:
+            break
+    return tuple(found)
+
+
+def _dicts(found: Iterable[Piece]) -> list[dict[str, Any]]:
+    return [piece.as_dict() for piece in found]

@@ -1,0 +1,94 @@
+"""How a text becomes tokens, step by step: cut into pretokens, then each one's neighbours merged by rank.
+
+This is encoding as its definition reads, one merge at a time. It is for people; the core does the same at once, and
+a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bytemill.tokenizer.pieces import Piece, pieces_of_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bytemill.tokenizer.tokenizer import Tokenizer
+
+__all__ = ["MergeStep", "PretokenTrace", "trace"]
+
+
+@dataclass(frozen=True)
+class MergeStep:
+    """Two neighbours that became one token."""
+
+    rank: int
+    """The merge's place in the vocabulary, from 0: of all neighbours those with the lowest merge first."""
+    left: bytes
+    right: bytes
+    pieces: tuple[bytes, ...]
+    """The whole pretoken after the merge."""
+
+
+@dataclass(frozen=True)
+class PretokenTrace:
+    """One pretoken from its bytes to its tokens."""
+
+    pretoken: bytes
+    steps: tuple[MergeStep, ...]
+    tokens: tuple[Piece, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; bytes in hexadecimal."""
+        steps = [
+            {"rank": step.rank, "merge": [step.left.hex(), step.right.hex()], "pieces": [p.hex() for p in step.pieces]}
+            for step in self.steps
+        ]
+        return {"pretoken": self.pretoken.hex(), "steps": steps, "tokens": [token.as_dict() for token in self.tokens]}
+
+
+def trace(tokenizer: Tokenizer, text: str, *, special: bool = False) -> tuple[PretokenTrace, ...]:
+    """Every pretoken of `text` with its merges; with `special` special tokens are left out, as nothing merges there.
+
+    Merging costs the square of a pretoken's length, so give it sentences and not books.
+
+    >>> from bytemill import Tokenizer
+    >>> (low,) = trace(Tokenizer.train(texts=["low low"], vocab_size=259), "low")
+    >>> [step.pieces for step in low.steps], low.tokens[0].id
+    ([(b'lo', b'w'), (b'low',)], 257)
+    """
+    rank_of = {pair: rank for rank, pair in enumerate(tokenizer.merges)}
+    traces = []
+    for pretoken in _pretokens(tokenizer, text, special):
+        steps = tuple(_steps(rank_of, pretoken))
+        parts = steps[-1].pieces if steps else _bytes(pretoken)
+        ids = [tokenizer.encode_single_token(part) for part in parts]
+        traces.append(PretokenTrace(pretoken, steps, pieces_of_ids(tokenizer, ids)))
+    return tuple(traces)
+
+
+def _pretokens(tokenizer: Tokenizer, text: str, special: bool) -> Iterator[bytes]:
+    names = sorted(tokenizer.special_tokens, key=len, reverse=True) if special else []
+    stretches = re.split("|".join(map(re.escape, names)), text) if names else [text]
+    for stretch in stretches:
+        yield from tokenizer.pretokens(stretch)
+
+
+def _steps(rank_of: Mapping[tuple[bytes, bytes], int], pretoken: bytes) -> Iterator[MergeStep]:
+    parts: Sequence[bytes] = _bytes(pretoken)
+    while True:
+        neighbours = itertools.pairwise(parts)
+        known = [(rank_of[pair], place) for place, pair in enumerate(neighbours) if pair in rank_of]
+        if not known:
+            return
+        rank, place = min(known)
+        left, right = parts[place : place + 2]
+        parts = (*parts[:place], left + right, *parts[place + 2 :])
+        yield MergeStep(rank, left, right, parts)
+
+
+def _bytes(pretoken: bytes) -> tuple[bytes, ...]:
+    return tuple(bytes([byte]) for byte in pretoken)

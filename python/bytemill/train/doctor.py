@@ -1,0 +1,92 @@
+"""What bytemill will use of a machine, and what would make it faster: the facts of `machine`, read."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bytemill.train.machine import Machine
+
+__all__ = ["advice", "uses"]
+
+LITTLE_DISK_BYTES = 5_000_000_000
+LITTLE_MEMORY_BYTES = 4_000_000_000
+
+
+def uses(machine: Machine) -> dict[str, str]:
+    """What is chosen when nothing is said, and by which rule."""
+    torch = machine.torch
+    chosen = {
+        "splitting text": f"{_simd(machine)} (BYTEMILL_SIMD forces another way)",
+        "encoding, preparing": f"{machine.cores} thread{'' if machine.cores == 1 else 's'}, one a core (--threads)",
+    }
+    if torch is None:
+        return chosen | {"training": "nothing: torch cannot be imported"}
+    device = "cuda" if torch.gpus else "mps" if torch.has_mps else "cpu"
+    chosen["device of training"] = f"{device} (train.device)"
+    chosen["threads of training"] = f"{torch.threads} (train.threads)"
+    chosen["precision"] = f"{_precision(machine)} (train.precision)"
+    return chosen | {"torch.compile": _compile(machine)}
+
+
+def advice(machine: Machine) -> list[str]:
+    """What would make it faster, or work at all; most important first."""
+    return list(_advice(machine))
+
+
+def _advice(machine: Machine) -> Iterator[str]:
+    torch = machine.torch
+    if torch is None:
+        yield f"Install torch: training needs it, tokenizers and shards do not. {machine.torch_error}"
+        return
+    if not torch.gpus and not torch.has_mps:
+        if torch.cuda is None and os.path.exists("/proc/driver/nvidia/version"):  # noqa: PTH110 - no path is handled
+            yield "There is an NVIDIA driver, but torch is built for CPUs: install torch's build for CUDA."
+        else:
+            yield "torch sees no GPU: train small models here, GPT-2's sizes on a machine with one."
+    if not torch.has_bf16_units and not torch.gpus:
+        yield "The processor does not multiply bf16 in hardware (AVX512_BF16 or AMX): matrices stay in fp32."
+    if machine.compiler is None and not torch.gpus:
+        yield "Install a C++ compiler, such as g++: torch.compile (train.compile) needs one."
+    elif not machine.has_python_headers and not torch.gpus:
+        yield "Install Python's headers (python3-dev): torch.compile (train.compile) includes them."
+    if torch.gpus and machine.packages.get("triton") is None:
+        yield "Install triton: torch.compile (train.compile) writes its kernels for GPUs with it."
+    if not torch.gpus and torch.threads < (machine.physical_cores or machine.cores):
+        yield f"torch uses {torch.threads} of {machine.cores} cores: OMP_NUM_THREADS or train.threads says how many."
+    if "avx2" not in machine.instructions and "asimd" not in machine.instructions and machine.instructions:
+        yield "The processor has no AVX2: text is split a character at a time."
+    if machine.free_memory_bytes is not None and machine.free_memory_bytes < LITTLE_MEMORY_BYTES:
+        yield "Little memory is free: --max-memory bounds training a vocabulary and preparing shards."
+    if machine.free_disk_bytes < LITTLE_DISK_BYTES:
+        yield "Little disk is free: a checkpoint of GPT-2 124M takes 1.5 GB; train.keep_checkpoints says how many stay."
+
+
+def _simd(machine: Machine) -> str:
+    forced = os.environ.get("BYTEMILL_SIMD")
+    if forced:
+        return forced
+    has = set(machine.instructions)
+    if {"avx512f", "avx512_vbmi2"} <= has:
+        return "AVX-512, 64 bytes at a time"
+    return "AVX2, 64 bytes at a time" if "avx2" in has else "a character at a time"
+
+
+def _precision(machine: Machine) -> str:
+    """By the rule of bytemill.train.device."""
+    assert machine.torch is not None
+    if machine.torch.has_bf16_units:
+        return "bf16, which the hardware multiplies"
+    return "fp16 with a loss scale" if machine.torch.gpus else "fp32, as the hardware multiplies no bf16"
+
+
+def _compile(machine: Machine) -> str:
+    assert machine.torch is not None
+    if machine.torch.gpus:
+        able = machine.packages.get("triton") is not None
+    else:
+        able = machine.compiler is not None and machine.has_python_headers
+    return "can be had (train.compile=true), off by default" if able else "cannot build here"

@@ -1,0 +1,75 @@
+"""Pages in a real browser: nothing wider than a phone, no message on the console, dark where the reader wants it."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sample_pages import pages
+
+BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+PHONE_PX = 360
+
+pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(BROWSERS)} is installed")
+
+# Measures the page from outside, in a frame as wide as a phone: the page itself may run no script.
+PROBE = """<!DOCTYPE html><title>probe</title>
+<iframe src="{page}" width="{width}" height="800" style="border:0"></iframe>
+<script>
+addEventListener("load", () => {{
+  const page = document.querySelector("iframe").contentDocument;
+  const wide = [...page.querySelectorAll("body *")].filter(
+    one => one.getBoundingClientRect().right > {width} + 1 && !one.closest(".scroll, svg, .skip")
+  );
+  const style = getComputedStyle(page.body);
+  document.title = JSON.stringify({{
+    width: page.documentElement.scrollWidth,
+    wide: wide.slice(0, 5).map(one => one.outerHTML.slice(0, 120)),
+    ground: style.backgroundColor,
+    shown: [...page.querySelectorAll("svg")].filter(one => one.getBoundingClientRect().width > 0).length,
+    plots: page.querySelectorAll("svg").length,
+  }});
+}});
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("pages")
+    for name, page in pages(made / "runs").items():
+        (made / f"{name.replace(' ', '-')}.html").write_text(page.html(), encoding="utf-8")
+    return made
+
+
+def browse(folder: Path, page: str, *, width: int, dark: bool = False) -> tuple[dict, str]:
+    """What the probe measured, and what stands on the console."""
+    probe = folder / f"probe-{page}-{width}.html"
+    probe.write_text(PROBE.format(page=f"{page}.html", width=width), encoding="utf-8")
+    assert BROWSER is not None
+    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
+    command += ["--allow-file-access-from-files", "--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"]
+    command += [f"--blink-settings=preferredColorScheme={0 if dark else 1}", probe.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    title = re.search(r"<title>(\{.*?\})</title>", done.stdout, re.DOTALL)
+    assert title, done.stderr
+    return json.loads(title[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")), done.stderr
+
+
+@pytest.mark.parametrize("page", ["compare", "audit", "inspect", "bare-run", "two-runs"])
+def test_a_page_fits_a_phone_and_says_nothing_on_the_console(folder: Path, page: str) -> None:
+    found, console = browse(folder, page, width=PHONE_PX)
+    assert found["wide"] == []
+    assert found["width"] <= PHONE_PX
+    assert 2 * found["shown"] == found["plots"]  # of each plot the narrow drawing, not the wide one
+    assert "CONSOLE" not in console
+
+
+def test_a_page_is_dark_where_the_reader_wants_it(folder: Path) -> None:
+    light, _ = browse(folder, "inspect", width=1_000)
+    dark, _ = browse(folder, "inspect", width=1_000, dark=True)
+    assert light["ground"] == "rgb(255, 255, 255)"
+    assert dark["ground"] == "rgb(20, 24, 27)"

@@ -1,0 +1,120 @@
+"""The doctor reads facts rightly, on machines that are not this one too; every setting is printed with its words."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from bytemill.train.config import RunConfig, load_config
+from bytemill.train.config_text import documented_toml
+from bytemill.train.doctor import advice, uses
+from bytemill.train.machine import Gpu, Machine, Torch, container_memory, examine
+
+CPU_TORCH = Torch("2.9", None, threads=8, gpus=(), has_mps=False, has_bf16_units=False)
+PLAIN = Machine(
+    system="Linux",
+    python="3.12",
+    cpu="some",
+    cores=8,
+    physical_cores=4,
+    instructions=("avx2",),
+    memory_bytes=16_000_000_000,
+    free_memory_bytes=8_000_000_000,
+    free_disk_bytes=100_000_000_000,
+    torch=CPU_TORCH,
+    torch_error="",
+    compiler="g++ 14",
+    has_python_headers=True,
+    packages={"triton": None},
+)
+GPU_TORCH = Torch("2.9", "13.0", 8, (Gpu("H100", 80_000_000_000, True),), has_mps=False, has_bf16_units=True)
+
+
+def changed(**facts: object) -> Machine:
+    return dataclasses.replace(PLAIN, **facts)  # type: ignore[arg-type]
+
+
+def test_this_machine_is_examined_and_told_as_json() -> None:
+    machine = examine()
+    assert machine.torch is not None
+    assert machine.cores >= 1
+    assert json.loads(json.dumps(machine.as_dict()))["torch"]["version"] == machine.torch.version
+    assert uses(machine)["training" if machine.torch is None else "device of training"]
+
+
+def test_a_containers_limit_counts(tmp_path: Path) -> None:
+    assert container_memory(tmp_path) == (None, 0)
+    (tmp_path / "memory.current").write_text("100\n")
+    for written, limit in (("max\n", None), ("4000\n", 4000)):
+        (tmp_path / "memory.max").write_text(written)
+        assert container_memory(tmp_path) == (limit, 100)
+
+
+def test_a_cpu_without_bf16_units_stays_in_fp32() -> None:
+    assert uses(PLAIN)["precision"].startswith("fp32")
+    assert any("does not multiply bf16" in line for line in advice(PLAIN))
+
+
+def test_a_gpu_is_used_and_not_wished_for() -> None:
+    machine = changed(torch=GPU_TORCH, packages={"triton": "3.5"})
+    assert uses(machine)["device of training"].startswith("cuda")
+    assert uses(machine)["torch.compile"].startswith("can be had")
+    assert not advice(machine)
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        (changed(torch=None, torch_error="ImportError: no libcudart"), "no libcudart"),
+        (changed(compiler=None), "Install a C++ compiler"),
+        (changed(has_python_headers=False), "python3-dev"),
+        (changed(torch=dataclasses.replace(CPU_TORCH, threads=1)), "torch uses 1 of 8 cores"),
+        (changed(free_memory_bytes=1_000_000_000), "Little memory is free"),
+        (changed(free_disk_bytes=1_000_000_000), "Little disk is free"),
+        (changed(instructions=("sse2",)), "no AVX2"),
+        (changed(torch=GPU_TORCH), "Install triton"),
+    ],
+)
+def test_what_is_missing_is_named(machine: Machine, words: str) -> None:
+    assert any(words in line for line in advice(machine))
+
+
+def test_the_way_of_splitting_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BYTEMILL_SIMD", raising=False)
+    assert uses(changed(instructions=("avx2", "avx512f", "avx512_vbmi2")))["splitting text"].startswith("AVX-512")
+    assert uses(changed(instructions=("avx2", "avx512f")))["splitting text"].startswith("AVX2")
+    assert uses(changed(instructions=("asimd",)))["splitting text"].startswith("a character")
+
+
+def test_printed_settings_read_back_as_they_were(tmp_path: Path) -> None:
+    config = load_config(
+        overrides=[
+            "train.max_steps=7",
+            "model.n_layer=2",
+            "data.path=a b",
+            'sample.prompts=["x", "\\u007f"]',
+            "lora.r=4",
+        ]
+    )
+    (tmp_path / "printed.toml").write_text(documented_toml(config), encoding="utf-8")
+    assert load_config(tmp_path / "printed.toml") == config
+
+
+def test_every_setting_is_printed_under_a_description() -> None:
+    lines = documented_toml(RunConfig()).splitlines()
+    sections = {"": RunConfig, **{name: type(value) for name, value in RunConfig() if isinstance(value, BaseModel)}}
+    for name, section in sections.items():
+        begin = lines.index(f"[{name}]") if name else -1
+        for field, facts in section.model_fields.items():
+            if field in sections or field == "model":
+                continue
+            places = [
+                place
+                for place, line in enumerate(lines)
+                if line.removeprefix("# ").startswith(f"{field} =") and place > begin
+            ]
+            assert places, f"{name}.{field} is not printed"
+            assert lines[places[0] - 1].startswith("# "), f"{name}.{field} has no description above it"
+            assert facts.description, f"{name}.{field} has no description"
