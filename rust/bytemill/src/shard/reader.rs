@@ -12,9 +12,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::checksum::{self, BLOCK_BYTES, BlockChecksums};
+use super::entries::ShardEntry;
+use super::folder::{file_in, side_file};
 use super::header::{HEADER_BYTES, Header, TokenWidth};
 use super::index::Index;
-use super::manifest::{Manifest, ShardEntry, file_in, side_file};
+use super::manifest::Manifest;
 use super::map::MappedFile;
 use crate::error::{Error, Result};
 

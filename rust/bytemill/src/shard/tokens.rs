@@ -73,6 +73,15 @@ impl Tokens {
         Ok(())
     }
 
+    /// Refuses files that do not say where documents begin.
+    pub(super) fn check_documents(&self) -> Result<()> {
+        let foreign = self.files.iter().find_map(|file| match file {
+            TokenFile::Shard(_) => None,
+            TokenFile::Foreign(file) => Some(file.without_documents()),
+        });
+        foreign.map_or(Ok(()), Err)
+    }
+
     fn add(&mut self, file: TokenFile, n_tokens: u64) {
         self.files.push(file);
         self.starts.push(self.len() + n_tokens);
