@@ -11,6 +11,8 @@ use super::state::Packing;
 use super::tokens::{Buffers, Tokens};
 use crate::error::{Error, Result};
 
+/// Samples that are fetched into the processor's caches while the one before them is widened: they lie anywhere.
+const FETCHED_AHEAD: usize = 2;
 /// Neighbouring samples are read together, up to this many tokens.
 const MAX_READ_TOKENS: usize = 1 << 19;
 
@@ -91,7 +93,10 @@ impl Samples {
     fn fill_stretches(&self, batch: &mut Batch, places: &[(usize, u64)], buffers: &mut Buffers) -> Result<()> {
         let (t, mut row) = (self.options.seq_len, 0);
         let neighbours = places.chunk_by(|a, b| (a.0, a.1 + 1) == *b);
+        let fetch = |&(source, sample): &(usize, u64)| self.sources[source].tokens.fetch(sample * t as u64, t + 1);
+        places.iter().take(FETCHED_AHEAD).for_each(fetch);
         for run in neighbours.flat_map(|run| run.chunks((MAX_READ_TOKENS / t).max(1))) {
+            places.get(row + FETCHED_AHEAD).into_iter().for_each(fetch);
             let (source, sample) = run[0];
             let tokens = &self.sources[source].tokens;
             let width = tokens.width();
@@ -125,6 +130,7 @@ impl Samples {
             let Source { tokens, best_fit, .. } = &self.sources[source];
             pieces.clear();
             best_fit.as_ref().map_or(Ok(()), |plan| plan.row(sample, tokens, pieces))?;
+            pieces.iter().for_each(|piece| tokens.fetch(piece.start, piece.n as usize + 1));
             let mut column = 0;
             for piece in &*pieces {
                 let bytes = tokens.read(piece.start, piece.n as usize + 1, buffers)?;
