@@ -99,10 +99,14 @@ fn fill_apart<Id: Widened>(ids: &mut [Id], at: usize, tokens: &[u8], width: Toke
 /// One id for each token, as many as there is room for; the compiler makes vector instructions of it.
 fn widen<Id: Widened>(tokens: &[u8], ids: &mut [Id], width: TokenWidth) {
     match width {
-        TokenWidth::Uint16 => ids.iter_mut().zip(tokens.as_chunks().0).for_each(|(id, &token)| *id = Id::of_two(token)),
-        TokenWidth::Uint32 => {
-            ids.iter_mut().zip(tokens.as_chunks().0).for_each(|(id, &token)| *id = Id::of_four(token))
-        }
+        TokenWidth::Uint16 => convert(tokens, ids, Id::of_two),
+        TokenWidth::Uint32 => convert(tokens, ids, Id::of_four),
+    }
+}
+
+fn convert<const BYTES: usize, Id>(tokens: &[u8], ids: &mut [Id], convert: impl Fn([u8; BYTES]) -> Id) {
+    for (id, token) in ids.iter_mut().zip(tokens.as_chunks().0) {
+        *id = convert(*token);
     }
 }
 

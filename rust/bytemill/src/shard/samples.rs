@@ -130,7 +130,9 @@ impl Samples {
             let Source { tokens, best_fit, .. } = &self.sources[source];
             pieces.clear();
             best_fit.as_ref().map_or(Ok(()), |plan| plan.row(sample, tokens, pieces))?;
-            pieces.iter().for_each(|piece| tokens.fetch(piece.start, piece.n as usize + 1));
+            for piece in &*pieces {
+                tokens.fetch(piece.start, piece.n as usize + 1);
+            }
             let mut column = 0;
             for piece in &*pieces {
                 let bytes = tokens.read(piece.start, piece.n as usize + 1, buffers)?;

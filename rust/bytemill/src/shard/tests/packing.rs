@@ -77,9 +77,11 @@ fn the_order_is_one_for_any_ranks_threads_and_cuts() {
         (4, 3, false, IdType::Int64),
         (8, 0, true, IdType::Int32),
     ] {
-        let with = |rank| LoaderOptions { rank, world_size, threads, mmap, id_type, ..options() };
+        let with = |rank| LoaderOptions { rank, world_size, mmap, id_type, threads, ..options() };
         let mut ranks: Vec<_> = (0..world_size).map(|rank| open(&folder, with(rank))).collect();
-        ranks.iter_mut().for_each(|rank| rank.load_state(&state).unwrap());
+        for rank in &mut ranks {
+            rank.load_state(&state).unwrap();
+        }
         for _ in 0..n as usize / 4 / world_size {
             for rank in &mut ranks {
                 let batch = rank.next_batch().unwrap();
