@@ -1,22 +1,21 @@
 """Time the delivery of batches beside other loaders, tokens checked first.
 
     python benches/loader.py [--tokens 200000000] [--rounds 5] [--folder DIR] [--json FILE] [--docs]
+                             [--mosaicml-python PYTHON]
 
 B 32, T 1,024, shuffled, warm, one process; CPU time of all its threads, rounds interleaved so that drift of the
 machine falls on all alike, medians told. bytemill checks checksums (verify="first_touch") and reads ahead as it does by
 default. Also: the first batch after a resume, the state's size, and memory over many batches, in fresh processes.
---docs puts the tables into docs/benchmarks.md.
+--docs puts the tables into docs/benchmarks.md. MosaicML's streaming wants an older huggingface_hub than datasets does:
+--mosaicml-python names the interpreter of an environment of its own, in which it is timed after the others.
 """
 
 import argparse
-import itertools
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,11 @@ import torch
 import page
 from bytemill import Tokenizer
 from bytemill.data import TokenLoader, prepare
-from loader_rivals import BATCH, LENGTH, PACKAGES, RIVALS, Batches, windows
+from loader_measure import BATCH, LENGTH, Batches, check, interleaved, read_tokens, windows
+from loader_rivals import PACKAGES, RIVALS
 
 FILE_BYTES = 1_000_000
-ROUND_SECONDS = 0.1
+APART = "MosaicML streaming"
 _MEMORY = """
 import sys, json, torch
 def mib(): return int(open("/proc/self/statm").read().split()[1]) * 4096 / 2**20
@@ -69,49 +69,21 @@ def make_shards(n_tokens: int, folder: Path) -> Path:
     return shards
 
 
-def read_tokens(shards: Path) -> np.ndarray:
-    """All tokens, as nanoGPT would read our shards: memory maps that skip the header."""
-    maps = [np.memmap(path, dtype=np.uint16, mode="r", offset=1_024) for path in sorted(shards.glob("train_*.bin"))]
-    return np.concatenate(maps)
-
-
 def ours(shards: Path, **options: Any) -> Batches:
     return iter(TokenLoader(shards, batch_size=BATCH, seq_len=LENGTH, **options))
-
-
-def check(name: str, batches: Batches, known: set[bytes] | None) -> None:
-    """Targets are inputs one later; and rows are windows of the tokens where they are aligned to the length."""
-    for inputs, targets in itertools.islice(batches, 3):
-        assert inputs.shape == (BATCH, LENGTH), name
-        assert bool((inputs[:, 1:] == targets[:, :-1]).all()), name
-        for row in inputs.numpy().astype(np.uint16):
-            assert known is None or row.tobytes() in known, f"{name} delivers other tokens"
-
-
-def rate(batches: Iterator[Any], n: int) -> float:
-    """Tokens a CPU second over `n` batches, all threads of the process together."""
-    began = time.process_time()
-    for _ in itertools.islice(batches, n):
-        pass
-    return n * BATCH * LENGTH / max(time.process_time() - began, 1e-9)
-
-
-def interleaved(streams: dict[str, Batches], rounds: int, warm: dict[str, int]) -> dict[str, float]:
-    """The median rate of each; a round lasts about as long for each of them."""
-    counts = {}
-    for name, stream in streams.items():
-        rate(stream, warm.get(name, 20))
-        counts[name] = max(8, int(ROUND_SECONDS * rate(stream, 20) / (BATCH * LENGTH)))
-    rates: dict[str, list[float]] = {name: [] for name in streams}
-    for _ in range(rounds):
-        for name, stream in streams.items():
-            rates[name].append(rate(stream, counts[name]))
-    return {name: statistics.median(found) for name, found in rates.items()}
 
 
 def in_fresh_process(code: str, *arguments: str) -> str:
     run = [sys.executable, "-c", code, *arguments]
     return subprocess.run(run, capture_output=True, text=True, check=True).stdout
+
+
+def in_own_environment(python: str, name: str, shards: Path, folder: Path, rounds: int) -> dict[str, Any]:
+    """Rate and version of a rival that runs under another interpreter."""
+    script = Path(__file__).with_name("loader_rivals.py")
+    run = [python, str(script), name, str(shards), str(folder), str(rounds)]
+    printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    return dict(json.loads(printed.splitlines()[-1]))
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -128,6 +100,8 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     warm = dict.fromkeys(streams, epoch)  # every block is checked then, as after the first epoch of a run
     missing = []
     for name, rival in RIVALS.items():
+        if name == APART and options.mosaicml_python:
+            continue
         try:
             streams[name] = rival(tokens, folder)
             check(name, streams[name], None if name == "nanoGPT" else known)
@@ -142,11 +116,16 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     next(loader)
     state = json.dumps(loader.state_dict() | {"position": 3 * epoch * BATCH + 12_345})
     rates = interleaved(streams, options.rounds, warm)
+    apart = None
+    if options.mosaicml_python:
+        apart = in_own_environment(options.mosaicml_python, APART, shards, folder, options.rounds)
+        rates[APART] = apart["rate"]
     print(json.dumps(rates), file=sys.stderr, flush=True)
     resume = [float(in_fresh_process(_RESUME, str(shards), state)) for _ in range(options.rounds)]
     return {
         "rates": rates,
         "missing": missing,
+        "apart": apart,
         "first batch after resume, ms": statistics.median(resume),
         "state, bytes": len(state),
         "MiB above import torch, by batches": json.loads(
@@ -175,11 +154,10 @@ def markdown(found: dict[str, Any], n_tokens: int) -> str:
     ]
     if found["missing"]:
         lines += ["", f"Could not be imported, so not compared: {', '.join(found['missing'])}."]
-    installed = [
-        "torch",
-        "numpy",
-        *(PACKAGES[name] for name in PACKAGES if not any(name in m for m in found["missing"])),
-    ]
+    if found["apart"]:
+        lines += ["", f"{APART} {found['apart']['version']} ran in an environment of its own."]
+    left_out = [*found["missing"], *(["streaming"] if found["apart"] else [])]
+    installed = ["torch", "numpy", *(PACKAGES[name] for name in PACKAGES if not any(name in m for m in left_out))]
     return "\n".join([*lines, "", page.provenance(page.command_line(), installed)])
 
 
@@ -189,6 +167,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory-batches", type=int, default=100_000)
     parser.add_argument("--folder", type=Path, help="Keeps what the rivals read, for the next run.")
+    parser.add_argument("--mosaicml-python", help="An interpreter that has mosaicml-streaming.")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--docs", action="store_true")
     options = parser.parse_args()

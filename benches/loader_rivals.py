@@ -1,17 +1,20 @@
 """How others deliver batches of (inputs, targets) from the same tokens: one function a rival, each an endless stream.
 
 Each is set up as its own documentation shows it, in this process (no workers), so that its CPU time can be told.
-A rival that is not installed raises ImportError and is named as missing.
+A rival that is not installed raises ImportError and is named as missing. Run by itself it times one of them, for
+loader.py under another interpreter: `python loader_rivals.py NAME SHARDS FOLDER ROUNDS` prints its rate and version.
 """
 
-from collections.abc import Callable, Iterator
+import json
+import sys
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import torch
 
-BATCH, LENGTH = 32, 1_024
-Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
+from loader_measure import BATCH, LENGTH, Batches, check, interleaved, read_tokens, windows
 
 
 def nanogpt(tokens: np.ndarray, folder: Path) -> Batches:
@@ -115,12 +118,6 @@ def mosaicml(tokens: np.ndarray, folder: Path) -> Batches:
             yield ids[:, :-1], ids[:, 1:]
 
 
-def windows(tokens: np.ndarray) -> np.ndarray:
-    """All aligned windows of T + 1 tokens, (N, T + 1), without a copy."""
-    n = (len(tokens) - 1) // LENGTH
-    return np.lib.stride_tricks.as_strided(tokens, (n, LENGTH + 1), (tokens.itemsize * LENGTH, tokens.itemsize))
-
-
 RIVALS: dict[str, Callable[[np.ndarray, Path], Batches]] = {
     "nanoGPT": nanogpt,
     "build-nanogpt (in order)": build_nanogpt,
@@ -130,3 +127,17 @@ RIVALS: dict[str, Callable[[np.ndarray, Path], Batches]] = {
     "MosaicML streaming": mosaicml,
 }
 PACKAGES = {"datasets": "datasets", "litdata": "litdata", "grain": "grain", "streaming": "mosaicml-streaming"}
+
+
+def main() -> None:
+    name, shards, folder, rounds = sys.argv[1:]
+    torch.set_num_threads(1)
+    tokens = read_tokens(Path(shards))
+    batches = RIVALS[name](tokens, Path(folder))
+    check(name, batches, {row[:-1].tobytes() for row in windows(tokens)})
+    rate = interleaved({name: batches}, int(rounds), {})[name]
+    print(json.dumps({"rate": rate, "version": metadata.version("mosaicml-streaming")}))
+
+
+if __name__ == "__main__":
+    main()

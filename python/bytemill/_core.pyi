@@ -276,6 +276,7 @@ class Loader:
         world_size: int,
         split: str,
         weights: Sequence[float] | None,
+        packing: str,
         shuffle: bool,
         verify: str,
         prefetch_batches: int,

@@ -69,8 +69,15 @@ def instruct(
     Example: bytemill finetune instruct --model runs/first --data alpaca.json -t tokenizer.json --lora-rank 16
     """
     given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
-    changes = [*(settings or []), *(more_settings or [])]
-    _tune("instruct", config, given, changes, output, resume=resume, prints=prints_config)
+    _tune(
+        "instruct",
+        config,
+        given,
+        [*(settings or []), *(more_settings or [])],
+        output,
+        resume=resume,
+        prints=prints_config,
+    )
 
 
 @app.command()
@@ -91,8 +98,9 @@ def chat(
     Example: bytemill finetune chat --model runs/first --data sharegpt.json -t tokenizer.json
     """
     given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
-    changes = [*(settings or []), *(more_settings or [])]
-    _tune("chat", config, given, changes, output, resume=resume, prints=prints_config)
+    _tune(
+        "chat", config, given, [*(settings or []), *(more_settings or [])], output, resume=resume, prints=prints_config
+    )
 
 
 @app.command()
@@ -138,8 +146,9 @@ def _tune(
 ) -> None:
     if given["lora.r"] is None and config is None and not resume:
         given["lora.r"] = 8
-    changes = [*_named(given), f"task={task_name}", *changes]
-    resolved = resolve(config, changes, output if resume else None, prints=prints)
+    resolved = resolve(
+        config, [*_named(given), f"task={task_name}", *changes], output if resume else None, prints=prints
+    )
     from bytemill.tasks.tuning import tuning_task_from_config
     from bytemill.train.loop import fit
 

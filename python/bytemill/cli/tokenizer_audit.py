@@ -48,12 +48,12 @@ def audit(
 
 def _undertrained(model: str, tokenizer: "Tokenizer") -> "Answer":
     from bytemill.evaluate.undertrained import undertrained_answer
+    from bytemill.model import GPT2
     from bytemill.tasks.base_model import load_base_model
 
-    loaded: Any = load_base_model(model, tokenizer_sha256=tokenizer.fingerprint)
-    # Of transformers' models the output head, which may be apart from the input's table; ours are one.
-    head = loaded.get_output_embeddings() if hasattr(loaded, "get_output_embeddings") else loaded.token_embedding
-    return undertrained_answer(tokenizer, head.weight.detach().float().cpu().numpy())
+    loaded = load_base_model(model, tokenizer_sha256=tokenizer.fingerprint)
+    table = loaded.token_embedding if isinstance(loaded, GPT2) else loaded.network.get_input_embeddings()
+    return undertrained_answer(tokenizer, table.weight.detach().float().cpu().numpy())
 
 
 def _written(name: str, tokenizer: "Tokenizer", answers: "tuple[Answer, ...]", form: str) -> str:

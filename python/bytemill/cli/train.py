@@ -85,6 +85,7 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, 
     With `prints` they go to stdout with their documentation, as TOML that --config reads, and the command ends.
     """
     from bytemill.train.config import load_config
+    from bytemill.train.config_text import documented_toml
 
     if config is None and resumed_run is not None:
         config = resumed_run / "config.toml"
@@ -92,8 +93,6 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, 
             raise ConfigError(f"{resumed_run}: holds no run that could be resumed; leave --resume out to start one")
     resolved = load_config(config, settings)
     if prints:
-        from bytemill.train.config_text import documented_toml
-
         print(documented_toml(resolved), end="")
         raise typer.Exit
     return resolved

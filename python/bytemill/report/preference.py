@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PREFERENCE_KEYS", "is_preference_run", "preference_plots"]
 
-PREFERENCE_KEYS = frozenset({"margin", "val_margin", "val_accuracy", "reward_chosen", "reward_rejected"})
-"""What these plots draw of a run's metrics."""
-
 _OVERLAID = (
     (
         "val_margin",
@@ -34,6 +31,8 @@ _OVERLAID = (
         "Pairs whose chosen answer has gained more than the rejected one; 0.5 would be guessing.",
     ),
 )
+PREFERENCE_KEYS = {*(key for key, *_ in _OVERLAID), "reward_chosen", "reward_rejected"}
+"""What `preference_plots` shows of a run, so that nobody else need."""
 
 
 def is_preference_run(metrics: Metrics) -> bool:

@@ -14,6 +14,7 @@ from bytemill.experiment.demo_results import Metrics
 from bytemill.report.figures import count, decimal, percent, short_count
 from bytemill.report.metrics_plots import series
 from bytemill.report.page import Block, Code, Details, Figure, KeyFigures, Page, Prose, Section
+from bytemill.report.preference import preference_plots
 from bytemill.report.run_curves import curves_of, ends_of
 from bytemill.report.run_samples import samples_of
 from bytemill.report.run_settings import changes_table, environment_blocks, settings_blocks
@@ -41,7 +42,7 @@ def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
         for name, folder in named.items()
         if (folder / "samples.jsonl").is_file()
     }
-    sections = [Section("Curves", (ends_of(runs), *curves_of(runs)))]
+    sections = [Section("Curves", (ends_of(runs), *preference_plots(runs), *curves_of(runs)))]
     if any(samples.values()):
         sections.append(Section("Samples", tuple(samples_of(samples))))
     sections.append(Section("Settings", tuple(_settings(named))))

@@ -9,6 +9,7 @@ from bytemill.data import Manifest, read_manifest
 from bytemill.errors import ConfigError
 from bytemill.evaluate.hellaswag import HellaSwagItem, HellaSwagScore, hellaswag_score, read_hellaswag
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
+from bytemill.model import GPT2
 from bytemill.tasks.base_model import fitted_to_data, model_config_json, starting_model
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
 from bytemill.tokenizer import Tokenizer
@@ -118,6 +119,8 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
     model = starting_model(config, tokenizer_sha256=manifest.tokenizer_sha256)
     refuse_misfit(model, config, n_vocab=manifest.n_vocab, source=data.path)
     model.checkpoints_activations = config.train.checkpoint_activations
+    if data.mask_documents and not isinstance(model, GPT2):
+        raise ConfigError("data.mask_documents: only our GPT-2 keeps attention within documents")
     documents: Literal["cu_seqlens"] | None = "cu_seqlens" if data.mask_documents else None
     training = TokenLoader(
         data.path,

@@ -29,7 +29,11 @@ pub(crate) fn to_arrays(
             let (inputs, targets) = ids.split_at(n_rows * t);
             [inputs, targets].map(|ids| borrowed(&owner, ids, shape, t).map(Bound::into_any))
         }
-        Ids::Int32(ids) => [0, 1].map(|from| borrowed(&owner, &ids[from..], shape, t + 1).map(Bound::into_any)),
+        Ids::Int32(ids) => {
+            let (inputs, targets) = ids.split_at(n_rows * t);
+            [inputs, targets].map(|ids| borrowed(&owner, ids, shape, t).map(Bound::into_any))
+        }
+        Ids::Overlapping(ids) => [0, 1].map(|from| borrowed(&owner, &ids[from..], shape, t + 1).map(Bound::into_any)),
     };
     let [inputs, targets] = pair;
     let mut arrays = vec![inputs?, targets?];

@@ -6,7 +6,7 @@ use bytemill::Error;
 
 use bytemill::prepare::{PrepareOptions, Progress, Stage, prepare};
 use bytemill::shard::{
-    self, Boundaries, IdType, LoaderOptions, LoaderState, SharedLoader, Split, TokenWidth, Validation, Verify,
+    self, Boundaries, IdType, LoaderOptions, LoaderState, Packing, SharedLoader, Split, TokenWidth, Validation, Verify,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -25,7 +25,7 @@ pub(crate) struct Loader(SharedLoader);
 #[pymethods]
 impl Loader {
     #[new]
-    #[pyo3(signature = (folders, *, batch_size, seq_len, seed, rank, world_size, split, weights, shuffle, verify, prefetch_batches, id_type, mmap, stored_dtype, boundaries))]
+    #[pyo3(signature = (folders, *, batch_size, seq_len, seed, rank, world_size, split, weights, packing, shuffle, verify, prefetch_batches, id_type, mmap, stored_dtype, boundaries))]
     #[expect(clippy::too_many_arguments, reason = "each is one keyword of TokenLoader")]
     fn new(
         py: Python<'_>,
@@ -37,6 +37,7 @@ impl Loader {
         world_size: usize,
         split: &str,
         weights: Option<Vec<f64>>,
+        packing: &str,
         shuffle: bool,
         verify: &str,
         prefetch_batches: usize,
@@ -53,6 +54,7 @@ impl Loader {
             world_size,
             split: split_named(split)?,
             weights,
+            packing: packing_named(packing)?,
             shuffle,
             verify: verify_named(verify)?,
             mmap,
@@ -150,6 +152,14 @@ pub(crate) fn split_named(name: &str) -> Result<Split, CoreError> {
         "train" => Ok(Split::Train),
         "val" => Ok(Split::Val),
         other => Err(argument("split", other, "train or val")),
+    }
+}
+
+fn packing_named(name: &str) -> Result<Packing, CoreError> {
+    match name {
+        "chunk" => Ok(Packing::Chunk),
+        "bestfit" => Ok(Packing::BestFit),
+        other => Err(argument("packing", other, "chunk or bestfit")),
     }
 }
 

@@ -37,6 +37,13 @@ pub(crate) fn soon<T>(elements: &[T], index: usize) {
     let _ = (elements, index);
 }
 
+/// As [`soon`], all of `bytes`.
+#[inline]
+pub(crate) fn all_soon(bytes: &[u8]) {
+    const LINE_BYTES: usize = 64;
+    (0..bytes.len()).step_by(LINE_BYTES).for_each(|at| soon(bytes, at));
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
     use libc::{MADV_HUGEPAGE, c_void, madvise};

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import pickle
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -134,3 +135,52 @@ def test_files_of_others_give_the_same_tokens(shards: Path, tokens: np.ndarray, 
 
 def test_the_state_is_small(shards: Path) -> None:
     assert len(str(TokenLoader([shards, shards], **SHAPE, weights=[1, 3]).state_dict())) < 1_024
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
+def test_bestfit_packs_whole_documents_and_every_token_once(
+    shards: Path, tokens: np.ndarray, dtype: torch.dtype
+) -> None:
+    loader = TokenLoader(shards, batch_size=1, seq_len=64, packing="bestfit", documents="ids", dtype=dtype)
+    end_of_text, n_whole, seen, followed = read_manifest(shards).end_of_text, 0, [], []
+    for inputs, targets, pieces in itertools.islice(loader, loader.n_samples):
+        assert (inputs.shape, targets.shape, pieces.shape) == ((1, 64),) * 3
+        seen += inputs.flatten().tolist()
+        followed += zip(inputs.flatten().tolist(), targets.flatten().tolist(), strict=True)
+        for piece in range(int(pieces.max()) + 1):
+            inside = pieces == piece
+            n_whole += int(inputs[inside][0] == end_of_text and targets[inside][-1] == end_of_text)
+    n = loader.n_samples * 64
+    assert sorted(seen) == sorted(tokens[:n].tolist())
+    assert sorted(followed) == sorted(itertools.pairwise(tokens[: n + 1].tolist()))
+    assert n_whole > 0.9 * (tokens[:n] == end_of_text).sum()  # by "chunk" it is 0.8
+
+
+def test_bestfit_resumes_at_any_world_size_and_pickles(shards: Path) -> None:
+    options = {**SHAPE, "packing": "bestfit", "seed": 5}
+    whole = TokenLoader(shards, **options)
+    expected = take(whole, 30)
+    first = TokenLoader(shards, **options)
+    assert same(take(first, 10), expected[:10])
+    ranks = [TokenLoader(shards, **options, rank=rank, world_size=2) for rank in (0, 1)]
+    for rank in ranks:
+        rank.load_state_dict(first.state_dict())
+    halves = [take(rank, 10) for rank in ranks]
+    assert same([batch for pair in zip(*halves, strict=True) for batch in pair], expected[10:])
+    assert same(take(pickle.loads(pickle.dumps(ranks[0])), 3), take(ranks[0], 3))
+    assert ranks[0].state_dict()["packing"] == "bestfit"
+    with pytest.raises(ArgumentError, match="packing is chunk in the saved state, expected this loader's bestfit"):
+        first.load_state_dict(TokenLoader(shards, **SHAPE, seed=5).state_dict())
+    with pytest.raises(ArgumentError, match='packing is "best", expected chunk or bestfit'):
+        TokenLoader(shards, **SHAPE, packing="best")
+
+
+def test_reading_ahead_begins_and_ends_with_pauses_and_changes_nothing(shards: Path) -> None:
+    expected = take(TokenLoader(shards, **SHAPE, prefetch_batches=0), 80)
+    loader = TokenLoader(shards, **SHAPE)
+    found = []
+    for number in range(80):
+        found += take(loader, 1)
+        if 10 <= number < 20:
+            time.sleep(0.001)
+    assert same(found, expected)

@@ -7,6 +7,7 @@
 //! goes on behind the shards that are finished.
 
 mod encode;
+mod finder;
 mod journal;
 mod last_tenth;
 mod lock;

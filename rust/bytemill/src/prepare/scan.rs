@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
+use super::finder::{Document, DocumentFinder, document_bytes};
 use super::source::SourceFile;
 use super::spool::Spool;
 use super::{Progress, Stage};
@@ -41,14 +42,6 @@ struct Input {
     modified: Option<SystemTime>,
     sha256: String,
     open: Option<File>,
-}
-
-/// Where a document lies, in its input or in the spool; small, for there may be many millions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Document {
-    offset: u64,
-    bytes: u32,
-    input: u32,
 }
 
 /// Some bytes of a document: of a text as it lies, of a row as it is decoded.
@@ -254,54 +247,6 @@ fn part_of<'t>(text: Cow<'t, [u8]>, bytes: &Range<u64>) -> Cow<'t, [u8]> {
         Cow::Borrowed(text) => Cow::Borrowed(&text[start..end]),
         Cow::Owned(text) => Cow::Owned(text[start..end].to_vec()),
     }
-}
-
-/// Cuts a stream of pieces into documents.
-struct DocumentFinder {
-    content: Content,
-    input: u32,
-    offset: u64,
-    start: u64,
-    blank: bool,
-}
-
-impl DocumentFinder {
-    fn new(content: Content, input: u32) -> Self {
-        Self { content, input, offset: 0, start: 0, blank: true }
-    }
-
-    fn take(&mut self, piece: &[u8], path: &Path, documents: &mut Vec<Document>) -> Result<()> {
-        if self.content == Content::Text {
-            self.offset += piece.len() as u64;
-            self.blank &= piece.is_empty();
-            return Ok(());
-        }
-        let mut rest = piece;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            self.offset += end as u64 + 1;
-            self.blank &= rest[..end].trim_ascii_start().is_empty();
-            self.end(path, documents)?;
-            rest = &rest[end + 1..];
-        }
-        self.offset += rest.len() as u64;
-        self.blank &= rest.trim_ascii_start().is_empty();
-        Ok(())
-    }
-
-    /// The document ends here, unless it is a blank line or an empty file.
-    fn end(&mut self, path: &Path, documents: &mut Vec<Document>) -> Result<()> {
-        if !self.blank {
-            let bytes = document_bytes(path, self.start, self.offset)?;
-            documents.push(Document { offset: self.start, bytes, input: self.input });
-        }
-        (self.start, self.blank) = (self.offset, true);
-        Ok(())
-    }
-}
-
-fn document_bytes(path: &Path, start: u64, end: u64) -> Result<u32> {
-    u32::try_from(end - start)
-        .map_err(|_| Error::format(path, format!("a document of more than 4 GiB at byte {start}")))
 }
 
 fn changed(path: &Path) -> Error {

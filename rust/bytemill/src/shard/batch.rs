@@ -1,29 +1,32 @@
 //! A batch's ids, in memory that is used again: no allocation once the first batches went round.
 //!
 //! `int64`, which torch's losses ask for, is two (B, T) arrays, one behind the other. `int32`, to be cast
-//! on the device, is one (B, T + 1) array, of which inputs and targets are views: a quarter of the bytes.
-//! Whoever holds a batch has its memory alone; when it is dropped, the memory goes back to the pool.
+//! on the device, is one (B, T + 1) array where a row is a stretch of the data, of which inputs and targets are
+//! views: a quarter of the bytes; where rows are packed from pieces it is two arrays as well. Whoever holds a batch has its memory alone; when it is dropped, the memory goes back to the pool.
 
 use std::sync::{Arc, Mutex};
 
 use super::header::TokenWidth;
+use super::state::Packing;
 
 /// How ids are handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum IdType {
-    /// One (B, T + 1) array, T + 1 tokens a row.
+    /// Four bytes an id, to be cast on the device.
     Int32,
-    /// A (B, T) array of inputs, then one of targets.
+    /// What torch's losses ask for.
     #[default]
     Int64,
 }
 
-/// The memory behind a batch, laid out as its [`IdType`] says.
+/// The memory behind a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ids {
-    /// B rows of T + 1 ids.
-    Int32(Vec<i32>),
+    /// B rows of T + 1 ids: the first T are inputs, the last T targets.
+    Overlapping(Vec<i32>),
     /// B rows of T inputs, then B rows of T targets.
+    Int32(Vec<i32>),
+    /// As `Int32`, in eight bytes an id.
     Int64(Vec<i64>),
 }
 
@@ -43,7 +46,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The ids, laid out as [`IdType`] says.
+    /// The ids, as they lie in memory.
     pub fn ids(&self) -> &Ids {
         &self.ids
     }
@@ -62,47 +65,74 @@ impl Batch {
         let half = self.n_rows * self.seq_len;
         match &self.ids {
             Ids::Int64(ids) => ids[first * half..][..half].to_vec(),
-            Ids::Int32(ids) => {
+            Ids::Int32(ids) => ids[first * half..][..half].iter().map(|&id| id.into()).collect(),
+            Ids::Overlapping(ids) => {
                 let rows = ids.chunks(self.seq_len + 1);
                 rows.flat_map(|row| &row[first..first + self.seq_len]).map(|&id| id.into()).collect()
             }
         }
     }
 
-    /// Fills row `row` from the bytes of T + 1 tokens.
-    pub(super) fn fill_row(&mut self, row: usize, tokens: &[u8], width: TokenWidth) {
-        let (t, n_rows) = (self.seq_len, self.n_rows);
+    /// Fills n columns of `row` from column `first` on with the bytes of n + 1 tokens; all T if rows overlap.
+    pub(super) fn fill(&mut self, row: usize, first: usize, tokens: &[u8], width: TokenWidth) {
+        let t = self.seq_len;
+        let inputs_at = row * t + first;
         match &mut self.ids {
-            Ids::Int32(ids) => {
-                let row = &mut ids[row * (t + 1)..][..=t];
-                match width {
-                    TokenWidth::Uint16 => widen(tokens, row, |id| u16::from_le_bytes(id).into()),
-                    TokenWidth::Uint32 => widen(tokens, row, i32::from_le_bytes),
-                }
+            Ids::Overlapping(ids) => {
+                debug_assert!(first == 0 && tokens.len() == (t + 1) * width.bytes());
+                widen(tokens, &mut ids[row * (t + 1)..][..=t], width);
             }
-            Ids::Int64(ids) => {
-                let (inputs, targets) = ids.split_at_mut(n_rows * t);
-                let (inputs, targets) = (&mut inputs[row * t..][..t], &mut targets[row * t..][..t]);
-                let later = &tokens[width.bytes()..];
-                match width {
-                    TokenWidth::Uint16 => {
-                        widen(tokens, inputs, |id| u16::from_le_bytes(id).into());
-                        widen(later, targets, |id| u16::from_le_bytes(id).into());
-                    }
-                    TokenWidth::Uint32 => {
-                        widen(tokens, inputs, |id| u32::from_le_bytes(id).into());
-                        widen(later, targets, |id| u32::from_le_bytes(id).into());
-                    }
-                }
-            }
+            Ids::Int32(ids) => fill_apart(ids, inputs_at, tokens, width),
+            Ids::Int64(ids) => fill_apart(ids, inputs_at, tokens, width),
         }
     }
 }
 
+/// Inputs from `at` on, and targets as far behind the middle: all tokens but the last, all but the first.
+fn fill_apart<Id: Widened>(ids: &mut [Id], at: usize, tokens: &[u8], width: TokenWidth) {
+    let n = tokens.len() / width.bytes() - 1;
+    let (inputs, targets) = ids.split_at_mut(ids.len() / 2);
+    widen(tokens, &mut inputs[at..at + n], width);
+    widen(&tokens[width.bytes()..], &mut targets[at..at + n], width);
+}
+
 /// One id for each token, as many as there is room for; the compiler makes vector instructions of it.
-fn widen<const BYTES: usize, Id>(tokens: &[u8], ids: &mut [Id], widen: impl Fn([u8; BYTES]) -> Id) {
+fn widen<Id: Widened>(tokens: &[u8], ids: &mut [Id], width: TokenWidth) {
+    match width {
+        TokenWidth::Uint16 => convert(tokens, ids, Id::of_two),
+        TokenWidth::Uint32 => convert(tokens, ids, Id::of_four),
+    }
+}
+
+fn convert<const BYTES: usize, Id>(tokens: &[u8], ids: &mut [Id], convert: impl Fn([u8; BYTES]) -> Id) {
     for (id, token) in ids.iter_mut().zip(tokens.as_chunks().0) {
-        *id = widen(*token);
+        *id = convert(*token);
+    }
+}
+
+/// What a token's bytes become.
+trait Widened: Sized {
+    fn of_two(token: [u8; 2]) -> Self;
+    fn of_four(token: [u8; 4]) -> Self;
+}
+
+impl Widened for i32 {
+    fn of_two(token: [u8; 2]) -> Self {
+        u16::from_le_bytes(token).into()
+    }
+
+    fn of_four(token: [u8; 4]) -> Self {
+        Self::from_le_bytes(token)
+    }
+}
+
+impl Widened for i64 {
+    fn of_two(token: [u8; 2]) -> Self {
+        u16::from_le_bytes(token).into()
+    }
+
+    fn of_four(token: [u8; 4]) -> Self {
+        u32::from_le_bytes(token).into()
     }
 }
 
@@ -131,21 +161,23 @@ pub(super) struct BatchPool {
     n_rows: usize,
     seq_len: usize,
     id_type: IdType,
+    packing: Packing,
 }
 
 impl BatchPool {
     /// A pool that keeps memory for at most `most_spare` batches that nobody holds.
-    pub(super) fn new(n_rows: usize, seq_len: usize, id_type: IdType, most_spare: usize) -> Self {
-        Self { spare: Arc::default(), most_spare, n_rows, seq_len, id_type }
+    pub(super) fn new(n_rows: usize, seq_len: usize, id_type: IdType, packing: Packing, most_spare: usize) -> Self {
+        Self { spare: Arc::default(), most_spare, n_rows, seq_len, id_type, packing }
     }
 
     /// A batch to be filled; what it holds is of no meaning.
     pub(super) fn take(&self, position: u64) -> Batch {
         let spare = self.spare.try_lock().ok().and_then(|mut spare| spare.pop());
         let (n_rows, seq_len) = (self.n_rows, self.seq_len);
-        let ids = spare.unwrap_or_else(|| match self.id_type {
-            IdType::Int32 => Ids::Int32(vec![0; n_rows * (seq_len + 1)]),
-            IdType::Int64 => Ids::Int64(vec![0; 2 * n_rows * seq_len]),
+        let ids = spare.unwrap_or_else(|| match (self.id_type, self.packing) {
+            (IdType::Int32, Packing::Chunk) => Ids::Overlapping(vec![0; n_rows * (seq_len + 1)]),
+            (IdType::Int32, Packing::BestFit) => Ids::Int32(vec![0; 2 * n_rows * seq_len]),
+            (IdType::Int64, _) => Ids::Int64(vec![0; 2 * n_rows * seq_len]),
         });
         let (pool, most_spare) = (Arc::clone(&self.spare), self.most_spare);
         Batch { ids, pool, most_spare, n_rows, seq_len, position, documents: None }
@@ -155,7 +187,7 @@ impl BatchPool {
 impl Clone for BatchPool {
     /// The same shape and nothing spare: a forked child shares no lock with its parent.
     fn clone(&self) -> Self {
-        Self::new(self.n_rows, self.seq_len, self.id_type, self.most_spare)
+        Self::new(self.n_rows, self.seq_len, self.id_type, self.packing, self.most_spare)
     }
 }
 
@@ -166,14 +198,14 @@ mod tests {
 
     fn address(batch: &Batch) -> usize {
         match &batch.ids {
-            Ids::Int32(ids) => ids.as_ptr().addr(),
+            Ids::Overlapping(ids) | Ids::Int32(ids) => ids.as_ptr().addr(),
             Ids::Int64(ids) => ids.as_ptr().addr(),
         }
     }
 
     #[test]
     fn memory_comes_back_only_when_nobody_holds_it() {
-        let pool = BatchPool::new(2, 3, IdType::Int64, 2);
+        let pool = BatchPool::new(2, 3, IdType::Int64, Packing::Chunk, 2);
         let held = pool.take(0);
         let first = pool.take(1);
         let spare = address(&first);
@@ -186,13 +218,14 @@ mod tests {
 
     #[test]
     fn rows_are_inputs_and_targets_in_every_type_and_width() {
-        for id_type in [IdType::Int32, IdType::Int64] {
-            let pool = BatchPool::new(2, 3, id_type, 1);
+        use Packing::{BestFit, Chunk};
+        for (id_type, packing) in [(IdType::Int32, Chunk), (IdType::Int64, Chunk), (IdType::Int32, BestFit)] {
+            let pool = BatchPool::new(2, 3, id_type, packing, 1);
             let mut batch = pool.take(0);
             let wide: Vec<u8> = [1_u32, 2, 70_000, 4].iter().flat_map(|id| id.to_le_bytes()).collect();
             let narrow: Vec<u8> = [5_u16, 6, 65_535, 8].iter().flat_map(|id| id.to_le_bytes()).collect();
-            batch.fill_row(0, &wide, TokenWidth::Uint32);
-            batch.fill_row(1, &narrow, TokenWidth::Uint16);
+            batch.fill(0, 0, &wide, TokenWidth::Uint32);
+            batch.fill(1, 0, &narrow, TokenWidth::Uint16);
             assert_eq!(batch.inputs(), [1, 2, 70_000, 5, 6, 65_535]);
             assert_eq!(batch.targets(), [2, 70_000, 4, 6, 65_535, 8]);
         }

@@ -1,6 +1,7 @@
 //! Where documents begin inside a batch, for attention that must not look across them.
 //!
-//! Pieces are counted through the batch row by row: each row begins one, and so does each document in it.
+//! Pieces are counted through the batch row by row: each row begins one, and so does each document in it, or what
+//! stands for one where rows are packed.
 //! It takes four bytes a document in memory, read from the `.idx` files when a shard is first asked.
 
 use super::tokens::Tokens;
@@ -50,6 +51,16 @@ impl Pieces {
         tokens.for_each_start(first + 1..first + self.t, |start| self.starts.push((row_at + start - first) as i32))?;
         self.n_rows += 1;
         Ok(())
+    }
+
+    /// The next row, of pieces with these lengths.
+    pub(super) fn add_pieces(&mut self, lengths: impl Iterator<Item = u64>) {
+        let mut at = self.n_rows * self.t;
+        for length in lengths {
+            self.starts.push(at as i32);
+            at += length;
+        }
+        self.n_rows += 1;
     }
 
     /// What the caller asked for; `padded_length` is that of every batch's `cu_seqlens`.

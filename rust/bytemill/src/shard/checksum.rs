@@ -69,14 +69,17 @@ impl BlockChecksums {
 
     /// Compares the bytes of block `number` of the shard at `path` with its checksum.
     pub fn check(&self, path: &Path, number: usize, block: &[u8]) -> Result<()> {
-        let computed = crc32c::crc32c(block);
+        self.check_crc32c(path, number, block.len(), crc32c::crc32c(block))
+    }
+
+    /// As [`Self::check`], of a block of `n_bytes` whose checksum is `computed`.
+    pub(super) fn check_crc32c(&self, path: &Path, number: usize, n_bytes: usize, computed: u32) -> Result<()> {
         match self.crc32c.get(number) {
             Some(&stored) if stored == computed => Ok(()),
             Some(stored) => Err(Error::format(
                 path,
                 format!(
-                    "damaged in the {} bytes from byte {}: checksum {computed:08x}, expected {stored:08x}",
-                    block.len(),
+                    "damaged in the {n_bytes} bytes from byte {}: checksum {computed:08x}, expected {stored:08x}",
                     super::HEADER_BYTES + number * BLOCK_BYTES,
                 ),
             )),

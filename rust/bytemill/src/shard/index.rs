@@ -5,8 +5,9 @@
 
 use std::path::Path;
 
+use super::entries::ShardEntry;
+use super::folder::side_file;
 use super::header::{HEADER_BYTES, TokenWidth};
-use super::manifest::{ShardEntry, side_file};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 9] = b"MMIDIDX\0\0";

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::checksum::BlockChecksums;
 use super::durable::TEMPORARY_SUFFIX;
+use super::entries::ShardEntry;
 use super::header::{HEADER_BYTES, Header, Split};
 use super::index::Index;
-use super::manifest::{JOURNAL_NAME, MANIFEST_NAME, ShardEntry};
+use super::manifest::{JOURNAL_NAME, MANIFEST_NAME};
 use crate::error::{Error, Result};
 
 /// Deletes temporary files and unlisted shards that bytemill wrote into `folder`, but for the shards in `kept`.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::batch::Batch;
 use super::manifest::Manifest;
 use super::options::LoaderOptions;
+use super::pace::Pace;
 use super::prefetch::Prefetcher;
 use super::samples::{Samples, Scratch};
 use super::source::{DataSource, check_alike, common_root};
@@ -41,6 +42,7 @@ pub struct Loader {
     state: LoaderState,
     prefetcher: Option<Prefetcher<Batch>>,
     scratch: Scratch,
+    pace: Pace,
     process: u32,
 }
 
@@ -61,9 +63,7 @@ impl Loader {
         check_alike(&sources)?;
         let root = common_root(&sources);
         let samples = Samples::open(&sources, options)?;
-        let o = &samples.options;
-        let slots = samples.mixture.slots().to_vec();
-        let state = LoaderState::new(o.seed, o.seq_len as u64, o.shuffle, o.split, slots, root);
+        let state = LoaderState::new(&samples.options, samples.mixture.slots().to_vec(), root);
         let manifests = sources.iter().filter_map(DataSource::manifest).cloned().collect();
         Ok(Self::fresh(Arc::new(samples), manifests, state))
     }
@@ -71,17 +71,20 @@ impl Loader {
     /// The next batch of this rank. After an error the same batch is tried again.
     pub fn next_batch(&mut self) -> Result<Batch> {
         self.notice_fork();
+        self.pace.arrive();
         let batch = self.read_next();
         match &batch {
             Ok(_) => self.state.position += self.samples.step(),
             Err(_) => self.prefetcher = None,
         }
+        self.pace.leave();
         batch
     }
 
     fn read_next(&mut self) -> Result<Batch> {
         let first = self.state.position + self.samples.offset();
-        if self.samples.options.prefetch_batches == 0 || self.samples.options.threads == 0 {
+        if !self.reads_ahead() {
+            self.prefetcher = None;
             return self.samples.batch(first, &mut self.scratch);
         }
         let prefetcher = match &mut self.prefetcher {
@@ -89,6 +92,13 @@ impl Loader {
             none => none.insert(start_prefetching(&self.samples, first)?),
         };
         prefetcher.take()
+    }
+
+    /// One thread reads ahead where that pays; who asks for more gets them in any case.
+    fn reads_ahead(&self) -> bool {
+        let options = &self.samples.options;
+        let is_wanted = options.prefetch_batches > 0 && options.threads > 0;
+        is_wanted && (options.threads > 1 || self.pace.pays(self.prefetcher.is_some()))
     }
 
     /// A forked child has neither the threads nor trustworthy locks of its parent: it opens its own.
@@ -106,8 +116,8 @@ impl Loader {
     }
 
     fn fresh(samples: Arc<Samples>, manifests: Arc<[Manifest]>, state: LoaderState) -> Self {
-        let (prefetcher, scratch) = (None, Scratch::default());
-        Self { samples, manifests, state, prefetcher, scratch, process: std::process::id() }
+        let (prefetcher, scratch, pace) = (None, Scratch::default(), Pace::default());
+        Self { samples, manifests, state, prefetcher, scratch, pace, process: std::process::id() }
     }
 
     /// Where the stream is, the same on every rank that took as many batches.

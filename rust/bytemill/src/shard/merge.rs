@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use super::checksum::sha256_of_file;
 use super::durable::{self, DurableFile};
+use super::entries::ShardEntry;
 use super::header::{HEADER_BYTES, Header, Split};
 use super::leftovers::remove_leftovers;
-use super::manifest::{MANIFEST_NAME, Manifest, ShardEntry};
+use super::manifest::{MANIFEST_NAME, Manifest};
 use super::verify::verify_shard;
 use crate::error::{Error, Result};
 

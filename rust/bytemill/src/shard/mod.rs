@@ -6,9 +6,12 @@
 //! * [`loader`] turns positions into batches, with threads that read ahead; [`SharedLoader`] is one for many threads.
 
 mod batch;
+mod best_fit;
 mod boundaries;
 pub mod checksum;
 pub(crate) mod durable;
+mod entries;
+mod folder;
 mod foreign;
 pub mod header;
 pub mod index;
@@ -20,6 +23,7 @@ mod merge;
 pub mod mixture;
 mod options;
 pub mod order;
+mod pace;
 mod prefetch;
 mod reader;
 mod samples;
@@ -33,11 +37,12 @@ pub mod writer;
 pub use batch::{Batch, IdType, Ids};
 pub use boundaries::Boundaries;
 pub use checksum::{BLOCK_BYTES, BlockChecksums};
+pub use entries::{InputEntry, Plan, ShardEntry, Validation};
 pub use header::{HEADER_BYTES, Header, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
 pub use index::Index;
 pub use loader::Loader;
 pub(crate) use manifest::JOURNAL_NAME;
-pub use manifest::{InputEntry, MANIFEST_NAME, Manifest, Plan, ShardEntry, Validation};
+pub use manifest::{MANIFEST_NAME, Manifest};
 pub use merge::merge;
 pub use mixture::Mixture;
 pub use options::LoaderOptions;

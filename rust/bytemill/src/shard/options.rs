@@ -4,6 +4,7 @@ use super::batch::IdType;
 use super::boundaries::Boundaries;
 use super::header::{Split, TokenWidth};
 use super::reader::Verify;
+use super::state::Packing;
 use crate::error::{Error, Result};
 
 /// Most tokens in one batch.
@@ -28,6 +29,8 @@ pub struct LoaderOptions {
     pub split: Split,
     /// One weight a folder; without weights the folders' tokens follow each other as one source.
     pub weights: Option<Vec<f64>>,
+    /// How documents become samples.
+    pub packing: Packing,
     /// Whether samples come permuted, anew each epoch, or as they lie.
     pub shuffle: bool,
     /// When checksums are compared.
@@ -42,7 +45,7 @@ pub struct LoaderOptions {
     pub id_type: IdType,
     /// Batches read ahead; 0 reads when asked, on the caller's thread.
     pub prefetch_batches: usize,
-    /// Threads that read ahead.
+    /// Threads that read ahead: one begins when it is seen that the caller does something between batches, several at once.
     pub threads: usize,
 }
 
@@ -57,6 +60,7 @@ impl LoaderOptions {
             world_size: 1,
             split: Split::Train,
             weights: None,
+            packing: Packing::Chunk,
             shuffle: true,
             verify: Verify::FirstTouch,
             mmap: false,

@@ -1,14 +1,18 @@
 //! From positions to batches: which sample stands where, and its tokens side by side.
 
 use super::batch::{Batch, BatchPool};
+use super::best_fit::{BestFit, Piece};
 use super::boundaries::{Boundaries, Pieces, most_pieces};
 use super::mixture::Mixture;
 use super::options::LoaderOptions;
 use super::order::{Permutation, Stream};
 use super::source::{DataSource, tokens_of};
+use super::state::Packing;
 use super::tokens::{Buffers, Tokens};
 use crate::error::{Error, Result};
 
+/// Samples that are fetched into the processor's caches while the one before them is widened: they lie anywhere.
+const FETCHED_AHEAD: usize = 2;
 /// Neighbouring samples are read together, up to this many tokens.
 const MAX_READ_TOKENS: usize = 1 << 19;
 
@@ -27,6 +31,8 @@ pub(super) struct Samples {
 pub(super) struct Source {
     pub(super) tokens: Tokens,
     pub(super) n_samples: u64,
+    /// Which tokens make a sample, unless that is a stretch of the data.
+    best_fit: Option<BestFit>,
 }
 
 /// What one thread uses for batch after batch.
@@ -36,6 +42,7 @@ pub(super) struct Scratch {
     /// The current epoch's order of each source.
     orders: Vec<Option<(u64, Permutation)>>,
     places: Vec<(usize, u64)>,
+    pieces: Vec<Piece>,
 }
 
 impl Samples {
@@ -53,7 +60,7 @@ impl Samples {
         let sources = groups.into_iter().map(|group| Source::open(group, &options)).collect::<Result<Vec<_>>>()?;
         // Those read ahead, one in each thread's hands, and two in the caller's: the last one and the next.
         let most_spare = options.prefetch_batches + options.threads + 2;
-        let pool = BatchPool::new(options.batch_size, options.seq_len, options.id_type, most_spare);
+        let pool = BatchPool::new(options.batch_size, options.seq_len, options.id_type, options.packing, most_spare);
         let padded_length = padded_length(&sources, &options)?;
         Ok(Self { sources, mixture, options, pool, padded_length })
     }
@@ -70,36 +77,72 @@ impl Samples {
 
     /// The samples at `batch_size` positions from `first` on.
     pub(super) fn batch(&self, first: u64, scratch: &mut Scratch) -> Result<Batch> {
-        let Scratch { buffers, orders, places } = scratch;
+        let Scratch { buffers, orders, places, pieces } = scratch;
         orders.resize(self.sources.len(), None);
         places.clear();
         places.extend((first..first + self.options.batch_size as u64).map(|position| self.locate(position, orders)));
         let mut batch = self.pool.take(first);
+        match self.options.packing {
+            Packing::Chunk => self.fill_stretches(&mut batch, places, buffers)?,
+            Packing::BestFit => self.fill_pieces(&mut batch, places, buffers, pieces)?,
+        }
+        Ok(batch)
+    }
+
+    /// Fills each row with the tokens of a stretch of the data; stretches that follow each other are read together.
+    fn fill_stretches(&self, batch: &mut Batch, places: &[(usize, u64)], buffers: &mut Buffers) -> Result<()> {
         let (t, mut row) = (self.options.seq_len, 0);
         let neighbours = places.chunk_by(|a, b| (a.0, a.1 + 1) == *b);
+        let fetch = |&(source, sample): &(usize, u64)| self.sources[source].tokens.fetch(sample * t as u64, t + 1);
+        places.iter().take(FETCHED_AHEAD).for_each(fetch);
         for run in neighbours.flat_map(|run| run.chunks((MAX_READ_TOKENS / t).max(1))) {
+            places.get(row + FETCHED_AHEAD).into_iter().for_each(fetch);
             let (source, sample) = run[0];
             let tokens = &self.sources[source].tokens;
             let width = tokens.width();
             let bytes = tokens.read(sample * t as u64, run.len() * t + 1, buffers)?;
             for in_run in 0..run.len() {
                 let from = in_run * t * width.bytes();
-                batch.fill_row(row, &bytes[from..from + (t + 1) * width.bytes()], width);
+                batch.fill(row, 0, &bytes[from..from + (t + 1) * width.bytes()], width);
                 row += 1;
             }
         }
         if let Some(how) = self.options.boundaries {
-            batch.documents = Some(self.documents(places, how)?);
+            let mut pieces = Pieces::new(t);
+            for &(source, sample) in places {
+                pieces.add_row(&self.sources[source].tokens, sample * t as u64)?;
+            }
+            batch.documents = Some(pieces.told_as(how, self.padded_length));
         }
-        Ok(batch)
+        Ok(())
     }
 
-    fn documents(&self, places: &[(usize, u64)], how: Boundaries) -> Result<Vec<i32>> {
-        let mut pieces = Pieces::new(self.options.seq_len);
-        for &(source, sample) in places {
-            pieces.add_row(&self.sources[source].tokens, sample * self.options.seq_len as u64)?;
+    /// Fills each row with the pieces that the plan has for it.
+    fn fill_pieces(
+        &self,
+        batch: &mut Batch,
+        places: &[(usize, u64)],
+        buffers: &mut Buffers,
+        pieces: &mut Vec<Piece>,
+    ) -> Result<()> {
+        let mut bounds = Pieces::new(self.options.seq_len);
+        for (row, &(source, sample)) in places.iter().enumerate() {
+            let Source { tokens, best_fit, .. } = &self.sources[source];
+            pieces.clear();
+            best_fit.as_ref().map_or(Ok(()), |plan| plan.row(sample, tokens, pieces))?;
+            for piece in &*pieces {
+                tokens.fetch(piece.start, piece.n as usize + 1);
+            }
+            let mut column = 0;
+            for piece in &*pieces {
+                let bytes = tokens.read(piece.start, piece.n as usize + 1, buffers)?;
+                batch.fill(row, column, bytes, tokens.width());
+                column += piece.n as usize;
+            }
+            bounds.add_pieces(pieces.iter().map(|piece| piece.n));
         }
-        Ok(pieces.told_as(how, self.padded_length))
+        batch.documents = self.options.boundaries.map(|how| bounds.told_as(how, self.padded_length));
+        Ok(())
     }
 
     /// The source, and the sample in it, that `position` stands for.
@@ -123,7 +166,10 @@ fn padded_length(sources: &[Source], options: &LoaderOptions) -> Result<usize> {
     if options.boundaries != Some(Boundaries::CuSeqlens) {
         return Ok(0);
     }
-    let most = |source: &Source| most_pieces(&source.tokens, source.n_samples, options.seq_len as u64);
+    let most = |source: &Source| match &source.best_fit {
+        None => most_pieces(&source.tokens, source.n_samples, options.seq_len as u64),
+        Some(plan) => plan.most_pieces(&source.tokens),
+    };
     let most = sources.iter().map(most).collect::<Result<Vec<_>>>()?;
     Ok(options.batch_size * most.into_iter().max().unwrap_or(1) + 1)
 }
@@ -139,6 +185,13 @@ impl Source {
                 format!("split {split} has {got} tokens, one sample of seq_len {} needs {needed}", options.seq_len);
             return Err(Error::format(at, reason));
         }
-        Ok(Self { tokens, n_samples })
+        let best_fit = match options.packing {
+            Packing::Chunk => None,
+            Packing::BestFit => {
+                tokens.check_documents()?;
+                Some(BestFit::new(n_samples, options.seq_len as u64))
+            }
+        };
+        Ok(Self { tokens, n_samples, best_fit })
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use serde::{Deserialize, Serialize};
 
 use super::header::Split;
+use super::options::LoaderOptions;
 use crate::error::{Error, Result};
 
 const VERSION: u32 = 1;
@@ -12,11 +13,14 @@ const VERSION: u32 = 1;
 const MAX_POSITION: u64 = 1 << 60;
 
 /// How documents become samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Packing {
     /// Consecutive windows over the documents end to end.
+    #[default]
     Chunk,
+    /// Rows of whole documents, cut only where none fits.
+    BestFit,
 }
 
 /// All that is needed to go on where a run stopped, with any number of ranks and threads.
@@ -44,8 +48,10 @@ pub struct LoaderState {
 }
 
 impl LoaderState {
-    pub(super) fn new(seed: u64, seq_len: u64, shuffle: bool, split: Split, mixture: Vec<u32>, root: String) -> Self {
-        let (version, packing, manifest_root) = (VERSION, Packing::Chunk, root);
+    /// The beginning of the order that the options, the slots of a mixture, and the data's hash make.
+    pub(super) fn new(options: &LoaderOptions, mixture: Vec<u32>, manifest_root: String) -> Self {
+        let LoaderOptions { seed, packing, shuffle, split, .. } = *options;
+        let (version, seq_len) = (VERSION, options.seq_len as u64);
         Self { version, position: 0, seed, seq_len, packing, shuffle, split, mixture, manifest_root }
     }
 

@@ -8,6 +8,7 @@ use super::header::{Split, TokenWidth};
 use super::manifest::Manifest;
 use super::reader::{ShardReader, Verify};
 use crate::error::{Error, Result};
+use crate::hints::all_soon;
 
 /// Shards and files of tokens, end to end.
 #[derive(Clone, Debug)]
@@ -73,6 +74,15 @@ impl Tokens {
         Ok(())
     }
 
+    /// Refuses files that do not say where documents begin.
+    pub(super) fn check_documents(&self) -> Result<()> {
+        let foreign = self.files.iter().find_map(|file| match file {
+            TokenFile::Shard(_) => None,
+            TokenFile::Foreign(file) => Some(file.without_documents()),
+        });
+        foreign.map_or(Ok(()), Err)
+    }
+
     fn add(&mut self, file: TokenFile, n_tokens: u64) {
         self.files.push(file);
         self.starts.push(self.len() + n_tokens);
@@ -109,14 +119,10 @@ impl Tokens {
             let got = format!("{n} from {first} on");
             return Err(Error::Argument { name: "tokens", got, expected: format!("a range below {}", self.len()) });
         }
-        let width = self.width.bytes();
-        let mut number = self.starts.partition_point(|&start| start <= first) - 1;
-        if let Some(file) = self.files.get(number)
-            && first + n as u64 <= self.starts[number + 1]
-            && let Some(bytes) = file.mapped_bytes(first - self.starts[number], n, self.verify)
-        {
+        if let Some(bytes) = self.mapped_bytes(first, n) {
             return Ok(bytes);
         }
+        let (width, mut number) = (self.width.bytes(), self.file_at(first));
         buffers.tokens.resize(n * width, 0);
         let (mut first, mut out) = (first, buffers.tokens.as_mut_slice());
         while !out.is_empty() {
@@ -126,6 +132,25 @@ impl Tokens {
             (first, out, number) = (first + in_file, later, number + 1);
         }
         Ok(&buffers.tokens)
+    }
+
+    /// Brings tokens that will be read soon into the processor's caches, where the system has them mapped.
+    pub(super) fn fetch(&self, first: u64, n: usize) {
+        if let Some(bytes) = self.mapped_bytes(first, n) {
+            all_soon(bytes);
+        }
+    }
+
+    /// Tokens that lie in one file which is mapped, and that need no check any more.
+    fn mapped_bytes(&self, first: u64, n: usize) -> Option<&[u8]> {
+        let number = self.file_at(first);
+        let file = self.files.get(number).filter(|_| first + n as u64 <= self.starts[number + 1])?;
+        file.mapped_bytes(first - self.starts[number], n, self.verify)
+    }
+
+    /// The number of the file in which this token lies.
+    fn file_at(&self, token: u64) -> usize {
+        self.starts.partition_point(|&start| start <= token) - 1
     }
 }
 

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::checksum::{BLOCK_BYTES, hex};
+use super::entries::ShardEntry;
 use super::header::{HEADER_BYTES, TokenWidth};
 use super::index::Index;
-use super::manifest::{Manifest, ShardEntry};
+use super::manifest::Manifest;
 use super::reader::{ShardReader, Verify};
 use crate::error::{Error, Result};
 

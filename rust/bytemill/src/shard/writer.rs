@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use super::checksum::{BLOCK_BYTES, BlockChecksums, sha256_of_file};
 use super::durable::{self, DurableFile};
+use super::entries::ShardEntry;
 use super::header::{HEADER_BYTES, Header, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
 use super::index::Index;
-use super::manifest::ShardEntry;
 use crate::error::{Error, Result};
 
 /// What all shards of a folder have in common.

@@ -1,5 +1,6 @@
 //! Counts the pretokens of documents on one thread.
 
+use super::feed::Feed;
 use super::word_counts::WordCounts;
 use super::words::{Tally, WordTable};
 use crate::error::Result;
@@ -20,6 +21,7 @@ use crate::split::Splitter;
 /// ```
 pub struct Counter {
     splitter: Splitter,
+    feed: Feed,
     table: WordTable,
     position: u64,
 }
@@ -27,12 +29,13 @@ pub struct Counter {
 impl Counter {
     /// A counter of what `splitter` makes of documents.
     pub fn new(splitter: Splitter) -> Self {
-        Self::within(splitter, usize::MAX)
+        Self::within(splitter, Feed::Documents, usize::MAX)
     }
 
-    /// As [`Self::new`], with `limit` bytes of memory for the words; more go to a temporary file.
-    pub(super) fn within(splitter: Splitter, limit: usize) -> Self {
-        Self { splitter, table: WordTable::new(limit), position: 0 }
+    /// As [`Self::new`], with `limit` bytes of memory for the words; more go to a temporary file. Where lines are
+    /// documents, those that [`super::pieces::first_lines`] gives are added together.
+    pub(super) fn within(splitter: Splitter, feed: Feed, limit: usize) -> Self {
+        Self { splitter, feed, table: WordTable::new(limit), position: 0 }
     }
 
     /// Counts the pretokens of one more document. Fails when the split pattern does.
@@ -62,12 +65,19 @@ impl Counter {
     /// Counts a document that starts at `position` of all documents put together.
     pub(super) fn add_at(&mut self, document: &[u8], position: u64) -> Result<()> {
         let mut start = 0;
-        let table = &mut self.table;
+        let (table, by_line) = (&mut self.table, self.feed == Feed::Lines);
+        // Words follow each other without gaps, so that each is known by its place in the
+        // document, from where its key can be read in one load.
+        let mut add = |length| {
+            table.add(document, start, length, Tally { count: 1, first: position + start as u64 });
+            start += length;
+        };
         self.splitter.split(document, |word| {
-            // Words follow each other without gaps, so that each is known by its place in the
-            // document, from where its key can be read in one load.
-            table.add(document, start, word.len(), Tally { count: 1, first: position + start as u64 });
-            start += word.len();
+            let ends_a_line = by_line && word.len() > 1 && word[0] == b'\n';
+            if ends_a_line {
+                add(1);
+            }
+            add(word.len() - usize::from(ends_a_line));
         })?;
         self.position = position + document.len() as u64;
         self.table.check()

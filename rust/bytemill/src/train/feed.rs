@@ -5,10 +5,10 @@
 //! the counts the same for any number of threads.
 
 use super::count::Counter;
-use super::pieces::{first_piece, last_cut};
+use super::pieces::{first_lines, first_piece, last_cut};
 use super::word_counts::WordCounts;
 use super::{Progress, Watch};
-use crate::corpus::{Content, Kind, Reading, expand, for_each_document, for_each_line, for_each_piece};
+use crate::corpus::{Content, Kind, Reading, expand, for_each_document, for_each_piece};
 use crate::error::{Error, Result};
 use crate::split::Splitter;
 use std::cell::RefCell;
@@ -68,7 +68,7 @@ impl Counting<'_> {
 
     fn counter(&self) -> Counter {
         let limit = if self.max_memory.is_none() { usize::MAX } else { self.table_bytes() / self.n_threads() };
-        Counter::within(self.splitter.clone(), limit)
+        Counter::within(self.splitter.clone(), self.feed, limit)
     }
 
     /// Joins what was counted; `bytes` is told to `watch` meanwhile.
@@ -146,13 +146,15 @@ pub fn count_files(paths: &[PathBuf], reading: Reading, counting: &Counting, wat
 
 fn add_file(sink: &mut Sink, path: &Path, reading: Reading, counting: &Counting) -> Result<()> {
     let content = Kind::of(path)?.content;
-    match (content, reading.separator, counting.feed) {
-        (Content::Text, None, Feed::Lines) => for_each_line(path, |_, line| sink.add(line)),
-        (Content::Text, None, Feed::Documents) => {
+    match (content, reading.separator) {
+        (Content::Text, None) => {
             let sink = RefCell::new(sink);
             let cut = |text: &[u8]| {
                 sink.borrow_mut().tell()?;
-                Ok(last_cut(counting.splitter, text))
+                Ok(match counting.feed {
+                    Feed::Lines => memchr::memrchr(b'\n', text).map(|at| at + 1),
+                    Feed::Documents => last_cut(counting.splitter, text),
+                })
             };
             for_each_piece(path, cut, |piece| sink.borrow_mut().add(piece))
         }
@@ -189,12 +191,12 @@ impl<'a> Sink<'a> {
 
     /// Takes one more document. Fails when the pattern has failed or the caller wants to stop.
     pub fn add(&mut self, document: &[u8]) -> Result<()> {
-        if self.feed == Feed::Lines {
-            return document.split_inclusive(|&byte| byte == b'\n').try_for_each(|line| self.put(line));
-        }
         let mut rest = document;
         while !rest.is_empty() {
-            let (piece, later) = first_piece(self.splitter, rest);
+            let (piece, later) = match self.feed {
+                Feed::Documents => first_piece(self.splitter, rest),
+                Feed::Lines => first_lines(self.splitter, rest),
+            };
             self.put(piece)?;
             rest = later;
         }

@@ -25,6 +25,28 @@ pub(super) fn first_piece<'d>(splitter: &Splitter, document: &'d [u8]) -> (&'d [
     (document, &[])
 }
 
+/// Splits off lines whose pretokens, each line alone, are those of the lines together, but that a line feed and the
+/// indentation behind it, where they are one, are two; at least one line.
+///
+/// That holds where a line ends in a visible character, and the next one has some behind no more than spaces and tabs:
+/// all patterns written by hand end a pretoken with the line feed there, or begin one with it (GPT-2's) that goes on with
+/// white space only. A slash, which o200k takes for an end of line, is left alone.
+pub(super) fn first_lines<'d>(splitter: &Splitter, document: &'d [u8]) -> (&'d [u8], &'d [u8]) {
+    for at in memchr::memchr_iter(b'\n', document) {
+        let end = at + 1;
+        if !splitter.is_by_hand() || end >= PIECE_BYTES || !goes_on(document, at) {
+            return document.split_at(end);
+        }
+    }
+    (document, &[])
+}
+
+/// Whether the lines around the line feed at `at` can be split together.
+fn goes_on(text: &[u8], at: usize) -> bool {
+    let next = text[at + 1..].iter().find(|byte| !matches!(byte, b' ' | b'\t'));
+    at > 0 && text[at - 1].is_ascii_graphic() && next.is_some_and(|next| next.is_ascii_graphic() && *next != b'/')
+}
+
 /// The end of the last part of `text` that is sure to split as it does with whatever follows.
 pub(crate) fn last_cut(splitter: &Splitter, text: &[u8]) -> Option<usize> {
     if !splitter.is_by_hand() {
@@ -70,6 +92,32 @@ mod tests {
                         prop_assert_eq!(apart.concat(), pretokens(&splitter, &text));
                     }
                 }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lines_added_together_have_the_pretokens_of_each(parts in prop::collection::vec("[a-c'./ \r\n\t1é]{0,4}|x\n {0,3}y|\n|[.]\n\t?[a.]|\u{ff}\n", 0..40), damage in any::<prop::sample::Index>()) {
+            let mut text = parts.concat().into_bytes();
+            if let Some(byte) = text.len().checked_sub(1).map(|last| damage.index(last + 1)) {
+                text[byte] = 0xC3;
+            }
+            for name in ["gpt2", "cl100k", "o200k"] {
+                let splitter = Splitter::new(Some(name)).unwrap();
+                let mut together = Vec::new();
+                let mut rest = &text[..];
+                while !rest.is_empty() {
+                    let (lines, later) = first_lines(&splitter, rest);
+                    for word in pretokens(&splitter, lines) {
+                        let ends_a_line = word.len() > 1 && word[0] == b'\n';
+                        let (first, second) = word.split_at(usize::from(ends_a_line));
+                        together.extend([first, second].into_iter().filter(|word| !word.is_empty()).map(<[u8]>::to_vec));
+                    }
+                    rest = later;
+                }
+                let alone = text.split_inclusive(|&byte| byte == b'\n').flat_map(|line| pretokens(&splitter, line));
+                prop_assert_eq!(together, alone.collect::<Vec<_>>());
             }
         }
     }

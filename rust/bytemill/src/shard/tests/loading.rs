@@ -172,8 +172,8 @@ fn a_loader_can_be_dropped_at_any_time() {
 #[test]
 fn threads_that_share_a_loader_get_each_batch_once() {
     let (folder, tokens) = folder(300, 97, &documents(30, 255));
-    for prefetch_batches in [0, 3] {
-        let options = LoaderOptions { prefetch_batches, ..LoaderOptions::new(2, 8) };
+    for (prefetch_batches, threads) in [(0, 1), (3, 1), (3, 2)] {
+        let options = LoaderOptions { prefetch_batches, threads, ..LoaderOptions::new(2, 8) };
         let loader = SharedLoader::open(&[folder.path()], options.clone()).unwrap();
         let take = || (0..20).map(|_| loader.next_batch().unwrap()).collect::<Vec<_>>();
         let mut batches: Vec<Batch> = std::thread::scope(|scope| {

@@ -4,6 +4,7 @@
 mod faults;
 mod hostile;
 mod loading;
+mod packing;
 
 use std::fs;
 use std::path::Path;
