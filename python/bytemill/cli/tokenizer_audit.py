@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -52,7 +52,8 @@ def _undertrained(model: str, tokenizer: "Tokenizer") -> "Answer":
     from bytemill.tasks.base_model import load_base_model
 
     loaded = load_base_model(model, tokenizer_sha256=tokenizer.fingerprint)
-    table = loaded.token_embedding if isinstance(loaded, GPT2) else loaded.network.get_input_embeddings()
+    # The output's table, which shows what was asked for; in GPT-2 it is the input's too.
+    table = loaded.token_embedding if isinstance(loaded, GPT2) else loaded.get_output_embeddings()
     return undertrained_answer(tokenizer, table.weight.detach().float().cpu().numpy())
 
 

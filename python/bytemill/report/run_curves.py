@@ -66,6 +66,8 @@ def curves_of(runs: Mapping[str, Metrics]) -> list[Block]:
     blocks: list[Block] = []
     compares = any(is_preference_run(metrics) for metrics in runs.values())
     for key, title, unit, what in _CURVES:
+        if compares and key in PREFERENCE_KEYS:
+            continue  # drawn among the plots of preference tuning
         if compares and key in ("loss", "val_loss"):
             unit, what = "nats a pair", "The loss on pairs of answers; ln 2, 0.69, is where every run begins."
         levels = _hellaswag_levels() if key == "hellaswag" and _is_logged(runs, key) else ()
