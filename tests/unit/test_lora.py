@@ -187,6 +187,26 @@ class TestLayer:
         assert {p.dtype for p in layer.update.parameters()} == {torch.float32}
         assert layer(torch.randn(3, 6, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
+    @pytest.mark.parametrize("use_dora", [False, True])
+    @pytest.mark.parametrize("dropout", [0.0, 0.5])
+    def test_under_autocast_it_agrees_with_fp32_within_its_rounding(self, use_dora: bool, dropout: float) -> None:
+        torch.manual_seed(0)
+        config = LoraConfig(r=2, lora_dropout=dropout, target_modules=["x"], use_dora=use_dora)
+        layer = LoraLayer(nn.Linear(6, 4), config).eval()
+        with torch.no_grad():
+            layer.update.lora_B.normal_()
+        x = torch.randn(3, 5, 6)
+        expected = layer(x)
+        expected.sum().backward()
+        right = layer.update.lora_A.grad.clone()
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            given = layer(x)
+        given.float().sum().backward()
+        torch.testing.assert_close(given.float(), expected, atol=0.1, rtol=0.03)
+        torch.testing.assert_close(layer.update.lora_A.grad, right, atol=0.2, rtol=0.03)
+        assert layer.update.lora_A.grad.dtype == torch.float32
+
     def test_dora_rows_have_the_learned_lengths(self) -> None:
         torch.manual_seed(0)
         layer = LoraLayer(nn.Linear(6, 4), LoraConfig(r=2, target_modules=["x"], use_dora=True))

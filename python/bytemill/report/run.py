@@ -26,6 +26,7 @@ _CURVES = (
         "The loss on text kept aside. Lower is better; when it rises, the model learns by heart.",
     ),
     ("loss", "Training loss", "nats a token", "The loss on the text being learned, step by step."),
+    ("val_accuracy", "Accuracy", "share that is right", "How many of the rows kept aside got the right answer."),
     ("lr", "Learning rate", "size of a step", "How far each step turns the weights."),
     (
         "grad_norm",

@@ -51,10 +51,12 @@ class LoraLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in) -> (…, out)."""
-        base: Tensor = self.base_layer(x)
         update = self.update
         if update is None or self.merged or not self.enabled:
-            return base
+            plain: Tensor = self.base_layer(x)
+            return plain
+        x = _in_product_dtype(x)
+        base: Tensor = self.base_layer(x)
         added: Tensor = update(x, base, self.base_layer)
         return added
 
@@ -123,7 +125,7 @@ class LowRankUpdate(nn.Module):
 
     def forward(self, x: Tensor, base: Tensor, base_layer: nn.Module) -> Tensor:
         """What went into the base layer and what came out, to what the adapted layer gives."""
-        dropped = self.dropout(x.to(self.lora_A.dtype))
+        dropped = self.dropout(x if torch.is_autocast_enabled(x.device.type) else x.to(self.lora_A.dtype))
         # Scaled while it is narrow: (…, r) instead of (…, out).
         narrow = self.config.scaling * F.linear(dropped, self.lora_A)
         if self.config.use_dora:
@@ -169,6 +171,14 @@ class LowRankUpdate(nn.Module):
         else:
             product = F.linear(dropped, weight)
         return (factor - 1) * product + factor * F.linear(narrow, self.lora_B)
+
+
+def _in_product_dtype(x: Tensor) -> Tensor:
+    """What autocast would make of x for the base's product and again for A's: here once for both."""
+    device_type = x.device.type
+    if x.dtype != torch.float32 or not torch.is_autocast_enabled(device_type):
+        return x
+    return x.to(torch.get_autocast_dtype(device_type))
 
 
 def _is_conv1d(module: nn.Module) -> bool:
