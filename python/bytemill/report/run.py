@@ -13,7 +13,7 @@ from bytemill.experiment.demo_results import MetricsRow
 from bytemill.report.figures import count, decimal
 from bytemill.report.metrics_plots import overlaid_plot, series
 from bytemill.report.page import Block, Code, Comparison, Details, Page, Prose, Section, Table
-from bytemill.report.preference import is_preference_run, preference_plots
+from bytemill.report.preference import IN_PREFERENCE_RUNS, is_preference_run, preference_plots
 
 __all__ = ["run_page"]
 
@@ -90,8 +90,8 @@ def _curves(runs: Mapping[str, Sequence[MetricsRow]]) -> list[Block]:
     compares = any(is_preference_run(metrics) for metrics in runs.values())
     blocks += preference_plots(runs)
     for key, title, unit, what in _CURVES:
-        if compares and key in ("loss", "val_loss"):
-            unit, what = "nats a pair", "The loss on pairs of answers; ln 2, 0.69, is where every run begins."
+        if compares:
+            unit, what = IN_PREFERENCE_RUNS.get(key, (unit, what))
         plot = overlaid_plot(key.replace("_", "-"), title, runs, key, y_label=unit, what=what)
         blocks += [plot] if plot else []
     return blocks
