@@ -252,6 +252,18 @@ def test_a_page_of_many_runs_keeps_their_colours_apart() -> None:
     assert "The lowest final validation loss is 2.0000, by <code>run-0</code>" in html
 
 
+def test_a_table_has_columns_for_few_settings_that_differ() -> None:
+    def results(**settings: list[Any]) -> list[SweepResult]:
+        rows = [dict(zip(settings, values, strict=True)) for values in zip(*settings.values(), strict=True)]
+        return [SweepResult(str(row), row, None, None, [], []) for row in rows]
+
+    def header(**settings: list[Any]) -> str:
+        return sweep_markdown(results(**settings)).splitlines()[0].partition(" trainable")[0]
+
+    assert header(r=[1, 2], epochs=[3, 3], bias=["none", "all"]) == "| run | r | bias |"
+    assert header(**{name: [1, 2] for name in "abcde"}) == "| run |"
+
+
 def test_a_real_run(tmp_path: Path) -> None:
     tokenizer = Tokenizer.train(texts=["say the number "] * 9, vocab_size=270)
     tokenizer.save(tmp_path / "tokenizer.json")
