@@ -70,7 +70,7 @@ def _ranked(results: Sequence[SweepResult]) -> list[SweepResult]:
 
 
 def _settings(results: Sequence[SweepResult]) -> list[str]:
-    """The settings that differ between the runs; none if they are too many for columns, as the runs' names tell them."""
+    """The settings that differ between runs; none if they are too many for columns: the names tell them."""
     found = dict.fromkeys(setting for result in results for setting in result.varied)
     telling = [name for name in found if len({repr(result.varied.get(name)) for result in results}) > 1]
     return telling if len(telling) <= _MAX_SETTING_COLUMNS else []
