@@ -127,7 +127,9 @@ def verify(folders: Annotated[list[Path], typer.Argument(help="Folders that `pre
 def inspect(
     source: Annotated[str, typer.Argument(help="A folder that `prepare` wrote; with --task, rows as for finetune.")],
     tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The vocabulary of the shards or the model.")],
-    task: Annotated[str | None, typer.Option(help="Show rows as lm, instruct, chat or classify trains them.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Show rows as lm, instruct, chat, classify or preference trains them.")
+    ] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Settings of the task.")] = None,
     split: Annotated[str, typer.Option(help="train or val.")] = "train",
     first: Annotated[int, typer.Option(min=0, help="The number of the first document or row shown.")] = 0,

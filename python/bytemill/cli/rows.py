@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TASKS", "show_rows"]
 
-TASKS = ("lm", "instruct", "chat", "classify")
+TASKS = ("lm", "instruct", "chat", "classify", "preference")
 _TRAINED_STYLE, _OTHER_STYLE = "black on bright_green", "dim"
 
 
@@ -65,6 +65,8 @@ def _encoded(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
     from bytemill.data.rows.labels import label_names
     from bytemill.tasks.tuning import encode_for_task, read_for_task
 
+    if config.task == "preference":
+        return _pairs(config, tokenizer)
     given = read_for_task(config)
     if config.task == "classify":
         labelled = encode_labelled(given, tokenizer, labels=label_names(given), max_tokens=config.data.seq_len)
@@ -83,6 +85,21 @@ def _encoded(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
         trained = row.trained().tolist() if config.data.mask_prompt else [True] * len(row.ids)
         trained[0] = False  # nothing stands before it that could predict it
         shown.append(_Shown(f"{len(row.ids):,} tokens, {sum(trained):,} trained", row.ids.tolist(), trained))
+    return shown, encoded.report()
+
+
+def _pairs(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
+    """Each pair as two rows, the chosen answer first."""
+    from bytemill.tasks.preference import encode_for_preference, read_pairs
+
+    encoded = encode_for_preference(read_pairs(config), tokenizer, config)
+    shown = []
+    for pair in encoded.pairs:
+        for kind, row in (("chosen", pair.chosen), ("rejected", pair.rejected)):
+            trained = row.trained().tolist()
+            shown.append(
+                _Shown(f"{kind}, {sum(trained):,} of {len(row.ids):,} tokens compared", row.ids.tolist(), trained)
+            )
     return shown, encoded.report()
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bytemill.experiment.demo_results import Metrics
 
-__all__ = ["PREFERENCE_KEYS", "is_preference_run", "preference_plots"]
+__all__ = ["IN_PREFERENCE_RUNS", "PREFERENCE_KEYS", "is_preference_run", "preference_plots"]
 
 _OVERLAID = (
     (
@@ -24,15 +24,19 @@ _OVERLAID = (
         "By how much the reward of the chosen answer exceeds that of the rejected one, on pairs not trained on.",
     ),
     ("margin", "Margin in training", "nats x beta", "The same on the pairs of each step; it begins at 0."),
-    (
-        "val_accuracy",
-        "Share of pairs told apart",
-        "share of the pairs kept aside",
-        "Pairs whose chosen answer has gained more than the rejected one; 0.5 would be guessing.",
-    ),
 )
 PREFERENCE_KEYS = {*(key for key, *_ in _OVERLAID), "reward_chosen", "reward_rejected"}
 """What `preference_plots` shows of a run, so that nobody else need."""
+
+IN_PREFERENCE_RUNS = {
+    "val_loss": ("nats a pair", "The loss on pairs kept aside; ln 2, 0.69, is where every run begins."),
+    "loss": ("nats a pair", "The loss on the pairs of each step; ln 2, 0.69, is where every run begins."),
+    "val_accuracy": (
+        "share of pairs told apart",
+        "Pairs kept aside whose chosen answer has gained more than the rejected one; 0.5 would be guessing.",
+    ),
+}
+"""Unit and meaning of what other runs log too."""
 
 
 def is_preference_run(metrics: Metrics) -> bool:
@@ -41,7 +45,7 @@ def is_preference_run(metrics: Metrics) -> bool:
 
 
 def preference_plots(runs: Mapping[str, Metrics]) -> list[Block]:
-    """Margins and accuracy of all such runs together, then the rewards of each."""
+    """Margins of all such runs together, then the rewards of each."""
     chosen = {name: metrics for name, metrics in runs.items() if is_preference_run(metrics)}
     blocks: list[Block] = []
     for key, title, unit, what in _OVERLAID:

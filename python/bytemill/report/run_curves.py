@@ -9,7 +9,7 @@ from bytemill.report.figures import count, decimal
 from bytemill.report.metrics_plots import overlaid_plot, series
 from bytemill.report.page import Block, Table
 from bytemill.report.plots import Level
-from bytemill.report.preference import PREFERENCE_KEYS, is_preference_run
+from bytemill.report.preference import IN_PREFERENCE_RUNS, PREFERENCE_KEYS, is_preference_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,8 +68,8 @@ def curves_of(runs: Mapping[str, Metrics]) -> list[Block]:
     for key, title, unit, what in _CURVES:
         if compares and key in PREFERENCE_KEYS:
             continue  # drawn among the plots of preference tuning
-        if compares and key in ("loss", "val_loss"):
-            unit, what = "nats a pair", "The loss on pairs of answers; ln 2, 0.69, is where every run begins."
+        if compares and key in IN_PREFERENCE_RUNS:
+            unit, what = IN_PREFERENCE_RUNS[key]
         levels = _hellaswag_levels() if key == "hellaswag" and _is_logged(runs, key) else ()
         plot = overlaid_plot(_name(key), title, runs, key, y_label=unit, what=what, levels=levels)
         blocks += [plot] if plot else []

@@ -19,6 +19,7 @@ __all__ = ["sweep_markdown", "sweep_page"]
 
 _LINES_A_PLOT = 6
 _SAMPLES_A_ROW = 4
+_MAX_SETTING_COLUMNS = 4
 _CURVES = (
     ("val_loss", "Validation loss", "What was kept aside. Where it rises while the training loss falls, "),
     ("loss", "Training loss", "The batches being learnt, as they come. Where it falls below the validation loss, "),
@@ -69,8 +70,10 @@ def _ranked(results: Sequence[SweepResult]) -> list[SweepResult]:
 
 
 def _settings(results: Sequence[SweepResult]) -> list[str]:
-    """Every setting that some run varies."""
-    return list(dict.fromkeys(setting for result in results for setting in result.varied))
+    """The settings that differ between runs; none if they are too many for columns: the names tell them."""
+    found = dict.fromkeys(setting for result in results for setting in result.varied)
+    telling = [name for name in found if len({repr(result.varied.get(name)) for result in results}) > 1]
+    return telling if len(telling) <= _MAX_SETTING_COLUMNS else []
 
 
 def _table(results: Sequence[SweepResult]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

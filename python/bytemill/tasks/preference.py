@@ -24,10 +24,16 @@ from bytemill.data.rows.pairs import EncodedPairs, PairBatches, collate_pairs, e
 from bytemill.errors import ConfigError
 from bytemill.model.attention import CausalSelfAttention
 from bytemill.model.lora import adapter_disabled
-from bytemill.tasks.base_model import adapt, fitted_to_data, lora_config, model_config_json, starting_model
+from bytemill.tasks.base_model import (
+    adapt,
+    fitted_to_data,
+    lora_config,
+    model_config_json,
+    starting_model,
+    tokenizer_of,
+)
 from bytemill.tasks.next_token import draw_samples, refuse_misfit
-from bytemill.tasks.tuning import resolve_epochs
-from bytemill.tokenizer import Tokenizer
+from bytemill.tasks.tuning import at_most, resolve_epochs
 from bytemill.train.config import DataConfig, PreferenceConfig, SampleConfig
 from bytemill.train.device import to_device
 from bytemill.train.distributed import World
@@ -43,8 +49,10 @@ __all__ = [
     "Preferences",
     "answer_log_probabilities",
     "compare_answers",
+    "encode_for_preference",
     "preference_task",
     "preference_task_from_config",
+    "read_pairs",
     "turn_off_dropout",
 ]
 
@@ -196,27 +204,20 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
     The rows are parted 85 / 10 / 5 into training, test and validation; the test rows are left alone.
 
     Raises:
-        ConfigError: `base`, `data.path` or `data.tokenizer` is not given, or a setting cannot work.
+        ConfigError: `base` or `data.path` is not given, nor a tokenizer, or a setting cannot work.
         DataError: No row can be used, or the model was trained with another tokenizer.
     """
     data, world = config.data, World.from_environment()
-    given = {"base": config.base, "data.path": data.path, "data.tokenizer": data.tokenizer}
-    for name, value in given.items():
+    for name, value in {"base": config.base, "data.path": data.path}.items():
         if value is None:
             raise ConfigError(f"{name} is not given")
-    tokenizer = Tokenizer.load(str(data.tokenizer))
-    names = {column: str(getattr(data, f"{column}_column")) for column in _COLUMNS}
-    train, _, validation = split_rows(read_preferences(str(data.path), names=names), seed=data.seed)
-
-    def encoded(rows: list[dict[str, Any]]) -> EncodedPairs:
-        return encode_pairs(
-            rows, tokenizer, max_tokens=data.seq_len, template=data.template, chat_template=data.chat_template
-        )
-
-    train_pairs, validation_pairs = encoded(train), encoded(validation) if validation else None
+    tokenizer = tokenizer_of(config)
+    train, _, validation = split_rows(read_pairs(config), seed=data.seed)
+    train_pairs = encode_for_preference(train, tokenizer, config)
+    validation_pairs = encode_for_preference(validation, tokenizer, config) if validation else None
     config = fitted_to_data(config, tokenizer.n_vocab)
     model = turn_off_dropout(starting_model(config, tokenizer_sha256=tokenizer.fingerprint))
-    refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer))
+    refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
     reference = copy.deepcopy(model).requires_grad_(False) if _needs_copy(config.lora) else None
     parameters = adapt(model, config.lora)
     model.checkpoints_activations = config.train.checkpoint_activations
@@ -238,6 +239,28 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
     reports = [f"training: {train_pairs.report()}"]
     reports.append(f"validation: {validation_pairs.report() if validation_pairs else 'too few rows to keep any aside'}")
     return task, resolve_epochs(config, n_rows=len(train_pairs.pairs)), reports
+
+
+def read_pairs(config: RunConfig) -> list[dict[str, Any]]:
+    """The preference rows of `data.path` with our column names, `data.max_rows` of them at most.
+
+    Raises:
+        DataError: They cannot be read, or lack a column.
+    """
+    names = {column: str(getattr(config.data, f"{column}_column")) for column in _COLUMNS}
+    return at_most(read_preferences(str(config.data.path), names=names), config.data)
+
+
+def encode_for_preference(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: RunConfig) -> EncodedPairs:
+    """Rows to pairs of ids and masks.
+
+    Raises:
+        DataError: No row can be used; says why.
+    """
+    data = config.data
+    return encode_pairs(
+        rows, tokenizer, max_tokens=data.seq_len, template=data.template, chat_template=data.chat_template
+    )
 
 
 def turn_off_dropout(model: AnyModel) -> AnyModel:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bytemill.train.config import RunConfig
 
 __all__ = [
+    "at_most",
     "encode_for_task",
     "read_for_task",
     "resolve_epochs",
@@ -167,7 +168,11 @@ def read_for_task(config: RunConfig) -> list[dict[str, Any]]:
     data, columns = config.data, _COLUMNS[config.task]
     names = {column: str(getattr(data, f"{column}_column")) for column in columns}
     needed = [column for column in columns if column != "input"]
-    rows = read_rows(str(data.path), needed, names=names)
+    return at_most(read_rows(str(data.path), needed, names=names), data)
+
+
+def at_most(rows: list[dict[str, Any]], data: DataConfig) -> list[dict[str, Any]]:
+    """`data.max_rows` of the rows, drawn by `data.seed`; all where there are no more, or it is 0."""
     if not 0 < data.max_rows < len(rows):
         return rows
     return split_rows(rows, (data.max_rows / len(rows), 1 - data.max_rows / len(rows)), seed=data.seed)[0]

@@ -93,10 +93,11 @@ def test_the_examples_are_sweeps(path: Path) -> None:
 
 # A stand-in for `python -m bytemill …`: writes what a run would, and ends as its name says.
 _STAND_IN = """
-import json, pathlib, signal, sys, time
+import json, os, pathlib, signal, sys, time
 out, resumed = pathlib.Path(sys.argv[1]), "--resume" in sys.argv
 out.mkdir(parents=True, exist_ok=True)
 (out / "config.toml").write_text("")
+(out / "gpu.txt").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "none"))
 with (out / "tries.txt").open("a") as tries:
     tries.write("resumed " if resumed else "fresh ")
 if "slow" in out.name and not resumed:
@@ -152,6 +153,31 @@ def test_done_runs_are_skipped_and_failed_ones_tried_again(tmp_path: Path) -> No
     assert [tries(folder, name) for name in ("good", "bad", "last")] == ["fresh", "fresh resumed", "fresh"]
     assert first is not None
     assert ended[1].seconds > first.seconds
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_each_gpu_has_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_module, "visible_gpus", lambda: ["3", "5"])
+    folder, at_once, most = tmp_path / "sweep", 0, 0
+
+    def shown(_: Any, ended: Ended | None) -> None:
+        nonlocal at_once, most
+        at_once += 1 if ended is None else -1
+        most = max(most, at_once)
+
+    run_sweep(planned_of(tmp_path, "a", "b", "c", "d"), folder, shown=shown)
+    used = [(folder / name / "gpu.txt").read_text() for name in "abcd"]
+    assert most == 2
+    assert set(used) == {"3", "5"}
+    assert used[0] != used[1]
+
+
+def test_gpus_are_called_as_the_environment_calls_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert sweep_module.visible_gpus() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-abc")
+    assert sweep_module.visible_gpus() == ["4", "GPU-abc"]
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -224,6 +250,18 @@ def test_a_page_of_many_runs_keeps_their_colours_apart() -> None:
     assert [f"Validation loss, {i} of 3" in html for i in (1, 2, 3, 4)] == [True, True, True, False]
     assert all(f"text {i}" in html for i in range(14))
     assert "The lowest final validation loss is 2.0000, by <code>run-0</code>" in html
+
+
+def test_a_table_has_columns_for_few_settings_that_differ() -> None:
+    def results(**settings: list[Any]) -> list[SweepResult]:
+        rows = [dict(zip(settings, values, strict=True)) for values in zip(*settings.values(), strict=True)]
+        return [SweepResult(str(row), row, None, None, [], []) for row in rows]
+
+    def header(**settings: list[Any]) -> str:
+        return sweep_markdown(results(**settings)).splitlines()[0].partition(" trainable")[0]
+
+    assert header(r=[1, 2], epochs=[3, 3], bias=["none", "all"]) == "| run | r | bias |"
+    assert header(**{name: [1, 2] for name in "abcde"}) == "| run |"
 
 
 def test_a_real_run(tmp_path: Path) -> None:

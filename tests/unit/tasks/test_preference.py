@@ -26,6 +26,7 @@ from bytemill.tasks.preference import (
     compare_answers,
     preference_task,
     preference_task_from_config,
+    read_pairs,
     turn_off_dropout,
 )
 from bytemill.train.config import DataConfig, PreferenceConfig, load_config
@@ -258,16 +259,17 @@ def test_a_run_from_its_settings_resumes_bit_equal(tmp_path: Path, files: dict[s
 
 @pytest.mark.parametrize("name", ["base", "data.path", "data.tokenizer"])
 def test_what_is_missing_is_named(files: dict[str, str], name: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{name} is not given$"):
+    with pytest.raises(ConfigError, match=f"^{name} is not given"):
         preference_task_from_config(configured({key: value for key, value in files.items() if key != name}))
 
 
 def test_the_page_of_a_run_shows_margins_and_rewards(tmp_path: Path) -> None:
     tuned(adapted(), tmp_path / "run", reference=None)
     html = run_page(tmp_path / "run").html()
-    for title in ("Margin on pairs kept aside", "Margin in training", "Share of pairs told apart", "Rewards: run"):
-        assert f"<h3>{title}</h3>" in html
+    for title in ("Margin on pairs kept aside", "Margin in training", "Accuracy", "Rewards: run"):
+        assert html.count(f"<h3>{title}</h3>") == 1
     assert "nats a pair" in html
+    assert "share of pairs told apart" in html
     assert "Rewards of run: chosen ends at" in html
 
 
@@ -307,3 +309,22 @@ def test_the_command(
     config = load_config(run / "config.toml")
     assert (config.task, config.lora.r, config.preference.beta) == ("preference", 8, 0.2)
     assert (config.train.learning_rate, config.train.weight_decay, config.train.epochs) == (5e-6, 0.02, 1)
+
+
+def test_inspect_shows_what_is_compared(
+    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["data", "inspect", files["data.path"], "-t", files["data.tokenizer"], "--task", "preference", "-n", "2"]
+    monkeypatch.setattr("sys.argv", ["bytemill", *command])
+    with pytest.raises(SystemExit):
+        main()
+    found = capsys.readouterr()
+    assert "39 of 40 pairs used" in found.err
+    assert "### Response:\n⟦the number 0<|endoftext|>⟧" in found.out
+    assert "### Response:\n⟦0, stupid<|endoftext|>⟧" in found.out
+
+
+def test_fewer_rows_are_taken_by_the_seed(files: dict[str, str]) -> None:
+    config = configured(files, "data.max_rows=20")
+    assert len(read_pairs(config)) == 20
+    assert preference_task_from_config(config)[1].train.max_steps in (4, 5)  # 17 pairs of four, or one refused
