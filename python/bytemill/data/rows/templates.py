@@ -79,7 +79,7 @@ def conversation_parts(messages: Sequence[Mapping[str, Any]], *, template: ChatT
         ValueError: A message has no text, an unknown role, or does not follow its forerunner; says which.
 
     >>> turns = [{"from": "human", "value": "Hi!"}, {"from": "gpt", "value": "Hello!"}]
-    >>> conversation_parts(turns, template="chatml")[2]
+    >>> conversation_parts(turns, template="chatml")[-1]
     Part(text='Hello!<|im_end|>', is_answer=True)
     """
     turns = [_turn(message) for message in messages]
