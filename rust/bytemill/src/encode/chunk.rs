@@ -103,10 +103,10 @@ impl<const ROOM: usize> Chunk<ROOM> {
 /// Whether the pretoken `text[start..end]` is better looked for as it is than cut: a clause of wide characters
 /// seldom comes twice.
 #[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "branches here would have to be guessed")]
 fn is_whole(text: &[u8], start: usize, end: usize) -> bool {
     let length = end - start;
     let is_wide = text.get(end.wrapping_sub(3)).is_some_and(|&byte| byte >= WIDE);
-    // Without branches that would have to be guessed.
     (length <= Short::MOST_BYTES) & !(is_wide & (length > FEW_BYTES))
 }
 

@@ -55,10 +55,10 @@ impl Tables {
     /// Appends the ids of `wanted`, a span of `text`, if they are remembered anywhere.
     pub(super) fn recall(&self, text: &[u8], wanted: &Wanted<2>, out: &mut Vec<u32>) -> bool {
         let span = wanted.span();
-        let found = match span.len() {
-            ..=Short::MOST_BYTES => self.short.recall(wanted, out),
-            ..=Long::MOST_BYTES => self.long.recall(&Wanted::new(text, span.start, span.end), out),
-            _ => Found::Nothing,
+        let found = if span.len() <= Short::MOST_BYTES {
+            self.short.recall(wanted, out)
+        } else {
+            self.long.recall(&Wanted::new(text, span.start, span.end), out)
         };
         match found {
             Found::Nothing => false,
