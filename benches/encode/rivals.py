@@ -111,10 +111,10 @@ _CL100K_AS_SNAPTOKENS_KNOWS_IT = (
 
 
 def _swapped_in(name: str, tokenizer: Any) -> Rival:
-    """One of those with the face that transformers can be patched with."""
+    """One of those with the face that transformers can be patched with; its `encode` alone makes no list."""
     return Rival(
         name,
-        tokenizer.encode,
+        lambda text: tokenizer.encode(text).ids,
         lambda text: tokenizer.encode_batch_flat([text]),
         tokenizer.encode_batch_flat,
         lambda ids: tokenizer.decode(ids.tolist()),

@@ -10,6 +10,8 @@ use pyo3::types::PySlice;
 
 use crate::error::{CoreError, raise};
 
+const MOST_COPIED_IDS: usize = 1024;
+
 /// Where ids go; made before the work, so that what cannot be filled is refused at once.
 pub(crate) struct Output<'py> {
     width: Width,
@@ -47,7 +49,12 @@ impl<'py> Output<'py> {
     }
 
     fn placed<T: Element + Copy>(self, py: Python<'py>, ids: Vec<T>) -> PyResult<Bound<'py, PyAny>> {
-        let Some(out) = self.out else { return Ok(PyArray1::from_vec(py, ids).into_any()) };
+        let Some(out) = self.out else {
+            // To copy a few ids is quicker than to make an object that owns them.
+            let is_short = ids.len() <= MOST_COPIED_IDS;
+            let array = if is_short { PyArray1::from_slice(py, &ids) } else { PyArray1::from_vec(py, ids) };
+            return Ok(array.into_any());
+        };
         if out.len() < ids.len() {
             return Err(argument(format!("out has room for {} ids, the text has {}", out.len(), ids.len())));
         }

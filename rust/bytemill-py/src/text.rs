@@ -1,6 +1,7 @@
 //! Python's strings and ids as the core wants them, and back.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 
 use numpy::{PyArrayDescrMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
@@ -26,8 +27,35 @@ pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> 
     Ok(Cow::Owned(utf16.call_method1("decode", ("utf-16", "replace"))?.extract()?))
 }
 
+/// Ids that Python gave: uint32 in one piece are read where they lie, all others are copied.
+pub(crate) enum Ids<'py> {
+    Lent(PyReadonlyArray1<'py, u32>),
+    Copied(Vec<u32>),
+}
+
+impl Deref for Ids<'_> {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        match self {
+            Self::Lent(array) => array.as_slice().unwrap_or_default(),
+            Self::Copied(ids) => ids,
+        }
+    }
+}
+
 /// Ids from a list (or any sequence) of int, a numpy array or a torch tensor, one dimension each.
-pub(crate) fn ids(source: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+pub(crate) fn ids<'py>(source: &Bound<'py, PyAny>) -> PyResult<Ids<'py>> {
+    if let Ok(array) = source.extract::<PyReadonlyArray1<'py, u32>>()
+        && array.is_aligned()
+        && array.is_c_contiguous()
+    {
+        return Ok(Ids::Lent(array));
+    }
+    copied_ids(source).map(Ids::Copied)
+}
+
+fn copied_ids(source: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
     if let Ok(list) = source.cast::<PyList>() {
         return list.iter().enumerate().map(|(position, id)| one_id(&id, position)).collect();
     }

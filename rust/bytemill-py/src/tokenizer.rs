@@ -67,6 +67,14 @@ impl Tokenizer {
         special::policy(&self.core, allowed, disallowed).map(Arc::new)
     }
 
+    /// As [`Tokenizer::policy`], `None` where special tokens are text like any other.
+    fn special_policy(&self, allowed: Names, disallowed: Names) -> PyResult<Option<Arc<SpecialPolicy>>> {
+        if special::is_ordinary(allowed, disallowed) {
+            return Ok(None);
+        }
+        self.policy(allowed, disallowed).map(Some)
+    }
+
     fn encoded(
         &self,
         text: &Bound<'_, PyString>,
@@ -74,8 +82,8 @@ impl Tokenizer {
         allowed: Names,
         disallowed: Names,
     ) -> PyResult<Vec<u32>> {
-        let policy = self.policy(allowed, disallowed)?;
-        let wanted = Request { policy: Some(&policy), max_tokens: limit(max_tokens)? };
+        let policy = self.special_policy(allowed, disallowed)?;
+        let wanted = Request { policy: policy.as_deref(), max_tokens: limit(max_tokens)? };
         let valid = utf8(text)?;
         let ids = released(text.py(), valid.len(), || self.core.encode_wanted(&valid, wanted));
         Ok(ids.map_err(CoreError::from)?)
@@ -94,8 +102,8 @@ impl Tokenizer {
         disallowed: Names,
     ) -> PyResult<(Vec<u32>, Vec<usize>)> {
         let Some(first) = texts.first() else { return Ok((Vec::new(), vec![0])) };
-        let (policy, threads) = (self.policy(allowed, disallowed)?, threads::count(threads)?);
-        let wanted = Request { policy: Some(&policy), max_tokens: limit(max_tokens)? };
+        let (policy, threads) = (self.special_policy(allowed, disallowed)?, threads::count(threads)?);
+        let wanted = Request { policy: policy.as_deref(), max_tokens: limit(max_tokens)? };
         let valid = texts.iter().map(utf8).collect::<PyResult<Vec<Cow<'_, str>>>>()?;
         let texts: Vec<&str> = valid.iter().map(AsRef::as_ref).collect();
         let n_bytes = texts.iter().map(|text| text.len()).sum();
@@ -282,7 +290,8 @@ impl Tokenizer {
 
     fn decode_bytes<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let ids = self::ids(ids)?;
-        let bytes = released(py, ids.len() * 4, || self.core.decode_bytes(&ids));
+        let ids: &[u32] = &ids;
+        let bytes = released(py, ids.len() * 4, || self.core.decode_bytes(ids));
         Ok(PyBytes::new(py, &bytes.map_err(CoreError::from)?))
     }
 

@@ -9,6 +9,11 @@ use std::ops::Range;
 /// Tokens bridge nearly all pairs of ASCII characters, so that cutting a short pretoken of them is seldom a gain.
 const UNCUT_BYTES: usize = 32;
 
+/// The first byte of a character of three bytes or more: those of most scripts without spaces.
+const WIDE: u8 = 0xE0;
+/// Two wide characters, often a word, and something beside them.
+const FEW_BYTES: usize = 8;
+
 /// Spans of a text one behind the other, to be looked for together.
 pub(super) struct Chunk<const ROOM: usize> {
     wanted: [Wanted<2>; ROOM],
@@ -52,7 +57,7 @@ impl<const ROOM: usize> Chunk<ROOM> {
         while self.n + PIECES <= ROOM
             && let Some((&end, rest)) = ends.split_first()
         {
-            if end - start <= Short::MOST_BYTES && !self.is_inside {
+            if is_whole(text.as_bytes(), start, end) && !self.is_inside {
                 self.add(table, text, start, end);
                 start = end;
             } else {
@@ -88,11 +93,21 @@ impl<const ROOM: usize> Chunk<ROOM> {
 
     #[inline]
     fn add(&mut self, table: &Short, text: &str, start: usize, end: usize) {
-        let wanted = table.wanted(text.as_bytes(), start, end);
+        let wanted = Wanted::new(text.as_bytes(), start, end);
         table.prefetch(&wanted);
         self.wanted[self.n] = wanted;
         self.n += 1;
     }
+}
+
+/// Whether the pretoken `text[start..end]` is better looked for as it is than cut: a clause of wide characters
+/// seldom comes twice.
+#[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "branches here would have to be guessed")]
+fn is_whole(text: &[u8], start: usize, end: usize) -> bool {
+    let length = end - start;
+    let is_wide = text.get(end.wrapping_sub(3)).is_some_and(|&byte| byte >= WIDE);
+    (length <= Short::MOST_BYTES) & !(is_wide & (length > FEW_BYTES))
 }
 
 /// Writes the ids of all that is `wanted` to `out`, up to the first that is not at home in `table`: how

@@ -3,6 +3,7 @@
 mod batch;
 mod chunk;
 mod memory;
+mod overflow;
 mod special;
 mod table;
 mod truncate;
@@ -17,7 +18,7 @@ use crate::split::Splitter;
 use crate::vocab::{PIECES, Scratch, Vocab};
 use chunk::{Chunk, recall};
 use memory::{MOST_IDS, Short, Tables};
-use std::ops::Range;
+use table::Wanted;
 
 /// Positions inside one text are 32 bits wide.
 const MAX_TEXT_BYTES: usize = u32::MAX as usize;
@@ -129,72 +130,40 @@ impl Merging<'_> {
             }
             done += found;
             let Some(missed) = wanted.get(done) else { return };
-            if chunk.is_piece(done) {
-                self.piece(text.as_bytes(), missed.span(), out);
-            } else {
-                self.pretoken(text, missed.span(), out);
-            }
+            self.missed(text.as_bytes(), missed, chunk.is_piece(done), out);
             done += 1;
         }
     }
 
-    /// Appends the ids of the pretoken `text[span]`, which is not where it is looked for first.
+    /// Appends the ids of `wanted`, which is not where it is looked for first: a pretoken, or only a piece of one.
     #[inline(never)]
-    fn pretoken(&mut self, text: &str, span: Range<usize>, out: &mut Vec<u32>) {
-        let pretoken = &text.as_bytes()[span.clone()];
-        if self.is_recalled(text.as_bytes(), span.clone(), out) {
+    fn missed(&mut self, text: &[u8], wanted: &Wanted<2>, is_piece: bool, out: &mut Vec<u32>) {
+        if self.is_recalled(text, wanted, out) {
             return;
         }
-        if let Some(id) = self.vocab.only_as_a_whole(pretoken) {
+        let string = &text[wanted.span()];
+        if !is_piece && let Some(id) = self.vocab.only_as_a_whole(string) {
             return out.push(id);
         }
-        // Longer ones are cut before they are looked for, if they can be.
-        if pretoken.len() > Short::MOST_BYTES || pretoken.is_ascii() {
-            return self.merged(pretoken, out);
-        }
-        let (first, mut start, mut ends) = (out.len(), span.start, [0; PIECES]);
-        let n = self.vocab.bridges().cut(text, start, span.end, &mut ends);
-        for &end in &ends[..n] {
-            self.piece(text.as_bytes(), start..end, out);
-            start = end;
-        }
-        self.keep(pretoken, first, out);
-    }
-
-    /// Appends the ids of the piece `text[span]`, which is not where it is looked for first.
-    #[inline(never)]
-    fn piece(&mut self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) {
-        if !self.is_recalled(text, span.clone(), out) {
-            self.merged(&text[span], out);
+        let first = out.len();
+        self.vocab.merge(string, &mut self.scratch, out);
+        if let Some(tables) = &mut self.own
+            && out.len() - first <= MOST_IDS
+            // Where it is a pretoken it becomes another id.
+            && (!is_piece || self.vocab.only_as_a_whole(string).is_none())
+        {
+            tables.keep(wanted, string, &out[first..]);
         }
     }
 
-    /// Appends the ids of `text[span]`, if they are remembered anywhere.
-    fn is_recalled(&mut self, text: &[u8], span: Range<usize>, out: &mut Vec<u32>) -> bool {
+    /// Appends the ids of `wanted`, if they are remembered anywhere.
+    fn is_recalled(&mut self, text: &[u8], wanted: &Wanted<2>, out: &mut Vec<u32>) -> bool {
         if self.own.is_none() {
             self.own = self.memory.own(self.vocab);
         }
         match &mut self.own {
-            Some(tables) => tables.recall_and_promote(text, span, out),
-            None => self.seeded.recall(text, span, out),
-        }
-    }
-
-    /// Appends what `piece` merges to, and remembers it.
-    fn merged(&mut self, piece: &[u8], out: &mut Vec<u32>) {
-        let first = out.len();
-        self.vocab.merge(piece, &mut self.scratch, out);
-        if self.vocab.only_as_a_whole(piece).is_none() {
-            self.keep(piece, first, out);
-        }
-    }
-
-    /// Remembers that `string` became the ids from the `first` on, if there is where.
-    fn keep(&mut self, string: &[u8], first: usize, ids: &[u32]) {
-        if let Some(tables) = &mut self.own
-            && ids.len() - first <= MOST_IDS
-        {
-            tables.keep(string, &ids[first..]);
+            Some(tables) => tables.recall_and_promote(text, wanted, out),
+            None => self.seeded.recall(text, wanted, out),
         }
     }
 

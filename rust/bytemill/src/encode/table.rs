@@ -36,33 +36,44 @@ pub(super) struct Table<const WORDS: usize, const PAIRS: usize> {
     buckets: Vec<Bucket<WORDS, PAIRS>>,
 }
 
-/// A span of text that is looked for: its first words, its home, its first byte's place and its length in bytes.
+/// In place of a number of ids: they are in another place, whose number is the first of them.
+const ELSEWHERE: usize = 255;
+
+/// What a look has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    Ids,
+    /// The number given to [`Table::refer`].
+    Elsewhere(usize),
+}
+
+/// A span of text that is looked for: its first words, their hash, its first byte's place and its length in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<const WORDS: usize> {
     key: [u64; WORDS],
-    bucket: u32,
+    hash: u32,
     start: u32,
     length: u32,
 }
 
 impl<const WORDS: usize> Wanted<WORDS> {
-    pub(super) const NOTHING: Self = Self { key: [0; WORDS], bucket: 0, start: 0, length: 0 };
+    pub(super) const NOTHING: Self = Self { key: [0; WORDS], hash: 0, start: 0, length: 0 };
 
-    /// The number of its home in the table that it was made for.
-    pub(super) fn home(&self) -> u32 {
-        self.bucket
+    /// Its first words, filled up with zeros.
+    pub(super) fn key(&self) -> [u64; WORDS] {
+        self.key
+    }
+
+    /// What to look for to find `text[start..end]`, below 4 GiB; if it is too long for a table, it is not found there.
+    #[inline(always)]
+    pub(super) fn new(text: &[u8], start: usize, end: usize) -> Self {
+        let key = key(text, start, end);
+        Self { key, hash: hash(key), start: start as u32, length: (end - start) as u32 }
     }
 
     pub(super) fn span(&self) -> Range<usize> {
         self.start as usize..self.start as usize + self.length as usize
-    }
-}
-
-impl<const WORDS: usize, const PAIRS: usize> Clone for Table<WORDS, PAIRS> {
-    fn clone(&self) -> Self {
-        let mut buckets = hints::on_huge_pages(self.buckets.len());
-        buckets.extend_from_slice(&self.buckets);
-        Self { buckets }
     }
 }
 
@@ -78,43 +89,42 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         Self { buckets }
     }
 
-    /// What to look for to find `text[start..end]`, below 4 GiB; if it is too long for this table, it is not found.
-    #[inline(always)]
-    pub(super) fn wanted(&self, text: &[u8], start: usize, end: usize) -> Wanted<WORDS> {
-        let key = key(text, start, end);
-        Wanted { key, bucket: self.home(key) as u32, start: start as u32, length: (end - start) as u32 }
-    }
-
     /// Asks for the home of `wanted` from memory, without waiting for it.
     #[inline(always)]
     pub(super) fn prefetch(&self, wanted: &Wanted<WORDS>) {
-        hints::soon(&self.buckets, wanted.bucket as usize);
+        hints::soon(&self.buckets, self.home(wanted.hash));
     }
 
     /// Writes the ids of `wanted` to `out`, if it is at home; how many count. `out` has room for
     /// [`Self::MOST_IDS`].
     #[inline(always)]
     pub(super) fn write(&self, wanted: &Wanted<WORDS>, out: &mut [MaybeUninit<u32>]) -> Option<usize> {
-        let (ids, n) = self.look(wanted.bucket as usize, wanted)?;
+        let (ids, n) = self.look(self.home(wanted.hash), wanted).filter(|(_, n)| *n != ELSEWHERE)?;
         for (place, id) in out[..Self::MOST_IDS].iter_mut().zip(ids.as_flattened()) {
             place.write(*id);
         }
         Some(n)
     }
 
-    /// Appends the ids of `wanted`, if they are anywhere here.
-    pub(super) fn recall(&self, wanted: &Wanted<WORDS>, out: &mut Vec<u32>) -> bool {
-        let home = wanted.bucket as usize;
-        let Some((ids, n)) = self.look(home, wanted).or_else(|| self.look(neighbour(home), wanted)) else {
-            return false;
-        };
-        out.extend_from_slice(&ids.as_flattened()[..n]);
-        true
+    /// What is kept of `wanted`, if it is anywhere here: appends its ids, or tells the number of where they are.
+    pub(super) fn recall(&self, wanted: &Wanted<WORDS>, out: &mut Vec<u32>) -> Found {
+        let home = self.home(wanted.hash);
+        match self.look(home, wanted).or_else(|| self.look_next_door(home, wanted)) {
+            None => Found::Nothing,
+            Some((ids, ELSEWHERE)) => Found::Elsewhere(ids[0][0] as usize),
+            Some((ids, n)) => {
+                out.extend_from_slice(&ids.as_flattened()[..n]);
+                Found::Ids
+            }
+        }
     }
 
     /// Brings `wanted` home, if it is next door; what came last at home takes its place.
     pub(super) fn promote(&mut self, wanted: &Wanted<WORDS>) {
-        let home = wanted.bucket as usize;
+        let home = self.home(wanted.hash);
+        if !self.is_full(home) {
+            return;
+        }
         let there = self.buckets[neighbour(home)].0;
         if let Some(place) = there.iter().position(|slot| slot.key == wanted.key) {
             self.buckets[neighbour(home)].0[place] = std::mem::replace(&mut self.buckets[home].0[1], there[place]);
@@ -123,15 +133,20 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
 
     /// Remembers the ids of `string` (1 to `8 * WORDS` bytes), if they are few enough.
     pub(super) fn insert(&mut self, string: &[u8], ids: &[u32]) {
-        self.put(string, ids, true);
+        self.put(string, ids, ids.len(), true);
+    }
+
+    /// Remembers the number of where the ids of `string` are.
+    pub(super) fn refer(&mut self, string: &[u8], number: usize) {
+        self.put(string, &[number as u32], ELSEWHERE, true);
     }
 
     /// As [`Table::insert`], but leaves things as they are where all places are taken.
     pub(super) fn insert_if_free(&mut self, string: &[u8], ids: &[u32]) {
-        self.put(string, ids, false);
+        self.put(string, ids, ids.len(), false);
     }
 
-    fn put(&mut self, string: &[u8], ids: &[u32], may_push_out: bool) {
+    fn put(&mut self, string: &[u8], ids: &[u32], n: usize, may_push_out: bool) {
         // Without a zero at its end no string is the padded form of another.
         if ids.len() > Self::MOST_IDS || string.len() > Self::MOST_BYTES || string.ends_with(&[0]) {
             return;
@@ -141,8 +156,8 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
             *place = id;
         }
         slot.ids[0][0] |= (string.len() as u32) << 24;
-        slot.ids[0][1] |= (ids.len() as u32) << 24;
-        let home = self.home(slot.key);
+        slot.ids[0][1] |= (n as u32) << 24;
+        let home = self.home(hash(slot.key));
         let places = [(home, 0), (home, 1), (neighbour(home), 0), (neighbour(home), 1)];
         let fits = |there: &Slot<WORDS, PAIRS>| there.ids[0][0] == 0 || there.key == slot.key;
         if let Some((bucket, place)) = places.into_iter().find(|&(bucket, place)| fits(&self.buckets[bucket].0[place]))
@@ -171,16 +186,32 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         Some((ids, n))
     }
 
+    /// As [`Table::look`], in the neighbour of `home`: asked from memory only where `home` is full.
+    #[inline]
+    fn look_next_door(&self, home: usize, wanted: &Wanted<WORDS>) -> Option<([[u32; 2]; PAIRS], usize)> {
+        if self.is_full(home) { self.look(neighbour(home), wanted) } else { None }
+    }
+
+    /// Whether things of this home may be next door; nothing is ever taken out, and the first place is filled first.
+    #[inline]
+    fn is_full(&self, home: usize) -> bool {
+        self.buckets[home].0[1].ids[0][0] != 0
+    }
+
     #[inline(always)]
-    fn home(&self, key: [u64; WORDS]) -> usize {
-        let mut hash = 0;
-        for pair in key.as_chunks::<2>().0 {
-            let product =
-                u128::from(pair[0] ^ hash ^ 0x9E37_79B9_7F4A_7C15) * u128::from(pair[1] ^ 0xD6E8_FEB8_6659_FD93);
-            hash = (product >> 64) as u64 ^ product as u64;
-        }
+    fn home(&self, hash: u32) -> usize {
         hash as usize & (self.buckets.len() - 1)
     }
+}
+
+#[inline(always)]
+fn hash<const WORDS: usize>(key: [u64; WORDS]) -> u32 {
+    let mut hash = 0;
+    for pair in key.as_chunks::<2>().0 {
+        let product = u128::from(pair[0] ^ hash ^ 0x9E37_79B9_7F4A_7C15) * u128::from(pair[1] ^ 0xD6E8_FEB8_6659_FD93);
+        hash = (product >> 64) as u64 ^ product as u64;
+    }
+    hash as u32
 }
 
 /// The bucket that takes what `bucket` has no room for, and the other way round.
@@ -240,9 +271,9 @@ mod tests {
         start: usize,
         end: usize,
     ) -> Option<Vec<u32>> {
-        let wanted = table.wanted(text, start, end);
+        let wanted = Wanted::new(text, start, end);
         let mut ids = Vec::new();
-        let is_found = table.recall(&wanted, &mut ids);
+        let is_found = table.recall(&wanted, &mut ids) == Found::Ids;
         let mut room = [MaybeUninit::uninit(); 32];
         if let Some(n) = table.write(&wanted, &mut room) {
             assert_eq!((is_found, n), (true, ids.len()));
@@ -291,15 +322,24 @@ mod tests {
     }
 
     #[test]
+    fn a_number_in_place_of_ids_is_told() {
+        let mut table = Table::<2, 2>::new(2);
+        table.refer(b"many", 77);
+        let wanted = Wanted::new(b"many", 0, 4);
+        assert_eq!(table.recall(&wanted, &mut Vec::new()), Found::Elsewhere(77));
+        assert_eq!(table.write(&wanted, &mut [MaybeUninit::uninit(); 4]), None);
+    }
+
+    #[test]
     fn what_is_next_door_comes_home() {
         let mut table = Table::<2, 2>::new(2);
         for string in [b"a", b"b", b"c", b"d"] {
             table.insert(string, &[string[0].into()]);
         }
         for string in [b"a", b"b", b"c", b"d", b"a"] {
-            let wanted = table.wanted(string, 0, 1);
+            let wanted = Wanted::new(string, 0, 1);
             table.promote(&wanted);
-            assert!(table.look(wanted.bucket as usize, &wanted).is_some());
+            assert!(table.look(table.home(wanted.hash), &wanted).is_some());
         }
         assert!([b"a", b"b", b"c", b"d"].iter().all(|string| found(&table, *string, 0, 1).is_some()));
     }

@@ -14,6 +14,7 @@ use super::known::Rule;
 use super::lanes::{LANES, Lanes, WAY, Way};
 use super::unicode::{BLANK, LOWER, NEWLINE, NUMBER, OTHER, Reader, Set, UNCASED, UPPER};
 use super::{BATCH, cl100k, gpt2, o200k};
+use crate::hints;
 
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512};
@@ -70,6 +71,7 @@ fn fill_blocks<L: Lanes>(
     while start < text.len()
         && let Some(room) = ends[n..].first_chunk_mut()
     {
+        hints::soon(text.as_bytes(), start + AHEAD_BYTES);
         let mut padded = [PADDING; LANES];
         let bytes = block_at(text, start, &mut padded);
         let found = starts(&Block::new(L::load(bytes), reader, start)).certain();
@@ -84,6 +86,10 @@ fn fill_blocks<L: Lanes>(
     }
     n
 }
+
+/// Text is asked from memory so far ahead: between blocks so much else is looked at that the processor does not see
+/// by itself what comes next.
+const AHEAD_BYTES: usize = 1024;
 
 /// White space: whether it reaches the end of a block or the end of the text, what depends on that is left open.
 const PADDING: u8 = b' ';
