@@ -34,6 +34,7 @@ _CURVES = (
     ),
     ("loss", "Training loss", "nats a token", "The loss on the text being learned, step by step."),
     ("val_accuracy", "Accuracy", "share that is right", "How many of the rows kept aside got the right answer."),
+    ("accuracy", "Accuracy in training", "share that is right", "The same on the rows of each step."),
     (
         "hellaswag",
         "HellaSwag",

@@ -27,7 +27,7 @@ def documented_toml(config: RunConfig) -> str:
     >>> from bytemill.train.config import RunConfig
     >>> text = documented_toml(RunConfig())
     >>> print("\n".join(text.splitlines()[:2]))
-    # What is trained. One of "pretrain", "instruct".
+    # What is trained. One of "pretrain", "lm", "instruct", "chat", "classify", "preference".
     task = "pretrain"
     """
     return "\n".join(_section(config, "")).lstrip("\n") + "\n"

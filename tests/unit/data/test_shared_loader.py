@@ -45,6 +45,7 @@ def opened(shards: Path, *, shuffle: bool = True, prefetch_batches: int = 4) -> 
         mmap=False,
         stored_dtype=None,
         boundaries=None,
+        packing="chunk",
     )
 
 
