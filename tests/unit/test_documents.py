@@ -1,14 +1,21 @@
 """Attention within documents: each gets the numbers that it gets alone."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 
 from bytemill import Tokenizer
 from bytemill.data import prepare
+from bytemill.data.rows import Row, collate, collate_packed
+from bytemill.errors import DataError
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.documents import Documents
+from bytemill.tasks.next_token import labels_loss
 from bytemill.tasks.pretrain import one_pass, pretrain_task_from_config
+from bytemill.tasks.tuning import tuning_task_from_config
 from bytemill.train.config import load_config
 
 SHAPE = {"vocab_size": 50, "n_positions": 16, "n_embd": 16, "n_layer": 2, "n_head": 2}
@@ -91,3 +98,43 @@ def test_the_last_batch_of_a_pass_is_cut_with_its_boundaries(tmp_path):
     assert batches[1][2].tolist() == [0, 5, 6, 8, 8, 8, 8, 8]
     torch.manual_seed(0)
     assert held_out_loss(GPT2(GPT2Config(**SHAPE)), batches).n_tokens == 24
+
+
+def test_packed_rows_give_the_loss_and_the_gradient_of_padded_ones(model):
+    rows = [Row(np.arange(1, 2 + length), 2) for length in (12, 3, 9)]  # together longer than the context
+    sums, gradients = [], []
+    for batch in (collate(rows, pad_id=0), collate_packed(rows)):
+        model.zero_grad()
+        loss = labels_loss(model, tuple(map(torch.as_tensor, batch)))
+        loss.loss_sum.backward()
+        sums.append((float(loss.loss_sum.detach()), int(loss.weight)))
+        gradients.append(model.blocks[1].mlp.expand.weight.grad.clone())
+    assert sums[0] == pytest.approx(sums[1], rel=1e-5)
+    assert sums[0][1] == 11 + 2 + 8
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-5)
+
+
+def test_a_packed_row_longer_than_the_context_is_refused(model):
+    batch = collate_packed([Row(np.arange(1, 19), 1), Row(np.arange(1, 4), 1)])
+    with pytest.raises(DataError, match="17 tokens do not fit into the model's 16 positions"):
+        labels_loss(model, tuple(map(torch.as_tensor, batch)))
+
+
+def test_tuning_takes_packed_rows_from_its_settings(tmp_path):
+    rows = [{"instruction": f"say {n}", "input": "", "output": f"the cat sat on {n}"} for n in range(40)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    Tokenizer.train(texts=["to be or not "], vocab_size=261).save(tmp_path / "tokenizer.json")
+    losses = []
+    for packs in ("false", "true"):
+        settings = {
+            **{f"model.{name}": SHAPE[name] for name in ("n_embd", "n_layer", "n_head")},
+            "data.path": tmp_path / "rows.json",
+            "data.tokenizer": tmp_path / "tokenizer.json",
+            "data.pack_rows": packs,
+            "data.batch_size": 3,
+        }
+        config = load_config(overrides=["task=instruct", *(f"{name}={value}" for name, value in settings.items())])
+        task, _, _ = tuning_task_from_config(config)
+        batch = tuple(map(torch.as_tensor, next(iter(task.batches))))
+        losses.append((float(task.loss(task.model, batch).loss_sum.detach()), task.validate()["val_loss"]))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)

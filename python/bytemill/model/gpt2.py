@@ -124,13 +124,15 @@ class GPT2(nn.Module):
     ) -> Tensor:
         """Ids (B, T) to what the head reads, (B, T, C): also what a classifier stands on."""
         start = 0 if cache is None else cache.length
-        self._check_length(start, ids.shape[1])
         self._check_range(ids, "ids")
         documents = None
         if cu_seqlens is not None:
             documents = Documents(cu_seqlens, n_rows=ids.shape[0], n_tokens=ids.shape[1])
             positions = documents.positions  # (B, T)
+            if ids.shape[1] > self.config.n_positions:
+                self._check_length(0, int(cu_seqlens.diff().max()))
         else:
+            self._check_length(start, ids.shape[1])
             positions = torch.arange(start, start + ids.shape[1], device=ids.device)  # (T,)
         x = self.embedding_dropout(self.token_embedding(ids) + self.position_embedding(positions))
         checkpoints = self.checkpoints_activations and self.training and torch.is_grad_enabled()

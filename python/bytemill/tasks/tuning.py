@@ -13,6 +13,7 @@ from bytemill.data.rows import (
     EncodedRows,
     RowBatches,
     collate,
+    collate_packed,
     encode_conversations,
     encode_rows,
     encode_texts,
@@ -21,6 +22,7 @@ from bytemill.data.rows import (
 )
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
+from bytemill.model import GPT2
 from bytemill.tasks.base_model import (
     adapt,
     fitted_to_data,
@@ -108,6 +110,7 @@ def tuning_task(
             batch_size=data.batch_size,
             pad_id=pad_id,
             mask_prompt=data.mask_prompt,
+            packed=data.pack_rows,
             seed=data.seed,
             rank=rank,
             world_size=world_size,
@@ -139,6 +142,8 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
     config = fitted_to_data(config, tokenizer.n_vocab)
     model = starting_model(config, tokenizer_sha256=tokenizer.fingerprint)
     refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
+    if data.pack_rows and not isinstance(model, GPT2):
+        raise ConfigError("data.pack_rows: only our GPT-2 keeps attention within rows")
     parameters = adapt(model, config.lora)
     model.checkpoints_activations = config.train.checkpoint_activations
     task = tuning_task(
@@ -206,9 +211,12 @@ def resolve_epochs(config: RunConfig, *, n_rows: int) -> RunConfig:
     return config.with_train(max_steps=math.ceil(config.train.epochs * n_rows / rows_per_step))
 
 
-def row_batches_once(encoded: EncodedRows, data: DataConfig, *, pad_id: int) -> Iterator[tuple[Any, Any]]:
+def row_batches_once(encoded: EncodedRows, data: DataConfig, *, pad_id: int) -> Iterator[tuple[Any, ...]]:
     """Each row once, in order; `data.eval_batches` limits how many batches."""
     starts = range(0, len(encoded.rows), data.batch_size)
     for start in starts[: data.eval_batches or None]:
         rows = encoded.rows[start : start + data.batch_size]
-        yield collate(rows, pad_id=pad_id, mask_prompt=data.mask_prompt)
+        if data.pack_rows:
+            yield collate_packed(rows, mask_prompt=data.mask_prompt)
+        else:
+            yield collate(rows, pad_id=pad_id, mask_prompt=data.mask_prompt)

@@ -137,6 +137,8 @@ class DataConfig(_Section):
     """Seed of the order of samples or rows."""
     mask_documents: bool = False
     """Whether tokens see their own document alone, with positions counted from its beginning."""
+    pack_rows: bool = False
+    """Whether the rows of a micro-batch lie behind each other, each seeing itself alone, so that nothing is padded."""
     eval_batches: int = Field(0, ge=0)
     """Micro-batches of one validation; 0 takes the whole split."""
     hellaswag: str | None = None

@@ -4,7 +4,7 @@
 decides what is trained, `labels.py` does so for classification, `batches.py` pads and orders.
 """
 
-from bytemill.data.rows.batches import RowBatches, collate
+from bytemill.data.rows.batches import RowBatches, collate, collate_packed
 from bytemill.data.rows.encode import (
     EncodedRows,
     Row,
@@ -29,6 +29,7 @@ __all__ = [
     "RowEncoder",
     "Template",
     "collate",
+    "collate_packed",
     "conversation_parts",
     "encode_conversations",
     "encode_labelled",

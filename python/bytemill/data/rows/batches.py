@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bytemill.data.rows.encode import Row
 
-__all__ = ["IGNORED_LABEL", "RowBatches", "collate"]
+__all__ = ["IGNORED_LABEL", "RowBatches", "collate", "collate_packed"]
 
 IGNORED_LABEL = -100
 AnyRow = TypeVar("AnyRow")
@@ -51,6 +51,29 @@ def collate(
     return inputs, targets
 
 
+def collate_packed(
+    rows: Sequence[Row], *, mask_prompt: bool = True
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """Rows behind each other in one, without padding; attention has to stay within each.
+
+    Args:
+        rows: At least one.
+        mask_prompt: As in `collate`.
+
+    Returns:
+        (inputs, targets, cu_seqlens): (1, N), (1, N), and where rows begin among the N, with N at the end.
+
+    >>> from bytemill.data.rows import Row
+    >>> rows = [Row(np.array([1, 2, 3, 9]), 2), Row(np.array([4, 9]), 1)]
+    >>> [part.tolist() for part in collate_packed(rows)]
+    [[[1, 2, 3, 4]], [[-100, 3, 9, 9]], [0, 3, 4]]
+    """
+    alone = [collate([row], pad_id=0, mask_prompt=mask_prompt) for row in rows]
+    inputs, targets = (np.concatenate([pair[part] for pair in alone], axis=1) for part in range(2))
+    ends = np.cumsum([0, *(len(row.ids) - 1 for row in rows)], dtype=np.int32)
+    return inputs, targets, ends
+
+
 class RowBatches(Generic[AnyRow]):
     """An endless stream of batches of rows, shuffled anew each epoch; its place is one integer.
 
@@ -73,19 +96,20 @@ class RowBatches(Generic[AnyRow]):
         batch_size: int,
         pad_id: int,
         mask_prompt: bool = True,
+        packed: bool = False,
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self._rows, self._pad_id, self._mask_prompt = rows, pad_id, mask_prompt
+        self._rows, self._pad_id, self._mask_prompt, self._packed = rows, pad_id, mask_prompt, packed
         self._batch_size, self._seed, self._rank, self._world_size = batch_size, seed, rank, world_size
         self._position = 0
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
-    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], ...]]:
         return self
 
-    def __next__(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def __next__(self) -> tuple[NDArray[Any], ...]:
         start = self._position + self._rank * self._batch_size
         self._position += self._world_size * self._batch_size
         rows = [self._rows[self._index(start + i)] for i in range(self._batch_size)]
@@ -107,8 +131,10 @@ class RowBatches(Generic[AnyRow]):
                 raise DataError(f"rows: {name} was {state.get(name)!r} when saved and is {own[name]!r} now")
         self._position = int(state["position"])
 
-    def _collated(self, rows: Sequence[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _collated(self, rows: Sequence[Any]) -> tuple[NDArray[Any], ...]:
         """One batch; what other kinds of rows than `Row` have to say for themselves."""
+        if self._packed:
+            return collate_packed(rows, mask_prompt=self._mask_prompt)
         return collate(rows, pad_id=self._pad_id, mask_prompt=self._mask_prompt)
 
     def _index(self, position: int) -> int:
