@@ -3,11 +3,13 @@
 import json
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from bytemill import Tokenizer
 from bytemill.cli import app
 from bytemill.errors import ArgumentError, DataError
+from bytemill.model import load_model, load_pretrained
 from bytemill.train.metrics import read_json_lines
 
 TEXT = "the cat sat on the mat. the dog ate the cat's hat. " * 40
@@ -68,6 +70,12 @@ def test_conversations_and_their_adapter_for_peft(folder, tmp_path) -> None:
     settings = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert settings["r"] == 2
     assert settings["base_model_name_or_path"] == "mine"
+    call("model", "merge", tmp_path / "run", tmp_path / "merged")
+    call("model", "merge", folder / "base", tmp_path / "joined", "--adapter", tmp_path / "adapter")
+    merged, joined, base = (load_model(tmp_path / "merged"), load_model(tmp_path / "joined"), folder / "base")
+    weight = merged.blocks[0].attention.qkv.weight
+    assert torch.allclose(weight, joined.blocks[0].attention.qkv.weight, atol=1e-6)
+    assert not torch.allclose(weight, load_pretrained(base).blocks[0].attention.qkv.weight, atol=1e-4)
 
 
 def test_spam_by_its_last_block_and_one_text_at_a_time(folder, tmp_path) -> None:

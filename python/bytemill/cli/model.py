@@ -74,3 +74,27 @@ def import_(
 
     save_model(import_weights(source, allow_pickle=allow_pickle, n_head=heads), folder)
     print(folder)
+
+
+@app.command()
+def merge(
+    model: ModelPath,
+    folder: Annotated[Path, typer.Argument(help="The folder to write.")],
+    adapter: Annotated[Path | None, typer.Option(help="A folder with an adapter in PEFT's form.")] = None,
+) -> None:
+    """Write a model with its adapter, or one in PEFT's form, taken into its weights.
+
+    Example: bytemill model merge runs/first merged --adapter adapter
+    """
+    from bytemill.model import GPT2, save_model
+    from bytemill.model.lora import load_adapter, merge_lora
+    from bytemill.tasks.base_model import load_base_model
+
+    loaded = load_base_model(model)
+    if adapter is not None:
+        loaded = merge_lora(load_adapter(loaded, adapter), unwrap=True)
+    if isinstance(loaded, GPT2):
+        save_model(loaded, folder)
+    else:
+        loaded.save_huggingface(folder)
+    print(folder)
