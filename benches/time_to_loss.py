@@ -106,7 +106,7 @@ def bytemill(asked: argparse.Namespace) -> dict[str, Any]:
         (Path(folder) / "train.bin").write_bytes(train.astype("<u2").tobytes())
         began = time.process_time()
         torch.manual_seed(asked.seed)
-        model = GPT2(GPT2Config(**config.model))
+        model = GPT2(GPT2Config(**config.model, vocab_size=256, n_positions=config.data.seq_len))
         data = config.data
         loader = TokenLoader(
             Path(folder) / "train.bin",

@@ -81,6 +81,8 @@ def nanogpt(setting: Setting) -> Step:
         model = GPT(shape)
         if setting.weights:
             _load_transposed(model, setting.weights)
+            for block in model.transformer.h:  # GPT-2's own form; nanoGPT takes the exact one
+                block.mlp.gelu = torch.nn.GELU(approximate="tanh")
         if setting.precision == "fp32":  # its own choice on a CPU: AdamW that is not fused
             optimizer = model.configure_optimizers(WEIGHT_DECAY, LEARNING_RATE, BETAS, "cpu")
         else:
