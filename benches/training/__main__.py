@@ -3,9 +3,9 @@
     python benches/training --text input.txt --nanogpt nanoGPT --nanochat nanochat [--part step|curve|bf16] [--docs]
 
 Parts: "curve" trains bytemill and nanoGPT, with GELU in GPT-2's form, from the same weights on the same batches for 50
-steps in fp32 and gives the largest distance of their losses; "bf16" does 500 steps of bytemill in fp32 and in bf16; "step" is the table: each
-contender in a fresh process a round, rounds interleaved, medians of CPU seconds of all threads. 12 windows of 256
-tokens, 6 layers, 6 heads, width 384.
+steps in fp32 and gives the largest distance of their losses; "bf16" does 500 steps of bytemill in fp32 and in bf16;
+"step" is the table: each contender in a fresh process a round, rounds interleaved, medians of CPU seconds of all
+threads. 12 windows of 256 tokens, 6 layers, 6 heads, width 384.
 """
 
 from __future__ import annotations

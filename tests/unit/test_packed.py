@@ -67,3 +67,13 @@ def test_adapters_are_seen_beside_a_packed_base(model):
         plain = adapted(ids)[0]
         with PackedProducts():
             torch.testing.assert_close(adapted(ids)[0], plain, rtol=1e-3, atol=1e-2)
+
+
+def test_a_single_row_in_bf16_is_multiplied_as_ever(model):
+    products = PackedProducts()
+    ids = torch.randint(0, 1000, (1, 8))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        list(generate_stream(model, ids, max_new_tokens=2, products=products))
+    assert not products._packed
+    list(generate_stream(model, ids, max_new_tokens=2, products=products))
+    assert products._packed

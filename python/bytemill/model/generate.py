@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bytemill.errors import ConfigError, DataError
-from bytemill.model.packed import PackedProducts
+from bytemill.model.packed import PackedProducts, product_dtype
 from bytemill.model.pretrained import CausalModel
 
 __all__ = ["generate", "generate_stream"]
@@ -111,8 +111,20 @@ def generate_stream(
         max_new_tokens,
         lambda logits: _draw(logits[:, :n_ids], temperature, top_k, top_p, min_p, generator),
         torch.tensor(sorted(stop_ids), dtype=ids.dtype, device=ids.device),
-        products or (PackedProducts() if max_new_tokens >= _WORTH_PACKING_TOKENS else contextlib.nullcontext()),
+        _products(model, ids, max_new_tokens, products),
     )
+
+
+def _products(
+    model: CausalModel, ids: Tensor, max_new_tokens: int, kept: PackedProducts | None
+) -> AbstractContextManager[object]:
+    """How weights are multiplied: laid out anew where that pays; a single row in bf16 is as fast without."""
+    weights = next(model.parameters())
+    if ids.shape[0] == 1 and product_dtype(weights) == torch.bfloat16:
+        return contextlib.nullcontext()
+    if kept is not None:
+        return kept
+    return PackedProducts() if max_new_tokens >= _WORTH_PACKING_TOKENS else contextlib.nullcontext()
 
 
 def _columns(

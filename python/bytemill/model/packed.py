@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["PackedProducts"]
+__all__ = ["PackedProducts", "product_dtype"]
 
 _HAS_LAYOUT = hasattr(torch.ops.mkldnn, "_linear_pointwise") and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
 _SMALLEST_WEIGHT_BYTES = 1 << 20
@@ -63,7 +63,7 @@ class PackedProducts(TorchFunctionMode):
             x, weight, bias = (*args, None)[:3]
             packed = self._layout(x, weight)
             if packed is not None:
-                dtype = _product_dtype(x)
+                dtype = product_dtype(x)
                 typed_bias = None if bias is None else bias.to(dtype)
                 return torch.ops.mkldnn._linear_pointwise(x.to(dtype), packed, typed_bias, "none", [], "")
         return func(*args, **(kwargs or {}))
@@ -72,7 +72,7 @@ class PackedProducts(TorchFunctionMode):
         """The weight laid out for products with x; None where the usual product is to be taken."""
         if x.device.type != "cpu" or weight.nbytes < _SMALLEST_WEIGHT_BYTES or not _HAS_LAYOUT:
             return None
-        dtype = _product_dtype(x)
+        dtype = product_dtype(x)
         key = id(weight), dtype
         if key not in self._packed:
             if dtype not in (torch.float32, torch.bfloat16) or self._n_bytes + weight.nbytes > _LARGEST_SUM_BYTES:
@@ -84,5 +84,6 @@ class PackedProducts(TorchFunctionMode):
         return self._packed[key]
 
 
-def _product_dtype(x: Tensor) -> torch.dtype:
+def product_dtype(x: Tensor) -> torch.dtype:
+    """The number format in which `F.linear` multiplies x: its own, or autocast's."""
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
