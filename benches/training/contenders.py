@@ -170,6 +170,8 @@ def _load_transposed(model: torch.nn.Module, folder: Path) -> None:
 
 @dataclass
 class _Stream:
+    """As much of a BatchStream as a step asks for."""
+
     batches: Iterator[Batch]
 
     def __iter__(self) -> Iterator[Batch]:
@@ -177,9 +179,6 @@ class _Stream:
 
     def state_dict(self) -> dict[str, Any]:
         return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        raise NotImplementedError("a bench is not resumed")
 
 
 class _Log:

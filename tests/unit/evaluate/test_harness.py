@@ -38,7 +38,6 @@ def by_definition(scorer, ids, n_asked):
 
 def test_likelihoods_are_those_of_the_definition_in_the_order_of_the_pairs(scorer):
     pairs = [("ab", "c"), ("one two", " three"), ("x", "yz"), ("", "word"), ("end ", "of")]
-    likeliest = int(scorer.model(torch.tensor([list(b"ab")]))[0][0, -1, :256].argmax())
     expected = [
         by_definition(scorer, list(b"abc"), 1),
         by_definition(scorer, list(b"one two three"), 6),
@@ -51,8 +50,19 @@ def test_likelihoods_are_those_of_the_definition_in_the_order_of_the_pairs(score
         [likelihood for likelihood, _ in expected], abs=1e-4
     )
     assert [greedy for _, greedy in found] == [greedy for _, greedy in expected]
-    if likeliest < 128:
-        assert scorer.continuations([("ab", chr(likeliest))])[0][1]
+
+
+def test_the_likeliest_continuation_is_greedy_and_another_is_not(scorer):
+    order = scorer.model(torch.tensor([list(b"ab")]))[0][0, -1, 97:123].argsort(descending=True)
+    letters = [chr(97 + int(place)) for place in order[:2]]
+    with torch.no_grad():
+        scorer.model.token_embedding.weight[ord(letters[0])] *= 50  # far above all others
+    likeliest = int(scorer.model(torch.tensor([list(b"ab")]))[0][0, -1].argmax())
+    found = scorer.continuations([("ab", letter) for letter in letters])
+    with torch.no_grad():
+        scorer.model.token_embedding.weight[ord(letters[0])] /= 50
+    assert likeliest == ord(letters[0])
+    assert [greedy for _, greedy in found] == [True, False]
 
 
 def test_of_a_long_context_the_end_counts_and_an_impossible_continuation_is_refused(scorer):
