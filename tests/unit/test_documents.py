@@ -9,7 +9,7 @@ import torch
 from bytemill import Tokenizer
 from bytemill.data import prepare
 from bytemill.data.rows import Row, collate, collate_packed
-from bytemill.errors import DataError
+from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.documents import Documents
@@ -138,3 +138,15 @@ def test_tuning_takes_packed_rows_from_its_settings(tmp_path):
         batch = tuple(map(torch.as_tensor, next(iter(task.batches))))
         losses.append((float(task.loss(task.model, batch).loss_sum.detach()), task.validate()["val_loss"]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (["task=instruct", "data.mask_documents=true"], "^data.mask_documents is for pretraining; task instruct may"),
+        (["data.pack_rows=true"], "^data.pack_rows is for the tasks lm, instruct and chat, not for pretrain"),
+    ],
+)
+def test_a_setting_of_another_task_is_refused(settings, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        load_config(overrides=settings)

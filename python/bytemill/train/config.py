@@ -245,6 +245,14 @@ class RunConfig(_Section):
     sample: SampleConfig = SampleConfig()
     """Text drawn on the way."""
 
+    @model_validator(mode="after")
+    def _settings_of_this_task(self) -> RunConfig:
+        if self.data.mask_documents and self.task != "pretrain":
+            raise ValueError(f"data.mask_documents is for pretraining; task {self.task} may take data.pack_rows")
+        if self.data.pack_rows and self.task not in ("lm", "instruct", "chat"):
+            raise ValueError(f"data.pack_rows is for the tasks lm, instruct and chat, not for {self.task}")
+        return self
+
     def with_train(self, **settings: Any) -> RunConfig:
         """This configuration with other settings of its train section.
 
@@ -350,11 +358,9 @@ def _explain(fault: Mapping[str, Any]) -> str:
         known = [*RunConfig.model_fields, *(name for name, _ in _flatten(RunConfig().model_dump()))]
         nearest = difflib.get_close_matches(name, known, n=1)
         return f"{name} is not a setting" + (f"; did you mean {nearest[0]}?" if nearest else "")
-    return (
-        f"{name} is {fault['input']!r}: {fault['msg']}"
-        if fault["type"] != "value_error"
-        else (f"{name}: {fault['ctx']['error']}")
-    )
+    if fault["type"] == "value_error":
+        return f"{name}: {fault['ctx']['error']}" if name else str(fault["ctx"]["error"])
+    return f"{name} is {fault['input']!r}: {fault['msg']}"
 
 
 def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
