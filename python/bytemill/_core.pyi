@@ -1,5 +1,7 @@
 """The Rust core; checked against the module by stubtest."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Iterable, Sequence
 from os import PathLike
 from typing import Any, Literal, Self, final

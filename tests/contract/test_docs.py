@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from rich.text import Text
 
 import console_blocks
 from bytemill.cli import app
@@ -47,6 +48,14 @@ def test_every_command_is_documented(name: str) -> None:
 def test_every_option_says_what_it_does(name: str) -> None:
     silent = [option.name for option in COMMANDS[name].params if not getattr(option, "help", None)]
     assert not silent
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_help_is_taken_for_markup(name: str) -> None:
+    """Typer prints help as Rich markup: a word in brackets would be eaten."""
+    for option in COMMANDS[name].params:
+        shown = Text.from_markup(option.help or "").plain
+        assert shown == option.help, f"write \\[ in the help of {option.name}"
 
 
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: str(page.relative_to(console_blocks.REPOSITORY)))

@@ -79,6 +79,19 @@ def test_a_run_trains_and_validates_within_documents(tmp_path):
     assert 4 < task.validate()["val_loss"] < 8
 
 
+def test_a_run_may_keep_short_documents_whole(tmp_path):
+    (tmp_path / "a.jsonl").write_text("\n".join(f'{{"text": "{"to be or not " * (1 + n % 4)}"}}' for n in range(99)))
+    tokenizer = Tokenizer.train(texts=["to be or not "], vocab_size=261)
+    prepare(tmp_path / "a.jsonl", tmp_path / "shards", tokenizer=tokenizer, val=0.2)
+    where = [f"data.path={tmp_path / 'shards'}", "data.batch_size=3", "data.seq_len=64"]
+    shape = ["model.n_layer=1", "model.n_head=1", "model.n_embd=4"]
+    task, _ = pretrain_task_from_config(load_config(overrides=[*where, *shape, "data.packing=bestfit"]))
+    inputs, _ = next(iter(task.batches))
+    assert (inputs[:, 0] == tokenizer.eot_token).all(), "each row begins with a document"
+    chunked, _ = pretrain_task_from_config(load_config(overrides=[*where, *shape]))
+    assert not (next(iter(chunked.batches))[0][:, 0] == tokenizer.eot_token).all()
+
+
 def test_the_last_batch_of_a_pass_is_cut_with_its_boundaries(tmp_path):
     class Loader:
         n_samples = 3
@@ -144,6 +157,7 @@ def test_tuning_takes_packed_rows_from_its_settings(tmp_path):
     ("settings", "sentence"),
     [
         (["task=instruct", "data.mask_documents=true"], "^data.mask_documents is for pretraining; task instruct may"),
+        (["task=instruct", "data.packing=bestfit"], "^data.packing is for pretraining; task instruct has rows"),
         (["data.pack_rows=true"], "^data.pack_rows is for the tasks lm, instruct and chat, not for pretrain"),
     ],
 )

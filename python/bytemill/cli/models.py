@@ -20,7 +20,7 @@ Tokenizers = Annotated[Path, typer.Option("--tokenizer", "-t", help="The models'
 Page = Annotated[Path | None, typer.Option(help="Write an HTML page here as well.")]
 Split = Annotated[
     Literal["all", "train", "test", "val"],
-    typer.Option(help="A part of --rows, as tuning parts them (85 / 10 / 5) by data.seed."),
+    typer.Option(help="A part of the rows, as tuning parts them (85 / 10 / 5) by data.seed."),
 ]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    config: Annotated[Path, typer.Option("--config", "-c", help="A base, a [grid] and [[runs]], in TOML.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="A base, and a grid or a list of runs, in TOML.")],
     settings: Settings = None,
     more_settings: MoreSettings = None,
     output: Annotated[

@@ -129,6 +129,7 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         seed=data.seed,
         rank=world.rank,
         world_size=world.size,
+        packing=data.packing,
         documents=documents,
     )
     validation = TokenLoader(

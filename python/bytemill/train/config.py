@@ -135,6 +135,8 @@ class DataConfig(_Section):
     """Tokens of one sample; rows are cut to this many."""
     seed: int = Field(0, ge=0)
     """Seed of the order of samples or rows."""
+    packing: Literal["chunk", "bestfit"] = "chunk"
+    """Samples of shards: windows that cut documents wherever they end, or whole documents where they fit."""
     mask_documents: bool = False
     """Whether tokens see their own document alone, with positions counted from its beginning."""
     pack_rows: bool = False
@@ -249,6 +251,8 @@ class RunConfig(_Section):
     def _settings_of_this_task(self) -> RunConfig:
         if self.data.mask_documents and self.task != "pretrain":
             raise ValueError(f"data.mask_documents is for pretraining; task {self.task} may take data.pack_rows")
+        if self.data.packing != "chunk" and self.task != "pretrain":
+            raise ValueError(f"data.packing is for pretraining; task {self.task} has rows, and may take data.pack_rows")
         if self.data.pack_rows and self.task not in ("lm", "instruct", "chat"):
             raise ValueError(f"data.pack_rows is for the tasks lm, instruct and chat, not for {self.task}")
         return self

@@ -4,7 +4,7 @@ The baseline beside which a language model has to show what it is good for. Word
 each by whether it occurs; L2-regularised logistic regression by Newton's conjugate gradients, in numpy alone. The
 regularisation is chosen on the validation rows.
 
-    python benches/spam_words.py ../shared/data/sms_spam/SMSSpamCollection
+    python examples/04_tuning/count_words.py ../shared/data/sms_spam/SMSSpamCollection
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 
 
 def main() -> None:
+    """Learn from the training rows, choose on the validation rows, measure on the test rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("path")
     parser.add_argument("--seed", type=int, default=0, help="of the split, as data.seed")
@@ -88,6 +89,7 @@ def solved(matrix: object, right: np.ndarray, n_steps: int = 30) -> np.ndarray:
 
 
 def measured(weights: np.ndarray, x: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> ClassificationScore:
+    """How well these weights tell the rows apart."""
     return classification_score(
         labels, zip(y.astype(int).tolist(), (x @ weights > 0).astype(int).tolist(), strict=True)
     )
