@@ -12,8 +12,6 @@ Runs that failed are told apart from those that are done, and are tried again by
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import subprocess
@@ -24,10 +22,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 from bytemill.errors import ConfigError
 from bytemill.train.config import changed_settings, dump_toml, load_config
+from bytemill.train.folder_lock import alone_in
 from bytemill.train.signals import StopSignals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from bytemill.experiment.sweep_plan import PlannedRun
@@ -69,7 +68,7 @@ def run_sweep(
     """
     gpus = visible_gpus()
     slots = [gpus[i % len(gpus)] if gpus else None for i in range(parallel or len(gpus) or 1)]
-    with _alone_in(folder) as lock:
+    with alone_in(folder, others="another sweep, or a run of one,") as lock:
         for run in planned:
             _write_plan(run, folder)
         waiting = [run for run in planned if (ended := ended_run(folder / run.name)) is None or ended.exit_code]
@@ -176,18 +175,6 @@ def _write_plan(run: PlannedRun, folder: Path) -> None:
             told = ", ".join(f"{name} was {old!r} and is {new!r} now" for name, old, new in changes)
             raise ConfigError(f"{folder / run.name}: was begun with other settings: {told}; move it away, or rename it")
     _replace(path, dump_toml(run.config))
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[IO[bytes]]:
-    """Hold the folder's lock; the runs hold it too, as long as they live."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(f"{folder}: another sweep, or a run of one, is at work here") from None
-        yield lock
 
 
 def _replace(path: Path, text: str) -> None:

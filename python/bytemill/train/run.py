@@ -8,6 +8,7 @@
     tensorboard/       the metrics for TensorBoard
     profile/           a trace of some steps, if one was asked for
     checkpoints/       see bytemill.train.checkpoint
+    lock               held while a process trains here
 
 Of several processes only the first writes.
 """
@@ -24,6 +25,7 @@ from bytemill.train.background import Background
 from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
 from bytemill.train.config import RunConfig, changed_settings, dump_toml
 from bytemill.train.environment import describe_environment
+from bytemill.train.folder_lock import alone_in
 from bytemill.train.metrics import JsonLines, TensorBoard, WeightsAndBiases, as_json_data, read_json_lines
 from bytemill.train.progress import ProgressLine
 from bytemill.train.tensors import load_optimizer, load_weights, saved_tensors
@@ -58,7 +60,6 @@ class Run:
         self._progress = ProgressLine(config.train.max_steps, shown=progress and writes)
         self._open = contextlib.ExitStack()
         self._open.callback(self._progress.close)
-        self._open.callback(self._saving.wait)
 
     def __enter__(self) -> Run:
         return self
@@ -73,7 +74,7 @@ class Run:
             Steps done, and the metrics of the last of them if its validation is still to be done.
 
         Raises:
-            ConfigError: The folder holds a run, and `resume` is False.
+            ConfigError: The folder holds a run, and `resume` is False; or another process trains in it.
             CheckpointError: There is nothing to resume, or it is of another model or other data.
         """
         checkpoint = self._find(resume=resume)
@@ -85,9 +86,10 @@ class Run:
             step, pending = checkpoint.step, checkpoint.state["pending"]
             self._restore(checkpoint)
         if self.writes:
+            self._open.enter_context(alone_in(self.folder, others="another process"))
+            self._open.callback(self._saving.wait)
             keep = self.config.train.keep_checkpoints
             tidy_checkpoints(self.folder / "checkpoints", newest=step, keep=keep)
-            self.folder.mkdir(parents=True, exist_ok=True)
             self._open_logs(step if pending is not None else step + 1)
             self._record_settings(checkpoint)
         return step, pending

@@ -14,6 +14,7 @@ from bytemill.errors import CheckpointError, ConfigError, DivergedError, Interru
 from bytemill.train import run as run_module
 from bytemill.train.checkpoint import newest_valid, save_checkpoint
 from bytemill.train.config import load_config
+from bytemill.train.folder_lock import alone_in
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
 from bytemill.train.schedule import learning_rate_at
@@ -239,6 +240,16 @@ def test_a_mismatched_resume_names_both_values(tmp_path, other, sentence):
     with pytest.raises(CheckpointError) as caught:
         fit(tiny_task(width=width, **other), tiny_config(), tmp_path / "run", resume=True, progress=False)
     assert sentence in str(caught.value)
+
+
+def test_two_processes_never_train_in_one_folder(tmp_path):
+    fit(tiny_task(), tiny_config(max_steps=1), tmp_path / "run", progress=False)
+    with (
+        alone_in(tmp_path / "run", others="this test"),
+        pytest.raises(ConfigError, match="another process is at work here; wait until it ends, or stop it"),
+    ):
+        fit(tiny_task(), tiny_config(max_steps=2), tmp_path / "run", resume=True, progress=False)
+    assert fit(tiny_task(), tiny_config(max_steps=2), tmp_path / "run", resume=True, progress=False).steps == 2
 
 
 def test_folders_are_not_mistaken(tmp_path):

@@ -1,0 +1,42 @@
+"""One at a time: a lock on a folder that the system takes back when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import IO, TYPE_CHECKING
+
+from bytemill.errors import ConfigError
+
+if sys.platform != "win32":
+    import fcntl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["alone_in"]
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path, *, others: str) -> Iterator[IO[bytes]]:
+    """Hold the folder's lock, making the folder when it is missing.
+
+    Args:
+        folder: Gets a file `lock`, which stays.
+        others: Who must be at work there if it is held already, for the error.
+
+    Yields:
+        The open lock; a child process that inherits it holds it too, as long as it lives.
+
+    Raises:
+        ConfigError: It is held already. (Not on Windows, where nothing is locked.)
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("wb") as lock:
+        if sys.platform != "win32":
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ConfigError(f"{folder}: {others} is at work here; wait until it ends, or stop it") from None
+        yield lock
