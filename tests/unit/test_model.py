@@ -298,6 +298,18 @@ class TestCache:
         assert cache.length == sum(parts)
         torch.testing.assert_close(torch.cat(pieces, dim=1), whole, rtol=1e-4, atol=1e-5)
 
+    def test_one_token_at_a_time_in_bf16_is_as_close_as_all_at_once(self) -> None:
+        exact_model, cache = tiny_model(), KeyValueCache(TINY)
+        ids = random_ids(3, 16)
+        with torch.no_grad():
+            exact = exact_model(ids)[0]
+            model = tiny_model().bfloat16()
+            at_once = model(ids)[0].float()
+            one_by_one = torch.cat([model(column, cache=cache)[0] for column in ids.split(1, dim=1)], dim=1).float()
+        rounding = (at_once - exact).abs().max().item()
+        assert 0 < rounding < 0.1
+        assert (one_by_one - exact).abs().max().item() < 2 * rounding
+
     def test_overflow_names_the_lengths(self) -> None:
         model, cache = tiny_model(), KeyValueCache(TINY)
         with torch.no_grad():

