@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,13 @@ def test_answers_go_on_where_they_were_cut_off(
     assert sum(shape[0] for shape in asked) == 2
     assert path.read_text() == (tmp_path / "whole.json").read_text()
     assert not part.exists()
+
+
+def test_rows_that_json_cannot_spell_are_answered(tmp_path: Path, generator: TextGenerator) -> None:
+    row = {"instruction": "Say a.", "output": "\ud83d", "day": date(2026, 11, 22)}
+    write_answers(generator, [row], tmp_path / "a.json", model_name="m", max_new_tokens=2, temperature=0)
+    (read,) = read_answers(tmp_path / "a.json")
+    assert (read["output"], read["day"]) == ("\ud83d", "2026-11-22")
 
 
 @pytest.mark.parametrize(

@@ -181,10 +181,24 @@ def test_a_server_that_is_down_is_named() -> None:
         ("1,000", None),
         ("<think>20", None),
         ("gpt4 likes it", None),
+        ("10/10", None),
+        ("Score: 8/10", None),
+        ("9 out of 10", None),
+        ("On a score from 0 to 100, I give 85", 85),
+        ("A score between 0 and 100: 85", 85),
+        ("Score: 85, as 2/3 of it is right", 85),
     ],
 )
 def test_the_score_in_a_reply(reply: str, score: float | None) -> None:
     assert score_in(reply) == score
+
+
+def test_a_journal_takes_half_a_surrogate_pair(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Journal(tmp_path / "notes.jsonl", {"rows": "\ud83d"}) as journal:
+            if 0 not in journal.results:
+                journal.add(0, {"reply": "cut: \ud83d"})
+    assert journal.results == {0: {"index": 0, "reply": "cut: \ud83d"}}
 
 
 @given(st.text(max_size=60))
