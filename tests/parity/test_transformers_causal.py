@@ -23,6 +23,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of what peft imports
     peft = pytest.importorskip("peft", reason="extra `hf` is not installed")
 
+# peft asks for it by its old name.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 TEXT = "the cat sat on the mat. the dog ate the cat's hat. " * 40
@@ -109,6 +110,18 @@ class TestFace:
             with adapter_disabled(ours):
                 torch.testing.assert_close(ours(IDS)[0], TransformersCausal(network(kind))(IDS)[0])
         assert not torch.allclose(adapted, TransformersCausal(network(kind))(IDS)[0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_activations_computed_again_give_the_same_loss_and_no_warning() -> None:
+    model = TransformersCausal(network("bloom")).train()
+    for wanted in (False, True, False):
+        model.checkpoints_activations = wanted
+        assert model.checkpoints_activations is wanted
+        loss = model(IDS, TARGETS)[1]
+        loss.backward()
+        assert loss.item() == pytest.approx(model.eval()(IDS, TARGETS)[1].item(), rel=1e-5)
+        model.train()
 
 
 def test_gpt2_becomes_ours_and_the_others_theirs(folders) -> None:

@@ -88,14 +88,19 @@ class TransformersCausal(nn.Module):
     @property
     def checkpoints_activations(self) -> bool:
         """Whether blocks are computed again on the way back instead of kept."""
-        return bool(self.network.is_gradient_checkpointing)
+        return any(getattr(module, "gradient_checkpointing", False) for module in self.network.modules())
 
     @checkpoints_activations.setter
     def checkpoints_activations(self, wanted: bool) -> None:
         if wanted:
-            self.network.gradient_checkpointing_enable({"use_reentrant": False})
-        elif self.network.is_gradient_checkpointing:
-            self.network.gradient_checkpointing_disable()
+            self._switch_checkpointing("enable")({"use_reentrant": False})
+        elif self.checkpoints_activations:
+            self._switch_checkpointing("disable")()
+
+    def _switch_checkpointing(self, verb: Literal["enable", "disable"]) -> Any:
+        """The network's method; newer transformers have the first name, and warn about the second."""
+        names = (f"activation_checkpointing_{verb}", f"gradient_checkpointing_{verb}")
+        return getattr(self.network, next(name for name in names if hasattr(self.network, name)))
 
     def forward(
         self,
