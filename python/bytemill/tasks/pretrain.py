@@ -132,18 +132,20 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         packing=data.packing,
         documents=documents,
     )
-    validation = TokenLoader(
-        data.path,
-        batch_size=data.batch_size,
-        seq_len=data.seq_len,
-        split="val",
-        shuffle=False,
-        documents=documents,
-    )
+    validation = None
+    if manifest.tokens("val") > data.seq_len:
+        validation = TokenLoader(
+            data.path,
+            batch_size=data.batch_size,
+            seq_len=data.seq_len,
+            split="val",
+            shuffle=False,
+            documents=documents,
+        )
     task = pretrain_task(
         model,
         training,
-        validation=validation if manifest.tokens("val") > data.seq_len else None,
+        validation=validation,
         validation_batches=data.eval_batches,
         tokenizer=tokenizer,
         sample=config.sample,
