@@ -22,7 +22,6 @@ from torch.nn import functional as F
 from bytemill.data.rows import split_rows
 from bytemill.data.rows.pairs import EncodedPairs, PairBatches, collate_pairs, encode_pairs, read_preferences
 from bytemill.errors import ConfigError
-from bytemill.model.attention import CausalSelfAttention
 from bytemill.model.lora import adapter_disabled
 from bytemill.tasks.base_model import (
     adapt,
@@ -271,10 +270,10 @@ def turn_off_dropout(model: AnyModel) -> AnyModel:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-        elif isinstance(module, CausalSelfAttention):
-            module.dropout = 0.0
-        elif isinstance(getattr(module, "attention_dropout", None), float):  # of transformers' attention
-            module.attention_dropout = 0.0  # type: ignore[assignment]
+        # Attention keeps its share as a number, and so do the blocks of OPT and Bloom, under several names.
+        for name, value in vars(module).items():
+            if "drop" in name and isinstance(value, float):
+                setattr(module, name, 0.0)
     return model
 
 

@@ -211,6 +211,20 @@ def test_dropout_is_off_but_for_the_adapter_s_own() -> None:
     assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.0, 0.5}
 
 
+def test_dropout_of_transformers_blocks_is_off_too() -> None:
+    transformers = pytest.importorskip("transformers", reason="extra `hf` is not installed")
+    small = {"vocab_size": 50, "hidden_size": 16}
+    opt = {"num_hidden_layers": 1, "num_attention_heads": 2, "ffn_dim": 16, "word_embed_proj_dim": 16, "dropout": 0.5}
+    for config in (
+        transformers.OPTConfig(**small, **opt, attention_dropout=0.5),
+        transformers.BloomConfig(**small, n_layer=1, n_head=2, hidden_dropout=0.5, attention_dropout=0.5),
+    ):
+        network = transformers.AutoModelForCausalLM.from_config(config)
+        model = turn_off_dropout(TransformersCausal(network)).train()
+        ids = torch.arange(20)[None]
+        assert torch.equal(model(ids)[0], model(ids)[0])
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("preference")
