@@ -125,6 +125,13 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     assert kept == ["step_00000002", "step_00000004", "step_00000005"]
 
 
+def test_a_validation_tells_of_its_own_step_alone(tmp_path):
+    config = tiny_config(max_steps=4, eval_every=2, log_every=2, checkpoint_every=3, keep_checkpoints=2)
+    fit(tiny_task(), config, tmp_path / "other", progress=False)
+    states = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("other/checkpoints/*/state.json"))]
+    assert [(state["step"], state["validation_loss"] is None) for state in states] == [(3, True), (4, False)]
+
+
 @pytest.mark.parametrize("fails", ["save_file", "_flush"])
 def test_a_full_disk_is_reported_and_the_old_checkpoint_loads(tmp_path, monkeypatch, fails):
     config = tiny_config(max_steps=4)
