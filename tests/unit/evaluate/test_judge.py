@@ -278,6 +278,12 @@ def run(*arguments: object) -> Any:
     return stopped.value.code or 0
 
 
+def test_a_rubric_that_is_no_utf8_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rubric.txt").write_bytes("Wie höflich ist {response}?".encode("latin-1"))
+    assert run("eval", "judge", tmp_path / "a.json", "--judge", "m", "--rubric", tmp_path / "rubric.txt") == 1
+    assert capsys.readouterr().err == "bytemill: what was read is not UTF-8 text: it has the byte 0xf6\n"
+
+
 def test_the_command_compares_files(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def answer(question: dict[str, Any]) -> tuple[int, bytes]:
         return ollama("80" if "tuned says" in question["messages"][0]["content"] else "30")
