@@ -7,7 +7,7 @@ import typer
 
 from bytemill.cli.console import say
 from bytemill.cli.preference import preference
-from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, finish, resolve
+from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
 
 app = typer.Typer(help="Fine-tune a model.", no_args_is_help=True)
 app.command()(preference)
@@ -121,7 +121,7 @@ def classify(
     Example: bytemill finetune classify --model runs/first --data SMSSpamCollection -t tokenizer.json
     """
     given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
-    changes = [*_named(given), "task=classify", *(settings or []), *(more_settings or [])]
+    changes = [*as_settings(given), "task=classify", *(settings or []), *(more_settings or [])]
     resolved = resolve(config, changes, output if resume else None, prints=prints_config)
     from bytemill.tasks.classify import classify_task_from_config
     from bytemill.train.loop import fit
@@ -147,7 +147,7 @@ def _tune(
     if given["lora.r"] is None and config is None and not resume:
         given["lora.r"] = 8
     resolved = resolve(
-        config, [*_named(given), f"task={task_name}", *changes], output if resume else None, prints=prints
+        config, [*as_settings(given), f"task={task_name}", *changes], output if resume else None, prints=prints
     )
     from bytemill.tasks.tuning import tuning_task_from_config
     from bytemill.train.loop import fit
@@ -157,10 +157,6 @@ def _tune(
         say(report)
     outcome = fit(task, resolved, output, resume=resume)
     finish(output, outcome.steps, outcome.metrics)
-
-
-def _named(given: dict[str, Any]) -> list[str]:
-    return [f"{name}={value}" for name, value in given.items() if value is not None]
 
 
 def _test(model: Any, rows: Any, config: Any, output: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bytemill.cli.console import say
-from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, finish, resolve
+from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
 
 # What preference tuning needs and other tasks do not: tiny steps, once over the rows. A file of settings replaces it.
 _DEFAULTS = (
@@ -48,9 +48,8 @@ def preference(
         "lora.r": lora_rank,
         "preference.beta": beta,
     }
-    named = [f"{name}={value}" for name, value in given.items() if value is not None]
     defaults = _DEFAULTS if config is None and not resume else ()
-    changes = [*defaults, *named, "task=preference", *(settings or []), *(more_settings or [])]
+    changes = [*defaults, *as_settings(given), "task=preference", *(settings or []), *(more_settings or [])]
     resolved = resolve(config, changes, output if resume else None, prints=prints_config)
     from bytemill.tasks.preference import preference_task_from_config
     from bytemill.train.loop import fit

@@ -1,7 +1,7 @@
 """`bytemill train`: pretraining from a configuration."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,8 @@ from bytemill.cli.console import say
 from bytemill.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bytemill.train.config import RunConfig
     from bytemill.train.task import Task
 
@@ -96,6 +98,14 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, 
         print(documented_toml(resolved), end="")
         raise typer.Exit
     return resolved
+
+
+def as_settings(given: "Mapping[str, Any]") -> list[str]:
+    """Options that were given, as settings of the form A.B=C; a text stays one, even if it is spelled like a number."""
+    from bytemill.train.toml import toml_literal
+
+    texts = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    return [f"{name}={toml_literal(value)}" for name, value in texts.items() if value is not None]
 
 
 def finish(run: Path, steps: int, metrics: dict[str, float]) -> None:
