@@ -89,7 +89,7 @@ class LabelledRows:
 def label_names(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The labels that occur, sorted; numbers and booleans by their text.
 
-    >>> label_names([{"label": "spam"}, {"label": "ham"}, {"label": None}])
+    >>> label_names([{"label": "spam"}, {"label": "ham"}, {"label": None}, {"label": float("nan")}])
     ('ham', 'spam')
     """
     return tuple(sorted({name for row in rows if (name := _label(row)) is not None}))
@@ -183,4 +183,4 @@ def _label(row: Mapping[str, Any]) -> str | None:
     value = row.get("label")
     if isinstance(value, str):
         return value.strip() or None
-    return None if value is None else str(value)
+    return None if value is None or value != value else str(value)  # a table's missing number is NaN
