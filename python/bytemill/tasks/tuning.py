@@ -218,11 +218,17 @@ def held_out(
 def resolve_epochs(config: RunConfig, *, n_rows: int) -> RunConfig:
     """Turn `train.epochs` into `train.max_steps`, rounded up to whole steps.
 
+    Raises:
+        ConfigError: A batch in tokens is asked for.
+
     >>> from bytemill.train.config import load_config
     >>> two_epochs = load_config(None, ["train.epochs=2", "data.batch_size=8"])
     >>> resolve_epochs(two_epochs, n_rows=935).train.max_steps
     234
     """
+    for name in ("total_batch_tokens", "find_batch_size"):
+        if getattr(config.train, name):
+            raise ConfigError(f"train.{name} is for pretraining; rows count by data.batch_size and train.micro_batches")
     if config.train.epochs is None:
         return config
     rows_per_step = config.data.batch_size * config.train.micro_batches

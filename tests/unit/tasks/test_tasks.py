@@ -83,6 +83,12 @@ def test_steps_of_an_epoch_are_not_one_too_many_by_rounding():
     assert resolve_epochs(config, n_rows=101).train.max_steps == 12
 
 
+@pytest.mark.parametrize("setting", ["total_batch_tokens=4096", "find_batch_size=true"])
+def test_a_batch_in_tokens_is_refused_for_rows(setting):
+    with pytest.raises(ConfigError, match=setting.partition("=")[0] + " is for pretraining"):
+        resolve_epochs(load_config(overrides=[f"train.{setting}"]), n_rows=10)
+
+
 def test_a_validation_row_without_an_answer_ends_no_tuning(tmp_path):
     rows = [{"instruction": f"Say {i}.", "output": "" if i in split_rows(range(20))[2] else "yes"} for i in range(20)]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
