@@ -238,6 +238,12 @@ def test_names_of_models() -> None:
         named(["runs/a", "runs/a"])
 
 
+def test_a_part_without_rows_is_named(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text(json.dumps(ROWS[:1]))
+    with pytest.raises(DataError, match=r"one\.json: 1 rows are too few to have a test part"):
+        part_of(tmp_path / "one.json", "test", 0)
+
+
 def test_a_row_without_an_instruction_is_named(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps([*ROWS, {"output": "?"}]))
     with pytest.raises(DataError, match="row 6 has no text in 'instruction'"):
