@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from bytemill.tasks.preference import (
     read_pairs,
     turn_off_dropout,
 )
-from bytemill.train.config import DataConfig, PreferenceConfig, load_config
+from bytemill.train.config import DataConfig, PreferenceConfig, config_from_settings, load_config
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
 from stand_ins import tiny_config
@@ -323,6 +324,17 @@ def test_the_command(
     config = load_config(run / "config.toml")
     assert (config.task, config.lora.r, config.preference.beta) == ("preference", 8, 0.2)
     assert (config.train.learning_rate, config.train.weight_decay, config.train.epochs) == (5e-6, 0.02, 1)
+
+
+def test_steps_that_are_asked_for_win_over_the_one_epoch_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["bytemill", "finetune", "preference", "--print-config", "--set"]
+    for setting, epochs in (("train.seed=1", 1), ("train.max_steps=7", None)):
+        monkeypatch.setattr("sys.argv", [*command, setting])
+        with pytest.raises(SystemExit):
+            main()
+        assert config_from_settings(tomllib.loads(capsys.readouterr().out)).train.epochs == epochs
 
 
 def test_inspect_shows_what_is_compared(
