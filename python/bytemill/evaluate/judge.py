@@ -178,7 +178,7 @@ def judge_answers(
         shown: Called with the number of rows that are over.
 
     Raises:
-        ServiceError: The server failed on three rows in a row: it is down.
+        ServiceError: The server failed on three rows in a row, or on all of fewer: it is down.
     """
     failed_in_a_row = 0
     for index, row in enumerate(rows):
@@ -187,7 +187,7 @@ def judge_answers(
                 reply = judge.ask(rubric_prompt(rubric, row))
             except ServiceError:
                 failed_in_a_row += 1
-                if failed_in_a_row == _FAILURES_IN_A_ROW:
+                if failed_in_a_row == min(_FAILURES_IN_A_ROW, len(rows)):
                     raise
             else:
                 failed_in_a_row = 0

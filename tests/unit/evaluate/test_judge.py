@@ -256,6 +256,12 @@ def test_a_row_that_fails_is_left_for_the_next_time_and_three_end_it(server: Ser
     assert len(server.questions) == 4 + 3
 
 
+def test_a_server_that_fails_on_a_single_row_is_told_of(server: Server, tmp_path: Path) -> None:
+    server.scripts = [lambda _: (400, b"no")]
+    with Journal(tmp_path / "scores.jsonl", {}) as journal, pytest.raises(ServiceError, match="400 Bad Request: no"):
+        judge_answers(judge(server), ROWS[:1], RUBRICS["quality"], journal)
+
+
 def test_a_journal_of_other_work_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "a.jsonl", {"judge": "a", "seed": 1}) as journal:
         journal.add(0, {"score": 1})
