@@ -272,6 +272,14 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return int(stopped.value.code or 0)
 
 
+def test_an_output_that_is_a_folder_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["generate", "-m", "nowhere", "-t", "nowhere", "--rows", files(tmp_path)["rows.json"], "-o", tmp_path]
+    assert run(monkeypatch, *command) == 2
+    assert f"{tmp_path} is a folder; name the file to write" in capsys.readouterr().err
+
+
 def test_the_commands(
     tmp_path: Path,
     base: tuple[Path, Path],
