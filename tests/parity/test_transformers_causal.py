@@ -124,6 +124,20 @@ def test_activations_computed_again_give_the_same_loss_and_no_warning() -> None:
         model.train()
 
 
+def test_an_adapter_on_the_head_has_its_part_in_the_loss() -> None:
+    model = apply_lora(TransformersCausal(network("llama")), LoraConfig(r=2, target_modules=["lm_head"]))
+    assert model.hidden_matrices()
+    assert model.flops_per_token(12) > 0
+    before = model(IDS, TARGETS)[1].item()
+    with torch.no_grad():
+        for parameter in lora_parameters(model):
+            parameter.add_(0.3)
+    logits, loss = model(IDS)[0], model(IDS, TARGETS)[1]
+    torch.testing.assert_close(loss, F.cross_entropy(logits.flatten(0, 1), TARGETS.flatten(), ignore_index=-100))
+    torch.testing.assert_close(model(IDS, TARGETS, reduction="rows")[1].sum(), model(IDS, TARGETS, reduction="sum")[1])
+    assert loss.item() != before
+
+
 def test_gpt2_becomes_ours_and_the_others_theirs(folders) -> None:
     assert isinstance(load_pretrained(folders / "gpt2"), GPT2)
     for kind in OTHERS:

@@ -131,8 +131,8 @@ class TransformersCausal(nn.Module):
             raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
         flat_targets, hidden = targets.flatten(), self.hidden_states(ids).flatten(0, 1)
         n_targets = (flat_targets != IGNORED_TARGET).sum()
-        if self._head_is_plain:
-            weight = self.get_output_embeddings().weight
+        weight = self._plain_weight()
+        if weight is not None:
             return cross_entropy_sum(hidden, weight, flat_targets, n_classes=weight.shape[0]), n_targets
         logits = self.logits(hidden[None])[0].float()
         return F.cross_entropy(logits, flat_targets, ignore_index=IGNORED_TARGET, reduction="sum"), n_targets
@@ -143,8 +143,8 @@ class TransformersCausal(nn.Module):
             raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
         asked = targets != IGNORED_TARGET  # (B, T)
         hidden = self.hidden_states(ids)[asked]
-        if self._head_is_plain:
-            weight = self.get_output_embeddings().weight
+        weight = self._plain_weight()
+        if weight is not None:
             values = target_log_probabilities(hidden, weight, targets[asked], n_classes=weight.shape[0])
         else:
             log_probabilities = torch.log_softmax(self.logits(hidden).float(), dim=-1)
@@ -186,15 +186,20 @@ class TransformersCausal(nn.Module):
         """6 a weight that is multiplied; attention's share, which depends on the architecture, is left out."""
         del seq_len
         looked_up = self.network.get_input_embeddings().weight
-        tied = looked_up is self.get_output_embeddings().weight
+        tied = looked_up is _weight(self.get_output_embeddings())
         return 6.0 * (self.n_parameters() - (0 if tied else looked_up.numel()))
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The matrices between embeddings and head."""
-        outside = {id(m.weight) for m in (self.network.get_input_embeddings(), self.get_output_embeddings())}
+        outside = {id(_weight(m)) for m in (self.network.get_input_embeddings(), self.get_output_embeddings())}
         linears = [m for m in self.network.base_model.modules() if isinstance(m, nn.Linear)]
         weights = [m.weight for m in linears if isinstance(m.weight, nn.Parameter)]
         return [weight for weight in weights if id(weight) not in outside]
+
+    def _plain_weight(self) -> Tensor | None:
+        """The head's weight, if it alone makes logits of hidden states: an adapter may stand in the head's place."""
+        head = self.get_output_embeddings()
+        return head.weight if self._head_is_plain and type(head) is nn.Linear else None
 
     @torch.no_grad()
     def _has_plain_head(self) -> bool:
@@ -227,6 +232,12 @@ class TransformersCache:
     def clear(self) -> None:
         """Forget everything."""
         self.past, self.length = None, 0
+
+
+def _weight(module: Any) -> Tensor:
+    """A module's weight, or that of the base under its adapter."""
+    weight: Tensor = getattr(module, "base_layer", module).weight
+    return weight
 
 
 def _transformers() -> Any:
