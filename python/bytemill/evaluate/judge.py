@@ -48,7 +48,9 @@ _OUT_OF = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?)\s*(?:/|out of|of)\s*100\b", re
 _SCORE_IS = re.compile(
     r"\b(?:score|rating|grade)\b[^\d\n-]{0,20}(?<![\w.-])(\d+(?:\.\d+)?)(?![\w]|\.\d)", re.IGNORECASE
 )
-_OTHER_SCALE = re.compile(r"\bbetween\s+\d+\s+and\s+\d+|\d+(?:\.\d+)?\s*(?:/|out of|to)\s*\d+(?:\.\d+)?", re.IGNORECASE)
+_OTHER_SCALE = re.compile(
+    r"\bbetween\s+\d+\s+and\s+\d+|(?<![\w.])\d+(?:\.\d+)?\s*(?:/|out of|to)\s*\d+(?:\.\d+)?", re.IGNORECASE
+)
 """A range, or points out of another number than 100: neither of its numbers is a score."""
 _THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
