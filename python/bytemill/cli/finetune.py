@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bytemill.cli.console import say
+from bytemill.cli.console import is_first_process, say
 from bytemill.cli.preference import preference
 from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
 
@@ -168,6 +168,8 @@ def _test(model: Any, rows: Any, config: Any, output: Path) -> None:
 
     pad_id = tokenizer_of(config).eot_token
     score, loss = score_classifier(model, rows, config.data, pad_id=pad_id)
+    if not is_first_process():
+        return
     figures = {"test_loss": loss, "n_rows": len(rows.rows), **score.as_metrics("test_")}
     (output / "test.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     say(score.table())

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bytemill.cli.console import say
+from bytemill.cli.console import is_first_process, say
 from bytemill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -112,4 +112,5 @@ def finish(run: Path, steps: int, metrics: dict[str, float]) -> None:
     """Say how a run ended; its folder goes to stdout."""
     figures = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("loss", "val_loss") if name in metrics)
     say(f"{steps} steps done: {figures}" if figures else f"{steps} steps were done already")
-    print(run)
+    if is_first_process():
+        print(run)

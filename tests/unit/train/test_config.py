@@ -1,10 +1,12 @@
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from bytemill.cli import main
+from bytemill.cli.train import finish
 from bytemill.errors import ConfigError
 from bytemill.train.config import (
     DataConfig,
@@ -112,3 +114,12 @@ def test_a_path_spelled_like_another_kind_of_value_stays_a_path(place, monkeypat
     assert not stopped.value.code
     config = config_from_settings(tomllib.loads(capsys.readouterr().out))
     assert (config.data.path, config.data.tokenizer, config.lora.r) == (place, "7", 4)
+
+
+@pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("1", 0), (None, 1)])
+def test_of_several_processes_the_first_says_how_a_run_ended(rank, lines, monkeypatch, capsys):
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    finish(Path("run"), 3, {"loss": 1.0})
+    said = capsys.readouterr()
+    assert (said.out.count("\n"), said.err.count("\n")) == (lines, lines)
