@@ -221,6 +221,7 @@ def test_parts_of_the_rows_are_those_of_tuning(tmp_path: Path) -> None:
         ("a.json", '[{"a": 1}]', "needs the columns 'instruction' and 'output', or 'text'; there are a"),
         ("a.txt", "", "has 0 tokens; at least two are needed"),
         ("missing.txt", None, "cannot be read: No such file"),
+        ("b.json", '[{"text": " "}]', r"b\.json: no row can be trained on: .* 1 with an empty text"),
     ],
 )
 def test_a_source_that_cannot_be_measured_is_named(
