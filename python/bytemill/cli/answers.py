@@ -9,6 +9,7 @@ import typer
 
 from bytemill.cli.console import say
 from bytemill.cli.models import Models, Page, Split, Tokenizers, named, part_of, show
+from bytemill.cli.tokenizer_output import make_room
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def answer_rows(
     from bytemill.progress import PhaseProgress
     from bytemill.tasks.base_model import load_base_model
 
+    make_room(output)
     chosen = part_of(rows, split, split_seed)
     loaded = Tokenizer.load(tokenizer)
     generator = TextGenerator(load_base_model(model, tokenizer_sha256=loaded.fingerprint), loaded)

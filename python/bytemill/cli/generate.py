@@ -65,8 +65,9 @@ def generate(
     loaded = Tokenizer.load(tokenizer)
     generator = TextGenerator(load_base_model(model, tokenizer_sha256=loaded.fingerprint), loaded)
     if samples == 1:
+        pieces = generator.stream(prompt, max_new_tokens=max_new_tokens, stop=ends, **options)
         sys.stdout.write(prompt)
-        for piece in generator.stream(prompt, max_new_tokens=max_new_tokens, stop=ends, **options):
+        for piece in pieces:
             sys.stdout.write(piece)
             sys.stdout.flush()
         print()
