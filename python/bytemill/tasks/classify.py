@@ -36,6 +36,7 @@ from bytemill.tasks.base_model import (
 from bytemill.tasks.next_token import refuse_misfit
 from bytemill.tasks.tuning import read_for_task, resolve_epochs
 from bytemill.train.config import DataConfig
+from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
 from bytemill.train.task import BatchLoss, Task
 from bytemill.train.tensors import load_weights
@@ -216,7 +217,7 @@ def score_classifier(
 
 
 def load_classifier(base: str | Path, *, tokenizer_sha256: str | None = None) -> tuple[Classifier, int]:
-    """A trained classifier, its adapters merged into its weights, and the most tokens that a text may have.
+    """A trained classifier on the fastest device there is, its adapters merged, and the most tokens of a text.
 
     Raises:
         DataError: `base` is no classifier, or was trained with another tokenizer.
@@ -229,7 +230,7 @@ def load_classifier(base: str | Path, *, tokenizer_sha256: str | None = None) ->
     refuse_other_tokenizer(folder, tokenizer_sha256)
     model = wrap_as_saved(Classifier(model_from_json(fields), fields["labels"]), fields)
     load_weights(folder, model)
-    return merge_adapters(model, fields).eval(), int(fields["max_tokens"])
+    return merge_adapters(model, fields).eval().to(pick_device()), int(fields["max_tokens"])
 
 
 @torch.no_grad()

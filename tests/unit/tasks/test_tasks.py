@@ -10,7 +10,8 @@ from bytemill.data import prepare
 from bytemill.data.rows import encode_rows, split_rows
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import held_out_loss
-from bytemill.model import GPT2, GPT2Config
+from bytemill.model import GPT2, GPT2Config, save_model
+from bytemill.tasks.base_model import model_at_work
 from bytemill.tasks.next_token import draw_samples
 from bytemill.tasks.pretrain import one_pass, pretrain_task, pretrain_task_from_config, resolve_micro_batches
 from bytemill.tasks.tuning import resolve_epochs, tuning_task, tuning_task_from_config
@@ -108,6 +109,12 @@ def test_shards_with_too_little_to_validate_on_are_trained_on(tmp_path):
     for seq_len, validates in ((held_out - 1, True), (held_out, False)):
         task, _ = pretrain_task_from_config(load_config(overrides=[*shape, f"data.seq_len={seq_len}"]))
         assert bool(task.validate()) is validates
+
+
+def test_a_model_that_is_used_goes_to_the_fastest_device(tmp_path, monkeypatch):
+    save_model(GPT2(GPT2Config(vocab_size=16, n_positions=8, n_embd=4, n_layer=1, n_head=1)), tmp_path / "model")
+    monkeypatch.setattr("bytemill.tasks.base_model.pick_device", lambda: torch.device("meta"))
+    assert {parameter.device.type for parameter in model_at_work(tmp_path / "model").parameters()} == {"meta"}
 
 
 def test_only_the_given_parameters_are_tuned(tmp_path):
