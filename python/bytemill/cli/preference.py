@@ -8,7 +8,6 @@ import typer
 from bytemill.cli.console import say
 from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
 
-_EPOCHS = "train.epochs=1"
 # What preference tuning needs and other tasks do not: tiny steps, once over the rows. A file of settings replaces it.
 _DEFAULTS = (
     "lora.r=8",
@@ -16,7 +15,7 @@ _DEFAULTS = (
     "train.min_learning_rate=0.0",
     "train.warmup_steps=10",
     "train.weight_decay=0.01",
-    _EPOCHS,
+    "train.epochs=1",
     "train.eval_every=25",
 )
 
@@ -49,11 +48,8 @@ def preference(
         "lora.r": lora_rank,
         "preference.beta": beta,
     }
-    own = [*(settings or []), *(more_settings or [])]
-    defaults = list(_DEFAULTS if config is None and not resume else ())
-    if defaults and any(setting.startswith("train.max_steps=") for setting in own):
-        defaults.remove(_EPOCHS)  # it would win
-    changes = [*defaults, *as_settings(given), "task=preference", *own]
+    defaults = _DEFAULTS if config is None and not resume else ()
+    changes = [*defaults, *as_settings(given), "task=preference", *(settings or []), *(more_settings or [])]
     resolved = resolve(config, changes, output if resume else None, prints=prints_config)
     from bytemill.tasks.preference import preference_task_from_config
     from bytemill.train.loop import fit

@@ -36,6 +36,9 @@ __all__ = [
     "read_toml",
 ]
 
+_REPLACED_BY = {"train.max_steps": "epochs", "train.micro_batches": "total_batch_tokens"}
+"""What a setting would follow from, and no longer does once it is given itself."""
+
 
 class _Section(BaseModel):
     """Frozen, no unknown fields; the string under a field is its description."""
@@ -270,6 +273,9 @@ class RunConfig(_Section):
 def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:
     """Read settings from a TOML file, then apply overrides of the form `train.max_steps=100`.
 
+    A number of steps takes the place of a number of epochs given before it, and train.micro_batches that of
+    train.total_batch_tokens, from which they would follow.
+
     Args:
         path: The file; None starts from the defaults.
         overrides: `section.setting=value`, the value as in TOML; a bare word is a string.
@@ -346,6 +352,7 @@ def _apply(settings: dict[str, Any], override: str) -> None:
         if not isinstance(settings, dict):
             raise ConfigError(f"{name.strip()} is not a setting: {key} has no settings below it")
     settings[keys[-1]] = _toml_value(text.strip())
+    settings.pop(_REPLACED_BY.get(name.strip(), ""), None)
 
 
 def _toml_value(text: str) -> Any:

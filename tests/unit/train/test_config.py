@@ -41,6 +41,15 @@ def test_what_is_dumped_is_read_back_equal(tmp_path):
     assert config.model == {"n_layer": 3, "dropout": 0.1, "name": "gpt2"}
 
 
+def test_a_number_given_later_wins_over_what_it_would_follow_from(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text("[train]\nepochs = 2\ntotal_batch_tokens = 4096\n")
+    train = load_config(file, ["task=lm", "train.max_steps=9", "train.micro_batches=3"]).train
+    assert (train.max_steps, train.epochs, train.micro_batches, train.total_batch_tokens) == (9, None, 3, None)
+    train = load_config(None, ["task=lm", "train.max_steps=9", "train.epochs=2"]).train
+    assert (train.max_steps, train.epochs) == (9, 2)
+
+
 def test_an_override_wins_over_the_file(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text("[train]\nmax_steps = 3\nseed = 4\n")
