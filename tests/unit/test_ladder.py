@@ -33,6 +33,14 @@ def test_every_rung_has_the_same_loss_or_a_reason(measurements):
     assert all(one.tokens_per_s > 0 and one.memory_mib > 0 for one in measurements if one.tokens_per_s is not None)
 
 
+def test_rungs_that_cannot_be_compiled_are_left_out(monkeypatch):
+    monkeypatch.setattr("bytemill.train.machine._compiler", lambda: None)
+    found = climb(LadderSize(SIZE.model, batch_size=1, seq_len=4), device="cpu")
+    left_out = {one.rung.name: one.left_out for one in found if one.rung.compiles}
+    assert len(left_out) == 3
+    assert all("compile" in reason or "bf16" in reason for reason in left_out.values())
+
+
 def test_the_page_and_the_json_hold_every_rung(measurements):
     page = ladder_page(SIZE, measurements).html()
     spelled = json.dumps([one.as_json() for one in measurements])

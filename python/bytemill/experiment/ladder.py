@@ -18,6 +18,7 @@ from bytemill.model.attention import write_out_attention
 from bytemill.tasks.pretrain import pretrain_task
 from bytemill.train.config import TrainConfig
 from bytemill.train.device import multiplies_bf16, pick_device
+from bytemill.train.machine import examine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,20 +88,23 @@ def climb(
         shown: Called with each rung as soon as it is measured.
     """
     found = pick_device(device)
+    can_compile = examine().can_compile
     measurements = []
     for rung in RUNGS:
-        reason = _absent(rung, found)
+        reason = _absent(rung, found, can_compile=can_compile)
         measurement = Measurement(rung, None, None, None, reason) if reason else _measure(rung, size, found)
         measurements.append(measurement)
         shown(measurement)
     return measurements
 
 
-def _absent(rung: Rung, device: torch.device) -> str | None:
+def _absent(rung: Rung, device: torch.device, *, can_compile: bool) -> str | None:
     if rung.precision == "tf32" and device.type != "cuda":
         return f"{device.type} has no TF32"
     if rung.precision == "bf16" and not multiplies_bf16(device):
         return f"this {device.type} does not multiply bf16"
+    if rung.compiles and not can_compile:
+        return "nothing here to compile with (bytemill doctor)"
     return None
 
 

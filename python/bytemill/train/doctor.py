@@ -84,9 +84,4 @@ def _precision(machine: Machine) -> str:
 
 
 def _compile(machine: Machine) -> str:
-    assert machine.torch is not None
-    if machine.torch.gpus:
-        able = machine.packages.get("triton") is not None
-    else:
-        able = machine.compiler is not None and machine.has_python_headers
-    return "can be had (train.compile=true), off by default" if able else "cannot build here"
+    return "can be had (train.compile=true), off by default" if machine.can_compile else "cannot build here"

@@ -71,6 +71,13 @@ class Machine:
     packages: dict[str, str | None]
     """Versions of optional packages; None is not installed."""
 
+    @property
+    def can_compile(self) -> bool:
+        """Whether there is what torch.compile builds with: triton for a GPU, a C++ compiler and headers for a CPU."""
+        if self.torch is not None and self.torch.gpus:
+            return self.packages.get("triton") is not None
+        return self.compiler is not None and self.has_python_headers
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return asdict(self)
