@@ -212,8 +212,11 @@ def test_a_tokenizer_smaller_than_the_model_never_meets_an_unknown_id(folders) -
 
 
 class TestRefused:
-    def test_a_gpt2_that_is_smaller_than_its_tokenizer(self, folders) -> None:
-        tokenizer = Tokenizer.load(folders / "gpt2" / "tokenizer.json")
+    def test_a_gpt2_with_fewer_ids_than_its_tokenizer(self, folders) -> None:
+        tokenizer = Tokenizer.train(
+            texts=["to be or not to be"], vocab_size=VOCAB + 2, special_tokens=[f"<{n}>" for n in range(60)]
+        )
+        assert tokenizer.n_vocab > VOCAB
         with pytest.raises(DataError, match="not made for each other"):
             TextGenerator(load_pretrained(folders / "gpt2"), tokenizer)
 

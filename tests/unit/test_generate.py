@@ -172,6 +172,10 @@ class TestText:
         with pytest.raises(DataError, match="prompt is empty"):
             generator.complete("")
 
+    def test_rows_that_suit_the_hardware_are_never_drawn(self) -> None:
+        generator = TextGenerator(model_with(64, vocab_size=320), ByteTokenizer())
+        assert len(generator.complete("Hello", n_samples=8, max_new_tokens=40, seed=5, temperature=9.0)) == 8
+
     def test_another_tokenizers_model_is_refused(self) -> None:
         with pytest.raises(DataError, match="257 ids, the model 60"):
             TextGenerator(model_with(16), ByteTokenizer())

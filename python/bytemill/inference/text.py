@@ -18,6 +18,9 @@ from bytemill.model.packed import PackedProducts
 __all__ = ["TextGenerator", "TextTokenizer", "stream_text"]
 
 
+_LARGEST_PADDING = 128
+
+
 class TextTokenizer(Protocol):
     """What is asked of a tokenizer here; ours, tiktoken's and others of that face have it."""
 
@@ -63,9 +66,8 @@ class TextGenerator:
     """
 
     def __init__(self, model: CausalModel, tokenizer: TextTokenizer) -> None:
-        # Other architectures have more rows than ids, to suit the hardware.
-        is_padded = not isinstance(model, GPT2) and tokenizer.n_vocab < model.config.vocab_size
-        if tokenizer.n_vocab != model.config.vocab_size and not is_padded:
+        n_spare = model.config.vocab_size - tokenizer.n_vocab
+        if n_spare and not (n_spare > 0 and _suits_hardware(model, n_spare)):
             raise DataError(
                 f"the tokenizer has {tokenizer.n_vocab} ids, the model {model.config.vocab_size}: "
                 "they were not made for each other"
@@ -158,6 +160,11 @@ def _pieces(text: "_TextSoFar", ids: Iterable[int]) -> Iterator[str]:
             return
     if rest := text.finish():
         yield rest
+
+
+def _suits_hardware(model: CausalModel, n_spare: int) -> bool:
+    """Whether so many rows without an id are there for speed; in a GPT-2 up to a multiple of 64: nanoGPT has 50,304."""
+    return not isinstance(model, GPT2) or (n_spare < _LARGEST_PADDING and model.config.vocab_size % 64 == 0)
 
 
 class _TextSoFar:
