@@ -2,7 +2,7 @@
 
 use super::feed::Feed;
 use super::word_counts::WordCounts;
-use super::words::{Tally, WordTable};
+use super::words::{Tally, WordTable, table_of};
 use crate::error::Result;
 use crate::split::Splitter;
 
@@ -22,20 +22,20 @@ use crate::split::Splitter;
 pub struct Counter {
     splitter: Splitter,
     feed: Feed,
-    table: WordTable,
+    tables: Vec<WordTable>, // a word goes to one of them by its hash
     position: u64,
 }
 
 impl Counter {
     /// A counter of what `splitter` makes of documents.
     pub fn new(splitter: Splitter) -> Self {
-        Self::within(splitter, Feed::Documents, usize::MAX)
+        Self::sharing_out(splitter, Feed::Documents, vec![WordTable::new(usize::MAX)])
     }
 
-    /// As [`Self::new`], with `limit` bytes of memory for the words; more go to a temporary file. Where lines are
-    /// documents, those that [`super::pieces::first_lines`] gives are added together.
-    pub(super) fn within(splitter: Splitter, feed: Feed, limit: usize) -> Self {
-        Self { splitter, feed, table: WordTable::new(limit), position: 0 }
+    /// As [`Self::new`], the words shared out over `tables`, a power of two. Where lines are documents, those that
+    /// [`super::pieces::first_lines`] gives are added together.
+    pub(super) fn sharing_out(splitter: Splitter, feed: Feed, tables: Vec<WordTable>) -> Self {
+        Self { splitter, feed, tables, position: 0 }
     }
 
     /// Counts the pretokens of one more document. Fails when the split pattern does.
@@ -46,30 +46,34 @@ impl Counter {
     /// Counts `word` as a pretoken that occurs `count` times more, however the splitter would cut it.
     pub fn add_word(&mut self, word: &[u8], count: u64) {
         if !word.is_empty() && count > 0 {
-            self.table.add(word, 0, word.len(), Tally { count, first: self.position });
+            let table = table_of(word, 0, word.len(), self.tables.len());
+            self.tables[table].add(word, 0, word.len(), Tally { count, first: self.position });
         }
         self.position += word.len() as u64;
     }
 
     /// Takes in what another counter has counted, as if its documents came after this one's.
     pub fn merge(&mut self, later: &Self) {
-        self.table.absorb(&later.table, self.position);
+        for (table, later) in self.tables.iter_mut().zip(&later.tables) {
+            table.absorb(later, self.position);
+        }
         self.position += later.position;
     }
 
     /// The counts, in their fixed order.
     pub fn into_counts(self) -> Result<WordCounts> {
-        WordCounts::of(vec![self.table], usize::MAX, &mut || Ok(()))
+        WordCounts::of(vec![self.tables], usize::MAX, &mut || Ok(()))
     }
 
     /// Counts a document that starts at `position` of all documents put together.
     pub(super) fn add_at(&mut self, document: &[u8], position: u64) -> Result<()> {
         let mut start = 0;
-        let (table, by_line) = (&mut self.table, self.feed == Feed::Lines);
+        let (tables, by_line) = (&mut self.tables, self.feed == Feed::Lines);
         // Words follow each other without gaps, so that each is known by its place in the
         // document, from where its key can be read in one load.
         let mut add = |length| {
-            table.add(document, start, length, Tally { count: 1, first: position + start as u64 });
+            let table = table_of(document, start, length, tables.len());
+            tables[table].add(document, start, length, Tally { count: 1, first: position + start as u64 });
             start += length;
         };
         self.splitter.split(document, |word| {
@@ -80,11 +84,11 @@ impl Counter {
             add(word.len() - usize::from(ends_a_line));
         })?;
         self.position = position + document.len() as u64;
-        self.table.check()
+        self.tables.iter_mut().try_for_each(WordTable::check)
     }
 
     /// The words counted, for [`WordCounts::of`].
-    pub(super) fn into_table(self) -> WordTable {
-        self.table
+    pub(super) fn into_tables(self) -> Vec<WordTable> {
+        self.tables
     }
 }

@@ -7,6 +7,7 @@
 use super::count::Counter;
 use super::pieces::{first_lines, first_piece, last_cut};
 use super::word_counts::WordCounts;
+use super::words::WordTable;
 use super::{Progress, Watch};
 use crate::corpus::{Content, Kind, Reading, expand, for_each_document, for_each_piece};
 use crate::error::{Error, Result};
@@ -67,13 +68,17 @@ impl Counting<'_> {
     }
 
     fn counter(&self) -> Counter {
-        let limit = if self.max_memory.is_none() { usize::MAX } else { self.table_bytes() / self.n_threads() };
-        Counter::within(self.splitter.clone(), self.feed, limit)
+        let tables = if self.max_memory.is_none() {
+            (0..self.n_threads().next_power_of_two()).map(|_| WordTable::new(usize::MAX)).collect()
+        } else {
+            vec![WordTable::new(self.table_bytes() / self.n_threads())] // joined on disk, where nothing is gained by shares
+        };
+        Counter::sharing_out(self.splitter.clone(), self.feed, tables)
     }
 
     /// Joins what was counted; `bytes` is told to `watch` meanwhile.
     fn join(&self, counters: Vec<Counter>, bytes: u64, watch: &mut Watch) -> Result<WordCounts> {
-        let tables = counters.into_iter().map(Counter::into_table).collect();
+        let tables = counters.into_iter().map(Counter::into_tables).collect();
         WordCounts::of(tables, self.table_bytes(), &mut || tell(watch, bytes))
     }
 }

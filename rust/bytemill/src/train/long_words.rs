@@ -115,7 +115,7 @@ fn tag(hash: u64) -> u32 {
 }
 
 /// Eight bytes a round, multiplied into the state; the last round takes what is left and the length.
-fn hash(word: &[u8]) -> u64 {
+pub(super) fn hash(word: &[u8]) -> u64 {
     let (chunks, rest) = word.as_chunks();
     let mut state = chunks.iter().fold(0, |state, chunk| mix(state, u64::from_le_bytes(*chunk)));
     let mut last = [0; 8];

@@ -1,7 +1,7 @@
 //! Learns a vocabulary: counts pretokens, then merges the most frequent pair again and again.
 //!
 //! ```text
-//! documents -> Counter (one table a thread) -> WordCounts -> Arena -> hot pairs -> merges
+//! documents -> Counter (one a thread) -> join -> WordCounts -> Arena -> hot pairs -> merges
 //! ```
 //!
 //! The rule, which `naive` spells out and every fast path must equal: in each step count every two
@@ -23,6 +23,7 @@ mod budget;
 mod count;
 mod counts_file;
 mod feed;
+mod join;
 mod long_words;
 mod merge;
 #[cfg(test)]

@@ -123,7 +123,7 @@ pub(super) fn short_word(key: u128) -> ([u8; 16], usize) {
 
 /// Multiplies the halves to 128 bits and folds them, as wyhash does.
 #[inline]
-fn hash(key: u128) -> u64 {
+pub(super) fn hash(key: u128) -> u64 {
     let (low, high) = (key as u64 ^ 0x9E37_79B9_7F4A_7C15, (key >> 64) as u64 ^ 0xD6E8_FEB8_6659_FD93);
     let product = u128::from(low) * u128::from(high);
     product as u64 ^ (product >> 64) as u64

@@ -1,10 +1,10 @@
 //! The counted words in one fixed order: what merging starts from, in memory or on disk.
 
+use super::join::{Ranked, joined, place_of_long};
 use super::runs::{Merged, Order, Runs, Sorter};
 use super::short_words::short_word;
 use super::words::{Tally, WordTable};
 use crate::error::Result;
-use std::cmp::Reverse;
 
 /// Distinct pretokens and how often each occurs: what [`super::train`] learns from.
 ///
@@ -58,27 +58,20 @@ impl WordCounts {
 
     /// Joins what tables have counted, of texts that knew their place, with about `limit` bytes of memory.
     /// Calls `ask` now and then, and fails when it does.
-    pub(super) fn of(mut tables: Vec<WordTable>, limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
-        let memory: usize = tables.iter().map(WordTable::memory).sum();
-        let fits = limit == usize::MAX || memory <= limit / 4; // joined and sorted they take some times as much
-        if let ([table], false) = (&tables[..], fits)
+    pub(super) fn of(counted: Vec<Vec<WordTable>>, limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
+        let memory: usize = counted.iter().flatten().map(WordTable::memory).sum();
+        let fits = limit == usize::MAX || memory <= limit / 4; // joined and sorted they take four times as much
+        if fits && !counted.iter().flatten().any(WordTable::has_spilled) {
+            return Ok(Self::in_memory(counted));
+        }
+        let tables: Vec<_> = counted.into_iter().flatten().collect();
+        if let [table] = &tables[..]
             && !table.has_spilled()
         {
             return Self::from_one(table, limit, ask);
         }
-        if tables.iter().any(WordTable::has_spilled) || !fits {
-            let runs = tables.into_iter().map(WordTable::into_runs).collect::<Result<Vec<_>>>()?;
-            return Self::on_disk(&runs, limit, ask);
-        }
-        let mut all = tables.pop().unwrap_or_else(|| WordTable::new(usize::MAX));
-        for table in tables {
-            all.absorb(&table, 0);
-            all.check()?;
-        }
-        if all.has_spilled() {
-            return Self::on_disk(&[all.into_runs()?], limit, ask);
-        }
-        Ok(Self::in_memory(&all))
+        let runs = tables.into_iter().map(WordTable::into_runs).collect::<Result<Vec<_>>>()?;
+        Self::on_disk(&runs, limit, ask)
     }
 
     /// Words that are stored already, sorted by frequency.
@@ -136,19 +129,17 @@ impl WordCounts {
         (&bytes[start..words[index].end], words[index].tally)
     }
 
-    fn in_memory(WordTable { short, long, .. }: &WordTable) -> Self {
-        // A long word goes by its index, which a 16-byte key could never be: its length is 0.
-        let long_words = (0..long.len()).map(|index| (index as u128, long.get(index).1));
-        let order_of = |(key, tally): (u128, Tally)| (Reverse(tally.count), tally.first, key);
-        let mut order: Vec<_> = short.iter().chain(long_words).map(order_of).collect();
-        order.sort_unstable();
-        let (mut bytes, mut words) = (Vec::new(), Vec::with_capacity(order.len()));
-        for (Reverse(count), first, key) in order {
-            match short_word(key) {
-                (_, 0) => bytes.extend_from_slice(long.get(key as usize).0),
-                (word, len) => bytes.extend_from_slice(&word[..len]),
+    fn in_memory(counted: Vec<Vec<WordTable>>) -> Self {
+        let (shares, ranked) = joined(counted);
+        let (mut bytes, mut words) = (Vec::new(), Vec::with_capacity(ranked.len()));
+        for Ranked { tally, key } in ranked {
+            if let (word, len @ 1..) = short_word(key) {
+                bytes.extend_from_slice(&word[..len]);
+            } else {
+                let (share, index) = place_of_long(key);
+                bytes.extend_from_slice(shares[share].table.long.get(index).0);
             }
-            words.push(Word { end: bytes.len(), tally: Tally { count, first } });
+            words.push(Word { end: bytes.len(), tally });
         }
         Self { n_words: words.len(), n_bytes: bytes.len(), store: Store::Memory { bytes, words } }
     }

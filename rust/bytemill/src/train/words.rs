@@ -1,8 +1,8 @@
 //! Distinct words with their counts, gathered in a table; when it is full its words go to disk.
 
-use super::long_words::LongWords;
+use super::long_words::{self, LongWords};
 use super::runs::Runs;
-use super::short_words::{SHORT_BYTES, ShortWords, short_key, short_word};
+use super::short_words::{self, SHORT_BYTES, ShortWords, short_key, short_word};
 use crate::error::{Error, Result};
 
 /// How often a word occurs, and where first.
@@ -22,6 +22,20 @@ impl Tally {
     }
 }
 
+/// Which of `n_tables`, a power of two, the word of `len` bytes at `start` of `text` goes to.
+#[inline]
+pub(super) fn table_of(text: &[u8], start: usize, len: usize, n_tables: usize) -> usize {
+    if n_tables == 1 {
+        return 0;
+    }
+    let hash = if len <= SHORT_BYTES {
+        short_words::hash(short_key(text, start, len))
+    } else {
+        long_words::hash(&text[start..start + len])
+    };
+    (hash >> 32) as usize & (n_tables - 1) // the tables go by the lower bits
+}
+
 /// Words of any length with their tallies, in no order.
 pub(super) struct WordTable {
     pub(super) short: ShortWords,
@@ -35,6 +49,11 @@ impl WordTable {
     /// An empty table that takes about `limit` bytes of memory at most, and a word's length more.
     pub(super) fn new(limit: usize) -> Self {
         Self { short: ShortWords::new(), long: LongWords::new(), limit, runs: None, failure: None }
+    }
+
+    /// The same, never to go to disk any more.
+    pub(super) fn without_limit(self) -> Self {
+        Self { limit: usize::MAX, ..self }
     }
 
     /// Adds to the tally of the word of `len` bytes, at least one, at `start` of `text`.
