@@ -1,18 +1,23 @@
 """Runs the console blocks of a page that are marked as checked, and tells what they print.
 
-A block that begins with ```` ```console checked ```` holds commands after `$ ` and what each prints to stdout. They
-run in one folder a page, in order, so a later command finds what an earlier one wrote. A last line `[1]` is the exit
-code where it is not 0. `python tests/console_blocks.py PAGE…` writes what is printed now into the pages.
+A block that begins with ```` ```console checked ```` holds commands after `$ ` and what each prints, stdout and stderr as
+a person sees them. In ```` ```console checked but for numbers ```` each number may be another: losses and speeds differ
+between machines. The commands of a page run in one folder, in order, so a later one finds what an earlier one wrote; `|`,
+`<`, `>`, `*` and `#` mean what they mean to a shell. A last line `[1]` is the exit code where it is not 0.
+`python tests/console_blocks.py PAGE…` writes what is printed now into the pages.
 """
 
 from __future__ import annotations
 
+import glob
 import io
+import math
 import os
 import re
 import runpy
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -24,8 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[1]
-BLOCK = re.compile(r"^```console checked\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```console checked( but for numbers)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PLAIN_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n", re.MULTILINE)
+NUMBER = re.compile(r" *-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+TOOLS = ("cat", "cmp", "gzip", "head", "ls", "printf", "sed")
+PLAIN_TERMINAL = {"COLUMNS": "100", "LC_ALL": "C"}
+"""Without it, tables would be as wide as the terminal that the tests run in, and `ls` sorts as the place's custom is."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +44,24 @@ class Step:
 
     command: str
     printed: str
+    with_numbers: bool = True
 
-    @property
-    def words(self) -> list[str]:
-        return shlex.split(self.command.replace("\\\n", " "))
+    def shown_rightly(self, printed: str) -> bool:
+        """Whether the page shows what was printed."""
+        return self._compared(printed) == self._compared(self.printed or "\n")
+
+    def _compared(self, text: str) -> str:
+        return text if self.with_numbers else NUMBER.sub(" 0", text)
 
 
 def steps(page: str) -> list[Step]:
     """All commands of the checked blocks, in order."""
-    return [step for block in BLOCK.findall(page) for step in _steps(block)]
+    return [step for exception, block in BLOCK.findall(page) for step in _steps(block, with_numbers=not exception)]
+
+
+def unchecked_outputs(page: str) -> list[Step]:
+    """Commands that stand with an output in blocks that are not checked."""
+    return [step for block in PLAIN_BLOCK.findall(page) for step in _steps(block) if step.printed.strip()]
 
 
 def shared_data() -> Path:
@@ -58,18 +77,15 @@ def prepared(folder: Path) -> Path:
 
 def run(step: Step, folder: Path) -> str:
     """What the command prints, with its exit code on a last line where it is not 0."""
-    program, *arguments = [word.replace("../shared/data", str(shared_data())) for word in step.words]
-    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    seen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     before = Path.cwd()
-    with mock.patch("sys.stdout", out):
-        os.chdir(folder)
-        try:
-            code = _call(program, arguments)
-        finally:
-            os.chdir(before)
-    out.flush()
-    printed = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
-    printed = "\n".join(line.rstrip() for line in printed.splitlines())
+    os.chdir(folder)
+    try:
+        with mock.patch.dict(os.environ, PLAIN_TERMINAL), mock.patch("sys.stderr", seen), _without_hurry():
+            code = _pipeline(_words(step.command), seen)
+    finally:
+        os.chdir(before)
+    printed = "\n".join(line.rstrip() for line in _content(seen).decode().splitlines())
     return "\n".join(filter(None, [printed, f"[{code}]" if code else ""])) + "\n"
 
 
@@ -85,29 +101,88 @@ def call_bytemill(arguments: list[str]) -> int:
     return 0
 
 
-def _call(program: str, arguments: list[str]) -> int:
-    if program == "bytemill":
-        return call_bytemill(arguments)
-    assert program == "python", f"{program} cannot be run; a checked block may use bytemill and python"
-    script = str(REPOSITORY / arguments[0])
-    with mock.patch("sys.argv", [script, *arguments[1:]]):
-        runpy.run_path(script, run_name="__main__")
+def _words(command: str) -> list[str]:
+    """The words of a command line, `|`, `<` and `>` among them, comments and line ends left out."""
+    lexer = shlex.shlex(command.replace("\\\n", " "), posix=True, punctuation_chars="|<>")
+    lexer.whitespace_split = True
+    words = [word.replace("../shared/data", str(shared_data())) for word in lexer]
+    return [found for word in words for found in (sorted(glob.glob(word)) if "*" in word else []) or [word]]
+
+
+def _pipeline(words: list[str], seen: io.TextIOWrapper) -> int:
+    """Run commands joined by `|`; what the last one prints is seen, or goes to the file after `>`."""
+    given, code = b"", 0
+    while words:
+        end = words.index("|") if "|" in words else len(words)
+        command, words = words[:end], words[end + 1 :]
+        if "<" in command:
+            given = Path(_taken(command, "<")).read_bytes()
+        file = _taken(command, ">") if ">" in command else None
+        is_seen = file is None and not words
+        out = seen if is_seen else io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+        code = _call(command, given, out)
+        given = b"" if is_seen else _content(out)
+        if file is not None:
+            Path(file).write_bytes(given)
+    return code
+
+
+def _taken(command: list[str], sign: str) -> str:
+    """Take a sign and the file behind it out of a command."""
+    place = command.index(sign)
+    _, name = command[place], command[place + 1]
+    del command[place : place + 2]
+    return name
+
+
+def _call(command: list[str], given: bytes, out: io.TextIOWrapper) -> int:
+    program, *arguments = command
+    if program in TOOLS:
+        done = subprocess.run(command, input=given, stdout=subprocess.PIPE, check=False)
+        out.buffer.write(done.stdout)
+        return done.returncode
+    assert program in ("bytemill", "python"), f"{program} cannot be run; a checked block may use bytemill and python"
+    stdin = io.TextIOWrapper(io.BytesIO(given), encoding="utf-8")
+    with mock.patch("sys.stdin", stdin), mock.patch("sys.stdout", out):
+        if program == "bytemill":
+            return call_bytemill(arguments)
+        script = str(REPOSITORY / arguments[0])
+        with mock.patch("sys.argv", [script, *arguments[1:]]):
+            runpy.run_path(script, run_name="__main__")
     return 0
 
 
-def _steps(block: str) -> Iterator[Step]:
+def _without_hurry() -> mock._patch[float]:
+    """No line of progress for time alone: on a slow machine a page would show one that it does not elsewhere."""
+    return mock.patch("bytemill.train.progress._SECONDS_BETWEEN_LINES", math.inf)
+
+
+def _content(stream: io.TextIOWrapper) -> bytes:
+    stream.flush()
+    content: bytes = stream.buffer.getvalue()  # type: ignore[attr-defined]
+    return content
+
+
+def _steps(block: str, *, with_numbers: bool = True) -> Iterator[Step]:
     found = list(COMMAND.finditer(block))
     ends = [*(match.start() for match in found[1:]), len(block)]
     for match, end in zip(found, ends, strict=True):
-        yield Step(match[1], block[match.end() : end])
+        yield Step(match[1], block[match.end() : end], with_numbers)
 
 
 def _rewritten(page: str, folder: Path) -> str:
     def block(match: re.Match[str]) -> str:
-        inner = "".join(f"$ {step.command}\n{run(step, folder)}" for step in _steps(match[1]))
-        return f"```console checked\n{inner}```"
+        found = _steps(match[2], with_numbers=not match[1])
+        inner = "".join(f"$ {step.command}\n{_printed(step, folder)}" for step in found)
+        return f"```console checked{match[1] or ''}\n{inner}```"
 
     return BLOCK.sub(block, page)
+
+
+def _printed(step: Step, folder: Path) -> str:
+    """What a page is to show: what it shows already, where that is right."""
+    printed = run(step, folder)
+    return step.printed if step.shown_rightly(printed) else printed.removeprefix("\n")
 
 
 if __name__ == "__main__":
