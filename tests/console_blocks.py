@@ -33,7 +33,7 @@ BLOCK = re.compile(r"^```console checked( but for numbers)?\n(.*?)^```$", re.DOT
 PLAIN_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n", re.MULTILINE)
 NUMBER = re.compile(r" *-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
-TOOLS = ("cat", "cmp", "gzip", "head", "ls", "printf", "sed")
+TOOLS = ("cat", "cmp", "gzip", "head", "ls", "mkdir", "printf", "sed")
 PLAIN_TERMINAL = {"COLUMNS": "100", "LC_ALL": "C"}
 """Without it, tables would be as wide as the terminal that the tests run in, and `ls` sorts as the place's custom is."""
 
@@ -85,7 +85,8 @@ def run(step: Step, folder: Path) -> str:
             code = _pipeline(_words(step.command), seen)
     finally:
         os.chdir(before)
-    printed = "\n".join(line.rstrip() for line in _content(seen).decode().splitlines())
+    text = _content(seen).decode().replace("\N{NO-BREAK SPACE}", " ")
+    printed = "\n".join(line.rstrip() for line in text.splitlines())
     return "\n".join(filter(None, [printed, f"[{code}]" if code else ""])) + "\n"
 
 
@@ -138,7 +139,7 @@ def _taken(command: list[str], sign: str) -> str:
 def _call(command: list[str], given: bytes, out: io.TextIOWrapper) -> int:
     program, *arguments = command
     if program in TOOLS:
-        done = subprocess.run(command, input=given, stdout=subprocess.PIPE, check=False)
+        done = subprocess.run(command, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         out.buffer.write(done.stdout)
         return done.returncode
     assert program in ("bytemill", "python"), f"{program} cannot be run; a checked block may use bytemill and python"
