@@ -1,15 +1,18 @@
 """Runs the console blocks of a page that are marked as checked, and tells what they print.
 
-A block that begins with ```` ```console checked ```` holds commands after `$ ` and what each prints, stdout and stderr as
-a person sees them. In ```` ```console checked but for numbers ```` each number may be another: losses and speeds differ
-between machines. The commands of a page run in one folder, in order, so a later one finds what an earlier one wrote; `|`,
-`<`, `>`, `*` and `#` mean what they mean to a shell. A last line `[1]` is the exit code where it is not 0.
+A block that begins with ```` ```console checked ```` holds commands after `$ ` and what each prints, stdout and stderr,
+as a person sees them. In ```` ```console checked but for numbers ```` each number may be another, and a time or a size may
+have another unit: losses and speeds differ between machines. A last line `[1]` is the exit code where it is not 0.
+
+The commands of a page run in one folder, in order, so a later one finds what an earlier one wrote; `|`, `<`, `>`, `*` and
+`#` mean what they mean to a shell. The folder has this repository's LICENSE and examples/, and what a block such as
+```` ```toml small.toml ```` holds, under that name.
+
 `python tests/console_blocks.py PAGE…` writes what is printed now into the pages.
 """
 
 from __future__ import annotations
 
-import glob
 import io
 import math
 import os
@@ -30,12 +33,13 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```console checked( but for numbers)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PLAIN_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+ANY_BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n", re.MULTILINE)
 NUMBER = re.compile(r" *-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+TIME_OR_SIZE = re.compile(r"0 (?:s|min 0 s|h 0 min|bytes|kB|MB|GB)\b")
 TOOLS = ("cat", "cmp", "gzip", "head", "ls", "mkdir", "printf", "sed")
 PLAIN_TERMINAL = {"COLUMNS": "100", "LC_ALL": "C"}
-"""Without it, tables would be as wide as the terminal that the tests run in, and `ls` sorts as the place's custom is."""
+"""Tables are as wide everywhere, not as the terminal that the tests run in; `ls` sorts by bytes."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Step:
         return self._compared(printed) == self._compared(self.printed or "\n")
 
     def _compared(self, text: str) -> str:
-        return text if self.with_numbers else NUMBER.sub(" 0", text)
+        return text if self.with_numbers else TIME_OR_SIZE.sub("0 unit", NUMBER.sub(" 0", text))
 
 
 def steps(page: str) -> list[Step]:
@@ -61,7 +65,8 @@ def steps(page: str) -> list[Step]:
 
 def unchecked_outputs(page: str) -> list[Step]:
     """Commands that stand with an output in blocks that are not checked."""
-    return [step for block in PLAIN_BLOCK.findall(page) for step in _steps(block) if step.printed.strip()]
+    blocks = [block for kind, block in ANY_BLOCK.findall(page) if not kind.startswith("console checked")]
+    return [step for block in blocks for step in _steps(block) if step.printed.strip()]
 
 
 def shared_data() -> Path:
@@ -69,9 +74,14 @@ def shared_data() -> Path:
     return Path(os.environ.get("BYTEMILL_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
-def prepared(folder: Path) -> Path:
-    """The folder with what the pages speak of: this repository's licence, as a text that every reader has."""
+def prepared(folder: Path, page: str) -> Path:
+    """The folder with what the page speaks of: a text and examples that every reader has, files that the page holds."""
     shutil.copy(REPOSITORY / "LICENSE", folder / "LICENSE")
+    (folder / "examples").symlink_to(REPOSITORY / "examples")
+    for kind, content in ANY_BLOCK.findall(page):
+        language, _, name = kind.partition(" ")
+        if name.endswith(f".{language}"):
+            (folder / name).write_text(content, encoding="utf-8")
     return folder
 
 
@@ -107,7 +117,7 @@ def _words(command: str) -> list[str]:
     lexer = shlex.shlex(command.replace("\\\n", " "), posix=True, punctuation_chars="|<>")
     lexer.whitespace_split = True
     words = [word.replace("../shared/data", str(shared_data())) for word in lexer]
-    return [found for word in words for found in (sorted(glob.glob(word)) if "*" in word else []) or [word]]
+    return [found for word in words for found in (sorted(map(str, Path().glob(word))) if "*" in word else []) or [word]]
 
 
 def _pipeline(words: list[str], seen: io.TextIOWrapper) -> int:
@@ -189,5 +199,6 @@ def _printed(step: Step, folder: Path) -> str:
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         with tempfile.TemporaryDirectory() as made:
-            text = _rewritten(Path(name).read_text(encoding="utf-8"), prepared(Path(made)))
+            text = Path(name).read_text(encoding="utf-8")
+            text = _rewritten(text, prepared(Path(made), text))
         Path(name).write_text(text, encoding="utf-8")
