@@ -1,11 +1,11 @@
 """Runs the console blocks of a page that are marked as checked, and tells what they print.
 
 A block that begins with ```` ```console checked ```` holds commands after `$ ` and what each prints, stdout and stderr,
-as a person sees them. In ```` ```console checked but for numbers ```` each number may be another, and a time or a size may
-have another unit: losses and speeds differ between machines. A last line `[1]` is the exit code where it is not 0.
+as a person sees them. In ```` ```console checked but for numbers ```` each number may be another, and a time or a size
+may have another unit: losses and speeds differ between machines. A last line `[1]` is an exit code that is not 0.
 
-The commands of a page run in one folder, in order, so a later one finds what an earlier one wrote; `|`, `<`, `>`, `*` and
-`#` mean what they mean to a shell. The folder has this repository's LICENSE and examples/, and what a block such as
+The commands of a page run in one folder, in order, so a later one finds what an earlier one wrote; `|`, `<`, `>`, `*`
+and `#` mean what they mean to a shell. The folder has this repository's LICENSE and examples/, and what a block such as
 ```` ```toml small.toml ```` holds, under that name.
 
 `python tests/console_blocks.py PAGE…` writes what is printed now into the pages.
