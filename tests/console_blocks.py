@@ -176,7 +176,7 @@ def _content(stream: io.TextIOWrapper) -> bytes:
 
 def _steps(block: str, *, with_numbers: bool = True) -> Iterator[Step]:
     found = list(COMMAND.finditer(block))
-    ends = [*(match.start() for match in found[1:]), len(block)]
+    ends = [match.start() for match in found[1:]] + [len(block)] * bool(found)
     for match, end in zip(found, ends, strict=True):
         yield Step(match[1], block[match.end() : end], with_numbers)
 
