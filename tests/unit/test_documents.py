@@ -1,6 +1,7 @@
 """Attention within documents: each gets the numbers that it gets alone."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from bytemill.data.rows import Row, collate, collate_packed
 from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.model import GPT2, GPT2Config
-from bytemill.model.documents import Documents
+from bytemill.model.documents import Documents, _flash_takes
 from bytemill.tasks.next_token import labels_loss
 from bytemill.tasks.pretrain import one_pass, pretrain_task_from_config
 from bytemill.tasks.tuning import tuning_task_from_config
@@ -62,6 +63,22 @@ def test_the_kernel_of_pieces_is_asked_for_what_it_understands():
     q, k, v = (torch.empty(2, 4, 8, 16, device="meta", dtype=torch.bfloat16) for _ in range(3))
     mixed = documents._by_pieces(q, k, v)
     assert (mixed.shape, mixed.dtype) == (q.shape, q.dtype)
+
+
+@pytest.mark.parametrize(
+    ("width", "dtype", "capability", "takes"),
+    [
+        (64, torch.bfloat16, (8, 0), True),
+        (64, torch.float16, (7, 5), False),
+        (12, torch.bfloat16, (9, 0), False),
+        (64, torch.float32, (9, 0), False),
+    ],
+)
+def test_the_kernel_of_pieces_is_not_asked_for_what_it_refuses(monkeypatch, width, dtype, capability, takes):
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda _: capability)
+    monkeypatch.setattr("bytemill.model.documents._HAS_PIECES", True)
+    queries = SimpleNamespace(shape=(2, 4, 8, width), dtype=dtype, is_cuda=True, device="cuda:0")
+    assert _flash_takes(queries) is takes
 
 
 def test_a_run_trains_and_validates_within_documents(tmp_path):

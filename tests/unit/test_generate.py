@@ -250,5 +250,15 @@ class TestConversation:
         assert "a" * 30 not in seen[2]
         assert seen[2].startswith("Below is an instruction")
 
+    def test_answers_as_long_as_the_context_leave_half_of_it_to_the_turns(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        generator = self.generator(n_positions=512)
+        conversation = Conversation(generator, max_new_tokens=512)
+        seen = self.prompts_of(conversation, monkeypatch, generator)
+        list(conversation.answer("first"))
+        list(conversation.answer("second"))
+        assert "first" in seen[1]
+
     def test_a_heading_of_the_models_own_ends_its_answer(self) -> None:
         assert "".join(stream_text(ByteTokenizer(), b"Yes.\n\n### Instruction:\nAnd", stop=("\n### ",))) == "Yes.\n"

@@ -41,6 +41,15 @@ def test_under_autocast_products_are_taken_in_its_type():
             assert torch.equal(F.linear(x, weight), plain)
 
 
+def test_a_weight_seen_through_new_views_is_laid_out_once():
+    experts, products = torch.nn.Parameter(torch.randn(2, 1024, 512)), PackedProducts()
+    x = torch.randn(2, 512)
+    with torch.no_grad(), products:
+        for number in (0, 1, 0, 1):
+            torch.testing.assert_close(F.linear(x, experts[number]), x @ experts[number].T, rtol=1e-3, atol=1e-3)
+    assert len(products._packed) == 2
+
+
 def test_small_and_double_weights_keep_torchs_products():
     products = PackedProducts()
     with torch.no_grad(), products:

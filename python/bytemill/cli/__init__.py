@@ -87,6 +87,8 @@ def main() -> None:
         _stop(_explain_misuse(misuse), 2)
     except (ArgumentError, ConfigError) as error:
         _stop(str(error), 2)
+    except UnicodeDecodeError as error:
+        _stop(f"what was read is not UTF-8 text: it has the byte {error.object[error.start]:#04x}", 1)
     except OverflowError as error:  # numbers of 64 bits and more
         _stop(f"a number is out of range: {error}", 2)
     except Interrupted as interruption:

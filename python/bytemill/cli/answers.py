@@ -9,6 +9,7 @@ import typer
 
 from bytemill.cli.console import say
 from bytemill.cli.models import Models, Page, Split, Tokenizers, named, part_of, show
+from bytemill.cli.tokenizer_output import make_room
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def prompts(
     from bytemill import Tokenizer
     from bytemill.evaluate.prompts import DEFAULT_PROMPTS, Prompt, PromptTable, answers_to, row_prompts
     from bytemill.inference import TextGenerator
-    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.base_model import model_at_work
 
     asked = list(DEFAULT_PROMPTS)
     if prompt or rows:
@@ -50,7 +51,7 @@ def prompts(
     answers = {}
     for name, place in named(models).items():
         say(f"{name}: {len(asked)} prompts")
-        generator = TextGenerator(load_base_model(place, tokenizer_sha256=loaded.fingerprint), loaded)
+        generator = TextGenerator(model_at_work(place, tokenizer_sha256=loaded.fingerprint), loaded)
         answers[name] = answers_to(
             asked, generator, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, seed=seed
         )
@@ -77,11 +78,12 @@ def answer_rows(
     from bytemill.evaluate.answers import write_answers
     from bytemill.inference import TextGenerator
     from bytemill.progress import PhaseProgress
-    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.base_model import model_at_work
 
+    make_room(output)
     chosen = part_of(rows, split, split_seed)
     loaded = Tokenizer.load(tokenizer)
-    generator = TextGenerator(load_base_model(model, tokenizer_sha256=loaded.fingerprint), loaded)
+    generator = TextGenerator(model_at_work(model, tokenizer_sha256=loaded.fingerprint), loaded)
     with PhaseProgress({"answering": "rows"}, shown=True) as progress:
         write_answers(
             generator,

@@ -33,10 +33,10 @@ def chat(
     """
     from bytemill import Tokenizer
     from bytemill.inference import Conversation, TextGenerator
-    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.base_model import model_at_work
 
     loaded = Tokenizer.load(tokenizer)
-    generator = TextGenerator(load_base_model(model, tokenizer_sha256=loaded.fingerprint), loaded)
+    generator = TextGenerator(model_at_work(model, tokenizer_sha256=loaded.fingerprint), loaded)
     conversation = Conversation(
         generator, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
     )

@@ -144,10 +144,11 @@ def inspect(
     """
     if task is not None:
         from bytemill.cli.rows import show_rows
+        from bytemill.cli.train import as_settings
         from bytemill.train.config import load_config
 
-        given = [f"task={task}", f"data.path={source}", f"data.tokenizer={tokenizer}", *(settings or [])]
-        show_rows(load_config(overrides=given), first=first, number=number, most_tokens=tokens)
+        given = as_settings({"task": task, "data.path": source, "data.tokenizer": tokenizer})
+        show_rows(load_config(overrides=[*given, *(settings or [])]), first=first, number=number, most_tokens=tokens)
         return
     from itertools import islice
 

@@ -43,14 +43,14 @@ def loss(
     from bytemill import Tokenizer
     from bytemill.data import TokenLoader, read_manifest
     from bytemill.evaluate.loss import bytes_per_token, held_out_loss
-    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.base_model import model_at_work
     from bytemill.tasks.pretrain import one_pass
 
     manifest = read_manifest(data)
     loaded_tokenizer = None if tokenizer is None else Tokenizer.load(tokenizer)
     if loaded_tokenizer is not None:
         manifest.refuse_other(loaded_tokenizer)
-    loaded = load_base_model(model, tokenizer_sha256=manifest.tokenizer_sha256)
+    loaded = model_at_work(model, tokenizer_sha256=manifest.tokenizer_sha256)
     if manifest.n_vocab > loaded.config.vocab_size:
         raise DataError(f"{data}: its ids need a model of {manifest.n_vocab}, {model} knows {loaded.config.vocab_size}")
     loader = TokenLoader(
@@ -81,11 +81,11 @@ def hellaswag(
     from bytemill import Tokenizer
     from bytemill.evaluate.hellaswag import REFERENCE_SCORES, hellaswag_score, read_hellaswag
     from bytemill.progress import PhaseProgress
-    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.base_model import model_at_work
 
     chosen = read_hellaswag(data)[: items or None]
     loaded_tokenizer = Tokenizer.load(tokenizer)
-    loaded = load_base_model(model, tokenizer_sha256=loaded_tokenizer.fingerprint)
+    loaded = model_at_work(model, tokenizer_sha256=loaded_tokenizer.fingerprint)
     with PhaseProgress({"answering": "items"}, shown=True) as progress:
         score = hellaswag_score(
             loaded,
@@ -120,10 +120,10 @@ def harness(
     from bytemill import Tokenizer
     from bytemill.evaluate.harness import TextScorer, for_harness
     from bytemill.progress import PhaseProgress
-    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.base_model import model_at_work
 
     loaded_tokenizer = Tokenizer.load(tokenizer)
-    loaded = load_base_model(model, tokenizer_sha256=loaded_tokenizer.fingerprint)
+    loaded = model_at_work(model, tokenizer_sha256=loaded_tokenizer.fingerprint)
     scorer = TextScorer(loaded, loaded_tokenizer, batch_size=batch_size)
     units = {"likelihoods": "pairs", "texts": "windows", "answers": "prompts"}
     with PhaseProgress(units, shown=True) as progress:

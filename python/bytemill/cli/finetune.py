@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bytemill.cli.console import say
+from bytemill.cli.console import is_first_process, say
 from bytemill.cli.preference import preference
-from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, finish, resolve
+from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
 
 app = typer.Typer(help="Fine-tune a model.", no_args_is_help=True)
 app.command()(preference)
@@ -121,7 +121,7 @@ def classify(
     Example: bytemill finetune classify --model runs/first --data SMSSpamCollection -t tokenizer.json
     """
     given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
-    changes = [*_named(given), "task=classify", *(settings or []), *(more_settings or [])]
+    changes = [*as_settings(given), "task=classify", *(settings or []), *(more_settings or [])]
     resolved = resolve(config, changes, output if resume else None, prints=prints_config)
     from bytemill.tasks.classify import classify_task_from_config
     from bytemill.train.loop import fit
@@ -147,7 +147,7 @@ def _tune(
     if given["lora.r"] is None and config is None and not resume:
         given["lora.r"] = 8
     resolved = resolve(
-        config, [*_named(given), f"task={task_name}", *changes], output if resume else None, prints=prints
+        config, [*as_settings(given), f"task={task_name}", *changes], output if resume else None, prints=prints
     )
     from bytemill.tasks.tuning import tuning_task_from_config
     from bytemill.train.loop import fit
@@ -159,10 +159,6 @@ def _tune(
     finish(output, outcome.steps, outcome.metrics)
 
 
-def _named(given: dict[str, Any]) -> list[str]:
-    return [f"{name}={value}" for name, value in given.items() if value is not None]
-
-
 def _test(model: Any, rows: Any, config: Any, output: Path) -> None:
     """Measure the rows that were kept aside."""
     import json
@@ -172,6 +168,8 @@ def _test(model: Any, rows: Any, config: Any, output: Path) -> None:
 
     pad_id = tokenizer_of(config).eot_token
     score, loss = score_classifier(model, rows, config.data, pad_id=pad_id)
+    if not is_first_process():
+        return
     figures = {"test_loss": loss, "n_rows": len(rows.rows), **score.as_metrics("test_")}
     (output / "test.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     say(score.table())

@@ -60,13 +60,14 @@ def generate(
         return
     from bytemill import Tokenizer
     from bytemill.inference import TextGenerator
-    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.base_model import model_at_work
 
     loaded = Tokenizer.load(tokenizer)
-    generator = TextGenerator(load_base_model(model, tokenizer_sha256=loaded.fingerprint), loaded)
+    generator = TextGenerator(model_at_work(model, tokenizer_sha256=loaded.fingerprint), loaded)
     if samples == 1:
+        pieces = generator.stream(prompt, max_new_tokens=max_new_tokens, stop=ends, **options)
         sys.stdout.write(prompt)
-        for piece in generator.stream(prompt, max_new_tokens=max_new_tokens, stop=ends, **options):
+        for piece in pieces:
             sys.stdout.write(piece)
             sys.stdout.flush()
         print()

@@ -17,6 +17,7 @@ __all__ = ["documents", "given_ids", "write_ids"]
 
 STDIN = Path("-")
 _NARROW_IDS = 1 << 16
+_MOST_DIGITS = 20
 
 
 def documents(text: str | None, files: list[Path] | None) -> Iterator[str]:
@@ -67,8 +68,10 @@ def _binary(path: Path, n_vocab: int) -> "NDArray[np.uint32]":
             loaded = np.load(path, allow_pickle=False)
         else:
             loaded = np.frombuffer(path.read_bytes(), dtype="<u2" if n_vocab <= _NARROW_IDS else "<u4")
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise FormatError(f"{path}: not a file of ids: {error}") from None
+    if not isinstance(loaded, np.ndarray):
+        raise FormatError(f"{path}: not a file of ids: it holds several arrays, as .npz does")
     if loaded.ndim != 1 or loaded.dtype.kind not in "iu":
         raise FormatError(f"{path}: holds {loaded.dtype} of shape {loaded.shape}, expected one row of integer ids")
     ids: NDArray[np.uint32] = loaded
@@ -78,8 +81,8 @@ def _binary(path: Path, n_vocab: int) -> "NDArray[np.uint32]":
 def _numbers(source: str) -> list[int]:
     words = source.replace(",", " ").strip().strip("[]").split()
     for position, word in enumerate(words):
-        if not (word.isascii() and word.isdigit()):
-            raise ArgumentError(f"ids must be whole numbers, found {word!r} at position {position}")
+        if not (word.isascii() and word.isdigit() and len(word) <= _MOST_DIGITS):
+            raise ArgumentError(f"ids must be whole numbers, found {word[:_MOST_DIGITS]!r} at position {position}")
     return [int(word) for word in words]
 
 

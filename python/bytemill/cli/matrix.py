@@ -34,7 +34,7 @@ def matrix(
     """
     from bytemill import Tokenizer
     from bytemill.evaluate.matrix import LossMatrix, data_set_losses, draw_data_set
-    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.base_model import model_at_work
 
     loaded = Tokenizer.load(tokenizer)
     drawn = [
@@ -47,7 +47,7 @@ def matrix(
         say(f"{one.name}: {one.encoded.report()}")
     losses = {}
     for name, place in named(models).items():
-        model = load_base_model(place, tokenizer_sha256=loaded.fingerprint)
+        model = model_at_work(place, tokenizer_sha256=loaded.fingerprint)
         losses[name] = data_set_losses(model, drawn, pad_id=loaded.eot_token, batch_size=batch_size)
         say(f"{name}: done")
     found = LossMatrix(drawn, losses)

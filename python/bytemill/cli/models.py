@@ -50,7 +50,10 @@ def part_of(rows: Path, split: str, seed: int) -> list[dict[str, Any]]:
     for number, row in enumerate(read, start=1):
         if not isinstance(row.get("instruction"), str) or not isinstance(row.get("input") or "", str):
             raise DataError(f"{rows}: row {number} has no text in 'instruction', or an input that is none")
-    return read if split == "all" else split_rows(read, seed=seed)[("train", "test", "val").index(split)]
+    part = read if split == "all" else split_rows(read, seed=seed)[("train", "test", "val").index(split)]
+    if not part:
+        raise DataError(f"{rows}: {len(read)} rows are too few to have a {split} part")
+    return part
 
 
 def show(page: "HtmlPage", path: Path) -> None:

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from bytemill.cli.console import say
-from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, finish, resolve
+from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
 
+_EPOCHS = "train.epochs=1"
 # What preference tuning needs and other tasks do not: tiny steps, once over the rows. A file of settings replaces it.
 _DEFAULTS = (
     "lora.r=8",
@@ -15,7 +16,7 @@ _DEFAULTS = (
     "train.min_learning_rate=0.0",
     "train.warmup_steps=10",
     "train.weight_decay=0.01",
-    "train.epochs=1",
+    _EPOCHS,
     "train.eval_every=25",
 )
 
@@ -48,9 +49,11 @@ def preference(
         "lora.r": lora_rank,
         "preference.beta": beta,
     }
-    named = [f"{name}={value}" for name, value in given.items() if value is not None]
-    defaults = _DEFAULTS if config is None and not resume else ()
-    changes = [*defaults, *named, "task=preference", *(settings or []), *(more_settings or [])]
+    own = [*(settings or []), *(more_settings or [])]
+    defaults = list(_DEFAULTS if config is None and not resume else ())
+    if defaults and any(setting.startswith("train.max_steps=") for setting in own):
+        defaults.remove(_EPOCHS)  # it would win
+    changes = [*defaults, *as_settings(given), "task=preference", *own]
     resolved = resolve(config, changes, output if resume else None, prints=prints_config)
     from bytemill.tasks.preference import preference_task_from_config
     from bytemill.train.loop import fit

@@ -1,14 +1,16 @@
 """`bytemill train`: pretraining from a configuration."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bytemill.cli.console import say
+from bytemill.cli.console import is_first_process, say
 from bytemill.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bytemill.train.config import RunConfig
     from bytemill.train.task import Task
 
@@ -98,8 +100,17 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, 
     return resolved
 
 
+def as_settings(given: "Mapping[str, Any]") -> list[str]:
+    """Options that were given, as settings of the form A.B=C; a text stays one, even if it is spelled like a number."""
+    from bytemill.train.toml import toml_literal
+
+    texts = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
+    return [f"{name}={toml_literal(value)}" for name, value in texts.items() if value is not None]
+
+
 def finish(run: Path, steps: int, metrics: dict[str, float]) -> None:
     """Say how a run ended; its folder goes to stdout."""
     figures = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("loss", "val_loss") if name in metrics)
     say(f"{steps} steps done: {figures}" if figures else f"{steps} steps were done already")
-    print(run)
+    if is_first_process():
+        print(run)

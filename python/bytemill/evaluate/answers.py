@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from bytemill.data.rows import Template, instruction_prompt
 from bytemill.errors import DataError
-from bytemill.evaluate.journal import Journal
+from bytemill.evaluate.journal import LONE_SURROGATES, Journal
 from bytemill.inference.batches import complete_all
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def write_answers(
             shown(len(journal.results))
         answered = [{**row, RESPONSE: journal.results[index][RESPONSE]} for index, row in enumerate(rows)]
     aside = output.with_name(output.name + ".tmp")
-    aside.write_text(json.dumps(answered, ensure_ascii=False, indent=4) + "\n", encoding="utf-8")
+    # What JSON does not have, such as the dates of a Parquet file, is written as its text.
+    text = json.dumps(answered, ensure_ascii=False, indent=4, default=str) + "\n"
+    aside.write_text(text, encoding="utf-8", errors=LONE_SURROGATES)
     aside.replace(output)
     part.unlink()
     return answered

@@ -75,7 +75,7 @@ def read_hellaswag(path: str | Path) -> list[HellaSwagItem]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: JSON may hold U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: the items cannot be read: {error}") from None
     items = [_item(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Journal"]
+__all__ = ["LONE_SURROGATES", "Journal"]
+
+LONE_SURROGATES = "backslashreplace"
+"""How to write JSON of texts with half a surrogate pair, which UTF-8 cannot spell: as JSON's own escape."""
 
 
 class Journal:
@@ -41,9 +44,10 @@ class Journal:
             self.results = {line["index"]: line for line in lines[1:]}
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(path.name + ".tmp")
-        aside.write_text("".join(map(_spelled, [own, *self.results.values()])), encoding="utf-8")
+        text = "".join(map(_spelled, [own, *self.results.values()]))
+        aside.write_text(text, encoding="utf-8", errors=LONE_SURROGATES)
         aside.replace(path)
-        self._stream = path.open("a", encoding="utf-8")
+        self._stream = path.open("a", encoding="utf-8", errors=LONE_SURROGATES)
 
     def __enter__(self) -> Journal:
         return self

@@ -48,6 +48,10 @@ _OUT_OF = re.compile(r"(?<![\w.-])(\d+(?:\.\d+)?)\s*(?:/|out of|of)\s*100\b", re
 _SCORE_IS = re.compile(
     r"\b(?:score|rating|grade)\b[^\d\n-]{0,20}(?<![\w.-])(\d+(?:\.\d+)?)(?![\w]|\.\d)", re.IGNORECASE
 )
+_OTHER_SCALE = re.compile(
+    r"\bbetween\s+\d+\s+and\s+\d+|(?<![\w.])\d+(?:\.\d+)?\s*(?:/|out of|to)\s*\d+(?:\.\d+)?", re.IGNORECASE
+)
+"""A range, or points out of another number than 100: neither of its numbers is a score."""
 _THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _SENTENCE_CHARACTERS = 200
@@ -176,7 +180,7 @@ def judge_answers(
         shown: Called with the number of rows that are over.
 
     Raises:
-        ServiceError: The server failed on three rows in a row: it is down.
+        ServiceError: The server failed on three rows in a row, or on all of fewer: it is down.
     """
     failed_in_a_row = 0
     for index, row in enumerate(rows):
@@ -185,7 +189,7 @@ def judge_answers(
                 reply = judge.ask(rubric_prompt(rubric, row))
             except ServiceError:
                 failed_in_a_row += 1
-                if failed_in_a_row == _FAILURES_IN_A_ROW:
+                if failed_in_a_row == min(_FAILURES_IN_A_ROW, len(rows)):
                     raise
             else:
                 failed_in_a_row = 0
@@ -215,8 +219,9 @@ def score_in(reply: str) -> float | None:
     [85.0, 85.0, None, None, None, None]
     """
     text = _THOUGHTS.sub("", reply)
-    for pattern in (_FIRST_LINE, _OUT_OF, _SCORE_IS, _NUMBER):
-        found = {float(number) for number in pattern.findall(text)}
+    bare = _OTHER_SCALE.sub("", text)
+    for pattern, searched in ((_FIRST_LINE, text), (_OUT_OF, text), (_SCORE_IS, bare), (_NUMBER, bare)):
+        found = {float(number) for number in pattern.findall(searched)}
         if len(found) == 1:
             (score,) = found
             return score if 0 <= score <= 100 else None

@@ -103,14 +103,18 @@ def draw_data_set(
     rows = read_rows(source, ())
     there = dict.fromkeys(column for row in rows for column in row)
     drawn = _drawn(rows, n_rows, seed, split)
-    if {"instruction", "output"} <= there.keys():
-        return DataSet(name, encode_rows(drawn, tokenizer, max_tokens=max_tokens, template=template))
-    if text_column not in there:
+    is_instructions = {"instruction", "output"} <= there.keys()
+    if not is_instructions and text_column not in there:
         raise DataError(
             f"{source}: needs the columns 'instruction' and 'output', or {text_column!r}; there are {', '.join(there)}"
         )
-    texts = [{"text": row.get(text_column)} for row in drawn]
-    return DataSet(name, encode_texts(texts, tokenizer, max_tokens=max_tokens))
+    try:
+        if is_instructions:
+            return DataSet(name, encode_rows(drawn, tokenizer, max_tokens=max_tokens, template=template))
+        texts = [{"text": row.get(text_column)} for row in drawn]
+        return DataSet(name, encode_texts(texts, tokenizer, max_tokens=max_tokens))
+    except DataError as error:  # of several sources it should say which
+        raise DataError(f"{source}: {error}") from None
 
 
 def data_set_losses(

@@ -107,7 +107,10 @@ def _variations(content: Mapping[str, Any], path: Path) -> Iterable[tuple[str | 
         raise ConfigError(f"{path}: runs should be [[runs]], one table a run")
     for run in runs:
         name = run.get("name")
-        yield name, dict(_flat({key: value for key, value in run.items() if key != "name"}))
+        yield (
+            None if name is None else str(name),
+            dict(_flat({key: value for key, value in run.items() if key != "name"})),
+        )
 
 
 def _planned(

@@ -22,7 +22,7 @@ class Conversation:
 
     Args:
         generator: Model and tokenizer.
-        max_new_tokens: Tokens of an answer at most; also what is kept free for it in the context.
+        max_new_tokens: Tokens of an answer at most; also what is kept free for it in the context, up to half of it.
         **sampling: As `bytemill.model.generate`.
     """
 
@@ -46,7 +46,8 @@ class Conversation:
 
     def _prompt(self, instruction: str) -> str:
         """The whole conversation, without the oldest turns if it would be too long."""
-        n_room = self._generator.model.config.n_positions - self._max_new_tokens
+        n_positions = self._generator.model.config.n_positions
+        n_room = n_positions - min(self._max_new_tokens, n_positions // 2)
         for first in range(len(self._turns) + 1):
             prompt = _as_text(self._turns[first:], instruction)
             if len(self._generator.tokenizer.encode_ordinary(prompt)) <= n_room:

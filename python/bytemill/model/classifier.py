@@ -5,7 +5,7 @@ Letters: B rows, T tokens, C width (n_embd), K classes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +56,7 @@ class Classifier(nn.Module):
             ConfigError: The last block is asked for, and the body is not our GPT-2.
         """
         self.requires_grad_(layers == "all")
+        self._freeze_unused_head()
         self.head.requires_grad_(True)
         if layers == "last_block":
             if not isinstance(self.body, GPT2):
@@ -63,6 +64,18 @@ class Classifier(nn.Module):
             self.body.blocks[-1].requires_grad_(True)
             self.body.final_norm.requires_grad_(True)
 
+    def get_output_embeddings(self) -> Any:
+        """The head of ids, where the body keeps one as a module: it has no part in the scores, and gets no adapter."""
+        return getattr(self.body, "get_output_embeddings", lambda: None)()
+
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The matrices between embedding and head."""
         return self.body.hidden_matrices()
+
+    def _freeze_unused_head(self) -> None:
+        """Without a gradient it would have no moments to resume with; a table shared with the input still trains."""
+        unused = self.get_output_embeddings()
+        if unused is not None:
+            used = {id(p) for m in self.modules() if m is not unused for p in m.parameters(recurse=False)}
+            for parameter in unused.parameters():
+                parameter.requires_grad_(parameter.requires_grad and id(parameter) in used)

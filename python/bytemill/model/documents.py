@@ -8,6 +8,7 @@ Letters: B rows, T tokens, N = B * T, D width of a head, n pieces (a document, o
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +21,8 @@ try:
     from torch.nn.attention.varlen import varlen_attn
 except ImportError:  # before torch 2.10
     varlen_attn = None  # type: ignore[assignment]
+_HAS_PIECES = varlen_attn is not None and "window_size" in inspect.signature(varlen_attn).parameters
+"""torch 2.10 had another option for the causal mask."""
 
 __all__ = ["Documents"]
 
@@ -47,11 +50,10 @@ class Documents:
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
         """Causal attention within each document; all (B, heads, T, D).
 
-        On CUDA in half precision flash attention works through the pieces alone; elsewhere a table says who may look
-        where, and the work is that of whole rows.
+        Where flash attention can, it works through the pieces alone; elsewhere a table says who may look where, and
+        the work is that of whole rows.
         """
-        half = queries.dtype in (torch.float16, torch.bfloat16)
-        if varlen_attn is not None and queries.is_cuda and half and dropout == 0:
+        if dropout == 0 and _flash_takes(queries):
             return self._by_pieces(queries, keys, values)
         return F.scaled_dot_product_attention(queries, keys, values, self._table(), dropout)
 
@@ -71,3 +73,11 @@ class Documents:
             same = self._piece[:, :, None] == self._piece[:, None, :]
             self._mask = same.tril().unsqueeze(1)
         return self._mask
+
+
+def _flash_takes(queries: Tensor) -> bool:
+    """Half precision, heads of 8, 16, … 256 numbers, on a GPU from Ampere on."""
+    half, width = queries.dtype in (torch.float16, torch.bfloat16), queries.shape[-1]
+    if not (_HAS_PIECES and queries.is_cuda and half and width % 8 == 0 and width <= 256):
+        return False
+    return torch.cuda.get_device_capability(queries.device) >= (8, 0)

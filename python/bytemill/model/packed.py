@@ -48,8 +48,8 @@ class PackedProducts(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._n_bytes = 0
-        self._packed: dict[tuple[int, torch.dtype], Tensor] = {}
-        self._originals: list[Tensor] = []  # kept, so that no id is given again
+        self._packed: dict[tuple[Any, ...], Tensor] = {}
+        self._originals: list[Tensor] = []  # kept, so that no memory is given again
 
     def __torch_function__(
         self,
@@ -73,7 +73,8 @@ class PackedProducts(TorchFunctionMode):
         if x.device.type != "cpu" or weight.nbytes < _SMALLEST_WEIGHT_BYTES or not _HAS_LAYOUT:
             return None
         dtype = product_dtype(x)
-        key = id(weight), dtype
+        # By its memory, not its identity: an expert of a mixture is a new view of one tensor at each call.
+        key = weight.data_ptr(), weight.shape, weight.stride(), dtype
         if key not in self._packed:
             if dtype not in (torch.float32, torch.bfloat16) or self._n_bytes + weight.nbytes > _LARGEST_SUM_BYTES:
                 return None

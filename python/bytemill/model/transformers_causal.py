@@ -88,14 +88,19 @@ class TransformersCausal(nn.Module):
     @property
     def checkpoints_activations(self) -> bool:
         """Whether blocks are computed again on the way back instead of kept."""
-        return bool(self.network.is_gradient_checkpointing)
+        return any(getattr(module, "gradient_checkpointing", False) for module in self.network.modules())
 
     @checkpoints_activations.setter
     def checkpoints_activations(self, wanted: bool) -> None:
         if wanted:
-            self.network.gradient_checkpointing_enable({"use_reentrant": False})
-        elif self.network.is_gradient_checkpointing:
-            self.network.gradient_checkpointing_disable()
+            self._switch_checkpointing("enable")({"use_reentrant": False})
+        elif self.checkpoints_activations:
+            self._switch_checkpointing("disable")()
+
+    def _switch_checkpointing(self, verb: Literal["enable", "disable"]) -> Any:
+        """The network's method; newer transformers have the first name, and warn about the second."""
+        names = (f"activation_checkpointing_{verb}", f"gradient_checkpointing_{verb}")
+        return getattr(self.network, next(name for name in names if hasattr(self.network, name)))
 
     def forward(
         self,
@@ -126,8 +131,8 @@ class TransformersCausal(nn.Module):
             raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
         flat_targets, hidden = targets.flatten(), self.hidden_states(ids).flatten(0, 1)
         n_targets = (flat_targets != IGNORED_TARGET).sum()
-        if self._head_is_plain:
-            weight = self.get_output_embeddings().weight
+        weight = self._plain_weight()
+        if weight is not None:
             return cross_entropy_sum(hidden, weight, flat_targets, n_classes=weight.shape[0]), n_targets
         logits = self.logits(hidden[None])[0].float()
         return F.cross_entropy(logits, flat_targets, ignore_index=IGNORED_TARGET, reduction="sum"), n_targets
@@ -138,8 +143,8 @@ class TransformersCausal(nn.Module):
             raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
         asked = targets != IGNORED_TARGET  # (B, T)
         hidden = self.hidden_states(ids)[asked]
-        if self._head_is_plain:
-            weight = self.get_output_embeddings().weight
+        weight = self._plain_weight()
+        if weight is not None:
             values = target_log_probabilities(hidden, weight, targets[asked], n_classes=weight.shape[0])
         else:
             log_probabilities = torch.log_softmax(self.logits(hidden).float(), dim=-1)
@@ -181,15 +186,20 @@ class TransformersCausal(nn.Module):
         """6 a weight that is multiplied; attention's share, which depends on the architecture, is left out."""
         del seq_len
         looked_up = self.network.get_input_embeddings().weight
-        tied = looked_up is self.get_output_embeddings().weight
+        tied = looked_up is _weight(self.get_output_embeddings())
         return 6.0 * (self.n_parameters() - (0 if tied else looked_up.numel()))
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The matrices between embeddings and head."""
-        outside = {id(m.weight) for m in (self.network.get_input_embeddings(), self.get_output_embeddings())}
+        outside = {id(_weight(m)) for m in (self.network.get_input_embeddings(), self.get_output_embeddings())}
         linears = [m for m in self.network.base_model.modules() if isinstance(m, nn.Linear)]
         weights = [m.weight for m in linears if isinstance(m.weight, nn.Parameter)]
         return [weight for weight in weights if id(weight) not in outside]
+
+    def _plain_weight(self) -> Tensor | None:
+        """The head's weight, if it alone makes logits of hidden states: an adapter may stand in the head's place."""
+        head = self.get_output_embeddings()
+        return head.weight if self._head_is_plain and type(head) is nn.Linear else None
 
     @torch.no_grad()
     def _has_plain_head(self) -> bool:
@@ -222,6 +232,12 @@ class TransformersCache:
     def clear(self) -> None:
         """Forget everything."""
         self.past, self.length = None, 0
+
+
+def _weight(module: Any) -> Tensor:
+    """A module's weight, or that of the base under its adapter."""
+    weight: Tensor = getattr(module, "base_layer", module).weight
+    return weight
 
 
 def _transformers() -> Any:

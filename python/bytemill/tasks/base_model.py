@@ -15,6 +15,7 @@ from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, merge_l
 from bytemill.model.lora.peft_backend import apply_peft, merge_peft
 from bytemill.tokenizer import Tokenizer
 from bytemill.train.checkpoint import newest_valid, verify_checkpoint
+from bytemill.train.device import pick_device
 from bytemill.train.tensors import load_weights
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "load_base_model",
     "lora_config",
     "merge_adapters",
+    "model_at_work",
     "model_config_json",
     "model_from_json",
     "refuse_other_tokenizer",
@@ -64,6 +66,11 @@ def load_base_model(base: str | Path, *, tokenizer_sha256: str | None = None, me
     model = wrap_as_saved(model_from_json(fields), fields)
     load_weights(folder, model)
     return merge_adapters(model, fields).requires_grad_(True) if merge else model
+
+
+def model_at_work(base: str | Path, *, tokenizer_sha256: str | None = None) -> CausalModel:
+    """As `load_base_model`, on the fastest device there is: to generate with, or to be measured."""
+    return load_base_model(base, tokenizer_sha256=tokenizer_sha256).to(pick_device())
 
 
 def starting_model(config: RunConfig, *, tokenizer_sha256: str) -> CausalModel:

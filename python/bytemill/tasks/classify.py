@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from bytemill.data.rows import LabelledRow, LabelledRows, encode_labelled, split_rows, undersampled
+from bytemill.data.rows.encode import text_fault
 from bytemill.data.rows.labels import LabelledBatches, collate_labelled, label_names
 from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.classification import ClassificationScore, classification_score
@@ -35,6 +36,7 @@ from bytemill.tasks.base_model import (
 from bytemill.tasks.next_token import refuse_misfit
 from bytemill.tasks.tuning import read_for_task, resolve_epochs
 from bytemill.train.config import DataConfig
+from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
 from bytemill.train.task import BatchLoss, Task
 from bytemill.train.tensors import load_weights
@@ -150,6 +152,9 @@ def classify_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, Class
     parameters = adapt(model, config.lora)
     if not parameters:
         model.train_only(config.classify.train_layers)
+    elif isinstance(model.head, torch.nn.Linear):  # it has no adapter: random as it is, it has to train itself
+        parameters += [parameter for parameter in model.head.parameters() if not parameter.requires_grad]
+        model.head.requires_grad_(True)
     body.checkpoints_activations = config.train.checkpoint_activations
     saved = model_config_json(body, lora_config(config.lora), backend=config.lora.backend)
     task = classify_task(
@@ -178,14 +183,21 @@ def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
     if config.classify.imbalance == "undersample":
         rows = undersampled(rows, seed=data.seed)
     train, validation, test = split_rows(rows, _SHARES, seed=data.seed)
-    labels = label_names(train)
+    labels = label_names([row for row in train if text_fault(row, "text") is None])
     if len(labels) < 2:
         raise DataError(
             f"{data.path}: the column {data.label_column!r} of {len(train)} training rows has "
             f"{len(labels)} labels ({', '.join(labels)}); telling apart takes two"
         )
     encoded = encode_labelled(train, tokenizer, labels=labels, max_tokens=data.seq_len)
-    others = [encode_labelled(p, tokenizer, labels=labels, max_tokens=encoded.longest) for p in (validation, test)]
+    others = []
+    for name, part in (("validation", validation), ("test", test)):
+        try:
+            others.append(encode_labelled(part, tokenizer, labels=labels, max_tokens=encoded.longest))
+        except DataError as error:
+            raise DataError(
+                f"{data.path}: for {name} {len(part)} of {len(rows)} rows were kept aside: {error}"
+            ) from None
     return ClassifyRows(encoded, *others)
 
 
@@ -205,7 +217,7 @@ def score_classifier(
 
 
 def load_classifier(base: str | Path, *, tokenizer_sha256: str | None = None) -> tuple[Classifier, int]:
-    """A trained classifier, its adapters merged into its weights, and the most tokens that a text may have.
+    """A trained classifier on the fastest device there is, its adapters merged, and the most tokens of a text.
 
     Raises:
         DataError: `base` is no classifier, or was trained with another tokenizer.
@@ -218,7 +230,7 @@ def load_classifier(base: str | Path, *, tokenizer_sha256: str | None = None) ->
     refuse_other_tokenizer(folder, tokenizer_sha256)
     model = wrap_as_saved(Classifier(model_from_json(fields), fields["labels"]), fields)
     load_weights(folder, model)
-    return merge_adapters(model, fields).eval(), int(fields["max_tokens"])
+    return merge_adapters(model, fields).eval().to(pick_device()), int(fields["max_tokens"])
 
 
 @torch.no_grad()

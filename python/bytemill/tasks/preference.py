@@ -22,7 +22,6 @@ from torch.nn import functional as F
 from bytemill.data.rows import split_rows
 from bytemill.data.rows.pairs import EncodedPairs, PairBatches, collate_pairs, encode_pairs, read_preferences
 from bytemill.errors import ConfigError
-from bytemill.model.attention import CausalSelfAttention
 from bytemill.model.lora import adapter_disabled
 from bytemill.tasks.base_model import (
     adapt,
@@ -33,7 +32,7 @@ from bytemill.tasks.base_model import (
     tokenizer_of,
 )
 from bytemill.tasks.next_token import draw_samples, refuse_misfit
-from bytemill.tasks.tuning import at_most, resolve_epochs
+from bytemill.tasks.tuning import at_most, held_out, resolve_epochs
 from bytemill.train.config import DataConfig, PreferenceConfig, SampleConfig
 from bytemill.train.device import to_device
 from bytemill.train.distributed import World
@@ -214,7 +213,7 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
     tokenizer = tokenizer_of(config)
     train, _, validation = split_rows(read_pairs(config), seed=data.seed)
     train_pairs = encode_for_preference(train, tokenizer, config)
-    validation_pairs = encode_for_preference(validation, tokenizer, config) if validation else None
+    validation_pairs, told = held_out(validation, lambda rows: encode_for_preference(rows, tokenizer, config))
     config = fitted_to_data(config, tokenizer.n_vocab)
     model = turn_off_dropout(starting_model(config, tokenizer_sha256=tokenizer.fingerprint))
     refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
@@ -236,8 +235,7 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
         rank=world.rank,
         world_size=world.size,
     )
-    reports = [f"training: {train_pairs.report()}"]
-    reports.append(f"validation: {validation_pairs.report() if validation_pairs else 'too few rows to keep any aside'}")
+    reports = [f"training: {train_pairs.report()}", f"validation: {told}"]
     return task, resolve_epochs(config, n_rows=len(train_pairs.pairs)), reports
 
 
@@ -271,10 +269,10 @@ def turn_off_dropout(model: AnyModel) -> AnyModel:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-        elif isinstance(module, CausalSelfAttention):
-            module.dropout = 0.0
-        elif isinstance(getattr(module, "attention_dropout", None), float):  # of transformers' attention
-            module.attention_dropout = 0.0  # type: ignore[assignment]
+        # Attention keeps its share as a number, and so do the blocks of OPT and Bloom, under several names.
+        for name, value in vars(module).items():
+            if "drop" in name and isinstance(value, float):
+                setattr(module, name, 0.0)
     return model
 
 

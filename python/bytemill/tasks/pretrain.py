@@ -111,6 +111,9 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
     data, world = config.data, World.from_environment()
     if data.path is None:
         raise ConfigError("data.path is not given: the folder of shards that `bytemill data prepare` wrote")
+    for name, value in {"train.epochs": config.train.epochs, "lora.r": config.lora.r}.items():
+        if value:
+            raise ConfigError(f"{name} is {value}, but pretraining counts in train.max_steps and trains all parameters")
     manifest = _manifest(data.path)
     tokenizer = None if data.tokenizer is None else Tokenizer.load(data.tokenizer)
     if tokenizer is not None:
@@ -132,18 +135,20 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         packing=data.packing,
         documents=documents,
     )
-    validation = TokenLoader(
-        data.path,
-        batch_size=data.batch_size,
-        seq_len=data.seq_len,
-        split="val",
-        shuffle=False,
-        documents=documents,
-    )
+    validation = None
+    if manifest.tokens("val") > data.seq_len:
+        validation = TokenLoader(
+            data.path,
+            batch_size=data.batch_size,
+            seq_len=data.seq_len,
+            split="val",
+            shuffle=False,
+            documents=documents,
+        )
     task = pretrain_task(
         model,
         training,
-        validation=validation if manifest.tokens("val") > data.seq_len else None,
+        validation=validation,
         validation_batches=data.eval_batches,
         tokenizer=tokenizer,
         sample=config.sample,

@@ -7,7 +7,7 @@ from there on they are one task.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bytemill.data.rows import (
     EncodedRows,
@@ -20,7 +20,7 @@ from bytemill.data.rows import (
     read_rows,
     split_rows,
 )
-from bytemill.errors import ConfigError
+from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
 from bytemill.tasks.base_model import (
@@ -37,16 +37,18 @@ from bytemill.train.distributed import World
 from bytemill.train.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import torch
 
+    from bytemill.data.rows.pairs import EncodedPairs
     from bytemill.model import CausalModel
     from bytemill.train.config import RunConfig
 
 __all__ = [
     "at_most",
     "encode_for_task",
+    "held_out",
     "read_for_task",
     "resolve_epochs",
     "row_batches_once",
@@ -54,6 +56,7 @@ __all__ = [
     "tuning_task_from_config",
 ]
 
+Encoded = TypeVar("Encoded", EncodedRows, "EncodedPairs")
 _COLUMNS = {
     "lm": ("text",),
     "instruct": ("instruction", "input", "output"),
@@ -138,7 +141,7 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
     tokenizer = tokenizer_of(config)
     train, _, validation = split_rows(read_for_task(config), seed=data.seed)
     train_rows = encode_for_task(train, tokenizer, config)
-    validation_rows = encode_for_task(validation, tokenizer, config) if validation else None
+    validation_rows, told = held_out(validation, lambda rows: encode_for_task(rows, tokenizer, config))
     config = fitted_to_data(config, tokenizer.n_vocab)
     model = starting_model(config, tokenizer_sha256=tokenizer.fingerprint)
     refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
@@ -159,8 +162,7 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
         rank=world.rank,
         world_size=world.size,
     )
-    reports = [f"training: {train_rows.report()}"]
-    reports.append(f"validation: {validation_rows.report() if validation_rows else 'too few rows to keep any aside'}")
+    reports = [f"training: {train_rows.report()}", f"validation: {told}"]
     return task, resolve_epochs(config, n_rows=len(train_rows.rows)), reports
 
 
@@ -197,18 +199,41 @@ def encode_for_task(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: R
     return encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=data.template)
 
 
+def held_out(
+    rows: Sequence[Mapping[str, Any]], encode: Callable[[Sequence[Mapping[str, Any]]], Encoded]
+) -> tuple[Encoded | None, str]:
+    """What can be used of the rows that are kept aside, None if nothing can, and a sentence on it.
+
+    Training needs none of them: of few rows the only one for validation may be the one without an answer.
+    """
+    if not rows:
+        return None, "too few rows to keep any aside"
+    try:
+        encoded = encode(rows)
+    except DataError as error:
+        return None, str(error)
+    return encoded, encoded.report()
+
+
 def resolve_epochs(config: RunConfig, *, n_rows: int) -> RunConfig:
     """Turn `train.epochs` into `train.max_steps`, rounded up to whole steps.
+
+    Raises:
+        ConfigError: A batch in tokens is asked for.
 
     >>> from bytemill.train.config import load_config
     >>> two_epochs = load_config(None, ["train.epochs=2", "data.batch_size=8"])
     >>> resolve_epochs(two_epochs, n_rows=935).train.max_steps
     234
     """
+    for name in ("total_batch_tokens", "find_batch_size"):
+        if getattr(config.train, name):
+            raise ConfigError(f"train.{name} is for pretraining; rows count by data.batch_size and train.micro_batches")
     if config.train.epochs is None:
         return config
     rows_per_step = config.data.batch_size * config.train.micro_batches
-    return config.with_train(max_steps=math.ceil(config.train.epochs * n_rows / rows_per_step))
+    # 1.1 x 100 / 10 is a little more than 11 in floats
+    return config.with_train(max_steps=math.ceil(round(config.train.epochs * n_rows / rows_per_step, 9)))
 
 
 def row_batches_once(encoded: EncodedRows, data: DataConfig, *, pad_id: int) -> Iterator[tuple[Any, ...]]:

@@ -97,9 +97,14 @@ def save_checkpoint(
         for name in (*_PAYLOADS, "state.json"):
             _flush(aside / name)
         _flush(aside)
-        if final.exists():  # one that did not verify: a good one is never written again
-            final.rename(folder / f"{final.name}.tmp-old")
-        aside.rename(final)
+        if _holds(final, files):  # its validation had been due: what state.json says of it is all that is new
+            (aside / "state.json").replace(final / "state.json")
+            _flush(final)
+            shutil.rmtree(aside)
+        else:
+            if final.exists():  # one that did not verify: a good one is never written again
+                final.rename(folder / f"{final.name}.tmp-old")
+            aside.rename(final)
         _flush(folder)
         tidy_checkpoints(folder, newest=step, keep=keep)
     except (OSError, SafetensorError) as error:
@@ -155,6 +160,14 @@ def verify_checkpoint(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"{error.filename}: cannot be read: {error.strerror}") from None
     return state
+
+
+def _holds(path: Path, files: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint is whole and has these very files."""
+    try:
+        return bool(verify_checkpoint(path)["files"] == files)
+    except CheckpointError:
+        return False
 
 
 def _checkpoints(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -66,7 +66,8 @@ def build_optimizer(
         momentum=settings.muon_momentum,
         adjust_lr_fn="match_rms_adamw",
     )
-    return Optimizers([_adamw([p for p in parameters if id(p) not in moved], settings), muon])
+    rest = [p for p in parameters if id(p) not in moved]  # none under LoRA, whose factors are all matrices
+    return Optimizers([*([_adamw(rest, settings)] if rest else []), muon])
 
 
 class Optimizers:

@@ -54,7 +54,7 @@ class Run:
         self.writes = writes = learner.world.is_first
         self.tokens_seen = 0
         self._validation_losses: list[float] = []
-        self._validation_loss: float | None = None
+        self._validated: tuple[int, float | None] = (-1, None)  # the step last logged, and its validation loss
         self._saved_step: int | None = None
         self._saving = Background()
         self._progress = ProgressLine(config.train.max_steps, shown=progress and writes)
@@ -97,9 +97,10 @@ class Run:
     def log(self, step: int, record: Mapping[str, Any], samples: Sequence[Mapping[str, str]]) -> None:
         """Write the metrics and samples of a step."""
         self._saving.check()
-        self._validation_loss = as_json_data(record).get("val_loss")
-        if self._validation_loss is not None:
-            self._validation_losses.append(self._validation_loss)
+        validation_loss = as_json_data(record).get("val_loss")
+        self._validated = step, validation_loss
+        if validation_loss is not None:
+            self._validation_losses.append(validation_loss)
         if not self.writes:
             return
         for sample in samples:
@@ -143,7 +144,7 @@ class Run:
             "pending": None if pending is None else as_json_data(pending),
             "settings": self.config.model_dump(mode="json"),
             "tokens_seen": self.tokens_seen,
-            "validation_loss": self._validation_loss,
+            "validation_loss": self._validated[1] if self._validated[0] == step else None,
         }
         self._saving.start(
             lambda: save_checkpoint(
@@ -179,7 +180,6 @@ class Run:
         self._learner.loss_scale.load_state_dict(checkpoint.state.get("loss_scale", {}))
         self.task.batches.load_state_dict(checkpoint.state["batches"])
         self.tokens_seen = checkpoint.state["tokens_seen"]
-        self._validation_loss = checkpoint.state["validation_loss"]
         self._saved_step = checkpoint.step if checkpoint.state["pending"] is None else None
         self.say(f"resumed after step {checkpoint.step} from {checkpoint.path}")
 

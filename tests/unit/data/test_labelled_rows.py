@@ -62,6 +62,14 @@ def test_undersampling_takes_as_many_of_each_as_the_rarest_has() -> None:
     assert kept == undersampled(rows, seed=1) != undersampled(rows, seed=2)
 
 
+def test_undersampling_drops_no_unusable_row_uncounted() -> None:
+    rows = [{"text": "x", "label": "a"}] * 4 + [{"text": "y", "label": "b"}] * 2
+    kept = undersampled(
+        [*rows, {"text": " ", "label": "b"}, {"text": "z", "label": None}, {"label": "b", "text": None}]
+    )
+    assert Counter(row["label"] for row in kept) == {"a": 2, "b": 4, None: 1}
+
+
 def test_batches_come_in_a_seeded_order_and_go_on_where_they_stopped() -> None:
     rows = encode([(chr(97 + i), ("ham", "spam")[i % 2]) for i in range(5)]).rows
     stream = LabelledBatches(rows, batch_size=2, pad_id=END)

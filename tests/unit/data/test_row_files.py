@@ -55,6 +55,30 @@ def test_tab_separated_with_names_and_without(tmp_path) -> None:
         ]
 
 
+def test_a_tab_table_ends_its_lines_at_line_feeds_alone(tmp_path) -> None:
+    (tmp_path / "a.tsv").write_text(
+        "label\ttext\tid\na\tone\u2028two\x0c\x85\t1\r\n\nb\tx\n", encoding="utf-8", newline=""
+    )
+    with pytest.raises(DataError, match=r"a\.tsv:4: has 2 fields, the first line 3"):
+        read_rows(tmp_path / "a.tsv", ["text"])
+    (tmp_path / "a.tsv").write_text("label\ttext\tid\na\tone\u2028two\t1\r\n", encoding="utf-8", newline="")
+    assert read_rows(tmp_path / "a.tsv", ["text"]) == [{"label": "a", "text": "one\u2028two", "id": "1"}]
+
+
+def test_a_tab_table_s_own_names_are_seen(tmp_path) -> None:
+    (tmp_path / "two.tsv").write_text("class\tsms\na\tone\n")
+    given = read_rows(tmp_path / "two.tsv", ["text", "label"], names={"text": "sms", "label": "class"})
+    assert given == [{"text": "one", "label": "a"}]
+    (tmp_path / "rows.tsv").write_text("instruction\toutput\nSay a.\ta\n")
+    assert read_rows(tmp_path / "rows.tsv", ()) == [{"instruction": "Say a.", "output": "a"}]
+
+
+def test_json_too_deep_to_be_read_is_named(tmp_path) -> None:
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"deep\.json: not JSON"):
+        read_rows(tmp_path / "deep.json")
+
+
 def test_the_spam_collection(shared_data) -> None:
     rows = read_rows(shared_data("sms_spam/SMSSpamCollection"), ["text", "label"])
     assert len(rows) == 5574

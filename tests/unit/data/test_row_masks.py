@@ -146,6 +146,7 @@ class TestConversation:
             ([*TWO_TURNS[:2], ("system", "Be brief.")], "a system message after the first turn"),
             ([("human", "Hi!"), ("gpt", " ")], "an empty message"),
             ([("human", "Hi!"), ("dog", "Woof")], "a role 'dog'"),
+            ([("human", "Hi!"), (["gpt"], "Woof")], r"a role \['gpt'\]"),
             ([], "without messages"),
         ],
     )

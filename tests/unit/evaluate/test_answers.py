@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,13 @@ def test_answers_go_on_where_they_were_cut_off(
     assert sum(shape[0] for shape in asked) == 2
     assert path.read_text() == (tmp_path / "whole.json").read_text()
     assert not part.exists()
+
+
+def test_rows_that_json_cannot_spell_are_answered(tmp_path: Path, generator: TextGenerator) -> None:
+    row = {"instruction": "Say a.", "output": "\ud83d", "day": date(2026, 11, 22)}
+    write_answers(generator, [row], tmp_path / "a.json", model_name="m", max_new_tokens=2, temperature=0)
+    (read,) = read_answers(tmp_path / "a.json")
+    assert (read["output"], read["day"]) == ("\ud83d", "2026-11-22")
 
 
 @pytest.mark.parametrize(
@@ -213,6 +221,7 @@ def test_parts_of_the_rows_are_those_of_tuning(tmp_path: Path) -> None:
         ("a.json", '[{"a": 1}]', "needs the columns 'instruction' and 'output', or 'text'; there are a"),
         ("a.txt", "", "has 0 tokens; at least two are needed"),
         ("missing.txt", None, "cannot be read: No such file"),
+        ("b.json", '[{"text": " "}]', r"b\.json: no row can be trained on: .* 1 with an empty text"),
     ],
 )
 def test_a_source_that_cannot_be_measured_is_named(
@@ -228,6 +237,12 @@ def test_names_of_models() -> None:
     assert named(["runs/a", "b=runs/c", "x/d", "y/d"]) == {"a": "runs/a", "b": "runs/c", "x/d": "x/d", "y/d": "y/d"}
     with pytest.raises(ArgumentError, match="have the same name; give one as NAME=PLACE"):
         named(["runs/a", "runs/a"])
+
+
+def test_a_part_without_rows_is_named(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text(json.dumps(ROWS[:1]))
+    with pytest.raises(DataError, match=r"one\.json: 1 rows are too few to have a test part"):
+        part_of(tmp_path / "one.json", "test", 0)
 
 
 def test_a_row_without_an_instruction_is_named(tmp_path: Path) -> None:
@@ -256,6 +271,14 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     with pytest.raises(SystemExit) as stopped:
         main()
     return int(stopped.value.code or 0)
+
+
+def test_an_output_that_is_a_folder_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["generate", "-m", "nowhere", "-t", "nowhere", "--rows", files(tmp_path)["rows.json"], "-o", tmp_path]
+    assert run(monkeypatch, *command) == 2
+    assert f"{tmp_path} is a folder; name the file to write" in capsys.readouterr().err
 
 
 def test_the_commands(

@@ -91,6 +91,12 @@ def test_a_line_that_is_no_item_is_named(tmp_path: Path, line: str, sentence: st
         read_hellaswag(tmp_path / "items.jsonl")
 
 
+def test_a_line_separator_inside_an_item_ends_no_line(tmp_path: Path) -> None:
+    item = {"ctx": "one\u2028two\x85", "endings": ["a"] * 4, "label": 1}
+    (tmp_path / "items.jsonl").write_text(json.dumps(item, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert read_hellaswag(tmp_path / "items.jsonl")[0].context == "one\u2028two\x85"
+
+
 def test_no_items_and_no_room_are_errors(model: GPT2, tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text("\n")
     with pytest.raises(DataError, match="holds no item"):

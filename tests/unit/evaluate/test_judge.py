@@ -181,10 +181,24 @@ def test_a_server_that_is_down_is_named() -> None:
         ("1,000", None),
         ("<think>20", None),
         ("gpt4 likes it", None),
+        ("10/10", None),
+        ("Score: 8/10", None),
+        ("9 out of 10", None),
+        ("On a score from 0 to 100, I give 85", 85),
+        ("A score between 0 and 100: 85", 85),
+        ("Score: 85, as 2/3 of it is right", 85),
     ],
 )
 def test_the_score_in_a_reply(reply: str, score: float | None) -> None:
     assert score_in(reply) == score
+
+
+def test_a_journal_takes_half_a_surrogate_pair(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Journal(tmp_path / "notes.jsonl", {"rows": "\ud83d"}) as journal:
+            if 0 not in journal.results:
+                journal.add(0, {"reply": "cut: \ud83d"})
+    assert journal.results == {0: {"index": 0, "reply": "cut: \ud83d"}}
 
 
 @given(st.text(max_size=60))
@@ -242,6 +256,12 @@ def test_a_row_that_fails_is_left_for_the_next_time_and_three_end_it(server: Ser
     assert len(server.questions) == 4 + 3
 
 
+def test_a_server_that_fails_on_a_single_row_is_told_of(server: Server, tmp_path: Path) -> None:
+    server.scripts = [lambda _: (400, b"no")]
+    with Journal(tmp_path / "scores.jsonl", {}) as journal, pytest.raises(ServiceError, match="400 Bad Request: no"):
+        judge_answers(judge(server), ROWS[:1], RUBRICS["quality"], journal)
+
+
 def test_a_journal_of_other_work_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "a.jsonl", {"judge": "a", "seed": 1}) as journal:
         journal.add(0, {"score": 1})
@@ -262,6 +282,12 @@ def run(*arguments: object) -> Any:
     finally:
         sys.argv = argv
     return stopped.value.code or 0
+
+
+def test_a_rubric_that_is_no_utf8_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rubric.txt").write_bytes("Wie höflich ist {response}?".encode("latin-1"))
+    assert run("eval", "judge", tmp_path / "a.json", "--judge", "m", "--rubric", tmp_path / "rubric.txt") == 1
+    assert capsys.readouterr().err == "bytemill: what was read is not UTF-8 text: it has the byte 0xf6\n"
 
 
 def test_the_command_compares_files(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

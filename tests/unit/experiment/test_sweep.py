@@ -53,6 +53,10 @@ def test_a_grid_is_every_combination_and_a_list_is_a_list(tmp_path: Path) -> Non
     assert instruction.endswith("### Response:\n")
 
 
+def test_a_name_may_be_a_number(tmp_path: Path) -> None:
+    assert [run.name for run in read_sweep(written(tmp_path, '[[runs]]\nname = 7\n"lora.r" = 0\n'))] == ["7"]
+
+
 def test_lists_and_texts_are_values_too(tmp_path: Path) -> None:
     text = '[grid]\n"lora.target_modules" = [["qkv", "projection"], "all-linear"]\n"lora.bias" = ["none"]'
     planned = read_sweep(written(tmp_path, text))

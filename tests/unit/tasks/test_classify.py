@@ -143,6 +143,49 @@ def test_weighted_labels_weigh_alike(folder) -> None:
     assert float(all_weights @ torch.tensor([n_bad, n_good], dtype=torch.float)) == pytest.approx(84)
 
 
+def test_a_label_without_a_usable_training_row_is_no_class(folder, tmp_path) -> None:
+    rows = json.loads((folder / "rows.json").read_text()) + [{"review": " ", "mood": "mute"}] * 30
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    config = settings(folder, f"data.path={tmp_path / 'rows.json'}", "classify.imbalance=weighted")
+    task, _, parts = classify_task_from_config(config)
+    assert task.model.labels == parts.train.labels == ("bad", "good")
+
+
+def test_a_head_without_an_adapter_trains_itself(folder) -> None:
+    for bias in ("none", "all"):
+        config = settings(folder, "lora.r=2", 'lora.target_modules=["qkv"]', f"lora.bias={bias}")
+        model = classify_task_from_config(config)[0]
+        trainable = {id(parameter) for parameter in model.trainable()}
+        assert {id(parameter) for parameter in model.model.head.parameters()} <= trainable
+        assert len(trainable) == len(model.trainable())
+    task = classify_task_from_config(settings(folder, "lora.r=2"))[0]
+    assert not task.model.head.base_layer.weight.requires_grad
+
+
+@pytest.mark.parametrize("change", ["classify.train_layers=all", "lora.r=2"])
+def test_a_head_of_ids_that_is_not_tied_has_no_part(folder, tmp_path, change) -> None:
+    transformers = pytest.importorskip("transformers", reason="extra `hf` is not installed")
+    shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    n_vocab = Tokenizer.load(folder / "tokenizer.json").n_vocab
+    network = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=n_vocab, **shape))
+    network.save_pretrained(tmp_path / "llama")
+    for steps in (1, 2):
+        more = (f"base={tmp_path / 'llama'}", f"train.max_steps={steps}", "train.epochs=0.01", change)
+        task, config, _ = classify_task_from_config(settings(folder, *more))
+        names = [name for name, parameter in task.model.named_parameters() if parameter.requires_grad]
+        assert names
+        assert not any("lm_head" in name for name in names)
+        fit(task, config.with_train(max_steps=steps), tmp_path / "run", resume=steps > 1, progress=False)
+
+
+def test_parts_that_are_too_small_are_named(folder, tmp_path) -> None:
+    (tmp_path / "rows.json").write_text(json.dumps([{"review": "a", "mood": str(i % 2)} for i in range(4)]))
+    with pytest.raises(DataError, match="for validation 0 of 4 rows were kept aside: no row can be used"):
+        labelled_rows(
+            settings(folder, f"data.path={tmp_path / 'rows.json'}"), Tokenizer.load(folder / "tokenizer.json")
+        )
+
+
 def test_what_cannot_work_is_named(folder, tmp_path) -> None:
     with pytest.raises(DataError, match="no row has a column 'text'; there are review, mood"):
         classify_task_from_config(settings(folder, "data.text_column=text"))

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from bytemill.tasks.preference import (
     read_pairs,
     turn_off_dropout,
 )
-from bytemill.train.config import DataConfig, PreferenceConfig, load_config
+from bytemill.train.config import DataConfig, PreferenceConfig, config_from_settings, load_config
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
 from stand_ins import tiny_config
@@ -211,6 +212,20 @@ def test_dropout_is_off_but_for_the_adapter_s_own() -> None:
     assert {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)} == {0.0, 0.5}
 
 
+def test_dropout_of_transformers_blocks_is_off_too() -> None:
+    transformers = pytest.importorskip("transformers", reason="extra `hf` is not installed")
+    small = {"vocab_size": 50, "hidden_size": 16}
+    opt = {"num_hidden_layers": 1, "num_attention_heads": 2, "ffn_dim": 16, "word_embed_proj_dim": 16, "dropout": 0.5}
+    for config in (
+        transformers.OPTConfig(**small, **opt, attention_dropout=0.5),
+        transformers.BloomConfig(**small, n_layer=1, n_head=2, hidden_dropout=0.5, attention_dropout=0.5),
+    ):
+        network = transformers.AutoModelForCausalLM.from_config(config)
+        model = turn_off_dropout(TransformersCausal(network)).train()
+        ids = torch.arange(20)[None]
+        assert torch.equal(model(ids)[0], model(ids)[0])
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("preference")
@@ -309,6 +324,17 @@ def test_the_command(
     config = load_config(run / "config.toml")
     assert (config.task, config.lora.r, config.preference.beta) == ("preference", 8, 0.2)
     assert (config.train.learning_rate, config.train.weight_decay, config.train.epochs) == (5e-6, 0.02, 1)
+
+
+def test_steps_that_are_asked_for_win_over_the_one_epoch_of_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["bytemill", "finetune", "preference", "--print-config", "--set"]
+    for setting, epochs in (("train.seed=1", 1), ("train.max_steps=7", None)):
+        monkeypatch.setattr("sys.argv", [*command, setting])
+        with pytest.raises(SystemExit):
+            main()
+        assert config_from_settings(tomllib.loads(capsys.readouterr().out)).train.epochs == epochs
 
 
 def test_inspect_shows_what_is_compared(

@@ -5,13 +5,16 @@ import json
 import pytest
 import torch
 
-from bytemill.data.rows import encode_rows
+from bytemill import Tokenizer
+from bytemill.data import prepare
+from bytemill.data.rows import encode_rows, split_rows
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import held_out_loss
-from bytemill.model import GPT2, GPT2Config
+from bytemill.model import GPT2, GPT2Config, save_model
+from bytemill.tasks.base_model import model_at_work
 from bytemill.tasks.next_token import draw_samples
-from bytemill.tasks.pretrain import one_pass, pretrain_task, resolve_micro_batches
-from bytemill.tasks.tuning import resolve_epochs, tuning_task
+from bytemill.tasks.pretrain import one_pass, pretrain_task, pretrain_task_from_config, resolve_micro_batches
+from bytemill.tasks.tuning import resolve_epochs, tuning_task, tuning_task_from_config
 from bytemill.train.config import DataConfig, SampleConfig, load_config
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
@@ -73,6 +76,45 @@ def test_instruction_tuning_lowers_the_loss_on_responses(tmp_path):
     assert lines[2]["val_loss"] < lines[0]["val_loss"]
     environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     assert environment["fingerprints"] == {"rows": encoded.fingerprint()}
+
+
+def test_steps_of_an_epoch_are_not_one_too_many_by_rounding():
+    config = load_config(overrides=["train.epochs=1.1", "data.batch_size=10"])
+    assert resolve_epochs(config, n_rows=100).train.max_steps == 11
+    assert resolve_epochs(config, n_rows=101).train.max_steps == 12
+
+
+@pytest.mark.parametrize("setting", ["total_batch_tokens=4096", "find_batch_size=true"])
+def test_a_batch_in_tokens_is_refused_for_rows(setting):
+    with pytest.raises(ConfigError, match=setting.partition("=")[0] + " is for pretraining"):
+        resolve_epochs(load_config(overrides=[f"train.{setting}"]), n_rows=10)
+
+
+def test_a_validation_row_without_an_answer_ends_no_tuning(tmp_path):
+    rows = [{"instruction": f"Say {i}.", "output": "" if i in split_rows(range(20))[2] else "yes"} for i in range(20)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    Tokenizer.train(texts=["say yes"], vocab_size=258).save(tmp_path / "tokenizer.json")
+    places = [f"data.path={tmp_path / 'rows.json'}", f"data.tokenizer={tmp_path / 'tokenizer.json'}"]
+    shape = ["model.n_layer=1", "model.n_head=2", "model.n_embd=8", "data.seq_len=256"]
+    task, _, reports = tuning_task_from_config(load_config(overrides=["task=instruct", *places, *shape]))
+    assert task.validate() == {}
+    assert "0 of 1 rows used, 0 of them cut; not used: 1 with an empty output" in reports[1]
+
+
+def test_shards_with_too_little_to_validate_on_are_trained_on(tmp_path):
+    (tmp_path / "a.txt").write_text("to be or not to be " * 50)
+    tokenizer = Tokenizer.train(texts=["to be"], vocab_size=258)
+    held_out = prepare(tmp_path / "a.txt", tmp_path / "shards", tokenizer=tokenizer).tokens("val")
+    shape = ["model.n_layer=1", "model.n_head=2", "model.n_embd=8", f"data.path={tmp_path / 'shards'}"]
+    for seq_len, validates in ((held_out - 1, True), (held_out, False)):
+        task, _ = pretrain_task_from_config(load_config(overrides=[*shape, f"data.seq_len={seq_len}"]))
+        assert bool(task.validate()) is validates
+
+
+def test_a_model_that_is_used_goes_to_the_fastest_device(tmp_path, monkeypatch):
+    save_model(GPT2(GPT2Config(vocab_size=16, n_positions=8, n_embd=4, n_layer=1, n_head=1)), tmp_path / "model")
+    monkeypatch.setattr("bytemill.tasks.base_model.pick_device", lambda: torch.device("meta"))
+    assert {parameter.device.type for parameter in model_at_work(tmp_path / "model").parameters()} == {"meta"}
 
 
 def test_only_the_given_parameters_are_tuned(tmp_path):

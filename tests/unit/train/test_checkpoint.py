@@ -8,11 +8,11 @@ import torch
 
 from bytemill.errors import CheckpointError
 from bytemill.train import checkpoint
-from bytemill.train.checkpoint import newest_valid, verify_checkpoint
+from bytemill.train.checkpoint import newest_valid, save_checkpoint, verify_checkpoint
 from bytemill.train.config import TrainConfig
 from bytemill.train.loop import fit
 from bytemill.train.optim import build_optimizer
-from bytemill.train.tensors import load_optimizer, load_weights
+from bytemill.train.tensors import SavedTensors, load_optimizer, load_weights
 from stand_ins import TinyModel, tiny_config, tiny_task
 
 FILES = ("model.safetensors", "config.json", "optimizer.safetensors", "state.json")
@@ -123,6 +123,26 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
     fit(task, config, tmp_path / "run", progress=False)
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert kept == ["step_00000002", "step_00000004", "step_00000005"]
+
+
+def test_a_validation_tells_of_its_own_step_alone(tmp_path):
+    config = tiny_config(max_steps=4, eval_every=2, log_every=2, checkpoint_every=3, keep_checkpoints=2)
+    fit(tiny_task(), config, tmp_path / "other", progress=False)
+    states = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("other/checkpoints/*/state.json"))]
+    assert [(state["step"], state["validation_loss"] is None) for state in states] == [(3, True), (4, False)]
+
+
+def test_a_good_checkpoint_is_there_at_every_instant_while_its_state_is_written_anew(tmp_path, monkeypatch):
+    tensors = SavedTensors({"weight": torch.ones(3)}, {"weight:step": torch.ones(())})
+
+    def save(**state):
+        return save_checkpoint(tmp_path, step=1, tensors=tensors, model_config={}, state=state, keep=1)
+
+    final = save(pending={"loss": 1.0})
+    monkeypatch.setattr("pathlib.Path.rename", lambda path, _: pytest.fail(f"{path} was moved away"))
+    save(pending=None, validation_loss=2.0)
+    assert verify_checkpoint(final)["validation_loss"] == 2.0
+    assert [path.name for path in tmp_path.iterdir()] == [final.name]
 
 
 @pytest.mark.parametrize("fails", ["save_file", "_flush"])

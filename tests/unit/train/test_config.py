@@ -1,8 +1,12 @@
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
+from bytemill.cli import main
+from bytemill.cli.train import finish
 from bytemill.errors import ConfigError
 from bytemill.train.config import (
     DataConfig,
@@ -11,6 +15,7 @@ from bytemill.train.config import (
     SampleConfig,
     TrainConfig,
     changed_settings,
+    config_from_settings,
     dump_toml,
     load_config,
 )
@@ -98,3 +103,23 @@ def test_changes_are_named_with_both_values():
 def test_reading_settings_needs_no_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("place", ["2026-11-22", "1e5", "true", "my rows #1", 'it\'s "it"'])
+def test_a_path_spelled_like_another_kind_of_value_stays_a_path(place, monkeypatch, capsys):
+    command = ["bytemill", "finetune", "lm", "--data", place, "-t", "7", "--lora-rank", "4", "--print-config"]
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert not stopped.value.code
+    config = config_from_settings(tomllib.loads(capsys.readouterr().out))
+    assert (config.data.path, config.data.tokenizer, config.lora.r) == (place, "7", 4)
+
+
+@pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("1", 0), (None, 1)])
+def test_of_several_processes_the_first_says_how_a_run_ended(rank, lines, monkeypatch, capsys):
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    finish(Path("run"), 3, {"loss": 1.0})
+    said = capsys.readouterr()
+    assert (said.out.count("\n"), said.err.count("\n")) == (lines, lines)

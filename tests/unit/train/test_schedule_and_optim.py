@@ -103,6 +103,13 @@ def test_the_state_of_several_optimizers_goes_on_as_if_nothing_had_been():
         assert torch.equal(one, same)
 
 
+def test_muon_may_move_all_there_is():
+    matrix = torch.nn.Parameter(torch.ones(2, 2))
+    optimizer = build_optimizer([matrix], TrainConfig(optimizer="muon"), hidden_matrices=[matrix])
+    assert [group["params"] for group in optimizer.param_groups] == [[matrix]]
+    optimizer.load_state_dict(deepcopy(optimizer.state_dict()))
+
+
 def test_muon_without_a_matrix_is_refused():
     with pytest.raises(ConfigError, match="no matrix between hidden layers trains here"):
         build_optimizer([torch.nn.Parameter(torch.ones(2))], TrainConfig(optimizer="muon"))

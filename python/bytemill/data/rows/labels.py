@@ -89,7 +89,7 @@ class LabelledRows:
 def label_names(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """The labels that occur, sorted; numbers and booleans by their text.
 
-    >>> label_names([{"label": "spam"}, {"label": "ham"}, {"label": None}])
+    >>> label_names([{"label": "spam"}, {"label": "ham"}, {"label": None}, {"label": float("nan")}])
     ('ham', 'spam')
     """
     return tuple(sorted({name for row in rows if (name := _label(row)) is not None}))
@@ -98,20 +98,22 @@ def label_names(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 def undersampled(rows: Sequence[Mapping[str, Any]], *, seed: int = 0) -> list[Mapping[str, Any]]:
     """As many rows of each label as the rarest has, chosen by `seed`, in their old order.
 
+    Rows without a label or a text stay, for `encode_labelled` to count, and count for none here.
+
     >>> sorted(row["label"] for row in undersampled([{"label": name} for name in "abaabcca"]))
     ['a', 'a', 'b', 'b', 'c', 'c']
     """
     by_label: dict[str | None, list[int]] = {}
     for place, row in enumerate(rows):
-        by_label.setdefault(_label(row), []).append(place)
-    by_label.pop(None, None)
+        by_label.setdefault(None if "text" in row and text_fault(row, "text") else _label(row), []).append(place)
+    unusable = by_label.pop(None, [])
     fewest = min(map(len, by_label.values()), default=0)
     kept = [
         places[i]
         for number, (_, places) in enumerate(sorted(by_label.items(), key=lambda item: str(item[0])))
         for i in permutation(len(places), seed, number)[:fewest]
     ]
-    return [rows[place] for place in sorted(kept)]
+    return [rows[place] for place in sorted([*kept, *unusable])]
 
 
 def encode_labelled(
@@ -183,4 +185,4 @@ def _label(row: Mapping[str, Any]) -> str | None:
     value = row.get("label")
     if isinstance(value, str):
         return value.strip() or None
-    return None if value is None else str(value)
+    return None if value is None or value != value else str(value)  # a table's missing number is NaN

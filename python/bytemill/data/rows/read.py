@@ -17,6 +17,8 @@ __all__ = ["INSTRUCTION_COLUMNS", "read_rows"]
 
 INSTRUCTION_COLUMNS = ("instruction", "output")
 _LABELLED_COLUMNS = ("label", "text")
+_KNOWN_COLUMNS = (*INSTRUCTION_COLUMNS, *_LABELLED_COLUMNS)
+"""By one of these a .tsv is seen to have names in its first line, where no column is asked for."""
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a text may be longer than csv's 128 KiB
 
@@ -41,15 +43,16 @@ def read_rows(
             needed; the error names the columns that are there.
         ArgumentError: A package is missing that reads it.
     """
-    rows = _hub(str(source)) if str(source).startswith("hf:") else _file(Path(source), columns)
+    names = names or {}
+    needed = [names.get(column, column) for column in columns]
+    rows = _hub(str(source)) if str(source).startswith("hf:") else _file(Path(source), needed)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{source}: expected a list of objects, one a row, and at least one")
-    names = names or {}
     there = dict.fromkeys(name for row in rows for name in row)
-    for column in columns:
-        if names.get(column, column) not in there:
+    for column in needed:
+        if column not in there:
             shown = ", ".join(repr(name) if not name.strip() else name for name in there)
-            raise DataError(f"{source}: no row has a column {names.get(column, column)!r}; there are {shown}")
+            raise DataError(f"{source}: no row has a column {column!r}; there are {shown}")
     renamed = {theirs: ours for ours, theirs in names.items() if ours != theirs}
     return [_renamed(row, renamed) for row in rows] if renamed else rows
 
@@ -71,7 +74,7 @@ def _file(path: Path, columns: Sequence[str]) -> Any:
 def _json(path: Path, _: Sequence[str]) -> Any:
     try:
         return json.loads(_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON in UTF-8: {error}") from None
 
 
@@ -81,7 +84,7 @@ def _json_lines(path: Path, _: Sequence[str]) -> Any:
         if line.strip():
             try:
                 rows.append(json.loads(line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}:{number}: not JSON in UTF-8: {error}") from None
     return rows
 
@@ -101,15 +104,18 @@ def _comma_table(path: Path, _: Sequence[str]) -> Any:
 
 def _tab_table(path: Path, columns: Sequence[str]) -> Any:
     """No quotes: a field has neither tab nor line break (IANA's text/tab-separated-values)."""
-    lines = _text(path).splitlines()
-    names = lines[0].split("\t") if lines else []
-    if len(names) == 2 and not set(columns) & set(names):
+    lines = [line.removesuffix("\r") for line in _text(path).split("\n")]
+    names = lines[0].split("\t")
+    if len(names) == 2 and not set(columns or _KNOWN_COLUMNS) & set(names):
         return _label_and_text(path, columns)
-    rows = [line.split("\t") for line in lines[1:] if line]
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(names):
-            raise DataError(f"{path}:{number}: has {len(row)} fields, the first line {len(names)}")
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        fields = line.split("\t")
+        if line and len(fields) != len(names):
+            raise DataError(f"{path}:{number}: has {len(fields)} fields, the first line {len(names)}")
+        if line:
+            rows.append(dict(zip(names, fields, strict=True)))
+    return rows
 
 
 def _label_and_text(path: Path, _: Sequence[str]) -> Any:

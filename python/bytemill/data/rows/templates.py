@@ -95,7 +95,7 @@ def _turn(message: Mapping[str, Any]) -> tuple[str, str]:
     if not hasattr(message, "get"):
         raise ValueError("with a message that is no object")
     role, text = message.get("from", message.get("role")), message.get("value", message.get("content"))
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         raise ValueError(f"with a role {role!r}")
     if not isinstance(text, str) or not text.strip():
         raise ValueError("with an empty message")
