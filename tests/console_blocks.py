@@ -38,8 +38,6 @@ COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n", re.MULTILINE)
 NUMBER = re.compile(r" *-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 TIME_OR_SIZE = re.compile(r"0 (?:s|min 0 s|h 0 min|bytes|kB|MB|GB)\b")
 TOOLS = ("cat", "cmp", "gzip", "head", "ls", "mkdir", "printf", "sed")
-PLAIN_TERMINAL = {"COLUMNS": "100", "LC_ALL": "C"}
-"""Tables are as wide everywhere, not as the terminal that the tests run in; `ls` sorts by bytes."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def run(step: Step, folder: Path) -> str:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        with mock.patch.dict(os.environ, PLAIN_TERMINAL), mock.patch("sys.stderr", seen), _without_hurry():
+        with _plain_terminal(), mock.patch("sys.stderr", seen), _without_hurry():
             code = _pipeline(_words(step.command), seen)
     finally:
         os.chdir(before)
@@ -161,6 +159,12 @@ def _call(command: list[str], given: bytes, out: io.TextIOWrapper) -> int:
         with mock.patch("sys.argv", [script, *arguments[1:]]):
             runpy.run_path(script, run_name="__main__")
     return 0
+
+
+def _plain_terminal() -> mock._patch_dict:
+    """Tables as wide everywhere, not as the terminal that the tests run in; no colours; `ls` sorts by bytes."""
+    others = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "TTY_COMPATIBLE")}
+    return mock.patch.dict(os.environ, others | {"COLUMNS": "100", "LC_ALL": "C"}, clear=True)
 
 
 def _without_hurry() -> mock._patch[float]:
