@@ -1,18 +1,26 @@
 """Runs the console blocks of a page that are marked as checked, and tells what they print.
 
-A block that begins with ```` ```console checked ```` holds commands after `$ ` and what each prints to stdout. They
-run in one folder a page, in order, so a later command finds what an earlier one wrote. A last line `[1]` is the exit
-code where it is not 0. `python tests/console_blocks.py PAGE…` writes what is printed now into the pages.
+A block that begins with ```` ```console checked ```` holds commands after `$ ` and what each prints, stdout and stderr,
+as a person sees them. In ```` ```console checked but for numbers ```` each number may be another, and a time or a size
+may have another unit: losses and speeds differ between machines. A last line `[1]` is an exit code that is not 0.
+
+The commands of a page run in one folder, in order, so a later one finds what an earlier one wrote; `|`, `<`, `>`, `*`
+and `#` mean what they mean to a shell. The folder has this repository's LICENSE and examples/, and what a block such as
+```` ```toml small.toml ```` holds, under that name.
+
+`python tests/console_blocks.py PAGE…` writes what is printed now into the pages.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import runpy
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -24,8 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[1]
-BLOCK = re.compile(r"^```console checked\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```console checked( but for numbers)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+ANY_BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n", re.MULTILINE)
+NUMBER = re.compile(r" *-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+TIME_OR_SIZE = re.compile(r"0 (?:s|min 0 s|h 0 min|bytes|kB|MB|GB)\b")
+TOOLS = ("cat", "cmp", "gzip", "head", "ls", "mkdir", "printf", "sed")
 
 
 @dataclass(frozen=True)
@@ -34,15 +46,25 @@ class Step:
 
     command: str
     printed: str
+    with_numbers: bool = True
 
-    @property
-    def words(self) -> list[str]:
-        return shlex.split(self.command.replace("\\\n", " "))
+    def shown_rightly(self, printed: str) -> bool:
+        """Whether the page shows what was printed."""
+        return self._compared(printed) == self._compared(self.printed or "\n")
+
+    def _compared(self, text: str) -> str:
+        return text if self.with_numbers else TIME_OR_SIZE.sub("0 unit", NUMBER.sub(" 0", text))
 
 
 def steps(page: str) -> list[Step]:
     """All commands of the checked blocks, in order."""
-    return [step for block in BLOCK.findall(page) for step in _steps(block)]
+    return [step for exception, block in BLOCK.findall(page) for step in _steps(block, with_numbers=not exception)]
+
+
+def unchecked_outputs(page: str) -> list[Step]:
+    """Commands that stand with an output in blocks that are not checked."""
+    blocks = [block for kind, block in ANY_BLOCK.findall(page) if not kind.startswith("console checked")]
+    return [step for block in blocks for step in _steps(block) if step.printed.strip()]
 
 
 def shared_data() -> Path:
@@ -50,26 +72,29 @@ def shared_data() -> Path:
     return Path(os.environ.get("BYTEMILL_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
-def prepared(folder: Path) -> Path:
-    """The folder with what the pages speak of: this repository's licence, as a text that every reader has."""
+def prepared(folder: Path, page: str) -> Path:
+    """The folder with what the page speaks of: a text and examples that every reader has, files that the page holds."""
     shutil.copy(REPOSITORY / "LICENSE", folder / "LICENSE")
+    (folder / "examples").symlink_to(REPOSITORY / "examples")
+    for kind, content in ANY_BLOCK.findall(page):
+        language, _, name = kind.partition(" ")
+        if name.endswith(f".{language}"):
+            (folder / name).write_text(content, encoding="utf-8")
     return folder
 
 
 def run(step: Step, folder: Path) -> str:
     """What the command prints, with its exit code on a last line where it is not 0."""
-    program, *arguments = [word.replace("../shared/data", str(shared_data())) for word in step.words]
-    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    seen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     before = Path.cwd()
-    with mock.patch("sys.stdout", out):
-        os.chdir(folder)
-        try:
-            code = _call(program, arguments)
-        finally:
-            os.chdir(before)
-    out.flush()
-    printed = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
-    printed = "\n".join(line.rstrip() for line in printed.splitlines())
+    os.chdir(folder)
+    try:
+        with _plain_terminal(), mock.patch("sys.stderr", seen), _without_hurry():
+            code = _pipeline(_words(step.command), seen)
+    finally:
+        os.chdir(before)
+    text = _content(seen).decode().replace("\N{NO-BREAK SPACE}", " ")
+    printed = "\n".join(line.rstrip() for line in text.splitlines())
     return "\n".join(filter(None, [printed, f"[{code}]" if code else ""])) + "\n"
 
 
@@ -85,33 +110,99 @@ def call_bytemill(arguments: list[str]) -> int:
     return 0
 
 
-def _call(program: str, arguments: list[str]) -> int:
-    if program == "bytemill":
-        return call_bytemill(arguments)
-    assert program == "python", f"{program} cannot be run; a checked block may use bytemill and python"
-    script = str(REPOSITORY / arguments[0])
-    with mock.patch("sys.argv", [script, *arguments[1:]]):
-        runpy.run_path(script, run_name="__main__")
+def _words(command: str) -> list[str]:
+    """The words of a command line, `|`, `<` and `>` among them, comments and line ends left out."""
+    lexer = shlex.shlex(command.replace("\\\n", " "), posix=True, punctuation_chars="|<>")
+    lexer.whitespace_split = True
+    words = [word.replace("../shared/data", str(shared_data())) for word in lexer]
+    return [found for word in words for found in (sorted(map(str, Path().glob(word))) if "*" in word else []) or [word]]
+
+
+def _pipeline(words: list[str], seen: io.TextIOWrapper) -> int:
+    """Run commands joined by `|`; what the last one prints is seen, or goes to the file after `>`."""
+    given, code = b"", 0
+    while words:
+        end = words.index("|") if "|" in words else len(words)
+        command, words = words[:end], words[end + 1 :]
+        if "<" in command:
+            given = Path(_taken(command, "<")).read_bytes()
+        file = _taken(command, ">") if ">" in command else None
+        is_seen = file is None and not words
+        out = seen if is_seen else io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+        code = _call(command, given, out)
+        given = b"" if is_seen else _content(out)
+        if file is not None:
+            Path(file).write_bytes(given)
+    return code
+
+
+def _taken(command: list[str], sign: str) -> str:
+    """Take a sign and the file behind it out of a command."""
+    place = command.index(sign)
+    _, name = command[place], command[place + 1]
+    del command[place : place + 2]
+    return name
+
+
+def _call(command: list[str], given: bytes, out: io.TextIOWrapper) -> int:
+    program, *arguments = command
+    if program in TOOLS:
+        done = subprocess.run(command, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        out.buffer.write(done.stdout)
+        return done.returncode
+    assert program in ("bytemill", "python"), f"{program} cannot be run; a checked block may use bytemill and python"
+    stdin = io.TextIOWrapper(io.BytesIO(given), encoding="utf-8")
+    with mock.patch("sys.stdin", stdin), mock.patch("sys.stdout", out):
+        if program == "bytemill":
+            return call_bytemill(arguments)
+        script = str(REPOSITORY / arguments[0])
+        with mock.patch("sys.argv", [script, *arguments[1:]]):
+            runpy.run_path(script, run_name="__main__")
     return 0
 
 
-def _steps(block: str) -> Iterator[Step]:
+def _plain_terminal() -> mock._patch_dict:
+    """Tables as wide everywhere, not as the terminal that the tests run in; no colours; `ls` sorts by bytes."""
+    others = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "TTY_COMPATIBLE")}
+    return mock.patch.dict(os.environ, others | {"COLUMNS": "100", "LC_ALL": "C"}, clear=True)
+
+
+def _without_hurry() -> mock._patch[float]:
+    """No line of progress for time alone: on a slow machine a page would show one that it does not elsewhere."""
+    return mock.patch("bytemill.train.progress._SECONDS_BETWEEN_LINES", math.inf)
+
+
+def _content(stream: io.TextIOWrapper) -> bytes:
+    stream.flush()
+    content: bytes = stream.buffer.getvalue()  # type: ignore[attr-defined]
+    return content
+
+
+def _steps(block: str, *, with_numbers: bool = True) -> Iterator[Step]:
     found = list(COMMAND.finditer(block))
-    ends = [*(match.start() for match in found[1:]), len(block)]
+    ends = [match.start() for match in found[1:]] + [len(block)] * bool(found)
     for match, end in zip(found, ends, strict=True):
-        yield Step(match[1], block[match.end() : end])
+        yield Step(match[1], block[match.end() : end], with_numbers)
 
 
 def _rewritten(page: str, folder: Path) -> str:
     def block(match: re.Match[str]) -> str:
-        inner = "".join(f"$ {step.command}\n{run(step, folder)}" for step in _steps(match[1]))
-        return f"```console checked\n{inner}```"
+        found = _steps(match[2], with_numbers=not match[1])
+        inner = "".join(f"$ {step.command}\n{_printed(step, folder)}" for step in found)
+        return f"```console checked{match[1] or ''}\n{inner}```"
 
     return BLOCK.sub(block, page)
+
+
+def _printed(step: Step, folder: Path) -> str:
+    """What a page is to show: what it shows already, where that is right."""
+    printed = run(step, folder)
+    return step.printed if step.shown_rightly(printed) else printed.removeprefix("\n")
 
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         with tempfile.TemporaryDirectory() as made:
-            text = _rewritten(Path(name).read_text(encoding="utf-8"), prepared(Path(made)))
+            text = Path(name).read_text(encoding="utf-8")
+            text = _rewritten(text, prepared(Path(made), text))
         Path(name).write_text(text, encoding="utf-8")

@@ -13,6 +13,9 @@ import console_blocks
 from bytemill.cli import app
 
 PAGES = sorted([*console_blocks.REPOSITORY.glob("docs/*.md"), *console_blocks.REPOSITORY.glob("examples/*/README.md")])
+DOCS = [page for page in PAGES if page.parent.name == "docs"]
+SHOWN_UNCHECKED = {"doctor.md": {"bytemill doctor"}}
+"""Outputs that are another machine's business."""
 WITH_BLOCKS = [page for page in PAGES if console_blocks.steps(page.read_text(encoding="utf-8"))]
 
 
@@ -40,8 +43,7 @@ def test_the_help_of_every_command_has_an_example(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented(name: str) -> None:
-    docs = (page for page in PAGES if page.parent.name == "docs")
-    assert any(name in page.read_text(encoding="utf-8") for page in docs), f"no page of docs/ speaks of {name}"
+    assert any(name in page.read_text(encoding="utf-8") for page in DOCS), f"no page of docs/ speaks of {name}"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -60,13 +62,34 @@ def test_no_help_is_taken_for_markup(name: str) -> None:
 
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: str(page.relative_to(console_blocks.REPOSITORY)))
 def test_checked_blocks_print_what_they_show(page: Path, tmp_path: Path) -> None:
-    found = console_blocks.steps(page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
+    found = console_blocks.steps(text)
     if any("../shared/data" in step.command for step in found) and not console_blocks.shared_data().is_dir():
         pytest.skip("the shared data sets are not on this machine")
-    folder = console_blocks.prepared(tmp_path)
+    folder = console_blocks.prepared(tmp_path, text)
     for step in found:
-        assert console_blocks.run(step, folder) == (step.printed or "\n"), step.command
+        printed = console_blocks.run(step, folder)
+        assert step.shown_rightly(printed), f"$ {step.command}\n{printed}"
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_no_output_is_shown_unchecked(page: Path) -> None:
+    """`python tests/console_blocks.py PAGE` fills a block that begins with ```console checked."""
+    shown = {step.command for step in console_blocks.unchecked_outputs(page.read_text(encoding="utf-8"))}
+    assert shown == SHOWN_UNCHECKED.get(page.name, set())
 
 
 def test_some_pages_are_checked() -> None:
     assert {page.name for page in WITH_BLOCKS} >= {"tokenizers.md", "README.md"}
+
+
+def test_numbers_aside_all_else_is_compared() -> None:
+    page = "```console checked but for numbers\n$ bytemill x\nstep 10: loss 6.25,  -0.5 s\n```\n"
+    (step,) = console_blocks.steps(page)
+    assert step.shown_rightly("step 9: loss 11.0, 3e-05 s\n")
+    assert not step.shown_rightly("step 9: loss nan, 3e-05 s\n")
+    assert step.shown_rightly("step 9: loss 11.0, 1 min 3 s\n")
+    assert not step.shown_rightly("step 9: loss 11.0, 3e-05 MiB\n")
+    (exact,) = console_blocks.steps(page.replace(" but for numbers", ""))
+    assert exact.shown_rightly(step.printed)
+    assert not exact.shown_rightly("step 9: loss 11.0, 3e-05 s\n")

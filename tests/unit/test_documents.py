@@ -76,7 +76,7 @@ def test_the_kernel_of_pieces_is_asked_for_what_it_understands():
 )
 def test_the_kernel_of_pieces_is_not_asked_for_what_it_refuses(monkeypatch, width, dtype, capability, takes):
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda _: capability)
-    monkeypatch.setattr("bytemill.model.documents._HAS_PIECES", True)
+    monkeypatch.setattr("bytemill.model.documents._attention_of_pieces", lambda: print)
     queries = SimpleNamespace(shape=(2, 4, 8, width), dtype=dtype, is_cuda=True, device="cuda:0")
     assert _flash_takes(queries) is takes
 

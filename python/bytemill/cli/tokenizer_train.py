@@ -163,7 +163,10 @@ def _show(report: "TrainingReport") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=f"On {report.held_out_bytes / 1e6:,.1f} MB of held-out text")
+    from bytemill.report.figures import size
+
+    say(f"On {size(report.held_out_bytes)} of held-out text:")
+    table = Table()
     table.add_column("ids", justify="right")
     table.add_column("bytes a token", justify="right")
     for n_ids, value in report.growth:

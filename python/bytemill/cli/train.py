@@ -111,6 +111,7 @@ def as_settings(given: "Mapping[str, Any]") -> list[str]:
 def finish(run: Path, steps: int, metrics: dict[str, float]) -> None:
     """Say how a run ended; its folder goes to stdout."""
     figures = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("loss", "val_loss") if name in metrics)
-    say(f"{steps} steps done: {figures}" if figures else f"{steps} steps were done already")
+    counted = "1 step" if steps == 1 else f"{steps} steps"
+    say(f"{counted} done: {figures}" if figures else f"{counted} done already")
     if is_first_process():
         print(run)

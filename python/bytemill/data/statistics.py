@@ -81,9 +81,10 @@ def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
             continue
         figures = found[split]
         lengths = ", ".join(f"{name} {value:,.0f}" for name, value in figures["length"].items())
-        console.print(f"{split}: {figures['tokens']:,} tokens of {figures['documents']:,} documents", highlight=False)
-        console.print(f"  tokens a document: {lengths}", highlight=False)
-        console.print(f"  ids that occur: {figures['used_ids']:,} of {found['n_vocab']:,}", highlight=False)
+        documents = f"{figures['documents']:,} document{'s' * (figures['documents'] != 1)}"
+        print(f"{split}: {figures['tokens']:,} tokens of {documents}")
+        print(f"  tokens a document: {lengths}")
+        print(f"  ids that occur: {figures['used_ids']:,} of {found['n_vocab']:,}")
         table = Table("id", "text", "count", "share", title=f"{split}: most frequent tokens", title_justify="left")
         for row in figures["frequent"]:
             text = Text("" if row["text"] is None else repr(row["text"]))  # as it is: markup in a token is no markup

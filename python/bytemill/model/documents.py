@@ -8,21 +8,15 @@ Letters: B rows, T tokens, N = B * T, D width of a head, n pieces (a document, o
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-try:
-    from torch.nn.attention.varlen import varlen_attn
-except ImportError:  # before torch 2.10
-    varlen_attn = None  # type: ignore[assignment]
-_HAS_PIECES = varlen_attn is not None and "window_size" in inspect.signature(varlen_attn).parameters
-"""torch 2.10 had another option for the causal mask."""
 
 __all__ = ["Documents"]
 
@@ -63,7 +57,7 @@ class Documents:
             part.transpose(1, 2).reshape(-1, n_heads, width) for part in (queries, keys, values)
         )  # (N, heads, D)
         ends = self._cu_seqlens
-        mixed = varlen_attn(q, k, v, ends, ends, n_tokens, n_tokens, window_size=(-1, 0))
+        mixed = _attention_of_pieces()(q, k, v, ends, ends, n_tokens, n_tokens, window_size=(-1, 0))
         assert isinstance(mixed, torch.Tensor)
         return mixed.view(n_rows, n_tokens, n_heads, width).transpose(1, 2)
 
@@ -75,9 +69,22 @@ class Documents:
         return self._mask
 
 
+@functools.cache
+def _attention_of_pieces() -> Any:
+    """Torch's flash attention over pieces; None before torch 2.11, as 2.10 had another option for the causal mask.
+
+    Imported when a GPU wants it: it brings all that torch.compile needs, which takes as long as torch itself.
+    """
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    return varlen_attn if "window_size" in inspect.signature(varlen_attn).parameters else None
+
+
 def _flash_takes(queries: Tensor) -> bool:
     """Half precision, heads of 8, 16, … 256 numbers, on a GPU from Ampere on."""
     half, width = queries.dtype in (torch.float16, torch.bfloat16), queries.shape[-1]
-    if not (_HAS_PIECES and queries.is_cuda and half and width % 8 == 0 and width <= 256):
+    if not (queries.is_cuda and half and width % 8 == 0 and width <= 256):
         return False
-    return torch.cuda.get_device_capability(queries.device) >= (8, 0)
+    return _attention_of_pieces() is not None and torch.cuda.get_device_capability(queries.device) >= (8, 0)

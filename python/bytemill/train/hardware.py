@@ -62,8 +62,7 @@ def peak_memory_mib(device: torch.device) -> float:
     """Most memory used so far, in MiB: allocated on a GPU, resident of this process elsewhere."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
-    return round(most / (2**20 if sys.platform == "darwin" else 2**10), 1)
+    return round(_most_resident_mib(), 1)
 
 
 def free_memory_mib(device: torch.device) -> float:
@@ -88,3 +87,13 @@ def _measured_cpu_peak(dtype: torch.dtype, _threads: int) -> float:
         torch.mm(left, right)
         best = min(best, time.perf_counter() - began)
     return 2 * size**3 / best
+
+
+def _most_resident_mib() -> float:
+    """The peak of this process; Linux's ru_maxrss is at least what the process that started it had in use."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 2**10
+    except (OSError, StopIteration):
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
+        return most / (2**20 if sys.platform == "darwin" else 2**10)

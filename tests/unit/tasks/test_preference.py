@@ -320,7 +320,7 @@ def test_the_command(
         assert found.out.strip() == str(run)
         said.append(found.err)
     assert "step 0 of 5: validation 0.6931" in said[0]
-    assert "5 steps were done already" in said[1]
+    assert "5 steps done already" in said[1]
     config = load_config(run / "config.toml")
     assert (config.task, config.lora.r, config.preference.beta) == ("preference", 8, 0.2)
     assert (config.train.learning_rate, config.train.weight_decay, config.train.epochs) == (5e-6, 0.02, 1)

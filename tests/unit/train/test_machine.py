@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from pydantic import BaseModel
 
 from bytemill.train.config import RunConfig, load_config
 from bytemill.train.config_text import documented_toml
 from bytemill.train.doctor import advice, uses
+from bytemill.train.hardware import peak_memory_mib
 from bytemill.train.machine import Gpu, Machine, Torch, container_memory, examine
 
 CPU_TORCH = Torch("2.9", None, threads=8, gpus=(), has_mps=False, has_bf16_units=False)
@@ -42,6 +44,13 @@ def test_this_machine_is_examined_and_told_as_json() -> None:
     assert machine.cores >= 1
     assert json.loads(json.dumps(machine.as_dict()))["torch"]["version"] == machine.torch.version
     assert uses(machine)["training" if machine.torch is None else "device of training"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's own peak")
+def test_memory_of_a_starting_process_is_not_taken_for_that_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep's runs are started by one process; ru_maxrss of each is at least what that had in use."""
+    monkeypatch.setattr("resource.getrusage", lambda _: pytest.fail("ru_maxrss was asked for"))
+    assert 100 < peak_memory_mib(torch.device("cpu")) < 100_000
 
 
 def test_a_containers_limit_counts(tmp_path: Path) -> None:
