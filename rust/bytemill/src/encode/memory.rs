@@ -32,6 +32,8 @@ const ROOM_FOR_TEXT: usize = 4;
 const LONG_BUCKETS: usize = 1 << 12;
 /// Tokens of higher ids are rare: they are remembered when they are met.
 const MOST_SEEDS: usize = 1 << 16;
+/// Asked from memory before the first of them is written.
+const SEEDS_AT_A_TIME: usize = 64;
 
 /// The most ids that a look into one of the tables gives.
 pub(super) const MOST_IDS: usize = Long::MOST_IDS;
@@ -43,10 +45,17 @@ impl Tables {
         let mut tables =
             Self { short: Short::new(n_buckets * times), overflow: Overflow::new(), long: Long::new(LONG_BUCKETS) };
         let seeds = vocab.ordinary_tokens().take(MOST_SEEDS);
-        for (id, bytes) in seeds.filter(|(id, _)| vocab.encodes_to_itself(*id)) {
-            match bytes.len() {
-                ..=Short::MOST_BYTES => tables.short.insert_if_free(bytes, &[id]),
-                _ => tables.long.insert_if_free(bytes, &[id]),
+        let mut seeds = seeds.filter(|(id, _)| vocab.encodes_to_itself(*id)).peekable();
+        while seeds.peek().is_some() {
+            let group: Vec<_> = seeds.by_ref().take(SEEDS_AT_A_TIME).collect();
+            for (_, bytes) in &group {
+                tables.short.prefetch(&Wanted::new(bytes, 0, bytes.len()));
+            }
+            for (id, bytes) in group {
+                match bytes.len() {
+                    ..=Short::MOST_BYTES => tables.short.insert_if_free(bytes, &[id]),
+                    _ => tables.long.insert_if_free(bytes, &[id]),
+                }
             }
         }
         tables
@@ -117,12 +126,21 @@ impl Memory {
     ///
     /// To be asked for when a piece is not remembered: most short texts need none.
     pub(super) fn own(&self, vocab: &Vocab) -> Option<Tables> {
-        // Never waits: in a forked child the lock may be held by a thread that is not there.
-        if let Some(tables) = self.spare.try_lock().ok().and_then(|mut spare| spare.pop()) {
+        if let Some(tables) = self.spare() {
             return Some(tables);
         }
         let before = self.n_forgotten.fetch_add(1, Ordering::Relaxed);
         (before >= LARGE_FROM_PIECES).then(|| Tables::seeded(vocab, ROOM_FOR_TEXT))
+    }
+
+    /// Tables to write to for a text that is long enough to be worth them.
+    pub(super) fn for_long_text(&self, vocab: &Vocab) -> Tables {
+        self.spare().unwrap_or_else(|| Tables::seeded(vocab, ROOM_FOR_TEXT))
+    }
+
+    fn spare(&self) -> Option<Tables> {
+        // Never waits: in a forked child the lock may be held by a thread that is not there.
+        self.spare.try_lock().ok()?.pop()
     }
 
     /// Takes tables back, with what they have learnt.
@@ -132,5 +150,47 @@ impl Memory {
         {
             spare.push(tables);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::{Encoder, LONG_TEXT_BYTES, Parts};
+    use super::*;
+    use crate::split::Splitter;
+
+    /// 256 bytes and 200 pairs of letters.
+    fn vocab() -> Vocab {
+        let merges: Vec<_> = (0..200).map(|i| (97 + i % 20, 97 + i / 20)).collect();
+        Vocab::from_merges(&merges, &[]).unwrap()
+    }
+
+    #[test]
+    fn tables_know_the_vocabulary() {
+        let vocab = vocab();
+        let tables = Tables::seeded(&vocab, 1);
+        for (id, bytes) in vocab.ordinary_tokens().filter(|(_, bytes)| bytes != &[0]) {
+            let mut ids = Vec::new();
+            assert!(tables.recall(bytes, &Wanted::new(bytes, 0, bytes.len()), &mut ids));
+            assert_eq!(ids, [id]);
+        }
+    }
+
+    #[test]
+    fn a_long_text_has_tables_of_its_own_at_once() {
+        let (vocab, splitter) = (vocab(), Splitter::new(Some("gpt2")).unwrap());
+        let parts = |memory| Parts { vocab: &vocab, splitter: &splitter, memory };
+        let (long, short) = (Memory::default(), Memory::default());
+        let (mut at_once, mut twice) = (Vec::new(), Vec::new());
+        let text = " abbc".repeat(LONG_TEXT_BYTES / 5 + 1);
+        Encoder::new(parts(&long)).text(&text, &mut at_once).unwrap();
+        for _ in 0..2 {
+            Encoder::new(parts(&short)).text(" abbc", &mut twice).unwrap();
+        }
+        assert!(long.spare().is_some() && short.spare().is_none());
+        assert_eq!(at_once[..twice.len()], twice);
+        assert_eq!(at_once.len(), twice.len() / 2 * (LONG_TEXT_BYTES / 5 + 1));
     }
 }

@@ -23,6 +23,9 @@ use table::Wanted;
 /// Positions inside one text are 32 bits wide.
 const MAX_TEXT_BYTES: usize = u32::MAX as usize;
 
+/// Longer texts are sure to bring enough that is new for tables of their own.
+const LONG_TEXT_BYTES: usize = 4 << 20;
+
 /// What encoders share: the parts of a tokenizer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts<'t> {
@@ -43,22 +46,23 @@ pub(crate) struct Encoder<'t> {
 struct Merging<'t> {
     vocab: &'t Vocab,
     memory: &'t Memory,
-    seeded: &'t Tables,
     own: Option<Tables>,
     scratch: Scratch,
 }
 
 impl<'t> Encoder<'t> {
     pub(crate) fn new(parts: Parts<'t>) -> Self {
-        let seeded = parts.memory.seeded(parts.vocab);
         let Parts { vocab, memory, .. } = parts;
-        Self { parts, merging: Merging { vocab, memory, seeded, own: None, scratch: Scratch::default() } }
+        Self { parts, merging: Merging { vocab, memory, own: None, scratch: Scratch::default() } }
     }
 
     /// Appends the ids of `text`, in which special tokens are text like any other.
     pub(crate) fn text(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
         check_length(text.len())?;
         let Self { parts, merging } = self;
+        if text.len() >= LONG_TEXT_BYTES {
+            merging.own.get_or_insert_with(|| parts.memory.for_long_text(parts.vocab));
+        }
         parts.splitter.split_batches(text, |start, ends| merging.pretokens(text, start, ends, out))
     }
 
@@ -163,7 +167,7 @@ impl Merging<'_> {
         }
         match &mut self.own {
             Some(tables) => tables.recall_and_promote(text, wanted, out),
-            None => self.seeded.recall(text, wanted, out),
+            None => self.memory.seeded(self.vocab).recall(text, wanted, out),
         }
     }
 
@@ -180,7 +184,7 @@ impl Merging<'_> {
 
     #[inline]
     fn tables(&self) -> &Tables {
-        self.own.as_ref().unwrap_or(self.seeded)
+        self.own.as_ref().unwrap_or_else(|| self.memory.seeded(self.vocab))
     }
 }
 

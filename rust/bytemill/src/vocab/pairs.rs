@@ -11,16 +11,17 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// What merging a pair makes: its rank, 16 bits left free, the id; the least is the merge to do first.
+/// What merging a pair makes: its rank, 14 bits left free, the id; the least is the merge to do first. The two highest
+/// bits are zeros, so that the same bits as a floating-point number have the same order.
 pub(crate) type Made = u64;
 /// The value of a pair that does not merge: greater than any other.
-pub(crate) const NO_MERGE: Made = u64::MAX;
+pub(crate) const NO_MERGE: Made = u64::MAX >> 2;
 /// The most merges that there is room for.
 pub(crate) const MOST_MERGES: usize = (1 << ID_BITS) - 1;
 /// Of the bits that [`Made`] leaves free, the first.
 pub(crate) const FREE_BITS: u32 = ID_BITS;
 const ID_BITS: u32 = 24;
-pub(crate) const RANK_FROM: u32 = 40;
+pub(crate) const RANK_FROM: u32 = 38;
 
 /// The id that a merge makes.
 #[inline]
