@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiktoken
+import torch
 
 from bytemill import Tokenizer
 
@@ -36,6 +37,20 @@ def _random_texts(count: int, seed: int = 0) -> Iterator[str]:
 def test_random_strings(gpt2: Tokenizer, tiktoken_gpt2: tiktoken.Encoding, count: int) -> None:
     for text in _random_texts(count):
         assert gpt2.encode_ordinary(text) == tiktoken_gpt2.encode_ordinary(text), repr(text)
+
+
+def test_a_processor_that_takes_the_smallest_numbers_for_zero(
+    gpt2: Tokenizer, tiktoken_gpt2: tiktoken.Encoding
+) -> None:
+    """Ranks are compared as floating-point numbers; torch, and libraries built for speed, may have them flushed."""
+    generator = random.Random(1)
+    words = [" " + "".join(generator.choices("etaoinshrdlu", k=12)) for _ in range(2_000)]
+    torch.set_flush_denormal(True)
+    try:
+        flushed = [gpt2.encode_ordinary(word) for word in words]
+    finally:
+        torch.set_flush_denormal(False)
+    assert flushed == [tiktoken_gpt2.encode_ordinary(word) for word in words]
 
 
 def test_this_repository(gpt2: Tokenizer, tiktoken_gpt2: tiktoken.Encoding) -> None:

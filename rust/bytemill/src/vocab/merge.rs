@@ -8,7 +8,7 @@
 // A part of the loop over merges: where it is called, its comparisons become those of two numbers at a time.
 #![allow(clippy::inline_always)]
 
-use super::pairs::{FREE_BITS, MOST_MERGES, Made, Merge, NO_MERGE, PairTable, RANK_FROM, id_of, rank_of};
+use super::pairs::{FREE_BITS, Made, Merge, NO_MERGE, PairTable, RANK_FROM, id_of, rank_of};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -202,7 +202,7 @@ fn place(at: usize) -> Made {
 }
 
 /// No merge has a larger number, wherever it is.
-const NO_MERGE_HERE: Made = (MOST_MERGES as u64) << RANK_FROM;
+const NO_MERGE_HERE: Made = (NO_MERGE >> RANK_FROM) << RANK_FROM;
 
 /// The position of the lowest bit.
 #[inline]

@@ -11,13 +11,16 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-/// What merging a pair makes: its rank, 14 bits left free, the id; the least is the merge to do first. The two highest
-/// bits are zeros, so that the same bits as a floating-point number have the same order.
+/// What merging a pair makes: a bit that is set, its rank, 14 bits left free, the id; the least is the merge to do first.
+///
+/// The same bits as a floating-point number have the same order. The bit that is set keeps these numbers above those
+/// (subnormal ones) that a processor may have been told to take for zero, as by `torch.set_flush_denormal`.
 pub(crate) type Made = u64;
-/// The value of a pair that does not merge: greater than any other.
-pub(crate) const NO_MERGE: Made = u64::MAX >> 2;
-/// The most merges that there is room for.
-pub(crate) const MOST_MERGES: usize = (1 << ID_BITS) - 1;
+const SET: Made = 1 << 62;
+/// The value of a pair that does not merge: greater than any other, and finite.
+pub(crate) const NO_MERGE: Made = SET | ((MOST_MERGES as u64) << RANK_FROM) | ((1 << RANK_FROM) - 1);
+/// The most merges that there is room for: with more, the bits would be those of an infinite number.
+pub(crate) const MOST_MERGES: usize = 0x3FE << 14;
 /// Of the bits that [`Made`] leaves free, the first.
 pub(crate) const FREE_BITS: u32 = ID_BITS;
 const ID_BITS: u32 = 24;
@@ -32,7 +35,7 @@ pub(crate) fn id_of(made: Made) -> u32 {
 /// The merge's rank: its index in the list of merges.
 #[inline]
 pub(crate) fn rank_of(made: Made) -> u32 {
-    (made >> RANK_FROM) as u32
+    ((made ^ SET) >> RANK_FROM) as u32
 }
 
 /// A merge rule: the two parts and what they make.
@@ -128,7 +131,7 @@ impl PairTable {
         let hash = self.hash(left, right);
         let (bit, at) = (self.bit(hash), self.find(key(left, right), hash));
         self.maybe[bit / 64] |= 1 << (bit % 64);
-        self.slots[at] = Slot { pair: key(left, right), made: (rank as u64) << RANK_FROM | u64::from(id) };
+        self.slots[at] = Slot { pair: key(left, right), made: SET | (rank as u64) << RANK_FROM | u64::from(id) };
     }
 
     fn clear(&mut self, n_slots: usize) {
