@@ -27,6 +27,10 @@ const WAIT: Duration = Duration::from_millis(2);
 /// Memory for which a thread is worth having: its table, and its batches on their way.
 const THREAD_BYTES: u64 = 32 << 20;
 
+/// Tables of each thread at most, a power of two: an empty one takes 130 KiB, on machines of many cores in each of many
+/// threads.
+const MOST_SHARES: usize = 8;
+
 /// What counts as one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feed {
@@ -69,7 +73,8 @@ impl Counting<'_> {
 
     fn counter(&self) -> Counter {
         let tables = if self.max_memory.is_none() {
-            (0..self.n_threads().next_power_of_two()).map(|_| WordTable::new(usize::MAX)).collect()
+            let n_shares = self.n_threads().next_power_of_two().min(MOST_SHARES);
+            (0..n_shares).map(|_| WordTable::new(usize::MAX)).collect()
         } else {
             vec![WordTable::new(self.table_bytes() / self.n_threads())] // joined on disk, where nothing is gained by shares
         };

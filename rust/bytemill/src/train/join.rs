@@ -1,4 +1,4 @@
-//! Joins what several threads have counted, on as many threads.
+//! Joins what several threads have counted, on several threads.
 //!
 //! Every thread shares its words out over tables by their hash. So the first tables of all threads hold the same share
 //! of the words, the second ones another, and no share needs to know of the others until its words are sorted.
