@@ -38,9 +38,9 @@ def memory_mib(field: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in _STATUS.read_text().splitlines() if line.startswith(field))
 
 
-def hostile(kind: str, n_bytes: int) -> str:
-    """`n_bytes` of text of that kind."""
-    random = np.random.default_rng(7)
+def hostile(kind: str, n_bytes: int, seed: int = 7) -> str:
+    """`n_bytes` of text of that kind, random ones by `seed`."""
+    random = np.random.default_rng(seed)
     alphabets = {
         "random letters": "abcdefghijklmnopqrstuvwxyz",
         "base64": "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",

@@ -1,8 +1,9 @@
 """The ways to do one training step that are compared: bytemill, nanoGPT, nanochat, transformers.
 
 Each function builds a model of one shape and gives a step: batch in, loss before the step out. All take 6 layers,
-6 heads, width 384, 256 tokens, AdamW with nanoGPT's settings at a constant rate, clipped at 1; nanochat has an
-architecture and an optimizer of its own. nanoGPT and nanochat are checkouts beside this one.
+6 heads, width 384, 256 tokens, AdamW with nanoGPT's settings at a constant rate (behind a warm-up, if one is asked
+for), clipped at 1; nanochat has an architecture and an optimizer of its own. nanoGPT and nanochat are checkouts
+beside this one.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Setting:
     """fp32 or bf16."""
     compiles: bool
     batches: Iterator[Batch]
+    warmup_steps: int = 0
+    """The rate grows evenly up to this step."""
     weights: Path | None = None
     """GPT-2 in Hugging Face's form to start from; random weights when not given."""
     checkout: Path | None = None
@@ -56,7 +59,7 @@ def bytemill(setting: Setting) -> Step:
     settings = TrainConfig(
         learning_rate=LEARNING_RATE,
         schedule="constant",
-        warmup_steps=0,
+        warmup_steps=setting.warmup_steps,
         betas=BETAS,
         weight_decay=WEIGHT_DECAY,
         clip_norm=CLIP_NORM,
@@ -135,8 +138,12 @@ def _plain_step(
     """The step of nanoGPT's train.py: forward, backward, clip, move, forget the gradients."""
     run = torch.compile(model) if setting.compiles else model
     half = autocasts and setting.precision == "bf16"
+    warming_up = iter(range(1, setting.warmup_steps + 1))
 
     def step() -> float:
+        if (number := next(warming_up, None)) is not None:
+            for group in optimizer.param_groups:
+                group["lr"] = LEARNING_RATE * number / setting.warmup_steps
         x, y = next(setting.batches)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             loss = loss_of(run, x, y)

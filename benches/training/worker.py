@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--vocab-size", type=int, default=512)
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--warmup-steps", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--weights", type=Path)
@@ -61,6 +62,7 @@ def main() -> None:
         asked.precision,
         asked.compile,
         batches(asked.text, asked.vocab_size),
+        asked.warmup_steps,
         asked.weights,
         asked.checkout,
     )
@@ -76,6 +78,8 @@ def main() -> None:
 
 def _import(contender: str) -> None:
     """Load what the contender is made of, so that its libraries do not count as the model's memory."""
+    import torch._dynamo  # every optimizer of torch's loads it, and a hundred MiB with it
+
     if contender == "bytemill":
         import bytemill.tasks.pretrain
         import bytemill.train.learner  # noqa: F401

@@ -1,22 +1,26 @@
 """GPT-2: its shape, its loss and its attention, against their definitions."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._dynamo.testing import CompileCounter
 
 from bytemill.errors import ConfigError, DataError, FormatError
 from bytemill.model import GPT2, GPT2Config, KeyValueCache, load_model, save_model
 from bytemill.model.attention import (
     CausalSelfAttention,
+    attend_in_blocks,
     causal_attention,
     multi_head_attention,
     self_attention,
     write_out_attention,
 )
+from bytemill.model.gpt2 import MLP
 from bytemill.model.loss import cross_entropy_sum
 
 TINY = GPT2Config(vocab_size=50, n_positions=16, n_embd=24, n_layer=2, n_head=3)
@@ -273,6 +277,40 @@ class TestAttention:
         model, ids = tiny_model(), random_ids(2, 9)
         fused = model(ids)[0]
         torch.testing.assert_close(write_out_attention(model)(ids)[0], fused, rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("n_tokens", [1, 7, 256, 257, 600])
+    def test_blocks_of_queries_give_what_the_fused_kernel_gives(self, n_tokens: int) -> None:
+        torch.manual_seed(0)
+        ways = lambda q, k, v: attend_in_blocks(q, k, v, 0.0), partial(F.scaled_dot_product_attention, is_causal=True)
+        qkv = torch.randn(3, 2, 3, n_tokens, 8)
+        above = torch.randn(2, 3, n_tokens, 8)
+        results = []
+        for way in ways:
+            leaf = qkv.clone().requires_grad_()
+            mixed = way(*leaf)
+            mixed.backward(above)
+            results.append((mixed, leaf.grad))
+        torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
+
+    def test_blocks_of_queries_drop_weights_and_keep_their_mean(self) -> None:
+        torch.manual_seed(0)
+        q, k = torch.randn(2, 4, 3, 300, 8)
+        sums = attend_in_blocks(q, k, torch.ones(4, 3, 300, 1).expand(-1, -1, -1, 8), 0.5)
+        assert sums.std() > 0.05
+        assert sums.mean().item() == pytest.approx(1, abs=0.05)
+
+    def test_blocks_of_queries_are_not_compiled_for_each_length(self) -> None:
+        counter = CompileCounter()
+        compiled = torch.compile(attend_in_blocks, backend=counter)
+        for n_tokens in (5, 9, 11, 200, 201, 300, 301, 500):
+            compiled(*torch.randn(3, 1, 2, n_tokens, 4), 0.0)
+        assert counter.frame_count == 3  # the first length, one block, two blocks
+
+    def test_gelu_is_the_same_compiled(self) -> None:
+        mlp, x = MLP(TINY), 4 * torch.randn(5, TINY.n_embd)
+        counter = CompileCounter()
+        torch.testing.assert_close(torch.compile(mlp, backend=counter)(x), mlp(x))
+        assert counter.frame_count == 1
 
     def test_activations_computed_again_give_the_same_gradients(self) -> None:
         ids, gradients = random_ids(2, 9), []

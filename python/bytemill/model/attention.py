@@ -2,8 +2,8 @@
 
 `self_attention` is the bare idea, `causal_attention` forbids looking ahead, `multi_head_attention` does it in
 several small spaces at once, and `CausalSelfAttention` is the module in GPT-2: one product for queries, keys
-and values together, and torch's fused kernel, which never writes the (T, T) table to memory. The first three
-are for readers and for the test that all four agree.
+and values together, and torch's fused kernel, which never writes the (T, T) table to memory, or, where that kernel
+is slow, `attend_in_blocks`. The first three are for readers and for the test that all four agree.
 
 Letters: B rows, T tokens, S tokens that can be looked at (S >= T with a cache), C width, D width of a head.
 """
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CausalSelfAttention",
     "WrittenOutAttention",
+    "attend_in_blocks",
     "causal_attention",
     "multi_head_attention",
     "self_attention",
@@ -81,6 +82,8 @@ class CausalSelfAttention(nn.Module):
             mixed = documents.attend(q, k, v, dropout)  # (B, heads, T, D)
         elif cache is not None and n_tokens == 1 and q.device.type == "cpu" and q.dtype == torch.bfloat16:
             mixed = _attend_from_one(q, k, v)
+        elif cache is None and q.device.type == "cpu" and q.dtype == torch.bfloat16:
+            mixed = attend_in_blocks(q, k, v, dropout)
         else:
             mask = _later_tokens_mask(q.shape[2], k.shape[2], q.device)
             is_causal = mask is None and q.shape[2] > 1
@@ -120,6 +123,29 @@ def _attend_from_one(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """
     scores = keys @ (query / math.sqrt(query.shape[-1])).transpose(-2, -1)  # (B, heads, S, 1)
     return torch.softmax(scores.transpose(-2, -1), dim=-1) @ values
+
+
+_BLOCK_QUERIES = 256
+
+
+def attend_in_blocks(queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
+    """What the fused kernel gives for causal attention, all (B, heads, T, D), by products for some queries at a time.
+
+    In bf16 on a CPU that takes a fifth of the kernel's time for 64 tokens, half for 256 and 60-70 % for 1,024, forward
+    and backward (docs/benchmarks.md); for the way back it keeps some T / 2 weights a query and head.
+    """
+    n_rows, n_head, n_tokens, width = queries.shape
+    queries, keys, values = (x.reshape(n_rows * n_head, n_tokens, width) for x in (queries, keys, values))
+    mixed, end = [], 0
+    while end < n_tokens:  # a compiled loop over range() would be compiled anew for each number of tokens
+        start, end = end, min(end + _BLOCK_QUERIES, n_tokens)
+        block, seen = queries[:, start:end], keys[:, :end]
+        later = torch.full((end - start, end), -torch.inf, dtype=queries.dtype).triu(diagonal=start + 1)
+        masks = later.expand(n_rows * n_head, -1, -1)
+        scores = torch.baddbmm(masks, block, seen.transpose(1, 2), alpha=1 / math.sqrt(width))
+        weights = F.dropout(torch.softmax(scores, dim=-1), dropout)  # (B * heads, queries of the block, keys seen)
+        mixed.append(weights @ values[:, :end])
+    return torch.cat(mixed, dim=1).view(n_rows, n_head, n_tokens, width)
 
 
 def _later_tokens_mask(n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:

