@@ -15,6 +15,16 @@ pub(crate) fn on_huge_pages<T>(capacity: usize) -> Vec<T> {
     vector
 }
 
+/// As [`Vec::reserve`], on huge pages where the system has them.
+#[inline]
+pub(crate) fn reserve<T>(vector: &mut Vec<T>, more: usize) {
+    if vector.capacity() - vector.len() < more {
+        let mut larger = on_huge_pages((vector.capacity() * 2).max(vector.len() + more));
+        larger.append(vector);
+        *vector = larger;
+    }
+}
+
 /// Gives memory that was freed back to the system, where the allocator keeps it: it counts as taken.
 pub(crate) fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -59,5 +69,21 @@ mod linux {
             // failure, where the system has no huge pages, is of no consequence.
             unsafe { madvise(start.wrapping_byte_add(skipped).cast_mut(), whole, MADV_HUGEPAGE) };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_stays_where_room_is_made() {
+        let mut vector = vec![1, 2, 3];
+        reserve(&mut vector, 1 << 20);
+        assert!(vector.capacity() >= 3 + (1 << 20));
+        assert_eq!(vector, [1, 2, 3]);
+        let room = vector.capacity();
+        reserve(&mut vector, 5);
+        assert_eq!(vector.capacity(), room);
     }
 }

@@ -14,6 +14,7 @@ pub use special::{SpecialPolicy, Specials};
 pub use truncate::Request;
 
 use crate::error::{Error, Result};
+use crate::hints;
 use crate::split::Splitter;
 use crate::vocab::{PIECES, Scratch, Vocab};
 use chunk::{Chunk, recall};
@@ -125,7 +126,7 @@ impl Merging<'_> {
         let wanted = chunk.wanted();
         let mut done = 0;
         loop {
-            out.reserve((wanted.len() - done) * Short::MOST_IDS);
+            hints::reserve(out, (wanted.len() - done) * Short::MOST_IDS);
             let (n, found) = recall(&self.tables().short, &wanted[done..], out.spare_capacity_mut());
             // SAFETY: `recall` has written at least `n` ids to the spare capacity, one behind the other.
             #[allow(unsafe_code)]
