@@ -278,7 +278,7 @@ class TestAttention:
         fused = model(ids)[0]
         torch.testing.assert_close(write_out_attention(model)(ids)[0], fused, rtol=1e-4, atol=1e-5)
 
-    @pytest.mark.parametrize("n_tokens", [1, 7, 256, 257, 600])
+    @pytest.mark.parametrize("n_tokens", [0, 1, 7, 256, 257, 600])
     def test_blocks_of_queries_give_what_the_fused_kernel_gives(self, n_tokens: int) -> None:
         torch.manual_seed(0)
         ways = lambda q, k, v: attend_in_blocks(q, k, v, 0.0), partial(F.scaled_dot_product_attention, is_causal=True)
