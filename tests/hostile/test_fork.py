@@ -1,16 +1,17 @@
 """What was used in a process works in its forks: no thread is expected there that a fork does not copy."""
 
 import os
-import signal
-import time
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import forks
 from bytemill import Tokenizer
 from bytemill.data import TokenLoader, prepare
-
-_PATIENCE_SECONDS = 30
+from forks import exit_code, exit_with
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -26,8 +27,21 @@ def test_tokenizer_and_loader_work_in_forks(tmp_path: Path, n_forks: int) -> Non
         next(loader)
         child = os.fork()
         if child == 0:
-            _exit_with(lambda: tokenizer.encode_batch(texts, threads=2) == expected and _goes_on(loader, tmp_path))
-        assert _exit_code(child) == 0
+            exit_with(lambda: tokenizer.encode_batch(texts, threads=2) == expected and _goes_on(loader, tmp_path))
+        assert exit_code(child) == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_does_not_wait_for_another_threads_first_decoding() -> None:
+    """The table that decoding makes first was made inside a lock, for which a child then waited without end."""
+    tokenizer, ids = forks.tokenizer_of_bytes(2**23), np.full(20_000, 97, dtype=np.uint32)
+    assert forks.all_hold_during(lambda: tokenizer.decode_bytes(ids), lambda: tokenizer.decode_bytes([97]) == b"a")
+
+
+def test_a_fork_does_not_wait_for_another_threads_first_encoding() -> None:
+    """The same of the classes of characters, which are made once a process: so this takes one of its own."""
+    run = subprocess.run([sys.executable, "-W", "ignore", forks.__file__], timeout=10 * forks.PATIENCE_SECONDS)
+    assert run.returncode == 0
 
 
 def _goes_on(loader: TokenLoader, folder: Path) -> bool:
@@ -35,24 +49,3 @@ def _goes_on(loader: TokenLoader, folder: Path) -> bool:
     fresh = TokenLoader(folder / "shards", batch_size=4, seq_len=16)
     fresh.load_state_dict(loader.state_dict())
     return all(bool((next(loader)[0] == next(fresh)[0]).all()) for _ in range(6))
-
-
-def _exit_with(check) -> None:
-    """End a child at once, without the parent's clean-up: 0 if the check holds."""
-    code = 1
-    try:
-        code = 0 if check() else 2
-    finally:
-        os._exit(code)
-
-
-def _exit_code(child: int) -> int:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    pytest.fail(f"a fork hung for {_PATIENCE_SECONDS} s")

@@ -85,23 +85,31 @@ pub(crate) fn train_tokenizer(
 
 /// Counts the texts of a Python iterable; the outer error is the iterable's own.
 fn count_texts(texts: &Bound<'_, PyAny>, counting: &Counting, listener: &mut Listener) -> PyResult<Result<WordCounts>> {
+    let (py, texts) = (texts.py(), texts.clone().unbind());
     let mut failure = None;
-    let feed_all = |sink: &mut Sink| -> PyResult<Result<()>> {
-        for text in texts.try_iter()? {
-            if let Err(error) = add_text(&text?, sink)? {
-                return Ok(Err(error));
-            }
-        }
-        Ok(Ok(()))
-    };
-    let mut watch = |at| listener.hear(told(at));
-    let counts = count_documents(counting, &mut watch, |sink| {
-        feed_all(sink).unwrap_or_else(|error| {
-            failure = Some(error);
-            Err(Error::Interrupted)
+    let counts = py.detach(|| {
+        let mut watch = |at| {
+            // While texts are taken in the interpreter is ours: here others have their turn.
+            Python::attach(|py| py.detach(|| ()));
+            listener.hear(told(at))
+        };
+        count_documents(counting, &mut watch, |sink| {
+            Python::attach(|py| add_texts(texts.bind(py), sink)).unwrap_or_else(|error| {
+                failure = Some(error);
+                Err(Error::Interrupted)
+            })
         })
     });
     failure.map_or(Ok(counts), Err)
+}
+
+fn add_texts(texts: &Bound<'_, PyAny>, sink: &mut Sink) -> PyResult<Result<()>> {
+    for text in texts.try_iter()? {
+        if let Err(error) = add_text(&text?, sink)? {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
 }
 
 fn add_text(text: &Bound<'_, PyAny>, sink: &mut Sink) -> PyResult<Result<()>> {

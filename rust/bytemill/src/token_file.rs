@@ -13,6 +13,7 @@ use crate::train::pieces::last_cut;
 use std::io::{Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::str::Utf8Error;
 
 /// How wide an id lies in memory and in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,10 +103,18 @@ impl<'a, 'w> Round<'a, 'w> {
 
     /// Takes all documents of one file.
     fn file(&mut self, path: &Path) -> Result<()> {
-        let whole = Kind::of(path)?.content == Content::Text && self.options.reading.separator.is_none();
-        if !whole || self.options.policy.across_lines() {
+        let content = Kind::of(path)?.content;
+        let whole = content == Content::Text && self.options.reading.separator.is_none();
+        if !whole || self.options.policy.may_be_cut() {
             return for_each_document(path, self.options.reading, |place, text| {
-                self.add(path, place.offset, text, true)
+                let text = str::from_utf8(text).map_err(|error| match content {
+                    Content::Text => not_utf8(path, place.offset, error, ""),
+                    Content::JsonLines => not_utf8(path, 0, error, &format!(" of the text in line {}", place.line)),
+                    Content::Parquet | Content::Arrow => {
+                        not_utf8(path, 0, error, &format!(" of the text in row {}", place.line))
+                    }
+                })?;
+                self.add(text, true)
             });
         }
         let mut offset = 0;
@@ -114,19 +123,15 @@ impl<'a, 'w> Round<'a, 'w> {
             path,
             |text| Ok(last_cut(splitter, text)),
             |text| {
-                self.add(path, offset, text, false)?;
+                self.add(str::from_utf8(text).map_err(|error| not_utf8(path, offset, error, ""))?, false)?;
                 offset += text.len() as u64;
                 Ok(())
             },
         )?;
-        if offset > 0 { self.add(path, offset, b"", true) } else { Ok(()) }
+        if offset > 0 { self.add("", true) } else { Ok(()) }
     }
 
-    fn add(&mut self, path: &Path, offset: u64, text: &[u8], ends_document: bool) -> Result<()> {
-        let text = str::from_utf8(text).map_err(|error| {
-            let at = offset + error.valid_up_to() as u64;
-            Error::format(path, format!("is not UTF-8 at byte {at}, expected text"))
-        })?;
+    fn add(&mut self, text: &str, ends_document: bool) -> Result<()> {
         self.n_bytes += text.len();
         self.texts.push(Piece { text: text.to_owned(), ends_document });
         if self.n_bytes >= BYTES_A_THREAD.saturating_mul(self.options.threads.max(1)) { self.encode() } else { Ok(()) }
@@ -155,6 +160,12 @@ impl<'a, 'w> Round<'a, 'w> {
     }
 }
 
+/// What is said of a text that begins behind `before` bytes of the file, or of a `place` in it.
+fn not_utf8(path: &Path, before: u64, error: Utf8Error, place: &str) -> Error {
+    let at = before + error.valid_up_to() as u64;
+    Error::format(path, format!("is not UTF-8 at byte {at}{place}, expected text"))
+}
+
 /// The file on its way to the disk.
 struct IdFile {
     file: std::io::BufWriter<DurableWriter>,
@@ -179,7 +190,8 @@ impl Write for DurableWriter {
 impl IdFile {
     fn create(path: &Path, width: Width) -> Result<Self> {
         let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
-        let file = std::io::BufWriter::with_capacity(1 << 20, DurableWriter(DurableFile::create(path.to_owned())?));
+        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned()); // a link stays one
+        let file = std::io::BufWriter::with_capacity(1 << 20, DurableWriter(DurableFile::create(target)?));
         let mut made = Self { file, width, is_npy, n_ids: 0 };
         if is_npy {
             made.put(&[0; NPY_HEADER_BYTES])?; // its place; the number of ids is known at the end
@@ -280,6 +292,70 @@ mod tests {
         assert!(
             narrowed(&[1, 65_536], 4).unwrap_err().to_string().starts_with("token id 65536 at position 5 does not")
         );
+    }
+
+    /// `/dev/null` used to become a file, where root wrote there.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let [text, socket] = ["a.txt", "socket"].map(|name| folder.path().join(name));
+        fs::write(&text, "ab").unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let tokenizer = Tokenizer::from_merges(&[], Some("gpt2"), &[]).unwrap();
+        let policy = tokenizer.special_policy(Specials::NONE, Specials::NONE).unwrap();
+        let (width, reading) = (Width::Two, Reading::default());
+        let options = TokenFileOptions { width, policy: &policy, end_id: None, reading, threads: 1 };
+        for output in [&socket, folder.path()] {
+            let written = encode_files(&tokenizer, std::slice::from_ref(&text), output, &options, &mut |_| {
+                ControlFlow::Continue(())
+            });
+            assert!(written.unwrap_err().to_string().ends_with("expected a file or nothing"));
+            assert!(!output.metadata().unwrap().is_file());
+        }
+    }
+
+    /// A special token used to be cut in two where a text without lines was cut for the threads.
+    #[test]
+    fn special_tokens_are_found_where_a_text_could_be_cut() {
+        let tokenizer = Tokenizer::from_merges(&[], Some("gpt2"), &["<字，字>"]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let [text, output] = ["a.txt", "out.bin"].map(|name| folder.path().join(name));
+        fs::write(&text, "<字，字>".repeat(300_000)).unwrap();
+        let allowing = tokenizer.special_policy(Specials::All, Specials::NONE).unwrap();
+        assert_eq!(tokenizer.encode_file(&text, &allowing, 2).unwrap(), vec![256; 300_000]);
+        let refusing = tokenizer.special_policy(Specials::NONE, Specials::All).unwrap();
+        for (policy, count) in [(&allowing, Some(300_000)), (&refusing, None)] {
+            let (width, reading) = (Width::Two, Reading::default());
+            let options = TokenFileOptions { width, policy, end_id: None, reading, threads: 1 };
+            let written = encode_files(&tokenizer, std::slice::from_ref(&text), &output, &options, &mut |_| {
+                ControlFlow::Continue(())
+            });
+            assert_eq!(written.ok(), count);
+        }
+    }
+
+    /// The place was counted from where the row began, as if the row were the text.
+    #[test]
+    fn what_is_not_utf8_is_told_with_its_place() {
+        let tokenizer = Tokenizer::from_merges(&[], Some("gpt2"), &[]).unwrap();
+        let policy = tokenizer.special_policy(Specials::NONE, Specials::NONE).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content, place) in [
+            ("a.txt", &b"one;t\xFFwo"[..], "byte 5,"),
+            ("b.txt", b"one;;\nt\xFFwo", "byte 7,"),
+            ("a.jsonl", b"{\"text\": \"one\"}\n\n{\"text\": \"t\xFF\"}", "byte 1 of the text in line 3,"),
+        ] {
+            let path = folder.path().join(name);
+            fs::write(&path, content).unwrap();
+            let separator = (name == "b.txt").then_some(&b";"[..]);
+            let reading = Reading { separator, ..Reading::default() };
+            let options = TokenFileOptions { width: Width::Two, policy: &policy, end_id: None, reading, threads: 1 };
+            let output = folder.path().join("out.bin");
+            let written = encode_files(&tokenizer, &[path], &output, &options, &mut |_| ControlFlow::Continue(()));
+            let expected = format!("{name}: is not UTF-8 at {place} expected text");
+            assert!(written.unwrap_err().to_string().ends_with(&expected), "{expected}");
+        }
     }
 
     #[test]

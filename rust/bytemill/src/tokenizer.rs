@@ -169,7 +169,7 @@ impl Tokenizer {
             Error::format(path, format!("is not UTF-8 at byte {}, expected text", error.valid_up_to()))
         })?;
         policy.check(text)?;
-        let parts = if policy.across_lines() {
+        let parts = if policy.may_be_cut() {
             vec![text]
         } else {
             self.splitter.parts(text, PARTS_PER_THREAD.saturating_mul(threads))

@@ -1,8 +1,10 @@
 """Arrays of the caller's, first ids, token files and streams: each equals the plain call it is a short cut for."""
 
 import gzip
+import itertools
 import json
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -212,3 +214,21 @@ def test_encode_and_decode_commands(
     assert json.loads(run("decode", "-t", saved, out, "--json", "--max-tokens", 2)) == tokenizer.decode(
         tokenizer.encode(texts[0])[:2]
     )
+
+
+def test_other_threads_have_their_turn_while_texts_are_counted() -> None:
+    """The interpreter was kept until the last text was counted."""
+    done, times = threading.Event(), [time.monotonic()]
+
+    def tick() -> None:
+        while not done.wait(0.001):
+            times.append(time.monotonic())
+
+    ticking = threading.Thread(target=tick)
+    ticking.start()
+    Tokenizer.train(texts=["the cat sat on a mat, " * 2_000_000], vocab_size=257, threads=2)
+    done.set()
+    ticking.join()
+    times.append(time.monotonic())
+    longest = max(after - before for before, after in itertools.pairwise(times))
+    assert longest < (times[-1] - times[0]) / 2

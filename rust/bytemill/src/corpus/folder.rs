@@ -17,7 +17,7 @@ pub fn expand<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<PathBuf>> {
             continue;
         }
         let found = files.len();
-        walk(path, &mut files).map_err(Error::io(path))?;
+        walk(path, &mut files)?;
         if files.len() == found {
             return Err(Error::format(path, "the folder holds no files"));
         }
@@ -25,17 +25,18 @@ pub fn expand<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let mut entries = entries.map_err(Error::io(folder))?;
     entries.sort_unstable_by_key(fs::DirEntry::file_name);
     for entry in entries {
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
         let path = entry.path();
-        if entry.file_type()?.is_dir() {
+        if entry.file_type().map_err(Error::io(&path))?.is_dir() {
             walk(&path, files)?;
-        } else if fs::metadata(&path)?.is_file() {
+        } else if fs::metadata(&path).map_err(Error::io(&path))?.is_file() {
             files.push(path);
         }
     }

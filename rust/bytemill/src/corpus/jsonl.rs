@@ -105,7 +105,8 @@ fn replace_surrogates(mut text: Cow<[u8]>) -> Cow<[u8]> {
     let mut from = 0;
     while let Some(found) = memchr::memchr(0xED, &text[from..]) {
         let at = from + found;
-        if text.get(at + 1).is_some_and(|&byte| byte >= 0xA0) && at + 3 <= text.len() {
+        // Behind any other such byte, which is no text either, there may be text.
+        if let Some([0xA0..=0xBF, 0x80..=0xBF]) = text.get(at + 1..at + 3) {
             text.to_mut()[at..at + 3].copy_from_slice("\u{FFFD}".as_bytes());
         }
         from = at + 1;

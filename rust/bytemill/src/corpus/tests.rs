@@ -67,6 +67,20 @@ fn json_lines_give_their_field() {
     assert_eq!(documents(&path).unwrap(), expected);
 }
 
+/// The two bytes behind a stray ED were taken for the rest of half a surrogate pair.
+#[test]
+fn bytes_that_are_no_text_take_nothing_with_them() {
+    for (content, expected) in [
+        (&b"\xED\xC3\xA9"[..], &b"\xED\xC3\xA9"[..]),
+        (b"\xED\xA0\x80\xED\xED\xBF\xBF", b"\xEF\xBF\xBD\xED\xEF\xBF\xBD"),
+        (b"\xED\xA0xy", b"\xED\xA0xy"),
+        (b"\xED\xA0", b"\xED\xA0"),
+    ] {
+        let (_folder, path) = file("a.jsonl", [b"{\"text\": \"", content, b"\"}"].concat());
+        assert_eq!(documents(&path).unwrap(), [(0, 1, expected.to_vec())]);
+    }
+}
+
 #[test]
 fn json_faults_name_file_and_line() {
     for (line, expected) in [
@@ -114,6 +128,17 @@ fn folders_are_walked_in_order() {
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
     assert!(expand(&[empty]).unwrap_err().to_string().contains("holds no files"));
+}
+
+/// The folder that was given was named, which is there.
+#[cfg(unix)]
+#[test]
+fn what_is_missing_inside_a_folder_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("a")).unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join("a/link.txt")).unwrap();
+    let message = expand(&[folder.path()]).unwrap_err().to_string();
+    assert!(message.contains("a/link.txt: No such file"), "{message}");
 }
 
 pub(super) fn gzip(content: &[u8]) -> Vec<u8> {

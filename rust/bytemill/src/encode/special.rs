@@ -6,6 +6,7 @@
 //! to chance; Hugging Face takes the longest, as we do.)
 
 use crate::error::{Error, Result};
+use crate::split::CUT_BESIDE;
 use crate::vocab::Vocab;
 use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind};
 use std::ops::Range;
@@ -37,7 +38,7 @@ pub struct SpecialPolicy {
     allowed: Finder,
     ids: Vec<u32>,
     disallowed: Finder,
-    across_lines: bool,
+    may_be_cut: bool,
 }
 
 impl SpecialPolicy {
@@ -47,14 +48,14 @@ impl SpecialPolicy {
         let (taken, left): (Vec<_>, Vec<_>) =
             vocab.special_tokens().iter().partition(|(text, _)| allowed.contains(text));
         let left: Vec<&str> = left.iter().map(|(text, _)| text.as_str()).collect();
-        let mentioned = |text: &str| text.contains('\n');
-        let across_lines = taken.iter().any(|(text, _)| mentioned(text))
+        let has_a_cut = |text: &str| text.contains(CUT_BESIDE);
+        let may_be_cut = taken.iter().any(|(text, _)| has_a_cut(text))
             || match disallowed {
-                Specials::All => left.iter().any(|text| mentioned(text)),
-                Specials::Of(texts) => texts.iter().any(|text| mentioned(text)),
+                Specials::All => left.iter().any(|text| has_a_cut(text)),
+                Specials::Of(texts) => texts.iter().any(|text| has_a_cut(text)),
             };
         Ok(Self {
-            across_lines,
+            may_be_cut,
             allowed: Finder::new(taken.iter().map(|(text, _)| text.as_str()))?,
             ids: taken.iter().map(|(_, id)| *id).collect(),
             disallowed: match disallowed {
@@ -64,9 +65,9 @@ impl SpecialPolicy {
         })
     }
 
-    /// Whether a text that is looked for may begin in one line and end in another.
-    pub(crate) fn across_lines(&self) -> bool {
-        self.across_lines
+    /// Whether a text that is looked for may lie across a place where [`crate::split::Splitter::parts`] cuts.
+    pub(crate) fn may_be_cut(&self) -> bool {
+        self.may_be_cut
     }
 
     /// Fails with the first disallowed text in `text`.
@@ -128,11 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_looked_for_can_cross_lines() {
-        let vocab = Vocab::from_merges(&[], &["<a>", "<\n>"]).unwrap();
-        let crosses = |allowed, disallowed| SpecialPolicy::new(&vocab, allowed, disallowed).unwrap().across_lines();
-        assert!(crosses(Specials::All, Specials::NONE) && crosses(Specials::NONE, Specials::All));
-        assert!(!crosses(Specials::Of(&["<a>"]), Specials::NONE) && crosses(Specials::NONE, Specials::Of(&["x\ny"])));
+    fn only_what_is_looked_for_can_be_cut() {
+        for special in ["<\n>", "<字。>"] {
+            let vocab = Vocab::from_merges(&[], &["<a>", special]).unwrap();
+            let may_be = |allowed, disallowed| SpecialPolicy::new(&vocab, allowed, disallowed).unwrap().may_be_cut();
+            assert!(may_be(Specials::All, Specials::NONE) && may_be(Specials::NONE, Specials::All));
+            assert!(!may_be(Specials::Of(&["<a>"]), Specials::NONE));
+            assert!(may_be(Specials::NONE, Specials::Of(&["x\ny"])) && may_be(Specials::NONE, Specials::Of(&["字，"])));
+        }
     }
 
     #[test]

@@ -33,8 +33,10 @@ pub(super) fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
 }
 
 /// Makes `path` hold `contents`, or leaves it as it was: a new file beside it, flushed to the disk,
-/// takes its name. A pipe or a device such as `/dev/stdout` is written to, never replaced.
+/// takes its name. A pipe or a device such as `/dev/stdout` is written to, never replaced; a link stays one.
 pub(super) fn write(path: &Path, contents: &[u8]) -> Result<()> {
+    let target = path.canonicalize();
+    let path = target.as_deref().unwrap_or(path);
     if path.metadata().is_ok_and(|there| !there.is_file()) {
         let device = File::options().write(true).open(path);
         return device.and_then(|mut device| device.write_all(contents)).map_err(Error::io(path));

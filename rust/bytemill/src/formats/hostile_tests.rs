@@ -199,10 +199,39 @@ fn a_special_token_that_takes_for_ever_to_look_for_is_refused() {
     assert!(message.contains("special token 1 has 100000 bytes, expected at most 1024"), "{message}");
 }
 
+/// Twenty-one such merges, 300 bytes, took 12 seconds to load, and each one more doubles that.
+#[test]
+fn merges_that_double_again_and_again_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bomb.model");
+    let doubling = |n: u32| (256..256 + n).map(|id| format!("{id} {id}\n")).collect::<Vec<_>>().concat();
+    for (n, is_refused) in [(8, false), (26, true), (100, true)] {
+        fs::write(&path, format!("minbpe v1\n\n0\n97 97\n{}", doubling(n))).unwrap();
+        let message = load(&path, PatternChoice::Auto, None).map_err(|error| error.to_string());
+        assert_eq!(message.is_err(), is_refused);
+        assert!(!is_refused || message.unwrap_err().contains("bytes, expected at most 1000 times its size"));
+    }
+}
+
 #[test]
 fn a_regex_that_is_one_of_our_names_is_not_taken_for_the_pattern() {
     let message = changed(r"\\w+|\\W+", "gpt2").unwrap_err().to_string();
     assert!(message.contains("is a name here"), "{message}");
+}
+
+/// `/dev/stdout` is a link, and was replaced where it led to a file.
+#[cfg(unix)]
+#[test]
+fn a_link_stays_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let [link, target] = ["link", "target"].map(|name| folder.path().join(name));
+    std::os::unix::fs::symlink("target", &link).unwrap();
+    for content in [b"old", b"new"] {
+        fs::write(&target, b"other").unwrap();
+        file::write(&link, content).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), content);
+    }
 }
 
 /// `save` to `/dev/stdout` by root used to put a file in the place of the device.

@@ -9,6 +9,9 @@ use crate::split::Splitter;
 use crate::vocab::Vocab;
 use std::path::Path;
 
+/// The tokens may have this many times the bytes of the file; those of real text have less than it.
+const MOST_GROWTH: usize = 1_000;
+
 pub(super) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, Splitter)> {
     let mut lines = (1..).zip(text.lines());
     let mut next =
@@ -29,12 +32,28 @@ pub(super) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(V
     }
     let merges: Result<Vec<_>> =
         lines.map(|(line, entry)| merge(entry).ok_or_else(|| wrong(path, line, entry, "two ids"))).collect();
-    let vocab = Vocab::from_merges_with(&merges?, special_tokens).map_err(|error| {
+    let merges = merges?;
+    let (most, n_bytes) = (text.len().saturating_mul(MOST_GROWTH), token_bytes(&merges));
+    if n_bytes > most {
+        let reason = format!("makes tokens of {n_bytes} bytes, expected at most {MOST_GROWTH} times its size, {most}");
+        return Err(Error::format(path, reason));
+    }
+    let vocab = Vocab::from_merges_with(&merges, special_tokens).map_err(|error| {
         let first_merge = 4 + n_special;
         let place = |index: usize| format!("line {}", first_merge + index);
         in_file(path, error, |fault| fault.merge_index().map(place))
     })?;
     Ok((vocab, pattern.splitter(Some(regex).filter(|regex| !regex.is_empty()))?))
+}
+
+/// Bytes of all tokens that `merges` make. Each merge may double the longest, so that a few lines make gigabytes.
+fn token_bytes(merges: &[(u32, u32)]) -> usize {
+    let mut lengths = vec![1_usize; 256];
+    for &(left, right) in merges {
+        let length = |id: u32| lengths.get(id as usize).copied().unwrap_or(0); // an unknown part is told later
+        lengths.push(length(left).saturating_add(length(right)));
+    }
+    lengths.into_iter().fold(0, usize::saturating_add)
 }
 
 fn special_token(entry: &str) -> Option<(String, u32)> {

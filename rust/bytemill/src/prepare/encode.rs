@@ -42,6 +42,33 @@ enum Unit {
     Piece { span: Span, begins: bool },
 }
 
+/// How many threads encode, and how much text each takes at once.
+#[derive(Clone, Copy)]
+pub(super) struct Share {
+    n_threads: usize,
+    unit_bytes: u64,
+}
+
+impl Share {
+    /// As the memory allowed has room for; fails where that is too little.
+    pub(super) fn new(corpus: &Corpus, tokenizer: &impl EncodeDocument, options: &PrepareOptions) -> Result<Self> {
+        let n_threads = match options.threads {
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            n => n.min(MAX_THREADS),
+        };
+        let units = n_threads as u64 * UNITS_A_THREAD;
+        let largest = corpus.largest_whole(tokenizer.cuts());
+        let needed = corpus.index_bytes() + MEMORY_A_BYTE * (largest + units * SMALLEST_UNIT_BYTES);
+        let spare = options.max_memory.map(|limit| limit.checked_sub(needed));
+        let unit_bytes = match spare {
+            None => LARGEST_UNIT_BYTES,
+            Some(Some(spare)) => (spare / MEMORY_A_BYTE / units + SMALLEST_UNIT_BYTES).min(LARGEST_UNIT_BYTES),
+            Some(None) => return Err(too_little_memory(corpus, largest, options, needed)),
+        };
+        Ok(Self { n_threads, unit_bytes })
+    }
+}
+
 /// The ids of some items, or of a piece of one.
 pub(super) struct Encoded {
     ids: Vec<u32>,
@@ -68,28 +95,10 @@ struct Cursor {
 }
 
 impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Order> {
-    /// Sizes the units after the memory allowed.
-    pub(super) fn new(
-        corpus: &'a Corpus,
-        tokenizer: &'a T,
-        order: Order,
-        n_items: u64,
-        options: &PrepareOptions,
-    ) -> Result<Self> {
-        let n_threads = match options.threads {
-            0 => thread::available_parallelism().map_or(1, usize::from),
-            n => n.min(MAX_THREADS),
-        };
-        let units = n_threads as u64 * UNITS_A_THREAD;
-        let largest = corpus.largest_whole(tokenizer.cuts());
-        let needed = corpus.index_bytes() + MEMORY_A_BYTE * (largest + units * SMALLEST_UNIT_BYTES);
-        let spare = options.max_memory.map(|limit| limit.checked_sub(needed));
-        let unit_bytes = match spare {
-            None => LARGEST_UNIT_BYTES,
-            Some(Some(spare)) => (spare / MEMORY_A_BYTE / units + SMALLEST_UNIT_BYTES).min(LARGEST_UNIT_BYTES),
-            Some(None) => return Err(too_little_memory(corpus, largest, options, needed)),
-        };
-        Ok(Self { corpus, tokenizer, order, n_items, n_threads, unit_bytes })
+    /// All items that `order` names, in units of `share`.
+    pub(super) fn new(corpus: &'a Corpus, tokenizer: &'a T, order: Order, n_items: u64, share: Share) -> Self {
+        let Share { n_threads, unit_bytes } = share;
+        Self { corpus, tokenizer, order, n_items, n_threads, unit_bytes }
     }
 
     /// Calls `sink` with the ids of all items from `first` on, in order, on the caller's thread.

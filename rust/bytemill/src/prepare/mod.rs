@@ -10,7 +10,6 @@ mod encode;
 mod finder;
 mod journal;
 mod last_tenth;
-mod lock;
 mod output;
 mod scan;
 mod source;
@@ -22,12 +21,12 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::shard::leftovers::remove_leftovers;
+use crate::shard::lock::FolderLock;
 use crate::shard::order::{Permutation, Stream};
 use crate::shard::{JOURNAL_NAME, Layout, MANIFEST_NAME, Manifest, Plan, Split, Tokens, Validation, Verify};
 use crate::tokenizer::Tokenizer;
-use encode::EncodeJob;
+use encode::{EncodeJob, Share};
 use journal::Kept;
-use lock::FolderLock;
 use output::Output;
 use scan::{Corpus, Span};
 
@@ -118,6 +117,11 @@ impl PrepareOptions {
         }
     }
 
+    fn layout(&self, tokenizer: &impl EncodeDocument) -> Result<Layout> {
+        let (n_vocab, end_of_text) = (tokenizer.n_vocab(), tokenizer.end_of_text());
+        Layout { n_vocab, end_of_text, shard_tokens: self.shard_tokens }.check()
+    }
+
     fn plan(&self) -> Plan {
         let (shard_tokens, val, seed) = (self.shard_tokens, self.val, self.seed);
         Plan { shard_tokens, val, seed, text_field: self.text_field.clone() }
@@ -164,6 +168,7 @@ pub fn prepare<P: AsRef<Path>>(
     mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Manifest> {
     options.check()?;
+    let layout = options.layout(tokenizer)?;
     fs::create_dir_all(out_dir).map_err(Error::io(out_dir))?;
     let inputs = source::find(sources, out_dir)?;
     let corpus = Corpus::scan(inputs, &options.text_field, out_dir, &mut progress)?;
@@ -178,9 +183,16 @@ pub fn prepare<P: AsRef<Path>>(
         // Whoever held the lock before us has just finished.
         return already_there(out_dir, &manifest);
     }
+    let writing = Writing {
+        corpus: &corpus,
+        out_dir,
+        tokenizer,
+        layout,
+        share: Share::new(&corpus, tokenizer, options)?,
+        options,
+    };
     let kept = Kept::find(out_dir, &manifest);
     remove_leftovers(out_dir, &kept.shards())?;
-    let writing = Writing { corpus: &corpus, out_dir, tokenizer, options };
     let written = writing.run(kept, &mut manifest, &mut progress).and_then(|output| {
         corpus.check_unchanged()?;
         manifest.shards = output.finish()?;
@@ -216,6 +228,8 @@ struct Writing<'a, T> {
     corpus: &'a Corpus,
     out_dir: &'a Path,
     tokenizer: &'a T,
+    layout: Layout,
+    share: Share,
     options: &'a PrepareOptions,
 }
 
@@ -251,13 +265,11 @@ impl<T: EncodeDocument> Writing<'_, T> {
         manifest: &mut Manifest,
         progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Output> {
-        let Self { corpus, out_dir, tokenizer, options } = *self;
-        let (n_vocab, end_of_text) = (tokenizer.n_vocab(), tokenizer.end_of_text());
-        let layout = Layout { n_vocab, end_of_text, shard_tokens: options.shard_tokens };
+        let Self { corpus, out_dir, tokenizer, layout, share, options } = *self;
         let first = kept.next_document();
         let mut bytes = (0..first).map(|item| order(item).bytes).map(|bytes| bytes.end - bytes.start).sum();
         let mut documents = first;
-        let job = EncodeJob::new(corpus, tokenizer, order, n_items, options)?;
+        let job = EncodeJob::new(corpus, tokenizer, order, n_items, share);
         let mut output = Output::new(out_dir, layout, options.val, n_items, kept)?;
         let mut n_finished = output.n_finished();
         job.run(first, |encoded| {

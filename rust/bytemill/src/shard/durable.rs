@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all: written under a temporary name, flushed, then renamed.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -18,8 +18,13 @@ pub(crate) struct DurableFile {
 }
 
 impl DurableFile {
-    /// Opens the temporary file that will become `path`.
+    /// Opens the temporary file that will become `path`; fails where that is a pipe, a device or a folder, whose
+    /// place no file may take.
     pub(crate) fn create(path: PathBuf) -> Result<Self> {
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            let reason = "there is something that is no file, expected a file or nothing";
+            return Err(Error::io(&path)(io::Error::new(io::ErrorKind::AlreadyExists, reason)));
+        }
         let temporary = temporary_name(&path);
         let file = File::options()
             .read(true)

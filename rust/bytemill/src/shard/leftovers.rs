@@ -12,7 +12,8 @@ use super::index::Index;
 use super::manifest::{JOURNAL_NAME, MANIFEST_NAME};
 use crate::error::{Error, Result};
 
-/// Deletes temporary files and unlisted shards that bytemill wrote into `folder`, but for the shards in `kept`.
+/// Deletes temporary files and unlisted shards that bytemill wrote into `folder`, but for the shards in `kept`, and
+/// for the journal that lists them: without it, what is killed before the next shard is finished would lose them.
 ///
 /// # Errors
 /// [`Error::Format`], with nothing deleted, when a file has a shard's name but is not one of ours.
@@ -20,7 +21,8 @@ pub fn remove_leftovers(folder: &Path, kept: &[ShardEntry]) -> Result<()> {
     let mut leftovers = Vec::new();
     for item in fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = item.map_err(Error::io(folder))?.path();
-        if !kept.iter().any(|shard| shard.owns(&path)) && is_leftover(&path)? {
+        let is_kept = kept.iter().any(|shard| shard.owns(&path) || path.ends_with(JOURNAL_NAME));
+        if !is_kept && is_leftover(&path)? {
             leftovers.push(path);
         }
     }

@@ -80,6 +80,15 @@ impl Manifest {
         self.root_sha256 = "0".repeat(ROOT_HEX);
         let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| Error::format(&path, error.to_string()))?;
         bytes.push(b'\n');
+        if bytes.len() as u64 > MAX_MANIFEST_BYTES {
+            let (n_inputs, n_shards) = (self.inputs.len(), self.shards.len());
+            let reason = format!(
+                "{n_inputs} inputs and {n_shards} shards make {} bytes, more than the {MAX_MANIFEST_BYTES} that are read: \
+                 join inputs, or make larger shards",
+                bytes.len()
+            );
+            return Err(Error::format(&path, reason));
+        }
         let root_at = bytes.len() - AFTER_ROOT.len() - ROOT_HEX;
         self.root_sha256 = sha256_of_bytes(&bytes[..root_at]);
         bytes[root_at..root_at + ROOT_HEX].copy_from_slice(self.root_sha256.as_bytes());

@@ -12,6 +12,7 @@ use super::durable::{self, DurableFile};
 use super::entries::ShardEntry;
 use super::header::{HEADER_BYTES, Header, Split};
 use super::leftovers::remove_leftovers;
+use super::lock::FolderLock;
 use super::manifest::{MANIFEST_NAME, Manifest};
 use super::verify::verify_shard;
 use crate::error::{Error, Result};
@@ -19,7 +20,7 @@ use crate::error::{Error, Result};
 /// Puts the shards of `folders`, in this order, into the new folder `out_dir`.
 ///
 /// # Errors
-/// When `out_dir` holds shards already, the folders were made with different tokenizers, or a shard is damaged.
+/// When `out_dir` holds shards already or another process is writing there, the folders were made with different tokenizers, or a shard is damaged.
 pub fn merge<P: AsRef<Path>>(folders: &[P], out_dir: &Path) -> Result<Manifest> {
     let parts = folders.iter().map(|folder| Manifest::read(folder.as_ref())).collect::<Result<Vec<_>>>()?;
     let Some(first) = parts.first() else {
@@ -28,6 +29,7 @@ pub fn merge<P: AsRef<Path>>(folders: &[P], out_dir: &Path) -> Result<Manifest> 
     };
     parts.iter().try_for_each(|part| part.check_tokenizer(&first.tokenizer_sha256, first.n_vocab))?;
     fs::create_dir_all(out_dir).map_err(Error::io(out_dir))?;
+    let _lock = FolderLock::take(out_dir)?;
     if out_dir.join(MANIFEST_NAME).exists() {
         return Err(Error::format(out_dir, "holds shards already; merge into another folder"));
     }

@@ -16,6 +16,7 @@ use super::entries::ShardEntry;
 use super::folder::{file_in, side_file};
 use super::header::{HEADER_BYTES, Header, TokenWidth};
 use super::index::Index;
+use super::kept::KeptFile;
 use super::manifest::Manifest;
 use super::map::MappedFile;
 use crate::error::{Error, Result};
@@ -44,6 +45,7 @@ pub(super) struct ShardReader {
     width: TokenWidth,
     end_of_text: Option<u32>,
     maps: bool,
+    stays_open: bool,
     opened: OnceLock<Opened>,
     /// Tokens at which documents begin.
     starts: OnceLock<Vec<u32>>,
@@ -51,7 +53,7 @@ pub(super) struct ShardReader {
 
 #[derive(Debug)]
 struct Opened {
-    file: File,
+    file: KeptFile,
     map: Option<MappedFile>,
     blocks: BlockChecksums,
     touched: Vec<AtomicBool>,
@@ -61,8 +63,9 @@ impl Clone for ShardReader {
     /// The same shard, not opened yet.
     fn clone(&self) -> Self {
         let (path, folder, entry) = (self.path.clone(), self.folder.clone(), self.entry.clone());
-        let (width, end_of_text, maps) = (self.width, self.end_of_text, self.maps);
-        Self { path, folder, entry, width, end_of_text, maps, opened: OnceLock::new(), starts: OnceLock::new() }
+        let (width, end_of_text, maps, stays_open) = (self.width, self.end_of_text, self.maps, self.stays_open);
+        let (opened, starts) = (OnceLock::new(), OnceLock::new());
+        Self { path, folder, entry, width, end_of_text, maps, stays_open, opened, starts }
     }
 }
 
@@ -77,6 +80,7 @@ impl ShardReader {
             width: manifest.dtype,
             end_of_text: manifest.end_of_text,
             maps: false,
+            stays_open: true,
             opened: OnceLock::new(),
             starts: OnceLock::new(),
         };
@@ -88,6 +92,11 @@ impl ShardReader {
     /// The same shard, to be mapped when it is opened.
     pub(super) fn mapped(self) -> Self {
         Self { maps: true, ..self }
+    }
+
+    /// The same shard, whose file is opened each time that it is read.
+    pub(super) fn not_kept_open(self) -> Self {
+        Self { stays_open: false, ..self }
     }
 
     /// The bytes of `n` tokens where the system keeps them, if the file is mapped and they need no check any more.
@@ -106,7 +115,7 @@ impl ShardReader {
         let bytes = start..start + out.len() as u64;
         let blocks = blocks_of(&bytes);
         if opened.trusts(&blocks, verify) {
-            return self.pread(&opened.file, bytes.start, out);
+            return self.pread(opened, bytes.start, out);
         }
         blocks.into_iter().try_for_each(|number| self.read_checked(opened, number, &bytes, out, piece))
     }
@@ -125,7 +134,7 @@ impl ShardReader {
         let mut crc32c = 0;
         for at in (start..end).step_by(PIECE_BYTES) {
             piece.resize((end - at).min(PIECE_BYTES as u64) as usize, 0);
-            self.pread(&opened.file, at, piece)?;
+            self.pread(opened, at, piece)?;
             crc32c = crc32c::crc32c_append(crc32c, piece);
             let common = wanted.start.max(at)..wanted.end.min(at + piece.len() as u64);
             if !common.is_empty() {
@@ -154,9 +163,9 @@ impl ShardReader {
     }
 
     /// Reads payload bytes from `start` on.
-    fn pread(&self, file: &File, start: u64, out: &mut [u8]) -> Result<()> {
+    fn pread(&self, opened: &Opened, start: u64, out: &mut [u8]) -> Result<()> {
         let offset = HEADER_BYTES as u64 + start;
-        file.read_exact_at(out, offset).map_err(|error| match error.kind() {
+        opened.file.read_exact_at(out, offset).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => Error::format(
                 &self.path,
                 format!("ends before byte {}, expected {} bytes: cut", offset + out.len() as u64, self.entry.bytes),
@@ -187,7 +196,7 @@ impl ShardReader {
         self.check_header(&Header::decode(&self.path, &header)?, &blocks)?;
         let touched = (0..blocks.n_blocks()).map(|_| AtomicBool::new(false)).collect();
         let map = self.maps.then(|| MappedFile::new(&file, &self.path)).transpose()?;
-        Ok(Opened { file, map, blocks, touched })
+        Ok(Opened { file: KeptFile::new(self.path.clone(), file, self.stays_open), map, blocks, touched })
     }
 
     fn check_size(&self, size: u64) -> Result<()> {

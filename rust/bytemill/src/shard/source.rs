@@ -28,7 +28,7 @@ impl DataSource {
             return Err(Error::Argument { name: "split", got, expected });
         }
         let file = ForeignFile::new(path, options.stored)?;
-        let fingerprint = file.fingerprint()?;
+        let fingerprint = file.clone().fingerprint()?; // what is opened for it is closed again
         Ok(Self::File(path.to_owned(), file, fingerprint))
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::foreign::ForeignFile;
 use super::header::{Split, TokenWidth};
+use super::kept::MAX_OPEN_FILES;
 use super::manifest::Manifest;
 use super::reader::{ShardReader, Verify};
 use crate::error::{Error, Result};
@@ -49,6 +50,7 @@ impl Tokens {
     pub(super) fn add_shards(&mut self, folder: &Path, manifest: &Manifest, split: Split) -> Result<()> {
         for entry in manifest.split(split) {
             let reader = ShardReader::new(folder, manifest, entry)?;
+            let reader = if self.files.len() < MAX_OPEN_FILES { reader } else { reader.not_kept_open() };
             self.add(TokenFile::Shard(reader), entry.tokens);
         }
         Ok(())
@@ -57,6 +59,7 @@ impl Tokens {
     /// Puts somebody else's file at the end.
     pub(super) fn add_file(&mut self, file: ForeignFile) {
         let n_tokens = file.n_tokens();
+        let file = if self.files.len() < MAX_OPEN_FILES { file } else { file.not_kept_open() };
         self.add(TokenFile::Foreign(file), n_tokens);
     }
 

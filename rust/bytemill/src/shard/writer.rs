@@ -25,7 +25,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    fn check(self) -> Result<Self> {
+    /// The same, if it can be.
+    pub(crate) fn check(self) -> Result<Self> {
         let refuse = |name, got: u64, expected| Err(Error::Argument { name, got: got.to_string(), expected });
         if !(1..=MAX_VOCAB).contains(&self.n_vocab) {
             return refuse("n_vocab", self.n_vocab.into(), format!("1 to {MAX_VOCAB}"));

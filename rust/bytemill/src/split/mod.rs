@@ -23,6 +23,7 @@ use crate::error::Result;
 pub(crate) use known::oniguruma_reads_alike;
 pub use known::{CL100K, GPT2, O200K};
 use known::{Known, Rule};
+pub(crate) use parts::CUT_BESIDE;
 use regex::RegexSplitter;
 
 /// Cuts text into pretokens by one rule.

@@ -13,6 +13,9 @@
 
 use std::ops::Range;
 
+/// What stands before or behind each place at which [`cut`] cuts.
+pub(crate) const CUT_BESIDE: [char; 3] = ['\n', '，', '。'];
+
 /// About `n_parts` parts of about the same size; fewer where the text offers too few places to cut.
 pub(super) fn cut(text: &str, n_parts: usize) -> Vec<&str> {
     let mut parts = Vec::with_capacity(n_parts);

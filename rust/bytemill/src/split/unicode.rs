@@ -7,7 +7,7 @@
 
 use regex_syntax::hir::{Class, HirKind};
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 /// A set of character classes: an OR of the constants below.
 pub(super) type Set = u8;
@@ -41,7 +41,7 @@ const N_BLOCKS: usize = 0x11_0000 / BLOCK;
 
 /// The class of each ASCII character; 0 for bytes that begin or continue a longer one.
 static ASCII: [Set; 256] = ascii_classes();
-static TABLE: LazyLock<Table> = LazyLock::new(Table::build);
+static TABLE: OnceLock<Table> = OnceLock::new();
 
 /// Reads characters of a valid UTF-8 text as (class, length in bytes).
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ pub(super) struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text: text.as_bytes(), table: &TABLE }
+        Self { text: text.as_bytes(), table: Table::get() }
     }
 
     /// The byte at `at`, or 0 past the end (no pattern asks for NUL).
@@ -109,6 +109,15 @@ struct Table {
 }
 
 impl Table {
+    #[inline]
+    fn get() -> &'static Self {
+        TABLE.get().unwrap_or_else(|| {
+            // Built before the cell is entered: a child forked while a thread is in it would wait for ever.
+            let table = Self::build();
+            TABLE.get_or_init(|| table)
+        })
+    }
+
     #[inline]
     fn class(&self, code: u32) -> Set {
         let block = usize::from(self.block_of[code as usize / BLOCK]);

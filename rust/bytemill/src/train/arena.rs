@@ -128,12 +128,16 @@ impl<S: Slot> Arena<S> {
         let (mut ids, mut scratch) = (Vec::new(), Scratch::default());
         let mut slots = on_huge_pages(n_slots);
         let mut runs: Vec<Run> = Vec::new();
+        let mut n_pairs = 0_u64;
         slots.push(S::WALL);
         counts.for_each_by(order, sort_bytes, |word, tally| {
             ask.now_and_then()?;
             if word.len() < 2 {
                 return Ok(()); // it has no pairs
             }
+            // No sum of weights is larger, so that none needs to be looked at.
+            let more = tally.count.checked_mul(word.len() as u64).and_then(|more| n_pairs.checked_add(more));
+            n_pairs = more.ok_or_else(too_many)?;
             if runs.last().is_none_or(|run| run.weight != tally.count) {
                 runs.push(Run { start: slots.len() as u32, weight: tally.count });
             }
@@ -274,6 +278,14 @@ fn first_runs(runs: &[Run], n_slots: usize) -> Vec<u32> {
         run as u32
     };
     (0..n_slots).step_by(BLOCK_SLOTS).map(run_at).collect()
+}
+
+fn too_many() -> Error {
+    Error::Argument {
+        name: "word_counts",
+        got: "2^64 pairs of neighbours or more in all".to_owned(),
+        expected: "counts that, each times the bytes of its word, add up to less than 2^64".to_owned(),
+    }
 }
 
 fn too_large(counts: &WordCounts) -> Error {

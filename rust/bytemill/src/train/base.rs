@@ -89,6 +89,12 @@ impl Base {
         &self.merges
     }
 
+    /// The bytes of every token, in the order of training's ids.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = Vec<u8>> {
+        let bytes = |id| self.known.as_ref().and_then(|known| known.merging.token_bytes(id));
+        (0..=255).map(|byte: u8| vec![byte]).chain((256..).map_while(move |id| bytes(id).map(<[u8]>::to_vec)))
+    }
+
     /// Appends the ids that `word` becomes.
     pub(super) fn encode(&self, word: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) {
         match &self.known {

@@ -8,6 +8,7 @@ use super::runs::{Order, Sorter};
 use super::word_counts::{Store, Word, WordCounts};
 use super::words::Tally;
 use crate::error::{Error, Result};
+use crate::shard::durable::DurableFile;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -43,15 +44,14 @@ impl Provenance {
 impl WordCounts {
     /// Writes the counts to `path`, which is there whole or not at all.
     pub fn save(&self, path: &Path, provenance: &Provenance) -> Result<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new().prefix(".bytemill-").tempfile_in(folder).map_err(Error::io(folder))?;
-        let mut out = Checked { inner: BufWriter::with_capacity(1 << 18, file), checksum: 0 };
+        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned()); // a link stays one
+        let mut file = DurableFile::create(target)?;
+        let mut out = Checked { inner: BufWriter::with_capacity(1 << 18, file.file()), checksum: 0 };
         self.write(&mut out, provenance).map_err(Error::io(path))??;
         let checksum = out.checksum;
-        out.inner.write_all(&checksum.to_le_bytes()).map_err(Error::io(path))?;
-        let file = out.inner.into_inner().map_err(|error| Error::io(path)(error.into_error()))?;
-        file.as_file().sync_all().map_err(Error::io(path))?;
-        file.persist(path).map(drop).map_err(|error| Error::io(path)(error.error))
+        out.inner.write_all(&checksum.to_le_bytes()).and_then(|()| out.inner.flush()).map_err(Error::io(path))?;
+        drop(out);
+        file.commit()
     }
 
     /// Reads what [`Self::save`] wrote; with a `limit`, in about so many bytes of memory.

@@ -61,17 +61,11 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
         let order = if R::BY_PLACE { Order::Text } else { Order::Frequency };
         let arena = Arena::new(counts, base, order, budget.sort_bytes, ask)?;
         let n_ids = n_ids(counts, base.merges().len(), &options);
-        let mut shapes = options.utf8_safe.then(Shapes::new);
-        for &(left, right) in base.merges() {
-            rule.learn(Pair::new(left, right));
-            if let Some(shapes) = &mut shapes {
-                shapes.learn(Pair::new(left, right));
-            }
-        }
+        base.merges().iter().for_each(|&(left, right)| rule.learn(Pair::new(left, right)));
         let limits = Limits {
             count: options.min_frequency.max(1),
             token_bytes: options.max_token_bytes.unwrap_or(usize::MAX),
-            shapes,
+            shapes: options.utf8_safe.then(|| Shapes::new(base)),
             budget,
         };
         Ok(Self {

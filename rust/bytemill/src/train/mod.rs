@@ -22,6 +22,8 @@ mod base;
 mod budget;
 mod count;
 mod counts_file;
+#[cfg(test)]
+mod edge_tests;
 mod feed;
 mod join;
 mod long_words;

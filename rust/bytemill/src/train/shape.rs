@@ -3,6 +3,7 @@
 //! A token of such a vocabulary is whole characters or lies within one character, so that only
 //! characters too rare to be tokens are ever spread over several.
 
+use super::base::Base;
 use super::pairs::Pair;
 
 /// The shape of each token, by id.
@@ -17,9 +18,9 @@ enum Shape {
 }
 
 impl Shapes {
-    /// Those of the 256 bytes.
-    pub(super) fn new() -> Self {
-        Self((0..=255u8).map(|byte| shape(&[byte]).unwrap_or(Shape::NOWHERE)).collect())
+    /// Those of the 256 bytes, and of the tokens of `base`: made of tokens that cut characters, one may be whole again.
+    pub(super) fn new(base: &Base) -> Self {
+        Self(base.tokens().map(|token| shape(&token).unwrap_or(Shape::NOWHERE)).collect())
     }
 
     /// Whether the token made of `pair` cuts no character.
@@ -27,7 +28,7 @@ impl Shapes {
         self.join(pair).is_some()
     }
 
-    /// Hears of each merge, in the order of new ids.
+    /// Hears of each new merge, in the order of ids.
     pub(super) fn learn(&mut self, merged: Pair) {
         self.0.push(self.join(merged).unwrap_or(Shape::NOWHERE));
     }

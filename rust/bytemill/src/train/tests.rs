@@ -10,17 +10,17 @@ use crate::vocab::Vocab;
 use proptest::prelude::*;
 use std::time::{Duration, Instant};
 
-const ALL_TIES: [Ties; 4] = [Ties::Huggingface, Ties::LowestId, Ties::FirstSeen, Ties::LargestBytes];
+pub(super) const ALL_TIES: [Ties; 4] = [Ties::Huggingface, Ties::LowestId, Ties::FirstSeen, Ties::LargestBytes];
 
-fn go(_: Progress) -> ControlFlow<()> {
+pub(super) fn go(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-fn counting(splitter: &Splitter, threads: usize) -> Counting<'_> {
+pub(super) fn counting(splitter: &Splitter, threads: usize) -> Counting<'_> {
     Counting { splitter, feed: Feed::Documents, threads, max_memory: None }
 }
 
-fn count(documents: &[Vec<u8>], counting: &Counting) -> WordCounts {
+pub(super) fn count(documents: &[Vec<u8>], counting: &Counting) -> WordCounts {
     let feed = |sink: &mut Sink| documents.iter().try_for_each(|document| sink.add(document));
     count_documents(counting, &mut go, feed).unwrap()
 }

@@ -17,7 +17,7 @@ pub(super) struct Tally {
 impl Tally {
     /// Joins the tallies of one word in two texts.
     pub(super) fn add(&mut self, other: Self) {
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count); // where that is too much, merging refuses it
         self.first = self.first.min(other.first);
     }
 }

@@ -146,7 +146,12 @@ impl Vocab {
     /// For each id its bytes in a form that is quick to copy, as [`Tokens::slots`] tells.
     #[inline]
     pub(crate) fn slots(&self) -> &[[u8; SLOT_BYTES]] {
-        self.slots.get_or_init(|| self.tokens.slots())
+        if let Some(slots) = self.slots.get() {
+            return slots;
+        }
+        // Made before the cell is entered: a child forked while a thread is in it would wait for ever.
+        let slots = self.tokens.slots();
+        self.slots.get_or_init(|| slots)
     }
 
     /// The id of the ordinary or special token with these bytes.

@@ -73,10 +73,14 @@ fn a_second_writer_of_a_folder_is_refused_while_the_first_is_at_work() {
     let (corpus, _) = corpus();
     let (sources, out) = ([corpus.path().to_owned()], tempfile::tempdir().unwrap());
     let options = small(Validation::Share(0.1));
+    let other = tempfile::tempdir().unwrap();
+    run(&sources, other.path(), &options).unwrap();
     let mut refused = 0;
     let first = prepare(&sources, out.path(), &BYTES, &options, |at| {
         if at.stage == Stage::Encode {
             let message = run(&sources, out.path(), &options).unwrap_err().to_string();
+            assert!(message.contains("nobody else is preparing into"), "{message}");
+            let message = merge(&[other.path()], out.path()).unwrap_err().to_string();
             assert!(message.contains("nobody else is preparing into"), "{message}");
             refused += 1;
         }

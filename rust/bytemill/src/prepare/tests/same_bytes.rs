@@ -89,6 +89,55 @@ fn a_run_goes_on_behind_the_shards_that_are_finished() {
     }
 }
 
+/// The second run used to delete the list of finished shards, so that, killed before it had finished one more, it lost all.
+#[test]
+fn a_run_that_is_killed_twice_keeps_what_the_first_had_finished() {
+    let (corpus, _) = corpus();
+    let sources = [corpus.path().to_owned()];
+    fs::write(corpus.path().join("long.txt"), "a few words of a long text ".repeat(3_000)).unwrap();
+    let options = PrepareOptions { shard_tokens: 20_000, max_memory: Some(800_000), ..small(Validation::Share(0.1)) };
+    let [out, expected] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+    run(&sources, expected.path(), &options).unwrap();
+    let stop_when = |stops: &dyn Fn(&Progress) -> bool| {
+        prepare(&sources, out.path(), &BYTES, &options, |now| match now.stage {
+            Stage::Encode if stops(now) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+    };
+    stop_when(&|now| now.tokens > 60_000).unwrap_err();
+    let finished = contents(out.path());
+    assert!(finished.keys().filter(|name| name.contains(".bin")).count() > 2);
+    stop_when(&|_| true).unwrap_err();
+    assert!(contents(out.path()) == finished);
+    run(&sources, out.path(), &options).unwrap();
+    assert!(contents(out.path()) == contents(expected.path()));
+}
+
+/// To ask for too little memory, or for shards that cannot be, used to delete what a killed run had finished.
+#[test]
+fn arguments_that_cannot_work_delete_nothing() {
+    let (corpus, _) = corpus();
+    let sources = [corpus.path().to_owned()];
+    let out = tempfile::tempdir().unwrap();
+    let options = PrepareOptions { shard_tokens: 3_000, max_memory: Some(800_000), ..small(Validation::Share(0.1)) };
+    let mut calls = 0;
+    let stopped = prepare(&sources, out.path(), &BYTES, &options, |now| {
+        calls += usize::from(now.stage == Stage::Encode);
+        if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    stopped.unwrap_err();
+    let finished = contents(out.path());
+    assert!(finished.keys().any(|name| name.contains(".bin")));
+    for wrong in [
+        PrepareOptions { max_memory: Some(1_000), ..options.clone() },
+        PrepareOptions { shard_tokens: 100_000_001, ..options.clone() },
+    ] {
+        let error = run(&sources, out.path(), &wrong).unwrap_err();
+        assert!(matches!(error, Error::Argument { name: "max_memory" | "shard_tokens", .. }), "{error}");
+        assert!(contents(out.path()) == finished, "{error}");
+    }
+}
+
 #[test]
 fn a_finished_shard_that_was_damaged_meanwhile_is_made_again() {
     let (corpus, _) = corpus();

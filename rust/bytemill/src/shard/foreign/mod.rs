@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::checksum::hex;
 use super::header::TokenWidth;
+use super::kept::KeptFile;
 use super::map::MappedFile;
 use crate::error::{Error, Result};
 
@@ -32,7 +33,8 @@ pub(crate) struct ForeignFile {
     n_tokens: u64,
     width: TokenWidth,
     maps: bool,
-    opened: OnceLock<(File, Option<MappedFile>)>,
+    stays_open: bool,
+    opened: OnceLock<(KeptFile, Option<MappedFile>)>,
 }
 
 /// Where the tokens of a file lie, as its header says.
@@ -47,8 +49,8 @@ impl Clone for ForeignFile {
     /// The same file, not opened yet.
     fn clone(&self) -> Self {
         let (path, format, opened) = (self.path.clone(), self.format, OnceLock::new());
-        let (payload_at, n_tokens, width, maps) = (self.payload_at, self.n_tokens, self.width, self.maps);
-        Self { path, format, payload_at, n_tokens, width, maps, opened }
+        let (payload_at, n_tokens, width) = (self.payload_at, self.n_tokens, self.width);
+        Self { path, format, payload_at, n_tokens, width, maps: self.maps, stays_open: self.stays_open, opened }
     }
 }
 
@@ -64,13 +66,18 @@ impl ForeignFile {
             return Err(Error::format(path, format!("a {} file without tokens", found.format)));
         }
         let Found { format, payload_at, n_tokens, width } = found;
-        let (path, maps, opened) = (path.to_owned(), false, OnceLock::new());
-        Ok(Self { path, format, payload_at, n_tokens, width, maps, opened })
+        let (path, opened) = (path.to_owned(), OnceLock::new());
+        Ok(Self { path, format, payload_at, n_tokens, width, maps: false, stays_open: true, opened })
     }
 
     /// The same file, to be mapped when it is opened.
     pub(crate) fn mapped(self) -> Self {
         Self { maps: true, ..self }
+    }
+
+    /// The same file, opened each time that it is read.
+    pub(crate) fn not_kept_open(self) -> Self {
+        Self { stays_open: false, ..self }
     }
 
     /// What to say when it is asked where documents begin.
@@ -122,12 +129,13 @@ impl ForeignFile {
         })
     }
 
-    fn open(&self) -> Result<&(File, Option<MappedFile>)> {
+    fn open(&self) -> Result<&(KeptFile, Option<MappedFile>)> {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
         let file = File::open(&self.path).map_err(Error::io(&self.path))?;
         let map = self.maps.then(|| MappedFile::new(&file, &self.path)).transpose()?;
+        let file = KeptFile::new(self.path.clone(), file, self.stays_open);
         Ok(self.opened.get_or_init(|| (file, map)))
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::shard::Index;
+use crate::shard::{Index, Loader, LoaderOptions};
 
 const TOKENS: [u16; 7] = [5, 6, 7, 65_535, 0, 1, 2];
 
@@ -137,6 +137,25 @@ fn an_index_that_is_damaged_or_of_another_file_is_refused() {
     }
     fs::write(&index, megatron(&[3, 5], 0)).unwrap();
     assert!(refusal(&path, None).contains("14 bytes, but its index says that the tokens end at 16"));
+}
+
+/// All stayed open, so that data of more files than the system lets a process open could not be read.
+#[cfg(target_os = "linux")]
+#[test]
+fn of_very_many_files_not_all_stay_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths: Vec<_> = (0..300).map(|number| folder.path().join(format!("{number}.bin"))).collect();
+    for path in &paths {
+        fs::write(path, payload()).unwrap();
+    }
+    let (stored, prefetch_batches) = (Some(TokenWidth::Uint16), 0);
+    let options = LoaderOptions { shuffle: false, stored, prefetch_batches, ..LoaderOptions::new(1, TOKENS.len()) };
+    let mut loader = Loader::open(&paths, options).unwrap();
+    for _ in 0..loader.n_samples()[0] {
+        assert_eq!(loader.next_batch().unwrap().inputs(), TOKENS.map(i64::from));
+    }
+    let links = fs::read_dir("/proc/self/fd").unwrap().map(|link| fs::read_link(link.unwrap().path()));
+    assert_eq!(links.filter(|link| link.as_ref().is_ok_and(|file| file.starts_with(folder.path()))).count(), 256);
 }
 
 #[test]

@@ -63,6 +63,18 @@ fn deep_nesting_and_oversize_are_refused() {
     assert!(message.contains("67108864 bytes"), "{message}");
 }
 
+/// It used to be written, at the end of all the work, and was then refused by every reader.
+#[test]
+fn a_manifest_too_large_to_be_read_is_not_written() {
+    let (folder, _) = folder(300, 100, &documents(3, 255));
+    let mut manifest = Manifest::read(folder.path()).unwrap();
+    let (name, sha256) = ("x".repeat(64 << 20), String::new());
+    manifest.inputs = vec![InputEntry { name, bytes: 0, sha256 }];
+    let message = manifest.write(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("1 inputs and") && message.contains("more than the 67108864"), "{message}");
+    verify(folder.path()).unwrap();
+}
+
 #[test]
 fn a_link_that_leaves_the_folder_is_not_followed() {
     let (elsewhere, _) = folder(300, 100, &documents(9, 255));
