@@ -20,7 +20,8 @@ use crate::error::{Error, Result};
 /// Puts the shards of `folders`, in this order, into the new folder `out_dir`.
 ///
 /// # Errors
-/// When `out_dir` holds shards already or another process is writing there, the folders were made with different tokenizers, or a shard is damaged.
+/// When `out_dir` holds shards already or another process is writing there, the folders were made with different
+/// tokenizers, or a shard is damaged.
 pub fn merge<P: AsRef<Path>>(folders: &[P], out_dir: &Path) -> Result<Manifest> {
     let parts = folders.iter().map(|folder| Manifest::read(folder.as_ref())).collect::<Result<Vec<_>>>()?;
     let Some(first) = parts.first() else {
