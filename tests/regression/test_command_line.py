@@ -197,3 +197,20 @@ def test_few_rows_left_none_for_validation(run, trained, tokenizer, tmp_path):
 
 def test_no_samples_ended_in_a_traceback(run, trained, tokenizer):
     says_one_sentence(run("generate", "-m", trained, "-t", tokenizer, "--samples", 0), 2, "--samples")
+
+
+def test_ids_take_the_place_of_nothing_but_files(run, text, tmp_path):
+    """By root `--out /dev/stdout` put a file where the device was."""
+    Tokenizer.train(files=text, vocab_size=260).save(tmp_path / "t.json")
+    (tmp_path / "link").symlink_to("target")
+    (tmp_path / "target").write_text("")
+    os.mkfifo(tmp_path / "pipe")
+    encode = ("tokenizer", "encode", "-t", tmp_path / "t.json")
+    for source in (("--text", "cat"), (text,)):
+        assert run(*encode, *source, "--out", tmp_path / "link").code == 0
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "target").stat().st_size > 0
+        refused = run(*encode, *source, "--out", tmp_path / "pipe")
+        assert refused.code
+        assert "expected a file or nothing" in refused.err
+        assert (tmp_path / "pipe").is_fifo()

@@ -55,6 +55,9 @@ def write_ids(path: Path, ids: "NDArray[Any]") -> None:
         np.save(content, ids, allow_pickle=False)
     else:
         content.write(ids.tobytes())
+    if path.exists() and not path.is_file():
+        raise ArgumentError(f"{path} is no file, and none may take its place; expected a file or nothing")
+    path = path.resolve()  # a link stays one
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_bytes(content.getvalue())
     temporary.replace(path)

@@ -41,7 +41,7 @@ def _walk(folder: Path) -> list[Path]:
             continue
         if path.is_dir() and not path.is_symlink():
             found.extend(_walk(path))
-        elif path.is_file():
+        elif path.is_file() or not path.exists():  # a link that leads nowhere is for `prepare` to tell
             found.append(path)
     return found
 

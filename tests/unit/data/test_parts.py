@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,6 +66,15 @@ def test_any_number_of_tasks_gives_the_same_bytes(corpus: Path, vocabulary: Path
     assert manifest.documents("train") + manifest.documents("val") == 800
     with pytest.raises(ArgumentError, match=r"shard_of is 4/3"):
         prepare_parts([corpus], tmp_path / "x", tokenizer=tokenizer, shard_of=(4, 3))
+
+
+def test_a_link_that_leads_nowhere_is_told_and_not_passed_over(vocabulary: Path, tmp_path: Path) -> None:
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "a.txt").write_text("some text " * 30)
+    (tmp_path / "corpus" / "b.txt").symlink_to("nowhere")
+    for number, work in enumerate([prepare, partial(prepare_parts, shard_of=(1, 1))]):
+        with pytest.raises(FileNotFoundError, match=r"b\.txt"):
+            work([tmp_path / "corpus"], tmp_path / str(number), tokenizer=Tokenizer.load(vocabulary))
 
 
 def test_a_damaged_part_is_not_merged(corpus: Path, vocabulary: Path, tmp_path: Path) -> None:

@@ -246,3 +246,16 @@ fn documents_are_told_where_they_begin_in_each_batch() {
     }
     assert!(lengths.iter().all(|&length| length == lengths[0]) && lengths[0] > most);
 }
+
+/// All stayed open, so that more shards than the system lets a process open could not be read.
+#[cfg(target_os = "linux")]
+#[test]
+fn of_very_many_shards_not_all_stay_open() {
+    let (folder, tokens) = folder(300, 2, &documents(14, 298));
+    let options = LoaderOptions { shuffle: false, prefetch_batches: 0, ..LoaderOptions::new(1, 1) };
+    let mut loader = Loader::open(&[folder.path()], options).unwrap();
+    let read: Vec<_> = (0..loader.n_samples()[0]).flat_map(|_| loader.next_batch().unwrap().inputs()).collect();
+    assert_eq!(read, tokens[..tokens.len() - 1].iter().map(|&id| i64::from(id)).collect::<Vec<_>>());
+    let links = fs::read_dir("/proc/self/fd").unwrap().map(|link| fs::read_link(link.unwrap().path()));
+    assert_eq!(links.filter(|link| link.as_ref().is_ok_and(|file| file.starts_with(folder.path()))).count(), 256);
+}
