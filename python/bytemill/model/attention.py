@@ -136,7 +136,8 @@ def attend_in_blocks(queries: Tensor, keys: Tensor, values: Tensor, dropout: flo
     """
     n_rows, n_head, n_tokens, width = queries.shape
     queries, keys, values = (x.reshape(n_rows * n_head, n_tokens, width) for x in (queries, keys, values))
-    mixed, end = [], 0
+    mixed: list[Tensor] = []
+    end = 0
     while end < n_tokens or not mixed:  # a compiled loop over range() would be compiled anew for each number of tokens
         start, end = end, min(end + _BLOCK_QUERIES, n_tokens)
         block, seen = queries[:, start:end], keys[:, :end]
