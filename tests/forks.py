@@ -24,7 +24,7 @@ def tokenizer_of_bytes(last_id: int) -> Tokenizer:
 
 
 def all_hold_during(work: Callable[[], object], check: Callable[[], bool]) -> bool:
-    """Whether `check` holds in each process that is forked while a thread is at `work`."""
+    """Whether `check` holds in each process that is forked while a thread is at `work`, and one was."""
     thread = threading.Thread(target=work)
     children: list[int] = []
     thread.start()
@@ -35,7 +35,7 @@ def all_hold_during(work: Callable[[], object], check: Callable[[], bool]) -> bo
         children.append(child)
     thread.join()
     codes = [exit_code(child) for child in children]
-    return not any(codes)
+    return bool(codes) and not any(codes)
 
 
 def exit_with(check: Callable[[], bool]) -> None:

@@ -216,6 +216,7 @@ def test_encode_and_decode_commands(
     )
 
 
+@pytest.mark.long  # times decide it
 def test_other_threads_have_their_turn_while_texts_are_counted() -> None:
     """The interpreter was kept until the last text was counted."""
     done, times = threading.Event(), [time.monotonic()]
