@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bytemill._core import read_documents
+from bytemill._core import read_documents, write_whole
 from bytemill.cli.console import read_text
 from bytemill.errors import ArgumentError, DataError, FormatError
 
@@ -55,12 +55,7 @@ def write_ids(path: Path, ids: "NDArray[Any]") -> None:
         np.save(content, ids, allow_pickle=False)
     else:
         content.write(ids.tobytes())
-    if path.exists() and not path.is_file():
-        raise ArgumentError(f"{path} is no file, and none may take its place; expected a file or nothing")
-    path = path.resolve()  # a link stays one
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content.getvalue())
-    temporary.replace(path)
+    write_whole(str(path), content.getvalue())
 
 
 def _binary(path: Path, n_vocab: int) -> "NDArray[np.uint32]":

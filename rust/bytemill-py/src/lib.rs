@@ -7,6 +7,7 @@
 
 mod batches;
 mod documents;
+mod durable;
 mod error;
 mod listener;
 mod lists;
@@ -25,6 +26,8 @@ mod trainer;
 mod _core {
     #[pymodule_export]
     use super::documents::read_documents;
+    #[pymodule_export]
+    use super::durable::write_whole;
     #[pymodule_export]
     use super::shards::{Loader, merge_shards, prepare_shards, verify_shards};
     #[pymodule_export]

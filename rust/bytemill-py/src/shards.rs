@@ -102,13 +102,17 @@ impl Loader {
 /// Checks every byte of the shards in `folder`.
 #[pyfunction]
 pub(crate) fn verify_shards(py: Python<'_>, folder: PathBuf) -> PyResult<()> {
-    Ok(py.detach(|| shard::verify(&folder)).map(drop).map_err(CoreError::from)?)
+    let mut listener = Listener::new(None);
+    let verified = py.detach(|| shard::verify(&folder, &mut |n_bytes| listener.hear((n_bytes,))));
+    listener.result(verified).map(drop)
 }
 
 /// Folders of shards to one; see `bytemill.data.merge`.
 #[pyfunction]
 pub(crate) fn merge_shards(py: Python<'_>, folders: Vec<PathBuf>, out_dir: PathBuf) -> PyResult<()> {
-    Ok(py.detach(|| shard::merge(&folders, &out_dir)).map(drop).map_err(CoreError::from)?)
+    let mut listener = Listener::new(None);
+    let merged = py.detach(|| shard::merge(&folders, &out_dir, &mut |n_bytes| listener.hear((n_bytes,))));
+    listener.result(merged).map(drop)
 }
 
 /// Documents to shards; see `bytemill.data.prepare`.

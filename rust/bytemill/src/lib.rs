@@ -10,13 +10,15 @@
 //! * [`tokenizer`] is these three in one, the type that callers hold;
 //! * [`token_file`] writes the ids of whole files into one;
 //! * [`shard`] stores ids in checked files and serves them as batches;
-//! * [`prepare`] runs documents through the tokenizer into shards.
+//! * [`prepare`] runs documents through the tokenizer into shards;
+//! * [`durable`] writes files, for all of these, that are there whole or not at all.
 //!
 //! Imports run one way: `error <- vocab <- split, formats, decode <- train, encode <- tokenizer <- prepare`;
-//! `shard` and `corpus` stand on `error` alone.
+//! `corpus` and `durable` stand on `error` alone, `shard` on these two.
 
 pub mod corpus;
 pub mod decode;
+pub mod durable;
 pub mod encode;
 pub mod error;
 pub mod formats;

@@ -5,9 +5,9 @@
 //! whole. Shards with checksums and an index are written by [`crate::prepare`].
 
 use crate::corpus::{Content, Kind, Reading, expand, for_each_document, for_each_piece};
+use crate::durable::DurableFile;
 use crate::encode::{Request, SpecialPolicy};
 use crate::error::{Error, Result};
-use crate::shard::durable::DurableFile;
 use crate::tokenizer::Tokenizer;
 use crate::train::pieces::last_cut;
 use std::io::{Seek, SeekFrom, Write};
@@ -168,35 +168,21 @@ fn not_utf8(path: &Path, before: u64, error: Utf8Error, place: &str) -> Error {
 
 /// The file on its way to the disk.
 struct IdFile {
-    file: std::io::BufWriter<DurableWriter>,
+    file: std::io::BufWriter<DurableFile>,
     width: Width,
     is_npy: bool,
     n_ids: u64,
 }
 
-/// A [`DurableFile`] that can be written to.
-struct DurableWriter(DurableFile);
-
-impl Write for DurableWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.file().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.file().flush()
-    }
-}
-
 impl IdFile {
     fn create(path: &Path, width: Width) -> Result<Self> {
         let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
-        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned()); // a link stays one
-        let file = std::io::BufWriter::with_capacity(1 << 20, DurableWriter(DurableFile::create(target)?));
-        let mut made = Self { file, width, is_npy, n_ids: 0 };
+        let mut file = DurableFile::create(path)?;
         if is_npy {
-            made.put(&[0; NPY_HEADER_BYTES])?; // its place; the number of ids is known at the end
+            // The header's place; the number of ids is known at the end, when a pipe could not go back.
+            file.seek(SeekFrom::Start(NPY_HEADER_BYTES as u64)).map_err(Error::io(path))?;
         }
-        Ok(made)
+        Ok(Self { file: std::io::BufWriter::with_capacity(1 << 20, file), width, is_npy, n_ids: 0 })
     }
 
     fn write(&mut self, ids: &[u32]) -> Result<()> {
@@ -210,19 +196,17 @@ impl IdFile {
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let written = self.file.write_all(bytes);
-        written.map_err(Error::io(self.file.get_ref().0.path()))
+        written.map_err(Error::io(self.file.get_ref().path()))
     }
 
     fn commit(self) -> Result<u64> {
-        let path = self.file.get_ref().0.path().to_owned();
-        let DurableWriter(mut durable) =
-            self.file.into_inner().map_err(|error| Error::io(&path)(error.into_error()))?;
+        let path = self.file.get_ref().path().to_owned();
+        let mut file = self.file.into_inner().map_err(|error| Error::io(&path)(error.into_error()))?;
         if self.is_npy {
-            let header = npy_header(self.n_ids, self.width);
-            let placed = durable.file().seek(SeekFrom::Start(0)).and_then(|_| durable.file().write_all(&header));
-            placed.map_err(Error::io(&path))?;
+            file.rewind().map_err(Error::io(&path))?;
+            file = file.with(&npy_header(self.n_ids, self.width))?;
         }
-        durable.commit()?;
+        file.commit()?;
         Ok(self.n_ids)
     }
 }

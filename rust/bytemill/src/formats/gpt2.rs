@@ -4,14 +4,19 @@
 //! The JSON maps tokens, in the printable alphabet, to ids; the text has a line `#version` and then
 //! the two parts of a merge a line. Neither marks special tokens: entries of more than one byte that
 //! no merge makes are taken for them (in GPT-2's own files that is `<|endoftext|>`).
+//!
+//! Two files cannot take their names at once. Both are whole on the disk before the first does, so only a crash
+//! between the two renames leaves a new `merges.txt` beside an old `vocab.json`. Such a pair is refused when it is
+//! read, unless the old vocabulary knows every token of the new merges.
 
 use super::byte_alphabet::{from_printable, to_printable};
 use super::entries::Entries;
 use super::tiktoken::with_ids;
 use super::{GivenSpecials, PatternChoice, cannot_write, file, in_file, parse};
+use crate::durable::{DurableFile, commit_all};
 use crate::error::{Error, Result};
 use crate::split::Splitter;
-use crate::vocab::Vocab;
+use crate::vocab::{Vocab, VocabFault};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -43,12 +48,14 @@ pub(super) fn read(folder: &Path, pattern: PatternChoice, special_tokens: GivenS
     let specials = agree(folder, specials, special_tokens, &tokens)?;
     let merges = merges.iter().map(|(left, right)| (&left[..], &right[..]));
     let vocab = Vocab::from_tokens(&tokens, merges, specials, false).map_err(|error| {
-        let path = if matches!(&error, Error::Vocab(fault) if fault.merge_index().is_some()) {
-            &merges_path
-        } else {
-            &vocab_path
+        let Error::Vocab(fault) = &error else { return error };
+        let Some(index) = fault.merge_index() else { return in_file(&vocab_path, error, |_| None) };
+        let line = first_line + index;
+        let reason = match fault {
+            VocabFault::DuplicateMerge { .. } => format!("line {line}: {fault}"),
+            _ => format!("line {line}: {fault} in {}: are the two of one vocabulary?", vocab_path.display()),
         };
-        in_file(path, error, |fault| fault.merge_index().map(|index| format!("line {}", first_line + index)))
+        Error::format(&merges_path, reason)
     })?;
     Ok((vocab, pattern.splitter(Some("gpt2"))?))
 }
@@ -70,8 +77,10 @@ pub(super) fn write(folder: &Path, vocab: &Vocab, splitter: &Splitter) -> Result
         merges.extend([&to_printable(left), " ", &to_printable(right), "\n"]);
     }
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    file::write(&folder.join("vocab.json"), json.as_bytes())?;
-    file::write(&folder.join("merges.txt"), merges.as_bytes())
+    // In this order a vocabulary that has grown beyond the old one is told from it.
+    let [merges, vocab] = [("merges.txt", merges), ("vocab.json", json)]
+        .map(|(name, content)| DurableFile::create(&folder.join(name))?.with(content.as_bytes()));
+    commit_all(vec![merges?, vocab?])
 }
 
 /// The line of the first merge, and the merges.

@@ -218,31 +218,3 @@ fn a_regex_that_is_one_of_our_names_is_not_taken_for_the_pattern() {
     let message = changed(r"\\w+|\\W+", "gpt2").unwrap_err().to_string();
     assert!(message.contains("is a name here"), "{message}");
 }
-
-/// `/dev/stdout` is a link, and was replaced where it led to a file.
-#[cfg(unix)]
-#[test]
-fn a_link_stays_a_link() {
-    let folder = tempfile::tempdir().unwrap();
-    let [link, target] = ["link", "target"].map(|name| folder.path().join(name));
-    std::os::unix::fs::symlink("target", &link).unwrap();
-    for content in [b"old", b"new"] {
-        fs::write(&target, b"other").unwrap();
-        file::write(&link, content).unwrap();
-        assert!(link.is_symlink());
-        assert_eq!(fs::read(&target).unwrap(), content);
-    }
-}
-
-/// `save` to `/dev/stdout` by root used to put a file in the place of the device.
-#[cfg(unix)]
-#[test]
-fn what_is_not_a_file_is_written_to_and_not_replaced() {
-    use std::os::unix::net::UnixListener;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("socket");
-    let _listener = UnixListener::bind(&path).unwrap();
-    file::write(&path, b"x").unwrap_err();
-    file::write(Path::new("/dev/null"), b"x").unwrap();
-    assert!(!path.metadata().unwrap().is_file() && !Path::new("/dev/null").metadata().unwrap().is_file());
-}

@@ -23,6 +23,7 @@ mod hostile_tests;
 #[cfg(test)]
 mod tests;
 
+use crate::durable;
 use crate::error::{Error, Result};
 use crate::split::Splitter;
 use crate::vocab::{Vocab, VocabFault};
@@ -115,9 +116,9 @@ pub fn load(path: &Path, pattern: PatternChoice, special_tokens: GivenSpecials) 
 /// Writes a vocabulary, or tells why the format cannot hold it.
 pub fn save(vocab: &Vocab, splitter: &Splitter, path: &Path, format: Format) -> Result<()> {
     match format {
-        Format::HuggingFace => file::write(path, huggingface::to_string(vocab, splitter)?.as_bytes()),
-        Format::Tiktoken => file::write(path, tiktoken::to_string(vocab)?.as_bytes()),
-        Format::Readable => file::write(path, to_readable(vocab, splitter)?.as_bytes()),
+        Format::HuggingFace => durable::write(path, huggingface::to_string(vocab, splitter)?.as_bytes()),
+        Format::Tiktoken => durable::write(path, tiktoken::to_string(vocab)?.as_bytes()),
+        Format::Readable => durable::write(path, to_readable(vocab, splitter)?.as_bytes()),
         Format::Gpt2 => gpt2::write(path, vocab, splitter),
     }
 }

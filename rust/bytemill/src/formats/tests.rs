@@ -50,6 +50,46 @@ fn gpt2_files_come_back_with_their_special_tokens() {
     assert!(wrong.contains("has id 261 for \"<é>\", not 7"), "{wrong}");
 }
 
+/// What a crash between the two renames leaves.
+#[test]
+fn the_two_files_of_two_vocabularies_are_refused_by_both_names() {
+    let folders = [0, 1].map(|_| tempfile::tempdir().unwrap());
+    let (old, splitter) = sample(Some("gpt2"));
+    let new = Vocab::from_merges(&[(0x20, 0x61), (0x62, 0x64)], &[]).unwrap();
+    for (folder, vocab) in folders.iter().zip([&old, &new]) {
+        save(vocab, &splitter, folder.path(), Format::Gpt2).unwrap();
+    }
+    let [half, whole] = &folders;
+    fs::copy(whole.path().join("merges.txt"), half.path().join("merges.txt")).unwrap();
+    let error = load(half.path(), PatternChoice::Auto, None).unwrap_err();
+    assert_eq!(error.kind(), crate::error::Kind::Format);
+    let [vocab, merges] = ["vocab.json", "merges.txt"].map(|name| half.path().join(name).display().to_string());
+    assert_eq!(
+        error.to_string(),
+        format!("{merges}: line 3: merge 1 makes \"bd\", which is no token in {vocab}: are the two of one vocabulary?")
+    );
+    save(&new, &splitter, half.path(), Format::Gpt2).unwrap();
+    assert_eq!(load(half.path(), PatternChoice::Auto, None).unwrap().0.n_vocab(), 258);
+}
+
+/// The old `vocab.json` is not touched when `merges.txt` cannot be written, nor the other way round.
+#[test]
+fn neither_of_two_files_is_replaced_when_one_cannot_be() {
+    for blocked in ["vocab.json", "merges.txt"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (vocab, splitter) = sample(Some("gpt2"));
+        save(&vocab, &splitter, folder.path(), Format::Gpt2).unwrap();
+        let other = if blocked == "vocab.json" { "merges.txt" } else { "vocab.json" };
+        let before = fs::read(folder.path().join(other)).unwrap();
+        fs::remove_file(folder.path().join(blocked)).unwrap();
+        fs::create_dir(folder.path().join(blocked)).unwrap();
+        let grown = Vocab::from_merges(&[(0x20, 0x62)], &[]).unwrap();
+        save(&grown, &splitter, folder.path(), Format::Gpt2).unwrap_err();
+        assert_eq!(fs::read(folder.path().join(other)).unwrap(), before);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no file is left beside");
+    }
+}
+
 #[test]
 fn tiktoken_files_come_back_when_pattern_and_special_tokens_are_given() {
     let folder = tempfile::tempdir().unwrap();

@@ -5,8 +5,8 @@
 
 use std::path::Path;
 
-use crate::error::Result;
-use crate::shard::{Index, JOURNAL_NAME, Manifest, ShardEntry, Split, verify_shard};
+use crate::error::{Error, Result};
+use crate::shard::{Index, JOURNAL_NAME, Manifest, ShardEntry, Split, Watch, verify_shard};
 
 /// Shards of a run before, in the order in which they were written.
 #[derive(Debug, Default)]
@@ -20,14 +20,22 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// What can be kept in `folder` for a run that will give `wanted`.
-    pub(super) fn find(folder: &Path, wanted: &Manifest) -> Self {
+    /// What can be kept in `folder` for a run that will give `wanted`; fails only when `watch` breaks.
+    pub(super) fn find(folder: &Path, wanted: &Manifest, watch: &mut Watch) -> Result<Self> {
         // Without marks, documents of no tokens are not counted, so that one could not tell where to go on.
         let usable = |found: &Manifest| wanted.end_of_text.is_some() && found.first_difference(wanted).is_none();
-        let Some(found) = Manifest::read_as(folder, JOURNAL_NAME).ok().filter(usable) else { return Self::default() };
-        let written = found.split(Split::Val).chain(found.split(Split::Train));
-        let good = |entry: &&ShardEntry| verify_shard(folder, &found, entry).is_ok();
-        Self::of(folder, &found, written.take_while(good).cloned().collect()).unwrap_or_default()
+        let Some(found) = Manifest::read_as(folder, JOURNAL_NAME).ok().filter(usable) else {
+            return Ok(Self::default());
+        };
+        let mut good = Vec::new();
+        for entry in found.split(Split::Val).chain(found.split(Split::Train)) {
+            match verify_shard(folder, &found, entry, watch) {
+                Ok(()) => good.push(entry.clone()),
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(_) => break,
+            }
+        }
+        Ok(Self::of(folder, &found, good).unwrap_or_default())
     }
 
     fn of(folder: &Path, found: &Manifest, written: Vec<ShardEntry>) -> Result<Self> {

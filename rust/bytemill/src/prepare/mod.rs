@@ -191,7 +191,9 @@ pub fn prepare<P: AsRef<Path>>(
         share: Share::new(&corpus, tokenizer, options)?,
         options,
     };
-    let kept = Kept::find(out_dir, &manifest);
+    let (bytes, documents) = (corpus.total_bytes(), corpus.n_documents());
+    let scanned = Progress { stage: Stage::Scan, bytes, total_bytes: bytes, documents, tokens: 0 };
+    let kept = Kept::find(out_dir, &manifest, &mut |_| progress(&scanned))?;
     remove_leftovers(out_dir, &kept.shards())?;
     let written = writing.run(kept, &mut manifest, &mut progress).and_then(|output| {
         corpus.check_unchanged()?;

@@ -5,11 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::checksum::BlockChecksums;
-use super::durable::TEMPORARY_SUFFIX;
 use super::entries::ShardEntry;
 use super::header::{HEADER_BYTES, Header, Split};
 use super::index::Index;
 use super::manifest::{JOURNAL_NAME, MANIFEST_NAME};
+use crate::durable::name_of_temporary;
 use crate::error::{Error, Result};
 
 /// Deletes temporary files and unlisted shards that bytemill wrote into `folder`, but for the shards in `kept`, and
@@ -31,7 +31,7 @@ pub fn remove_leftovers(folder: &Path, kept: &[ShardEntry]) -> Result<()> {
 
 fn is_leftover(path: &Path) -> Result<bool> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(false) };
-    if let Some(whole) = name.strip_suffix(TEMPORARY_SUFFIX) {
+    if let Some(whole) = name_of_temporary(name) {
         return Ok([MANIFEST_NAME, JOURNAL_NAME].contains(&whole) || shard_ending(whole).is_some());
     }
     if name == JOURNAL_NAME {

@@ -1,4 +1,4 @@
-//! One writer a folder: two would truncate each other's files under the same temporary names.
+//! One writer a folder: two would take each other's files for leftovers.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;

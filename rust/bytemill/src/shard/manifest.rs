@@ -11,9 +11,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::checksum::sha256_of_bytes;
-use super::durable;
 use super::entries::{InputEntry, Plan, ShardEntry};
 use super::header::{HEADER_BYTES, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
+use crate::durable::DurableFile;
 use crate::error::{Error, Result};
 
 /// The manifest's name in its folder.
@@ -92,9 +92,7 @@ impl Manifest {
         let root_at = bytes.len() - AFTER_ROOT.len() - ROOT_HEX;
         self.root_sha256 = sha256_of_bytes(&bytes[..root_at]);
         bytes[root_at..root_at + ROOT_HEX].copy_from_slice(self.root_sha256.as_bytes());
-        durable::sync_folder(folder)?;
-        durable::write(path, &bytes)?;
-        durable::sync_folder(folder)
+        DurableFile::create_in(folder, name)?.with(&bytes)?.commit()
     }
 
     /// Reads and checks the manifest of `folder`.

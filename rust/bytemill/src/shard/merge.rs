@@ -4,25 +4,30 @@
 //! So the result follows from the folders and their order alone, whoever made them and when.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Read, Write};
+use std::path::Path;
 
-use super::checksum::sha256_of_file;
-use super::durable::{self, DurableFile};
+use sha2::{Digest, Sha256};
+
+use super::checksum::{BLOCK_BYTES, hex};
 use super::entries::ShardEntry;
 use super::header::{HEADER_BYTES, Header, Split};
 use super::leftovers::remove_leftovers;
 use super::lock::FolderLock;
 use super::manifest::{MANIFEST_NAME, Manifest};
-use super::verify::verify_shard;
+use super::verify::{Watch, tell, verify_shard};
+use crate::durable::{DurableFile, commit_all};
 use crate::error::{Error, Result};
 
 /// Puts the shards of `folders`, in this order, into the new folder `out_dir`.
 ///
+/// `watch` is told at each mebibyte or less how many bytes were checked or copied since it was told last, and breaks
+/// to stop. What was written until then, or until a failure, is removed.
+///
 /// # Errors
 /// When `out_dir` holds shards already or another process is writing there, the folders were made with different
 /// tokenizers, or a shard is damaged.
-pub fn merge<P: AsRef<Path>>(folders: &[P], out_dir: &Path) -> Result<Manifest> {
+pub fn merge<P: AsRef<Path>>(folders: &[P], out_dir: &Path, watch: &mut Watch) -> Result<Manifest> {
     let parts = folders.iter().map(|folder| Manifest::read(folder.as_ref())).collect::<Result<Vec<_>>>()?;
     let Some(first) = parts.first() else {
         let expected = "at least one".to_owned();
@@ -41,38 +46,65 @@ pub fn merge<P: AsRef<Path>>(folders: &[P], out_dir: &Path) -> Result<Manifest> 
         merged.plan = None;
     }
     merged.inputs = parts.iter().flat_map(|part| part.inputs.iter().cloned()).collect();
+    let written = copy_all(folders, &parts, out_dir, watch).and_then(|shards| {
+        merged.shards = shards;
+        merged.write(out_dir)
+    });
+    if written.is_err() && !out_dir.join(MANIFEST_NAME).exists() {
+        let _ = remove_leftovers(out_dir, &[]); // the failure is the one to tell
+    }
+    written.map(|()| merged)
+}
+
+/// Copies the shards of all `parts`, each checked before, and gives the manifest's rows.
+fn copy_all<P: AsRef<Path>>(
+    folders: &[P],
+    parts: &[Manifest],
+    out_dir: &Path,
+    watch: &mut Watch,
+) -> Result<Vec<ShardEntry>> {
+    let mut copied = Vec::new();
     for split in [Split::Train, Split::Val] {
         let all = folders
             .iter()
-            .zip(&parts)
+            .zip(parts)
             .flat_map(|(folder, part)| part.split(split).map(move |entry| (folder.as_ref(), part, entry)));
         for (number, (folder, part, entry)) in (0..).zip(all) {
-            verify_shard(folder, part, entry)?;
-            merged.shards.push(copy(folder, entry, out_dir, number)?);
+            verify_shard(folder, part, entry, watch)?;
+            copied.push(copy(folder, entry, out_dir, number, watch)?);
         }
     }
-    merged.write(out_dir)?;
-    Ok(merged)
+    Ok(copied)
 }
 
 /// Copies one shard under its new number.
-fn copy(folder: &Path, entry: &ShardEntry, out_dir: &Path, number: u32) -> Result<ShardEntry> {
-    let from: PathBuf = folder.join(&entry.name);
+fn copy(folder: &Path, entry: &ShardEntry, out_dir: &Path, number: u32, watch: &mut Watch) -> Result<ShardEntry> {
     let mut copied = ShardEntry { number, name: ShardEntry::bin_name(entry.split, number), ..entry.clone() };
+    let mut files = Vec::new();
     for ending in ["idx", "crc"] {
         let side = folder.join(entry.side_name(ending));
-        durable::write(out_dir.join(copied.side_name(ending)), &fs::read(&side).map_err(Error::io(&side))?)?;
+        let bytes = fs::read(&side).map_err(Error::io(&side))?;
+        files.push(DurableFile::create_in(out_dir, &copied.side_name(ending))?.with(&bytes)?);
     }
+    let from = folder.join(&entry.name);
     let mut source = File::open(&from).map_err(Error::io(&from))?;
     let mut header = [0; HEADER_BYTES];
     source.read_exact(&mut header).map_err(Error::io(&from))?;
-    let header = Header { shard_number: number, ..Header::decode(&from, &header)? };
-    let path = out_dir.join(&copied.name);
-    let mut target = DurableFile::create(path.clone())?;
-    let file = target.file();
-    let written = file.write_all(&header.encode()).and_then(|()| file.seek(SeekFrom::Start(HEADER_BYTES as u64)));
-    written.and_then(|_| std::io::copy(&mut source, file)).map_err(Error::io(&path))?;
-    target.commit()?;
-    copied.sha256 = sha256_of_file(&path)?;
+    let header = Header { shard_number: number, ..Header::decode(&from, &header)? }.encode();
+    let mut target = DurableFile::create_in(out_dir, &copied.name)?.with(&header)?;
+    let mut hash = Sha256::new_with_prefix(header);
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        let n = source.read(&mut block).map_err(Error::io(&from))?;
+        if n == 0 {
+            break;
+        }
+        hash.update(&block[..n]);
+        target.write_all(&block[..n]).map_err(Error::io(target.path()))?;
+        tell(watch, n)?;
+    }
+    files.push(target);
+    commit_all(files)?;
+    copied.sha256 = hex(&hash.finalize());
     Ok(copied)
 }

@@ -9,7 +9,6 @@ mod batch;
 mod best_fit;
 mod boundaries;
 pub mod checksum;
-pub(crate) mod durable;
 mod entries;
 mod folder;
 mod foreign;
@@ -52,8 +51,8 @@ pub use reader::Verify;
 pub use shared::SharedLoader;
 pub use state::{LoaderState, Packing};
 pub use tokens::{Buffers, Tokens};
-pub use verify::verify;
 pub(crate) use verify::verify_shard;
+pub use verify::{Watch, verify};
 pub use writer::{Layout, SplitWriter};
 
 #[cfg(test)]

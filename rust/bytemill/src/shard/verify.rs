@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -17,21 +18,30 @@ use crate::error::{Error, Result};
 
 /// Checks every byte of the shards in `folder`: manifest, headers, tokens, block checksums, indices.
 ///
-/// The first fault found is the error; it names the file and the place in it.
+/// The first fault found is the error; it names the file and the place in it. `watch` is told at each mebibyte or
+/// less how many bytes were checked since it was told last, and breaks to stop.
 ///
 /// # Errors
-/// [`Error::Format`] for a fault, [`Error::Io`] for a file that is missing or cannot be read.
-pub fn verify(folder: &Path) -> Result<Manifest> {
+/// [`Error::Format`] for a fault, [`Error::Io`] for a file that is missing or cannot be read, [`Error::Interrupted`].
+pub fn verify(folder: &Path, watch: &mut Watch) -> Result<Manifest> {
     let manifest = Manifest::read(folder)?;
     for entry in &manifest.shards {
-        verify_shard(folder, &manifest, entry)?;
+        verify_shard(folder, &manifest, entry, watch)?;
     }
     Ok(manifest)
 }
 
+/// Told how many bytes were done since it was told last; breaks to stop.
+pub type Watch<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
+
+/// Tells `watch` of `n_bytes`; what it wants as a result.
+pub(super) fn tell(watch: &mut Watch, n_bytes: usize) -> Result<()> {
+    if watch(n_bytes as u64).is_break() { Err(Error::Interrupted) } else { Ok(()) }
+}
+
 /// Checks every byte of one shard.
-pub(crate) fn verify_shard(folder: &Path, manifest: &Manifest, entry: &ShardEntry) -> Result<()> {
-    ShardCheck { folder, manifest, entry }.run()
+pub(crate) fn verify_shard(folder: &Path, manifest: &Manifest, entry: &ShardEntry, watch: &mut Watch) -> Result<()> {
+    ShardCheck { folder, manifest, entry }.run(watch)
 }
 
 struct ShardCheck<'a> {
@@ -41,13 +51,13 @@ struct ShardCheck<'a> {
 }
 
 impl ShardCheck<'_> {
-    fn run(&self) -> Result<()> {
+    fn run(&self, watch: &mut Watch) -> Result<()> {
         let index = Index::read(self.folder, self.entry, self.manifest.dtype)?;
-        self.check_payload(&index)
+        self.check_payload(&index, watch)
     }
 
     /// Blocks and header as the loader checks them, ids, end-of-text where documents begin, whole-file hash.
-    fn check_payload(&self, index: &Index) -> Result<()> {
+    fn check_payload(&self, index: &Index, watch: &mut Watch) -> Result<()> {
         let reader = ShardReader::new(self.folder, self.manifest, self.entry)?;
         let mut starts = index.document_starts(self.entry.documents).peekable();
         let (mut max_id, mut hash) = (0, Sha256::new_with_prefix(self.read_header()?));
@@ -63,6 +73,7 @@ impl ShardCheck<'_> {
             while let Some(start) = starts.next_if(|&start| start < first + n as u64) {
                 self.check_document_start(start, ids[(start - first) as usize])?;
             }
+            tell(watch, block.len())?;
         }
         self.compare("largest id", &max_id, &self.entry.max_id)?;
         self.compare("SHA-256", &hex(&hash.finalize()), &self.entry.sha256)

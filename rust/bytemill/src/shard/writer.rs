@@ -3,14 +3,14 @@
 //! Tokens fill shards exactly, so a document may go on in the next shard; the `.idx` beside each
 //! shard tells where pieces of documents begin. Memory: one mebibyte and four bytes a document.
 
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::checksum::{BLOCK_BYTES, BlockChecksums, sha256_of_file};
-use super::durable::{self, DurableFile};
 use super::entries::ShardEntry;
 use super::header::{HEADER_BYTES, Header, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
 use super::index::Index;
+use crate::durable::{DurableFile, commit_all};
 use crate::error::{Error, Result};
 
 /// What all shards of a folder have in common.
@@ -162,9 +162,8 @@ struct OpenShard {
 
 impl OpenShard {
     fn create(folder: &Path, split: Split, number: u32, layout: Layout) -> Result<Self> {
-        let mut file = DurableFile::create(folder.join(ShardEntry::bin_name(split, number)))?;
         // The header can be told only at the end; its place is kept.
-        file.file().write_all(&[0; HEADER_BYTES]).map_err(Error::io(file.path()))?;
+        let file = DurableFile::create_in(folder, &ShardEntry::bin_name(split, number))?.with(&[0; HEADER_BYTES])?;
         Ok(Self {
             file,
             folder: folder.to_owned(),
@@ -205,12 +204,12 @@ impl OpenShard {
 
     fn flush(&mut self) -> Result<()> {
         self.blocks.update(&self.pending);
-        self.file.file().write_all(&self.pending).map_err(Error::io(self.file.path()))?;
+        self.file.write_all(&self.pending).map_err(Error::io(self.file.path()))?;
         self.pending.clear();
         Ok(())
     }
 
-    /// Writes header and side files and gives all three their names, the `.bin` last.
+    /// Writes header and side files and gives all three their names, the `.bin` the last.
     fn finish(mut self) -> Result<ShardEntry> {
         self.flush()?;
         let header = Header {
@@ -223,8 +222,7 @@ impl OpenShard {
             split: self.split,
         };
         let path = self.file.path().to_owned();
-        let file = self.file.file();
-        file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header.encode())).map_err(Error::io(&path))?;
+        self.file.rewind().map_err(Error::io(&path))?;
         let index = Index { width: self.width, lengths: self.piece_lengths }.encode();
         let blocks = self.blocks.encode();
         let mut entry = ShardEntry {
@@ -240,9 +238,9 @@ impl OpenShard {
             index_crc32c: crc32c::crc32c(&index),
             blocks_crc32c: crc32c::crc32c(&blocks),
         };
-        durable::write(self.folder.join(entry.side_name("idx")), &index)?;
-        durable::write(self.folder.join(entry.side_name("crc")), &blocks)?;
-        self.file.commit()?;
+        let index = DurableFile::create_in(&self.folder, &entry.side_name("idx"))?.with(&index)?;
+        let blocks = DurableFile::create_in(&self.folder, &entry.side_name("crc"))?.with(&blocks)?;
+        commit_all(vec![index, blocks, self.file.with(&header.encode())?])?;
         entry.sha256 = sha256_of_file(&path)?;
         Ok(entry)
     }

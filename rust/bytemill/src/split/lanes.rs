@@ -2,12 +2,14 @@
 //!
 //! The environment variable `BYTEMILL_SIMD` forces a way (`avx512`, `avx2`, `scalar`) where the
 //! processor has it, so that each can be tested on one machine. `scalar` is the code without blocks.
+//! Where it names no way, no splitter is made.
 
 // Intrinsics are what this file is for: splitting is 4-10 times as fast with them (see docs/benchmarks.md).
 #![allow(unsafe_code)]
 // Each method is one or two instructions of the loop over blocks.
 #![allow(clippy::inline_always)]
 
+use crate::error::{Error, Result};
 use std::sync::LazyLock;
 
 /// How many bytes a block has.
@@ -49,8 +51,24 @@ pub(super) enum Way {
 }
 
 /// The best way that this processor has and the environment allows, found once.
-pub(super) static WAY: LazyLock<Way> =
-    LazyLock::new(|| Way::best(std::env::var("BYTEMILL_SIMD").unwrap_or_default().as_str()));
+pub(super) static WAY: LazyLock<Way> = LazyLock::new(|| Way::best(&FORCED));
+
+/// What the environment forces, read once; nothing is forced by nothing.
+static FORCED: LazyLock<String> =
+    LazyLock::new(|| std::env::var_os("BYTEMILL_SIMD").unwrap_or_default().to_string_lossy().to_lowercase());
+
+/// Refuses an environment that asks for a way there is on no processor.
+pub(super) fn check_environment() -> Result<()> {
+    check(&FORCED)
+}
+
+fn check(forced: &str) -> Result<()> {
+    if ["", "avx512", "avx2", "scalar"].contains(&forced) {
+        return Ok(());
+    }
+    let expected = "avx512, avx2, scalar or nothing".to_owned();
+    Err(Error::Argument { name: "BYTEMILL_SIMD", got: format!("{forced:?}"), expected })
+}
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{Avx2, Avx512};
@@ -202,5 +220,25 @@ mod x86 {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_way_that_is_none_is_refused_and_named() {
+        for way in Way::all() {
+            let name = format!("{way:?}").to_lowercase();
+            check(&name).unwrap();
+            assert_eq!(Way::best(&name), way);
+        }
+        check("").unwrap();
+        assert_eq!(
+            check("sse2").unwrap_err().to_string(),
+            "BYTEMILL_SIMD is \"sse2\", expected avx512, avx2, scalar or nothing"
+        );
     }
 }

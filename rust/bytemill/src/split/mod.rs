@@ -52,7 +52,11 @@ impl Splitter {
     /// A splitter for `pattern`: `None` (no split), a name (`gpt2`, `cl100k`, `o200k`) or any regex.
     ///
     /// A regex that is a known spelling of a known pattern runs by hand.
+    ///
+    /// # Errors
+    /// When the regex does not compile, or the environment's `BYTEMILL_SIMD` names no way to split.
     pub fn new(pattern: Option<&str>) -> Result<Self> {
+        lanes::check_environment()?;
         Ok(Self(match pattern {
             None => Kind::Whole,
             Some(text) => match known::find(text) {

@@ -7,8 +7,8 @@ use super::feed::Feed;
 use super::runs::{Order, Sorter};
 use super::word_counts::{Store, Word, WordCounts};
 use super::words::Tally;
+use crate::durable::DurableFile;
 use crate::error::{Error, Result};
-use crate::shard::durable::DurableFile;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -44,9 +44,8 @@ impl Provenance {
 impl WordCounts {
     /// Writes the counts to `path`, which is there whole or not at all.
     pub fn save(&self, path: &Path, provenance: &Provenance) -> Result<()> {
-        let target = path.canonicalize().unwrap_or_else(|_| path.to_owned()); // a link stays one
-        let mut file = DurableFile::create(target)?;
-        let mut out = Checked { inner: BufWriter::with_capacity(1 << 18, file.file()), checksum: 0 };
+        let mut file = DurableFile::create(path)?;
+        let mut out = Checked { inner: BufWriter::with_capacity(1 << 18, &mut file), checksum: 0 };
         self.write(&mut out, provenance).map_err(Error::io(path))??;
         let checksum = out.checksum;
         out.inner.write_all(&checksum.to_le_bytes()).and_then(|()| out.inner.flush()).map_err(Error::io(path))?;

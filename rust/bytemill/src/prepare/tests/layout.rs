@@ -7,7 +7,7 @@ fn each_document_is_there_once_shuffled_and_split() {
     let (corpus, mut texts) = corpus();
     let out = tempfile::tempdir().unwrap();
     let manifest = run(&[corpus.path().to_owned()], out.path(), &small(Validation::Share(0.1))).unwrap();
-    assert_eq!(verify(out.path()).unwrap(), manifest);
+    assert_eq!(verify(out.path(), &mut go).unwrap(), manifest);
     let names: Vec<_> = manifest.inputs.iter().map(|input| input.name.as_str()).collect();
     assert_eq!(names, ["a/empty.txt", "a/whole.txt", "rows.jsonl"]);
     let val = documents(out.path(), Split::Val);
@@ -27,7 +27,7 @@ fn the_first_shard_is_cut_where_it_is_full_and_nothing_is_lost() {
     let [all, parted] = [0, 1].map(|_| tempfile::tempdir().unwrap());
     run(&[corpus.path().to_owned()], all.path(), &small(Validation::Share(0.0))).unwrap();
     let manifest = run(&[corpus.path().to_owned()], parted.path(), &small(Validation::FirstShard)).unwrap();
-    verify(parted.path()).unwrap();
+    verify(parted.path(), &mut go).unwrap();
     let val = tokens(parted.path(), Split::Val);
     assert_eq!(val.len(), 5_000);
     assert_eq!([val, tokens(parted.path(), Split::Train)].concat(), tokens(all.path(), Split::Train));
@@ -78,7 +78,7 @@ fn a_vocabulary_without_end_of_text_joins_documents() {
     let tokenizer = Bytes { end_of_text: None };
     let options = small(Validation::Share(0.0));
     let manifest = prepare(&[source], out.path(), &tokenizer, &options, |_| ControlFlow::Continue(())).unwrap();
-    verify(out.path()).unwrap();
+    verify(out.path(), &mut go).unwrap();
     assert_eq!((manifest.n_tokens(Split::Train), manifest.n_documents(Split::Train)), (6, 2));
 }
 
@@ -132,14 +132,14 @@ fn folders_prepared_apart_are_merged_into_one() {
         out
     });
     let [out, again] = [0, 1].map(|_| tempfile::tempdir().unwrap());
-    let merged = crate::shard::merge(&[parts[0].path(), parts[1].path()], out.path()).unwrap();
-    assert_eq!(verify(out.path()).unwrap(), merged);
+    let merged = merge(&[parts[0].path(), parts[1].path()], out.path(), &mut go).unwrap();
+    assert_eq!(verify(out.path(), &mut go).unwrap(), merged);
     for split in [Split::Train, Split::Val] {
         let apart = parts.each_ref().map(|part| tokens(part.path(), split)).concat();
         assert_eq!(tokens(out.path(), split), apart);
     }
     assert_eq!(merged.inputs.len(), 2);
-    crate::shard::merge(&[parts[0].path(), parts[1].path()], again.path()).unwrap();
+    merge(&[parts[0].path(), parts[1].path()], again.path(), &mut go).unwrap();
     assert!(contents(again.path()) == contents(out.path()));
-    crate::shard::merge(&[parts[0].path()], out.path()).unwrap_err();
+    merge(&[parts[0].path()], out.path(), &mut go).unwrap_err();
 }

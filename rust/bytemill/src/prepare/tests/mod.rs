@@ -54,6 +54,10 @@ impl EncodeDocument for Bytes {
     }
 }
 
+fn go(_: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
 fn small(val: Validation) -> PrepareOptions {
     PrepareOptions { shard_tokens: 5_000, val, threads: 2, ..PrepareOptions::default() }
 }

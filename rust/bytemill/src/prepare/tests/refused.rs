@@ -80,14 +80,14 @@ fn a_second_writer_of_a_folder_is_refused_while_the_first_is_at_work() {
         if at.stage == Stage::Encode {
             let message = run(&sources, out.path(), &options).unwrap_err().to_string();
             assert!(message.contains("nobody else is preparing into"), "{message}");
-            let message = merge(&[other.path()], out.path()).unwrap_err().to_string();
+            let message = merge(&[other.path()], out.path(), &mut go).unwrap_err().to_string();
             assert!(message.contains("nobody else is preparing into"), "{message}");
             refused += 1;
         }
         ControlFlow::Continue(())
     });
     assert!(refused > 0);
-    assert_eq!(verify(out.path()).unwrap(), first.unwrap());
+    assert_eq!(verify(out.path(), &mut go).unwrap(), first.unwrap());
     run(&sources, out.path(), &options).unwrap();
 }
 

@@ -170,7 +170,7 @@ fn a_document_larger_than_memory_is_encoded_in_pieces() {
     let options =
         PrepareOptions { shard_tokens: 1_000_000, max_memory: Some(700_000), ..small(Validation::Share(0.01)) };
     run(from_ref(&source), out.path(), &options).unwrap();
-    verify(out.path()).unwrap();
+    verify(out.path(), &mut go).unwrap();
     let (train, val) = (documents(out.path(), Split::Train), documents(out.path(), Split::Val));
     assert_eq!((train.len(), val.len()), (1, 1));
     assert!(format!("{}{}", train[0], val[0]) == text);

@@ -10,7 +10,7 @@ fn small_folder() -> TempDir {
 
 /// `verify` finds the damage in `name`; the loader fails too, or read nothing of what was damaged.
 fn assert_noticed(folder: &Path, name: &Path, good: &[i64], what: &str) {
-    let message = verify(folder).expect_err(what).to_string();
+    let message = verify(folder, &mut go).expect_err(what).to_string();
     let stem = name.file_stem().unwrap().to_string_lossy();
     assert!(message.contains(&*stem), "{what} of {}: {message}", name.display());
     let (read, result) = read_in_order(folder, SEQ_LEN);
@@ -35,7 +35,7 @@ fn every_flipped_bit_is_found() {
         }
         fs::write(&path, bytes).unwrap();
     }
-    verify(folder.path()).unwrap();
+    verify(folder.path(), &mut go).unwrap();
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn damage_in_one_block_leaves_the_others_readable_and_names_its_place() {
     assert_eq!(read.len(), BLOCK_BYTES / 2 / 1_000 * 1_000);
     let message = result.unwrap_err().to_string();
     assert!(message.contains("damaged in the 1048576 bytes from byte 1049600"), "{message}");
-    assert_eq!(verify(folder.path()).unwrap_err().to_string(), message);
+    assert_eq!(verify(folder.path(), &mut go).unwrap_err().to_string(), message);
     let options = LoaderOptions { verify: Verify::Never, ..LoaderOptions::new(1, n_tokens - 1) };
     Loader::open(&[folder.path()], options).unwrap().next_batch().unwrap();
 }

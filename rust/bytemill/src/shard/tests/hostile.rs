@@ -72,7 +72,7 @@ fn a_manifest_too_large_to_be_read_is_not_written() {
     manifest.inputs = vec![InputEntry { name, bytes: 0, sha256 }];
     let message = manifest.write(folder.path()).unwrap_err().to_string();
     assert!(message.contains("1 inputs and") && message.contains("more than the 67108864"), "{message}");
-    verify(folder.path()).unwrap();
+    verify(folder.path(), &mut go).unwrap();
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_link_that_leaves_the_folder_is_not_followed() {
         let (folder, _) = folder(300, 100, &documents(9, 255));
         fs::remove_file(folder.path().join(name)).unwrap();
         std::os::unix::fs::symlink(elsewhere.path().join(name), folder.path().join(name)).unwrap();
-        let message = verify(folder.path()).unwrap_err().to_string();
+        let message = verify(folder.path(), &mut go).unwrap_err().to_string();
         assert!(message.contains("outside of its folder"), "{message}");
     }
 }
@@ -94,7 +94,7 @@ fn side_files_of_another_size_are_not_read() {
         let (folder, _) = folder(300, 100, &documents(9, 255));
         let path = folder.path().join(format!("train_000000.{ending}"));
         fs::File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
-        let message = verify(folder.path()).unwrap_err().to_string();
+        let message = verify(folder.path(), &mut go).unwrap_err().to_string();
         assert!(message.contains("1099511627776 bytes, expected"), "{message}");
     }
 }
@@ -106,7 +106,7 @@ fn shards_that_changed_places_are_noticed() {
     fs::rename(path("train_000000.bin"), path("x")).unwrap();
     fs::rename(path("train_000001.bin"), path("train_000000.bin")).unwrap();
     fs::rename(path("x"), path("train_000001.bin")).unwrap();
-    verify(folder.path()).unwrap_err();
+    verify(folder.path(), &mut go).unwrap_err();
     assert!(read_in_order(folder.path(), 10).1.is_err());
 }
 
@@ -124,7 +124,7 @@ fn mutated_files_never_panic() {
         }
         bytes.truncate(good.len() - random(4) * random(good.len()) / 4);
         fs::write(path, &bytes).unwrap();
-        assert_eq!(verify(folder.path()).is_ok(), bytes == *good);
+        assert_eq!(verify(folder.path(), &mut go).is_ok(), bytes == *good);
         let _ = read_in_order(folder.path(), 5);
         fs::write(path, good).unwrap();
     }

@@ -7,6 +7,7 @@ mod loading;
 mod packing;
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use proptest::prelude::Rng;
@@ -14,8 +15,13 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use tempfile::TempDir;
 
 use super::*;
+use crate::error::Error;
 
 const END_OF_TEXT: u32 = 299;
+
+fn go(_: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
 
 /// A folder with `documents` in its train split, and its tokens.
 fn folder(n_vocab: u32, shard_tokens: u64, documents: &[Vec<u32>]) -> (TempDir, Vec<u32>) {
@@ -74,7 +80,7 @@ fn what_is_written_verifies_and_reads_back() {
     for (n_vocab, shard_tokens) in [(300, 1_000), (70_000, 777), (300, 1), (300, 100_000)] {
         let n = if shard_tokens == 1 { 5 } else { 60 };
         let (folder, tokens) = folder(n_vocab, shard_tokens, &documents(n, n_vocab - 1));
-        let manifest = verify(folder.path()).unwrap();
+        let manifest = verify(folder.path(), &mut go).unwrap();
         assert_eq!(manifest.n_tokens(Split::Train), tokens.len() as u64);
         assert_eq!(manifest.n_documents(Split::Train), u64::from(n));
         let (read, result) = read_in_order(folder.path(), 1);
@@ -92,7 +98,8 @@ fn a_document_that_crosses_shards_is_a_piece_in_each() {
     };
     assert_eq!(lengths("train_000000.idx"), [4]);
     assert_eq!(lengths("train_000001.idx"), [1, 1, 2]);
-    let documents: Vec<_> = verify(folder.path()).unwrap().shards.iter().map(|shard| shard.documents).collect();
+    let documents: Vec<_> =
+        verify(folder.path(), &mut go).unwrap().shards.iter().map(|shard| shard.documents).collect();
     assert_eq!(documents, [1, 2]);
 }
 
@@ -146,4 +153,32 @@ fn side_files_of_somebody_are_not_taken_for_leftovers() {
         leftovers::remove_leftovers(folder.path(), &[]).unwrap_err();
         assert_eq!(contents(folder.path()).len(), 1);
     }
+}
+
+/// Both went on to the end after Ctrl-C.
+#[test]
+fn verifying_and_merging_stop_when_told_and_a_stopped_merge_leaves_nothing() {
+    let (folder, _) = folder(300, 1_000, &documents(60, 255));
+    let n_bytes: u64 = Manifest::read(folder.path()).unwrap().shards.iter().map(|shard| shard.bytes).sum();
+    let n_payload_bytes = n_bytes - HEADER_BYTES as u64 * 3;
+    let mut told = Vec::new();
+    verify(folder.path(), &mut |n| {
+        told.push(n);
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!((told.len(), told.iter().sum()), (3, n_payload_bytes), "{told:?}");
+    for n_calls in [0, 2, 3, 5] {
+        let out = tempfile::tempdir().unwrap();
+        let mut left = n_calls;
+        let mut stop = |_| {
+            left -= 1;
+            if left < 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        assert!(matches!(merge(&[folder.path()], out.path(), &mut stop), Err(Error::Interrupted)));
+        assert!(contents(out.path()).is_empty(), "{n_calls}");
+        merge(&[folder.path()], out.path(), &mut go).unwrap();
+        assert_eq!(Manifest::read(out.path()).unwrap(), verify(out.path(), &mut go).unwrap());
+    }
+    assert!(matches!(verify(folder.path(), &mut |_| ControlFlow::Break(())), Err(Error::Interrupted)));
 }
