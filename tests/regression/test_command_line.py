@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -210,7 +211,26 @@ def test_ids_take_the_place_of_nothing_but_files(run, text, tmp_path):
         assert run(*encode, *source, "--out", tmp_path / "link").code == 0
         assert (tmp_path / "link").is_symlink()
         assert (tmp_path / "target").stat().st_size > 0
-        refused = run(*encode, *source, "--out", tmp_path / "pipe")
+        reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        assert run(*encode, *source, "--out", tmp_path / "pipe").code == 0
+        assert os.read(reader, 1 << 16) == (tmp_path / "target").read_bytes()
+        os.close(reader)
+        assert (tmp_path / "pipe").is_fifo()
+        assert run(*encode, *source, "--out", "/dev/null").code == 0
+        assert not Path("/dev/null").is_file()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tmp_path / "socket"))
+        refused = run(*encode, *source, "--out", tmp_path / "socket")
         assert refused.code
         assert "expected a file or nothing" in refused.err
-        assert (tmp_path / "pipe").is_fifo()
+        assert (tmp_path / "socket").is_socket()
+        (tmp_path / "socket").unlink()
+
+
+def test_a_way_of_splitting_that_is_none_was_passed_over(text, tokenizer):
+    command = [sys.executable, "-m", "bytemill", "tokenizer", "encode", "-t", tokenizer, text]
+    for way, code in (("sse2", 1), ("", 0), ("scalar", 0), ("AVX2", 0)):
+        environment = {**os.environ, "BYTEMILL_SIMD": way}
+        outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert outcome.returncode == code, outcome.stderr
+        assert code == 0 or 'BYTEMILL_SIMD is "sse2", expected avx512, avx2, scalar or nothing' in outcome.stderr

@@ -26,6 +26,8 @@ def make_room(output: Path) -> None:
     """Make sure that `output` can be written, before long work begins."""
     if output.is_dir():
         raise ArgumentError(f"{output} is a folder; name the file to write")
+    if output.exists() and not output.is_file():
+        return  # such as /dev/null, which is written to as it is
     output.parent.mkdir(parents=True, exist_ok=True)
     if str(output) != "-" and not os.access(output.parent, os.W_OK):
         raise PermissionError(errno.EACCES, "the folder cannot be written to", str(output.parent))

@@ -278,7 +278,10 @@ class Tokenizer(_core.Tokenizer):
         *,
         format: Literal["huggingface", "tiktoken", "readable", "gpt2"] | None = None,  # noqa: A002 - the promised name
     ) -> None:
-        """Write the vocabulary.
+        """Write the vocabulary, whole or not at all.
+
+        Only a crash just between the renames of the two files of "gpt2" leaves a new merges.txt beside an old
+        vocab.json; unless the old one knows every token of the new merges, `load` refuses the pair.
 
         Args:
             path: The file; for "gpt2" the folder.

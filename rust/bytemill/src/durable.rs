@@ -165,7 +165,7 @@ impl Aside {
     fn create(place: PathBuf) -> io::Result<(File, Self)> {
         loop {
             let temporary = temporary_name(&place);
-            match File::options().read(true).write(true).create_new(true).open(&temporary) {
+            match File::create_new(&temporary) {
                 Ok(file) => return Ok((file, Self { temporary, place, is_committed: false })),
                 // Left by a killed process of this number, or made by one in another container.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
