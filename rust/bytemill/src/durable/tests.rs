@@ -54,13 +54,15 @@ fn temporary_files_are_nobody_elses() {
     let (stem, number) = next.strip_suffix(".tmp").unwrap().rsplit_once('-').unwrap();
     let number: usize = number.parse().unwrap();
     let taken: Vec<_> = (number..number + 50).map(|number| format!("{stem}-{number}.tmp")).collect();
-    taken.iter().for_each(|path| fs::write(path, "left").unwrap());
+    for path in &taken {
+        fs::write(path, "left").unwrap();
+    }
     write(&path, b"third").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"third");
     first.commit().unwrap();
     second.commit().unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"second");
-    taken.iter().for_each(|path| assert_eq!(fs::read(path).unwrap(), b"left"));
+    assert!(taken.iter().all(|path| fs::read(path).unwrap() == b"left"));
     assert_eq!(fs::read(folder.path().join("out.tmp")).unwrap(), b"the user's");
 }
 
@@ -149,7 +151,6 @@ fn what_is_open_is_written_to_behind_what_it_has() {
     assert_eq!((&*text, &*piped), ("there, new new ", "new new "));
 }
 
-/// Where the second cannot be written, or takes no name, the first is as it was, or whole.
 #[test]
 fn several_files_are_all_on_the_disk_before_the_first_has_its_name() {
     let folder = tempfile::tempdir().unwrap();

@@ -66,6 +66,34 @@ fn what_is_no_file_is_not_replaced() {
     }
 }
 
+/// The number of ids stands before them in an .npy file, and is known behind them.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_takes_ids_but_no_npy_file() {
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("a.txt");
+    fs::write(&text, "ab").unwrap();
+    let tokenizer = Tokenizer::from_merges(&[], Some("gpt2"), &[]).unwrap();
+    let policy = tokenizer.special_policy(Specials::NONE, Specials::NONE).unwrap();
+    let (width, reading) = (Width::Two, Reading::default());
+    let options = TokenFileOptions { width, policy: &policy, end_id: None, reading, threads: 1 };
+    let (mut reader, pipe) = std::io::pipe().unwrap();
+    for (name, expected) in [("out.bin", Some(2)), ("out.npy", None)] {
+        let output = folder.path().join(name);
+        std::os::unix::fs::symlink(format!("/proc/self/fd/{}", pipe.as_raw_fd()), &output).unwrap();
+        let inputs = std::slice::from_ref(&text);
+        let written = encode_files(&tokenizer, inputs, &output, &options, &mut |_| ControlFlow::Continue(()));
+        assert_eq!(written.ok(), expected);
+        assert!(output.is_symlink());
+    }
+    drop(pipe);
+    let mut piped = Vec::new();
+    reader.read_to_end(&mut piped).unwrap();
+    assert_eq!(piped, [97, 0, 98, 0]);
+}
+
 /// A special token used to be cut in two where a text without lines was cut for the threads.
 #[test]
 fn special_tokens_are_found_where_a_text_could_be_cut() {
