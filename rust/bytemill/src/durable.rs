@@ -94,8 +94,16 @@ impl Seek for DurableFile {
     }
 }
 
-/// Makes `path`, a name that a user gave, hold `contents`, or leaves it as it was; links and devices as for
-/// [`DurableFile::create`].
+/// Makes `path`, a name that a user gave, hold `contents`, or leaves it as it was. A link stays one, and what is no
+/// regular file is written to and never replaced.
+///
+/// ```
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("ids.bin");
+/// bytemill::durable::write(&path, b"whole")?;
+/// assert_eq!(std::fs::read(&path)?, b"whole");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
     DurableFile::create(path)?.with(contents)?.commit()
 }
