@@ -89,15 +89,13 @@ def _encoded(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
 
 
 def _drawn(rows: list[dict[str, Any]], config: RunConfig) -> list[dict[str, Any]]:
-    """What a run takes of the rows: all, or with `data.max_rows` some of each of its parts, training first."""
+    """What a run takes of the rows: all, or `data.max_rows`, those that it trains on first."""
     from bytemill.data.rows import split_rows
-    from bytemill.tasks.classify import SHARES
+    from bytemill.tasks.tuning import at_most
 
     data = config.data
-    if not data.max_rows:
-        return rows
-    if config.task == "classify":
-        return list(chain(*split_rows(rows, SHARES, seed=data.seed, at_most=data.max_rows)))
+    if config.task == "classify" or not data.max_rows:
+        return at_most(rows, data)
     return list(chain(*split_rows(rows, seed=data.seed, at_most=data.max_rows)))
 
 

@@ -34,7 +34,7 @@ from bytemill.tasks.base_model import (
     wrap_as_saved,
 )
 from bytemill.tasks.next_token import refuse_misfit
-from bytemill.tasks.tuning import read_for_task, resolve_epochs
+from bytemill.tasks.tuning import at_most, read_for_task, resolve_epochs
 from bytemill.train.config import DataConfig
 from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from bytemill.train.config import RunConfig
 
 __all__ = [
-    "SHARES",
     "ClassifyRows",
     "classify_task",
     "classify_task_from_config",
@@ -57,8 +56,7 @@ __all__ = [
     "score_classifier",
 ]
 
-SHARES = (0.7, 0.1, 0.2)
-"""Of training, validation and test."""
+_SHARES = (0.7, 0.1, 0.2)
 
 
 class ClassifyRows(NamedTuple):
@@ -181,10 +179,10 @@ def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
         DataError: They cannot be read, lack a column, or have fewer than two labels.
     """
     data = config.data
-    rows: Sequence[Mapping[str, Any]] = read_for_task(config)
+    rows: Sequence[Mapping[str, Any]] = at_most(read_for_task(config), data)
     if config.classify.imbalance == "undersample":
         rows = undersampled(rows, seed=data.seed)
-    train, validation, test = split_rows(rows, SHARES, seed=data.seed, at_most=data.max_rows)
+    train, validation, test = split_rows(rows, _SHARES, seed=data.seed)
     labels = label_names([row for row in train if text_fault(row, "text") is None])
     if len(labels) < 2:
         raise DataError(
@@ -192,13 +190,14 @@ def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
             f"{len(labels)} labels ({', '.join(labels)}); telling apart takes two"
         )
     encoded = encode_labelled(train, tokenizer, labels=labels, max_tokens=data.seq_len)
-    n_rows = len(train) + len(validation) + len(test)
     others = []
     for name, part in (("validation", validation), ("test", test)):
         try:
             others.append(encode_labelled(part, tokenizer, labels=labels, max_tokens=encoded.longest))
         except DataError as error:
-            raise DataError(f"{data.path}: for {name} {len(part)} of {n_rows} rows were kept aside: {error}") from None
+            raise DataError(
+                f"{data.path}: for {name} {len(part)} of {len(rows)} rows were kept aside: {error}"
+            ) from None
     return ClassifyRows(encoded, *others)
 
 

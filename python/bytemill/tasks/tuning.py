@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from bytemill.train.config import RunConfig
 
 __all__ = [
+    "at_most",
     "encode_for_task",
     "held_out",
     "read_for_task",
@@ -175,6 +176,13 @@ def read_for_task(config: RunConfig) -> list[dict[str, Any]]:
     names = {column: str(getattr(data, f"{column}_column")) for column in columns}
     needed = [column for column in columns if column != "input"]
     return read_rows(str(data.path), needed, names=names)
+
+
+def at_most(rows: list[dict[str, Any]], data: DataConfig) -> list[dict[str, Any]]:
+    """`data.max_rows` of rows not parted yet, drawn by `data.seed`; all where there are no more, or it is 0."""
+    if not 0 < data.max_rows < len(rows):
+        return rows
+    return split_rows(rows, (1.0,), seed=data.seed, at_most=data.max_rows)[0]
 
 
 def encode_for_task(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: RunConfig) -> EncodedRows:

@@ -306,6 +306,11 @@ def test_the_commands(
     assert [len(answers) for answers in found["answers"].values()] == [10, 10]
     assert run(monkeypatch, *prompts, "-p", "Hi", "--rows", sources["rows.json"], "--n-rows", 2) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2 + 3
+    assert run(monkeypatch, *prompts, "--json", "--rows", sources["rows.json"], "--split", "test") == 0
+    tested = part_of(Path(sources["rows.json"]), "test", 0)
+    assert [one["label"] for one in json.loads(capsys.readouterr().out)["prompts"]] == [
+        f"{row['instruction']}\n{row.get('input') or ''}".strip() for row in tested
+    ]
     generate = ["generate", "-m", model, "-t", tokenizer, "--max-new-tokens", 2]
     output = tmp_path / "answers.json"
     assert run(monkeypatch, *generate, "--rows", sources["rows.json"], "-o", output) == 0

@@ -346,6 +346,10 @@ def test_inspect_shows_what_is_compared(
         main()
     found = capsys.readouterr()
     assert "39 of 40 pairs used" in found.err
+    monkeypatch.setattr("sys.argv", ["bytemill", *command, "--set", "data.max_rows=20"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "of 20 pairs used" in capsys.readouterr().err
     assert "### Response:\n⟦the number 0<|endoftext|>⟧" in found.out
     assert "### Response:\n⟦0, stupid<|endoftext|>⟧" in found.out
 
