@@ -1,6 +1,7 @@
 """What once went wrong on the command line; each test is named after what broke."""
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import torch
 
 from bytemill import Tokenizer
 from bytemill.cli import main
+from bytemill.model import GPT2, GPT2Config, save_model
 
 SMALL = (
     *("model.n_layer=1", "model.n_head=1", "model.n_embd=8", "model.n_positions=1024"),
@@ -168,6 +171,17 @@ def test_tokenizer_of_other_shards_was_trained_with(run, shards, other_tokenizer
 def test_tokenizer_of_another_model_gave_garbage(run, trained, shards, other_tokenizer):
     says_one_sentence(run("generate", "-m", trained, "-t", other_tokenizer, "x"), 1, "another tokenizer")
     says_one_sentence(run("eval", "loss", "-m", trained, "-d", shards, "-t", other_tokenizer), 1, "another tokenizer")
+
+
+def test_a_diverged_model_gave_what_is_no_json(run, tmp_path, shards, tokenizer, text):
+    model = GPT2(GPT2Config(vocab_size=280, n_positions=16, n_layer=1, n_head=1, n_embd=8))
+    torch.nn.init.constant_(model.final_norm.bias, math.nan)
+    save_model(model, tmp_path / "diverged")
+    given = ("-m", tmp_path / "diverged", "-t", tokenizer, "--json")
+    loss = run("eval", "loss", *given, "-d", shards)
+    assert json.loads(loss.out, parse_constant=pytest.fail)["loss"] is None
+    matrix = run("eval", "matrix", *given, "-d", text, "--max-tokens", 16)
+    assert json.loads(matrix.out, parse_constant=pytest.fail)["losses"] == {"diverged": [None]}
 
 
 def test_train_took_a_run_of_another_task_for_its_own(run, shards, tmp_path):

@@ -1,11 +1,17 @@
 """Attention within documents: each gets the numbers that it gets alone."""
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from torch._dynamo.testing import CompileCounter
 
 from bytemill import Tokenizer
 from bytemill.data import prepare
@@ -54,6 +60,93 @@ def test_without_boundaries_inside_rows_nothing_changes(model):
     ids = torch.randint(0, 50, (2, 8))
     rows = torch.tensor([0, 8, 16], dtype=torch.int32)
     torch.testing.assert_close(model(ids, cu_seqlens=rows)[0], model(ids)[0], rtol=1e-4, atol=1e-5)
+
+
+ENDS_OF_DOCUMENTS = {
+    "one document a row": ([], 9),
+    "where blocks end": ([4, 8, 9, 13, 17], 9),
+    "inside blocks": ([1, 6, 11, 14], 9),
+    "one longer than a block": ([7, 8], 9),
+    "each id one": (list(range(18)), 9),
+    "rows of whole blocks": ([4, 5, 8, 10], 8),
+    "rows shorter than a block": ([1, 5], 3),
+}
+
+
+@pytest.mark.parametrize(("ends", "n_tokens"), ENDS_OF_DOCUMENTS.values(), ids=ENDS_OF_DOCUMENTS.keys())
+def test_blocks_of_queries_give_what_the_table_gives(monkeypatch, ends, n_tokens):
+    documents = documents_of_two_rows(ends, n_tokens)
+    monkeypatch.setattr("bytemill.model.documents.BLOCK_QUERIES", 4)
+    by_table = partial(F.scaled_dot_product_attention, attn_mask=documents._table())
+    ways = partial(documents._by_blocks, dropout=0.0), by_table
+    torch.testing.assert_close(*forward_and_backward(ways, n_tokens, torch.float32), rtol=1e-4, atol=1e-5)
+
+
+@hypothesis_settings(deadline=None, max_examples=25)
+@given(st.integers(1, 40), st.sets(st.integers(0, 79)), st.integers(1, 9))
+def test_blocks_of_any_size_give_what_the_table_gives(n_tokens, ends, block_queries):
+    documents = documents_of_two_rows([end for end in ends if end < 2 * n_tokens], n_tokens)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bytemill.model.documents.BLOCK_QUERIES", block_queries)
+        by_table = partial(F.scaled_dot_product_attention, attn_mask=documents._table())
+        ways = partial(documents._by_blocks, dropout=0.0), by_table
+        torch.testing.assert_close(*forward_and_backward(ways, n_tokens, torch.float32), rtol=1e-4, atol=1e-5)
+
+
+def test_in_bf16_on_a_cpu_attention_goes_by_blocks_and_agrees_with_the_kernel(monkeypatch):
+    documents = documents_of_two_rows([100, 256, 300, 301, 500], 300)
+    table = documents._table()
+    monkeypatch.setattr(documents, "_table", None)  # called, it would raise
+    ways = partial(documents.attend, dropout=0.0), partial(F.scaled_dot_product_attention, attn_mask=table)
+    torch.testing.assert_close(*forward_and_backward(ways, 300, torch.bfloat16), rtol=0.05, atol=0.05)
+
+
+def test_in_fp32_attention_stays_with_the_kernel(monkeypatch):
+    documents = documents_of_two_rows([3], 4)
+    monkeypatch.setattr(documents, "_by_blocks", None)  # called, it would raise
+    assert documents.attend(*torch.randn(3, 2, 3, 4, 8), 0.0).shape == (2, 3, 4, 8)
+
+
+def test_blocks_of_queries_drop_weights_and_keep_their_mean():
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 2, 3, 600, 8)
+    documents = documents_of_two_rows([250, 700], 600)
+    sums = documents._by_blocks(q, k, torch.ones(2, 3, 600, 8), 0.5)
+    assert sums.std() > 0.05
+    assert sums.mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_no_ids_have_no_attention():
+    nothing = torch.empty(2, 3, 0, 8, dtype=torch.bfloat16)
+    assert documents_of_two_rows([], 0).attend(nothing, nothing, nothing, 0.0).shape == nothing.shape
+
+
+def test_blocks_are_not_compiled_for_each_batch(monkeypatch):
+    counter = CompileCounter()
+    compiled = torch.compile(lambda documents, x: documents.attend(x, x, x, 0.0), backend=counter)
+    x = torch.randn(2, 3, 300, 8, dtype=torch.bfloat16)
+    for ends in ([5], [6], [250], [301, 302]):
+        compiled(documents_of_two_rows(ends, 300), x)
+    assert counter.frame_count == 1
+
+
+def documents_of_two_rows(ends, n_tokens):
+    """Documents that end where told, and where the two rows do; behind, the number of ids a few times more."""
+    ends = sorted({0, *ends, n_tokens, 2 * n_tokens})
+    return Documents(torch.tensor([*ends, ends[-1], ends[-1]], dtype=torch.int32), n_rows=2, n_tokens=n_tokens)
+
+
+def forward_and_backward(ways, n_tokens, dtype):
+    """Of each way to attend its result and the gradient of queries, keys and values, for the same random numbers."""
+    torch.manual_seed(0)
+    qkv, above = torch.randn(3, 2, 3, n_tokens, 8, dtype=dtype), torch.randn(2, 3, n_tokens, 8, dtype=dtype)
+    results = []
+    for way in ways:
+        leaf = qkv.clone().requires_grad_()
+        mixed = way(*leaf)
+        mixed.backward(above)
+        results.append((mixed, leaf.grad))
+    return results
 
 
 def test_the_kernel_of_pieces_is_asked_for_what_it_understands():

@@ -1,15 +1,15 @@
 """`bytemill eval prompts`, `eval judge` and `generate --rows`: what models answer, and how good it is."""
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bytemill.cli.console import say
-from bytemill.cli.models import Models, Page, Split, Tokenizers, named, part_of, show
+from bytemill.cli.console import json_text, say
+from bytemill.cli.models import Models, Page, Split, SplitSeed, Tokenizers, named, part_of, show
 from bytemill.cli.tokenizer_output import make_room
+from bytemill.cli.written import on_disk
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -26,11 +26,12 @@ def prompts(
         Path | None, typer.Option(help="Instruction rows to answer, their outputs beside the answers.")
     ] = None,
     split: Split = "all",
+    split_seed: SplitSeed = 0,
     n_rows: Annotated[int, typer.Option(min=1, help="Of --rows, so many from the first.")] = 10,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer at most.")] = 64,
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.8,
     top_k: Annotated[int, typer.Option(help="Likeliest tokens that may be drawn.")] = 50,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws, and of --split.")] = 42,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 42,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
     page: Page = None,
 ) -> None:
@@ -46,7 +47,7 @@ def prompts(
     asked = list(DEFAULT_PROMPTS)
     if prompt or rows:
         asked = [Prompt(text, text) for text in prompt or []]
-        asked += row_prompts(part_of(rows, split, seed)[:n_rows]) if rows else []
+        asked += row_prompts(part_of(rows, split, split_seed)[:n_rows]) if rows else []
     loaded = Tokenizer.load(tokenizer)
     answers = {}
     for name, place in named(models).items():
@@ -65,7 +66,7 @@ def _show_prompts(table: "PromptTable", *, as_json: bool, page: Path | None) -> 
 
         show(prompts_page(table), page)
     if as_json:
-        print(json.dumps(table.as_json(), ensure_ascii=False))
+        print(json_text(table.as_json()))
     else:
         print(table.as_markdown(), end="")
 
@@ -104,7 +105,8 @@ def judge(
     api: Annotated[Literal["ollama", "openai"], typer.Option(help="What the server speaks.")] = "ollama",
     rubric: Annotated[str, typer.Option(help="quality, safety, or a file with a text of your own.")] = "quality",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder of the scores. Default: that of each file.")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the scores. Default: that of each file.", callback=on_disk),
     ] = None,
     key_variable: Annotated[str | None, typer.Option(help="Environment variable that holds the server's key.")] = None,
     timeout_s: Annotated[float, typer.Option(min=0.1, help="Longest silence of the server, in seconds.")] = 60.0,
@@ -148,7 +150,7 @@ def judge(
     if page is not None:
         show(judge_page(rubric_name, model, rows, scores), page)
     if as_json:
-        print(json.dumps({name: one.as_json() for name, one in scores.items()}))
+        print(json_text({name: one.as_json() for name, one in scores.items()}))
     else:
         print(judge_markdown(scores), end="")
     if any(one.n_failed for one in scores.values()):

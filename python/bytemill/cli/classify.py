@@ -1,12 +1,12 @@
 """`bytemill classify`: the class of a text, or of each line of stdin."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bytemill.cli.console import json_text
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def classify(
         for one, found in zip(texts, classify_texts(classifier, loaded, texts, max_tokens=max_tokens), strict=True):
             label = max(found, key=lambda name: found[name])
             if as_json:
-                print(json.dumps({"text": one, "label": label, "probabilities": found}, ensure_ascii=False))
+                print(json_text({"text": one, "label": label, "probabilities": found}))
             else:
                 print(f"{label}\t{found[label]:.4f}", flush=True)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from bytemill.cli.console import say
+from bytemill.cli.written import on_disk
 
 app = typer.Typer(help="Prepare, check and look at token shards; fetch data sets.", no_args_is_help=True)
 
@@ -26,7 +27,7 @@ def prepare(
         ),
     ],
     tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="Any vocabulary that `load` reads.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.", callback=on_disk)],
     shard_tokens: Annotated[int, typer.Option(min=1, help="Tokens in a full shard.")] = 100_000_000,
     val: Annotated[str, typer.Option(help="For validation: a share of the documents, or first_shard.")] = "0.01",
     seed: Annotated[int, typer.Option(min=0, help="Shuffles the documents and chooses those for validation.")] = 0,
@@ -181,7 +182,9 @@ def inspect(
 def stats(
     folder: Annotated[Path, typer.Argument(help="A folder that `prepare` wrote.")],
     tokenizer: Annotated[Path | None, typer.Option("--tokenizer", "-t", help="Spells the frequent tokens.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write the lengths' histogram here (.png, .svg, .pdf).")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write the lengths' histogram here (.png, .svg, .pdf).", callback=on_disk)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
     """Lengths of documents, the most frequent tokens, the share of each source.
@@ -202,7 +205,7 @@ def stats(
 @app.command()
 def merge(
     folders: Annotated[list[Path], typer.Argument(help="Folders of shards, in the order wanted.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The new folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The new folder.", callback=on_disk)],
 ) -> None:
     """Put the shards of several folders into one; every byte is checked on the way.
 

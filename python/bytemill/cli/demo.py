@@ -6,11 +6,14 @@ from typing import Annotated
 import typer
 
 from bytemill.cli.console import say
+from bytemill.cli.written import on_disk
 
 
 def demo(
     fast: Annotated[bool, typer.Option("--fast", help="Everything smaller: under a minute.")] = False,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("runs/demo"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.", callback=on_disk)] = Path(
+        "runs/demo"
+    ),
 ) -> None:
     """From raw text to a fine-tuned GPT-2, offline, in under five minutes on two cores.
 

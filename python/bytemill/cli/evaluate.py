@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from bytemill.cli import answers
+from bytemill.cli.console import json_text
 from bytemill.cli.matrix import matrix
 from bytemill.errors import DataError
+from bytemill.train.metrics import as_json_data
 
 app = typer.Typer(help="Measure a model on data.", no_args_is_help=True)
 app.command()(matrix)
@@ -59,7 +61,7 @@ def loss(
     token_bytes = None if loaded_tokenizer is None else bytes_per_token(loaded_tokenizer)
     metrics = held_out_loss(loaded, one_pass(loader), token_bytes=token_bytes).as_metrics(prefix="")
     if as_json:
-        print(json.dumps(metrics))
+        print(json_text(metrics))
     else:
         for name, value in metrics.items():
             print(f"{name.replace('_', ' ')}: {value:.4f}")
@@ -96,7 +98,7 @@ def hellaswag(
             shown=lambda n_done: progress.update("answering", n_done, len(chosen)),
         )
     if as_json:
-        print(json.dumps({"n_items": score.n_items, "n_right": score.n_right, **score.as_metrics()}))
+        print(json_text({"n_items": score.n_items, "n_right": score.n_right, **score.as_metrics()}))
         return
     print(f"accuracy: {score.accuracy:.4f} +- {score.standard_error:.4f} ({score.n_right} of {score.n_items})")
     for name, accuracy in REFERENCE_SCORES.items():
@@ -137,4 +139,4 @@ def harness(
             limit=items or None,
             task_manager=lm_eval.tasks.TaskManager(include_path=None if include is None else str(include)),
         )
-    print(json.dumps(found["results"], indent=2, default=str))
+    print(json.dumps(as_json_data(found["results"]), indent=2, default=str))

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bytemill.cli.console import is_first_process, say
+from bytemill.cli.console import is_first_process, json_text, say
 from bytemill.cli.preference import preference
 from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
+from bytemill.cli.written import RunFolder
 
 app = typer.Typer(help="Fine-tune a model.", no_args_is_help=True)
 app.command()(preference)
@@ -38,7 +39,7 @@ def lm(
     data: RowsPath = None,
     tokenizer: TokenizerPath = None,
     lora_rank: LoraRank = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/lm"),
+    output: RunFolder = Path("runs/lm"),
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:
@@ -60,7 +61,7 @@ def instruct(
     data: RowsPath = None,
     tokenizer: TokenizerPath = None,
     lora_rank: LoraRank = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/instruct"),
+    output: RunFolder = Path("runs/instruct"),
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:
@@ -89,7 +90,7 @@ def chat(
     data: RowsPath = None,
     tokenizer: TokenizerPath = None,
     lora_rank: LoraRank = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/chat"),
+    output: RunFolder = Path("runs/chat"),
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:
@@ -112,7 +113,7 @@ def classify(
     data: RowsPath = None,
     tokenizer: TokenizerPath = None,
     lora_rank: LoraRank = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/classify"),
+    output: RunFolder = Path("runs/classify"),
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:
@@ -161,8 +162,6 @@ def _tune(
 
 def _test(model: Any, rows: Any, config: Any, output: Path) -> None:
     """Measure the rows that were kept aside."""
-    import json
-
     from bytemill.tasks.base_model import tokenizer_of
     from bytemill.tasks.classify import score_classifier
 
@@ -171,6 +170,6 @@ def _test(model: Any, rows: Any, config: Any, output: Path) -> None:
     if not is_first_process():
         return
     figures = {"test_loss": loss, "n_rows": len(rows.rows), **score.as_metrics("test_")}
-    (output / "test.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    (output / "test.json").write_text(json_text(figures, indent=2) + "\n", encoding="utf-8")
     say(score.table())
     print(f"test accuracy: {score.accuracy:.4f}, macro F1 {score.macro_f1:.4f}, {len(rows.rows):,} rows")

@@ -8,7 +8,8 @@ import typer
 
 from bytemill.cli.answers import answer_rows
 from bytemill.cli.console import say
-from bytemill.cli.models import Split
+from bytemill.cli.models import Split, SplitSeed
+from bytemill.cli.written import on_disk
 
 if TYPE_CHECKING:
     from bytemill.inference import Sampling
@@ -28,10 +29,10 @@ def generate(
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Makes the draws repeatable.")] = None,
     rows: Annotated[Path | None, typer.Option(help="Answer the instruction rows of this file instead.")] = None,
     split: Split = "all",
-    split_seed: Annotated[int, typer.Option(min=0, help="The data.seed of --split.")] = 0,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the answers to --rows go.")] = Path(
-        "answers.json"
-    ),
+    split_seed: SplitSeed = 0,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Where the answers to --rows go.", callback=on_disk)
+    ] = Path("answers.json"),
     batch_size: Annotated[int, typer.Option(min=1, help="Of --rows, so many at a time.")] = 8,
 ) -> None:
     """Continue a prompt, to the end of the text or so many tokens; one sample streams as it is drawn.

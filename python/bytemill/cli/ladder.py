@@ -1,12 +1,12 @@
 """`bytemill ladder`: what each way of being faster brings on this machine."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import say
+from bytemill.cli.console import json_text, say
+from bytemill.cli.written import on_disk
 
 if TYPE_CHECKING:
     from bytemill.experiment.ladder import LadderSize, Measurement
@@ -22,7 +22,9 @@ def ladder(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Samples a step.")] = None,
     seq_len: Annotated[int | None, typer.Option(min=1, help="Tokens of a sample.")] = None,
     device: Annotated[str, typer.Option(help="cuda, mps, cpu, or auto.")] = "auto",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write a page with the plot.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write a page with the plot.", callback=on_disk)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure fp32, TF32, bf16, torch.compile, flash attention and a padded vocabulary, one added to the other.
@@ -50,7 +52,7 @@ def ladder(
         print(_COLUMNS)
     measurements = climb(size, device=device, shown=shown)
     if as_json:
-        print(json.dumps([measurement.as_json() for measurement in measurements]))
+        print(json_text([measurement.as_json() for measurement in measurements]))
     if output is not None:
         from bytemill.report.ladder import ladder_page
         from bytemill.report.page import write_page

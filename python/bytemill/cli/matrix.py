@@ -1,13 +1,12 @@
 """`bytemill eval matrix`: the loss of models on data sets."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bytemill.cli.console import say
-from bytemill.cli.models import Models, Page, Split, Tokenizers, named, show
+from bytemill.cli.console import json_text, say
+from bytemill.cli.models import Models, Page, Split, SplitSeed, Tokenizers, named, show
 
 
 def matrix(
@@ -18,8 +17,9 @@ def matrix(
         typer.Option("--data", "-d", help="Rows or a .txt, or NAME=PLACE; may be given several times."),
     ],
     n_rows: Annotated[int, typer.Option(min=1, help="Random rows of each data set.")] = 512,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw, and of --split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     split: Split = "all",
+    split_seed: SplitSeed = 0,
     max_tokens: Annotated[int, typer.Option(min=2, help="Longer rows are cut.")] = 512,
     text_column: Annotated[str, typer.Option(help="Column of texts.")] = "text",
     batch_size: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 8,
@@ -39,7 +39,15 @@ def matrix(
     loaded = Tokenizer.load(tokenizer)
     drawn = [
         draw_data_set(
-            name, place, loaded, n_rows=n_rows, max_tokens=max_tokens, seed=seed, split=split, text_column=text_column
+            name,
+            place,
+            loaded,
+            n_rows=n_rows,
+            max_tokens=max_tokens,
+            seed=seed,
+            split=split,
+            split_seed=split_seed,
+            text_column=text_column,
         )
         for name, place in named(data).items()
     ]
@@ -55,4 +63,4 @@ def matrix(
         from bytemill.report.evaluation import matrix_page
 
         show(matrix_page(found), Path(page))
-    print(json.dumps(found.as_json()) if as_json else found.as_markdown(), end="\n" if as_json else "")
+    print(json_text(found.as_json()) if as_json else found.as_markdown(), end="\n" if as_json else "")

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bytemill.cli.written import on_disk
+
 app = typer.Typer(help="Look at models and convert their weights.", no_args_is_help=True)
 
 ModelPath = Annotated[str, typer.Argument(help="A run, a checkpoint, or weights in Hugging Face's form.")]
@@ -35,7 +37,7 @@ def info(
 @app.command()
 def export(
     model: ModelPath,
-    folder: Annotated[Path, typer.Argument(help="The folder to write.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write.", callback=on_disk)],
     adapter: Annotated[bool, typer.Option("--adapter", help="Write the run's adapter alone, as PEFT does.")] = False,
     base: Annotated[str | None, typer.Option(help="With --adapter: the base's name, which PEFT asks for.")] = None,
 ) -> None:
@@ -59,7 +61,7 @@ def import_(
     source: Annotated[
         str, typer.Argument(help="A folder, a hub repository, or a file: .safetensors, .bin, .pt, .pth.")
     ],
-    folder: Annotated[Path, typer.Argument(help="The folder to write.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write.", callback=on_disk)],
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Read .bin, .pt and .pth, of sources that you trust.")
     ] = False,
@@ -79,7 +81,7 @@ def import_(
 @app.command()
 def merge(
     model: ModelPath,
-    folder: Annotated[Path, typer.Argument(help="The folder to write.")],
+    folder: Annotated[Path, typer.Argument(help="The folder to write.", callback=on_disk)],
     adapter: Annotated[Path | None, typer.Option(help="A folder with an adapter in PEFT's form.")] = None,
 ) -> None:
     """Write a model with its adapter, or one in PEFT's form, taken into its weights.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bytemill.cli.console import say
+from bytemill.cli.written import on_disk
 from bytemill.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -13,15 +14,16 @@ if TYPE_CHECKING:
 
     from bytemill.report.page import Page as HtmlPage
 
-__all__ = ["Models", "Page", "Split", "Tokenizers", "named", "part_of", "show"]
+__all__ = ["Models", "Page", "Split", "SplitSeed", "Tokenizers", "named", "part_of", "show"]
 
 Models = Annotated[list[str], typer.Option("--model", "-m", help="A model, or NAME=MODEL; may be given several times.")]
 Tokenizers = Annotated[Path, typer.Option("--tokenizer", "-t", help="The models' tokenizer.")]
-Page = Annotated[Path | None, typer.Option(help="Write an HTML page here as well.")]
+Page = Annotated[Path | None, typer.Option(help="Write an HTML page here as well.", callback=on_disk)]
 Split = Annotated[
     Literal["all", "train", "test", "val"],
     typer.Option(help="A part of the rows, as tuning parts them (85 / 10 / 5) by data.seed."),
 ]
+SplitSeed = Annotated[int, typer.Option(min=0, help="The data.seed that the tuning had, for --split.")]
 
 
 def named(places: "Sequence[str]") -> dict[str, str]:

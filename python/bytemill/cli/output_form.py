@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from bytemill.cli.written import STDOUT
 from bytemill.errors import ArgumentError
 
 __all__ = ["Form", "FormOption", "Output", "deliver", "form_of"]
@@ -15,7 +16,7 @@ Form = Literal["text", "markdown", "json", "html"]
 FormOption = Annotated[
     Form | None, typer.Option("--format", help="text, markdown, json or html. Default: by the ending of --output.")
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write. Default: stdout.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write. Default: stdout, as -.")]
 
 _BY_ENDING: dict[str, Form] = {".md": "markdown", ".json": "json", ".html": "html", ".txt": "text"}
 
@@ -28,7 +29,7 @@ def form_of(given: Form | None, output: Path | None) -> Form:
     """
     if given is not None:
         return given
-    if output is None or str(output) == "-":
+    if output in (None, STDOUT):
         return "text"
     if output.suffix not in _BY_ENDING:
         raise ArgumentError(f"{output}: its ending tells no form; expected {', '.join(_BY_ENDING)}, or --format")
@@ -37,7 +38,7 @@ def form_of(given: Form | None, output: Path | None) -> Form:
 
 def deliver(content: str, output: Path | None) -> None:
     """Write to the file, whole or not at all, and print its name; or write to stdout."""
-    if output is None or str(output) == "-":
+    if output in (None, STDOUT):
         sys.stdout.write(content)
         return
     output.parent.mkdir(parents=True, exist_ok=True)

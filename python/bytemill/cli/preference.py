@@ -7,6 +7,7 @@ import typer
 
 from bytemill.cli.console import say
 from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
+from bytemill.cli.written import RunFolder
 
 # What preference tuning needs and other tasks do not: tiny steps, once over the rows. A file of settings replaces it.
 _DEFAULTS = (
@@ -31,7 +32,7 @@ def preference(
         int | None, typer.Option(help="Rank of the adapters; 0 trains all parameters. Default 8.")
     ] = None,
     beta: Annotated[float | None, typer.Option(help="The higher, the closer to the base. Default 0.1.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/preference"),
+    output: RunFolder = Path("runs/preference"),
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:

@@ -1,15 +1,18 @@
 """`bytemill report`: runs as one page."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bytemill.cli.written import STDOUT
+
 
 def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs, laid over each other.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: report.html in the first run.")
+        Path | None, typer.Option("--output", "-o", help="Default: report.html in the first run; - is stdout.")
     ] = None,
 ) -> None:
     """Write one self-contained HTML page for any set of runs.
@@ -20,6 +23,9 @@ def report(
     from bytemill.report.run import run_page
 
     page = run_page(runs)
+    if output == STDOUT:
+        sys.stdout.write(page.html())
+        return
     output = output or runs[0] / "report.html"
     output.parent.mkdir(parents=True, exist_ok=True)
     print(write_page(page, output))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bytemill.cli.console import say
@@ -67,7 +67,7 @@ def _encoded(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
 
     if config.task == "preference":
         return _pairs(config, tokenizer)
-    given = read_for_task(config)
+    given = _drawn(read_for_task(config), config)
     if config.task == "classify":
         labelled = encode_labelled(given, tokenizer, labels=label_names(given), max_tokens=config.data.seq_len)
         rows = [
@@ -88,11 +88,22 @@ def _encoded(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
     return shown, encoded.report()
 
 
+def _drawn(rows: list[dict[str, Any]], config: RunConfig) -> list[dict[str, Any]]:
+    """What a run takes of the rows: all, or `data.max_rows`, those that it trains on first."""
+    from bytemill.data.rows import split_rows
+    from bytemill.tasks.tuning import at_most
+
+    data = config.data
+    if config.task == "classify" or not data.max_rows:
+        return at_most(rows, data)
+    return list(chain(*split_rows(rows, seed=data.seed, at_most=data.max_rows)))
+
+
 def _pairs(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
     """Each pair as two rows, the chosen answer first."""
     from bytemill.tasks.preference import encode_for_preference, read_pairs
 
-    encoded = encode_for_preference(read_pairs(config), tokenizer, config)
+    encoded = encode_for_preference(_drawn(read_pairs(config), config), tokenizer, config)
     shown = []
     for pair in encoded.pairs:
         for kind, row in (("chosen", pair.chosen), ("rejected", pair.rejected)):

@@ -7,6 +7,7 @@ import typer
 
 from bytemill.cli.console import say
 from bytemill.cli.train import MoreSettings, Settings
+from bytemill.cli.written import on_disk
 
 if TYPE_CHECKING:
     from bytemill.experiment.sweep import Ended
@@ -18,7 +19,10 @@ def sweep(
     settings: Settings = None,
     more_settings: MoreSettings = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The sweep's folder. Default: runs/ and the file's name.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The sweep's folder. Default: runs/ and the file's name.", callback=on_disk
+        ),
     ] = None,
     parallel: Annotated[
         int | None, typer.Option(min=1, help="Runs at a time. Default: one for each GPU, at least one.")

@@ -16,9 +16,12 @@ from bytemill.cli.tokenizer_compare import compare
 from bytemill.cli.tokenizer_inspect import inspect
 from bytemill.cli.tokenizer_output import Format, make_room, pattern_named, write_vocabulary
 from bytemill.cli.tokenizer_train import train
+from bytemill.cli.written import STDOUT, stdout_for_numbers
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from bytemill import Tokenizer
@@ -48,7 +51,10 @@ def encode(
     special: Annotated[bool, typer.Option(help="Let special tokens in the text become their ids.")] = False,
     max_tokens: MaxTokens = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write all ids to this file: .npy, or raw uint16 (uint32 past 65,536 ids).")
+        Path | None,
+        typer.Option(
+            help="Write all ids to this file: .npy, or raw uint16 (uint32 past 65,536 ids); - is stdout, raw."
+        ),
     ] = None,
     end_token: Annotated[str | None, typer.Option(help="With --out: a special token after each document.")] = None,
     as_json: AsJson = False,
@@ -82,20 +88,28 @@ def _encode_to(
     max_tokens: int | None,
     end_token: str | None,
 ) -> None:
-    """Write ids to one file: from files in bounded memory, what is cut short or has no file at once."""
+    """Write ids to one file: from files in bounded memory, what is cut short or has no file at once; or to stdout."""
     import numpy as np
 
+    dtype: Literal["uint16", "uint32"] = "uint16" if tokenizer.n_vocab <= 1 << 16 else "uint32"
+    end = [] if end_token is None else [tokenizer.encode_single_token(end_token)]
+
+    def rows() -> "Iterator[NDArray[Any]]":
+        yield np.array([], dtype=dtype)
+        for one in documents(text, files):
+            yield tokenizer.encode_to_numpy(one, max_tokens=max_tokens, dtype=dtype, **_rules(special))
+            yield np.array(end, dtype=dtype)
+
+    if out == STDOUT:
+        stdout_for_numbers().writelines(row.tobytes() for row in rows())
+        return
     make_room(out)
     if files and text is None and max_tokens is None and Path("-") not in files:
         n_ids = tokenizer.encode_to_file(files, out, end_token=end_token, progress=True, **_rules(special))
     else:
-        dtype: Literal["uint16", "uint32"] = "uint16" if tokenizer.n_vocab <= 1 << 16 else "uint32"
-        end = [] if end_token is None else [np.array([tokenizer.encode_single_token(end_token)], dtype=dtype)]
-        rows: list[NDArray[Any]] = [np.array([], dtype=dtype)]
-        for one in documents(text, files):
-            rows += [tokenizer.encode_to_numpy(one, max_tokens=max_tokens, dtype=dtype, **_rules(special)), *end]
-        write_ids(out, np.concatenate(rows))
-        n_ids = sum(map(len, rows))
+        ids = np.concatenate(list(rows()))
+        write_ids(out, ids)
+        n_ids = len(ids)
     say(f"{n_ids:,} ids, written to:")
     print(out)
 
@@ -114,7 +128,7 @@ def decode(
     ] = None,
     ids: Annotated[str | None, typer.Option(help="These ids instead of files.")] = None,
     max_tokens: MaxTokens = None,
-    out: Annotated[Path | None, typer.Option(help="Write the text to this file.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the text to this file; - is stdout.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the text of ids: numbers with spaces between them, a JSON list, or what `encode --out` wrote.
@@ -127,7 +141,7 @@ def decode(
     decoded = [loaded.decode_bytes(one[:max_tokens]) for one in given_ids(loaded.n_vocab, ids, files)]
     if as_json:
         decoded = [(json.dumps(one.decode(errors="replace")) + "\n").encode() for one in decoded]
-    if out is not None:
+    if out is not None and out != STDOUT:
         make_room(out)
         out.write_bytes(b"".join(decoded))
         print(out)

@@ -1,11 +1,11 @@
 """`bytemill tokenizer compare`: several tokenizers on the same texts and words."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bytemill.cli.console import json_text
 from bytemill.cli.ids import documents
 from bytemill.cli.output_form import FormOption, Output, deliver, form_of
 from bytemill.errors import ArgumentError
@@ -52,7 +52,7 @@ def _written(found: "TokenizerComparison", form: str) -> str:
     from bytemill.report.comparison import comparison_markdown, comparison_page, comparison_text
 
     if form == "json":
-        return json.dumps(found.as_dict(), ensure_ascii=False, indent=2) + "\n"
+        return json_text(found.as_dict(), indent=2) + "\n"
     if form == "markdown":
         return comparison_markdown(found)
     return comparison_page(found).html() if form == "html" else comparison_text(found)

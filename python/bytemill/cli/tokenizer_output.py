@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bytemill.cli.written import STDOUT
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ def make_room(output: Path) -> None:
     if output.exists() and not output.is_file():
         return  # such as /dev/null, which is written to as it is
     output.parent.mkdir(parents=True, exist_ok=True)
-    if str(output) != "-" and not os.access(output.parent, os.W_OK):
+    if output != STDOUT and not os.access(output.parent, os.W_OK):
         raise PermissionError(errno.EACCES, "the folder cannot be written to", str(output.parent))
 
 
 def write_vocabulary(tokenizer: "Tokenizer", output: Path, form: Format) -> None:
     """Save a vocabulary and print where, or for `-` print the vocabulary itself."""
-    if str(output) != "-":
+    if output != STDOUT:
         output.parent.mkdir(parents=True, exist_ok=True)
         tokenizer.save(output, format=form)
         print(output)

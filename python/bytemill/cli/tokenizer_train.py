@@ -7,6 +7,7 @@ import typer
 
 from bytemill.cli.console import read_text, say
 from bytemill.cli.tokenizer_output import make_room, pattern_named, write_vocabulary
+from bytemill.cli.written import STDOUT, on_disk
 from bytemill.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -50,14 +51,18 @@ def train(
     threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
     base: Annotated[Path | None, typer.Option(help="Go on from this vocabulary; all its ids stay.")] = None,
     counts: Annotated[Path | None, typer.Option(help="Counts that an earlier run saved, instead of files.")] = None,
-    save_counts: Annotated[Path | None, typer.Option(help="Write the counts here for a later run.")] = None,
+    save_counts: Annotated[
+        Path | None, typer.Option(help="Write the counts here for a later run.", callback=on_disk)
+    ] = None,
     also_save: Annotated[
         str | None, typer.Option(help="Smaller vocabularies to save too, as 8192,16384: NAME.8192.json beside NAME.")
     ] = None,
     held_out: Annotated[
         list[Path] | None, typer.Option(help="Text kept out of training, to measure on; may be given again.")
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="The report to write: .html, .md or .json.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="The report to write: .html, .md or .json.", callback=on_disk)
+    ] = None,
 ) -> None:
     """Learn a vocabulary from text.
 
@@ -116,7 +121,7 @@ def _sizes(also_save: str | None, vocab_size: int, output: Path) -> list[int]:
     for word in words:
         if not (word.isascii() and word.isdigit() and int(word) < vocab_size):
             raise ArgumentError(f"--also-save has {word!r}, expected sizes below --vocab-size, {vocab_size}")
-    if words and str(output) == "-":
+    if words and output == STDOUT:
         raise ArgumentError("--also-save needs a file name in --output, not -")
     return [int(word) for word in words]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bytemill.cli.console import is_first_process, say
+from bytemill.cli.written import RunFolder
 from bytemill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def train(
     config: ConfigFile = None,
     settings: Settings = None,
     more_settings: MoreSettings = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder.")] = Path("runs/pretrain"),
+    output: RunFolder = Path("runs/pretrain"),
     resume: Resume = False,
     is_dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Try a few steps, say what the run would take, and write nothing.")

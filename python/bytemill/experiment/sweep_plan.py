@@ -37,6 +37,8 @@ __all__ = ["PlannedRun", "read_sweep"]
 
 _KEYS = ("config", "grid", "runs")
 _MAX_NAME_CHARACTERS = 100
+_NAMES_OF_SWEEPS = ("configs", "logs", "report.html")
+"""What a sweep's folder has beside its runs."""
 _AT_THE_ENDS = 1_000_000_000
 """As `train.sample_every`: before the first step and after the last."""
 _ORDINARY_AND_INSTRUCTION = (
@@ -66,7 +68,8 @@ def read_sweep(path: str | Path, overrides: Iterable[str] = ()) -> list[PlannedR
         overrides: `section.setting=value` for the base of all runs.
 
     Raises:
-        ConfigError: The file is of another form, a setting is unknown, or two runs are the same.
+        ConfigError: The file is of another form, a setting is unknown, two runs are the same, or one is called as a
+            folder of the sweep's own.
     """
     path = Path(path)
     content = read_toml(path)
@@ -79,6 +82,8 @@ def read_sweep(path: str | Path, overrides: Iterable[str] = ()) -> list[PlannedR
         raise ConfigError(f"{path}: no run: give a [grid] of lists, or [[runs]]")
     seen: set[str] = set()
     for run in planned:
+        if run.name.lower() in _NAMES_OF_SWEEPS:  # some file systems take both cases for one
+            raise ConfigError(f"{path}: a run is called {run.name!r}, which the sweep needs itself; give another name")
         if run.name in seen:
             raise ConfigError(f"{path}: two runs are called {run.name!r}; give one another name")
         seen.add(run.name)

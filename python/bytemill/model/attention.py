@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from bytemill.model.gpt2 import GPT2, Block
 
 __all__ = [
+    "BLOCK_QUERIES",
     "CausalSelfAttention",
     "WrittenOutAttention",
+    "attend_by_products",
     "attend_in_blocks",
     "causal_attention",
     "multi_head_attention",
@@ -125,15 +127,32 @@ def _attend_from_one(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return torch.softmax(scores.transpose(-2, -1), dim=-1) @ values
 
 
-_BLOCK_QUERIES = 256
+BLOCK_QUERIES = 256
+"""How many queries attend at once where attention is taken by products."""
+
+
+def attend_by_products(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, dropout: float) -> Tensor:
+    """Attention of Q queries (heads, Q, D) to S keys and values (heads, S, D), by two products: (heads, Q, D).
+
+    `mask`, (Q, S) in the queries' dtype, is added to the scores: 0, or -inf where a query may not look. `dropout` is
+    the share of the weights that are dropped, from 0 up to 1.
+
+    >>> nothing, values = torch.zeros(1, 1, 2), torch.tensor([[[1.0, 0.0], [5.0, 0.0], [6.0, 0.0]]])
+    >>> mask = torch.tensor([[0.0, 0.0, -torch.inf]])
+    >>> attend_by_products(nothing, nothing.expand(-1, 3, -1), values, mask, 0.0)
+    tensor([[[3., 0.]]])
+    """
+    masks = mask.expand(queries.shape[0], -1, -1)
+    scores = torch.baddbmm(masks, queries, keys.transpose(1, 2), alpha=1 / math.sqrt(queries.shape[-1]))
+    weights = F.dropout(torch.softmax(scores, dim=-1), dropout)  # (heads, Q, S)
+    return weights @ values
 
 
 def attend_in_blocks(queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
     """What the fused kernel gives for causal attention, all (B, heads, T, D), by products for some queries at a time.
 
     In bf16 on a CPU that takes a fifth of the kernel's time for 64 tokens, half for 256 and 55-70 % for 1,024, forward
-    and backward (docs/benchmarks.md); for the way back it keeps some T / 2 weights a query and head. `dropout` is
-    the share of the weights that are dropped, from 0 up to 1.
+    and backward (docs/benchmarks.md); for the way back it keeps some T / 2 weights a query and head.
 
     >>> q = k = torch.zeros(1, 1, 3, 2)
     >>> attend_in_blocks(q, k, torch.tensor([[[[1.0, 0.0], [2.0, 0.0], [6.0, 0.0]]]]), 0.0)[0, 0, :, 0].tolist()
@@ -144,13 +163,9 @@ def attend_in_blocks(queries: Tensor, keys: Tensor, values: Tensor, dropout: flo
     mixed: list[Tensor] = []
     end = 0
     while end < n_tokens or not mixed:  # a compiled loop over range() would be compiled anew for each number of tokens
-        start, end = end, min(end + _BLOCK_QUERIES, n_tokens)
-        block, seen = queries[:, start:end], keys[:, :end]
+        start, end = end, min(end + BLOCK_QUERIES, n_tokens)
         later = torch.full((end - start, end), -torch.inf, dtype=queries.dtype).triu(diagonal=start + 1)
-        masks = later.expand(n_rows * n_head, -1, -1)
-        scores = torch.baddbmm(masks, block, seen.transpose(1, 2), alpha=1 / math.sqrt(width))
-        weights = F.dropout(torch.softmax(scores, dim=-1), dropout)  # (B * heads, queries of the block, keys seen)
-        mixed.append(weights @ values[:, :end])
+        mixed.append(attend_by_products(queries[:, start:end], keys[:, :end], values[:, :end], later, dropout))
     return torch.cat(mixed, dim=1).view(n_rows, n_head, n_tokens, width)
 
 

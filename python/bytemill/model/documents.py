@@ -3,17 +3,20 @@
 Without it a token also looks at the documents that happen to stand before its own. With it a document gets the
 numbers that it would get alone: its tokens see each other only, and its positions are counted from its first token.
 
-Letters: B rows, T tokens, N = B * T, D width of a head, n pieces (a document, or what of it lies in a row).
+Letters: B rows, T tokens, N = B * T, D width of a head, n pieces (a document, or what of it lies in a row), Q queries
+of a block, S keys that it looks at.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+
+from bytemill.model.attention import BLOCK_QUERIES, attend_by_products
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,15 +43,19 @@ class Documents:
         self.positions = (places - cu_seqlens[piece]).view(n_rows, n_tokens)  # (B, T)
         self._cu_seqlens, self._piece = cu_seqlens, piece.view(n_rows, n_tokens)
         self._mask: Tensor | None = None
+        self._blocks: list[list[_Block]] | None = None
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
         """Causal attention within each document; all (B, heads, T, D).
 
-        Where flash attention can, it works through the pieces alone; elsewhere a table says who may look where, and
-        the work is that of whole rows.
+        Where flash attention can, it works through the pieces alone; in bf16 on a CPU each row is taken by blocks of
+        queries, with the keys from the first one's document on; elsewhere a table says who may look where, and the
+        work is that of whole rows.
         """
         if dropout == 0 and _flash_takes(queries):
             return self._by_pieces(queries, keys, values)
+        if _products_take(queries):
+            return self._by_blocks(queries, keys, values, dropout)
         return F.scaled_dot_product_attention(queries, keys, values, self._table(), dropout)
 
     def _by_pieces(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -61,12 +68,40 @@ class Documents:
         assert isinstance(mixed, torch.Tensor)
         return mixed.view(n_rows, n_tokens, n_heads, width).transpose(1, 2)
 
+    def _by_blocks(self, queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
+        if self._blocks is None:  # one layer makes them for all
+            self._blocks = [self._blocks_of_row(row, queries.dtype) for row in range(len(queries))]
+        rows = []
+        for q, k, v, blocks in zip(queries, keys, values, self._blocks, strict=True):  # (heads, T, D)
+            pairs = zip(q.split(BLOCK_QUERIES, dim=1), blocks, strict=True)
+            mixed = [attend_by_products(part, k[:, seen], v[:, seen], mask, dropout) for part, (seen, mask) in pairs]
+            rows.append(torch.cat(mixed, dim=1))
+        return torch.stack(rows)
+
+    def _blocks_of_row(self, row: int, dtype: torch.dtype) -> list[_Block]:
+        piece, n_tokens, blocks = self._piece[row], self._piece.shape[1], []
+        for start in range(0, n_tokens, BLOCK_QUERIES):
+            first, end = start - int(self.positions[row, start]), min(start + BLOCK_QUERIES, n_tokens)
+            may_look = (piece[start:end, None] == piece[None, first:end]).tril(start - first)
+            mask = torch.zeros_like(may_look, dtype=dtype).masked_fill_(~may_look, -torch.inf)
+            blocks.append(_Block(slice(first, end), mask))
+        return blocks
+
     def _table(self) -> Tensor:
         """(B, 1, T, T), true where a token may look: at its own document, and not ahead."""
         if self._mask is None:
             same = self._piece[:, :, None] == self._piece[:, None, :]
             self._mask = same.tril().unsqueeze(1)
         return self._mask
+
+
+class _Block(NamedTuple):
+    """What some queries of a row, which attend at once, look at."""
+
+    keys: slice
+    """From where the first query's document begins, to the last query."""
+    mask: Tensor
+    """(Q, S), 0 where a query may look, else -inf."""
 
 
 @functools.cache
@@ -88,3 +123,9 @@ def _flash_takes(queries: Tensor) -> bool:
     if not (queries.is_cuda and half and width % 8 == 0 and width <= 256):
         return False
     return _attention_of_pieces() is not None and torch.cuda.get_device_capability(queries.device) >= (8, 0)
+
+
+def _products_take(queries: Tensor) -> bool:
+    """In bf16 on a CPU, where the fused kernel is slow; not compiled: where blocks begin would be compiled in."""
+    slow = queries.device.type == "cpu" and queries.dtype == torch.bfloat16
+    return slow and queries.numel() > 0 and not torch.compiler.is_compiling()

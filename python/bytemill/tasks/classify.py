@@ -34,7 +34,7 @@ from bytemill.tasks.base_model import (
     wrap_as_saved,
 )
 from bytemill.tasks.next_token import refuse_misfit
-from bytemill.tasks.tuning import read_for_task, resolve_epochs
+from bytemill.tasks.tuning import at_most, read_for_task, resolve_epochs
 from bytemill.train.config import DataConfig
 from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
@@ -179,7 +179,7 @@ def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
         DataError: They cannot be read, lack a column, or have fewer than two labels.
     """
     data = config.data
-    rows: Sequence[Mapping[str, Any]] = read_for_task(config)
+    rows: Sequence[Mapping[str, Any]] = at_most(read_for_task(config), data)
     if config.classify.imbalance == "undersample":
         rows = undersampled(rows, seed=data.seed)
     train, validation, test = split_rows(rows, _SHARES, seed=data.seed)

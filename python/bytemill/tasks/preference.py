@@ -32,7 +32,7 @@ from bytemill.tasks.base_model import (
     tokenizer_of,
 )
 from bytemill.tasks.next_token import draw_samples, refuse_misfit
-from bytemill.tasks.tuning import at_most, held_out, resolve_epochs
+from bytemill.tasks.tuning import held_out, resolve_epochs
 from bytemill.train.config import DataConfig, PreferenceConfig, SampleConfig
 from bytemill.train.device import to_device
 from bytemill.train.distributed import World
@@ -211,7 +211,7 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
         if value is None:
             raise ConfigError(f"{name} is not given")
     tokenizer = tokenizer_of(config)
-    train, _, validation = split_rows(read_pairs(config), seed=data.seed)
+    train, _, validation = split_rows(read_pairs(config), seed=data.seed, at_most=data.max_rows)
     train_pairs = encode_for_preference(train, tokenizer, config)
     validation_pairs, told = held_out(validation, lambda rows: encode_for_preference(rows, tokenizer, config))
     config = fitted_to_data(config, tokenizer.n_vocab)
@@ -240,13 +240,13 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
 
 
 def read_pairs(config: RunConfig) -> list[dict[str, Any]]:
-    """The preference rows of `data.path` with our column names, `data.max_rows` of them at most.
+    """The preference rows of `data.path` with our column names.
 
     Raises:
         DataError: They cannot be read, or lack a column.
     """
     names = {column: str(getattr(config.data, f"{column}_column")) for column in _COLUMNS}
-    return at_most(read_preferences(str(config.data.path), names=names), config.data)
+    return read_preferences(str(config.data.path), names=names)
 
 
 def encode_for_preference(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: RunConfig) -> EncodedPairs:

@@ -139,7 +139,7 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
     if data.path is None:
         raise ConfigError("data.path is not given")
     tokenizer = tokenizer_of(config)
-    train, _, validation = split_rows(read_for_task(config), seed=data.seed)
+    train, _, validation = split_rows(read_for_task(config), seed=data.seed, at_most=data.max_rows)
     train_rows = encode_for_task(train, tokenizer, config)
     validation_rows, told = held_out(validation, lambda rows: encode_for_task(rows, tokenizer, config))
     config = fitted_to_data(config, tokenizer.n_vocab)
@@ -167,7 +167,7 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
 
 
 def read_for_task(config: RunConfig) -> list[dict[str, Any]]:
-    """The rows of `data.path` with our column names, `data.max_rows` of them at most.
+    """The rows of `data.path` with our column names.
 
     Raises:
         DataError: They cannot be read, or lack a column that the task needs.
@@ -175,14 +175,14 @@ def read_for_task(config: RunConfig) -> list[dict[str, Any]]:
     data, columns = config.data, _COLUMNS[config.task]
     names = {column: str(getattr(data, f"{column}_column")) for column in columns}
     needed = [column for column in columns if column != "input"]
-    return at_most(read_rows(str(data.path), needed, names=names), data)
+    return read_rows(str(data.path), needed, names=names)
 
 
 def at_most(rows: list[dict[str, Any]], data: DataConfig) -> list[dict[str, Any]]:
-    """`data.max_rows` of the rows, drawn by `data.seed`; all where there are no more, or it is 0."""
+    """`data.max_rows` of rows not parted yet, drawn by `data.seed`; all where there are no more, or it is 0."""
     if not 0 < data.max_rows < len(rows):
         return rows
-    return split_rows(rows, (data.max_rows / len(rows), 1 - data.max_rows / len(rows)), seed=data.seed)[0]
+    return split_rows(rows, (1.0,), seed=data.seed, at_most=data.max_rows)[0]
 
 
 def encode_for_task(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: RunConfig) -> EncodedRows:

@@ -157,7 +157,7 @@ class DataConfig(_Section):
     mask_prompt: bool = True
     """Whether only the response is trained."""
     max_rows: int = Field(0, ge=0)
-    """Rows taken, drawn by the seed; 0 takes all."""
+    """Rows taken of all parts together, drawn by the seed; 0 takes all."""
     text_column: str = "text"
     """Column of the text, in lm and classify."""
     label_column: str = "label"

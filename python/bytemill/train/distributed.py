@@ -57,7 +57,9 @@ class World:
         if self.size == 1 or dist.is_initialized():
             yield self
             return
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        on_gpu = device.type == "cuda"
+        # Told its GPU, NCCL connects at once, and need not guess it at the first barrier.
+        dist.init_process_group("nccl" if on_gpu else "gloo", device_id=device if on_gpu else None)
         try:
             yield self
         finally:

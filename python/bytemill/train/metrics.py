@@ -10,12 +10,12 @@ import json
 import math
 import os
 import secrets
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ConfigError, FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 __all__ = ["JsonLines", "TensorBoard", "WeightsAndBiases", "as_json_data", "read_json_lines"]
@@ -130,15 +130,17 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     return objects
 
 
-def as_json_data(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with None for infinite numbers and NaN, which JSON cannot spell.
+def as_json_data(value: Any) -> Any:
+    """The value with None for infinite numbers and NaN in it, which JSON cannot spell.
 
-    >>> as_json_data({"val_loss": 900.0, "val_perplexity": math.inf})
-    {'val_loss': 900.0, 'val_perplexity': None}
+    >>> as_json_data({"val_loss": 900.0, "val_perplexity": math.inf, "losses": [math.nan, 1]})
+    {'val_loss': 900.0, 'val_perplexity': None, 'losses': [None, 1]}
     """
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
-    }
+    if isinstance(value, Mapping):
+        return {name: as_json_data(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json_data(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _spell(line: Mapping[str, Any]) -> str:

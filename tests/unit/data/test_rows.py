@@ -205,6 +205,14 @@ def test_splits():
         split_rows(rows, (0.5, 0.2))
 
 
+@pytest.mark.parametrize("at_most", [1, 10, 90, 899, 950, 999, 1000, 2000])
+def test_fewer_rows_stay_in_their_parts(at_most):
+    whole = split_rows(range(1000))
+    fewer = split_rows(range(1000), at_most=at_most)
+    assert [len(part) for part in fewer] == [len(part) for part in split_rows(range(min(at_most, 1000)))]
+    assert all(set(one) <= set(part) for one, part in zip(fewer, whole, strict=True))
+
+
 def test_files_of_rows(tmp_path):
     array, lines = tmp_path / "rows.json", tmp_path / "rows.jsonl"
     array.write_text(json.dumps(ROWS))

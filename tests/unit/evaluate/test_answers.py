@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,9 @@ def test_parts_of_the_rows_are_those_of_tuning(tmp_path: Path) -> None:
     found = {split: {labels(row) for row in one.encoded.rows} for split, one in parts.items()}
     assert [len(one) for one in found.values()] == [34, 4, 2, 40]
     assert found["train"] | found["test"] | found["val"] == found["all"]
+    draw = partial(draw_data_set, "x", str(path), ByteTokenizer(), n_rows=99, max_tokens=200, split="test")
+    assert {labels(row) for row in draw(seed=7).encoded.rows} == found["test"]
+    assert {labels(row) for row in draw(split_seed=7).encoded.rows} != found["test"]
 
 
 @pytest.mark.parametrize(
@@ -302,6 +306,11 @@ def test_the_commands(
     assert [len(answers) for answers in found["answers"].values()] == [10, 10]
     assert run(monkeypatch, *prompts, "-p", "Hi", "--rows", sources["rows.json"], "--n-rows", 2) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2 + 3
+    assert run(monkeypatch, *prompts, "--json", "--rows", sources["rows.json"], "--split", "test") == 0
+    tested = part_of(Path(sources["rows.json"]), "test", 0)
+    assert [one["label"] for one in json.loads(capsys.readouterr().out)["prompts"]] == [
+        f"{row['instruction']}\n{row.get('input') or ''}".strip() for row in tested
+    ]
     generate = ["generate", "-m", model, "-t", tokenizer, "--max-new-tokens", 2]
     output = tmp_path / "answers.json"
     assert run(monkeypatch, *generate, "--rows", sources["rows.json"], "-o", output) == 0

@@ -57,6 +57,14 @@ def test_a_name_may_be_a_number(tmp_path: Path) -> None:
     assert [run.name for run in read_sweep(written(tmp_path, '[[runs]]\nname = 7\n"lora.r" = 0\n'))] == ["7"]
 
 
+@pytest.mark.parametrize("name", ["logs", "Configs", "report.html", "-logs-"])
+def test_a_run_may_not_be_called_as_the_sweeps_own_folders(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, f'[[runs]]\nname = "{name}"\n"lora.r" = 0\n')
+    with pytest.raises(ConfigError, match="which the sweep needs itself; give another name"):
+        read_sweep(path)
+    assert read_sweep(written(tmp_path, f'[[runs]]\nname = "{name}2"\n"lora.r" = 0\n'))
+
+
 def test_lists_and_texts_are_values_too(tmp_path: Path) -> None:
     text = '[grid]\n"lora.target_modules" = [["qkv", "projection"], "all-linear"]\n"lora.bias" = ["none"]'
     planned = read_sweep(written(tmp_path, text))

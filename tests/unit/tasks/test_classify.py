@@ -128,6 +128,9 @@ def test_shares_and_balance(folder) -> None:
     assert [len(part.rows) for part in balanced] == [56, 8, 16]
     assert np.sum([part.counts() for part in balanced], axis=0).tolist() == [40, 40]
     assert rows.train.labels == ("bad", "good")
+    fewer = labelled_rows(settings(folder, "classify.imbalance=undersample", "data.max_rows=60"), tokenizer)
+    n_bad, n_good = np.sum([part.counts() for part in fewer], axis=0).tolist()
+    assert n_bad == n_good < 30
 
 
 def test_weighted_labels_weigh_alike(folder) -> None:

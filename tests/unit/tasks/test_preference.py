@@ -346,11 +346,15 @@ def test_inspect_shows_what_is_compared(
         main()
     found = capsys.readouterr()
     assert "39 of 40 pairs used" in found.err
+    monkeypatch.setattr("sys.argv", ["bytemill", *command, "--set", "data.max_rows=20"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "of 20 pairs used" in capsys.readouterr().err
     assert "### Response:\n⟦the number 0<|endoftext|>⟧" in found.out
     assert "### Response:\n⟦0, stupid<|endoftext|>⟧" in found.out
 
 
 def test_fewer_rows_are_taken_by_the_seed(files: dict[str, str]) -> None:
     config = configured(files, "data.max_rows=20")
-    assert len(read_pairs(config)) == 20
+    assert len(read_pairs(config)) == 40
     assert preference_task_from_config(config)[1].train.max_steps in (4, 5)  # 17 pairs of four, or one refused

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bytemill import Tokenizer
+from bytemill.cli.models import part_of
 from bytemill.data import prepare
 from bytemill.data.rows import encode_rows, split_rows
 from bytemill.errors import ConfigError
@@ -14,7 +15,7 @@ from bytemill.model import GPT2, GPT2Config, save_model
 from bytemill.tasks.base_model import model_at_work
 from bytemill.tasks.next_token import draw_samples
 from bytemill.tasks.pretrain import one_pass, pretrain_task, pretrain_task_from_config, resolve_micro_batches
-from bytemill.tasks.tuning import resolve_epochs, tuning_task, tuning_task_from_config
+from bytemill.tasks.tuning import encode_for_task, resolve_epochs, tuning_task, tuning_task_from_config
 from bytemill.train.config import DataConfig, SampleConfig, load_config
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
@@ -99,6 +100,24 @@ def test_a_validation_row_without_an_answer_ends_no_tuning(tmp_path):
     task, _, reports = tuning_task_from_config(load_config(overrides=["task=instruct", *places, *shape]))
     assert task.validate() == {}
     assert "0 of 1 rows used, 0 of them cut; not used: 1 with an empty output" in reports[1]
+
+
+@pytest.mark.parametrize("max_rows", [0, 10, 19, 20])
+def test_no_row_for_tests_is_tuned_or_validated_on(tmp_path, monkeypatch, max_rows):
+    """With `data.max_rows` above 85 % of the rows some were."""
+    rows, encoded = [{"instruction": f"Say {i}.", "output": "yes"} for i in range(20)], []
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    Tokenizer.train(texts=["say yes"], vocab_size=258).save(tmp_path / "tokenizer.json")
+    monkeypatch.setattr(
+        "bytemill.tasks.tuning.encode_for_task", lambda given, *_: encoded.append(given) or encode_for_task(given, *_)
+    )
+    places = [f"data.path={tmp_path / 'rows.json'}", f"data.tokenizer={tmp_path / 'tokenizer.json'}"]
+    shape = ["model.n_layer=1", "model.n_head=2", "model.n_embd=8", "data.seq_len=256", f"data.max_rows={max_rows}"]
+    tuning_task_from_config(load_config(overrides=["task=instruct", *places, *shape]))
+    tuned, tested = [row for part in encoded for row in part], part_of(tmp_path / "rows.json", "test", 0)
+    assert len(tested) == 2
+    assert not [row for row in tested if row in tuned]
+    assert len(tuned) == {0: 18, 10: 8, 19: 17, 20: 18}[max_rows]
 
 
 def test_shards_with_too_little_to_validate_on_are_trained_on(tmp_path):

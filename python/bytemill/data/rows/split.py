@@ -17,7 +17,11 @@ __all__ = ["permutation", "split_rows"]
 
 
 def split_rows(
-    rows: Sequence[Any], shares: Sequence[float] = (0.85, 0.10, 0.05), *, seed: int | None = 0
+    rows: Sequence[Any],
+    shares: Sequence[float] = (0.85, 0.10, 0.05),
+    *,
+    seed: int | None = 0,
+    at_most: int = 0,
 ) -> list[list[Any]]:
     """Rows parted into train, test and validation (or as many parts as there are shares).
 
@@ -25,18 +29,29 @@ def split_rows(
         rows: What to part.
         shares: Of each part; the last takes what rounding leaves.
         seed: Of the shuffle before; None keeps the order.
+        at_most: Rows that are wanted of all parts together, in the same shares; 0 takes all. Each part is cut, so that
+            what stands in one of them stands in no other for any number of rows.
 
     >>> [len(part) for part in split_rows(range(1100))]
     [935, 110, 55]
+    >>> split_rows(range(10), (0.8, 0.2), seed=None, at_most=5)
+    [[0, 1, 2, 3], [8]]
     """
     if abs(sum(shares) - 1) > 1e-9 or min(shares) < 0:
         raise DataError(f"shares of a split must be positive and add up to 1, got {tuple(shares)}")
     order = np.arange(len(rows)) if seed is None else permutation(len(rows), seed, 0)
-    ends = [round(len(rows) * sum(shares[: i + 1])) for i in range(len(shares))]
-    ends[-1] = len(rows)
-    return [[rows[i] for i in order[start:end]] for start, end in zip([0, *ends], ends, strict=False)]
+    parts = _cut(order.tolist(), shares)
+    if 0 < at_most < len(rows):
+        parts = [part[: len(wanted)] for part, wanted in zip(parts, _cut(range(at_most), shares), strict=True)]
+    return [[rows[i] for i in part] for part in parts]
 
 
 def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """An order of range(n); of (seed, epoch) as a pair, so that no two pairs share a sequence."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, epoch)))).permutation(n)
+
+
+def _cut(places: Sequence[int], shares: Sequence[float]) -> list[Sequence[int]]:
+    """The places in pieces of these shares, one behind the other."""
+    ends = [*(round(len(places) * sum(shares[: i + 1])) for i in range(len(shares) - 1)), len(places)]
+    return [places[start:end] for start, end in zip([0, *ends], ends, strict=False)]
