@@ -6,6 +6,7 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod batches;
+mod code_points;
 mod documents;
 mod durable;
 mod error;

@@ -8,6 +8,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytemill::hints;
+use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -79,16 +81,26 @@ fn lists_are_known(py: Python<'_>, ints: &[Py<PyInt>]) -> bool {
 
 /// The list of `ids`, each the number of one of `ints`.
 fn written<'py>(py: Python<'py>, ids: &[u32], ints: &[Py<PyInt>]) -> PyResult<Bound<'py, PyList>> {
-    // SAFETY: the call gives a new list of so many empty places, or no list and an error. The places are where `List`
-    // has them, as `lists_are_known` has seen, and each takes a reference that is counted. Nobody else sees the list,
-    // and nothing here runs Python code, before all of them are filled.
+    // SAFETY: the call gives a new list, or none and an error. It is laid out as `List` tells, as `lists_are_known` has
+    // seen; its places are from where it gives them back to, as many as it is told, and each that counts takes a
+    // reference that is counted. Nobody else sees the list before.
     unsafe {
-        let list = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(isize::try_from(ids.len())?))?;
-        let places = (*list.as_ptr().cast::<List>()).items;
+        let list = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(0))?;
+        let n_bytes = hints::whole_huge_pages(size_of_val(ids) / size_of::<u32>() * size_of::<*mut ffi::PyObject>());
+        let places = ffi::PyMem_Malloc(n_bytes).cast::<*mut ffi::PyObject>();
+        if places.is_null() {
+            return Err(PyMemoryError::new_err(()));
+        }
+        let n_allocated = n_bytes / size_of::<*mut ffi::PyObject>();
+        hints::want_huge_pages(places, n_allocated);
         for (i, &id) in ids.iter().enumerate() {
             ahead(ids, i, ints);
             places.add(i).write(ints[id as usize].clone_ref(py).into_ptr());
         }
+        let content = &mut *list.as_ptr().cast::<List>();
+        content.items = places;
+        content.n_allocated = n_allocated.cast_signed();
+        content.head.ob_size = ids.len().cast_signed();
         Ok(list.cast_into_unchecked())
     }
 }

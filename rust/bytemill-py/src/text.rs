@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
 
+use crate::code_points;
 use crate::error::raise;
 
 /// Work on fewer bytes than this keeps the interpreter: handing it over costs more than it gives.
@@ -20,6 +21,9 @@ pub(crate) fn released<T: Send>(py: Python<'_>, n_bytes: usize, work: impl FnOnc
 
 /// The string's UTF-8; lone surrogates become U+FFFD and pairs of them one character, as in tiktoken.
 pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
+    if let Some(written) = code_points::to_utf8(text) {
+        return Ok(Cow::Owned(written));
+    }
     if let Ok(valid) = text.to_str() {
         return Ok(Cow::Borrowed(valid));
     }

@@ -7,19 +7,57 @@
 // The hints are calls that only exist as `unsafe`; they pay for it.
 #![allow(unsafe_code)]
 
-/// An empty vector with room for `capacity` elements, on huge pages where the system has them.
+/// An empty vector with room for `capacity` elements or more, on huge pages where the system has them.
 pub(crate) fn on_huge_pages<T>(capacity: usize) -> Vec<T> {
-    let vector: Vec<T> = Vec::with_capacity(capacity);
-    #[cfg(target_os = "linux")]
-    linux::advise(vector.as_ptr().cast(), capacity * size_of::<T>());
+    let vector: Vec<T> = Vec::with_capacity(whole_huge_pages(capacity * size_of::<T>()) / size_of::<T>().max(1));
+    want_huge_pages(vector.as_ptr(), vector.capacity());
     vector
+}
+
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+/// More than allocators put before what they give.
+const ALLOCATOR_BYTES: usize = 512;
+
+/// `n_bytes`, or some more where that is what an allocator rounds up to whole huge pages: such memory Linux lays where a
+/// huge page begins, and no part of it needs small ones.
+pub fn whole_huge_pages(n_bytes: usize) -> usize {
+    if n_bytes < HUGE_PAGE_BYTES {
+        return n_bytes;
+    }
+    (n_bytes + ALLOCATOR_BYTES).next_multiple_of(HUGE_PAGE_BYTES) - ALLOCATOR_BYTES
+}
+
+/// Asks for huge pages for `n` elements that were allocated at `start` and not yet written, if they are that large.
+pub fn want_huge_pages<T>(start: *const T, n: usize) {
+    #[cfg(target_os = "linux")]
+    if n * size_of::<T>() >= HUGE_PAGE_BYTES {
+        const PAGE_BYTES: usize = 4096;
+        let before = start.addr() % PAGE_BYTES;
+        // SAFETY: the advice changes no content. Its failure, where the system has no huge pages or larger small ones,
+        // is of no consequence.
+        unsafe {
+            libc::madvise(
+                start.wrapping_byte_sub(before).cast_mut().cast(),
+                before + n * size_of::<T>(),
+                libc::MADV_HUGEPAGE,
+            );
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (start, n);
 }
 
 /// As [`Vec::reserve`], on huge pages where the system has them.
 #[inline]
 pub(crate) fn reserve<T>(vector: &mut Vec<T>, more: usize) {
+    reserve_with(vector, more, vector.capacity());
+}
+
+/// As [`reserve`]; where there is no room for `more` elements, room for `expected` behind them is made too.
+#[inline]
+pub(crate) fn reserve_with<T>(vector: &mut Vec<T>, more: usize, expected: usize) {
     if vector.capacity() - vector.len() < more {
-        let mut larger = on_huge_pages((vector.capacity() * 2).max(vector.len() + more));
+        let mut larger = on_huge_pages(vector.len() + more + expected);
         larger.append(vector);
         *vector = larger;
     }
@@ -34,14 +72,14 @@ pub(crate) fn give_back() {
     };
 }
 
-/// Fetches the element at `index` into the processor's caches, if there is one.
+/// Fetches the element at `index`, which need not be there, into the processor's caches.
 #[inline]
 pub(crate) fn soon<T>(elements: &[T], index: usize) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(element) = elements.get(index) {
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: the address is that of a reference; a prefetch reads nothing that the program sees.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(element).cast()) };
+        // SAFETY: a prefetch reads nothing that the program sees, so it may be of any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(elements.as_ptr().wrapping_add(index).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (elements, index);
@@ -54,27 +92,19 @@ pub(crate) fn all_soon(bytes: &[u8]) {
     (0..bytes.len()).step_by(LINE_BYTES).for_each(|at| soon(bytes, at));
 }
 
-#[cfg(target_os = "linux")]
-mod linux {
-    use libc::{MADV_HUGEPAGE, c_void, madvise};
-
-    const HUGE_PAGE_BYTES: usize = 2 << 20;
-
-    /// Asks for huge pages where whole ones fit into the `bytes` from `start` on.
-    pub(super) fn advise(start: *const c_void, bytes: usize) {
-        let skipped = start.align_offset(HUGE_PAGE_BYTES);
-        let whole = bytes.saturating_sub(skipped) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
-        if whole > 0 {
-            // SAFETY: the range lies in an allocation of the caller; the advice changes no content. Its
-            // failure, where the system has no huge pages, is of no consequence.
-            unsafe { madvise(start.wrapping_byte_add(skipped).cast_mut(), whole, MADV_HUGEPAGE) };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_sizes_become_whole_huge_pages_with_what_the_allocator_adds() {
+        assert_eq!(whole_huge_pages(HUGE_PAGE_BYTES - 1), HUGE_PAGE_BYTES - 1);
+        for n_bytes in [HUGE_PAGE_BYTES, 2 * HUGE_PAGE_BYTES - ALLOCATOR_BYTES, 77_777_777] {
+            let more = whole_huge_pages(n_bytes);
+            assert_eq!((more + ALLOCATOR_BYTES) % HUGE_PAGE_BYTES, 0);
+            assert!((n_bytes..n_bytes + HUGE_PAGE_BYTES).contains(&more));
+        }
+    }
 
     #[test]
     fn what_there_is_stays_where_room_is_made() {

@@ -22,13 +22,14 @@ pub mod durable;
 pub mod encode;
 pub mod error;
 pub mod formats;
-mod hints;
+pub mod hints;
 pub mod prepare;
 pub mod shard;
 pub mod split;
 pub mod token_file;
 pub mod tokenizer;
 pub mod train;
+pub mod utf8;
 pub mod vocab;
 
 pub use error::{Error, Result};

@@ -4,7 +4,6 @@ use crate::decode;
 use crate::encode::{self, Encoder, Memory, Parts, Request, SpecialPolicy, Specials};
 use crate::error::{Error, Result};
 use crate::formats::{self, Format, PatternChoice};
-use crate::hints;
 use crate::split::Splitter;
 use crate::vocab::Vocab;
 use std::fs;
@@ -102,7 +101,7 @@ impl Tokenizer {
 
     /// The ids of `text`, in which special tokens are text like any other.
     pub fn encode_ordinary(&self, text: &str) -> Result<Vec<u32>> {
-        let mut ids = room_for_ids(text.len());
+        let mut ids = encode::room_for_short_text(text.len());
         self.encoder().text(text, &mut ids)?;
         Ok(ids)
     }
@@ -120,7 +119,7 @@ impl Tokenizer {
 
     /// As [`Tokenizer::encode`] with a policy that is already made.
     pub fn encode_with(&self, text: &str, policy: &SpecialPolicy) -> Result<Vec<u32>> {
-        let mut ids = room_for_ids(text.len());
+        let mut ids = encode::room_for_short_text(text.len());
         self.encoder().with_special(text, policy, &mut ids)?;
         Ok(ids)
     }
@@ -137,7 +136,7 @@ impl Tokenizer {
     /// ```
     pub fn encode_wanted(&self, text: &str, wanted: Request) -> Result<Vec<u32>> {
         let mut ids = match wanted.max_tokens {
-            None => room_for_ids(text.len()),
+            None => encode::room_for_short_text(text.len()),
             Some(most) => Vec::with_capacity(most.min(text.len())),
         };
         self.encoder().wanted(text, wanted, &mut ids)?;
@@ -146,7 +145,7 @@ impl Tokenizer {
 
     /// The ids of any bytes; those that are not UTF-8 are pretokens of their own.
     pub fn encode_bytes(&self, text: &[u8]) -> Result<Vec<u32>> {
-        let mut ids = room_for_ids(text.len());
+        let mut ids = encode::room_for_short_text(text.len());
         self.encode_ordinary_into(text, &mut ids)?;
         Ok(ids)
     }
@@ -228,10 +227,3 @@ impl Tokenizer {
 
 /// Parts of a file for each thread, so that one slow part does not hold up the others.
 const PARTS_PER_THREAD: usize = 8;
-
-/// Room for about as many ids as a text of `n_bytes` becomes: real text has 3-5 bytes a token, and of a long one it
-/// takes no memory that there is room to spare.
-fn room_for_ids(n_bytes: usize) -> Vec<u32> {
-    let bytes_per_id = if n_bytes < 1 << 20 { 3 } else { 2 };
-    hints::on_huge_pages(n_bytes / bytes_per_id + 64)
-}

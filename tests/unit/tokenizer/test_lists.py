@@ -23,3 +23,28 @@ def test_lists_count_their_references() -> None:
     assert third[:-1] == ids
     del third
     assert sys.getrefcount(shared) == before
+
+
+def test_a_list_of_a_million_ids_is_a_list_like_any_other() -> None:
+    tokenizer = Tokenizer.train(texts=["low lower lowest"], vocab_size=400)
+    text = "low lower lowest and more " * 100_000
+    ids = tokenizer.encode_ordinary(text)
+    assert len(ids) > 1_000_000  # its places are on pages of their own
+    assert ids == tokenizer.encode_to_numpy(text).tolist()
+    shared = ids[1]
+    n_references = sys.getrefcount(shared) - ids.count(shared)
+    grown = list(ids)
+    for one in (ids, grown):
+        one.extend(range(1000))
+        one.insert(3, 7)
+        del one[1000:2000]
+        one[5:5] = [1, 2, 3] * 1000
+        one.reverse()
+        one.sort()
+    assert ids == grown
+    del grown, one
+    ids.clear()
+    ids.append(1)
+    assert ids == [1]
+    assert sys.getsizeof(ids) < 1000
+    assert sys.getrefcount(shared) == n_references

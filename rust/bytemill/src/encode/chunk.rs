@@ -2,8 +2,8 @@
 
 use super::memory::Short;
 use super::table::Wanted;
+use crate::hints;
 use crate::vocab::{Bridges, PIECES};
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Tokens bridge nearly all pairs of ASCII characters, so that cutting a short pretoken of them is seldom a gain.
@@ -54,49 +54,68 @@ impl<const ROOM: usize> Chunk<ROOM> {
         mut ends: &'e [usize],
     ) -> (usize, &'e [usize]) {
         (self.n, self.pieces) = (0, 0);
-        while self.n + PIECES <= ROOM
-            && let Some((&end, rest)) = ends.split_first()
-        {
-            if is_whole(text.as_bytes(), start, end) && !self.is_inside {
-                self.add(table, text, start, end);
-                start = end;
-            } else {
-                start = self.cut(table, bridges, text, start..end);
+        while self.n + PIECES <= ROOM && !ends.is_empty() {
+            if !self.is_inside {
+                let n = self.fill_with_whole(table, text.as_bytes(), start, ends);
+                start = n.checked_sub(1).map_or(start, |last| ends[last]);
+                ends = &ends[n..];
             }
-            if start == end {
-                ends = rest;
+            if self.n + PIECES <= ROOM
+                && let Some((&end, rest)) = ends.split_first()
+            {
+                start = self.cut(table, bridges, text, start..end);
+                if start == end {
+                    ends = rest;
+                }
             }
         }
         (start, ends)
     }
 
+    /// Takes pretokens, those that begin at `start` and end at `ends`, up to the first that is better cut; how many.
+    #[inline]
+    fn fill_with_whole(&mut self, table: &Short, text: &[u8], mut start: usize, ends: &[usize]) -> usize {
+        let mut n = 0;
+        for (place, &end) in self.wanted[self.n..=ROOM - PIECES].iter_mut().zip(ends) {
+            if !is_whole(text, start, end) {
+                break;
+            }
+            *place = Wanted::new(text, start, end);
+            table.prefetch(place);
+            start = end;
+            n += 1;
+        }
+        self.n += n;
+        n
+    }
+
     /// Takes the first pieces of the rest of a pretoken, `text[span]`; where the last of them ends.
     #[inline(never)]
     fn cut(&mut self, table: &Short, bridges: &Bridges, text: &str, span: Range<usize>) -> usize {
-        let mut start = span.start;
+        let start = span.start;
         if span.len() <= UNCUT_BYTES && !self.is_inside && text.as_bytes()[span.clone()].is_ascii() {
-            self.add(table, text, start, span.end);
-            return span.end;
+            return self.add(table, text.as_bytes(), start, &[span.end]);
         }
         let mut ends = [0; PIECES];
         let n = bridges.cut(text, start, span.end, &mut ends);
         if self.is_inside || ends[0] != span.end {
             self.pieces |= ((1 << n) - 1) << self.n;
         }
-        for &end in &ends[..n] {
-            self.add(table, text, start, end);
-            start = end;
-        }
-        self.is_inside = start != span.end;
-        start
+        let end = self.add(table, text.as_bytes(), span.start, &ends[..n]);
+        self.is_inside = end != span.end;
+        end
     }
 
+    /// Takes all spans that begin at `start` and end at `ends`; where the last of them ends.
     #[inline]
-    fn add(&mut self, table: &Short, text: &str, start: usize, end: usize) {
-        let wanted = Wanted::new(text.as_bytes(), start, end);
-        table.prefetch(&wanted);
-        self.wanted[self.n] = wanted;
-        self.n += 1;
+    fn add(&mut self, table: &Short, text: &[u8], mut start: usize, ends: &[usize]) -> usize {
+        for (place, &end) in self.wanted[self.n..].iter_mut().zip(ends) {
+            *place = Wanted::new(text, start, end);
+            table.prefetch(place);
+            start = end;
+        }
+        self.n += ends.len();
+        start
     }
 }
 
@@ -110,16 +129,28 @@ fn is_whole(text: &[u8], start: usize, end: usize) -> bool {
     (length <= Short::MOST_BYTES) & !(is_wide & (length > FEW_BYTES))
 }
 
-/// Writes the ids of all that is `wanted` to `out`, up to the first that is not at home in `table`: how
-/// many ids, and of how many. `out` has room for `Short::MOST_IDS` ids for each.
+/// Appends the ids of all that is `wanted`, up to the first that is not at home in `table`; of how many.
 #[inline]
-pub(super) fn recall(table: &Short, wanted: &[Wanted<2>], out: &mut [MaybeUninit<u32>]) -> (usize, usize) {
-    let mut n = 0;
-    for (found, wanted) in wanted.iter().enumerate() {
-        match table.write(wanted, &mut out[n..]) {
-            Some(more) => n += more,
-            None => return (n, found),
+pub(super) fn recall(table: &Short, wanted: &[Wanted<2>], out: &mut Vec<u32>) -> usize {
+    hints::reserve(out, wanted.len() * Short::MOST_IDS);
+    let start = out.spare_capacity_mut().as_mut_ptr();
+    let (mut end, mut n_found) = (start, wanted.len());
+    for (number, next) in wanted.iter().enumerate() {
+        let Some((ids, n)) = table.at_home(next) else {
+            n_found = number;
+            break;
+        };
+        // SAFETY: `reserve` made room for `MOST_IDS` ids for each that is wanted, and none has more.
+        #[allow(unsafe_code)]
+        unsafe {
+            end.cast::<[[u32; 2]; 2]>().write(ids);
+            end = end.add(n);
         }
     }
-    (n, wanted.len())
+    // SAFETY: ids were written one behind the other up to `end`.
+    #[allow(unsafe_code)]
+    unsafe {
+        out.set_len(out.len() + end.offset_from_unsigned(start));
+    }
+    n_found
 }

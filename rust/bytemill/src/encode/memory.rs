@@ -44,17 +44,19 @@ impl Tables {
         let n_buckets = vocab.n_vocab().next_power_of_two().clamp(*SEED_BUCKETS.start(), *SEED_BUCKETS.end());
         let mut tables =
             Self { short: Short::new(n_buckets * times), overflow: Overflow::new(), long: Long::new(LONG_BUCKETS) };
-        let seeds = vocab.ordinary_tokens().take(MOST_SEEDS);
-        let mut seeds = seeds.filter(|(id, _)| vocab.encodes_to_itself(*id)).peekable();
+        let (text, spans) = vocab.ordinary_text();
+        let seeds = spans.take(MOST_SEEDS).filter(|(id, _)| vocab.encodes_to_itself(*id));
+        let mut seeds = seeds.map(|(id, span)| (id, Wanted::new(text, span.start, span.end))).peekable();
         while seeds.peek().is_some() {
             let group: Vec<_> = seeds.by_ref().take(SEEDS_AT_A_TIME).collect();
-            for (_, bytes) in &group {
-                tables.short.prefetch(&Wanted::new(bytes, 0, bytes.len()));
+            for (_, wanted) in &group {
+                tables.short.prefetch(wanted);
             }
-            for (id, bytes) in group {
-                match bytes.len() {
-                    ..=Short::MOST_BYTES => tables.short.insert_if_free(bytes, &[id]),
-                    _ => tables.long.insert_if_free(bytes, &[id]),
+            for (id, wanted) in group {
+                let span = wanted.span();
+                match span.len() {
+                    ..=Short::MOST_BYTES => tables.short.insert_if_free(&wanted, &[id]),
+                    _ => tables.long.insert_if_free(&Wanted::new(text, span.start, span.end), &[id]),
                 }
             }
         }
@@ -84,14 +86,15 @@ impl Tables {
         self.recall(text, wanted, out)
     }
 
-    /// Remembers the ids of `wanted`, whose bytes are `string`, if there is a table for so many bytes and ids.
-    pub(super) fn keep(&mut self, wanted: &Wanted<2>, string: &[u8], ids: &[u32]) {
-        match (string.len(), ids.len()) {
-            (..=Short::MOST_BYTES, ..=Short::MOST_IDS) => self.short.insert(string, ids),
+    /// Remembers the ids of `wanted`, a span of `text`, if there is a table for so many bytes and ids.
+    pub(super) fn keep(&mut self, text: &[u8], wanted: &Wanted<2>, ids: &[u32]) {
+        let span = wanted.span();
+        match (span.len(), ids.len()) {
+            (..=Short::MOST_BYTES, ..=Short::MOST_IDS) => self.short.insert(wanted, ids),
             (..=Short::MOST_BYTES, _) => {
-                self.short.refer(string, self.overflow.keep(wanted.key(), string.len(), ids));
+                self.short.refer(wanted, self.overflow.keep(wanted.key(), span.len(), ids));
             }
-            _ => self.long.insert(string, ids),
+            _ => self.long.insert(&Wanted::new(text, span.start, span.end), ids),
         }
     }
 }

@@ -4,21 +4,22 @@ mod batch;
 mod chunk;
 mod memory;
 mod overflow;
+mod room;
 mod special;
 mod table;
 mod truncate;
 
 pub(crate) use batch::encode_batch;
 pub(crate) use memory::Memory;
+pub(crate) use room::for_short_text as room_for_short_text;
 pub use special::{SpecialPolicy, Specials};
 pub use truncate::Request;
 
 use crate::error::{Error, Result};
-use crate::hints;
 use crate::split::Splitter;
 use crate::vocab::{PIECES, Scratch, Vocab};
 use chunk::{Chunk, recall};
-use memory::{MOST_IDS, Short, Tables};
+use memory::{MOST_IDS, Tables};
 use table::Wanted;
 
 /// Positions inside one text are 32 bits wide.
@@ -60,11 +61,23 @@ impl<'t> Encoder<'t> {
     /// Appends the ids of `text`, in which special tokens are text like any other.
     pub(crate) fn text(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
         check_length(text.len())?;
-        let Self { parts, merging } = self;
         if text.len() >= LONG_TEXT_BYTES {
-            merging.own.get_or_insert_with(|| parts.memory.for_long_text(parts.vocab));
+            let Parts { vocab, memory, .. } = self.parts;
+            self.merging.own.get_or_insert_with(|| memory.for_long_text(vocab));
         }
-        parts.splitter.split_batches(text, |start, ends| merging.pretokens(text, start, ends, out))
+        self.make_room(text, out)?;
+        // To make room for what is looked for takes time as well.
+        if text.len() <= SHORT_TEXT_BYTES {
+            self.in_chunks::<{ FEW + PIECES }>(text, out)
+        } else {
+            self.in_chunks::<{ MANY + PIECES }>(text, out)
+        }
+    }
+
+    /// As [`Encoder::text`], looking for up to `ROOM` pretokens at a time.
+    fn in_chunks<const ROOM: usize>(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
+        let (Self { parts, merging }, mut chunk) = (self, Chunk::<ROOM>::new());
+        parts.splitter.split_batches(text, |start, ends| merging.pretokens(text, start, ends, &mut chunk, out))
     }
 
     /// As [`Encoder::text`], for bytes that need not be UTF-8.
@@ -101,22 +114,17 @@ impl Drop for Encoder<'_> {
 impl Merging<'_> {
     /// Appends the ids of the pretokens of `text` that follow each other from `start` and end at `ends`.
     #[inline]
-    fn pretokens(&mut self, text: &str, start: usize, ends: &[usize], out: &mut Vec<u32>) {
-        // To make room for what is looked for takes time as well.
-        if ends.len() <= FEW {
-            self.chunks::<{ FEW + PIECES }>(text, start, ends, out);
-        } else {
-            self.chunks::<{ MANY + PIECES }>(text, start, ends, out);
-        }
-    }
-
-    /// As [`Merging::pretokens`], with room to look for up to `ROOM` of them at a time.
-    #[inline]
-    fn chunks<const ROOM: usize>(&mut self, text: &str, mut start: usize, mut ends: &[usize], out: &mut Vec<u32>) {
-        let mut chunk = Chunk::<ROOM>::new();
+    fn pretokens<const ROOM: usize>(
+        &mut self,
+        text: &str,
+        mut start: usize,
+        mut ends: &[usize],
+        chunk: &mut Chunk<ROOM>,
+        out: &mut Vec<u32>,
+    ) {
         while !ends.is_empty() {
             (start, ends) = chunk.fill(&self.tables().short, self.vocab.bridges(), text, start, ends);
-            self.chunk(text, &chunk, out);
+            self.chunk(text, chunk, out);
         }
     }
 
@@ -126,14 +134,7 @@ impl Merging<'_> {
         let wanted = chunk.wanted();
         let mut done = 0;
         loop {
-            hints::reserve(out, (wanted.len() - done) * Short::MOST_IDS);
-            let (n, found) = recall(&self.tables().short, &wanted[done..], out.spare_capacity_mut());
-            // SAFETY: `recall` has written at least `n` ids to the spare capacity, one behind the other.
-            #[allow(unsafe_code)]
-            unsafe {
-                out.set_len(out.len() + n);
-            }
-            done += found;
+            done += recall(&self.tables().short, &wanted[done..], out);
             let Some(missed) = wanted.get(done) else { return };
             self.missed(text.as_bytes(), missed, chunk.is_piece(done), out);
             done += 1;
@@ -157,7 +158,7 @@ impl Merging<'_> {
             // Where it is a pretoken it becomes another id.
             && (!is_piece || self.vocab.only_as_a_whole(string).is_none())
         {
-            tables.keep(wanted, string, &out[first..]);
+            tables.keep(text, wanted, &out[first..]);
         }
     }
 
@@ -175,7 +176,9 @@ impl Merging<'_> {
     /// Appends the ids of a pretoken of any bytes.
     fn damaged(&mut self, pretoken: &[u8], out: &mut Vec<u32>) {
         match str::from_utf8(pretoken) {
-            Ok(pretoken) => self.pretokens(pretoken, 0, &[pretoken.len()], out),
+            Ok(pretoken) => {
+                self.pretokens(pretoken, 0, &[pretoken.len()], &mut Chunk::<{ FEW + PIECES }>::new(), out);
+            }
             Err(_) => match self.vocab.only_as_a_whole(pretoken) {
                 Some(id) => out.push(id),
                 None => self.vocab.merge(pretoken, &mut self.scratch, out),
@@ -193,6 +196,7 @@ impl Merging<'_> {
 const MANY: usize = 64;
 /// As many as a sentence has.
 const FEW: usize = 16;
+const SHORT_TEXT_BYTES: usize = 128;
 
 fn check_length(n_bytes: usize) -> Result<()> {
     if n_bytes < MAX_TEXT_BYTES {

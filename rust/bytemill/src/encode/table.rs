@@ -12,11 +12,10 @@
 
 use crate::hints;
 use crate::vocab::MAX_ID;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
-/// What is at one place: a padded string, its ids, and in the ids' unused highest bytes (`MAX_ID` has
-/// 24 bits) the string's length at the first and the number of ids at the second. All zero: nothing.
+/// What is at one place: a padded string, its ids, and in the ids' unused highest bytes (`MAX_ID` has 24 bits)
+/// the string's length, and what its ids are, at the first and the number of ids at the second. All zero: nothing.
 #[derive(Clone, Copy, Debug)]
 struct Slot<const WORDS: usize, const PAIRS: usize> {
     key: [u64; WORDS],
@@ -24,6 +23,18 @@ struct Slot<const WORDS: usize, const PAIRS: usize> {
 }
 
 const _: () = assert!(MAX_ID < 1 << 24);
+
+impl<const WORDS: usize, const PAIRS: usize> Slot<WORDS, PAIRS> {
+    /// The ids without what their highest bytes hold, and how many of them count.
+    #[inline(always)]
+    fn ids(&self) -> ([[u32; 2]; PAIRS], usize) {
+        let mut ids = self.ids;
+        let n = (ids[0][1] >> 24) as usize;
+        ids[0][0] &= MAX_ID;
+        ids[0][1] &= MAX_ID;
+        (ids, n)
+    }
+}
 
 /// The two places of a hash, in one cache line up to 16 bytes of key.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +47,8 @@ pub(super) struct Table<const WORDS: usize, const PAIRS: usize> {
     buckets: Vec<Bucket<WORDS, PAIRS>>,
 }
 
-/// In place of a number of ids: they are in another place, whose number is the first of them.
-const ELSEWHERE: usize = 255;
+/// What is added to a string's length where its ids are in another place, whose number is in place of the first.
+const ELSEWHERE: u32 = 1 << 7;
 
 /// What a look has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +86,12 @@ impl<const WORDS: usize> Wanted<WORDS> {
     pub(super) fn span(&self) -> Range<usize> {
         self.start as usize..self.start as usize + self.length as usize
     }
+
+    /// Whether its last byte, which is one of its first words', is zero.
+    fn ends_with_zero(&self) -> bool {
+        let last = self.length as usize - 1;
+        (self.key[last / 8] >> (last % 8 * 8)) as u8 == 0
+    }
 }
 
 impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
@@ -95,69 +112,68 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         hints::soon(&self.buckets, self.home(wanted.hash));
     }
 
-    /// Writes the ids of `wanted` to `out`, if it is at home; how many count. `out` has room for
-    /// [`Self::MOST_IDS`].
+    /// The ids of `wanted`, if it is at home and they are here: the array of them and how many of it count.
     #[inline(always)]
-    pub(super) fn write(&self, wanted: &Wanted<WORDS>, out: &mut [MaybeUninit<u32>]) -> Option<usize> {
-        let (ids, n) = self.look(self.home(wanted.hash), wanted).filter(|(_, n)| *n != ELSEWHERE)?;
-        for (place, id) in out[..Self::MOST_IDS].iter_mut().zip(ids.as_flattened()) {
-            place.write(*id);
+    pub(super) fn at_home(&self, wanted: &Wanted<WORDS>) -> Option<([[u32; 2]; PAIRS], usize)> {
+        let slots = &self.buckets[self.home(wanted.hash)].0;
+        // At most one of the two has this key, so this chooses without a branch.
+        let slot = &slots[usize::from(is_equal(slots[1].key, wanted.key))];
+        if !is_equal(slot.key, wanted.key) || slot.ids[0][0] >> 24 != wanted.length {
+            return None;
         }
-        Some(n)
+        Some(slot.ids())
     }
 
     /// What is kept of `wanted`, if it is anywhere here: appends its ids, or tells the number of where they are.
     pub(super) fn recall(&self, wanted: &Wanted<WORDS>, out: &mut Vec<u32>) -> Found {
-        let home = self.home(wanted.hash);
-        match self.look(home, wanted).or_else(|| self.look_next_door(home, wanted)) {
-            None => Found::Nothing,
-            Some((ids, ELSEWHERE)) => Found::Elsewhere(ids[0][0] as usize),
-            Some((ids, n)) => {
-                out.extend_from_slice(&ids.as_flattened()[..n]);
-                Found::Ids
-            }
+        let Some((bucket, place)) = self.find(wanted) else { return Found::Nothing };
+        let slot = &self.buckets[bucket].0[place];
+        let (ids, n) = slot.ids();
+        if slot.ids[0][0] >> 24 & ELSEWHERE != 0 {
+            return Found::Elsewhere(ids[0][0] as usize);
         }
+        out.extend_from_slice(&ids.as_flattened()[..n]);
+        Found::Ids
     }
 
     /// Brings `wanted` home, if it is next door; what came last at home takes its place.
     pub(super) fn promote(&mut self, wanted: &Wanted<WORDS>) {
         let home = self.home(wanted.hash);
-        if !self.is_full(home) {
-            return;
-        }
-        let there = self.buckets[neighbour(home)].0;
-        if let Some(place) = there.iter().position(|slot| slot.key == wanted.key) {
-            self.buckets[neighbour(home)].0[place] = std::mem::replace(&mut self.buckets[home].0[1], there[place]);
+        if let Some((bucket, place)) = self.find(wanted)
+            && bucket != home
+        {
+            let there = self.buckets[bucket].0[place];
+            self.buckets[bucket].0[place] = std::mem::replace(&mut self.buckets[home].0[1], there);
         }
     }
 
-    /// Remembers the ids of `string` (1 to `8 * WORDS` bytes), if they are few enough.
-    pub(super) fn insert(&mut self, string: &[u8], ids: &[u32]) {
-        self.put(string, ids, ids.len(), true);
+    /// Remembers the ids of `wanted` (1 to `8 * WORDS` bytes), if they are few enough.
+    pub(super) fn insert(&mut self, wanted: &Wanted<WORDS>, ids: &[u32]) {
+        self.put(wanted, ids, 0, true);
     }
 
-    /// Remembers the number of where the ids of `string` are.
-    pub(super) fn refer(&mut self, string: &[u8], number: usize) {
-        self.put(string, &[number as u32], ELSEWHERE, true);
+    /// Remembers the number of where the ids of `wanted` are.
+    pub(super) fn refer(&mut self, wanted: &Wanted<WORDS>, number: usize) {
+        self.put(wanted, &[number as u32], ELSEWHERE, true);
     }
 
     /// As [`Table::insert`], but leaves things as they are where all places are taken.
-    pub(super) fn insert_if_free(&mut self, string: &[u8], ids: &[u32]) {
-        self.put(string, ids, ids.len(), false);
+    pub(super) fn insert_if_free(&mut self, wanted: &Wanted<WORDS>, ids: &[u32]) {
+        self.put(wanted, ids, 0, false);
     }
 
-    fn put(&mut self, string: &[u8], ids: &[u32], n: usize, may_push_out: bool) {
+    fn put(&mut self, wanted: &Wanted<WORDS>, ids: &[u32], elsewhere: u32, may_push_out: bool) {
         // Without a zero at its end no string is the padded form of another.
-        if ids.len() > Self::MOST_IDS || string.len() > Self::MOST_BYTES || string.ends_with(&[0]) {
+        if ids.len() > Self::MOST_IDS || wanted.length as usize > Self::MOST_BYTES || wanted.ends_with_zero() {
             return;
         }
-        let mut slot = Slot { key: key(string, 0, string.len()), ids: [[0; 2]; PAIRS] };
+        let mut slot = Slot { key: wanted.key, ids: [[0; 2]; PAIRS] };
         for (place, &id) in slot.ids.as_flattened_mut().iter_mut().zip(ids) {
             *place = id;
         }
-        slot.ids[0][0] |= (string.len() as u32) << 24;
-        slot.ids[0][1] |= (n as u32) << 24;
-        let home = self.home(hash(slot.key));
+        slot.ids[0][0] |= (wanted.length | elsewhere) << 24;
+        slot.ids[0][1] |= (ids.len() as u32) << 24;
+        let home = self.home(wanted.hash);
         let places = [(home, 0), (home, 1), (neighbour(home), 0), (neighbour(home), 1)];
         let fits = |there: &Slot<WORDS, PAIRS>| there.ids[0][0] == 0 || there.key == slot.key;
         if let Some((bucket, place)) = places.into_iter().find(|&(bucket, place)| fits(&self.buckets[bucket].0[place]))
@@ -170,32 +186,17 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         }
     }
 
-    /// The ids of `wanted`, if it is in `bucket`: the array of them and how many of it count.
-    #[inline(always)]
-    fn look(&self, bucket: usize, wanted: &Wanted<WORDS>) -> Option<([[u32; 2]; PAIRS], usize)> {
-        let slots = &self.buckets[bucket].0;
-        // At most one of the two has this key, so this chooses without a branch.
-        let slot = &slots[usize::from(is_equal(slots[1].key, wanted.key))];
-        let mut ids = slot.ids;
-        if !is_equal(slot.key, wanted.key) || ids[0][0] >> 24 != wanted.length {
-            return None;
-        }
-        let n = (ids[0][1] >> 24) as usize;
-        ids[0][0] &= MAX_ID;
-        ids[0][1] &= MAX_ID;
-        Some((ids, n))
-    }
-
-    /// As [`Table::look`], in the neighbour of `home`: asked from memory only where `home` is full.
+    /// The bucket and the place in it where `wanted` is: at home, or next door.
     #[inline]
-    fn look_next_door(&self, home: usize, wanted: &Wanted<WORDS>) -> Option<([[u32; 2]; PAIRS], usize)> {
-        if self.is_full(home) { self.look(neighbour(home), wanted) } else { None }
-    }
-
-    /// Whether things of this home may be next door; nothing is ever taken out, and the first place is filled first.
-    #[inline]
-    fn is_full(&self, home: usize) -> bool {
-        self.buckets[home].0[1].ids[0][0] != 0
+    fn find(&self, wanted: &Wanted<WORDS>) -> Option<(usize, usize)> {
+        let is_it = |slot: &Slot<WORDS, PAIRS>| {
+            is_equal(slot.key, wanted.key) && slot.ids[0][0] >> 24 & !ELSEWHERE == wanted.length
+        };
+        let in_bucket = |bucket: usize| Some((bucket, self.buckets[bucket].0.iter().position(is_it)?));
+        let home = self.home(wanted.hash);
+        // Nothing is ever taken out, and the first place is filled first.
+        let is_full = self.buckets[home].0[1].ids[0][0] != 0;
+        in_bucket(home).or_else(|| if is_full { in_bucket(neighbour(home)) } else { None })
     }
 
     #[inline(always)]
@@ -233,14 +234,19 @@ fn is_equal<const WORDS: usize>(a: [u64; WORDS], b: [u64; WORDS]) -> bool {
 /// The first `8 * WORDS` bytes of `text[start..end]` as words, padded with zeros.
 #[inline(always)]
 fn key<const WORDS: usize>(text: &[u8], start: usize, end: usize) -> [u64; WORDS] {
-    let mut words = match text.get(start..start + 8 * WORDS) {
-        Some(loaded) => loaded.as_chunks().0.first_chunk().map_or([0; WORDS], |bytes| bytes.map(u64::from_le_bytes)),
-        None => words_at_the_end(&text[start..]),
-    };
-    for (i, word) in words.iter_mut().enumerate() {
-        *word &= mask((end - start).saturating_sub(8 * i));
+    let rest = &text[start..];
+    let mut key = words(rest).unwrap_or_else(|| words_at_the_end(rest));
+    let masks = words(&MASKS.0[FULL - (end - start).min(8 * WORDS)..]);
+    for (word, mask) in key.iter_mut().zip(masks.unwrap_or([0; WORDS])) {
+        *word &= mask;
     }
-    words
+    key
+}
+
+/// The first words of `bytes`, if there are so many.
+#[inline(always)]
+fn words<const WORDS: usize>(bytes: &[u8]) -> Option<[u64; WORDS]> {
+    bytes.as_chunks().0.first_chunk().map(|words| words.map(u64::from_le_bytes))
 }
 
 /// All of `rest`, where the text ends before all words could be loaded.
@@ -251,19 +257,31 @@ fn words_at_the_end<const WORDS: usize>(rest: &[u8]) -> [u64; WORDS] {
     bytes.map(u64::from_le_bytes)
 }
 
-/// Ones for the first `n_bytes`.
-#[inline(always)]
-fn mask(n_bytes: usize) -> u64 {
-    const MASKS: [u64; 9] =
-        [0, 0xFF, 0xFFFF, 0xFF_FFFF, 0xFFFF_FFFF, 0xFF_FFFF_FFFF, 0xFFFF_FFFF_FFFF, 0xFF_FFFF_FFFF_FFFF, u64::MAX];
-    MASKS[n_bytes.min(8)]
-}
+/// `FULL` bytes of ones and as many of zeros: those from `FULL - n` on are a mask for the first `n` bytes.
+#[repr(align(64))]
+struct Masks([u8; 2 * FULL]);
+
+const FULL: usize = 64;
+static MASKS: Masks = {
+    let mut masks = [0; 2 * FULL];
+    let (ones, _) = masks.split_at_mut(FULL);
+    let mut i = 0;
+    while i < FULL {
+        ones[i] = 0xFF;
+        i += 1;
+    }
+    Masks(masks)
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
+
+    fn whole<const WORDS: usize>(string: &[u8]) -> Wanted<WORDS> {
+        Wanted::new(string, 0, string.len())
+    }
 
     fn found<const WORDS: usize, const PAIRS: usize>(
         table: &Table<WORDS, PAIRS>,
@@ -274,9 +292,8 @@ mod tests {
         let wanted = Wanted::new(text, start, end);
         let mut ids = Vec::new();
         let is_found = table.recall(&wanted, &mut ids) == Found::Ids;
-        let mut room = [MaybeUninit::uninit(); 32];
-        if let Some(n) = table.write(&wanted, &mut room) {
-            assert_eq!((is_found, n), (true, ids.len()));
+        if let Some((at_home, n)) = table.at_home(&wanted) {
+            assert_eq!((is_found, &at_home.as_flattened()[..n]), (true, &ids[..]));
         }
         is_found.then_some(ids)
     }
@@ -288,7 +305,7 @@ mod tests {
         let mut all = HashMap::new();
         for (string, ids) in strings.iter().filter(|(string, _)| string.len() <= 8 * WORDS) {
             let ids = all.entry(string).or_insert(ids);
-            table.insert(string, ids);
+            table.insert(&whole(string), ids);
             let is_held = ids.len() <= 2 * PAIRS && !string.ends_with(&[0]);
             for (before, after) in [(0, 0), (3, 1), (1, 40)] {
                 let text = [vec![7; before], string.clone(), vec![9; after]].concat();
@@ -316,7 +333,7 @@ mod tests {
     #[test]
     fn what_is_too_long_is_not_found() {
         let mut table = Table::<2, 2>::new(2);
-        table.insert(&[b'a'; 16], &[1]);
+        table.insert(&whole(&[b'a'; 16]), &[1]);
         assert_eq!(found(&table, &[b'a'; 40], 0, 16), Some(vec![1]));
         assert_eq!(found(&table, &[b'a'; 40], 0, 17), None);
     }
@@ -324,22 +341,22 @@ mod tests {
     #[test]
     fn a_number_in_place_of_ids_is_told() {
         let mut table = Table::<2, 2>::new(2);
-        table.refer(b"many", 77);
-        let wanted = Wanted::new(b"many", 0, 4);
+        let wanted = whole(b"many");
+        table.refer(&wanted, 77);
         assert_eq!(table.recall(&wanted, &mut Vec::new()), Found::Elsewhere(77));
-        assert_eq!(table.write(&wanted, &mut [MaybeUninit::uninit(); 4]), None);
+        assert_eq!(table.at_home(&wanted), None);
     }
 
     #[test]
     fn what_is_next_door_comes_home() {
         let mut table = Table::<2, 2>::new(2);
         for string in [b"a", b"b", b"c", b"d"] {
-            table.insert(string, &[string[0].into()]);
+            table.insert(&whole(string), &[string[0].into()]);
         }
         for string in [b"a", b"b", b"c", b"d", b"a"] {
-            let wanted = Wanted::new(string, 0, 1);
+            let wanted = whole(string);
             table.promote(&wanted);
-            assert!(table.look(table.home(wanted.hash), &wanted).is_some());
+            assert!(table.at_home(&wanted).is_some());
         }
         assert!([b"a", b"b", b"c", b"d"].iter().all(|string| found(&table, *string, 0, 1).is_some()));
     }
@@ -349,9 +366,9 @@ mod tests {
         let mut table = Table::<2, 2>::new(2);
         let strings: Vec<[u8; 1]> = (b'a'..=b'z').map(|letter| [letter]).collect();
         for string in &strings {
-            table.insert(string, &[string[0].into()]);
+            table.insert(&whole(string), &[string[0].into()]);
         }
-        table.insert_if_free(b"!", &[4]);
+        table.insert_if_free(&whole(b"!"), &[4]);
         let held: Vec<bool> = strings.iter().map(|string| found(&table, string, 0, 1).is_some()).collect();
         assert_eq!(held.iter().filter(|held| **held).count(), 4);
         assert!(held[0] && held[25] && found(&table, b"!", 0, 1).is_none());

@@ -177,12 +177,13 @@ impl<L: Lanes> Block<L> {
         let mut continuation = 0;
         if beyond_ascii != 0 {
             continuation = lanes.within(0x80, 0xBF);
-            let ideographs = ideographs(lanes);
-            let others = look_up(text, start, beyond_ascii & !continuation & !ideographs);
+            let (ideographs, punctuation) = (ideographs(lanes), wide_punctuation(lanes));
+            let others = look_up(text, start, beyond_ascii & !continuation & !(ideographs | punctuation));
             for (class, others) in classes.iter_mut().zip(others) {
                 *class |= others;
             }
             classes[UNCASED.trailing_zeros() as usize] |= ideographs | ideographs << 1 | ideographs << 2;
+            classes[OTHER.trailing_zeros() as usize] |= punctuation | punctuation << 1 | punctuation << 2;
         }
         let (quote, slash) = (lanes.equal(b'\''), lanes.equal(b'/'));
         Self { lanes, classes, beyond_ascii, continuation, space, quote, slash }
@@ -244,6 +245,16 @@ fn look_up(text: Reader, start: usize, mut firsts: u64) -> [u64; 8] {
 fn ideographs(lanes: impl Lanes) -> u64 {
     let hexagrams = lanes.equal(0xB7) >> 1 | 1 << 63;
     lanes.within(0xE5, 0xE9) | lanes.equal(0xE4) & !hexagrams | lanes.within(0xEB, 0xEC)
+}
+
+/// The first bytes of what stands between clauses of ideographs: U+3001 to U+3004 and U+3008 to U+3020, and of the wide
+/// forms of ASCII those of punctuation before and behind the digits.
+#[inline(always)]
+fn wide_punctuation(lanes: impl Lanes) -> u64 {
+    let ideographic = lanes.equal(0xE3) & lanes.equal(0x80) >> 1;
+    let wide_form = lanes.equal(0xEF) & lanes.equal(0xBC) >> 1;
+    ideographic & (lanes.within(0x81, 0x84) | lanes.within(0x88, 0xA0)) >> 2
+        | wide_form & (lanes.within(0x81, 0x8F) | lanes.within(0x9A, 0xA0)) >> 2
 }
 
 /// Where pretokens start in a block, if what is not decided does not matter.

@@ -63,29 +63,37 @@ impl Bridges {
     pub(crate) fn cut(&self, text: &str, from: usize, to: usize, ends: &mut [usize; PIECES]) -> usize {
         let text = text.as_bytes();
         let (mut n, mut at) = (0, from);
+        let mut before = character_bytes(text[at]);
         while n < PIECES {
-            at += character_bytes(text[at]);
+            at += before;
             // Written in any case and kept only if it is an end: there is no telling, so no branch.
             ends[n] = at;
             if at >= to {
                 return n + 1;
             }
-            n += usize::from(!self.is_bridged(text, at));
+            let around = around(text, at);
+            let behind = bytes_behind(around);
+            n += usize::from(!self.is_bridge(around & mask(before, behind)));
+            before = behind;
         }
         n
     }
 
-    /// Whether some token may hold the characters before and behind `at` side by side.
+    /// Whether some token may hold the characters on both sides of `place`.
     #[inline]
-    fn is_bridged(&self, text: &[u8], at: usize) -> bool {
-        let place = place(around(text, at));
-        self.has(place) | self.has(coarse(place))
+    fn is_bridge(&self, place: u64) -> bool {
+        (self.look(place) | self.look(coarse(place))) & 1 != 0
     }
 
-    #[inline]
     fn has(&self, place: u64) -> bool {
+        self.look(place) & 1 != 0
+    }
+
+    /// The bit of `place`, below others.
+    #[inline]
+    fn look(&self, place: u64) -> u64 {
         let bit = self.bit(place);
-        self.bits[bit / 64] >> (bit % 64) & 1 != 0
+        self.bits[bit / 64] >> (bit % 64)
     }
 
     #[inline]
@@ -111,17 +119,25 @@ fn around_at_the_edge(text: &[u8], at: usize) -> u64 {
     })
 }
 
-/// Of two bytes before a place and six behind it: the last two of the character before (an ASCII
-/// character counts as one) and the first three of the character behind, or all that it has.
-#[inline]
+/// Of two bytes before a place and six behind it, what describes the place; see [`mask`].
 fn place(around: u64) -> u64 {
-    let left = if around & 0x8000 == 0 { 0xFF00 } else { 0xFFFF };
-    let right = match character_bytes((around >> 16) as u8) {
-        1 => 0x00FF_0000,
-        2 => 0xFFFF_0000,
-        _ => 0xFF_FFFF_0000,
-    };
-    around & (left | right)
+    let before = if around & 0x8000 == 0 { 1 } else { 2 };
+    around & mask(before, bytes_behind(around))
+}
+
+/// The last two bytes of the character before a place (an ASCII character counts as one) and the first three of the
+/// character behind, or all that it has; by how many bytes these characters have.
+#[inline]
+fn mask(before: usize, behind: usize) -> u64 {
+    const BEFORE: [u64; 5] = [0, 0xFF00, 0xFFFF, 0xFFFF, 0xFFFF];
+    const BEHIND: [u64; 5] = [0, 0x00FF_0000, 0xFFFF_0000, 0xFF_FFFF_0000, 0xFF_FFFF_0000];
+    BEFORE[before] | BEHIND[behind]
+}
+
+/// How many bytes the character behind a place has.
+#[inline]
+fn bytes_behind(around: u64) -> usize {
+    character_bytes((around >> 16) as u8)
 }
 
 /// How many bytes the character has that begins with `lead`.

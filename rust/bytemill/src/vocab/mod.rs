@@ -29,6 +29,7 @@ pub(crate) use merge::Scratch;
 use pairs::{MOST_MERGES, Merge};
 use recover::Recovered;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::OnceLock;
 pub(crate) use tokens::SLOT_BYTES;
 use tokens::Tokens;
@@ -163,6 +164,12 @@ impl Vocab {
     /// The ordinary tokens by ascending id.
     pub fn ordinary_tokens(&self) -> impl Iterator<Item = (u32, &[u8])> {
         self.tokens.iter().filter(|(id, _)| !self.is_special(*id))
+    }
+
+    /// The bytes of all tokens in one piece, and where in it the ordinary tokens lie, by ascending id.
+    pub(crate) fn ordinary_text(&self) -> (&[u8], impl Iterator<Item = (u32, Range<usize>)>) {
+        let (text, spans) = self.tokens.text();
+        (text, spans.filter(|(id, _)| !self.is_special(*id)))
     }
 
     /// The special tokens by ascending id.

@@ -2,6 +2,7 @@
 
 use super::fault::{VocabFault, show};
 use super::index::ByteIndex;
+use std::ops::Range;
 
 /// The largest id allowed; a file that names a larger one would only make us reserve memory.
 pub const MAX_ID: u32 = (1 << 24) - 1;
@@ -94,6 +95,12 @@ impl Tokens {
     /// All tokens by ascending id.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
         (0..).zip(&self.spans).filter_map(|(id, _)| Some((id, self.bytes(id)?)))
+    }
+
+    /// The bytes of all tokens in one piece, and where in it each lies, by ascending id.
+    pub(crate) fn text(&self) -> (&[u8], impl Iterator<Item = (u32, Range<usize>)>) {
+        let spans = (0..).zip(&self.spans).filter(|(_, (start, end))| start < end);
+        (&self.arena, spans.map(|(id, &(start, end))| (id, start as usize..end as usize)))
     }
 
     /// The ids of the 256 single bytes.
