@@ -16,6 +16,8 @@ use super::unicode::{BLANK, LOWER, NEWLINE, NUMBER, OTHER, Reader, Set, UNCASED,
 use super::{BATCH, cl100k, gpt2, o200k};
 use crate::hints;
 
+#[cfg(target_arch = "aarch64")]
+use super::lanes::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512};
 
@@ -33,6 +35,9 @@ pub(super) fn fill_by(way: Way, rule: Rule, text: &str, start: usize, ends: &mut
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Way::Avx2 => unsafe { fill_avx2(rule, text, start, ends) },
+        // NEON needs no function of its own: all code for this target may use it.
+        #[cfg(target_arch = "aarch64")]
+        Way::Neon => fill_with::<Neon>(rule, text, start, ends),
         Way::Scalar => fill_singly(rule, text, start, ends),
     }
 }
