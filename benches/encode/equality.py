@@ -9,6 +9,7 @@ where one differs, naming the first text that does.
 import argparse
 import json
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import numpy as np
 import vocabularies
 from rivals import make
 
-WAYS = ("avx512", "avx2", "scalar")
+WAYS = ("neon", "scalar") if platform.machine() in ("aarch64", "arm64") else ("avx512", "avx2", "scalar")
 ALPHABETS = (
     "abcdefghijklmnopqrstuvwxyz    ",
     "aA1 '\n\t.,sStTdDmMlLvVrReEſ’",
