@@ -94,7 +94,8 @@ def test_the_way_of_splitting_follows_the_processor(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("BYTEMILL_SIMD", raising=False)
     assert uses(changed(instructions=("avx2", "avx512f", "avx512_vbmi2")))["splitting text"].startswith("AVX-512")
     assert uses(changed(instructions=("avx2", "avx512f")))["splitting text"].startswith("AVX2")
-    assert uses(changed(instructions=("asimd",)))["splitting text"].startswith("a character")
+    assert uses(changed(instructions=("asimd",)))["splitting text"].startswith("NEON")
+    assert uses(changed(instructions=("sse2",)))["splitting text"].startswith("a character")
 
 
 def test_printed_settings_read_back_as_they_were(tmp_path: Path) -> None:
