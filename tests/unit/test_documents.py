@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from torch._dynamo.testing import CompileCounter
 
+from attending import forward_and_backward
 from bytemill import Tokenizer
 from bytemill.data import prepare
 from bytemill.data.rows import Row, collate, collate_packed
@@ -134,19 +135,6 @@ def documents_of_two_rows(ends, n_tokens):
     """Documents that end where told, and where the two rows do; behind, the number of ids a few times more."""
     ends = sorted({0, *ends, n_tokens, 2 * n_tokens})
     return Documents(torch.tensor([*ends, ends[-1], ends[-1]], dtype=torch.int32), n_rows=2, n_tokens=n_tokens)
-
-
-def forward_and_backward(ways, n_tokens, dtype):
-    """Of each way to attend its result and the gradient of queries, keys and values, for the same random numbers."""
-    torch.manual_seed(0)
-    qkv, above = torch.randn(3, 2, 3, n_tokens, 8, dtype=dtype), torch.randn(2, 3, n_tokens, 8, dtype=dtype)
-    results = []
-    for way in ways:
-        leaf = qkv.clone().requires_grad_()
-        mixed = way(*leaf)
-        mixed.backward(above)
-        results.append((mixed, leaf.grad))
-    return results
 
 
 def test_the_kernel_of_pieces_is_asked_for_what_it_understands():

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch._dynamo.testing import CompileCounter
 
+from attending import forward_and_backward
 from bytemill.errors import ConfigError, DataError, FormatError
 from bytemill.model import GPT2, GPT2Config, KeyValueCache, load_model, save_model
 from bytemill.model.attention import (
@@ -280,17 +281,8 @@ class TestAttention:
 
     @pytest.mark.parametrize("n_tokens", [0, 1, 7, 256, 257, 600])
     def test_blocks_of_queries_give_what_the_fused_kernel_gives(self, n_tokens: int) -> None:
-        torch.manual_seed(0)
         ways = lambda q, k, v: attend_in_blocks(q, k, v, 0.0), partial(F.scaled_dot_product_attention, is_causal=True)
-        qkv = torch.randn(3, 2, 3, n_tokens, 8)
-        above = torch.randn(2, 3, n_tokens, 8)
-        results = []
-        for way in ways:
-            leaf = qkv.clone().requires_grad_()
-            mixed = way(*leaf)
-            mixed.backward(above)
-            results.append((mixed, leaf.grad))
-        torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(*forward_and_backward(ways, n_tokens), rtol=1e-4, atol=1e-5)
 
     def test_blocks_of_queries_drop_weights_and_keep_their_mean(self) -> None:
         torch.manual_seed(0)

@@ -72,7 +72,7 @@ def _simd(machine: Machine) -> str:
     has = set(machine.instructions)
     if {"avx512f", "avx512_vbmi2"} <= has:
         return "AVX-512, 64 bytes at a time"
-    if "asimd" in has:
+    if "asimd" in has or "arm64" in machine.system:  # macOS names no instructions
         return "NEON, 64 bytes at a time"
     return "AVX2, 64 bytes at a time" if "avx2" in has else "a character at a time"
 

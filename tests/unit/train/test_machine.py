@@ -95,6 +95,7 @@ def test_the_way_of_splitting_follows_the_processor(monkeypatch: pytest.MonkeyPa
     assert uses(changed(instructions=("avx2", "avx512f", "avx512_vbmi2")))["splitting text"].startswith("AVX-512")
     assert uses(changed(instructions=("avx2", "avx512f")))["splitting text"].startswith("AVX2")
     assert uses(changed(instructions=("asimd",)))["splitting text"].startswith("NEON")
+    assert uses(changed(instructions=(), system="macOS-15.1-arm64-arm-64bit"))["splitting text"].startswith("NEON")
     assert uses(changed(instructions=("sse2",)))["splitting text"].startswith("a character")
 
 
