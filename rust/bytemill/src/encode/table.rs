@@ -14,22 +14,46 @@ use crate::hints;
 use crate::vocab::MAX_ID;
 use std::ops::Range;
 
-/// What is at one place: a padded string, its ids, and in the ids' unused highest bytes (`MAX_ID` has 24 bits)
-/// the string's length, and what its ids are, at the first and the number of ids at the second. All zero: nothing.
+/// One entry: a padded string and its ids. The ids leave their highest bytes unused (`MAX_ID` has 24 bits);
+/// the first two of these bytes say what the entry is:
+///
+/// | first byte | second byte | entry |
+/// |---|---|---|
+/// | 0 | 0 | empty |
+/// | length of the string | number of ids | the ids are here |
+/// | 0 | length of the string | the ids are elsewhere; the first id is the number of their place |
+///
+/// The first byte is a length or zero, and never a length with a flag in it: a string that is longer than a key has
+/// the key of its first bytes, so any other value would be the length of some longer string.
 #[derive(Clone, Copy, Debug)]
 struct Slot<const WORDS: usize, const PAIRS: usize> {
     key: [u64; WORDS],
     ids: [[u32; 2]; PAIRS],
 }
 
-const _: () = assert!(MAX_ID < 1 << 24);
+const HIGHEST_BYTE: u32 = 24;
+const _: () = assert!(MAX_ID < 1 << HIGHEST_BYTE);
 
 impl<const WORDS: usize, const PAIRS: usize> Slot<WORDS, PAIRS> {
+    fn is_empty(&self) -> bool {
+        self.ids[0][1] == 0
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        self.ids[0][0] >> HIGHEST_BYTE == 0 && !self.is_empty()
+    }
+
+    /// The length of the string in bytes; zero for an empty entry.
+    fn length(&self) -> u32 {
+        let here = self.ids[0][0] >> HIGHEST_BYTE;
+        if here == 0 { self.ids[0][1] >> HIGHEST_BYTE } else { here }
+    }
+
     /// The ids without what their highest bytes hold, and how many of them count.
     #[inline(always)]
     fn ids(&self) -> ([[u32; 2]; PAIRS], usize) {
         let mut ids = self.ids;
-        let n = (ids[0][1] >> 24) as usize;
+        let n = (ids[0][1] >> HIGHEST_BYTE) as usize;
         ids[0][0] &= MAX_ID;
         ids[0][1] &= MAX_ID;
         (ids, n)
@@ -46,9 +70,6 @@ struct Bucket<const WORDS: usize, const PAIRS: usize>([Slot<WORDS, PAIRS>; 2]);
 pub(super) struct Table<const WORDS: usize, const PAIRS: usize> {
     buckets: Vec<Bucket<WORDS, PAIRS>>,
 }
-
-/// What is added to a string's length where its ids are in another place, whose number is in place of the first.
-const ELSEWHERE: u32 = 1 << 7;
 
 /// What a look has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,9 +118,12 @@ impl<const WORDS: usize> Wanted<WORDS> {
 impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
     pub(super) const MOST_BYTES: usize = 8 * WORDS;
     pub(super) const MOST_IDS: usize = 2 * PAIRS;
+    /// Lengths and numbers of ids are kept in a byte each.
+    const FITS: () = assert!(Self::MOST_BYTES <= u8::MAX as usize && Self::MOST_IDS <= u8::MAX as usize);
 
     /// An empty table of `n_buckets`, a power of two and at least two.
     pub(super) fn new(n_buckets: usize) -> Self {
+        const { Self::FITS };
         let empty = Slot { key: [0; WORDS], ids: [[0; 2]; PAIRS] };
         let mut buckets = hints::on_huge_pages(n_buckets);
         buckets.resize(n_buckets, Bucket([empty; 2]));
@@ -118,7 +142,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         let slots = &self.buckets[self.home(wanted.hash)].0;
         // At most one of the two has this key, so this chooses without a branch.
         let slot = &slots[usize::from(is_equal(slots[1].key, wanted.key))];
-        if !is_equal(slot.key, wanted.key) || slot.ids[0][0] >> 24 != wanted.length {
+        if !is_equal(slot.key, wanted.key) || slot.ids[0][0] >> HIGHEST_BYTE != wanted.length {
             return None;
         }
         Some(slot.ids())
@@ -129,7 +153,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         let Some((bucket, place)) = self.find(wanted) else { return Found::Nothing };
         let slot = &self.buckets[bucket].0[place];
         let (ids, n) = slot.ids();
-        if slot.ids[0][0] >> 24 & ELSEWHERE != 0 {
+        if slot.is_elsewhere() {
             return Found::Elsewhere(ids[0][0] as usize);
         }
         out.extend_from_slice(&ids.as_flattened()[..n]);
@@ -147,35 +171,45 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         }
     }
 
-    /// Remembers the ids of `wanted` (1 to `8 * WORDS` bytes), if they are few enough.
+    /// Keeps the ids of `wanted` (1 to `8 * WORDS` bytes), if they are few enough.
     pub(super) fn insert(&mut self, wanted: &Wanted<WORDS>, ids: &[u32]) {
-        self.put(wanted, ids, 0, true);
+        if let Some(slot) = Self::here(wanted, ids) {
+            self.put(wanted, slot, true);
+        }
     }
 
-    /// Remembers the number of where the ids of `wanted` are.
+    /// Keeps the number, up to `MAX_ID`, of the place of the ids of `wanted`.
     pub(super) fn refer(&mut self, wanted: &Wanted<WORDS>, number: usize) {
-        self.put(wanted, &[number as u32], ELSEWHERE, true);
+        debug_assert!(number <= MAX_ID as usize);
+        let mut slot = Slot { key: wanted.key, ids: [[0; 2]; PAIRS] };
+        slot.ids[0] = [number as u32 & MAX_ID, wanted.length << HIGHEST_BYTE];
+        self.put(wanted, slot, true);
     }
 
-    /// As [`Table::insert`], but leaves things as they are where all places are taken.
+    /// As [`Table::insert`], but keeps nothing where all places are taken.
     pub(super) fn insert_if_free(&mut self, wanted: &Wanted<WORDS>, ids: &[u32]) {
-        self.put(wanted, ids, 0, false);
+        if let Some(slot) = Self::here(wanted, ids) {
+            self.put(wanted, slot, false);
+        }
     }
 
-    fn put(&mut self, wanted: &Wanted<WORDS>, ids: &[u32], elsewhere: u32, may_push_out: bool) {
+    /// The entry of `wanted` with its ids, if there is room for them.
+    fn here(wanted: &Wanted<WORDS>, ids: &[u32]) -> Option<Slot<WORDS, PAIRS>> {
+        let mut slot = Slot { key: wanted.key, ids: [[0; 2]; PAIRS] };
+        slot.ids.as_flattened_mut().get_mut(..ids.len())?.copy_from_slice(ids);
+        slot.ids[0][0] |= wanted.length << HIGHEST_BYTE;
+        slot.ids[0][1] |= (ids.len() as u32) << HIGHEST_BYTE;
+        Some(slot)
+    }
+
+    fn put(&mut self, wanted: &Wanted<WORDS>, slot: Slot<WORDS, PAIRS>, may_push_out: bool) {
         // Without a zero at its end no string is the padded form of another.
-        if ids.len() > Self::MOST_IDS || wanted.length as usize > Self::MOST_BYTES || wanted.ends_with_zero() {
+        if wanted.length as usize > Self::MOST_BYTES || wanted.ends_with_zero() {
             return;
         }
-        let mut slot = Slot { key: wanted.key, ids: [[0; 2]; PAIRS] };
-        for (place, &id) in slot.ids.as_flattened_mut().iter_mut().zip(ids) {
-            *place = id;
-        }
-        slot.ids[0][0] |= (wanted.length | elsewhere) << 24;
-        slot.ids[0][1] |= (ids.len() as u32) << 24;
         let home = self.home(wanted.hash);
         let places = [(home, 0), (home, 1), (neighbour(home), 0), (neighbour(home), 1)];
-        let fits = |there: &Slot<WORDS, PAIRS>| there.ids[0][0] == 0 || there.key == slot.key;
+        let fits = |there: &Slot<WORDS, PAIRS>| there.is_empty() || there.key == slot.key;
         if let Some((bucket, place)) = places.into_iter().find(|&(bucket, place)| fits(&self.buckets[bucket].0[place]))
         {
             self.buckets[bucket].0[place] = slot;
@@ -189,13 +223,11 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
     /// The bucket and the place in it where `wanted` is: at home, or next door.
     #[inline]
     fn find(&self, wanted: &Wanted<WORDS>) -> Option<(usize, usize)> {
-        let is_it = |slot: &Slot<WORDS, PAIRS>| {
-            is_equal(slot.key, wanted.key) && slot.ids[0][0] >> 24 & !ELSEWHERE == wanted.length
-        };
+        let is_it = |slot: &Slot<WORDS, PAIRS>| is_equal(slot.key, wanted.key) && slot.length() == wanted.length;
         let in_bucket = |bucket: usize| Some((bucket, self.buckets[bucket].0.iter().position(is_it)?));
         let home = self.home(wanted.hash);
         // Nothing is ever taken out, and the first place is filled first.
-        let is_full = self.buckets[home].0[1].ids[0][0] != 0;
+        let is_full = !self.buckets[home].0[1].is_empty();
         in_bucket(home).or_else(|| if is_full { in_bucket(neighbour(home)) } else { None })
     }
 
@@ -338,8 +370,59 @@ mod tests {
         assert_eq!(found(&table, &[b'a'; 40], 0, 17), None);
     }
 
+    /// What a table answers for the whole of `string`.
+    fn answer<const WORDS: usize, const PAIRS: usize>(
+        table: &Table<WORDS, PAIRS>,
+        string: &[u8],
+    ) -> (Found, Option<Vec<u32>>) {
+        let wanted = whole(string);
+        let at_home = table.at_home(&wanted).map(|(ids, n)| ids.as_flattened()[..n].to_vec());
+        (table.recall(&wanted, &mut Vec::new()), at_home)
+    }
+
     #[test]
-    fn a_number_in_place_of_ids_is_told() {
+    fn an_entry_elsewhere_never_answers_for_a_longer_string() {
+        for kept in 1..=16 {
+            for last in [1, 127, 255] {
+                let mut string = vec![b'h'; kept];
+                string[kept - 1] = last;
+                let mut table = Table::<2, 2>::new(2);
+                table.refer(&whole(&string), MAX_ID as usize);
+                assert_eq!(answer(&table, &string), (Found::Elsewhere(MAX_ID as usize), None));
+                // The same key: the bytes of the kept string, then zeros (shorter than a key) or anything (longer).
+                for length in kept + 1..=600 {
+                    string.push(if length <= 16 { 0 } else { b'a' });
+                    assert_eq!(answer(&table, &string), (Found::Nothing, None), "{kept} bytes kept, {length} wanted");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_with_ids_never_answers_for_a_longer_string() {
+        for kept in 1..=32 {
+            let mut string = vec![b'h'; kept];
+            let mut table = Table::<4, 3>::new(2);
+            table.insert(&whole(&string), &[MAX_ID; 6]);
+            assert_eq!(answer(&table, &string), (Found::Ids, Some(vec![MAX_ID; 6])));
+            for length in kept + 1..=600 {
+                string.push(if length <= 32 { 0 } else { b'a' });
+                assert_eq!(answer(&table, &string), (Found::Nothing, None), "{kept} bytes kept, {length} wanted");
+            }
+        }
+    }
+
+    #[test]
+    fn number_zero_is_a_place_like_any_other() {
+        let mut table = Table::<2, 2>::new(2);
+        table.refer(&whole(b"zero"), 0);
+        assert_eq!(answer(&table, b"zero"), (Found::Elsewhere(0), None));
+        table.insert_if_free(&whole(b"one"), &[1]);
+        assert_eq!(answer(&table, b"zero"), (Found::Elsewhere(0), None));
+    }
+
+    #[test]
+    fn an_entry_elsewhere_has_a_number() {
         let mut table = Table::<2, 2>::new(2);
         let wanted = whole(b"many");
         table.refer(&wanted, 77);
