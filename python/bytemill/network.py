@@ -12,6 +12,7 @@ import base64
 import contextlib
 import functools
 import os
+import string
 import urllib.parse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -150,7 +151,7 @@ def ask(
         else:
             raise NetworkError(url, f"it redirects more than {MAX_REDIRECTS} times", again=False)
         if not response.is_success and response.status_code not in accept:
-            raise _refusal(request.url, response, deadline)
+            raise _refusal(request, response, deadline)
         coding = response.headers.get("Content-Encoding", "identity")
         if coding.lower() != "identity":
             raise NetworkError(url, f"it packs its reply ({one_line(coding)}), which was not asked for", again=False)
@@ -168,12 +169,15 @@ def origin(url: str) -> str:
     """
     try:
         parts = urllib.parse.urlsplit(url)
-        port = parts.port or _PORTS[parts.scheme]
+        usual = _PORTS[parts.scheme]
+        port = usual if parts.port is None else parts.port
     except (ValueError, KeyError):
         parts, port = urllib.parse.urlsplit(""), 0
     if not parts.hostname or not all("!" <= character <= "~" for character in url):
         shown = one_line(public_url(url))
-        raise ArgumentError(f"the address is {shown!r}, expected http:// or https://, a host, and no blanks")
+        raise ArgumentError(
+            f"the address is '{shown}', expected http:// or https:// and a host, in ASCII without blanks"
+        )
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
@@ -211,9 +215,10 @@ def _redirected(request: _Request, response: httpx.Response, *, across_origins: 
     if not kept or not location:
         raise NetworkError(request.url, f"it answers {_status(response)}, which leads to no reply", again=False)
     try:
-        there, _ = _split_credentials(urllib.parse.urljoin(request.url, location))
+        quoted = urllib.parse.quote(location, safe=string.punctuation)
+        there, _ = _split_credentials(urllib.parse.urljoin(request.url, quoted))
     except (ArgumentError, ValueError):
-        fault = f"it redirects to {one_line(public_url(location))!r}, which is not an http or https address"
+        fault = f"it redirects to '{one_line(public_url(location))}', which is not an http or https address"
         raise NetworkError(request.url, fault, again=False) from None
     if origin(there) == origin(request.url):
         return _Request(there, request.credentials, request.key, request.key_origin)
@@ -246,17 +251,20 @@ def _send(
         return client.send(built, stream=True, auth=None)
 
 
-def _refusal(url: str, response: httpx.Response, deadline: Deadline) -> NetworkError:
+def _refusal(request: _Request, response: httpx.Response, deadline: Deadline) -> NetworkError:
     """Describe a status that is no reply, with the beginning of what the server says about it."""
     said = b""
-    with contextlib.suppress(NetworkError), _faults(url, deadline):
+    with contextlib.suppress(NetworkError), _faults(request.url, deadline):
         for piece in response.iter_raw():
             said += piece
             if len(said) >= _ERROR_BYTES:
                 break
-    words = one_line(said[:_ERROR_BYTES].decode("utf-8", "replace"))
+    text = said[:_ERROR_BYTES].decode("utf-8", "replace")
+    for secret in filter(None, (request.key, request.credentials)):  # some servers repeat the key that they refuse
+        text = text.replace(secret, "…")
+    words = one_line(text)
     fault = f"it answers {_status(response)}" + (f": {words}" if words else "")
-    return NetworkError(url, fault, again=False, status=response.status_code)
+    return NetworkError(request.url, fault, again=False, status=response.status_code)
 
 
 def _status(response: httpx.Response) -> str:
@@ -317,8 +325,8 @@ def _explained(url: str, deadline: Deadline, error: Exception) -> NetworkError:
         return NetworkError(url, f"it cannot be reached: {reason}", again=True)
     if isinstance(error, httpx.RemoteProtocolError | httpx.NetworkError | OSError):
         return NetworkError(url, f"the connection broke: {reason}", again=True)
-    # httpx's own words may hold a header, and so a key.
-    return NetworkError(url, f"the request cannot be sent ({type(error).__name__})", again=False)
+    # These words may hold a header, and so a key.
+    return NetworkError(url, f"the request or its reply breaks HTTP's rules ({type(error).__name__})", again=False)
 
 
 def _late(deadline: Deadline) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bytemill.data import fetch
-from bytemill.data.fetch import _inside
+from bytemill.data.hub_listing import safe_name
 from bytemill.data.sources import SOURCES, Source
 from bytemill.errors import ArgumentError, DataError
 
@@ -139,7 +139,7 @@ def test_an_unknown_name_lists_those_there_are() -> None:
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "a\\..\\x", ""])
 def test_a_listed_path_that_leads_out_is_refused(path: str) -> None:
     with pytest.raises(DataError, match="leads out"):
-        _inside(path)
+        safe_name(path, "https://hub")
 
 
 def test_every_source_names_licence_and_place() -> None:
