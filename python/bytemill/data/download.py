@@ -224,9 +224,10 @@ def _opened(part: Path) -> Iterator[BufferedRandom]:
     if part.is_symlink():
         raise DataError(f"{part}: a link, expected a file or nothing; remove it")
     opened = os.open(part, flags | getattr(os, "O_BINARY", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise DataError(f"{part}: not a regular file; remove it")
     with os.fdopen(opened, "r+b") as file:
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            raise DataError(f"{part}: not a regular file; remove it")
         yield file
 
 
