@@ -11,7 +11,6 @@ import json
 import os
 import re
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import BytemillError, FormatError
@@ -19,6 +18,7 @@ from bytemill.outside_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = [
     "MAX_DEPTH",
@@ -29,6 +29,7 @@ __all__ = [
     "read_json",
     "read_lines",
     "read_object",
+    "read_regular_file",
 ]
 
 MAX_DEPTH = 100
@@ -82,12 +83,12 @@ def read_json(path: str | Path, *, max_bytes: int = MAX_VALUE_BYTES, error: type
         OSError: The file is missing or cannot be read.
         FormatError: Or `error`: it is not a regular file, is larger than `max_bytes`, or is not JSON.
     """
-    return parse_json(_read(Path(path), max_bytes, error), path, error=error)
+    return parse_json(read_regular_file(path, max_bytes=max_bytes, error=error), path, error=error)
 
 
 def read_object(path: str | Path, *, error: type[BytemillError] = FormatError) -> dict[str, Any]:
     """As `read_json`, for an object; any other value raises `error`."""
-    return parse_object(_read(Path(path), MAX_VALUE_BYTES, error), path, error=error)
+    return parse_object(read_regular_file(path, error=error), path, error=error)
 
 
 def read_lines(path: str | Path, *, error: type[BytemillError] = FormatError) -> Iterator[tuple[int, bytes]]:
@@ -97,11 +98,18 @@ def read_lines(path: str | Path, *, error: type[BytemillError] = FormatError) ->
         OSError: The file is missing or cannot be read.
         FormatError: Or `error`: it is not a regular file, or is larger than `MAX_ROWS_BYTES`.
     """
-    yield from enumerate(_read(Path(path), MAX_ROWS_BYTES, error).split(b"\n")[:-1], start=1)
+    yield from enumerate(read_regular_file(path, max_bytes=MAX_ROWS_BYTES, error=error).split(b"\n")[:-1], start=1)
 
 
-def _read(path: Path, max_bytes: int, error: type[BytemillError]) -> bytes:
-    """Read a regular file whole; nothing else can make this wait or run out of memory."""
+def read_regular_file(
+    path: str | Path, *, max_bytes: int = MAX_VALUE_BYTES, error: type[BytemillError] = FormatError
+) -> bytes:
+    """Read a regular file whole; a pipe, which may never end, and a device are refused before anything is read.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+        FormatError: Or `error`: it is not a regular file, or is larger than `max_bytes`.
+    """
     opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(opened, "rb") as file:
         if not stat.S_ISREG(os.fstat(opened).st_mode):
