@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ConfigError, FormatError
 from bytemill.json_reader import parse_object, read_lines, read_object
+from bytemill.outside_text import without_secrets
 from bytemill.report.figures import count, size
 from bytemill.report.page import Block, Prose, Table
 from bytemill.train.config import read_toml
@@ -113,7 +114,7 @@ def _environment(folder: Path) -> dict[str, str]:
         named["memory"] = size(facts["machine.memory_bytes"])
     if isinstance(facts.get("command"), list) and facts["command"]:
         program, *arguments = map(str, facts["command"])
-        named["command"] = " ".join([PurePath(program).name, *arguments])
+        named["command"] = without_secrets(" ".join([PurePath(program).name, *arguments]))
     return {key.replace("_", " "): _shortened(value) for key, value in named.items()}
 
 

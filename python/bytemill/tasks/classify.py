@@ -227,10 +227,13 @@ def load_classifier(base: str | Path, *, tokenizer_sha256: str | None = None) ->
     fields = {} if folder is None else read_object(folder / "config.json", error=CheckpointError)
     if folder is None or "labels" not in fields:
         raise DataError(f"{base}: no run of `bytemill finetune classify`, nor a checkpoint of one")
+    labels, max_tokens = fields["labels"], fields.get("max_tokens")
+    if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels) or type(max_tokens) is not int:
+        raise DataError(f"{folder / 'config.json'}: expected labels, a list of strings, and max_tokens, a whole number")
     refuse_other_tokenizer(folder, tokenizer_sha256)
-    model = wrap_as_saved(Classifier(model_from_json(fields), fields["labels"]), fields)
+    model = wrap_as_saved(Classifier(model_from_json(fields), labels), fields)
     load_weights(folder, model)
-    return merge_adapters(model, fields).eval().to(pick_device()), int(fields["max_tokens"])
+    return merge_adapters(model, fields).eval().to(pick_device()), max_tokens
 
 
 @torch.no_grad()
