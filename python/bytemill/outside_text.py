@@ -21,7 +21,7 @@ _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s<>]+", re.IGNORECASE)
 _ENDS_A_SENTENCE = re.compile(r"['\"`)\]},.;:]*\Z")
 _TOKENS = re.compile(r"\b(?:hf_\w{16,}|sk-[\w-]{16,}|gh[opsru]_\w{16,})")
 _NAMED_SECRETS = re.compile(
-    r"((?:api[_-]?key|(?:access|auth|hf|hub)[_-]?token|password|passwd|secret)['\"]?\s*[=:]\s*|\bbearer\s+|\bbasic\s+)"
+    r"((?:api[_-]?key|(?:access|auth|hf|hub)[_-]?token|password|passwd|secret)['\"]?\s*[=:]\s*['\"]?|\bbearer\s+|\bbasic\s+)"
     r"[^\s,;)'\"]+",
     re.IGNORECASE,
 )
