@@ -336,7 +336,7 @@ def _explained(url: str, deadline: Deadline, error: Exception) -> NetworkError:
     if isinstance(error, httpx.ProxyError):
         return NetworkError(url, f"the proxy refuses: {reason}", again=True)
     if isinstance(error, httpx.ConnectError):
-        return NetworkError(url, f"it cannot be reached: {reason}", again=True)
+        return NetworkError(url, f"it cannot be reached: {reason}", again="CERTIFICATE_VERIFY_FAILED" not in reason)
     if isinstance(error, httpx.RemoteProtocolError | httpx.NetworkError | OSError):
         return NetworkError(url, f"the connection broke: {reason}", again=True)
     # These words may hold a header, and so a key.

@@ -320,6 +320,28 @@ def test_pages_without_end_are_left_at_a_limit(
     assert len(server.asked) == 3
 
 
+def test_files_and_seconds_of_a_listing_are_limited(
+    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list_files(server, {"path": "a.txt"}, {"path": "b.txt"}, Link='<?cursor=1>; rel="next"')
+    with monkeypatch.context() as patch:
+        patch.setattr(hub_listing, "MAX_LISTED_FILES", 5)
+        with pytest.raises(DataError, match=r"the listing of some/data has more than 5 files"):
+            fetch("hub", cache=tmp_path)
+    assert len(server.asked) == 3
+    monkeypatch.setattr(hub_listing, "LISTING_TIMEOUT_S", 1.0)
+    pause = threading.Event()
+
+    def slow(exchange: Exchange) -> None:
+        pause.wait(0.4)
+        replies(b"[]", headers={"Link": '<?cursor=1>; rel="next"'})(exchange)
+
+    server.on("/api/datasets/some/data/tree/main/", slow)
+    late = pytest.raises((DataError, NetworkError), match=r"takes more than 1 s|no complete answer within")
+    with Stopwatch(), late:
+        fetch("hub", cache=tmp_path)
+
+
 def test_pages_up_to_the_limit_are_read(server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub_listing, "MAX_LISTING_PAGES", 3)
     entry = json.dumps([{"type": "file", "path": "a.txt"}]).encode()
@@ -357,7 +379,23 @@ def test_a_listing_of_another_form_is_one_sentence(
         fetch("hub", cache=tmp_path)
 
 
-NAMES = ["", ".", "..", "a/..", "../a", "/a", "a//b", "a/./b", "a\\b", "a\0b", "\x1b[31ma", "a\nb", "\ud800", "é" * 121]
+NAMES = [
+    "",
+    ".",
+    "..",
+    "a/..",
+    "../a",
+    "/a",
+    "a//b",
+    "a/./b",
+    "a\\b",
+    "a\0b",
+    "\x1b[31ma",
+    "a\nb",
+    "\ud800",
+    "é" * 121,
+    "/".join("a" * 600),
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

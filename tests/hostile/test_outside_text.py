@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bytemill.cli import main
-from bytemill.cli.console import TerminalText
+from bytemill.cli.console import TerminalText, put
 from bytemill.errors import ArgumentError
 from bytemill.outside_text import checked_key, for_people, one_line, printable, public_url, without_secrets
 from hostile_server import HostileServer, replies
@@ -107,6 +107,19 @@ def test_stdout_on_a_terminal_keeps_colours_alone() -> None:
     text = "\x1b[1;31mred\x1b[0m \x1b]0;title\x07 \x1b[2J \x1b c\r\n\t"
     assert terminal.write(text) == len(text)
     assert written.getvalue() == "\x1b[1;31mred\x1b[0m \\x1b]0;title\\x07 \\x1b[2J \\x1b c\\r\n\t"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_model_s_text_is_escaped_on_a_terminal_and_raw_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "\x1b[31mred\x1b]52;c;x\x07\n\tdone\u202e"
+    for stream, shown in ((Terminal(), r"\x1b[31mred\x1b]52;c;x\x07" + "\n\tdone" + r"\u202e"), (io.StringIO(), text)):
+        monkeypatch.setattr(sys, "stdout", stream)
+        put(text, end="")
+        assert stream.getvalue() == shown
 
 
 def on_a_terminal(*arguments: str) -> str:
