@@ -6,10 +6,12 @@ import hashlib
 import json
 import os
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bytemill import deadline
 from bytemill.data import download, fetch, hub_listing
 from bytemill.data.hub_listing import MAX_NAME_BYTES, files_of
 from bytemill.data.sources import SOURCES, Source
@@ -190,20 +192,15 @@ def test_a_download_that_drips_ends_and_is_kept(
         fetch("one", cache=tmp_path)
 
 
-def test_a_slow_download_that_gets_on_is_not_cut(
-    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "STALL_TIMEOUT_S", 2.0)
-    piece = b"x" * 65_536
-
-    def slow(exchange: Exchange) -> None:
-        exchange.send(head(200, {"Content-Length": 6 * len(piece)}))
-        for _ in range(6):
-            exchange.send(piece)
-            exchange.server.closing.wait(0.6)
-
-    server.on("/f.txt", slow)
-    assert fetched("one", tmp_path) == piece * 6
+def test_a_slow_download_that_gets_on_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    watched, fixed = deadline.Deadline(60, extended_by=100), deadline.Deadline(60)
+    for clock[0], n_bytes, left in ((30.0, 99, 30), (40.0, 100, 60), (90.0, 199, 10), (95.0, 200, 60), (99.0, 200, 56)):
+        watched.note_progress(n_bytes)
+        fixed.note_progress(n_bytes)
+        assert watched.seconds_left() == left
+    assert fixed.seconds_left() < 0.01  # and one of a whole request is never extended
 
 
 def test_a_body_without_end_is_left_at_the_size_that_is_known(server: HostileServer, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def other() -> Iterator[HostileServer]:
 
 
 def ask(url: str, **settings: Any) -> str:
-    return Judge(url, "m", **({"timeout_s": 5.0, "tries": 1, "first_wait_s": 0.0} | settings)).ask("Score?")
+    return Judge(url, "m", **({"timeout_s": 30.0, "tries": 1, "first_wait_s": 0.0} | settings)).ask("Score?")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
