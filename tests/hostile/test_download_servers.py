@@ -9,9 +9,10 @@ import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
-from bytemill import deadline
+from bytemill import deadline, network
 from bytemill.data import download, fetch, hub_listing
 from bytemill.data.hub_listing import MAX_NAME_BYTES, files_of
 from bytemill.data.sources import SOURCES, Source
@@ -280,6 +281,17 @@ def test_the_token_does_not_go_to_an_address_that_begins_like_the_hub_s(
         server.on("/f.txt", replies(OLD))
         fetch("one", cache=tmp_path / hashlib.sha256(endpoint.encode()).hexdigest())
     assert server.headers_of("Authorization") == [None] * 3
+
+
+def test_a_redirect_from_https_to_http_is_refused() -> None:
+    reply = httpx.Response(302, headers={"Location": "http://cdn/a.txt"}, request=httpx.Request("GET", "https://hub/a"))
+    asked = network._Request("https://hub/a", None, TOKEN, "https://hub:443")
+    with pytest.raises(NetworkError, match=r"it redirects from https to http://cdn/a\.txt, which anybody can change"):
+        network._redirected(asked, reply, across_origins=True)
+    reply.headers["Location"] = "https://hub:444/a.txt"  # another port is another origin
+    assert network._redirected(asked, reply, across_origins=True).authorization() == {}
+    reply.headers["Location"] = "https://HUB:443/b"
+    assert network._redirected(asked, reply, across_origins=False).authorization() == asked.authorization() != {}
 
 
 @pytest.mark.parametrize(
