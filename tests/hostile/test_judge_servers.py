@@ -236,6 +236,14 @@ def test_a_proxy_of_the_environment_is_used(
     assert len(other.asked) == 1
 
 
+def test_a_proxy_that_drips_does_not_extend_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    late = pytest.raises(ServiceError, match="no complete answer within 1 s")
+    with HostileServer(drips(head(200))) as proxy, Stopwatch(), late:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        ask("http://judge.invalid", timeout_s=1.0)
+
+
 @pytest.mark.parametrize(
     ("proxy", "sentence"),
     [
