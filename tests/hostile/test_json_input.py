@@ -245,3 +245,55 @@ def test_deep_settings_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFi
     for setting in (f"data.path={DEEP}", "a." * 50_000 + "b=1"):
         assert run("train", "--dry-run", "--set", setting) in (1, 2)
         assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ({}, "has no step or no files"),
+        ({"step": "1", "files": {}}, "has no step or no files"),
+        ({"step": 1, "files": []}, "has no step or no files"),
+        ({"step": 1, "files": {"model.safetensors": 7}}, "says no size and SHA-256 of model.safetensors"),
+        ({"step": 1, "files": {}}, "says no size and SHA-256 of model.safetensors"),
+    ],
+)
+def test_a_state_of_another_shape_with_its_checksum_is_refused(
+    tmp_path: Path, state: dict[str, Any], sentence: str
+) -> None:
+    from bytemill.errors import CheckpointError
+    from bytemill.train import checkpoint
+
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    spelled = checkpoint._spell({"format_version": checkpoint.FORMAT_VERSION, **state})
+    (tmp_path / "state.json").write_text(spelled)
+    with pytest.raises(CheckpointError, match=sentence):
+        checkpoint.verify_checkpoint(tmp_path)
+    (tmp_path / "state.json").write_text(DEEP)
+    with pytest.raises(CheckpointError, match="damaged"):
+        checkpoint.verify_checkpoint(tmp_path)
+
+
+FORMATS = ["", "7", "bytemill-gpt2", "bytemill-transformers"]
+
+
+@pytest.mark.parametrize("fields", [{}, *({"format": name} for name in FORMATS)])
+    "fields", [{}, {"format": 7}, {"format": "bytemill-gpt2"}, {"format": "bytemill-transformers"}]
+)
+def test_a_config_of_another_shape_is_one_sentence(fields: dict[str, Any]) -> None:
+    from torch import nn
+
+    from bytemill.tasks.base_model import model_from_json, wrap_as_saved
+
+    with pytest.raises(FormatError, match=r"config\.json of the checkpoint is not one of bytemill's"):
+        model_from_json(fields)
+    with pytest.raises(FormatError, match="lora is not an object"):
+        wrap_as_saved(nn.Linear(1, 1), {"lora": [7]})
+
+
+@pytest.mark.parametrize("text", ["{}", '{"exit_code": "x", "seconds": 1}', '{"exit_code": [], "seconds": null}'])
+def test_an_end_of_a_run_of_another_shape_is_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(FormatError, match=r"sweep\.json: expected exit_code and seconds as numbers"):
+        ended_run(tmp_path)
+    (tmp_path / "sweep.json").write_text('{"exit_code": 0, "seconds": 1.5, "later": 1}')
+    assert ended_run(tmp_path) is not None
