@@ -114,7 +114,7 @@ def read_regular_file(
     status = os.fstat(opened)
     if not stat.S_ISREG(status.st_mode):
         os.close(opened)
-        raise error(f"{path}: a folder, pipe or device, expected a regular file")
+        raise error(f"{path}: a folder, pipe or device, expected a regular file; save what it gives in one")
     with os.fdopen(opened, "rb") as file:
         if status.st_size <= max_bytes:
             return file.read(status.st_size)

@@ -168,6 +168,7 @@ MANIFEST = {
     "end_of_text": None,
     "tokenizer_sha256": "",
     "root_sha256": "",
+    "plan": None,
     "shards": [{"split": "train", "tokens": 1, "documents": 1}],
     "inputs": [{"name": "a", "bytes": 1, "sha256": ""}],
 }
@@ -180,6 +181,7 @@ MANIFEST = {
         {"n_vocab": True},
         {"end_of_text": "x"},
         {"tokenizer_sha256": 7},
+        {"plan": 7},
         {"shards": {}},
         {"shards": [7]},
         {"shards": [{"split": "train"}]},
