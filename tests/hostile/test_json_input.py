@@ -279,8 +279,6 @@ FORMATS = ["", "7", "bytemill-gpt2", "bytemill-transformers"]
 
 
 @pytest.mark.parametrize("fields", [{}, *({"format": name} for name in FORMATS)])
-    "fields", [{}, {"format": 7}, {"format": "bytemill-gpt2"}, {"format": "bytemill-transformers"}]
-)
 def test_a_config_of_another_shape_is_one_sentence(fields: dict[str, Any]) -> None:
     from torch import nn
 
