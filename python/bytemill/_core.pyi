@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, Self, final
 
 import numpy as np
@@ -12,6 +13,7 @@ from typing_extensions import disjoint_base
 
 __all__ = [
     "DecodeStream",
+    "DurableFile",
     "Loader",
     "SplitReader",
     "Tokenizer",
@@ -351,3 +353,13 @@ def prepare_shards(
 def verify_shards(folder: str) -> None: ...
 def merge_shards(folders: Sequence[str], out_dir: str) -> None: ...
 def write_whole(path: str, contents: bytes) -> None: ...
+
+@final
+class DurableFile:
+    def __new__(cls, path: str) -> Self: ...
+    @property
+    def temporary(self) -> Path | None: ...
+    def write(self, contents: bytes) -> None: ...
+    def reopen(self) -> None: ...
+    def commit(self) -> None: ...
+    def discard(self) -> None: ...

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bytemill._core import read_documents, write_whole
+from bytemill._core import read_documents
 from bytemill.cli.console import read_text
 from bytemill.errors import ArgumentError, DataError, FormatError
+from bytemill.files import write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +56,7 @@ def write_ids(path: Path, ids: "NDArray[Any]") -> None:
         np.save(content, ids, allow_pickle=False)
     else:
         content.write(ids.tobytes())
-    write_whole(str(path), content.getvalue())
+    write_bytes(path, content.getvalue())
 
 
 def _binary(path: Path, n_vocab: int) -> "NDArray[np.uint32]":

@@ -18,6 +18,7 @@ from bytemill.cli.tokenizer_output import Format, make_room, pattern_named, writ
 from bytemill.cli.tokenizer_train import train
 from bytemill.cli.written import STDOUT, stdout_for_numbers
 from bytemill.errors import ArgumentError
+from bytemill.files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +144,7 @@ def decode(
         decoded = [(json.dumps(one.decode(errors="replace")) + "\n").encode() for one in decoded]
     if out is not None and out != STDOUT:
         make_room(out)
-        out.write_bytes(b"".join(decoded))
+        write_bytes(out, b"".join(decoded))
         print(out)
         return
     sys.stdout.buffer.writelines(decoded)
@@ -168,6 +169,6 @@ def convert(
     with tempfile.TemporaryDirectory() as folder:
         if str(source) == "-":
             source = Path(folder) / "stdin"
-            source.write_bytes(read_text(Path("-")))
+            write_bytes(source, read_text(Path("-")))
         loaded = Tokenizer.load(source, pattern=pattern_named(pattern))
     write_vocabulary(loaded, output, form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from bytemill.data.inspect import split_statistics
 from bytemill.data.manifest import read_manifest
+from bytemill.errors import ArgumentError
+from bytemill.files import write_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,4 +109,9 @@ def plot_lengths(folder: Path, path: Path) -> None:
     edges = np.geomspace(1, max(int(lengths.max(initial=1)), 2) + 1, 40)
     axes.hist(lengths, bins=edges.tolist())
     axes.set(xscale="log", yscale="log", xlabel="tokens a document", ylabel="documents")
-    figure.savefig(path, bbox_inches="tight")
+    form = path.suffix.removeprefix(".") or "png"
+    if form not in figure.canvas.get_supported_filetypes():
+        raise ArgumentError(f"{path}: no plot can be written as .{form}; expected .png, .svg or .pdf")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=form, bbox_inches="tight")
+    write_bytes(path, drawn.getvalue())

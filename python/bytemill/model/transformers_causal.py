@@ -8,7 +8,9 @@ Letters: B rows, T tokens, C width, V ids.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -16,11 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bytemill.errors import ConfigError, DataError
+from bytemill.files import move_into
 from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 __all__ = ["NETWORK_PREFIX", "TransformersCache", "TransformersCausal", "TransformersShape"]
 
@@ -83,7 +85,12 @@ class TransformersCausal(nn.Module):
         """Write the network as transformers writes it; adapters must be merged into it before."""
         if end_of_text_id is not None:
             self.network.config.eos_token_id = end_of_text_id
-        self.network.save_pretrained(str(folder))
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".bytemill-") as aside:
+            self.network.save_pretrained(aside)
+            for path in sorted(Path(aside).iterdir(), reverse=True):  # the weights first, config.json later
+                move_into(path, folder)
 
     @property
     def checkpoints_activations(self) -> bool:

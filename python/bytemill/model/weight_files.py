@@ -1,12 +1,13 @@
 """Tensors and settings on disk: safetensors and JSON, each file whole or not there.
 
-A file is written beside its place under a temporary name, flushed to the disk, and renamed: whoever is
-interrupted leaves the old file as it was.
+Files are written by `bytemill.files`: an interruption leaves the old file as it was.
 """
 
+import errno
 import json
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bytemill.errors import FormatError
+from bytemill.files import write_text, write_with
 
 __all__ = ["read_json", "read_tensors", "write_json", "write_tensors"]
+
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -33,9 +37,23 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
 def write_tensors(
     tensors: Mapping[str, Tensor], path: str | Path, *, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors of any device, in their own precision."""
+    """Write tensors of any device, in their own precision.
+
+    Raises:
+        OSError: The system refuses, as on a full disk; names the file.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _write_aside(Path(path), lambda aside: save_file(plain, aside, metadata=dict(metadata or {})))
+    about = dict(metadata) if metadata else None
+
+    def save(temporary: Path) -> None:
+        try:
+            save_file(plain, temporary, metadata=about)
+        except SafetensorError as error:  # what the system says, as text alone
+            number = _SYSTEM_ERROR.search(str(error))
+            code = int(number[1]) if number else errno.EIO
+            raise OSError(code, os.strerror(code) if number else str(error)) from None
+
+    write_with(path, save)
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -53,16 +71,4 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 def write_json(value: Mapping[str, Any], path: str | Path) -> None:
     """Write an object as JSON that people can read."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    _write_aside(Path(path), lambda aside: aside.write_text(text, encoding="utf-8"))
-
-
-def _write_aside(path: Path, write: Callable[[Path], object]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    try:
-        write(aside)
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from bytemill.files import write_text
 from bytemill.report.escape import escape
 
 if TYPE_CHECKING:
@@ -242,15 +243,9 @@ class Page:
 
 
 def write_page(page: Page, path: str | os.PathLike[str]) -> Path:
-    """Write the page beside `path`, flush it to the disk, then rename it."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(page.html())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    return path
+    """Write the page, whole or not at all; return its path."""
+    write_text(path, page.html())
+    return Path(path)
 
 
 def _section(number: int, section: Section) -> str:

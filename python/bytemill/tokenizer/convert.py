@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytemill import _core
 from bytemill.errors import ArgumentError, FormatError
+from bytemill.files import write_text
 
 if TYPE_CHECKING:
     import tiktoken
@@ -78,7 +79,7 @@ def from_huggingface(source: str | Path | Any) -> _core.Tokenizer:
         raise ArgumentError(f"expected a path, a repository or a fast tokenizer, found an object of type {kind}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tokenizer.json"
-        path.write_text(backend.to_str(), encoding="utf-8")
+        write_text(path, backend.to_str())
         return _core.load_tokenizer(str(path), "auto", None)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
+from bytemill.files import write_text, write_with
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -33,10 +35,10 @@ def profiled(folder: Path, n_steps: int) -> Iterator[Any]:
 
     def write(watched: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        watched.export_chrome_trace(str(folder / "trace.json"))
+        write_with(folder / "trace.json", lambda temporary: watched.export_chrome_trace(str(temporary)))
         kind = "cuda" if torch.cuda.is_available() else "cpu"
         text = watched.key_averages().table(sort_by=f"self_{kind}_time_total", row_limit=_N_ROWS)
-        (folder / "operations.txt").write_text(text, encoding="utf-8")
+        write_text(folder / "operations.txt", text)
 
     with profile(activities=activities, schedule=plan, on_trace_ready=write, profile_memory=True) as watching:
         yield watching

@@ -17,17 +17,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import CheckpointError, ConfigError
+from bytemill.files import write_text
 from bytemill.train.background import Background
 from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
 from bytemill.train.config import RunConfig, changed_settings, dump_toml
 from bytemill.train.environment import describe_environment
 from bytemill.train.folder_lock import alone_in
-from bytemill.train.metrics import JsonLines, TensorBoard, WeightsAndBiases, as_json_data, read_json_lines
+from bytemill.train.metrics import JsonLines, WeightsAndBiases, as_json_data, read_json_lines
 from bytemill.train.progress import ProgressLine
+from bytemill.train.tensorboard import TensorBoard
 from bytemill.train.tensors import load_optimizer, load_weights, saved_tensors
 
 if TYPE_CHECKING:
@@ -210,8 +211,8 @@ class Run:
                 "trainable": sum(parameter.numel() for parameter in self.task.trainable()),
             },
         }
-        _write(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
-        _write(self.folder / "config.toml", dump_toml(self.config))
+        write_text(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+        write_text(self.folder / "config.toml", dump_toml(self.config))
 
     def _open_logs(self, before_step: int) -> None:
         self._metrics = JsonLines(self.folder / "metrics.jsonl", before_step=before_step)
@@ -228,13 +229,3 @@ class Run:
             settings = self.config.model_dump(mode="json")
             self._logs.append(WeightsAndBiases(self.folder, self.config.train.wandb, settings))
             self._open.callback(self._logs[-1].close)
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a small file at once, so that a kill leaves the old or the new one."""
-    aside = path.with_name(path.name + ".tmp")
-    with aside.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(path)

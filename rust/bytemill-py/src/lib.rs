@@ -28,7 +28,7 @@ mod _core {
     #[pymodule_export]
     use super::documents::read_documents;
     #[pymodule_export]
-    use super::durable::write_whole;
+    use super::durable::{DurableFile, write_whole};
     #[pymodule_export]
     use super::shards::{Loader, merge_shards, prepare_shards, verify_shards};
     #[pymodule_export]
