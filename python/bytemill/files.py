@@ -36,6 +36,10 @@ __all__ = [
 ]
 
 _PIECE_BYTES = 1 << 20
+_MODEL_FILES = ("model.safetensors", "config.json", "adapter_model.safetensors", "adapter_config.json")
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe")
+_RUN_FILES = ("metrics.jsonl", "samples.jsonl", "changes.jsonl", "environment.json", "config.toml", "state.json")
+_FOLDERS_FILES = (*_MODEL_FILES, *_TOKENIZER_FILES, *_RUN_FILES, "pytorch_model.bin", "manifest.json")
 _NEVER_WAIT = getattr(os, "O_NONBLOCK", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
@@ -186,15 +190,17 @@ def flush_folder(folder: Path) -> None:
 
 
 def refuse_input_as_output(
-    output: str | os.PathLike[str] | None, inputs: Iterable[str | os.PathLike[str] | None]
+    output: str | os.PathLike[str] | None, inputs: Iterable[str | os.PathLike[str] | None], *, walk: bool = False
 ) -> None:
-    """Refuse an output that is one of the inputs, or a file in a folder that is one, before anything is written.
+    """Refuse an output that is one of the inputs, before anything is written.
 
-    Files are compared by device and inode, so through links too. What is not a regular file or a folder can be both.
+    Files and folders are compared by device and inode, so through links too. What is neither can be both.
 
     Args:
-        output: A file or a folder, there or not; None and `-` pass.
-        inputs: Files and folders; names of other things, such as a hub's, pass.
+        output: A file or a folder, there or not; None and `-` pass. Of a folder its model's files count too.
+        inputs: Files and folders; of a folder the files that a model, a tokenizer, shards or a run have in it.
+            Names of other things, such as a hub's, pass.
+        walk: Whether all files below the inputs are read, as of a corpus.
 
     Raises:
         ArgumentError: They are the same; names both.
@@ -202,32 +208,32 @@ def refuse_input_as_output(
     >>> refuse_input_as_output("no_such_file", ["no_such_file"])
     >>> refuse_input_as_output("/dev/null", ["/dev/null"])
     """
-    written = _identity(output)
-    if written is None:
+    if output is None or os.fspath(output) == "-":
         return
-    assert output is not None
+    place = Path(output)
+    written = {_identity(path) for path in (place, *(place / name for name in _MODEL_FILES))} - {None}
+    if not written:
+        return
     for given in inputs:
-        if given is None:
-            continue
-        for path in _read_paths(Path(given), deep=Path(output).is_file()):
-            if _identity(path) == written:
+        for path in () if given is None else _read_paths(Path(given), walk=walk):
+            if _identity(path) in written:
                 raise ArgumentError(f"{output}: is also read, as {path}: writing would destroy it; give another output")
 
 
-def _read_paths(given: Path, *, deep: bool) -> Iterator[Path]:
-    """The input, and for an output that is a file the files below it."""
+def _read_paths(given: Path, *, walk: bool) -> Iterator[Path]:
     yield given
-    if deep and given.is_dir():
+    if walk:
         for folder, _, names in os.walk(given):
             yield from (Path(folder) / name for name in names)
+    else:
+        yield from (given / name for name in _FOLDERS_FILES)
 
 
-def _identity(path: str | os.PathLike[str] | None) -> tuple[int, int] | None:
-    if path is None or os.fspath(path) in ("", "-"):
-        return None
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file or folder; None for anything else, and where there is nothing."""
     try:
-        found = Path(path).stat()
-    except (OSError, ValueError):  # not there; not a path at all
+        found = path.stat()
+    except (OSError, ValueError):
         return None
     is_kept = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
     return (found.st_dev, found.st_ino) if is_kept else None

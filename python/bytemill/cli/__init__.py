@@ -28,6 +28,7 @@ from bytemill.cli import (
     tokenizer,
     train,
 )
+from bytemill.cli.written import guard_inputs
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
 
 __all__ = ["app", "main"]
@@ -56,6 +57,7 @@ app.add_typer(evaluate.app, name="eval")
 app.add_typer(model.app, name="model")
 app.command("ladder")(ladder.ladder)
 app.command("report")(report.report)
+guard_inputs(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from bytemill import _core
 from bytemill.errors import ArgumentError, FormatError, refuse_negative
+from bytemill.files import refuse_input_as_output
 from bytemill.progress import PhaseProgress
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Tokenizer(_core.Tokenizer):
         )
         if files is not None:
             files = [files] if isinstance(files, str | Path) else list(files)
+        refuse_input_as_output(save_counts, [*(files or ()), counts], walk=True)
         with PhaseProgress({"counting": "bytes", "merging": "merges"}, shown=progress) as shown:
             trained = _core.train_tokenizer(
                 files=None if files is None else [str(path) for path in files],
@@ -242,7 +244,8 @@ class Tokenizer(_core.Tokenizer):
         Raises:
             DataError: A text holds a disallowed special token, or an id does not fit into uint16.
             FormatError: A file is not UTF-8, or a row is not JSON or lacks the field; names file and place.
-            ArgumentError: `end_token` is not a special token of this vocabulary, or `dtype` is another type.
+            ArgumentError: `end_token` is not a special token of this vocabulary, `dtype` is another type, or the
+                output is one of the inputs.
             OSError: A file cannot be read or written.
 
         Example:
@@ -258,6 +261,7 @@ class Tokenizer(_core.Tokenizer):
         """
         refuse_negative(threads=threads)
         inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+        refuse_input_as_output(output, inputs, walk=True)
         with PhaseProgress({"encoding": "bytes"}, shown=progress) as shown:
             return self.encode_files_to(
                 [str(path) for path in inputs],

@@ -105,8 +105,7 @@ def save_checkpoint(
         tidy_checkpoints(folder, newest=step, keep=keep)
     except OSError as error:
         raise CheckpointError(
-            f"{final}: the checkpoint could not be written: {error.strerror or error}; earlier checkpoints are whole, so make room or "
-            "put right what is named, then resume"
+            f"{final}: the checkpoint could not be written: {error.strerror or error}; earlier checkpoints are whole"
         ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -20,7 +20,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import CheckpointError, ConfigError
-from bytemill.files import write_text
+from bytemill.files import refuse_input_as_output, write_text
 from bytemill.train.background import Background
 from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
 from bytemill.train.config import RunConfig, changed_settings, dump_toml
@@ -75,6 +75,7 @@ class Run:
             Steps done, and the metrics of the last of them if its validation is still to be done.
 
         Raises:
+            ArgumentError: The folder is the base, or the data.
             ConfigError: The folder holds a run, and `resume` is False; or another process trains in it.
             CheckpointError: There is nothing to resume, or it is of another model or other data.
         """
@@ -160,6 +161,8 @@ class Run:
 
     def _find(self, *, resume: bool) -> Checkpoint | None:
         """The checkpoint to go on from; None to start at the first step."""
+        if not resume:
+            refuse_input_as_output(self.folder, [self.config.base, self.config.data.path])
         there = (self.folder / "config.toml").exists()
         if there and not resume:
             raise ConfigError(f"{self.folder}: already holds a run; resume it, or choose another folder")
