@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from bytemill import _core
+from bytemill._core import DurableFile, write_whole
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     >>> (folder / "ids.bin").read_bytes()
     b'123'
     """
-    _core.write_whole(os.fspath(path), content)
+    write_whole(os.fspath(path), content)
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, errors: str = "strict") -> None:
@@ -64,9 +64,9 @@ def write_text(path: str | os.PathLike[str], text: str, *, errors: str = "strict
 
 
 @contextlib.contextmanager
-def new_file(path: str | os.PathLike[str]) -> Iterator[_core.DurableFile]:
+def new_file(path: str | os.PathLike[str]) -> Iterator[DurableFile]:
     """Yield a file to `write` to piece by piece; it gets its name when the block ends without an error."""
-    file = _core.DurableFile(os.fspath(path))
+    file = DurableFile(os.fspath(path))
     try:
         yield file
         file.commit()

@@ -37,7 +37,7 @@ class PhaseProgress:
 
             console = Console(stderr=True)
             self._bars = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TextColumn("{task.fields[figures]}"),
                 TimeRemainingColumn(),

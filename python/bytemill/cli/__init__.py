@@ -7,7 +7,7 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 fai
 import io
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 
@@ -28,8 +28,10 @@ from bytemill.cli import (
     tokenizer,
     train,
 )
+from bytemill.cli.console import TerminalText
 from bytemill.cli.written import guard_inputs
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
+from bytemill.outside_text import for_people
 
 __all__ = ["app", "main"]
 
@@ -80,6 +82,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a letter that a terminal lacks must not end a command
             stream.reconfigure(errors="replace")
+    if sys.stdout and sys.stdout.isatty():
+        sys.stdout = cast("TextIO", TerminalText(sys.stdout))
     try:
         # Standalone, typer would answer misuse with a page of boxes.
         code = app(prog_name="bytemill", standalone_mode=False)
@@ -93,6 +97,8 @@ def main() -> None:
         _stop(f"what was read is not UTF-8 text: it has the byte {error.object[error.start]:#04x}", 1)
     except OverflowError as error:  # numbers of 64 bits and more
         _stop(f"a number is out of range: {error}", 2)
+    except RecursionError:
+        _stop("what was read is nested too deeply", 1)
     except Interrupted as interruption:
         _stop(str(interruption), interruption.exit_code)
     except (BrokenPipeError, SystemExit):  # typer exits by itself for a closed pipe only
@@ -124,5 +130,5 @@ def _forget_output() -> None:
 
 def _stop(message: str, code: int) -> None:
     if message:
-        typer.echo(f"bytemill: {message}", err=True)
+        typer.echo(f"bytemill: {for_people(message)}", err=True)
     raise SystemExit(code)

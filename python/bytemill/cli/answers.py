@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bytemill.cli.console import json_text, say
+from bytemill.cli.console import json_text, put, say
 from bytemill.cli.models import Models, Page, Split, SplitSeed, Tokenizers, named, part_of, show
 from bytemill.cli.tokenizer_output import make_room
 from bytemill.cli.written import on_disk
 from bytemill.errors import ArgumentError
+from bytemill.outside_text import checked_key, printable
 
 if TYPE_CHECKING:
     from bytemill.evaluate.prompts import PromptTable
@@ -68,7 +69,7 @@ def _show_prompts(table: "PromptTable", *, as_json: bool, page: Path | None) -> 
     if as_json:
         print(json_text(table.as_json()))
     else:
-        print(table.as_markdown(), end="")
+        put(table.as_markdown(), end="")
 
 
 def answer_rows(
@@ -101,7 +102,9 @@ def answer_rows(
 def judge(
     answers: Annotated[list[Path], typer.Argument(help="Files that `generate --rows` wrote.")],
     model: Annotated[str, typer.Option("--judge", help="The judge's model, by its server's name.")],
-    url: Annotated[str, typer.Option(help="The server.")] = "http://localhost:11434",
+    url: Annotated[
+        str, typer.Option(help="The server; redirects to another are not followed.")
+    ] = "http://localhost:11434",
     api: Annotated[Literal["ollama", "openai"], typer.Option(help="What the server speaks.")] = "ollama",
     rubric: Annotated[str, typer.Option(help="quality, safety, or a file with a text of your own.")] = "quality",
     output: Annotated[
@@ -109,8 +112,8 @@ def judge(
         typer.Option("--output", "-o", help="Folder of the scores. Default: that of each file.", callback=on_disk),
     ] = None,
     key_variable: Annotated[str | None, typer.Option(help="Environment variable that holds the server's key.")] = None,
-    timeout_s: Annotated[float, typer.Option(min=0.1, help="Longest silence of the server, in seconds.")] = 60.0,
-    tries: Annotated[int, typer.Option(min=1, help="How often a row is put to a server that fails.")] = 5,
+    timeout_s: Annotated[float, typer.Option(min=0.1, help="Seconds until a whole reply must have arrived.")] = 60.0,
+    tries: Annotated[int, typer.Option(min=1, help="Maximum attempts per row.")] = 5,
     first_wait_s: Annotated[float, typer.Option(min=0, help="Before the second try; then doubled.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Given to the server.")] = 123,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
@@ -138,13 +141,13 @@ def judge(
     for name, path in files.items():
         notes = (output or Path(path).parent) / f"{Path(path).stem}.{rubric_name}.jsonl"
         header = {"judge": model, "url": asked.endpoint, "seed": seed, "rubric": text, "rows": rows[name]}
-        with Journal(notes, header) as journal, PhaseProgress({name: "rows"}, shown=True) as progress:
+        with Journal(notes, header) as journal, PhaseProgress({printable(name): "rows"}, shown=True) as progress:
             scores[name] = judge_answers(
                 asked,
                 rows[name],
                 text,
                 journal,
-                shown=lambda n_done, name=name: progress.update(name, n_done, len(rows[name])),  # type: ignore[misc]
+                shown=lambda n_done, name=name: progress.update(printable(name), n_done, len(rows[name])),  # type: ignore[misc]
             )
         say(f"{name}: {notes}")
     if page is not None:
@@ -152,7 +155,7 @@ def judge(
     if as_json:
         print(json_text({name: one.as_json() for name, one in scores.items()}))
     else:
-        print(judge_markdown(scores), end="")
+        put(judge_markdown(scores), end="")
     if any(one.n_failed for one in scores.values()):
         say("the server failed on some rows; call again to ask about them")
         raise typer.Exit(1)
@@ -172,4 +175,4 @@ def _key(variable: str | None) -> str | None:
         return None
     if variable not in os.environ:
         raise ArgumentError(f"--key-variable is {variable!r}, which is not set in the environment")
-    return os.environ[variable]
+    return checked_key(os.environ[variable], name=f"the environment variable {variable}")

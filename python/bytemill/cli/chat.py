@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import say
+from bytemill.cli.console import put, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +64,5 @@ def _lines() -> "Iterator[str]":
 
 def _answer(conversation: "Conversation", instruction: str) -> None:
     for piece in conversation.answer(instruction):
-        sys.stdout.write(piece)
-        sys.stdout.flush()
-    print()
+        put(piece, end="")
+    put("")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import json_text
+from bytemill.cli.console import json_text, put
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def classify(
             if as_json:
                 print(json_text({"text": one, "label": label, "probabilities": found}))
             else:
-                print(f"{label}\t{found[label]:.4f}", flush=True)
+                put(f"{label}\t{found[label]:.4f}")
 
 
 def _lines() -> "Iterator[list[str]]":

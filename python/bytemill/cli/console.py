@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from bytemill.errors import ArgumentError
+from bytemill.outside_text import for_people, printable
 from bytemill.train.metrics import as_json_data
 
-__all__ = ["is_first_process", "json_text", "read_text", "say"]
+__all__ = ["TerminalText", "is_first_process", "json_text", "put", "read_text", "say"]
+
+_NOT_COLOURS = re.compile(r"\x1b(?!\[[0-9;]*m)|[^\x1b]+")
 
 
 def is_first_process() -> bool:
@@ -20,7 +24,30 @@ def is_first_process() -> bool:
 def say(message: str = "") -> None:
     """Print one line for a person to read."""
     if is_first_process():
-        print(message, file=sys.stderr, flush=True)
+        print(for_people(message), file=sys.stderr, flush=True)
+
+
+def put(text: str, *, end: str = "\n") -> None:
+    """Print a result that holds text from outside: as it is, and on a terminal with control characters escaped."""
+    print(printable(text) if sys.stdout.isatty() else text, end=end, flush=True)
+
+
+class TerminalText:
+    """Stdout where it is a terminal: whatever is written, no control character but those of colours gets through.
+
+    `put` escapes colours too; this is for all that is printed in another way.
+    """
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+
+    def write(self, text: str) -> int:
+        """Write the text with control characters escaped."""
+        self._terminal.write(_NOT_COLOURS.sub(lambda found: printable(found[0]), text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._terminal, name)
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:

@@ -12,6 +12,7 @@ import typer
 
 from bytemill.cli.console import say
 from bytemill.cli.written import on_disk
+from bytemill.outside_text import printable
 
 app = typer.Typer(help="Prepare, check and look at token shards; fetch data sets.", no_args_is_help=True)
 
@@ -172,7 +173,10 @@ def inspect(
         shown = Text()
         for place, token in enumerate(document.ids.tolist()):
             piece = vocabulary.decode_single_token_bytes(token).decode(errors="replace")
-            shown.append(piece, style=colours[place % len(colours)] if console.is_terminal else "")
+            if console.is_terminal:
+                shown.append(printable(piece), style=colours[place % len(colours)])
+            else:
+                shown.append(piece)
         if document.n_tokens > len(document.ids):
             shown.append(f" … {document.n_tokens - len(document.ids):,} more", style="dim")
         console.print(shown)

@@ -1,13 +1,12 @@
 """`bytemill generate`: text from a model."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bytemill.cli.answers import answer_rows
-from bytemill.cli.console import say
+from bytemill.cli.console import put, say
 from bytemill.cli.models import Split, SplitSeed
 from bytemill.cli.written import on_disk
 
@@ -67,13 +66,12 @@ def generate(
     generator = TextGenerator(model_at_work(model, tokenizer_sha256=loaded.fingerprint), loaded)
     if samples == 1:
         pieces = generator.stream(prompt, max_new_tokens=max_new_tokens, stop=ends, **options)
-        sys.stdout.write(prompt)
+        put(prompt, end="")
         for piece in pieces:
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-        print()
+            put(piece, end="")
+        put("")
         return
     texts = generator.complete(prompt, n_samples=samples, max_new_tokens=max_new_tokens, stop=ends, **options)
     for number, text in enumerate(texts, 1):
         say(f"--- sample {number} of {samples}")
-        print(prompt + text)
+        put(prompt + text)

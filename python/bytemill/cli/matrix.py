@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bytemill.cli.console import json_text, say
+from bytemill.cli.console import json_text, put, say
 from bytemill.cli.models import Models, Page, Split, SplitSeed, Tokenizers, named, show
 
 
@@ -63,4 +63,4 @@ def matrix(
         from bytemill.report.evaluation import matrix_page
 
         show(matrix_page(found), Path(page))
-    print(json_text(found.as_json()) if as_json else found.as_markdown(), end="\n" if as_json else "")
+    put(json_text(found.as_json()) if as_json else found.as_markdown(), end="\n" if as_json else "")

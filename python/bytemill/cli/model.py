@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from bytemill.cli.console import put
 from bytemill.cli.written import on_disk
 
 app = typer.Typer(help="Look at models and convert their weights.", no_args_is_help=True)
@@ -31,7 +32,7 @@ def info(
         print(json.dumps(facts))
     else:
         for name, value in facts.items():
-            print(f"{name}: {value:,}" if name == "parameters" else f"{name}: {value}")
+            put(f"{name}: {value:,}" if name == "parameters" else f"{name}: {value}")
 
 
 @app.command()

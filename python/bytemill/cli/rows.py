@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bytemill.cli.console import say
 from bytemill.errors import ArgumentError
+from bytemill.outside_text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,11 +49,11 @@ def show_rows(config: RunConfig, *, first: int, number: int, most_tokens: int) -
         raise ArgumentError(f"first is {first}; the rows go from 0 to {len(rows) - 1}")
     console = Console(soft_wrap=True, highlight=False)
     for place, row in enumerate(rows[first : first + number], first):
-        console.print(Text(f"── row {place:,}: {row.head} ──", style="bold"))
+        console.print(Text(printable(f"── row {place:,}: {row.head} ──"), style="bold"))
         shown = Text()
         for is_trained, piece in _pieces(row, tokenizer, most_tokens):
             if console.is_terminal:
-                shown.append(piece, style=_TRAINED_STYLE if is_trained else _OTHER_STYLE)
+                shown.append(printable(piece), style=_TRAINED_STYLE if is_trained else _OTHER_STYLE)
             else:
                 shown.append(f"⟦{piece}⟧" if is_trained else piece)
         if len(row.ids) > most_tokens:

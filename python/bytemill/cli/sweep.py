@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import say
+from bytemill.cli.console import put, say
 from bytemill.cli.train import MoreSettings, Settings
 from bytemill.cli.written import on_disk
 
@@ -61,7 +61,7 @@ def sweep(
     ended = run_sweep(planned, folder, parallel=parallel, shown=shown)
     results = sweep_results(planned, folder)
     write_page(sweep_page(config.stem, results), folder / "report.html")
-    print(sweep_markdown(results), end="")
+    put(sweep_markdown(results), end="")
     say(f"{folder / 'report.html'}")
     if any(one.exit_code for one in ended):
         raise typer.Exit(1)

@@ -8,13 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bytemill.errors import DataError, FormatError
+from bytemill.json_reader import read_object
+from bytemill.outside_text import one_line
 
 if TYPE_CHECKING:
+    from types import UnionType
+
     from bytemill.tokenizer import Tokenizer
 
 __all__ = ["Manifest", "read_manifest"]
 
 Split = Literal["train", "val"]
+
+_FIELDS: dict[str, type | UnionType] = {
+    "n_vocab": int,
+    "end_of_text": int | None,
+    "tokenizer_sha256": str,
+    "root_sha256": str,
+    "shards": list,
+    "inputs": list,
+}
+_SHARD_FIELDS: dict[str, type | UnionType] = {"split": str, "tokens": int, "documents": int}
+_INPUT_FIELDS: dict[str, type | UnionType] = {"name": str, "bytes": int, "sha256": str}
 
 
 @dataclass(frozen=True)
@@ -63,18 +78,27 @@ def read_manifest(folder: str | Path) -> Manifest:
         FormatError: It is not a manifest.
     """
     path = Path(folder) / "manifest.json"
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest(
-            folder=Path(folder),
-            n_vocab=fields["n_vocab"],
-            end_of_text=fields["end_of_text"],
-            tokenizer_sha256=fields["tokenizer_sha256"],
-            root_sha256=fields["root_sha256"],
-            shards=tuple(fields["shards"]),
-            inputs=tuple(fields["inputs"]),
-        )
-    except KeyError as missing:
-        raise FormatError(f"{path}: not a manifest of token shards: it lacks {missing}") from None
-    except (ValueError, TypeError) as error:
-        raise FormatError(f"{path}: not a manifest of token shards: {error}") from None
+    fields = read_object(path)
+    for name, kind in _FIELDS.items():
+        if name not in fields:
+            raise FormatError(f"{path}: not a manifest of token shards: it lacks {name!r}")
+        _check(path, name, fields[name], kind)
+    for name, entries in (("shards", _SHARD_FIELDS), ("inputs", _INPUT_FIELDS)):
+        for number, entry in enumerate(fields[name], start=1):
+            _check(path, f"entry {number} of {name}", entry, dict)
+            for field, kind in entries.items():
+                _check(path, f"{field} of entry {number} of {name}", entry.get(field), kind)
+    return Manifest(
+        folder=Path(folder),
+        n_vocab=fields["n_vocab"],
+        end_of_text=fields["end_of_text"],
+        tokenizer_sha256=fields["tokenizer_sha256"],
+        root_sha256=fields["root_sha256"],
+        shards=tuple(fields["shards"]),
+        inputs=tuple(fields["inputs"]),
+    )
+
+
+def _check(path: Path, name: str, value: Any, kind: type | UnionType) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise FormatError(f"{path}: not a manifest of token shards: {name} is {one_line(json.dumps(value))}")

@@ -12,6 +12,7 @@ from bytemill.data.inspect import split_statistics
 from bytemill.data.manifest import read_manifest
 from bytemill.errors import ArgumentError
 from bytemill.files import write_bytes
+from bytemill.outside_text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +96,7 @@ def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
         console.print(table)
     table = Table("source", "bytes", "share", title="share of each source", title_justify="left")
     for row in found["sources"]:
-        table.add_row(Text(row["name"]), f"{row['bytes']:,}", f"{row['share']:.2%}")
+        table.add_row(Text(printable(row["name"])), f"{row['bytes']:,}", f"{row['share']:.2%}")
     console.print(table)
 
 

@@ -14,6 +14,7 @@ from bytemill.errors import DataError
 from bytemill.evaluate.journal import LONE_SURROGATES, Journal
 from bytemill.files import write_text
 from bytemill.inference.batches import complete_all
+from bytemill.json_reader import MAX_ROWS_BYTES, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,11 +85,9 @@ def read_answers(path: Path) -> list[dict[str, Any]]:
         DataError: The file cannot be read, or is of another form; names the columns that are there.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = read_json(path, max_bytes=MAX_ROWS_BYTES, error=DataError)
     except OSError as error:
         raise DataError(f"{path}: the answers cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON in UTF-8: {error}") from None
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{path}: expected a list of objects, one a row, and at least one")
     for number, row in enumerate(rows, start=1):

@@ -7,16 +7,16 @@ is 0.25. The bare form, without examples before it, is what GPT-3's report calls
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
 
 from bytemill.errors import DataError
+from bytemill.json_reader import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -158,8 +158,10 @@ def _batches(items: Sequence[HellaSwagItem], size: int) -> Iterable[Sequence[Hel
 
 def _item(line: str, place: str) -> HellaSwagItem:
     try:
-        fields: Any = json.loads(line)
+        fields = parse_object(line, place, error=DataError)
         item = HellaSwagItem(str(fields["ctx"]), tuple(map(str, fields["endings"])), int(fields["label"]))
+    except DataError:
+        raise
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{place}: expected an object with ctx, endings and label: {error!r}") from None
     if len(item.endings) != 4 or not 0 <= item.label < 4:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ConfigError, FormatError
 from bytemill.files import LineFile
+from bytemill.json_reader import parse_object, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,13 +70,10 @@ def _whole_lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = []
-    for number, text in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            line = json.loads(text)
-        except ValueError:
-            line = None
-        if not isinstance(line, dict) or (number > 1 and not isinstance(line.get("index"), int)):
-            raise FormatError(f"{path}, line {number}: expected a JSON object" + (" with an index" * (number > 1)))
+    for number, text in read_lines(path):
+        line = parse_object(text, f"{path}, line {number}")
+        if number > 1 and not isinstance(line.get("index"), int):
+            raise FormatError(f"{path}, line {number}: expected a JSON object with an index")
         lines.append(line)
     return lines
 

@@ -8,16 +8,17 @@ without a score is counted, and kept for who wants to know why.
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import time
-import urllib.error
-import urllib.request
+import urllib.parse
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from bytemill.errors import ServiceError
+from bytemill.errors import ArgumentError, FormatError, ServiceError
+from bytemill.json_reader import parse_json
+from bytemill.network import MAX_REPLY_BYTES, NetworkError, ask, origin
+from bytemill.outside_text import checked_key, one_line, public_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +55,6 @@ _OTHER_SCALE = re.compile(
 """A range, or points out of another number than 100: neither of its numbers is a score."""
 _THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
-_SENTENCE_CHARACTERS = 200
 _FAILURES_IN_A_ROW = 3
 
 
@@ -62,19 +62,33 @@ _FAILURES_IN_A_ROW = 3
 class Judge:
     """A server and the model that it shall ask."""
 
-    url: str
-    """Such as http://localhost:11434 or https://api.example.org/v1."""
+    url: str = field(repr=False)
+    """Such as http://localhost:11434 or https://api.example.org/v1; its user name and password are not shown."""
     model: str
     api: Literal["ollama", "openai"] = "ollama"
     api_key: str | None = field(default=None, repr=False)
+    """Sent to the origin of `url` alone."""
     timeout_s: float = 60.0
-    """Longest silence of the server."""
+    """Seconds until the whole reply must have arrived."""
     tries: int = 5
-    """How often one answer is put before it, at most."""
+    """Maximum attempts per answer."""
     first_wait_s: float = 1.0
     """Before the second try; doubled before each further one."""
     seed: int = 123
     wait: Callable[[float], None] = field(default=time.sleep, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse an address or a key that cannot work.
+
+        Raises:
+            ArgumentError: `url` is not http or https, holds a password although a key is given, or the key cannot be
+                sent; neither is shown.
+        """
+        origin(self.url)
+        if self.api_key is not None:
+            object.__setattr__(self, "api_key", checked_key(self.api_key, name="the judge's key"))
+            if "@" in urllib.parse.urlsplit(self.url).netloc:
+                raise ArgumentError("the judge's url holds a user name or password and a key is given, expected one")
 
     def ask(self, prompt: str) -> str:
         """The server's reply.
@@ -88,31 +102,31 @@ class Judge:
                 self.wait(self.first_wait_s * 2 ** (attempt - 1))
             try:
                 return self._reply(prompt)
-            except urllib.error.HTTPError as error:
-                body = error.read(_SENTENCE_CHARACTERS).decode("utf-8", "replace").strip()
-                fault = f"it answers {error.code} {error.reason}: {body}"
-                if error.code not in _BUSY:
-                    raise ServiceError(f"{self.endpoint}: {fault}") from None
-            except TimeoutError:
-                fault = f"no answer within {self.timeout_s:g} s"
-            except urllib.error.URLError as error:
-                fault = f"it cannot be reached: {error.reason}"
-            except (OSError, http.client.HTTPException) as error:
-                fault = f"the connection broke: {error or type(error).__name__}"
-            except (ValueError, LookupError, TypeError) as error:
-                fault = f"what it sends is no {self.api} reply: {type(error).__name__}: {error}"
+            except NetworkError as error:
+                if not error.again and error.status not in _BUSY:
+                    raise ServiceError(f"{self.endpoint}: {error.fault}") from None
+                fault = error.fault
+            except FormatError as error:
+                fault = str(error)
         raise ServiceError(f"{self.endpoint}: {fault} (tried {self.tries} times)")
 
     @property
     def endpoint(self) -> str:
-        """The address that is asked.
+        """The address that is asked, without password and query values.
 
         >>> Judge("http://localhost:11434/", "llama3").endpoint
         'http://localhost:11434/api/chat'
         >>> Judge("http://localhost:8000/v1", "m", api="openai").endpoint
         'http://localhost:8000/v1/chat/completions'
         """
-        base = self.url.rstrip("/")
+        return public_url(self._address)
+
+    @property
+    def _address(self) -> str:
+        parts = urllib.parse.urlsplit(self.url)
+        return urllib.parse.urlunsplit(parts._replace(path=self._path(parts.path.rstrip("/")), fragment=""))
+
+    def _path(self, base: str) -> str:
         if self.api == "ollama":
             return base if base.endswith("/api/chat") else f"{base}/api/chat"
         if base.endswith("/chat/completions"):
@@ -125,17 +139,20 @@ class Judge:
             question |= {"stream": False, "options": {"seed": self.seed, "temperature": 0, "num_ctx": 2048}}
         else:
             question |= {"seed": self.seed, "temperature": 0}
-        headers = {"Content-Type": "application/json"}
-        if self.api_key:
-            headers["Authorization"] = f"Bearer {self.api_key}"
         body = json.dumps(question).encode()
-        request = urllib.request.Request(self.endpoint, data=body, headers=headers, method="POST")
-        with urllib.request.urlopen(request, timeout=self.timeout_s) as stream:
-            answer = json.loads(stream.read())
-        message = answer["message"] if self.api == "ollama" else answer["choices"][0]["message"]
-        text = message["content"]
+        with ask(self._address, timeout_s=self.timeout_s, body=body, key=self.api_key) as reply:
+            answer = parse_json(reply.read(max_bytes=MAX_REPLY_BYTES), "its reply")
+        return self._content(answer)
+
+    def _content(self, answer: Any) -> str:
+        try:
+            message = answer["message"] if self.api == "ollama" else answer["choices"][0]["message"]
+            text = message["content"]
+        except (LookupError, TypeError):
+            text = None
         if not isinstance(text, str):
-            raise TypeError(f"content is {text!r}")
+            place = "message.content" if self.api == "ollama" else "choices[0].message.content"
+            raise FormatError(f"its reply has no text in {place}: {one_line(json.dumps(answer))}")
         return text
 
 

@@ -48,6 +48,7 @@ from bytemill.experiment.demo_results import (
 from bytemill.files import write_text
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, save_adapter
+from bytemill.outside_text import without_secrets
 from bytemill.tasks.base_model import model_config_json
 from bytemill.tasks.next_token import draw_samples
 from bytemill.tasks.pretrain import one_pass, pretrain_task
@@ -122,7 +123,7 @@ class _Demo:
         after = self._draw(model, tokenizer)
         tune, answers = self._tune(model, tokenizer, corpus)
         return DemoResults(
-            command=" ".join(["bytemill", *sys.argv[1:]]),
+            command=without_secrets(" ".join(["bytemill", *sys.argv[1:]])),
             date=f"{date.today():%d %B %Y}".lstrip("0"),
             text_source=f"the standard library of Python {platform.python_version()}",
             tokenizer=tokenizer_results,

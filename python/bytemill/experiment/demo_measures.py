@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import platform
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from bytemill.experiment.demo_results import Machine, MetricsRow
 from bytemill.experiment.trial import run_trial
 from bytemill.train.config import TrainConfig
 from bytemill.train.environment import describe_environment
+from bytemill.train.metrics import read_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,8 +39,7 @@ def steps_within(seconds: float, most: int, trial: Task) -> int:
 
 def metrics_of(run_dir: Path) -> list[MetricsRow]:
     """The rows of a run's metrics.jsonl."""
-    with (run_dir / "metrics.jsonl").open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+    return [*read_json_lines(run_dir / "metrics.jsonl")]
 
 
 def vocabulary_growth(tokenizer: Tokenizer, text: str) -> list[tuple[int, float]]:

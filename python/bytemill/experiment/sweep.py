@@ -20,8 +20,9 @@ import time
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from bytemill.errors import ConfigError
+from bytemill.errors import ConfigError, FormatError
 from bytemill.files import open_to_append, write_text
+from bytemill.json_reader import read_object
 from bytemill.train.config import changed_settings, dump_toml, load_config
 from bytemill.train.folder_lock import alone_in
 from bytemill.train.signals import StopSignals
@@ -81,9 +82,13 @@ def run_sweep(
 def ended_run(run_dir: Path) -> Ended | None:
     """How a run of a sweep ended; None if it did not."""
     try:
-        return Ended(**json.loads((run_dir / "sweep.json").read_text(encoding="utf-8")))
-    except OSError:
+        fields = read_object(run_dir / "sweep.json")
+    except FileNotFoundError:
         return None
+    try:
+        return Ended(int(fields["exit_code"]), float(fields["seconds"]), str(fields.get("error", "")))
+    except (KeyError, TypeError, ValueError):
+        raise FormatError(f"{run_dir / 'sweep.json'}: expected exit_code and seconds as numbers") from None
 
 
 def run_command(run: PlannedRun, folder: Path) -> list[str]:

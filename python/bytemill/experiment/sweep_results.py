@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bytemill.experiment.sweep import Ended, ended_run
+from bytemill.json_reader import read_object
 from bytemill.train.metrics import read_json_lines
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ def _n_trainable(run_dir: Path) -> int | None:
     path = run_dir / "environment.json"
     if not path.exists():
         return None
-    return int(json.loads(path.read_text(encoding="utf-8"))["parameters"]["trainable"])
+    parameters = read_object(path).get("parameters")
+    trainable = parameters.get("trainable") if isinstance(parameters, dict) else None
+    return trainable if isinstance(trainable, int) else None
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

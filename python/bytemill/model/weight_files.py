@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bytemill.errors import FormatError
 from bytemill.files import write_text, write_with
+from bytemill.json_reader import read_object
 
 __all__ = ["read_json", "read_tensors", "write_json", "write_tensors"]
 
@@ -60,13 +61,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
     """Read a JSON object; anything else raises `FormatError` with the file's name."""
     if not Path(path).is_file():
         raise FormatError(f"{path}: there is no such file")
-    try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:  # also of the UTF-8
-        raise FormatError(f"{path}: not JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise FormatError(f"{path}: holds a JSON {type(value).__name__}, should hold an object")
-    return value
+    return read_object(path)
 
 
 def write_json(value: Mapping[str, Any], path: str | Path) -> None:

@@ -1,6 +1,5 @@
 """The page of one training run, or of several laid over each other, read from their folders."""
 
-import json
 import math
 import os
 import statistics
@@ -11,6 +10,7 @@ from typing import Any
 
 from bytemill.errors import DataError
 from bytemill.experiment.demo_results import Metrics
+from bytemill.json_reader import parse_object, read_lines
 from bytemill.report.figures import count, decimal, percent, short_count
 from bytemill.report.metrics_plots import series
 from bytemill.report.page import Block, Code, Details, Figure, KeyFigures, Page, Prose, Section
@@ -108,14 +108,10 @@ def _read_jsonl(path: Path, key: str, kind: type | UnionType) -> list[dict[str, 
     """Read one object a line; a last line without its end is a run that is being written, and is left out."""
     if not path.is_file():
         raise DataError(f"{path} is not there; a run's folder holds metrics.jsonl")
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     rows = []
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict) or not isinstance(row.get(key), kind):
+    for number, line in read_lines(path, error=DataError):
+        row = parse_object(line, f"{path}, line {number}", error=DataError)
+        if not isinstance(row.get(key), kind):
             raise DataError(f'{path}, line {number}: expected a JSON object with "{key}", got {line[:80]!r}')
         rows.append(row)
     return rows

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from bytemill.errors import ConfigError, FormatError
+from bytemill.json_reader import parse_object, read_lines, read_object
+from bytemill.outside_text import without_secrets
 from bytemill.report.figures import count, size
 from bytemill.report.page import Block, Prose, Table
+from bytemill.train.config import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,12 +46,12 @@ def changes_table(folder: Path) -> Table | None:
     if not path.is_file():
         return None
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            change = json.loads(line)
-            rows.append((count(change["step"]), str(change["setting"]), _told(change["old"]), _told(change["new"])))
-        except (ValueError, KeyError, TypeError):
-            continue  # a line that is still being written
+    for number, line in read_lines(path):
+        change = parse_object(line, f"{path}, line {number}")
+        step, setting = change.get("step"), change.get("setting")
+        if not isinstance(step, int) or not isinstance(setting, str):
+            raise FormatError(f"{path}, line {number}: expected an object with step and setting")
+        rows.append((count(step), setting, _told(change.get("old")), _told(change.get("new"))))
     header = ("step", "setting", "before", "after")
     return Table("Settings changed on the way", header, tuple(rows), numeric=(0,), code=(1, 2, 3)) if rows else None
 
@@ -95,24 +98,23 @@ def _differences(settings: Mapping[str, Mapping[str, str]]) -> Block:
 def _settings(folder: Path) -> dict[str, str]:
     """By dotted name; nothing where there is no config.toml that can be read."""
     try:
-        parsed = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        parsed = read_toml(folder / "config.toml")
+    except ConfigError:
         return {}
     return {name: _told(value) for name, value in _flat(parsed)}
 
 
 def _environment(folder: Path) -> dict[str, str]:
     try:
-        parsed = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-        facts = dict(_flat(parsed))
-    except (OSError, ValueError, AttributeError):
+        facts = dict(_flat(read_object(folder / "environment.json")))
+    except (OSError, FormatError):
         return {}
     named = {_ENVIRONMENT_NAMES.get(key, key.rpartition(".")[2]): _told(value) for key, value in facts.items()}
     if isinstance(facts.get("machine.memory_bytes"), int):
         named["memory"] = size(facts["machine.memory_bytes"])
     if isinstance(facts.get("command"), list) and facts["command"]:
         program, *arguments = map(str, facts["command"])
-        named["command"] = " ".join([PurePath(program).name, *arguments])
+        named["command"] = without_secrets(" ".join([PurePath(program).name, *arguments]))
     return {key.replace("_", " "): _shortened(value) for key, value in named.items()}
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
 
-from bytemill.errors import CheckpointError, ConfigError, DataError
+from bytemill.errors import CheckpointError, ConfigError, DataError, FormatError
+from bytemill.json_reader import read_object
 from bytemill.model import GPT2, CausalModel, GPT2Config, TransformersCausal, load_pretrained
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, merge_lora
 from bytemill.model.lora.peft_backend import apply_peft, merge_peft
@@ -60,9 +60,9 @@ def load_base_model(base: str | Path, *, tokenizer_sha256: str | None = None, me
     if folder is None:
         return load_pretrained(base)
     refuse_other_tokenizer(folder, tokenizer_sha256)
-    fields = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    fields = read_object(folder / "config.json", error=CheckpointError)
     if "labels" in fields:
-        raise DataError(f"{base}: a classifier of {', '.join(fields['labels'])}, no language model")
+        raise DataError(f"{base}: a classifier of {', '.join(map(str, fields['labels']))}, no language model")
     model = wrap_as_saved(model_from_json(fields), fields)
     load_weights(folder, model)
     return merge_adapters(model, fields).requires_grad_(True) if merge else model
@@ -154,14 +154,20 @@ def model_config_json(
 
 def model_from_json(fields: Mapping[str, Any]) -> CausalModel:
     """The model that `model_config_json` described, with random weights and without adapters."""
-    if fields["format"] == "bytemill-transformers":
+    if fields.get("format") == "bytemill-transformers" and isinstance(fields.get("settings"), dict):
         return TransformersCausal.from_settings(fields["settings"])
+    missing = [name for name in GPT2Config.model_fields if name not in fields]
+    if fields.get("format") != "bytemill-gpt2" or missing:
+        found = f"lacks {', '.join(missing)}" if missing else f"has the format {fields.get('format')!r}"
+        raise FormatError(f"config.json of the checkpoint is not one of bytemill's: it {found}")
     return GPT2(GPT2Config(**{name: fields[name] for name in GPT2Config.model_fields}))
 
 
 def wrap_as_saved(model: Model, fields: Mapping[str, Any]) -> Model:
     """Put the adapters on that a config.json speaks of."""
     if "lora" in fields:
+        if not isinstance(fields["lora"], dict):
+            raise FormatError("config.json of the checkpoint is not one of bytemill's: lora is not an object")
         lora = LoraConfig(**fields["lora"])
         if fields.get("lora_backend") == "peft":
             apply_peft(model, lora)
@@ -192,7 +198,7 @@ def checkpoint_folder(base: Path) -> Path | None:
 
 def refuse_other_tokenizer(checkpoint: Path, given: str | None) -> None:
     """Make sure that a checkpoint was trained with the tokenizer of this fingerprint; None does not care."""
-    state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+    state = read_object(checkpoint / "state.json", error=CheckpointError)
     own = state["fingerprints"].get("tokenizer", given)
     if given is not None and own != given:
         raise DataError(

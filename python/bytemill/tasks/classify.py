@@ -6,7 +6,6 @@ linear layer reads the class; texts are cut at the length of the longest trainin
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,8 +16,9 @@ import torch.nn.functional as F
 from bytemill.data.rows import LabelledRow, LabelledRows, encode_labelled, split_rows, undersampled
 from bytemill.data.rows.encode import text_fault
 from bytemill.data.rows.labels import LabelledBatches, collate_labelled, label_names
-from bytemill.errors import ConfigError, DataError
+from bytemill.errors import CheckpointError, ConfigError, DataError
 from bytemill.evaluate.classification import ClassificationScore, classification_score
+from bytemill.json_reader import read_object
 from bytemill.model.classifier import Classifier
 from bytemill.tasks.base_model import (
     adapt,
@@ -224,13 +224,16 @@ def load_classifier(base: str | Path, *, tokenizer_sha256: str | None = None) ->
         CheckpointError: The checkpoint is damaged, or the run has none that is whole.
     """
     folder = checkpoint_folder(Path(base))
-    fields = {} if folder is None else json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    fields = {} if folder is None else read_object(folder / "config.json", error=CheckpointError)
     if folder is None or "labels" not in fields:
         raise DataError(f"{base}: no run of `bytemill finetune classify`, nor a checkpoint of one")
+    labels, max_tokens = fields["labels"], fields.get("max_tokens")
+    if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels) or type(max_tokens) is not int:
+        raise DataError(f"{folder / 'config.json'}: expected labels, a list of strings, and max_tokens, a whole number")
     refuse_other_tokenizer(folder, tokenizer_sha256)
-    model = wrap_as_saved(Classifier(model_from_json(fields), fields["labels"]), fields)
+    model = wrap_as_saved(Classifier(model_from_json(fields), labels), fields)
     load_weights(folder, model)
-    return merge_adapters(model, fields).eval().to(pick_device()), int(fields["max_tokens"])
+    return merge_adapters(model, fields).eval().to(pick_device()), max_tokens
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bytemill import _core
 from bytemill.errors import ArgumentError, FormatError
 from bytemill.files import write_text
+from bytemill.json_reader import read_object
 
 if TYPE_CHECKING:
     import tiktoken
@@ -90,9 +90,8 @@ def refuse_other_kinds(path: Path) -> None:
         FormatError: It does; names the model.
     """
     try:
-        model = json.loads(path.read_bytes())["model"]
-        kind = model["type"]
-    except (OSError, ValueError, KeyError, TypeError):
+        kind = read_object(path)["model"]["type"]
+    except (OSError, ValueError, KeyError, TypeError):  # the core says what is wrong
         return
     if kind != "BPE":
         raise FormatError(f"{path}: a tokenizer of type {kind}; only byte-level BPE can be loaded here")

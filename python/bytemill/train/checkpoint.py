@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import CheckpointError
 from bytemill.files import flush_folder, write_text
+from bytemill.json_reader import parse_json, read_regular_file
 from bytemill.model.weight_files import write_tensors
 
 if TYPE_CHECKING:
@@ -152,7 +153,9 @@ def verify_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state = _read_state(path / "state.json")
         for name in _PAYLOADS:
-            want, got = state["files"][name], _measure(path / name)
+            want, got = state["files"].get(name), _measure(path / name)
+            if not isinstance(want, dict) or want.keys() != got.keys():
+                raise CheckpointError(f"{path / 'state.json'}: says no size and SHA-256 of {name}")
             if want != got:
                 kind = "bytes" if want["bytes"] != got["bytes"] else "sha256"
                 raise CheckpointError(f"{path / name}: damaged: {kind} is {got[kind]}, was {want[kind]} when written")
@@ -207,11 +210,11 @@ def _spell(state: Mapping[str, Any]) -> str:
 
 
 def _read_state(file: Path) -> dict[str, Any]:
-    raw = file.read_bytes()
+    raw = read_regular_file(file, error=CheckpointError)
     try:
-        state = json.loads(raw)
+        state = parse_json(raw, file)
         intact = _spell(state).encode() == raw
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError):
         intact = False
     if not intact:
         raise CheckpointError(f"{file}: damaged: its content does not fit its checksum")
@@ -219,6 +222,8 @@ def _read_state(file: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{file}: format version {state.get('format_version')}; this program reads {FORMAT_VERSION}"
         )
+    if not isinstance(state.get("step"), int) or not isinstance(state.get("files"), dict):
+        raise CheckpointError(f"{file}: has no step or no files, which every checkpoint has")
     return dict(state)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from bytemill.outside_text import without_secrets
+
 __all__ = ["describe_environment"]
 
 _PACKAGES = ("bytemill", "numpy", "safetensors")
@@ -22,7 +24,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "packages": {"torch": str(torch.__version__), **{name: _version(name) for name in _PACKAGES}},
-        "command": sys.argv,
+        "command": [without_secrets(argument) for argument in sys.argv],
         "git_commit": _git_commit(),
         "machine": {
             "system": platform.platform(),

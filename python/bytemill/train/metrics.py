@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ConfigError, FormatError
 from bytemill.files import LineFile, write_text
+from bytemill.json_reader import parse_object, read_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,12 +92,9 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         FormatError: A line is no JSON object with a step; names file and line.
     """
     objects = []
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-        try:
-            parsed = json.loads(line)
-        except ValueError as error:
-            raise FormatError(f"{path}, line {number}: not JSON: {error}") from None
-        if not isinstance(parsed, dict) or not isinstance(parsed.get("step"), int):
+    for number, line in read_lines(path):
+        parsed = parse_object(line, f"{path}, line {number}")
+        if not isinstance(parsed.get("step"), int):
             raise FormatError(f"{path}, line {number}: expected an object with a whole number as step")
         objects.append(parsed)
     return objects

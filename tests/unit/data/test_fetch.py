@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bytemill.data import fetch
-from bytemill.data.fetch import _inside
+from bytemill.data.hub_listing import safe_name
 from bytemill.data.sources import SOURCES, Source
 from bytemill.errors import ArgumentError, DataError
 
@@ -54,6 +55,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_response(206 if first else 200)
         self.send_header("Content-Length", str(len(CONTENT) - first))
+        if first:
+            self.send_header("Content-Range", f"bytes {first}-{len(CONTENT) - 1}/{len(CONTENT)}")
         self.end_headers()
         end, self.server.breaks_at = self.server.breaks_at, None
         self.wfile.write(CONTENT[first:end])
@@ -112,9 +115,10 @@ def test_a_part_that_is_whole_needs_only_its_name(server: Server, named: str, tm
     assert (fetch(named, cache=tmp_path) / "some_data.bin").read_bytes() == CONTENT
 
 
-def test_other_content_is_refused_and_deleted(server: Server, named: str, tmp_path: Path) -> None:
+def test_other_content_is_refused_and_deleted(named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / named).mkdir()
     (tmp_path / named / "some_data.bin.part").write_bytes(b"others" * 100)
+    monkeypatch.setitem(SOURCES, named, replace(SOURCES[named], sha256="0" * 64))
     with pytest.raises(DataError, match=r"SHA-256 is [0-9a-f]{64}, expected"):
         fetch(named, cache=tmp_path)
     assert list((tmp_path / named).iterdir()) == []
@@ -139,7 +143,7 @@ def test_an_unknown_name_lists_those_there_are() -> None:
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "a\\..\\x", ""])
 def test_a_listed_path_that_leads_out_is_refused(path: str) -> None:
     with pytest.raises(DataError, match="leads out"):
-        _inside(path)
+        safe_name(path, "https://hub")
 
 
 def test_every_source_names_licence_and_place() -> None:

@@ -78,7 +78,7 @@ def _fits(item: HellaSwagItem) -> bool:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("{", "line 2: expected an object"),
+        ("{", "line 2: not JSON in UTF-8"),
         ('{"ctx": "a", "endings": ["b"]}', "line 2: expected an object"),
         ('{"ctx": "a", "endings": ["b"], "label": 0}', "line 2: expected four endings"),
         ('{"ctx": "a", "endings": ["b", "c", "d", "e"], "label": 4}', "a label from 0 to 3"),

@@ -143,7 +143,7 @@ def test_a_server_that_stalls_is_left_after_the_time(server: Server) -> None:
     assert judge(server, timeout_s=0.2).ask("Score?") == "2"
     server.questions.clear()
     server.scripts = [stall]
-    with pytest.raises(ServiceError, match=r"no answer within 0\.2 s"):
+    with pytest.raises(ServiceError, match=r"no complete answer within 0\.2 s"):
         judge(server, timeout_s=0.2, tries=1).ask("Score?")
 
 

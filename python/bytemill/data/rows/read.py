@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ArgumentError, DataError
+from bytemill.json_reader import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,20 +72,14 @@ def _file(path: Path, columns: Sequence[str]) -> Any:
 
 
 def _json(path: Path, _: Sequence[str]) -> Any:
-    try:
-        return json.loads(_text(path))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON in UTF-8: {error}") from None
+    return parse_json(_text(path), path, error=DataError)
 
 
 def _json_lines(path: Path, _: Sequence[str]) -> Any:
     rows = []
     for number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}:{number}: not JSON in UTF-8: {error}") from None
+            rows.append(parse_json(line, f"{path}:{number}", error=DataError))
     return rows
 
 

@@ -1,0 +1,236 @@
+"""One file from a server onto the disk: resumed where it broke off, and whole before it has its name.
+
+The bytes go into `NAME.part`, and `NAME.part.json` says which version of the server's file they belong to. A download
+is resumed only from the same version: the server compares it (If-Range), or a known SHA-256 does at the end. Whatever
+else a server answers to the request for the rest, the download starts again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bytemill.errors import DataError
+from bytemill.json_reader import read_object
+from bytemill.network import NetworkError, ask
+from bytemill.outside_text import public_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from io import BufferedRandom
+    from pathlib import Path
+
+    from bytemill.data.hub_listing import RemoteFile
+    from bytemill.network import Reply
+
+__all__ = ["MAX_BYTES_OF_UNKNOWN_SIZE", "STALL_TIMEOUT_S", "download"]
+
+STALL_TIMEOUT_S = 60.0
+"""Seconds in which `network.MIN_PROGRESS_BYTES` must arrive."""
+MAX_BYTES_OF_UNKNOWN_SIZE = 64 << 30
+"""Bytes of a file whose size neither the server nor a listing says."""
+
+_NOTHING_MORE = 416  # the range begins at or after the end of the file
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z")
+
+
+@dataclass(frozen=True)
+class _Version:
+    """What identifies one content of the server's file; both fields empty if the server gives neither."""
+
+    url: str
+    validator: str = ""
+    """A strong ETag, or the date of the last change: what If-Range takes."""
+    n_bytes: int | None = None
+
+    @classmethod
+    def of(cls, url: str, reply: Reply, n_bytes: int | None) -> _Version:
+        tag = reply.headers.get("ETag", "")
+        strong = tag if tag.startswith('"') else ""
+        return cls(public_url(url), strong or reply.headers.get("Last-Modified", ""), n_bytes)
+
+    def differs_from(self, other: _Version) -> bool:
+        """Whether both know something in which they differ; some servers send a part whatever If-Range says."""
+        pairs = [(self.validator, other.validator), (self.n_bytes, other.n_bytes)]
+        return any(own and theirs and own != theirs for own, theirs in pairs)
+
+
+class _StartAgainError(Exception):
+    """What came, or what the server offers, does not continue what is there."""
+
+
+def download(
+    remote: RemoteFile, target: Path, *, key: str | None, key_origin: str, heard: Callable[[int, int], None]
+) -> None:
+    """Download a file into `target`, from where an earlier call broke off.
+
+    Args:
+        remote: Where it is, and what is known of it.
+        target: Its place; no other process may download there at the same time.
+        key: Sent to `key_origin` alone.
+        key_origin: As `bytemill.network.origin` spells it.
+        heard: Called with the bytes that are there, and those that will be; 0 if not known.
+
+    Raises:
+        DataError: The content has another hash than it must have, and was deleted.
+        NetworkError: The server fails or is too slow; calling again resumes.
+    """
+    part, note = (target.with_name(target.name + ending) for ending in (".part", ".part.json"))
+    with _opened(part) as file:
+        first_byte, version = _resumable(file, note, remote)
+        if first_byte:
+            with contextlib.suppress(_StartAgainError):
+                _transfer(remote, file, note, first_byte, version, (key, key_origin), heard)
+                return _finish(file, part, note, target, remote, may_start_again=True)
+        _transfer(remote, file, note, 0, None, (key, key_origin), heard)
+        return _finish(file, part, note, target, remote, may_start_again=False)
+
+
+def _transfer(
+    remote: RemoteFile,
+    file: BufferedRandom,
+    note: Path,
+    first_byte: int,
+    version: _Version | None,
+    key: tuple[str | None, str],
+    heard: Callable[[int, int], None],
+) -> None:
+    """Ask for the file, or for its rest, and write what comes."""
+    headers = {"Range": f"bytes={first_byte}-"} if first_byte else {}
+    if first_byte and version is not None and version.validator:
+        headers["If-Range"] = version.validator
+    with ask(
+        remote.url,
+        timeout_s=STALL_TIMEOUT_S,
+        headers=headers,
+        key=key[0],
+        key_origin=key[1],
+        across_origins=True,
+        is_download=True,
+        accept={_NOTHING_MORE} if first_byte else (),
+    ) as reply:
+        if reply.status == _NOTHING_MORE:
+            if remote.sha256 and _sha256(file) == remote.sha256:
+                return
+            raise _StartAgainError
+        total = _total(reply, first_byte, version, remote)
+        if reply.status != 206:
+            first_byte = 0
+            file.truncate(0)
+            _write_note(note, _Version.of(remote.url, reply, total))
+        _append(reply, file, first_byte, total, heard)
+
+
+def _total(reply: Reply, first_byte: int, version: _Version | None, remote: RemoteFile) -> int | None:
+    """Return the size of the whole file, if it is known; a part that does not fit what is there starts it again."""
+    if reply.status != 206:
+        total = reply.n_bytes
+    else:
+        found = _CONTENT_RANGE.match(reply.headers.get("Content-Range", ""))
+        if not first_byte:
+            raise NetworkError(reply.url, "it sends a part of the file, though the whole was asked for", again=False)
+        if not found or int(found[1]) != first_byte or (found[3] != "*" and int(found[2]) + 1 != int(found[3])):
+            raise _StartAgainError
+        total = None if found[3] == "*" else int(found[3])
+        if version is not None and version.differs_from(_Version.of(remote.url, reply, total)):
+            raise _StartAgainError
+    if remote.n_bytes is None or total is None or total == remote.n_bytes:
+        return remote.n_bytes if total is None else total
+    fault = f"it sends a file of {total:,} bytes, the listing says {remote.n_bytes:,}"
+    raise NetworkError(reply.url, fault, again=False)
+
+
+def _append(
+    reply: Reply, file: BufferedRandom, have: int, total: int | None, heard: Callable[[int, int], None]
+) -> None:
+    file.seek(have)
+    most = MAX_BYTES_OF_UNKNOWN_SIZE if total is None else total
+    try:
+        for piece in reply.pieces(max_bytes=most - have):
+            file.write(piece)
+            heard(file.tell(), total or 0)
+        if total is not None and file.tell() < total:
+            raise NetworkError(reply.url, "the connection broke", again=True)
+    except NetworkError as error:
+        if not error.again:
+            raise
+        place = f"at byte {file.tell():,}" + (f" of {total:,}" if total else "")
+        raise NetworkError(reply.url, f"{error.fault}, {place}; run again to go on from there", again=True) from None
+    finally:
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _finish(
+    file: BufferedRandom, part: Path, note: Path, target: Path, remote: RemoteFile, *, may_start_again: bool
+) -> None:
+    if remote.sha256 and (found := _sha256(file)) != remote.sha256:
+        if may_start_again:
+            raise _StartAgainError
+        part.unlink()
+        note.unlink(missing_ok=True)
+        raise DataError(
+            f"{public_url(remote.url)}: SHA-256 is {found}, expected {remote.sha256}; what came was deleted"
+        )
+    part.replace(target)
+    note.unlink(missing_ok=True)
+
+
+def _resumable(file: BufferedRandom, note: Path, remote: RemoteFile) -> tuple[int, _Version | None]:
+    """Return how many bytes are there that may be continued, and of which version they are."""
+    have = os.fstat(file.fileno()).st_size
+    version = _read_note(note)
+    if version is None or version.url != public_url(remote.url):
+        version = None
+    if remote.n_bytes is not None and have > remote.n_bytes:
+        return 0, None
+    if remote.sha256 or (version is not None and version.validator):
+        return have, version
+    return 0, None
+
+
+def _read_note(note: Path) -> _Version | None:
+    try:
+        return _checked(read_object(note))
+    except (OSError, ValueError):
+        return None
+
+
+def _checked(fields: dict[str, object]) -> _Version | None:
+    url, validator, n_bytes = fields.get("url"), fields.get("validator"), fields.get("n_bytes")
+    if not isinstance(url, str) or not isinstance(validator, str) or not (n_bytes is None or isinstance(n_bytes, int)):
+        return None
+    sendable = validator.isascii() and validator.isprintable()
+    return _Version(url, validator, n_bytes) if sendable else None
+
+
+def _write_note(note: Path, version: _Version) -> None:
+    note.unlink(missing_ok=True)  # a link that somebody put there is not followed
+    fields = {"url": version.url, "validator": version.validator, "n_bytes": version.n_bytes}
+    with note.open("x", encoding="utf-8") as file:
+        file.write(json.dumps(fields) + "\n")
+
+
+@contextlib.contextmanager
+def _opened(part: Path) -> Iterator[BufferedRandom]:
+    """Open what came so far, or a new file; a link or a pipe in its place is refused."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    if part.is_symlink():
+        raise DataError(f"{part}: a link, expected a file or nothing; remove it")
+    opened = os.open(part, flags | getattr(os, "O_BINARY", 0), 0o666)
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise DataError(f"{part}: not a regular file; remove it")
+    with os.fdopen(opened, "r+b") as file:
+        yield file
+
+
+def _sha256(file: BufferedRandom) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,140 @@
+"""JSON from outside: every file and reply is read here, with limits on size and depth and one sentence per fault.
+
+Python's own reader goes down a call per level, so a file of brackets ends in a RecursionError, or in a crash where the
+stack is small. Depth is therefore counted before anything is parsed. A text with at most `MAX_DEPTH` opening brackets
+cannot be deeper, so most lines of JSON cost two counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from typing import TYPE_CHECKING, Any
+
+from bytemill.errors import BytemillError, FormatError
+from bytemill.outside_text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_ROWS_BYTES",
+    "MAX_VALUE_BYTES",
+    "parse_json",
+    "parse_object",
+    "read_json",
+    "read_lines",
+    "read_object",
+    "read_regular_file",
+]
+
+MAX_DEPTH = 100
+"""Levels of lists and objects inside each other; the core's readers stop at 127."""
+MAX_VALUE_BYTES = 64 << 20
+"""Bytes of a file that holds one value, such as a config.json."""
+MAX_ROWS_BYTES = 2 << 30
+"""Bytes of a file of rows that is read whole, such as a metrics.jsonl or a file of answers."""
+
+_STRING_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{\]}]', re.DOTALL)
+
+
+def parse_json(text: str | bytes, source: object, *, error: type[BytemillError] = FormatError) -> Any:
+    """Parse one JSON value.
+
+    Args:
+        text: JSON; bytes are UTF-8, a byte order mark is skipped.
+        source: Where it comes from, for the error: a path, a path and a line, an address.
+        error: The exception to raise.
+
+    Raises:
+        FormatError: Or `error`: the text is not JSON in UTF-8, or nested deeper than `MAX_DEPTH`; names the source.
+
+    >>> parse_json('{"a": [1, 2]}', "reply")
+    {'a': [1, 2]}
+    """
+    try:
+        decoded = text.decode("utf-8-sig") if isinstance(text, bytes) else text.removeprefix("\ufeff")
+    except UnicodeDecodeError as fault:
+        raise error(f"{source}: not JSON in UTF-8: byte {fault.object[fault.start]:#04x} at {fault.start:,}") from None
+    if _too_deep(decoded):
+        raise error(f"{source}: its JSON is nested more than {MAX_DEPTH} levels deep")
+    try:
+        return json.loads(decoded)
+    except (ValueError, RecursionError) as fault:
+        raise error(f"{source}: not JSON in UTF-8: {one_line(str(fault))}") from None
+
+
+def parse_object(text: str | bytes, source: object, *, error: type[BytemillError] = FormatError) -> dict[str, Any]:
+    """As `parse_json`, for an object; any other value raises `error`."""
+    value = parse_json(text, source, error=error)
+    if not isinstance(value, dict):
+        raise error(f"{source}: holds a JSON {_KINDS[type(value)]}, expected an object")
+    return value
+
+
+def read_json(path: str | Path, *, max_bytes: int = MAX_VALUE_BYTES, error: type[BytemillError] = FormatError) -> Any:
+    """Read a file that holds one JSON value; as `parse_json`.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+        FormatError: Or `error`: it is not a regular file, is larger than `max_bytes`, or is not JSON.
+    """
+    return parse_json(read_regular_file(path, max_bytes=max_bytes, error=error), path, error=error)
+
+
+def read_object(path: str | Path, *, error: type[BytemillError] = FormatError) -> dict[str, Any]:
+    """As `read_json`, for an object; any other value raises `error`."""
+    return parse_object(read_regular_file(path, error=error), path, error=error)
+
+
+def read_lines(path: str | Path, *, error: type[BytemillError] = FormatError) -> Iterator[tuple[int, bytes]]:
+    """Yield number and bytes of each whole line; a last line without its end, as a kill leaves it, is left out.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+        FormatError: Or `error`: it is not a regular file, or is larger than `MAX_ROWS_BYTES`.
+    """
+    yield from enumerate(read_regular_file(path, max_bytes=MAX_ROWS_BYTES, error=error).split(b"\n")[:-1], start=1)
+
+
+def read_regular_file(
+    path: str | Path, *, max_bytes: int = MAX_VALUE_BYTES, error: type[BytemillError] = FormatError
+) -> bytes:
+    """Read a regular file whole; a pipe, which may never end, and a device are refused before anything is read.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+        FormatError: Or `error`: it is not a regular file, or is larger than `max_bytes`.
+    """
+    opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(opened, "rb") as file:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise error(f"{path}: a folder, pipe or device, expected a regular file")
+        size = os.fstat(opened).st_size
+        if size <= max_bytes:
+            return file.read(size)
+    raise error(f"{path}: larger than {max_bytes:,} bytes, the most that is read of such a file")
+
+
+def _too_deep(text: str) -> bool:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for found in _STRING_OR_BRACKET.finditer(text):
+        first = found[0][0]
+        if first in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif first in "]}":
+            depth -= 1
+    return False
+
+
+_KINDS: dict[type, str] = {
+    list: "list", str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"
+}  # fmt: skip

@@ -1,0 +1,335 @@
+"""HTTP for all of bytemill: deadlines, size limits, redirects, and keys that stay with one origin. On httpx.
+
+httpx limits the time of one read, so a server that sends a byte now and then would hold a request without end, in its
+headers too; `Deadline` ends it.
+Redirects are followed by hand: a key is sent to the origin (scheme, host and port) that it was given for, and to no
+other. Proxies and certificates are httpx's: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import os
+import string
+import urllib.parse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bytemill.deadline import Deadline
+from bytemill.errors import ArgumentError, ServiceError
+from bytemill.outside_text import one_line, public_url
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Collection, Iterator, Mapping
+
+    import httpx
+
+__all__ = ["MAX_REDIRECTS", "MAX_REPLY_BYTES", "MIN_PROGRESS_BYTES", "NetworkError", "Reply", "ask", "origin"]
+
+MAX_REPLY_BYTES = 8 << 20
+"""Bytes of a reply that is read whole: of a judge, or a page of a hub's listing."""
+MAX_REDIRECTS = 5
+"""Redirects of one request."""
+MIN_PROGRESS_BYTES = 64 << 10
+"""Bytes of a download that must arrive within each `timeout_s`."""
+
+_KEPT_REDIRECTS = {301, 302, 307, 308}
+"""Those that repeat the request as it was; 303 asks for a GET."""
+_PORTS = {"http": 80, "https": 443}
+_ERROR_BYTES = 2048
+
+
+class NetworkError(ServiceError, OSError):
+    """A request failed; the text names the address, without its secrets, and the fault.
+
+    Attributes:
+        fault: The sentence without the address.
+        again: Whether the same request may succeed later.
+        status: The server's status, if it is the fault.
+    """
+
+    def __init__(self, url: str, fault: str, *, again: bool, status: int | None = None) -> None:
+        super().__init__(f"{public_url(url)}: {fault}")
+        self.fault = fault
+        self.again = again
+        self.status = status
+
+
+class Reply:
+    """An open reply; `read` or `pieces` get its body."""
+
+    def __init__(self, url: str, response: httpx.Response, deadline: Deadline) -> None:
+        self.url = url
+        """The address that answered, after redirects."""
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._response = response
+        self._deadline = deadline
+
+    @property
+    def n_bytes(self) -> int | None:
+        """Length of the body, if the server says it."""
+        length = self.headers.get("Content-Length", "")
+        return int(length) if length.isascii() and length.isdecimal() else None
+
+    @property
+    def next_page(self) -> str | None:
+        """What a Link header gives with rel="next": an address, maybe relative to this one."""
+        return self._response.links.get("next", {}).get("url")
+
+    def pieces(self, *, max_bytes: int) -> Iterator[bytes]:
+        """Yield the body as it arrives; each `MIN_PROGRESS_BYTES` extend the deadline of a download.
+
+        Raises:
+            NetworkError: It is longer than `max_bytes`, breaks off, or is too slow.
+        """
+        n_bytes = 0
+        if (self.n_bytes or 0) > max_bytes:
+            raise self._too_long(max_bytes)
+        with _faults(self.url, self._deadline):
+            for piece in self._response.iter_raw():
+                n_bytes += len(piece)
+                if n_bytes > max_bytes:
+                    raise self._too_long(max_bytes)
+                self._deadline.note_progress(n_bytes)
+                yield piece
+
+    def read(self, *, max_bytes: int = MAX_REPLY_BYTES) -> bytes:
+        """Return the whole body; raises as `pieces`."""
+        return b"".join(self.pieces(max_bytes=max_bytes))
+
+    def _too_long(self, max_bytes: int) -> NetworkError:
+        return NetworkError(self.url, f"its reply is longer than {max_bytes:,} bytes", again=False)
+
+
+@contextlib.contextmanager
+def ask(
+    url: str,
+    *,
+    timeout_s: float,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    key: str | None = None,
+    key_origin: str | None = None,
+    across_origins: bool = False,
+    is_download: bool = False,
+    accept: Collection[int] = (),
+) -> Iterator[Reply]:
+    """Send a GET, or a POST if there is a body, and yield the reply of the last redirect.
+
+    Args:
+        url: http or https; a user name and password in it are sent as Basic authorization.
+        timeout_s: Seconds until the whole reply must have arrived, redirects included. Resolving the host's name comes
+            on top, with the system's own limit.
+        body: JSON.
+        headers: Sent to every origin.
+        key: Sent as Bearer authorization, to `key_origin` alone; already checked.
+        key_origin: See `origin`; that of `url` if None.
+        across_origins: Whether redirects to other origins are followed; never from https to http.
+        is_download: Each `MIN_PROGRESS_BYTES` of the body start `timeout_s` anew.
+        accept: Statuses beyond 2xx that are a reply.
+
+    Raises:
+        NetworkError: The server cannot be reached, is too slow, breaks HTTP, refuses, or redirects where it may not.
+        ArgumentError: `url` is not an http or https address.
+    """
+    deadline = Deadline(timeout_s, extended_by=MIN_PROGRESS_BYTES if is_download else 0)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(deadline)
+        with _faults(url, deadline):
+            client = stack.enter_context(_client(url))
+        request = _Request(*_split_credentials(url), key=key, key_origin=key_origin or origin(url))
+        for _ in range(MAX_REDIRECTS + 1):
+            response = _send(client, deadline, request, body, headers or {})
+            stack.callback(response.close)
+            if not 300 <= response.status_code < 400:
+                break
+            request = _redirected(request, response, across_origins=across_origins)
+        else:
+            raise NetworkError(url, f"it redirects more than {MAX_REDIRECTS} times", again=False)
+        if not response.is_success and response.status_code not in accept:
+            raise _refusal(request, response, deadline)
+        coding = response.headers.get("Content-Encoding", "identity")
+        if coding.lower() != "identity":
+            raise NetworkError(url, f"it packs its reply ({one_line(coding)}), which was not asked for", again=False)
+        yield Reply(request.url, response, deadline)
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of an address, in one spelling.
+
+    Raises:
+        ArgumentError: It is not an http or https address.
+
+    >>> origin("https://Example.org/v1"), origin("http://127.0.0.1:8080/?a=1")
+    ('https://example.org:443', 'http://127.0.0.1:8080')
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        usual = _PORTS[parts.scheme]
+        port = usual if parts.port is None else parts.port
+    except (ValueError, KeyError):
+        parts, port = urllib.parse.urlsplit(""), 0
+    if not parts.hostname or not all("!" <= character <= "~" for character in url):
+        shown = one_line(public_url(url))
+        raise ArgumentError(
+            f"the address is '{shown}', expected http:// or https:// and a host, in ASCII without blanks"
+        )
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One hop: an address without credentials, and those that it gets."""
+
+    url: str
+    credentials: str | None
+    """Of the address that was asked first: user:password."""
+    key: str | None
+    key_origin: str
+
+    def authorization(self) -> dict[str, str]:
+        if self.key and origin(self.url) == self.key_origin:
+            return {"Authorization": f"Bearer {self.key}"}
+        if self.credentials:
+            packed = base64.b64encode(self.credentials.encode()).decode()
+            return {"Authorization": f"Basic {packed}"}
+        return {}
+
+
+def _split_credentials(url: str) -> tuple[str, str | None]:
+    origin(url)
+    parts = urllib.parse.urlsplit(url)
+    credentials, at, host = parts.netloc.rpartition("@")
+    plain = urllib.parse.urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+    return plain, urllib.parse.unquote(credentials) if at else None
+
+
+def _redirected(request: _Request, response: httpx.Response, *, across_origins: bool) -> _Request:
+    """Return the next hop; what leaves the origin leaves its credentials behind for good."""
+    status, location = response.status_code, response.headers.get("Location", "")
+    kept = status in _KEPT_REDIRECTS or (status == 303 and response.request.method == "GET")
+    if not kept or not location:
+        raise NetworkError(request.url, f"it answers {_status(response)}, which leads to no reply", again=False)
+    try:
+        quoted = urllib.parse.quote(location, safe=string.punctuation)
+        there, _ = _split_credentials(urllib.parse.urljoin(request.url, quoted))
+    except (ArgumentError, ValueError):
+        fault = f"it redirects to '{one_line(public_url(location))}', which is not an http or https address"
+        raise NetworkError(request.url, fault, again=False) from None
+    if origin(there) == origin(request.url):
+        return _Request(there, request.credentials, request.key, request.key_origin)
+    shown = one_line(public_url(there))
+    if not across_origins:
+        fault = f"it redirects to {shown}, another origin, where nothing was sent; give that address if you trust it"
+        raise NetworkError(request.url, fault, again=False)
+    if request.url.startswith("https:") and there.startswith("http:"):
+        raise NetworkError(request.url, f"it redirects from https to {shown}, which anybody can change", again=False)
+    return _Request(there, None, None, "")
+
+
+def _send(
+    client: httpx.Client, deadline: Deadline, request: _Request, body: bytes | None, headers: Mapping[str, str]
+) -> httpx.Response:
+    import httpx
+
+    sent = {"User-Agent": "bytemill", "Accept-Encoding": "identity", **headers, **request.authorization()}
+    if body is not None:
+        sent["Content-Type"] = "application/json"
+    with _faults(request.url, deadline):
+        built = client.build_request(
+            "GET" if body is None else "POST",
+            request.url,
+            content=body,
+            headers=sent,
+            timeout=httpx.Timeout(deadline.seconds_left()),
+            extensions={"trace": deadline.trace},
+        )
+        return client.send(built, stream=True, auth=None)
+
+
+def _refusal(request: _Request, response: httpx.Response, deadline: Deadline) -> NetworkError:
+    """Describe a status that is no reply, with the beginning of what the server says about it."""
+    said = b""
+    with contextlib.suppress(NetworkError), _faults(request.url, deadline):
+        for piece in response.iter_raw():
+            said += piece
+            if len(said) >= _ERROR_BYTES:
+                break
+    text = said[:_ERROR_BYTES].decode("utf-8", "replace")
+    for secret in filter(None, (request.key, request.credentials)):  # some servers repeat the key that they refuse
+        text = text.replace(secret, "…")
+    words = one_line(text)
+    fault = f"it answers {_status(response)}" + (f": {words}" if words else "")
+    return NetworkError(request.url, fault, again=False, status=response.status_code)
+
+
+def _status(response: httpx.Response) -> str:
+    return f"{response.status_code} {one_line(response.reason_phrase)}".rstrip()
+
+
+def _client(url: str) -> httpx.Client:
+    """One client a request: a connection that is kept could not be watched, and the environment may change."""
+    import httpx
+
+    try:
+        certificates = _certificates(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    except OSError:
+        places = " and ".join(name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ)
+        raise NetworkError(url, f"the certificates that {places} names cannot be read", again=False) from None
+    try:
+        return httpx.Client(verify=certificates, follow_redirects=False)
+    except ImportError:
+        fault = "the proxy of the environment is a SOCKS proxy, which needs the package socksio"
+        raise NetworkError(url, fault, again=False) from None
+    except (ValueError, httpx.InvalidURL):
+        fault = "the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is not the address of one"
+        raise NetworkError(url, fault, again=False) from None
+
+
+@functools.lru_cache(maxsize=2)
+def _certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Httpx's choice for these variables; reading the certificates takes longer than a request in the same house."""
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
+@contextlib.contextmanager
+def _faults(url: str, deadline: Deadline) -> Iterator[None]:
+    """Turn what httpx raises into a NetworkError."""
+    import httpx
+
+    try:
+        yield
+    except ServiceError:
+        raise
+    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, RuntimeError, ValueError) as error:
+        raise _explained(url, deadline, error) from None
+    if deadline.expired:  # a body without a length ends where the connection was shut down
+        raise NetworkError(url, _late(deadline), again=True)
+
+
+def _explained(url: str, deadline: Deadline, error: Exception) -> NetworkError:
+    import httpx
+
+    if deadline.expired or isinstance(error, httpx.TimeoutException):
+        return NetworkError(url, _late(deadline), again=True)
+    reason = one_line(str(error)) or type(error).__name__
+    if isinstance(error, httpx.ProxyError):
+        return NetworkError(url, f"the proxy refuses: {reason}", again=True)
+    if isinstance(error, httpx.ConnectError):
+        return NetworkError(url, f"it cannot be reached: {reason}", again=True)
+    if isinstance(error, httpx.RemoteProtocolError | httpx.NetworkError | OSError):
+        return NetworkError(url, f"the connection broke: {reason}", again=True)
+    # These words may hold a header, and so a key.
+    return NetworkError(url, f"the request or its reply breaks HTTP's rules ({type(error).__name__})", again=False)
+
+
+def _late(deadline: Deadline) -> str:
+    if deadline.extended_by:
+        return f"less than {deadline.extended_by >> 10} KiB arrived within {deadline.timeout_s:g} s"
+    return f"no complete answer within {deadline.timeout_s:g} s"

@@ -1,0 +1,122 @@
+"""Text from outside that is safe to show and to store: control characters escaped, secrets left out.
+
+File names, server replies and keys of JSON can hold escape sequences that move a terminal's cursor or change its
+title. Addresses and commands can hold passwords. Every error and message that people read passes through `for_people`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import urlsplit
+
+from bytemill.errors import ArgumentError
+
+__all__ = ["checked_key", "for_people", "one_line", "printable", "public_url", "without_secrets"]
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""C0 without tab and newline, C1, line and paragraph separators, changes of direction, halves of surrogate pairs."""
+
+_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s<>]+", re.IGNORECASE)
+_ENDS_A_SENTENCE = re.compile(r"['\"`)\]},.;:]*\Z")
+_TOKENS = re.compile(r"\b(?:hf_\w{16,}|sk-[\w-]{16,}|gh[opsru]_\w{16,})")
+_NAMED_SECRETS = re.compile(
+    r"((?:api[_-]?key|(?:access|auth|hf|hub)[_-]?token|password|passwd|secret)['\"]?\s*[=:]\s*|\bbearer\s+|\bbasic\s+)"
+    r"[^\s,;)'\"]+",
+    re.IGNORECASE,
+)
+_SECRET_VARIABLE = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD)\Z", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+"""Characters; a shorter value of a variable would be found inside ordinary words."""
+
+
+def printable(text: str) -> str:
+    r"""Return the text with control characters as escapes; tabs and newlines stay.
+
+    >>> printable("red: \x1b[31m, bell: \x07")
+    'red: \\x1b[31m, bell: \\x07'
+    """
+    return _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def one_line(text: str, *, max_characters: int = 200) -> str:
+    r"""Return the beginning of a text on one line, printable and without secrets.
+
+    >>> one_line("Error:\n  not found\x1b[0m")
+    'Error: not found\\x1b[0m'
+    """
+    words = " ".join(text[: 8 * max_characters].split())
+    shown = printable(without_secrets(words))
+    return shown if len(shown) <= max_characters else f"{shown[:max_characters]}…"
+
+
+def for_people(text: str) -> str:
+    """Return a message as a person may see it: printable and without secrets."""
+    return printable(without_secrets(text))
+
+
+def without_secrets(text: str) -> str:
+    """Return the text without the secrets that can be recognized.
+
+    Left out are passwords and query values of addresses, tokens of known forms, values named password or API key, and
+    the values of environment variables whose names end in KEY, TOKEN, SECRET or PASSWORD.
+
+    >>> without_secrets("cannot reach http://me:pass@host/v1?key=K (api_key=abc)")
+    'cannot reach http://host/v1?key=… (api_key=…)'
+    """
+    for name, value in os.environ.items():
+        secret = value.strip()
+        if len(secret) >= _SHORTEST_SECRET and secret in text and _SECRET_VARIABLE.search(name):
+            text = text.replace(secret, "…")
+    text = _ADDRESS.sub(_public_match, text)
+    return _NAMED_SECRETS.sub(r"\1…", _TOKENS.sub("…", text))
+
+
+def public_url(url: str) -> str:
+    """Return an address without user name, password, fragment and the values of its query.
+
+    >>> public_url("https://me:pass@example.org:8443/v1?key=K&n=1#top")
+    'https://example.org:8443/v1?key=…&n=…'
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url.rpartition("@")[2].partition("#")[0].partition("?")[0]
+    try:
+        parts = urlsplit(url)
+        valid = parts.port is None or parts.port >= 0
+    except ValueError:
+        valid = False
+    if not valid:  # such as a password with a slash in it: the host is whatever follows the last @
+        return f"{scheme}://{rest.rpartition('@')[2].partition('#')[0].partition('?')[0]}"
+    fields = (field.partition("=") for field in parts.query.split("&"))
+    query = "&".join(f"{name}=…" if equals else "…" for name, equals, _ in fields)
+    return f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" + (f"?{query}" if parts.query else "")
+
+
+def checked_key(value: str, *, name: str) -> str:
+    r"""Return a key for a server without surrounding blanks; one that a header cannot carry is refused, not shown.
+
+    Args:
+        value: The key.
+        name: Where it comes from, for the error.
+
+    Raises:
+        ArgumentError: It is empty, or holds a blank, a control character or a character outside ASCII.
+
+    >>> checked_key(" abc\n", name="JUDGE_KEY")
+    'abc'
+    """
+    key = value.strip()
+    if not key:
+        raise ArgumentError(f"{name} is empty, expected a key")
+    if not all("!" <= character <= "~" for character in key):
+        raise ArgumentError(
+            f"{name} holds a blank, a control character or a character outside ASCII, which no key has; it is not shown"
+        )
+    return key
+
+
+def _public_match(found: re.Match[str]) -> str:
+    end = _ENDS_A_SENTENCE.search(found[0])
+    tail = end[0] if end else ""
+    return public_url(found[0].removesuffix(tail)) + tail
