@@ -25,8 +25,12 @@ pub(super) struct Chunk<const ROOM: usize> {
 }
 
 impl<const ROOM: usize> Chunk<ROOM> {
+    /// There is a bit of `pieces` for each span.
+    const FITS: () = assert!(ROOM <= u128::BITS as usize);
+
     #[inline]
     pub(super) fn new() -> Self {
+        const { Self::FITS };
         Self { wanted: [Wanted::NOTHING; ROOM], n: 0, pieces: 0, is_inside: false }
     }
 

@@ -4,6 +4,8 @@ mod batch;
 mod chunk;
 mod memory;
 mod overflow;
+#[cfg(test)]
+mod repeat_tests;
 mod room;
 mod special;
 mod table;
@@ -22,7 +24,7 @@ use chunk::{Chunk, recall};
 use memory::{MOST_IDS, Tables};
 use table::Wanted;
 
-/// Positions inside one text are 32 bits wide.
+/// Positions inside one text, and lengths of its pieces, are 32 bits wide; texts are shorter than this.
 const MAX_TEXT_BYTES: usize = u32::MAX as usize;
 
 /// Longer texts are sure to bring enough that is new for tables of their own.

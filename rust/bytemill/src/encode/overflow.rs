@@ -3,12 +3,16 @@
 //! GPT-2 has no tokens for rows of spaces, so an indentation of 16 becomes 16 ids. What was kept longest makes
 //! room for what is new; a place holds its string too, so that a number from before finds nothing.
 
+use crate::vocab::MAX_ID;
+
 /// A string of up to 16 bytes, filled up with zeros.
 type Key = [u64; 2];
 
 /// No string of 16 bytes becomes more.
 const MOST_IDS: usize = 16;
 const PLACES: usize = 1 << 13;
+/// A table keeps the number of a place where it keeps ids.
+const _: () = assert!(PLACES <= MAX_ID as usize + 1);
 
 #[derive(Clone, Copy, Debug)]
 struct Place {

@@ -7,11 +7,13 @@ use std::path::Path;
 
 use super::entries::ShardEntry;
 use super::folder::side_file;
-use super::header::{HEADER_BYTES, TokenWidth};
+use super::header::{HEADER_BYTES, MAX_SHARD_TOKENS, TokenWidth};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 9] = b"MMIDIDX\0\0";
 const VERSION: u64 = 1;
+/// Megatron reads lengths as `int32`.
+const _: () = assert!(MAX_SHARD_TOKENS <= i32::MAX as u64);
 /// Bytes in front of the lengths.
 pub(super) const PREFIX_BYTES: usize = 34;
 

@@ -16,7 +16,7 @@ use super::runs::Order;
 use super::word_counts::WordCounts;
 use crate::error::{Error, Result};
 use crate::hints::{on_huge_pages, soon};
-use crate::vocab::Scratch;
+use crate::vocab::{MAX_ID, Scratch};
 
 const BLOCK_SLOTS: usize = 64;
 /// Pairs that are handed over at once: enough to fetch ahead for, few enough for the nearest cache.
@@ -35,6 +35,9 @@ pub(super) trait Slot: Copy + Eq {
     /// The id in this slot, which is no mark.
     fn id(self) -> u32;
 }
+
+/// No id is one of the marks: [`Slot::MOST_IDS`] bounds those of 16 bits, this those of 32.
+const _: () = assert!((MAX_ID as usize) < <u32 as Slot>::MOST_IDS);
 
 impl Slot for u16 {
     const WALL: Self = Self::MAX;

@@ -9,6 +9,7 @@ use super::words::Tally;
 pub(super) const SHORT_BYTES: usize = 15;
 
 const FREE: u128 = 0; // no word has length 0
+const _: () = assert!(SHORT_BYTES == size_of::<u128>() - 1, "the last byte is the length");
 const FIRST_SLOTS: usize = 1 << 12;
 const GROWTH: usize = 4;
 

@@ -4,6 +4,7 @@
 //! tokens lie, hardly ever for nothing. So the table is small and soon made. The hash differs from
 //! process to process, against files made to collide.
 
+use super::tokens::MAX_ID;
 use std::hash::{BuildHasher, RandomState};
 
 /// The ids of strings that somebody else keeps.
@@ -14,6 +15,9 @@ pub(crate) struct ByteIndex {
     n: usize,
     seed: u64,
 }
+
+/// An entry is a hash of 32 bits above an id and one, which 32 bits hold.
+const _: () = assert!(MAX_ID < u32::MAX);
 
 impl ByteIndex {
     /// An empty one with room for `n` strings.

@@ -9,6 +9,7 @@
 #![allow(clippy::inline_always)]
 
 use super::pairs::{FREE_BITS, Made, Merge, NO_MERGE, PairTable, RANK_FROM, id_of, rank_of};
+use super::tokens::MAX_TOTAL_BYTES;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -18,6 +19,8 @@ const SHORTER_BYTES: usize = 16;
 /// Up to here scanning beats the heap.
 const SHORT_BYTES: usize = 64;
 const NONE: u32 = u32::MAX;
+// Positions of short pieces fit into the free bits of a merge, those of long ones never reach `NONE`.
+const _: () = assert!(SHORT_BYTES <= 1 << (RANK_FROM - FREE_BITS) && MAX_TOTAL_BYTES < NONE as usize);
 
 /// What merging needs to know of a vocabulary.
 #[derive(Clone, Debug)]

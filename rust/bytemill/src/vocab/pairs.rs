@@ -9,6 +9,7 @@
 // Looks are a few instructions inside the loop over merges.
 #![allow(clippy::inline_always)]
 
+use super::tokens::MAX_ID;
 use std::hash::{BuildHasher, RandomState};
 
 /// What merging a pair makes: a bit that is set, its rank, 14 bits left free, the id; the least is the merge to do first.
@@ -25,6 +26,10 @@ pub(crate) const MOST_MERGES: usize = 0x3FE << 14;
 pub(crate) const FREE_BITS: u32 = ID_BITS;
 const ID_BITS: u32 = 24;
 pub(crate) const RANK_FROM: u32 = 38;
+// Ids stay below the free bits. Ranks stay below the bit that is set, and the exponent of the number that all bits
+// are, in bits 52 to 62, below that of infinity.
+const _: () = assert!(MAX_ID >> ID_BITS == 0);
+const _: () = assert!((MOST_MERGES as u64) << RANK_FROM < SET && NO_MERGE >> 52 < 0x7FF);
 
 /// The id that a merge makes.
 #[inline]

@@ -10,6 +10,8 @@ pub const MAX_ID: u32 = (1 << 24) - 1;
 pub const MAX_TOTAL_BYTES: usize = 256 << 20;
 /// What most tokens fit into, with their length.
 pub(crate) const SLOT_BYTES: usize = 16;
+// Where a token lies is kept in 32 bits, a length in a slot's last byte.
+const _: () = assert!(MAX_TOTAL_BYTES <= u32::MAX as usize && SLOT_BYTES <= u8::MAX as usize);
 
 /// Tokens by id (all of them) and by bytes (the ordinary ones: text never becomes a special token
 /// by merging).
