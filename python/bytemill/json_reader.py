@@ -113,7 +113,7 @@ def read_regular_file(
     opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(opened, "rb") as file:
         if not stat.S_ISREG(os.fstat(opened).st_mode):
-            raise error(f"{path}: a folder, pipe or device, expected a regular file")
+            raise error(f"{path}: a folder, pipe or device, expected a regular file; save what it gives in one")
         size = os.fstat(opened).st_size
         if size <= max_bytes:
             return file.read(size)

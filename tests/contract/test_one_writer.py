@@ -14,7 +14,7 @@ REASONS = {
     ("data/download.py", "os.open"): "a download goes on at the end of its part",
     ("data/download.py", "os.fdopen"): "a download goes on at the end of its part",
     ("data/download.py", "open"): "the note of a part's version, created exclusively",
-    ("data/download.py", "rename"): "the part gets its name",
+    ("data/download.py", "replace"): "the part gets its name",
     ("json_reader.py", "os.open"): "reads",
     ("json_reader.py", "os.fdopen"): "reads",
     ("cli/__init__.py", "os.open"): "the null device takes the place of a closed stdout",

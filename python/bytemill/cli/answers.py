@@ -11,6 +11,7 @@ from bytemill.cli.models import Models, Page, Split, SplitSeed, Tokenizers, name
 from bytemill.cli.tokenizer_output import make_room
 from bytemill.cli.written import on_disk
 from bytemill.errors import ArgumentError
+from bytemill.json_reader import read_regular_file
 from bytemill.outside_text import checked_key, printable
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def judge(
 def _own_rubric(path: Path) -> str:
     if not path.is_file():
         raise ArgumentError(f"--rubric is {str(path)!r}: neither quality, nor safety, nor a file")
-    text = path.read_text(encoding="utf-8")
+    text = read_regular_file(path, error=ArgumentError).decode()
     if "{response}" not in text:
         raise ArgumentError(f"{path}: a rubric has to say {{response}} where the answer shall stand")
     return text

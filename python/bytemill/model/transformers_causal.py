@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from bytemill.errors import ConfigError, DataError
 from bytemill.files import move_into
+from bytemill.model.config import refuse_absurd_sizes
 from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
 
 if TYPE_CHECKING:
@@ -69,9 +70,12 @@ class TransformersCausal(nn.Module):
         """
         transformers = _transformers()
         kind = settings.get("model_type")
+        refuse_absurd_sizes(settings, "config.json of the checkpoint")
         try:
             config = transformers.AutoConfig.for_model(**settings)
-            network = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            network = transformers.AutoModelForCausalLM.from_config(
+                config, dtype=torch.float32, trust_remote_code=False
+            )
         except (ValueError, TypeError) as error:
             raise ConfigError(f"model_type {kind!r} is no causal language model of transformers: {error}") from None
         return TransformersCausal(network)

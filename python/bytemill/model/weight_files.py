@@ -19,8 +19,12 @@ from bytemill.errors import FormatError
 from bytemill.files import write_text, write_with
 from bytemill.json_reader import read_object
 
-__all__ = ["read_json", "read_tensors", "write_json", "write_tensors"]
+__all__ = ["check_weight_files", "read_json", "read_tensors", "write_json", "write_tensors"]
 
+MAX_TENSORS = 100_000
+"""Tensors in one file of weights: each costs time to load, however small it is."""
+MAX_HEADER_BYTES = 64 << 20
+"""Bytes of names and shapes in one file of weights."""
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -29,6 +33,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise FormatError(f"{path}: there is no such file")
     try:
+        _check_header(Path(path))
         tensors: dict[str, Tensor] = load_file(path)
     except SafetensorError as error:
         raise FormatError(f"{path}: damaged, cut short, or not a safetensors file ({error})") from error
@@ -67,3 +72,21 @@ def read_json(path: str | Path) -> dict[str, Any]:
 def write_json(value: Mapping[str, Any], path: str | Path) -> None:
     """Write an object as JSON that people can read."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a file of too many tensors, before any is made."""
+    with path.open("rb") as file:
+        n_bytes = int.from_bytes(file.read(8), "little")
+        if n_bytes > MAX_HEADER_BYTES:
+            raise FormatError(f"{path}: its header has {n_bytes:,} bytes, at most {MAX_HEADER_BYTES:,} are read")
+        n_tensors = file.read(n_bytes).count(b'"data_offsets"')
+    if n_tensors > MAX_TENSORS:
+        raise FormatError(f"{path}: holds {n_tensors:,} tensors, at most {MAX_TENSORS:,} are read")
+
+
+def check_weight_files(folder: Path) -> None:
+    """As `read_tensors` does, refuse weights of too many tensors that another library will read."""
+    for path in sorted(folder.glob("*.safetensors")):
+        if path.is_file():
+            _check_header(path)

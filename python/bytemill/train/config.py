@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bytemill.errors import ConfigError
+from bytemill.json_reader import read_regular_file
 from bytemill.train.toml import toml_text
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ __all__ = [
     "read_toml",
 ]
 
+MAX_SETTINGS_BYTES = 1 << 20
+"""Bytes of a file of settings."""
 _REPLACED_BY = {"train.max_steps": "epochs", "train.micro_batches": "total_batch_tokens"}
 """What a setting would follow from, and no longer does once it is given itself."""
 
@@ -334,7 +337,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: It cannot be read, or is not TOML; names the file.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = read_regular_file(path, max_bytes=MAX_SETTINGS_BYTES, error=ConfigError).decode()
+        return tomllib.loads(text.replace("\r\n", "\n"))
     except OSError as error:
         raise ConfigError(f"{path}: the settings cannot be read: {error.strerror}") from None
     except RecursionError:

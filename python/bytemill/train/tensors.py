@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from bytemill.errors import CheckpointError
+from bytemill.errors import CheckpointError, FormatError
+from bytemill.model.weight_files import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,8 +116,8 @@ def _share(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 def _load(file: Path) -> dict[str, torch.Tensor]:
     try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
+        return read_tensors(file)
+    except (OSError, FormatError) as error:
         raise CheckpointError(f"{file}: cannot be read: {error}") from None
 
 
