@@ -11,7 +11,7 @@ import typer
 from bytemill.errors import ArgumentError
 from bytemill.files import refuse_input_as_output
 
-__all__ = ["STDOUT", "RunFolder", "guard_inputs", "on_disk", "stdout_for_numbers"]
+__all__ = ["STDOUT", "Private", "RunFolder", "guard_inputs", "on_disk", "stdout_for_numbers"]
 
 STDOUT = Path("-")
 _OUTPUTS = ("output", "out")
@@ -31,6 +31,9 @@ def on_disk(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
     return path
 
 
+Private = Annotated[
+    bool, typer.Option("--private", help="Leave the machine, its software and the command line out of the page.")
+]
 RunFolder = Annotated[Path, typer.Option("--output", "-o", help="The run's folder.", callback=on_disk)]
 
 

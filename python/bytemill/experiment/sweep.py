@@ -23,7 +23,8 @@ from typing import IO, TYPE_CHECKING
 from bytemill.errors import ConfigError, FormatError
 from bytemill.files import open_to_append, write_text
 from bytemill.json_reader import read_object
-from bytemill.train.config import changed_settings, dump_toml, load_config
+from bytemill.places import without_user
+from bytemill.train.config import changed_settings, dump_toml, load_config, portable_config
 from bytemill.train.folder_lock import alone_in
 from bytemill.train.signals import StopSignals
 
@@ -167,7 +168,7 @@ def _note_end(one: _Running, folder: Path) -> Ended:
     code = one.process.returncode
     lines = (folder / "logs" / f"{one.run.name}.txt").read_text(encoding="utf-8", errors="replace").split("\n")
     error = next((line for line in reversed(lines) if line.strip()), "") if code else ""
-    ended = Ended(code, round(seconds, 2), error.removeprefix("bytemill: "))
+    ended = Ended(code, round(seconds, 2), without_user(error.removeprefix("bytemill: ")))
     (folder / one.run.name).mkdir(exist_ok=True)
     write_text(folder / one.run.name / "sweep.json", json.dumps(ended.__dict__) + "\n")
     return ended
@@ -182,4 +183,4 @@ def _write_plan(run: PlannedRun, folder: Path) -> None:
             told = ", ".join(f"{name} was {old!r} and is {new!r} now" for name, old, new in changes)
             raise ConfigError(f"{folder / run.name}: was begun with other settings: {told}; move it away, or rename it")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, dump_toml(run.config))
+    write_text(path, dump_toml(portable_config(run.config, path.parent)))

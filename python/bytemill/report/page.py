@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bytemill.files import write_text
+from bytemill.places import without_user
 from bytemill.report.escape import escape
 
 if TYPE_CHECKING:
@@ -225,13 +226,13 @@ class Page:
     footer: str = ""
 
     def html(self) -> str:
-        """The page, from its doctype to its last line."""
+        """The page, from its doctype to its last line; the user's folders are `~`, and the user's name is not there."""
         numbered = list(enumerate(self.sections, start=1))
         contents = "".join(f'<li><a href="#part-{i}">{escape(part.title)}</a></li>' for i, part in numbered)
         kicker = f'<p class="kicker">{escape(self.kicker)}</p>\n' if self.kicker else ""
         summary = "".join(block.html() for block in self.summary)
         sections = "".join(_section(i, part) for i, part in numbered)
-        return (
+        return without_user(
             f"{_head(self.title)}<body>\n"
             '<a class="skip" href="#content">Skip to the content</a>\n'
             f"<header>\n{kicker}<h1>{escape(self.title)}</h1>\n"

@@ -24,7 +24,13 @@ from bytemill.files import refuse_input_as_output, write_text
 from bytemill.json_reader import read_object
 from bytemill.train.background import Background
 from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
-from bytemill.train.config import RunConfig, changed_settings, dump_toml
+from bytemill.train.config import (
+    RunConfig,
+    changed_settings,
+    config_from_settings,
+    dump_toml,
+    portable_config,
+)
 from bytemill.train.environment import describe_environment
 from bytemill.train.folder_lock import alone_in
 from bytemill.train.metrics import JsonLines, WeightsAndBiases, as_json_data, read_json_lines
@@ -145,7 +151,7 @@ class Run:
             "fingerprints": dict(self.task.fingerprints),
             "loss_scale": learner.loss_scale.state_dict(),
             "pending": None if pending is None else as_json_data(pending),
-            "settings": self.config.model_dump(mode="json"),
+            "settings": portable_config(self.config, self.folder).model_dump(mode="json"),
             "tokens_seen": self.tokens_seen,
             "validation_loss": self._validated[1] if self._validated[0] == step else None,
         }
@@ -203,9 +209,15 @@ class Run:
 
     def _record_settings(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
-            old = RunConfig.model_validate(checkpoint.state["settings"])
+            try:
+                old = config_from_settings(checkpoint.state["settings"], run=self.folder)
+            except ConfigError as error:
+                raise CheckpointError(
+                    f"{checkpoint.path / 'state.json'}: its settings are of another version of bytemill: {error}"
+                ) from None
             changes = JsonLines(self.folder / "changes.jsonl", before_step=checkpoint.step)
-            for name, before, after in changed_settings(old, self.config):
+            saved = (portable_config(config, self.folder) for config in (old, self.config))
+            for name, before, after in changed_settings(*saved):
                 changes.append({"step": checkpoint.step, "setting": name, "old": before, "new": after})
             changes.close()
         environment = describe_environment(self._learner.device) | {
@@ -216,7 +228,7 @@ class Run:
             },
         }
         write_text(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
-        write_text(self.folder / "config.toml", dump_toml(self.config))
+        write_text(self.folder / "config.toml", dump_toml(portable_config(self.config, self.folder)))
 
     def _open_logs(self, before_step: int) -> None:
         self._metrics = JsonLines(self.folder / "metrics.jsonl", before_step=before_step)
