@@ -23,7 +23,6 @@ REASONS = {
     ("model/weight_files.py", "save_file"): "into the name that files.write_with gives",
     ("train/checkpoint.py", "rename"): "a checkpoint, which is a folder, gets its name",
     ("model/transformers_causal.py", "save_pretrained"): "into a folder of its own, then files.move_into",
-    ("cli/data.py", "open"): "a copy of stdin in a folder of its own, deleted afterwards",
 }
 
 

@@ -1,8 +1,6 @@
 """`bytemill data`: text into token shards, and shards checked, looked at, measured, merged; data sets fetched."""
 
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from bytemill.cli.console import say
+from bytemill.cli.temporary_folder import temporary_folder
 from bytemill.cli.written import on_disk
 from bytemill.outside_text import printable
 
 app = typer.Typer(help="Prepare, check and look at token shards; fetch data sets.", no_args_is_help=True)
 
+_PIECE_BYTES = 1 << 20
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -95,21 +95,27 @@ def _files(sources: list[str], output: Path, text_field: str, *, json_lines: boo
     if not any(source == "-" or source.startswith(hub.PREFIX) for source in sources):
         yield [Path(source) for source in sources]
         return
-    output.resolve().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.resolve().parent, prefix=".bytemill-") as folder:
+    with temporary_folder(output.resolve().parent) as folder:
         files = []
         for source in sources:
             name = source.removeprefix(hub.PREFIX).strip("/").replace("/", "_").replace(":", "_")
             if source == "-":
-                files.append(Path(folder) / ("stdin.jsonl" if json_lines else "stdin.txt"))
-                with files[-1].open("wb") as file:
-                    shutil.copyfileobj(sys.stdin.buffer, file)
+                files.append(folder / ("stdin.jsonl" if json_lines else "stdin.txt"))
+                _copy_stdin(files[-1])
             elif source.startswith(hub.PREFIX):
-                files.append(Path(folder) / f"{name}.jsonl")
+                files.append(folder / f"{name}.jsonl")
                 hub.write_rows(source, files[-1], text_field=text_field)
             else:
                 files.append(Path(source))
         yield files
+
+
+def _copy_stdin(path: Path) -> None:
+    from bytemill.files import new_file
+
+    with new_file(path) as file:
+        while piece := sys.stdin.buffer.read(_PIECE_BYTES):
+            file.write(piece)
 
 
 @app.command()

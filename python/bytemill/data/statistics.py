@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["folder_statistics", "plot_lengths", "print_statistics"]
 
+MAX_SHOWN_SOURCES = 50
+"""Inputs in the table of sources; --json lists all."""
 _PERCENTILES = (5, 25, 50, 75, 95)
 
 
@@ -95,9 +98,13 @@ def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
             table.add_row(str(row["id"]), text, f"{row['count']:,}", f"{row['share']:.2%}")
         console.print(table)
     table = Table("source", "bytes", "share", title="share of each source", title_justify="left")
-    for row in found["sources"]:
+    largest = heapq.nlargest(MAX_SHOWN_SOURCES, found["sources"], key=lambda row: row["bytes"])
+    for row in found["sources"] if len(largest) == len(found["sources"]) else largest:
         table.add_row(Text(printable(row["name"])), f"{row['bytes']:,}", f"{row['share']:.2%}")
     console.print(table)
+    if len(found["sources"]) > len(largest):
+        rest = sum(row["share"] for row in found["sources"]) - sum(row["share"] for row in largest)
+        print(f"  and {len(found['sources']) - len(largest):,} smaller sources with {rest:.2%}; --json lists all")
 
 
 def plot_lengths(folder: Path, path: Path) -> None:

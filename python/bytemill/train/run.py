@@ -19,7 +19,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from bytemill.errors import CheckpointError, ConfigError
+from bytemill.errors import CheckpointError, ConfigError, DivergedError
 from bytemill.files import refuse_input_as_output, write_text
 from bytemill.json_reader import read_object
 from bytemill.train.background import Background
@@ -36,7 +36,7 @@ from bytemill.train.folder_lock import alone_in
 from bytemill.train.metrics import JsonLines, WeightsAndBiases, as_json_data, read_json_lines
 from bytemill.train.progress import ProgressLine
 from bytemill.train.tensorboard import TensorBoard
-from bytemill.train.tensors import load_optimizer, load_weights, saved_tensors
+from bytemill.train.tensors import first_not_finite, load_optimizer, load_weights, saved_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -136,6 +136,9 @@ class Run:
         Args:
             step: Steps done.
             pending: Metrics of the last step if its validation has not been done.
+
+        Raises:
+            DivergedError: A weight is NaN or infinite; earlier checkpoints stay as they are.
         """
         if step == self._saved_step:
             return
@@ -144,6 +147,11 @@ class Run:
         tensors = saved_tensors(self.task.model, learner.optimizer, keep=self.writes)
         if not self.writes:
             return
+        if broken := first_not_finite(tensors.model):
+            raise DivergedError(
+                f"step {step}: {broken} is NaN or infinite after this step, and was not saved; a lower "
+                "train.learning_rate would help"
+            )
         self._metrics.sync()
         self._samples.sync()
         state = {
