@@ -10,6 +10,7 @@ mod code_points;
 mod documents;
 mod durable;
 mod error;
+mod interpreter;
 mod listener;
 mod lists;
 mod output;

@@ -18,11 +18,26 @@ pub(crate) fn count(asked: Option<usize>) -> Result<usize, CoreError> {
     }
 }
 
+/// `threads`, or tiktoken's name for it.
+pub(crate) fn either(threads: Option<usize>, num_threads: Option<usize>) -> Result<Option<usize>, CoreError> {
+    match (threads, num_threads) {
+        (Some(_), Some(given)) => Err(Error::Argument {
+            name: "num_threads",
+            got: given.to_string(),
+            expected: "nothing next to threads, which means the same".into(),
+        }
+        .into()),
+        _ => Ok(threads.or(num_threads)),
+    }
+}
+
 /// `max_tokens` as the core takes it.
 pub(crate) fn limit(max_tokens: Option<i64>) -> Result<Option<usize>, CoreError> {
-    let refuse = |given: i64| {
-        let expected = "0 or more, or None".to_owned();
-        CoreError::from(Error::Argument { name: "max_tokens", got: given.to_string(), expected })
-    };
-    max_tokens.map(|given| usize::try_from(given).map_err(|_| refuse(given))).transpose()
+    max_tokens.map(|given| from_zero("max_tokens", given)).transpose()
+}
+
+/// A number that must not be negative.
+pub(crate) fn from_zero(name: &'static str, given: i64) -> Result<usize, CoreError> {
+    let refuse = |_| Error::Argument { name, got: given.to_string(), expected: "0 or more".to_owned() }.into();
+    usize::try_from(given).map_err(refuse)
 }

@@ -27,6 +27,7 @@ use crate::durable;
 use crate::error::{Error, Result};
 use crate::split::Splitter;
 use crate::vocab::{Vocab, VocabFault};
+pub use byte_alphabet::{from_printable, to_printable};
 pub use fingerprint::fingerprint;
 pub use readable::{from_str as from_readable, to_string as to_readable};
 use std::path::Path;

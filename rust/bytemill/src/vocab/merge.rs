@@ -9,6 +9,7 @@
 #![allow(clippy::inline_always)]
 
 use super::pairs::{FREE_BITS, Made, Merge, NO_MERGE, PairTable, RANK_FROM, id_of, rank_of};
+use crate::interrupt::{self, CHECK_BYTES};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -142,6 +143,9 @@ impl Merger {
             }
             self.join(at, nodes);
             n -= 1;
+            if n.is_multiple_of(CHECK_BYTES) {
+                interrupt::check();
+            }
             for changed in [node.previous, at] {
                 if changed != NONE && nodes[changed as usize].made != NO_MERGE {
                     candidates.push(candidate(changed, &nodes[changed as usize]));
