@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,10 @@ from bytemill.data import TokenLoader, merge, prepare, verify
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Call = Callable[[], object]
+    Case = Callable[[int], Call]
+
+WORD = r"\w+|\W+"
 # How long the whole call takes, about, if nobody interrupts it.
 FULL_SECONDS = 10.0
 CALIBRATED_FROM_SECONDS = 0.2
@@ -46,122 +51,111 @@ def shards(times: int, name: str = "shards") -> Path:
     return made
 
 
-def encode_words(pattern: str | None, method: str, **options: object) -> Callable[[int], Callable[[], object]]:
-    """A call of `method` on text of many words, none of which is remembered."""
-    made = tokenizer(pattern)
-    return lambda n: lambda text=(WORDS if pattern else LETTERS) * n: getattr(made, method)(text, **options)
+def on_words(pattern: str | None, method: str, **options: object) -> Case:
+    """A call on text of many words, or of letters without a pattern, of which none is remembered."""
+    call, text = getattr(tokenizer(pattern), method), LETTERS if pattern is None else WORDS
+    return lambda n: partial(call, text * n, **options)
 
 
-def one_piece(n: int) -> Callable[[], object]:
-    """One piece whose windows never agree, so that it is merged as a whole."""
+def on_ids(method: str) -> Case:
+    made = tokenizer("gpt2")
+    ids = made.encode_ordinary(WORDS)
+    return lambda n: partial(getattr(made, method), ids * n)
+
+
+def on_texts(method: str) -> Case:
+    call = getattr(tokenizer("gpt2"), method)
+    return lambda n: partial(call, [WORDS[:5_000]] * (12 * n), threads=2)
+
+
+def on_file(method: str, *arguments: object) -> Case:
+    call = getattr(tokenizer("gpt2"), method)
+    return lambda n: partial(call, written(WORDS, n), *arguments)
+
+
+def one_piece(n: int) -> Call:
+    """One pretoken of small pieces."""
     made = Tokenizer.train(texts=["ab" * 40], vocab_size=300, pattern=None, special_tokens=())
-    text = "".join(draw.choices("ab", k=20_000 * n))
-    return lambda: made.encode_ordinary(text)
+    return partial(made.encode_ordinary, "".join(draw.choices("ab", k=20_000)) * n)
 
 
-def batch(method: str) -> Callable[[int], Callable[[], object]]:
-    made = tokenizer("gpt2")
-    return lambda n: lambda texts=[WORDS[:5_000]] * (12 * n): getattr(made, method)(texts, threads=2)
-
-
-def one_long_text_of_a_batch(n: int) -> Callable[[], object]:
+def one_long_text_of_a_batch(n: int) -> Call:
     """The caller's thread takes the short text and waits for the other."""
-    made = tokenizer(r"\w+|\W+")
-    return lambda: made.encode_batch(["a " * 40_000, WORDS * n], threads=2)
+    return partial(tokenizer(WORD).encode_batch, ["a " * 40_000, WORDS * n], threads=2)
 
 
-def decode(method: str) -> Callable[[int], Callable[[], object]]:
+def not_utf8(n: int) -> Call:
+    return partial(tokenizer("gpt2").encode_bytes, (WORDS + "\xe9").encode("latin-1") * n)
+
+
+def decode_batch(n: int) -> Call:
     made = tokenizer("gpt2")
-    return lambda n: lambda ids=made.encode_ordinary(WORDS) * n: getattr(made, method)(ids)
+    return partial(made.decode_batch, [made.encode_ordinary("short text")] * (20_000 * n))
 
 
-def decode_batch(n: int) -> Callable[[], object]:
-    made = tokenizer("gpt2")
-    return lambda ids=[made.encode_ordinary("short text")] * (20_000 * n): made.decode_batch(ids)
-
-
-def encode_file(n: int) -> Callable[[], object]:
-    return lambda made=tokenizer("gpt2"), path=written(WORDS, n): made.encode_file(path, threads=2)
-
-
-def encode_to_file(n: int) -> Callable[[], object]:
-    return lambda made=tokenizer("gpt2"), path=written(WORDS, n): made.encode_to_file(path, folder / "ids.bin")
-
-
-def train_counting(n: int) -> Callable[[], object]:
+def train_on_a_file(n: int) -> Call:
     """One document, which the pattern gives no place to cut."""
-    path = written(WORDS, n)
-    return lambda: Tokenizer.train(files=path, vocab_size=257, pattern=r"\w+|\W+", threads=2)
+    return partial(Tokenizer.train, files=written(WORDS, n), vocab_size=257, pattern=WORD, threads=2)
 
 
-def train_texts(n: int) -> Callable[[], object]:
-    return lambda: Tokenizer.train(texts=[WORDS * n], vocab_size=257, pattern=r"\w+|\W+", threads=1)
+def train_on_texts(n: int) -> Call:
+    return partial(Tokenizer.train, texts=[WORDS * n], vocab_size=257, pattern=WORD, threads=1)
 
 
-def train_merging(n: int) -> Callable[[], object]:
+def train_merging(n: int) -> Call:
     text = "".join(draw.choices("abcdefghijklmnop", k=30_000 * n))
-    return lambda: Tokenizer.train(texts=[text], vocab_size=30_000, pattern=None)
+    return partial(Tokenizer.train, texts=[text], vocab_size=30_000, pattern=None)
 
 
-def prepare_words(n: int) -> Callable[[], object]:
-    path = written(WORDS, n)
-    return lambda: prepare(path, folder / f"prepared_{n}", tokenizer=tokenizer("gpt2"), threads=2)
+def prepared(n: int, pattern: str) -> Call:
+    return partial(prepare, written(WORDS, n), folder / f"to_{n}", tokenizer=tokenizer(pattern), threads=2, val=0.0)
 
 
-def prepare_one_document(n: int) -> Callable[[], object]:
-    """A thread works on one document while the caller waits."""
-    path = written(WORDS, n)
-    return lambda: prepare(path, folder / f"prepared_{n}", tokenizer=tokenizer(r"\w+|\W+"), threads=2, val=0.0)
+def load(n: int) -> Call:
+    saved, text = folder / f"{n}.tiktoken", "".join(draw.choices("abcdefghijklmnop", k=20_000 * n))
+    made = Tokenizer.train(texts=[text], vocab_size=256 + 3_000 * n, pattern=None, special_tokens=())
+    made.save(saved, format="tiktoken")
+    return partial(Tokenizer.load, saved, pattern=None)
 
 
-def load(n: int) -> Callable[[], object]:
-    saved = folder / f"ranks_{n}.tiktoken"
-    if not saved.exists():
-        text = "".join(draw.choices("abcdefghijklmnop", k=20_000 * n))
-        Tokenizer.train(texts=[text], vocab_size=256 + 3_000 * n, pattern=None, special_tokens=()).save(
-            saved, format="tiktoken"
-        )
-    return lambda: Tokenizer.load(saved, pattern=None)
+def loader(n: int) -> Call:
+    return partial(TokenLoader, shards(20 * n), batch_size=1, seq_len=8, packing="bestfit", documents="cu_seqlens")
 
 
-CASES: dict[str, Callable[[int], Callable[[], object]]] = {
-    "encode": encode_words("gpt2", "encode"),
-    "encode_ordinary": encode_words("gpt2", "encode_ordinary"),
-    "encode_by_regex": encode_words(r"\w+|\W+", "encode_ordinary"),
-    "encode_without_pattern": encode_words(None, "encode_ordinary"),
-    "encode_one_piece": one_piece,
-    "encode_to_numpy": encode_words("gpt2", "encode_to_numpy"),
-    "encode_with_offsets": encode_words("gpt2", "encode_with_offsets"),
-    "encode_bytes": lambda n: lambda made=tokenizer("gpt2"), data=(WORDS + "\xe9").encode("latin-1") * n: (
-        made.encode_bytes(data)
+CASES: dict[str, Callable[[], Case]] = {
+    "encode": lambda: on_words("gpt2", "encode"),
+    "encode_ordinary": lambda: on_words("gpt2", "encode_ordinary"),
+    "encode_by_regex": lambda: on_words(WORD, "encode_ordinary"),
+    "encode_without_pattern": lambda: on_words(None, "encode_ordinary"),
+    "encode_one_piece": lambda: one_piece,
+    "encode_to_numpy": lambda: on_words("gpt2", "encode_to_numpy"),
+    "encode_with_offsets": lambda: on_words("gpt2", "encode_with_offsets"),
+    "encode_bytes": lambda: not_utf8,
+    "count": lambda: on_words("gpt2", "count"),
+    "count_until": lambda: on_words("gpt2", "count_until", limit=10**9),
+    "pretokens": lambda: on_words(WORD, "pretokens"),
+    "encode_batch": lambda: on_texts("encode_batch"),
+    "encode_ordinary_batch": lambda: on_texts("encode_ordinary_batch"),
+    "encode_batch_to_numpy": lambda: on_texts("encode_batch_to_numpy"),
+    "encode_batch_of_one_long_text": lambda: one_long_text_of_a_batch,
+    "encode_file": lambda: on_file("encode_file"),
+    "encode_to_file": lambda: on_file("encode_to_file", folder / "ids.bin"),
+    "decode": lambda: on_ids("decode"),
+    "decode_with_offsets": lambda: on_ids("decode_with_offsets"),
+    "decode_tokens_bytes": lambda: on_ids("decode_tokens_bytes"),
+    "decode_batch": lambda: decode_batch,
+    "train_on_a_file": lambda: train_on_a_file,
+    "train_on_texts": lambda: train_on_texts,
+    "train_merging": lambda: train_merging,
+    "prepare": lambda: partial(prepared, pattern="gpt2"),
+    "prepare_one_document": lambda: partial(prepared, pattern=WORD),
+    "verify": lambda: lambda n: partial(verify, shards(20 * n)),
+    "merge": lambda: lambda n: partial(merge, [shards(20 * n)] * 3, folder / f"merged_{n}"),
+    "loader_open": lambda: loader,
+    "read_documents": lambda: (
+        lambda n: partial(_core.read_documents, [str(written('{"text": "a b"}\n' * 3_000, n, "rows.jsonl"))])
     ),
-    "count": encode_words("gpt2", "count"),
-    "count_until": encode_words("gpt2", "count_until", limit=10**9),
-    "pretokens": encode_words(r"\w+|\W+", "pretokens"),
-    "encode_batch": batch("encode_batch"),
-    "encode_ordinary_batch": batch("encode_ordinary_batch"),
-    "encode_batch_to_numpy": batch("encode_batch_to_numpy"),
-    "encode_batch_of_one_long_text": one_long_text_of_a_batch,
-    "encode_file": encode_file,
-    "encode_to_file": encode_to_file,
-    "decode": decode("decode"),
-    "decode_with_offsets": decode("decode_with_offsets"),
-    "decode_tokens_bytes": decode("decode_tokens_bytes"),
-    "decode_batch": decode_batch,
-    "train_counting_files": train_counting,
-    "train_counting_texts": train_texts,
-    "train_merging": train_merging,
-    "prepare": prepare_words,
-    "prepare_one_document": prepare_one_document,
-    "verify": lambda n: lambda made=shards(20 * n): verify(made),
-    "merge": lambda n: lambda made=shards(20 * n): merge([made] * 3, folder / f"merged_{n}"),
-    "loader_open": lambda n: lambda made=shards(20 * n): TokenLoader(
-        made, batch_size=1, seq_len=8, packing="bestfit", documents="cu_seqlens"
-    ),
-    "read_documents": lambda n: lambda path=written('{"text": "a b"}\n' * 3_000, n, "rows.jsonl"): (
-        _core.read_documents([str(path)])
-    ),
-    "load": load,
+    "load": lambda: load,
 }
 
 # Of these no input that fits in memory takes ten seconds.
@@ -169,7 +163,7 @@ MOST: dict[str, int] = {"decode": 1_000, "load": 20}
 
 
 def main() -> None:
-    make, n = CASES[sys.argv[1]], 1
+    make, n = CASES[sys.argv[1]](), 1
     while True:
         call = make(n)
         began = time.monotonic()

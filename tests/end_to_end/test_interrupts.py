@@ -19,7 +19,7 @@ CALLS = [
     *("encode_to_numpy", "encode_with_offsets", "encode_bytes", "count", "count_until", "pretokens"),
     *("encode_batch", "encode_ordinary_batch", "encode_batch_to_numpy", "encode_batch_of_one_long_text"),
     *("encode_file", "encode_to_file", "decode", "decode_with_offsets", "decode_tokens_bytes", "decode_batch"),
-    *("train_counting_files", "train_counting_texts", "train_merging", "prepare", "prepare_one_document"),
+    *("train_on_a_file", "train_on_texts", "train_merging", "prepare", "prepare_one_document"),
     *("verify", "merge", "loader_open", "read_documents", "load"),
 ]
 

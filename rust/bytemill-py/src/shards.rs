@@ -126,7 +126,7 @@ pub(crate) fn prepare_shards(
     shard_tokens: u64,
     val: Option<f64>,
     seed: u64,
-    threads: Option<usize>,
+    threads: Option<&Bound<'_, PyAny>>,
     text_field: String,
     max_memory: Option<u64>,
     progress: Option<Py<PyAny>>,

@@ -79,7 +79,7 @@ impl Tokenizer {
     fn encoded(
         &self,
         text: &Bound<'_, PyString>,
-        max_tokens: Option<i64>,
+        max_tokens: Names,
         allowed: Names,
         disallowed: Names,
     ) -> PyResult<Vec<u32>> {
@@ -122,7 +122,7 @@ impl Tokenizer {
         &self,
         py: Python<'_>,
         texts: &[Bound<'_, PyString>],
-        threads: Option<usize>,
+        threads: Names,
         wanted: Request,
     ) -> PyResult<(Vec<u32>, Vec<usize>)> {
         let threads = threads::count(threads)?;
@@ -156,7 +156,7 @@ impl Tokenizer {
     fn encode<'py>(
         &self,
         text: &Bound<'py, PyString>,
-        max_tokens: Option<i64>,
+        max_tokens: Names,
         allowed_special: Names,
         disallowed_special: Names,
     ) -> PyResult<Bound<'py, PyList>> {
@@ -164,11 +164,7 @@ impl Tokenizer {
     }
 
     #[pyo3(signature = (text, *, max_tokens=None))]
-    fn encode_ordinary<'py>(
-        &self,
-        text: &Bound<'py, PyString>,
-        max_tokens: Option<i64>,
-    ) -> PyResult<Bound<'py, PyList>> {
+    fn encode_ordinary<'py>(&self, text: &Bound<'py, PyString>, max_tokens: Names) -> PyResult<Bound<'py, PyList>> {
         let wanted = Request { policy: None, max_tokens: limit(max_tokens)? };
         let valid = utf8(text)?;
         let ids = released(text.py(), valid.len(), || self.core.encode_wanted(&valid, wanted))?;
@@ -214,7 +210,7 @@ impl Tokenizer {
     fn encode_to_numpy<'py>(
         &self,
         text: &Bound<'py, PyString>,
-        max_tokens: Option<i64>,
+        max_tokens: Names,
         dtype: Names<'_, 'py>,
         out: Names<'_, 'py>,
         allowed_special: Names,
@@ -230,9 +226,9 @@ impl Tokenizer {
         &self,
         py: Python<'py>,
         texts: Vec<Bound<'py, PyString>>,
-        threads: Option<usize>,
-        num_threads: Option<usize>,
-        max_tokens: Option<i64>,
+        threads: Names,
+        num_threads: Names,
+        max_tokens: Names,
         allowed_special: Names,
         disallowed_special: Names,
     ) -> PyResult<Vec<Bound<'py, PyList>>> {
@@ -246,9 +242,9 @@ impl Tokenizer {
         &self,
         py: Python<'py>,
         texts: Vec<Bound<'py, PyString>>,
-        threads: Option<usize>,
-        num_threads: Option<usize>,
-        max_tokens: Option<i64>,
+        threads: Names,
+        num_threads: Names,
+        max_tokens: Names,
     ) -> PyResult<Vec<Bound<'py, PyList>>> {
         let wanted = Request { policy: None, max_tokens: limit(max_tokens)? };
         self.lists(py, self.encoded_batch(py, &texts, threads::either(threads, num_threads)?, wanted)?)
@@ -260,8 +256,8 @@ impl Tokenizer {
         &self,
         py: Python<'py>,
         texts: Vec<Bound<'py, PyString>>,
-        threads: Option<usize>,
-        max_tokens: Option<i64>,
+        threads: Names,
+        max_tokens: Names,
         dtype: Names<'_, 'py>,
         out: Names<'_, 'py>,
         allowed_special: Names,
@@ -281,7 +277,7 @@ impl Tokenizer {
         &self,
         py: Python<'py>,
         path: PathBuf,
-        threads: Option<usize>,
+        threads: Names,
         dtype: Names<'_, 'py>,
         out: Names<'_, 'py>,
         allowed_special: Names,
@@ -303,7 +299,7 @@ impl Tokenizer {
         end_token: Option<&str>,
         text_field: &str,
         separator: Option<&str>,
-        threads: Option<usize>,
+        threads: Names,
         progress: Option<Py<PyAny>>,
         allowed_special: Names,
         disallowed_special: Names,
@@ -326,8 +322,8 @@ impl Tokenizer {
         released(text.py(), valid.len(), || self.core.count(&valid))
     }
 
-    fn count_until(&self, text: &Bound<'_, PyString>, limit: i64) -> PyResult<Option<usize>> {
-        let (limit, valid) = (threads::from_zero("limit", limit)?, utf8(text)?);
+    fn count_until(&self, text: &Bound<'_, PyString>, limit: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        let (limit, valid) = (threads::at_least("limit", 0, limit)?, utf8(text)?);
         released(text.py(), valid.len(), || self.core.count_until(&valid, limit))
     }
 
@@ -417,6 +413,10 @@ impl Tokenizer {
 
     fn id_to_token(&self, token: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
         Ok(known_id(token)?.and_then(|id| self.spelled(id)))
+    }
+
+    fn token_ids(&self) -> Vec<u32> {
+        self.core.vocab().ids().collect()
     }
 
     fn get_vocab<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {

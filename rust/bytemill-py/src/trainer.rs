@@ -39,7 +39,7 @@ pub(crate) fn train_tokenizer(
     max_token_bytes: Option<usize>,
     utf8_safe: bool,
     max_memory: Option<u64>,
-    threads: Option<usize>,
+    threads: Option<&Bound<'_, PyAny>>,
     progress: Option<Py<PyAny>>,
     base: Option<&Bound<'_, Tokenizer>>,
     save_counts: Option<PathBuf>,
