@@ -9,7 +9,8 @@ from bytemill.errors import ArgumentError, DataError
 
 __all__ = ["fetch_tokenizer_file"]
 
-_REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_NAME = r"\w([\w.-]*\w)?"
+_REPOSITORY = re.compile(f"{_NAME}(/{_NAME})?", re.ASCII)
 
 
 def fetch_tokenizer_file(repository: str) -> Path:
