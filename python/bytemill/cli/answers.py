@@ -41,16 +41,16 @@ def prompts(
 
     Example: bytemill eval prompts -m base=runs/first -m runs/tuned -t tokenizer.json --page prompts.html
     """
-    from bytemill import Tokenizer
     from bytemill.evaluate.prompts import DEFAULT_PROMPTS, Prompt, PromptTable, answers_to, row_prompts
     from bytemill.inference import TextGenerator
     from bytemill.tasks.base_model import model_at_work
+    from bytemill.tokenizer.source import open_tokenizer
 
     asked = list(DEFAULT_PROMPTS)
     if prompt or rows:
         asked = [Prompt(text, text) for text in prompt or []]
         asked += row_prompts(part_of(rows, split, split_seed)[:n_rows]) if rows else []
-    loaded = Tokenizer.load(tokenizer)
+    loaded = open_tokenizer(tokenizer)
     answers = {}
     for name, place in named(models).items():
         say(f"{name}: {len(asked)} prompts")
@@ -77,15 +77,15 @@ def answer_rows(
     model: str, tokenizer: Path, rows: Path, output: Path, *, split: str, split_seed: int, batch_size: int, **how: Any
 ) -> None:
     """Write a model's answers to a file of rows; see `bytemill generate --rows`."""
-    from bytemill import Tokenizer
     from bytemill.evaluate.answers import write_answers
     from bytemill.inference import TextGenerator
     from bytemill.progress import PhaseProgress
     from bytemill.tasks.base_model import model_at_work
+    from bytemill.tokenizer.source import open_tokenizer
 
     make_room(output)
     chosen = part_of(rows, split, split_seed)
-    loaded = Tokenizer.load(tokenizer)
+    loaded = open_tokenizer(tokenizer)
     generator = TextGenerator(model_at_work(model, tokenizer_sha256=loaded.fingerprint), loaded)
     with PhaseProgress({"answering": "rows"}, shown=True) as progress:
         write_answers(

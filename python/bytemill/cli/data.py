@@ -45,11 +45,11 @@ def prepare(
 
     Example: bytemill data prepare corpus/ -t tokenizer.json -o shards/
     """
-    from bytemill import Tokenizer
     from bytemill.data import prepare
+    from bytemill.tokenizer.source import open_tokenizer
 
     options: dict[str, Any] = {
-        "tokenizer": Tokenizer.load(tokenizer),
+        "tokenizer": open_tokenizer(tokenizer),
         "shard_tokens": shard_tokens,
         "val": "first_shard" if val == "first_shard" else _share(val),
         "seed": seed,
@@ -163,11 +163,11 @@ def inspect(
     from rich.console import Console
     from rich.text import Text
 
-    from bytemill import Tokenizer
     from bytemill.data import read_manifest
     from bytemill.data.inspect import documents
+    from bytemill.tokenizer.source import open_tokenizer
 
-    vocabulary = Tokenizer.load(tokenizer)
+    vocabulary = open_tokenizer(tokenizer)
     read_manifest(source).refuse_other(vocabulary)
     console = Console(soft_wrap=True, highlight=False)
     colours = ("black on bright_cyan", "black on bright_yellow", "black on bright_green")
@@ -201,10 +201,10 @@ def stats(
 
     Example: bytemill data stats shards/ -t tokenizer.json --plot lengths.png
     """
-    from bytemill import Tokenizer
     from bytemill.data.statistics import folder_statistics, plot_lengths, print_statistics
+    from bytemill.tokenizer.source import open_tokenizer
 
-    vocabulary = None if tokenizer is None else Tokenizer.load(tokenizer)
+    vocabulary = None if tokenizer is None else open_tokenizer(tokenizer)
     found = folder_statistics(folder, vocabulary)
     print_statistics(found, as_json=as_json)
     if plot is not None:

@@ -10,8 +10,10 @@ mod code_points;
 mod documents;
 mod durable;
 mod error;
+mod interpreter;
 mod listener;
 mod lists;
+mod module_names;
 mod output;
 mod shards;
 mod special;
@@ -29,6 +31,8 @@ mod _core {
     use super::documents::read_documents;
     #[pymodule_export]
     use super::durable::{DurableFile, write_whole};
+    #[pymodule_export]
+    use super::module_names::matches_whole;
     #[pymodule_export]
     use super::shards::{Loader, merge_shards, prepare_shards, verify_shards};
     #[pymodule_export]

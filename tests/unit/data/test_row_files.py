@@ -75,7 +75,7 @@ def test_a_tab_table_s_own_names_are_seen(tmp_path) -> None:
 
 def test_json_too_deep_to_be_read_is_named(tmp_path) -> None:
     (tmp_path / "deep.json").write_text("[" * 100_000)
-    with pytest.raises(DataError, match=r"deep\.json: not JSON"):
+    with pytest.raises(DataError, match=r"deep\.json: its JSON is nested more than 100 levels deep"):
         read_rows(tmp_path / "deep.json")
 
 
@@ -92,7 +92,7 @@ def test_the_spam_collection(shared_data) -> None:
         ("a.csv", b"text,label\none,a\ntwo\n", "row 2 has not as many fields as the first line, 2"),
         ("a.csv", b"text,label\none,a,b\n", "row 1 has not as many fields"),
         ("a.csv", b'text,label\n"one,a\n', "not a table in CSV"),
-        ("a.csv", b"text,label\n\xff,a\n", "not a table in CSV"),
+        ("a.csv", b"text,label\n\xff,a\n", "a.csv:2: not JSON in UTF-8 or a table in it: byte 0xff"),
         ("a.csv", b"", "at least one"),
         ("a.tsv", b"text\tlabel\tmore\none\ta\n", "a.tsv:2: has 2 fields, the first line 3"),
         ("a.jsonl", b'{"text": "x"}\n{"text": \n', "a.jsonl:2: not JSON"),
