@@ -17,7 +17,8 @@ from bytemill import Tokenizer, _core
 from bytemill.data import statistics
 from bytemill.errors import CheckpointError, ConfigError, DivergedError, FormatError
 from bytemill.model import load_pretrained
-from bytemill.model.lora import LoraConfig, apply_lora, lora_layers
+from bytemill.model.lora import LoraConfig, apply_lora
+from bytemill.model.lora.apply import lora_layers
 from bytemill.report.run import run_page
 from bytemill.report.run_curves import MAX_OTHER_CURVES
 from bytemill.train.checkpoint import _spell, newest_valid
@@ -121,31 +122,27 @@ def test_a_signal_while_stdin_is_copied_leaves_no_copy(tmp_path, number):
 
 
 def test_progress_is_not_reported_for_each_row(tmp_path):
-    (tmp_path / "rows.jsonl").write_text('{"text": "a b c"}\n' * 200_000)
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"text": ["a b c"] * 200_000}), tmp_path / "rows.parquet")
+    tokenizer = Tokenizer.train(texts=["a b c"], vocab_size=258)
     heard = []
-    _core.train_tokenizer(
-        files=[str(tmp_path / "rows.jsonl")],
-        vocab_size=260,
-        special_tokens=[],
-        progress=lambda *told: heard.append(told),
-        texts=None,
-        word_counts=None,
-        counts=None,
-        pattern="gpt2",
-        ties=None,
-        feed="documents",
-        text_field="text",
-        separator=None,
-        min_frequency=0,
-        max_token_bytes=None,
-        utf8_safe=False,
-        max_memory=None,
+    _core.prepare_shards(
+        [str(tmp_path / "rows.parquet")],
+        str(tmp_path / "shards"),
+        tokenizer=tokenizer,
+        shard_tokens=1_000_000,
+        val=0.01,
+        seed=0,
         threads=1,
-        base=None,
-        save_counts=None,
+        text_field="text",
+        max_memory=None,
+        progress=lambda *told: heard.append(told),
     )
-    assert 2 <= len(heard) < 2_000
-    assert heard[-1][1] == heard[-1][2]
+    assert {phase for phase, *_ in heard} == {"scanning", "encoding"}
+    assert len(heard) < 2_000
+    ends = {phase: (done, total) for phase, done, total, _ in heard}
+    assert all(done == total for done, total in ends.values())
 
 
 def linears():

@@ -1,5 +1,7 @@
 """`bytemill data`: text into token shards, and shards checked, looked at, measured, merged; data sets fetched."""
 
+import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from bytemill.outside_text import printable
 app = typer.Typer(help="Prepare, check and look at token shards; fetch data sets.", no_args_is_help=True)
 
 _PIECE_BYTES = 1 << 20
+_LOOK_EVERY_S = 0.2
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -113,8 +116,15 @@ def _files(sources: list[str], output: Path, text_field: str, *, json_lines: boo
 def _copy_stdin(path: Path) -> None:
     from bytemill.files import new_file
 
+    stdin = sys.stdin.fileno()
     with new_file(path) as file:
-        while piece := sys.stdin.buffer.read(_PIECE_BYTES):
+        while True:
+            # Not one blocking read: a signal that comes just before it would be seen only after more input.
+            if not select.select([stdin], [], [], _LOOK_EVERY_S)[0]:
+                continue
+            piece = os.read(stdin, _PIECE_BYTES)
+            if not piece:
+                return
             file.write(piece)
 
 

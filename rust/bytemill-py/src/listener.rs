@@ -55,7 +55,8 @@ impl Listener {
         {
             let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
             let is_due = last.is_none_or(|(before, at): (u64, Instant)| {
-                let is_far = done < before || (total > 0 && (done >= total || done - before >= total.div_ceil(SHARE)));
+                let is_new = done > before && total > 0 && (done >= total || done - before >= total.div_ceil(SHARE));
+                let is_far = done < before || is_new;
                 is_far || at.elapsed() >= REPORT_EVERY
             });
             if !is_due {
