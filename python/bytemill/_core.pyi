@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, Self, final
 
 import numpy as np
@@ -12,11 +13,13 @@ from typing_extensions import disjoint_base
 
 __all__ = [
     "DecodeStream",
+    "DurableFile",
     "Loader",
     "SplitReader",
     "Tokenizer",
     "__version__",
     "load_tokenizer",
+    "matches_whole",
     "merge_shards",
     "prepare_shards",
     "read_documents",
@@ -117,11 +120,36 @@ class Tokenizer:
         texts: Sequence[str],
         *,
         threads: int | None = None,
+        num_threads: int | None = None,
         max_tokens: int | None = None,
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
     ) -> list[list[int]]:
-        """As `encode` for each of many texts, on `threads` threads (every core if None), in order."""
+        """As `encode` for each of many texts, in order.
+
+        Args:
+            texts: As in `encode`.
+            threads: At most so many; every core if None.
+            num_threads: tiktoken's name for `threads`; give one of the two.
+            max_tokens: As in `encode`, for each text.
+            allowed_special: As in `encode`.
+            disallowed_special: As in `encode`.
+        """
+
+    def encode_ordinary_batch(
+        self,
+        texts: Sequence[str],
+        *,
+        threads: int | None = None,
+        num_threads: int | None = None,
+        max_tokens: int | None = None,
+    ) -> list[list[int]]:
+        """As `encode_ordinary` for each of many texts, in order; the options are those of `encode_batch`.
+
+        >>> from bytemill import Tokenizer
+        >>> Tokenizer.train(texts=["low low"], vocab_size=259).encode_ordinary_batch(["low", "lo"], num_threads=2)
+        [[257], [256]]
+        """
 
     def encode_batch_to_numpy(
         self,
@@ -159,22 +187,55 @@ class Tokenizer:
     def count(self, text: str) -> int:
         """How many ids `encode_ordinary` gives."""
 
-    def decode(self, ids: _Ids, errors: str = "replace") -> str:
+    def count_until(self, text: str, limit: int) -> int | None:
+        """How many ids `encode_ordinary` gives if these are at most `limit`, else None.
+
+        Stops soon after the limit under the patterns gpt2, cl100k, o200k and their relations; others encode all.
+
+        Raises:
+            ArgumentError: `limit` is negative.
+
+        >>> from bytemill import Tokenizer
+        >>> tokenizer = Tokenizer.train(texts=["low low"], vocab_size=259)
+        >>> tokenizer.count_until("lower", 3), tokenizer.count_until("lower", 2)
+        (3, None)
+        """
+
+    def decode(self, ids: _Ids, errors: str = "replace", skip_special_tokens: bool = False) -> str:
         """The text of `ids`.
 
         Args:
             ids: A sequence of int, a numpy array or a torch tensor, of one dimension.
             errors: What to do where the bytes are not UTF-8, as in `bytes.decode`.
+            skip_special_tokens: Leave special tokens out, as tokenizers and transformers do.
 
         Raises:
             DataError: An id is not in the vocabulary; says which and where.
             UnicodeDecodeError: With errors="strict".
+
+        >>> from bytemill import Tokenizer
+        >>> tokenizer = Tokenizer.train(texts=["low low"], vocab_size=259)
+        >>> tokenizer.decode([257, 258]), tokenizer.decode([257, 258], skip_special_tokens=True)
+        ('low<|endoftext|>', 'low')
         """
 
     def decode_bytes(self, ids: _Ids) -> bytes:
         """The bytes of `ids`."""
 
-    def decode_batch(self, batch: Iterable[_Ids], errors: str = "replace") -> list[str]:
+    def decode_tokens_bytes(self, ids: _Ids) -> list[bytes]:
+        """The bytes of each id.
+
+        Raises:
+            KeyError: An id is not in the vocabulary.
+
+        >>> from bytemill import Tokenizer
+        >>> Tokenizer.train(texts=["low low"], vocab_size=259).decode_tokens_bytes([257, 101])
+        [b'low', b'e']
+        """
+
+    def decode_batch(
+        self, batch: Iterable[_Ids], errors: str = "replace", skip_special_tokens: bool = False
+    ) -> list[str]:
         """As `decode` for each of many."""
 
     def decode_with_offsets(self, ids: _Ids) -> tuple[str, list[int]]:
@@ -203,6 +264,37 @@ class Tokenizer:
         Raises:
             KeyError: It is not in the vocabulary.
         """
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a token as Hugging Face spells it (`Ġthe`), or of a special token's text; None if there is none.
+
+        `encode_single_token` takes plain text and bytes.
+
+        >>> from bytemill import Tokenizer
+        >>> tokenizer = Tokenizer.train(texts=["a low low"], vocab_size=260)
+        >>> tokenizer.token_to_id("Ġlow"), tokenizer.token_to_id(" low"), tokenizer.token_to_id("<|endoftext|>")
+        (258, None, 259)
+        """
+
+    def id_to_token(self, token: int) -> str | None:
+        """The token of an id as Hugging Face spells it, or a special token's text; None for an id that is not there.
+
+        >>> from bytemill import Tokenizer
+        >>> tokenizer = Tokenizer.train(texts=["a low low"], vocab_size=260)
+        >>> tokenizer.id_to_token(258), tokenizer.id_to_token(259), tokenizer.id_to_token(260)
+        ('Ġlow', '<|endoftext|>', None)
+        """
+
+    def get_vocab(self) -> dict[str, int]:
+        """Every token as Hugging Face spells it, special tokens included, with its id.
+
+        >>> from bytemill import Tokenizer
+        >>> Tokenizer.train(texts=["a low low"], vocab_size=260).get_vocab()["Ġlow"]
+        258
+        """
+
+    def token_ids(self) -> list[int]:
+        """The ids that have a token, ascending; some vocabularies leave ids out."""
 
     @property
     def n_vocab(self) -> int:
@@ -350,4 +442,15 @@ def prepare_shards(
 ) -> None: ...
 def verify_shards(folder: str) -> None: ...
 def merge_shards(folders: Sequence[str], out_dir: str) -> None: ...
+def matches_whole(pattern: str, names: Sequence[str]) -> list[bool]: ...
 def write_whole(path: str, contents: bytes) -> None: ...
+
+@final
+class DurableFile:
+    def __new__(cls, path: str) -> Self: ...
+    @property
+    def temporary(self) -> Path | None: ...
+    def write(self, contents: bytes) -> None: ...
+    def reopen(self) -> None: ...
+    def commit(self) -> None: ...
+    def discard(self) -> None: ...

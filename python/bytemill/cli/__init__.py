@@ -7,6 +7,7 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 fai
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any, TextIO, cast
 
 import typer
@@ -29,6 +30,7 @@ from bytemill.cli import (
     train,
 )
 from bytemill.cli.console import TerminalText
+from bytemill.cli.written import guard_inputs
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
 from bytemill.outside_text import for_people
 
@@ -58,6 +60,7 @@ app.add_typer(evaluate.app, name="eval")
 app.add_typer(model.app, name="model")
 app.command("ladder")(ladder.ladder)
 app.command("report")(report.report)
+guard_inputs(app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -83,6 +86,7 @@ def main() -> None:
     if sys.stdout and sys.stdout.isatty():
         sys.stdout = cast("TextIO", TerminalText(sys.stdout))
     try:
+        _refuse_other_encodings(sys.argv[1:])
         # Standalone, typer would answer misuse with a page of boxes.
         code = app(prog_name="bytemill", standalone_mode=False)
         if sys.stdout:
@@ -93,6 +97,10 @@ def main() -> None:
         _stop(str(error), 2)
     except UnicodeDecodeError as error:
         _stop(f"what was read is not UTF-8 text: it has the byte {error.object[error.start]:#04x}", 1)
+    except UnicodeEncodeError as error:
+        _stop(
+            f"text that is not UTF-8 was given: {error.object[error.start : error.end]!r} in an argument or a name", 2
+        )
     except OverflowError as error:  # numbers of 64 bits and more
         _stop(f"a number is out of range: {error}", 2)
     except RecursionError:
@@ -112,6 +120,16 @@ def main() -> None:
     if code == 130:  # what typer makes of Ctrl-C
         _stop("interrupted", 130)
     raise SystemExit(code)
+
+
+def _refuse_other_encodings(arguments: list[str]) -> None:
+    """Refuse arguments that are not UTF-8; only the names of files that are there may be any bytes."""
+    for argument in arguments:
+        if argument.isascii() or not any("\ud800" <= character <= "\udfff" for character in argument):
+            continue
+        if not any(name and Path(name).exists() for name in (argument, argument.partition("=")[2])):
+            shown = os.fsencode(argument).decode(errors="backslashreplace")
+            raise ArgumentError(f"the argument '{shown}' is not UTF-8 text, and no file of that name is there")
 
 
 def _explain_misuse(misuse: Any) -> str:

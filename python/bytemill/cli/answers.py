@@ -11,6 +11,7 @@ from bytemill.cli.models import Models, Page, Split, SplitSeed, Tokenizers, name
 from bytemill.cli.tokenizer_output import make_room
 from bytemill.cli.written import on_disk
 from bytemill.errors import ArgumentError
+from bytemill.json_reader import read_regular_file
 from bytemill.outside_text import checked_key, printable
 
 if TYPE_CHECKING:
@@ -40,16 +41,16 @@ def prompts(
 
     Example: bytemill eval prompts -m base=runs/first -m runs/tuned -t tokenizer.json --page prompts.html
     """
-    from bytemill import Tokenizer
     from bytemill.evaluate.prompts import DEFAULT_PROMPTS, Prompt, PromptTable, answers_to, row_prompts
     from bytemill.inference import TextGenerator
     from bytemill.tasks.base_model import model_at_work
+    from bytemill.tokenizer.source import open_tokenizer
 
     asked = list(DEFAULT_PROMPTS)
     if prompt or rows:
         asked = [Prompt(text, text) for text in prompt or []]
         asked += row_prompts(part_of(rows, split, split_seed)[:n_rows]) if rows else []
-    loaded = Tokenizer.load(tokenizer)
+    loaded = open_tokenizer(tokenizer)
     answers = {}
     for name, place in named(models).items():
         say(f"{name}: {len(asked)} prompts")
@@ -76,15 +77,15 @@ def answer_rows(
     model: str, tokenizer: Path, rows: Path, output: Path, *, split: str, split_seed: int, batch_size: int, **how: Any
 ) -> None:
     """Write a model's answers to a file of rows; see `bytemill generate --rows`."""
-    from bytemill import Tokenizer
     from bytemill.evaluate.answers import write_answers
     from bytemill.inference import TextGenerator
     from bytemill.progress import PhaseProgress
     from bytemill.tasks.base_model import model_at_work
+    from bytemill.tokenizer.source import open_tokenizer
 
     make_room(output)
     chosen = part_of(rows, split, split_seed)
-    loaded = Tokenizer.load(tokenizer)
+    loaded = open_tokenizer(tokenizer)
     generator = TextGenerator(model_at_work(model, tokenizer_sha256=loaded.fingerprint), loaded)
     with PhaseProgress({"answering": "rows"}, shown=True) as progress:
         write_answers(
@@ -164,7 +165,7 @@ def judge(
 def _own_rubric(path: Path) -> str:
     if not path.is_file():
         raise ArgumentError(f"--rubric is {str(path)!r}: neither quality, nor safety, nor a file")
-    text = path.read_text(encoding="utf-8")
+    text = read_regular_file(path, error=ArgumentError).decode()
     if "{response}" not in text:
         raise ArgumentError(f"{path}: a rubric has to say {{response}} where the answer shall stand")
     return text

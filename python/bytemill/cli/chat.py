@@ -31,11 +31,11 @@ def chat(
 
     Example: bytemill chat -m runs/tuned -t tokenizer.json
     """
-    from bytemill import Tokenizer
     from bytemill.inference import Conversation, TextGenerator
     from bytemill.tasks.base_model import model_at_work
+    from bytemill.tokenizer.source import open_tokenizer
 
-    loaded = Tokenizer.load(tokenizer)
+    loaded = open_tokenizer(tokenizer)
     generator = TextGenerator(model_at_work(model, tokenizer_sha256=loaded.fingerprint), loaded)
     conversation = Conversation(
         generator, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed

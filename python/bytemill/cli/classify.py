@@ -27,10 +27,10 @@ def classify(
 
     Example: bytemill classify -m runs/spam -t tokenizer.json "You have won a prize, call now"
     """
-    from bytemill import Tokenizer
     from bytemill.tasks.classify import classify_texts, load_classifier
+    from bytemill.tokenizer.source import open_tokenizer
 
-    loaded = Tokenizer.load(tokenizer)
+    loaded = open_tokenizer(tokenizer)
     classifier, max_tokens = load_classifier(model, tokenizer_sha256=loaded.fingerprint)
     for texts in [[text]] if text is not None else _lines():
         for one, found in zip(texts, classify_texts(classifier, loaded, texts, max_tokens=max_tokens), strict=True):

@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from bytemill.errors import ArgumentError
+from bytemill.errors import ArgumentError, DataError
+from bytemill.json_reader import read_regular_file
 from bytemill.outside_text import for_people, printable
 from bytemill.train.metrics import as_json_data
 
 __all__ = ["TerminalText", "is_first_process", "json_text", "put", "read_text", "say"]
+
+MAX_TEXT_BYTES = 2 << 30
+"""Bytes of a text that a command reads whole."""
 
 _NOT_COLOURS = re.compile(r"\x1b(?!\[[0-9;]*m)|[^\x1b]+")
 
@@ -62,7 +66,10 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 def read_text(path: Path) -> bytes:
     """The bytes of a file, or of stdin for `-`."""
     if str(path) != "-":
-        return path.read_bytes()
+        return read_regular_file(path, max_bytes=MAX_TEXT_BYTES, error=DataError)
     if sys.stdin is None:
         raise ArgumentError("stdin is closed: name a file, or give something to read there")
-    return sys.stdin.buffer.read()
+    content = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1)
+    if len(content) > MAX_TEXT_BYTES:
+        raise DataError(f"stdin: more than {MAX_TEXT_BYTES:,} bytes, the most that is read whole; give a file instead")
+    return content

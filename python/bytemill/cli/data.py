@@ -1,8 +1,8 @@
 """`bytemill data`: text into token shards, and shards checked, looked at, measured, merged; data sets fetched."""
 
-import shutil
+import os
+import select
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from bytemill.cli.console import say
+from bytemill.cli.temporary_folder import temporary_folder
 from bytemill.cli.written import on_disk
 from bytemill.outside_text import printable
 
 app = typer.Typer(help="Prepare, check and look at token shards; fetch data sets.", no_args_is_help=True)
 
+_PIECE_BYTES = 1 << 20
+_LOOK_EVERY_S = 0.2
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -45,11 +48,11 @@ def prepare(
 
     Example: bytemill data prepare corpus/ -t tokenizer.json -o shards/
     """
-    from bytemill import Tokenizer
     from bytemill.data import prepare
+    from bytemill.tokenizer.source import open_tokenizer
 
     options: dict[str, Any] = {
-        "tokenizer": Tokenizer.load(tokenizer),
+        "tokenizer": open_tokenizer(tokenizer),
         "shard_tokens": shard_tokens,
         "val": "first_shard" if val == "first_shard" else _share(val),
         "seed": seed,
@@ -95,21 +98,34 @@ def _files(sources: list[str], output: Path, text_field: str, *, json_lines: boo
     if not any(source == "-" or source.startswith(hub.PREFIX) for source in sources):
         yield [Path(source) for source in sources]
         return
-    output.resolve().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.resolve().parent, prefix=".bytemill-") as folder:
+    with temporary_folder(output.resolve().parent) as folder:
         files = []
         for source in sources:
             name = source.removeprefix(hub.PREFIX).strip("/").replace("/", "_").replace(":", "_")
             if source == "-":
-                files.append(Path(folder) / ("stdin.jsonl" if json_lines else "stdin.txt"))
-                with files[-1].open("wb") as file:
-                    shutil.copyfileobj(sys.stdin.buffer, file)
+                files.append(folder / ("stdin.jsonl" if json_lines else "stdin.txt"))
+                _copy_stdin(files[-1])
             elif source.startswith(hub.PREFIX):
-                files.append(Path(folder) / f"{name}.jsonl")
+                files.append(folder / f"{name}.jsonl")
                 hub.write_rows(source, files[-1], text_field=text_field)
             else:
                 files.append(Path(source))
         yield files
+
+
+def _copy_stdin(path: Path) -> None:
+    from bytemill.files import new_file
+
+    stdin = sys.stdin.fileno()
+    with new_file(path) as file:
+        while True:
+            # Not one blocking read: a signal that comes just before it would be seen only after more input.
+            if not select.select([stdin], [], [], _LOOK_EVERY_S)[0]:
+                continue
+            piece = os.read(stdin, _PIECE_BYTES)
+            if not piece:
+                return
+            file.write(piece)
 
 
 @app.command()
@@ -157,11 +173,11 @@ def inspect(
     from rich.console import Console
     from rich.text import Text
 
-    from bytemill import Tokenizer
     from bytemill.data import read_manifest
     from bytemill.data.inspect import documents
+    from bytemill.tokenizer.source import open_tokenizer
 
-    vocabulary = Tokenizer.load(tokenizer)
+    vocabulary = open_tokenizer(tokenizer)
     read_manifest(source).refuse_other(vocabulary)
     console = Console(soft_wrap=True, highlight=False)
     colours = ("black on bright_cyan", "black on bright_yellow", "black on bright_green")
@@ -195,10 +211,10 @@ def stats(
 
     Example: bytemill data stats shards/ -t tokenizer.json --plot lengths.png
     """
-    from bytemill import Tokenizer
     from bytemill.data.statistics import folder_statistics, plot_lengths, print_statistics
+    from bytemill.tokenizer.source import open_tokenizer
 
-    vocabulary = None if tokenizer is None else Tokenizer.load(tokenizer)
+    vocabulary = None if tokenizer is None else open_tokenizer(tokenizer)
     found = folder_statistics(folder, vocabulary)
     print_statistics(found, as_json=as_json)
     if plot is not None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bytemill.cli.console import say
-from bytemill.cli.written import on_disk
+from bytemill.cli.written import Private, on_disk
 
 
 def demo(
@@ -14,6 +14,7 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.", callback=on_disk)] = Path(
         "runs/demo"
     ),
+    is_private: Private = False,
 ) -> None:
     """From raw text to a fine-tuned GPT-2, offline, in under five minutes on two cores.
 
@@ -35,4 +36,4 @@ def demo(
     )
     say(f"Tuning: loss on held-out questions {tune.base_loss:.3f} before, {tune.tuned_loss:.3f} after.")
     say(f"Done in {results.total_seconds:.0f} s. The report, one file to open in a browser:")
-    print(write_demo_page(results, output / "report.html"))
+    print(write_demo_page(results, output / "report.html", is_private=is_private))

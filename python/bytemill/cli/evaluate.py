@@ -42,14 +42,14 @@ def loss(
 
     Example: bytemill eval loss -m runs/first -d shards -t tokenizer.json
     """
-    from bytemill import Tokenizer
     from bytemill.data import TokenLoader, read_manifest
     from bytemill.evaluate.loss import bytes_per_token, held_out_loss
     from bytemill.tasks.base_model import model_at_work
     from bytemill.tasks.pretrain import one_pass
+    from bytemill.tokenizer.source import open_tokenizer
 
     manifest = read_manifest(data)
-    loaded_tokenizer = None if tokenizer is None else Tokenizer.load(tokenizer)
+    loaded_tokenizer = None if tokenizer is None else open_tokenizer(tokenizer)
     if loaded_tokenizer is not None:
         manifest.refuse_other(loaded_tokenizer)
     loaded = model_at_work(model, tokenizer_sha256=manifest.tokenizer_sha256)
@@ -80,13 +80,13 @@ def hellaswag(
 
     Example: bytemill eval hellaswag -m runs/first -t tokenizer.json -d hellaswag_val.jsonl
     """
-    from bytemill import Tokenizer
     from bytemill.evaluate.hellaswag import REFERENCE_SCORES, hellaswag_score, read_hellaswag
     from bytemill.progress import PhaseProgress
     from bytemill.tasks.base_model import model_at_work
+    from bytemill.tokenizer.source import open_tokenizer
 
     chosen = read_hellaswag(data)[: items or None]
-    loaded_tokenizer = Tokenizer.load(tokenizer)
+    loaded_tokenizer = open_tokenizer(tokenizer)
     loaded = model_at_work(model, tokenizer_sha256=loaded_tokenizer.fingerprint)
     with PhaseProgress({"answering": "items"}, shown=True) as progress:
         score = hellaswag_score(
@@ -119,12 +119,12 @@ def harness(
 
     Example: bytemill eval harness -m runs/first -t tokenizer.json --task lambada_openai --task piqa
     """
-    from bytemill import Tokenizer
     from bytemill.evaluate.harness import TextScorer, for_harness
     from bytemill.progress import PhaseProgress
     from bytemill.tasks.base_model import model_at_work
+    from bytemill.tokenizer.source import open_tokenizer
 
-    loaded_tokenizer = Tokenizer.load(tokenizer)
+    loaded_tokenizer = open_tokenizer(tokenizer)
     loaded = model_at_work(model, tokenizer_sha256=loaded_tokenizer.fingerprint)
     scorer = TextScorer(loaded, loaded_tokenizer, batch_size=batch_size)
     units = {"likelihoods": "pairs", "texts": "windows", "answers": "prompts"}

@@ -9,6 +9,7 @@ from bytemill.cli.console import is_first_process, json_text, say
 from bytemill.cli.preference import preference
 from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
 from bytemill.cli.written import RunFolder
+from bytemill.files import write_text
 
 app = typer.Typer(help="Fine-tune a model.", no_args_is_help=True)
 app.command()(preference)
@@ -170,6 +171,6 @@ def _test(model: Any, rows: Any, config: Any, output: Path) -> None:
     if not is_first_process():
         return
     figures = {"test_loss": loss, "n_rows": len(rows.rows), **score.as_metrics("test_")}
-    (output / "test.json").write_text(json_text(figures, indent=2) + "\n", encoding="utf-8")
+    write_text(output / "test.json", json_text(figures, indent=2) + "\n")
     say(score.table())
     print(f"test accuracy: {score.accuracy:.4f}, macro F1 {score.macro_f1:.4f}, {len(rows.rows):,} rows")

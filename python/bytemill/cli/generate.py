@@ -58,11 +58,11 @@ def generate(
             **options,
         )
         return
-    from bytemill import Tokenizer
     from bytemill.inference import TextGenerator
     from bytemill.tasks.base_model import model_at_work
+    from bytemill.tokenizer.source import open_tokenizer
 
-    loaded = Tokenizer.load(tokenizer)
+    loaded = open_tokenizer(tokenizer)
     generator = TextGenerator(model_at_work(model, tokenizer_sha256=loaded.fingerprint), loaded)
     if samples == 1:
         pieces = generator.stream(prompt, max_new_tokens=max_new_tokens, stop=ends, **options)

@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bytemill._core import read_documents, write_whole
+from bytemill._core import read_documents
 from bytemill.cli.console import read_text
 from bytemill.errors import ArgumentError, DataError, FormatError
+from bytemill.files import write_bytes
+from bytemill.json_reader import read_regular_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +20,8 @@ __all__ = ["documents", "given_ids", "write_ids"]
 STDIN = Path("-")
 _NARROW_IDS = 1 << 16
 _MOST_DIGITS = 20
+MAX_IDS_BYTES = 8 << 30
+"""Bytes of a file of ids, which is decoded whole."""
 
 
 def documents(text: str | None, files: list[Path] | None) -> Iterator[str]:
@@ -55,17 +59,18 @@ def write_ids(path: Path, ids: "NDArray[Any]") -> None:
         np.save(content, ids, allow_pickle=False)
     else:
         content.write(ids.tobytes())
-    write_whole(str(path), content.getvalue())
+    write_bytes(path, content.getvalue())
 
 
 def _binary(path: Path, n_vocab: int) -> "NDArray[np.uint32]":
     import numpy as np
 
+    content = read_regular_file(path, max_bytes=MAX_IDS_BYTES)
     try:
         if path.suffix == ".npy":
-            loaded = np.load(path, allow_pickle=False)
+            loaded = np.load(io.BytesIO(content), allow_pickle=False)
         else:
-            loaded = np.frombuffer(path.read_bytes(), dtype="<u2" if n_vocab <= _NARROW_IDS else "<u4")
+            loaded = np.frombuffer(content, dtype="<u2" if n_vocab <= _NARROW_IDS else "<u4")
     except (ValueError, EOFError) as error:
         raise FormatError(f"{path}: not a file of ids: {error}") from None
     if not isinstance(loaded, np.ndarray):

@@ -32,11 +32,11 @@ def matrix(
 
     Example: bytemill eval matrix -m base=runs/first -m runs/tuned -t tokenizer.json -d imdb.csv -d alpaca.json
     """
-    from bytemill import Tokenizer
     from bytemill.evaluate.matrix import LossMatrix, data_set_losses, draw_data_set
     from bytemill.tasks.base_model import model_at_work
+    from bytemill.tokenizer.source import open_tokenizer
 
-    loaded = Tokenizer.load(tokenizer)
+    loaded = open_tokenizer(tokenizer)
     drawn = [
         draw_data_set(
             name,

@@ -38,7 +38,7 @@ def info(
 @app.command()
 def export(
     model: ModelPath,
-    folder: Annotated[Path, typer.Argument(help="The folder to write.", callback=on_disk)],
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.", callback=on_disk)],
     adapter: Annotated[bool, typer.Option("--adapter", help="Write the run's adapter alone, as PEFT does.")] = False,
     base: Annotated[str | None, typer.Option(help="With --adapter: the base's name, which PEFT asks for.")] = None,
 ) -> None:
@@ -51,10 +51,10 @@ def export(
     if adapter:
         from bytemill.model.lora import save_adapter
 
-        save_adapter(load_base_model(model, merge=False), folder, base_model=base)
+        save_adapter(load_base_model(model, merge=False), output, base_model=base)
     else:
-        load_base_model(model).save_huggingface(folder)
-    print(folder)
+        load_base_model(model).save_huggingface(output)
+    print(output)
 
 
 @app.command(name="import")
@@ -62,7 +62,7 @@ def import_(
     source: Annotated[
         str, typer.Argument(help="A folder, a hub repository, or a file: .safetensors, .bin, .pt, .pth.")
     ],
-    folder: Annotated[Path, typer.Argument(help="The folder to write.", callback=on_disk)],
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.", callback=on_disk)],
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Read .bin, .pt and .pth, of sources that you trust.")
     ] = False,
@@ -75,14 +75,14 @@ def import_(
     from bytemill.model import save_model
     from bytemill.model.foreign import import_weights
 
-    save_model(import_weights(source, allow_pickle=allow_pickle, n_head=heads), folder)
-    print(folder)
+    save_model(import_weights(source, allow_pickle=allow_pickle, n_head=heads), output)
+    print(output)
 
 
 @app.command()
 def merge(
     model: ModelPath,
-    folder: Annotated[Path, typer.Argument(help="The folder to write.", callback=on_disk)],
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.", callback=on_disk)],
     adapter: Annotated[Path | None, typer.Option(help="A folder with an adapter in PEFT's form.")] = None,
 ) -> None:
     """Write a model with its adapter, or one in PEFT's form, taken into its weights.
@@ -97,7 +97,7 @@ def merge(
     if adapter is not None:
         loaded = merge_lora(load_adapter(loaded, adapter), unwrap=True)
     if isinstance(loaded, GPT2):
-        save_model(loaded, folder)
+        save_model(loaded, output)
     else:
-        loaded.save_huggingface(folder)
-    print(folder)
+        loaded.save_huggingface(output)
+    print(output)

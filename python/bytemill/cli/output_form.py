@@ -8,6 +8,7 @@ import typer
 
 from bytemill.cli.written import STDOUT
 from bytemill.errors import ArgumentError
+from bytemill.files import write_text
 
 __all__ = ["Form", "FormOption", "Output", "deliver", "form_of"]
 
@@ -42,7 +43,5 @@ def deliver(content: str, output: Path | None) -> None:
         sys.stdout.write(content)
         return
     output.parent.mkdir(parents=True, exist_ok=True)
-    aside = output.with_name(output.name + ".tmp")
-    aside.write_text(content, encoding="utf-8", newline="\n")
-    aside.replace(output)
+    write_text(output, content)
     print(output)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bytemill.cli.written import STDOUT
+from bytemill.cli.written import STDOUT, Private
 
 
 def report(
@@ -14,6 +14,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: report.html in the first run; - is stdout.")
     ] = None,
+    is_private: Private = False,
 ) -> None:
     """Write one self-contained HTML page for any set of runs.
 
@@ -22,7 +23,7 @@ def report(
     from bytemill.report.page import write_page
     from bytemill.report.run import run_page
 
-    page = run_page(runs)
+    page = run_page(runs, is_private=is_private)
     if output == STDOUT:
         sys.stdout.write(page.html())
         return

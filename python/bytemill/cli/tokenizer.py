@@ -18,6 +18,7 @@ from bytemill.cli.tokenizer_output import Format, make_room, pattern_named, writ
 from bytemill.cli.tokenizer_train import train
 from bytemill.cli.written import STDOUT, stdout_for_numbers
 from bytemill.errors import ArgumentError
+from bytemill.files import write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Train and use byte-level BPE tokenizers.", no_args_is_help=True)
 
-TokenizerPath = Annotated[
-    Path,
-    typer.Option("--tokenizer", "-t", help="tokenizer.json, .tiktoken, or a folder with GPT-2's two files."),
+TokenizerSource = Annotated[
+    str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a name of tiktoken.")
 ]
 MaxTokens = Annotated[int | None, typer.Option(min=0, help="Only the first so many ids of each document.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object or list.")]
@@ -42,7 +42,7 @@ for command in (train, inspect, compare, check, audit):
 
 @app.command()
 def encode(
-    tokenizer: TokenizerPath,
+    tokenizer: TokenizerSource,
     files: Annotated[
         list[Path] | None,
         typer.Argument(help="Text or .jsonl, also as .gz or .zst; - or nothing reads stdin."),
@@ -65,9 +65,9 @@ def encode(
 
     Example: echo -n "Hello" | bytemill tokenizer encode -t tokenizer.json
     """
-    from bytemill import Tokenizer
+    from bytemill.tokenizer.source import open_tokenizer
 
-    loaded = Tokenizer.load(tokenizer)
+    loaded = open_tokenizer(tokenizer)
     if out is not None:
         _encode_to(loaded, out, files, text, special=special, max_tokens=max_tokens, end_token=end_token)
         return
@@ -92,7 +92,7 @@ def _encode_to(
     import numpy as np
 
     dtype: Literal["uint16", "uint32"] = "uint16" if tokenizer.n_vocab <= 1 << 16 else "uint32"
-    end = [] if end_token is None else [tokenizer.encode_single_token(end_token)]
+    end = [] if end_token is None else [_special_id(tokenizer, end_token)]
 
     def rows() -> "Iterator[NDArray[Any]]":
         yield np.array([], dtype=dtype)
@@ -114,6 +114,14 @@ def _encode_to(
     print(out)
 
 
+def _special_id(tokenizer: "Tokenizer", end_token: str) -> int:
+    special = tokenizer.special_tokens
+    if end_token not in special:
+        known = ", ".join(special) or "none"
+        raise ArgumentError(f"--end-token is {end_token!r}, expected a special token of this vocabulary: {known}")
+    return special[end_token]
+
+
 def _rules(special: bool) -> dict[str, Any]:
     """What to do about special tokens in text: they become their ids, or are text like any other."""
     return {"allowed_special": "all" if special else (), "disallowed_special": ()}
@@ -121,7 +129,7 @@ def _rules(special: bool) -> dict[str, Any]:
 
 @app.command()
 def decode(
-    tokenizer: TokenizerPath,
+    tokenizer: TokenizerSource,
     files: Annotated[
         list[Path] | None,
         typer.Argument(help="Ids as text (also .gz, .zst), .npy or raw .bin; - or nothing reads stdin."),
@@ -135,15 +143,15 @@ def decode(
 
     Example: bytemill tokenizer decode -t tokenizer.json --ids "72 101 108 108 111"
     """
-    from bytemill import Tokenizer
+    from bytemill.tokenizer.source import open_tokenizer
 
-    loaded = Tokenizer.load(tokenizer)
+    loaded = open_tokenizer(tokenizer)
     decoded = [loaded.decode_bytes(one[:max_tokens]) for one in given_ids(loaded.n_vocab, ids, files)]
     if as_json:
         decoded = [(json.dumps(one.decode(errors="replace")) + "\n").encode() for one in decoded]
     if out is not None and out != STDOUT:
         make_room(out)
-        out.write_bytes(b"".join(decoded))
+        write_bytes(out, b"".join(decoded))
         print(out)
         return
     sys.stdout.buffer.writelines(decoded)
@@ -152,7 +160,7 @@ def decode(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(help="A vocabulary in any form that `load` reads; - is stdin.")],
+    source: Annotated[str, typer.Argument(help="A file, a folder, hf:REPOSITORY, or a name of tiktoken; - is stdin.")],
     output: Annotated[Path, typer.Argument(help="The file or folder to write; - is stdout.")],
     form: Annotated[Format, typer.Option("--format", help="huggingface, tiktoken, readable or gpt2.")] = "huggingface",
     pattern: Annotated[
@@ -163,11 +171,11 @@ def convert(
 
     Example: bytemill tokenizer convert gpt2.tiktoken tokenizer.json
     """
-    from bytemill import Tokenizer
+    from bytemill.tokenizer.source import open_tokenizer
 
     with tempfile.TemporaryDirectory() as folder:
-        if str(source) == "-":
-            source = Path(folder) / "stdin"
-            source.write_bytes(read_text(Path("-")))
-        loaded = Tokenizer.load(source, pattern=pattern_named(pattern))
+        if source == "-":
+            source = str(Path(folder) / "stdin")
+            write_bytes(source, read_text(Path("-")))
+        loaded = open_tokenizer(source, pattern=pattern_named(pattern))
     write_vocabulary(loaded, output, form)

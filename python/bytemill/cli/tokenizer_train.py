@@ -49,7 +49,12 @@ def train(
     separator: Annotated[str | None, typer.Option(help="What stands between the documents of a text file.")] = None,
     max_memory: Annotated[int | None, typer.Option(min=1, help="Bytes of memory to take at most.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
-    base: Annotated[Path | None, typer.Option(help="Go on from this vocabulary; all its ids stay.")] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Continue this vocabulary (a file, a folder, hf:REPOSITORY, or a name of tiktoken); all its ids stay."
+        ),
+    ] = None,
     counts: Annotated[Path | None, typer.Option(help="Counts that an earlier run saved, instead of files.")] = None,
     save_counts: Annotated[
         Path | None, typer.Option(help="Write the counts here for a later run.", callback=on_disk)
@@ -69,6 +74,7 @@ def train(
     Example: bytemill tokenizer train book.txt --vocab-size 4096 -o tokenizer.json
     """
     from bytemill import Tokenizer
+    from bytemill.tokenizer.source import open_tokenizer
 
     if bool(files) == bool(counts):
         raise ArgumentError("give files to learn from, or --counts of an earlier run, one of the two")
@@ -76,8 +82,10 @@ def train(
         raise ArgumentError(
             "--also-save cannot go with --base, whose special tokens lie between its merges and new ones"
         )
-    sizes = _sizes(also_save, vocab_size, output)
+    special_tokens = ["<|endoftext|>"] if special_token is None else special_token
+    sizes = _sizes(also_save, 256 + len(special_tokens), vocab_size, output)
     _check_report(report, held_out)
+    texts_held_out = _held_out(held_out, text_field, separator)
     make_room(output)
     for written in (report, save_counts):
         if written:
@@ -88,7 +96,7 @@ def train(
         texts=[read_text(Path("-"))] if from_stdin else None,
         vocab_size=vocab_size,
         pattern=pattern_named(pattern),
-        special_tokens=("<|endoftext|>",) if special_token is None else special_token,
+        special_tokens=special_tokens,
         ties=ties,
         feed=feed,
         text_field=text_field,
@@ -99,7 +107,7 @@ def train(
         max_memory=max_memory,
         threads=threads,
         progress=True,
-        base=Tokenizer.load(base) if base else None,
+        base=open_tokenizer(base) if base else None,
         counts=counts,
         save_counts=save_counts,
     )
@@ -111,16 +119,19 @@ def train(
     say(f"{tokenizer.n_vocab:,} ids, {len(tokenizer.merges):,} of them merges, written to:")
     write_vocabulary(tokenizer, output, "huggingface")
     _save_smaller(tokenizer, sizes, output)
-    if held_out:
-        _report(tokenizer, held_out, text_field, separator, report)
+    if texts_held_out:
+        _report(tokenizer, texts_held_out, report)
 
 
-def _sizes(also_save: str | None, vocab_size: int, output: Path) -> list[int]:
+def _sizes(also_save: str | None, smallest: int, vocab_size: int, output: Path) -> list[int]:
     """The smaller sizes asked for, as `8192,16384`."""
     words = also_save.replace(",", " ").split() if also_save else []
     for word in words:
-        if not (word.isascii() and word.isdigit() and int(word) < vocab_size):
-            raise ArgumentError(f"--also-save has {word!r}, expected sizes below --vocab-size, {vocab_size}")
+        if not (word.isascii() and word.isdigit() and len(word) < 20 and smallest <= int(word) < vocab_size):
+            raise ArgumentError(
+                f"--also-save has {word!r}, expected sizes from {smallest} (bytes and special tokens) to below "
+                f"--vocab-size, {vocab_size}"
+            )
     if words and output == STDOUT:
         raise ArgumentError("--also-save needs a file name in --output, not -")
     return [int(word) for word in words]
@@ -146,15 +157,23 @@ def _save_smaller(tokenizer: "Tokenizer", sizes: list[int], output: Path) -> Non
         write_vocabulary(tokenizer.truncated(size), path, "huggingface")
 
 
-def _report(
-    tokenizer: "Tokenizer", held_out: list[Path], text_field: str, separator: str | None, path: Path | None
-) -> None:
-    """Measure on the held-out text, show a table, and write the report where one is wanted."""
+def _held_out(files: list[Path] | None, text_field: str, separator: str | None) -> list[bytes]:
+    """The text to measure on, read before long work begins: what is missing or empty is found now."""
     from bytemill import _core
+
+    if not files:
+        return []
+    names = [str(name) for name in files]
+    texts = _core.read_documents(names, text_field=text_field, separator=separator, max_bytes=HELD_OUT_BYTES)
+    if not any(texts):
+        raise DataError(f"--held-out {', '.join(names)}: the text is empty, expected text to measure on")
+    return texts
+
+
+def _report(tokenizer: "Tokenizer", texts: list[bytes], path: Path | None) -> None:
+    """Measure on the held-out text, show a table, and write the report where one is wanted."""
     from bytemill.tokenizer import TrainingReport
 
-    names = [str(name) for name in held_out]
-    texts = _core.read_documents(names, text_field=text_field, separator=separator, max_bytes=HELD_OUT_BYTES)
     measured = TrainingReport.measure(tokenizer, texts)
     _show(measured)
     if path:

@@ -1,16 +1,22 @@
 """Where commands write: `-` is stdout for a result that can go there, and is refused for one that cannot."""
 
+import functools
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO, get_type_hints
 
 import typer
 
 from bytemill.errors import ArgumentError
+from bytemill.files import refuse_input_as_output
 
-__all__ = ["STDOUT", "RunFolder", "on_disk", "stdout_for_numbers"]
+__all__ = ["STDOUT", "Private", "RunFolder", "guard_inputs", "on_disk", "stdout_for_numbers"]
 
 STDOUT = Path("-")
+_OUTPUTS = ("output", "out")
+_CORPORA = ("files", "sources")
+_NO_PATHS = ("text", "prompt", "word", "pattern", "special_token", "separator")
 
 
 def on_disk(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
@@ -25,6 +31,9 @@ def on_disk(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
     return path
 
 
+Private = Annotated[
+    bool, typer.Option("--private", help="Leave the machine, its software and the command line out of the page.")
+]
 RunFolder = Annotated[Path, typer.Option("--output", "-o", help="The run's folder.", callback=on_disk)]
 
 
@@ -39,3 +48,41 @@ def stdout_for_numbers() -> BinaryIO:
             "stdout is a terminal: pipe the raw ids on, or give --out a file; without --out they are text"
         )
     return sys.stdout.buffer
+
+
+def guard_inputs(group: typer.Typer) -> None:
+    """Make each command of a group refuse an output that is one of its inputs, before it does anything."""
+    for command in group.registered_commands:
+        if command.callback is not None:
+            command.callback = _guarded(command.callback)
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            guard_inputs(inner.typer_instance)
+
+
+def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(command)
+    def guarded(**given: Any) -> Any:
+        outputs = [name for name in given if name in _OUTPUTS or _is_on_disk(command, name)]
+        inputs = {name: value for name, value in given.items() if name not in (*outputs, *_NO_PATHS)}
+        if not given.get("resume"):
+            for output in outputs:
+                for name, value in inputs.items():
+                    refuse_input_as_output(given[output], _paths(value), walk=name in _CORPORA)
+        return command(**given)
+
+    return guarded
+
+
+def _is_on_disk(command: Callable[..., Any], name: str) -> bool:
+    """Whether a parameter is an output by its callback."""
+    hint = get_type_hints(command, include_extras=True).get(name)
+    return any(getattr(one, "callback", None) is on_disk for one in getattr(hint, "__metadata__", ()))
+
+
+def _paths(value: Any) -> Iterator[str]:
+    """The paths that an option may name: PLACE, NAME=PLACE, or several of them."""
+    for one in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(one, str | Path) and str(one) not in ("", "-"):
+            yield str(one)
+            yield from [str(one).partition("=")[2]] if "=" in str(one) and not str(one).endswith("=") else []

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ArgumentError, DataError
+from bytemill.files import new_file
 from bytemill.outside_text import one_line
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ def write_rows(name: str, path: Path, *, text_field: str = "text") -> int:
         DataError: There is no such column; names those there are.
     """
     n_rows = 0
-    with path.open("w", encoding="utf-8") as file:
+    with new_file(path) as file:
         for row in hub_rows(name):
             if text_field not in row:
                 raise DataError(f"{name} has no column {text_field!r}; there are {', '.join(row)}")
-            file.write(json.dumps({text_field: row[text_field]}) + "\n")
+            file.write(json.dumps({text_field: row[text_field]}).encode() + b"\n")
             n_rows += 1
     return n_rows

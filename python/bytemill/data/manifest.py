@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Manifest", "read_manifest"]
 
+MAX_VOCAB = 1 << 24
+"""Ids of a vocabulary; the core's own limit."""
+
 Split = Literal["train", "val"]
 
 _FIELDS: dict[str, type | UnionType] = {
@@ -89,6 +92,8 @@ def read_manifest(folder: str | Path) -> Manifest:
             _check(path, f"entry {number} of {name}", entry, dict)
             for field, kind in entries.items():
                 _check(path, f"{field} of entry {number} of {name}", entry.get(field), kind)
+    if not 0 < fields["n_vocab"] <= MAX_VOCAB:
+        raise FormatError(f"{path}: n_vocab is {fields['n_vocab']}, expected 1 to {MAX_VOCAB}")
     return Manifest(
         folder=Path(folder),
         n_vocab=fields["n_vocab"],

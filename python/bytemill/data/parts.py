@@ -15,6 +15,7 @@ from bytemill import _core
 from bytemill.data.manifest import Manifest, read_manifest
 from bytemill.data.prepare import prepare
 from bytemill.errors import ArgumentError
+from bytemill.files import refuse_input_as_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ def prepare_parts(
     task, n_tasks = shard_of
     if not 1 <= task <= n_tasks:
         raise ArgumentError(f"shard_of is {task}/{n_tasks}, expected i/n with i from 1 to n")
+    refuse_input_as_output(out_dir, sources)
     mine = list(enumerate(find_files(sources)))[task - 1 :: n_tasks]
     for number, source in mine:
         prepare_part(source, part_folder(out_dir, number), tokenizer, options)
@@ -93,8 +95,9 @@ def merge(folders: Sequence[str | Path], out_dir: str | Path) -> Manifest:
 
     Raises:
         FormatError: A shard is damaged, or `out_dir` holds shards already.
-        ArgumentError: The folders were made with different tokenizers.
+        ArgumentError: The folders were made with different tokenizers, or one of them is `out_dir`.
     """
+    refuse_input_as_output(out_dir, folders)
     _core.merge_shards([str(folder) for folder in folders], str(out_dir))
     return read_manifest(out_dir)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from bytemill import _core
 from bytemill.data.manifest import Manifest, read_manifest
 from bytemill.errors import ArgumentError, refuse_negative
+from bytemill.files import refuse_input_as_output
 from bytemill.progress import PhaseProgress
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def prepare(
     Raises:
         OSError: A source cannot be read, or the disk is full.
         FormatError: A row is not JSON or lacks the field; names file and line. A folder with other shards.
-        ArgumentError: An argument cannot work, or there is no text.
+        ArgumentError: An argument cannot work, there is no text, or `out_dir` is one of the sources.
 
     Example:
         >>> from bytemill import Tokenizer
@@ -73,6 +74,7 @@ def prepare(
         raise ArgumentError(f'val is {val!r}, expected a share of the documents or "first_shard"')
     refuse_negative(shard_tokens=shard_tokens, seed=seed, threads=threads, max_memory=max_memory)
     paths = [sources] if isinstance(sources, str | Path) else list(sources)
+    refuse_input_as_output(out_dir, paths)
     with _PrepareProgress({"scanning": "bytes", "encoding": "bytes"}, shown=progress) as shown:
         _core.prepare_shards(
             [str(path) for path in paths],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,8 @@ import numpy as np
 
 from bytemill.data.inspect import split_statistics
 from bytemill.data.manifest import read_manifest
+from bytemill.errors import ArgumentError
+from bytemill.files import write_bytes
 from bytemill.outside_text import printable
 
 if TYPE_CHECKING:
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["folder_statistics", "plot_lengths", "print_statistics"]
 
+MAX_SHOWN_SOURCES = 50
+"""Inputs in the table of sources; --json lists all."""
 _PERCENTILES = (5, 25, 50, 75, 95)
 
 
@@ -92,9 +98,13 @@ def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
             table.add_row(str(row["id"]), text, f"{row['count']:,}", f"{row['share']:.2%}")
         console.print(table)
     table = Table("source", "bytes", "share", title="share of each source", title_justify="left")
-    for row in found["sources"]:
+    largest = heapq.nlargest(MAX_SHOWN_SOURCES, found["sources"], key=lambda row: row["bytes"])
+    for row in found["sources"] if len(largest) == len(found["sources"]) else largest:
         table.add_row(Text(printable(row["name"])), f"{row['bytes']:,}", f"{row['share']:.2%}")
     console.print(table)
+    if len(found["sources"]) > len(largest):
+        rest = sum(row["share"] for row in found["sources"]) - sum(row["share"] for row in largest)
+        print(f"  and {len(found['sources']) - len(largest):,} smaller sources with {rest:.2%}; --json lists all")
 
 
 def plot_lengths(folder: Path, path: Path) -> None:
@@ -107,4 +117,9 @@ def plot_lengths(folder: Path, path: Path) -> None:
     edges = np.geomspace(1, max(int(lengths.max(initial=1)), 2) + 1, 40)
     axes.hist(lengths, bins=edges.tolist())
     axes.set(xscale="log", yscale="log", xlabel="tokens a document", ylabel="documents")
-    figure.savefig(path, bbox_inches="tight")
+    form = path.suffix.removeprefix(".") or "png"
+    if form not in figure.canvas.get_supported_filetypes():
+        raise ArgumentError(f"{path}: no plot can be written as .{form}; expected .png, .svg or .pdf")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=form, bbox_inches="tight")
+    write_bytes(path, drawn.getvalue())

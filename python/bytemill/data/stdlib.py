@@ -23,6 +23,7 @@ from pathlib import Path
 from bytemill.data.docstring_rows import RowSplit, make_rows, sentence_key
 from bytemill.data.stdlib_source import Library, Module, read_library
 from bytemill.errors import DataError
+from bytemill.files import write_text
 
 __all__ = ["MIX", "Corpus", "CorpusSummary", "Document", "read_corpus", "write_corpus"]
 
@@ -97,9 +98,9 @@ def write_corpus(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in ("documents.jsonl", "instructions_train.json", "instructions_test.json")]
-    _write(paths[0], "".join(_json({"text": document.text}) + "\n" for document in corpus.documents))
+    write_text(paths[0], "".join(_json({"text": document.text}) + "\n" for document in corpus.documents))
     for path, rows in zip(paths[1:], (corpus.rows.train, corpus.rows.test), strict=True):
-        _write(path, "[\n" + ",\n".join(_json(row.as_alpaca()) for row in rows) + "\n]\n")
+        write_text(path, "[\n" + ",\n".join(_json(row.as_alpaca()) for row in rows) + "\n]\n")
     by_kind = {kind: sum(d.size_bytes for d in corpus.documents if d.kind == kind) for kind in MIX}
     return CorpusSummary(
         documents=len(corpus.documents),
@@ -234,13 +235,3 @@ def _check_enough(chosen: list[Document], library: Library) -> None:
 
 def _json(value: dict[str, str]) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write UTF-8 beside `path`, flush it to the disk, then rename."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

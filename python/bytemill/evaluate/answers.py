@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from bytemill.data.rows import Template, instruction_prompt
 from bytemill.errors import DataError
 from bytemill.evaluate.journal import LONE_SURROGATES, Journal
+from bytemill.files import write_text
 from bytemill.inference.batches import complete_all
 from bytemill.json_reader import MAX_ROWS_BYTES, read_json
 
@@ -70,11 +71,9 @@ def write_answers(
             journal.add(missing[place], {RESPONSE: answer.strip()})
             shown(len(journal.results))
         answered = [{**row, RESPONSE: journal.results[index][RESPONSE]} for index, row in enumerate(rows)]
-    aside = output.with_name(output.name + ".tmp")
     # What JSON does not have, such as the dates of a Parquet file, is written as its text.
     text = json.dumps(answered, ensure_ascii=False, indent=4, default=str) + "\n"
-    aside.write_text(text, encoding="utf-8", errors=LONE_SURROGATES)
-    aside.replace(output)
+    write_text(output, text, errors=LONE_SURROGATES)
     part.unlink()
     return answered
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from bytemill.errors import DataError
-from bytemill.json_reader import parse_object
+from bytemill.json_reader import MAX_ROWS_BYTES, parse_object, read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -75,7 +75,8 @@ def read_hellaswag(path: str | Path) -> list[HellaSwagItem]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: JSON may hold U+2028
+        text = read_regular_file(path, max_bytes=MAX_ROWS_BYTES, error=DataError).decode()
+        lines = text.split("\n")  # not splitlines: JSON may hold U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: the items cannot be read: {error}") from None
     items = [_item(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]

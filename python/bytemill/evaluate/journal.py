@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ConfigError, FormatError
+from bytemill.files import LineFile
 from bytemill.json_reader import parse_object, read_lines
 
 if TYPE_CHECKING:
@@ -44,23 +45,18 @@ class Journal:
             self._refuse_other(lines[0], own)
             self.results = {line["index"]: line for line in lines[1:]}
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(path.name + ".tmp")
-        text = "".join(map(_spelled, [own, *self.results.values()]))
-        aside.write_text(text, encoding="utf-8", errors=LONE_SURROGATES)
-        aside.replace(path)
-        self._stream = path.open("a", encoding="utf-8", errors=LONE_SURROGATES)
+        self._lines = LineFile(path, "".join(map(_spelled, [own, *self.results.values()])), errors=LONE_SURROGATES)
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stream.close()
+        self._lines.close()
 
     def add(self, index: int, result: Mapping[str, Any]) -> None:
         """Note the result of one piece."""
         self.results[index] = {"index": index, **result}
-        self._stream.write(_spelled(self.results[index]))
-        self._stream.flush()
+        self._lines.append(_spelled(self.results[index]))
 
     def _refuse_other(self, found: Mapping[str, Any], own: Mapping[str, Any]) -> None:
         for name in dict.fromkeys([*own, *found]):

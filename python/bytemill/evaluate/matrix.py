@@ -16,6 +16,7 @@ from bytemill.data.rows import EncodedRows, Row, collate, encode_rows, encode_te
 from bytemill.data.rows.split import permutation
 from bytemill.errors import DataError
 from bytemill.evaluate.loss import held_out_loss
+from bytemill.json_reader import MAX_ROWS_BYTES, read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -150,7 +151,7 @@ def _drawn(rows: Sequence[Any], n_rows: int, seed: int, split: str, split_seed: 
 def _ids_of(source: str, tokenizer: RowEncoder, max_tokens: int) -> list[list[int]]:
     """A text's windows, one id longer than an input, which is the last label."""
     try:
-        text = Path(source).read_text(encoding="utf-8")
+        text = read_regular_file(source, max_bytes=MAX_ROWS_BYTES, error=DataError).decode()
     except OSError as error:
         raise DataError(f"{source}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

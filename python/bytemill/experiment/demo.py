@@ -45,6 +45,7 @@ from bytemill.experiment.demo_results import (
     TokenizerResults,
     TuneResults,
 )
+from bytemill.files import write_text
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, save_adapter
 from bytemill.outside_text import without_secrets
@@ -318,4 +319,4 @@ def _clear(folder: Path) -> None:
     for part in _PARTS:
         shutil.rmtree(folder / part, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MARKER).write_text('{"written_by": "bytemill demo"}\n', encoding="utf-8")
+    write_text(folder / _MARKER, '{"written_by": "bytemill demo"}\n')

@@ -18,11 +18,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from bytemill.errors import ConfigError, FormatError
+from bytemill.files import open_to_append, write_text
 from bytemill.json_reader import read_object
-from bytemill.train.config import changed_settings, dump_toml, load_config
+from bytemill.places import without_user
+from bytemill.train.config import changed_settings, dump_toml, load_config, portable_config
 from bytemill.train.folder_lock import alone_in
 from bytemill.train.signals import StopSignals
 
@@ -147,7 +149,7 @@ def _run_all(
 def _start(run: PlannedRun, folder: Path, slot: str | None, lock: IO[bytes]) -> _Running:
     environment = os.environ if slot is None else {**os.environ, "CUDA_VISIBLE_DEVICES": slot}
     (folder / "logs").mkdir(exist_ok=True)
-    with (folder / "logs" / f"{run.name}.txt").open("ab") as log:
+    with open_to_append(folder / "logs" / f"{run.name}.txt") as log:
         process = subprocess.Popen(
             run_command(run, folder),
             stdin=subprocess.DEVNULL,
@@ -166,8 +168,9 @@ def _note_end(one: _Running, folder: Path) -> Ended:
     code = one.process.returncode
     lines = (folder / "logs" / f"{one.run.name}.txt").read_text(encoding="utf-8", errors="replace").split("\n")
     error = next((line for line in reversed(lines) if line.strip()), "") if code else ""
-    ended = Ended(code, round(seconds, 2), error.removeprefix("bytemill: "))
-    _replace(folder / one.run.name / "sweep.json", json.dumps(ended.__dict__) + "\n")
+    ended = Ended(code, round(seconds, 2), without_user(error.removeprefix("bytemill: ")))
+    (folder / one.run.name).mkdir(exist_ok=True)
+    write_text(folder / one.run.name / "sweep.json", json.dumps(ended.__dict__) + "\n")
     return ended
 
 
@@ -179,12 +182,5 @@ def _write_plan(run: PlannedRun, folder: Path) -> None:
         if changes and (folder / run.name).exists():
             told = ", ".join(f"{name} was {old!r} and is {new!r} now" for name, old, new in changes)
             raise ConfigError(f"{folder / run.name}: was begun with other settings: {told}; move it away, or rename it")
-    _replace(path, dump_toml(run.config))
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a small file at once, so that a kill leaves the old or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside: Any = path.with_name(path.name + ".tmp")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    write_text(path, dump_toml(portable_config(run.config, path.parent)))

@@ -4,13 +4,27 @@ The fields carry transformers' names, so a `config.json` from the hub reads like
 `qkv_bias`, and `pad_vocab_to`, which rounds the embedding table up to a size that matrix units like.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bytemill.errors import ConfigError
 
-__all__ = ["GPT2Config", "GPT2Name"]
+__all__ = ["GPT2Config", "GPT2Name", "refuse_absurd_sizes"]
+
+# Larger sizes than any model has, so that a damaged or hostile config.json is refused before memory is asked for.
+MAX_LAYERS = 1_000
+MAX_WIDTH = 1 << 17
+MAX_POSITIONS = 1 << 24
+MAX_VOCAB = 1 << 24  # as the core's tokenizers
+_MOST = {
+    **dict.fromkeys(("n_layer", "n_layers", "num_layers", "num_hidden_layers"), MAX_LAYERS),
+    **dict.fromkeys(("n_embd", "hidden_size", "d_model", "n_head", "num_attention_heads", "head_dim"), MAX_WIDTH),
+    **dict.fromkeys(("n_inner", "intermediate_size", "ffn_dim", "num_key_value_heads"), 4 * MAX_WIDTH),
+    **dict.fromkeys(("n_positions", "max_position_embeddings"), MAX_POSITIONS),
+    "vocab_size": MAX_VOCAB,
+}
 
 GPT2Name = Literal["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"]
 
@@ -29,22 +43,22 @@ class GPT2Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
-    vocab_size: int = Field(50_257, gt=0)
+    vocab_size: int = Field(50_257, gt=0, le=MAX_VOCAB)
     """Ids that the tokenizer knows; the model takes and gives ids below this."""
 
-    n_positions: int = Field(1_024, gt=0)
+    n_positions: int = Field(1_024, gt=0, le=MAX_POSITIONS)
     """Context length in tokens: how far back the model sees."""
 
-    n_embd: int = Field(768, gt=0)
+    n_embd: int = Field(768, gt=0, le=MAX_WIDTH)
     """Width of the residual stream; a multiple of `n_head`."""
 
-    n_layer: int = Field(12, gt=0)
+    n_layer: int = Field(12, gt=0, le=MAX_LAYERS)
     """Number of blocks."""
 
-    n_head: int = Field(12, gt=0)
+    n_head: int = Field(12, gt=0, le=MAX_WIDTH)
     """Attention heads a block."""
 
-    n_inner: int | None = Field(None, gt=0)
+    n_inner: int | None = Field(None, gt=0, le=4 * MAX_WIDTH)
     """Width inside the MLP; None means 4 * n_embd."""
 
     layer_norm_epsilon: float = Field(1e-5, gt=0)
@@ -66,7 +80,7 @@ class GPT2Config(BaseModel):
     qkv_bias: bool = True
     """Whether queries, keys and values have biases, as GPT-2's do."""
 
-    pad_vocab_to: int = Field(64, gt=0)
+    pad_vocab_to: int = Field(64, gt=0, le=MAX_WIDTH)
     """The embedding table gets a multiple of this many rows; 1 means no padding. Rows from `vocab_size` on
     are never sampled and cost no loss."""
 
@@ -100,6 +114,16 @@ class GPT2Config(BaseModel):
         """Rows of the embedding table: `vocab_size` rounded up to a multiple of `pad_vocab_to`."""
         return -(-self.vocab_size // self.pad_vocab_to) * self.pad_vocab_to
 
+    def n_parameters(self) -> int:
+        """Count the model's numbers, padded rows included and the embedding table once, without making them.
+
+        >>> GPT2Config.named("gpt2", pad_vocab_to=1).n_parameters()
+        124439808
+        """
+        width, inner = self.n_embd, self.inner_width
+        block = 4 * width * width + 2 * width * inner + (9 if self.qkv_bias else 6) * width + inner
+        return (self.padded_vocab_size + self.n_positions) * width + self.n_layer * block + 2 * width
+
     @property
     def head_width(self) -> int:
         """Numbers a head works with."""
@@ -118,6 +142,23 @@ _NAMED: dict[str, dict[str, int]] = {
     "gpt2-large": {"n_layer": 36, "n_head": 20, "n_embd": 1_280},  # 774M
     "gpt2-xl": {"n_layer": 48, "n_head": 25, "n_embd": 1_600},  # 1,558M
 }
+
+
+def refuse_absurd_sizes(settings: Mapping[str, Any], source: object) -> None:
+    """Refuse a config.json, of any architecture, with a size that no model has.
+
+    Raises:
+        ConfigError: One is above its limit; names it.
+
+    >>> refuse_absurd_sizes({"hidden_size": 10**9}, "config.json")
+    Traceback (most recent call last):
+    bytemill.errors.ConfigError: config.json: hidden_size is 1000000000, expected at most 131072
+    """
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            refuse_absurd_sizes(value, source)
+        elif isinstance(value, int) and value > _MOST.get(name, value):
+            raise ConfigError(f"{source}: {name} is {value}, expected at most {_MOST[name]}")
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -9,6 +9,7 @@ Letters: B rows, T tokens, C width (n_embd), V ids (vocab_size).
 from __future__ import annotations
 
 import math
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from bytemill.errors import DataError
+from bytemill.errors import ConfigError, DataError
 from bytemill.model.attention import CausalSelfAttention
 from bytemill.model.documents import Documents
 from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from bytemill.model.config import GPT2Config
 
 __all__ = ["GPT2", "MLP", "Block"]
+
+
+_BYTES_PER_PARAMETER = 4
 
 
 class GPT2(nn.Module):
@@ -45,6 +49,7 @@ class GPT2(nn.Module):
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
+        _refuse_beyond_memory(config)
         self.config = config
         self.token_embedding = nn.Embedding(config.padded_vocab_size, config.n_embd)
         self.position_embedding = nn.Embedding(config.n_positions, config.n_embd)
@@ -256,3 +261,16 @@ def _gelu(x: Tensor) -> Tensor:
     wide = x.float()
     twice_u = 2 * math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)
     return (wide * torch.sigmoid(twice_u)).to(x.dtype)
+
+
+def _refuse_beyond_memory(config: GPT2Config) -> None:
+    """Refuse weights that are larger than all of the machine's memory; on the meta device they take none."""
+    if torch.get_default_device().type == "meta" or not hasattr(os, "sysconf"):
+        return
+    needed = _BYTES_PER_PARAMETER * config.n_parameters()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise ConfigError(
+            f"a model of {config.n_parameters():,} parameters (n_layer {config.n_layer}, n_embd {config.n_embd}, "
+            f"vocab_size {config.vocab_size}) takes {needed / 2**30:,.1f} GiB, this machine has {memory / 2**30:,.1f}"
+        )

@@ -79,13 +79,14 @@ def gpt2_of_tensors(config: GPT2Config, tensors: dict[str, Tensor], source: Path
     tensors = _weights_alone(tensors, source)
     with torch.device("meta"):  # no time for random weights that are replaced at once
         model = GPT2(config)
-    model.to_empty(device="cpu")
-    with torch.no_grad():
-        model.token_embedding.weight.zero_()
-        for name, view in _their_views(model):
-            view.copy_(_take(tensors, name, view, source))
+    given = [_take(tensors, name, view, source) for name, view in _their_views(model)]
     if tensors:
         raise FormatError(f"{source}: holds weights that a GPT-2 does not have: {', '.join(sorted(tensors)[:5])}")
+    model.to_empty(device="cpu")  # only now that all shapes are those of the weights
+    with torch.no_grad():
+        model.token_embedding.weight.zero_()
+        for (_, view), tensor in zip(_their_views(model), given, strict=True):
+            view.copy_(tensor)
     return model
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from bytemill.errors import ConfigError, FormatError
+from bytemill.model.config import refuse_absurd_sizes
 from bytemill.model.gpt2 import GPT2
 from bytemill.model.huggingface import from_huggingface, model_folder
 from bytemill.model.native import is_native, load_model
 from bytemill.model.transformers_causal import TransformersCausal
-from bytemill.model.weight_files import read_json
+from bytemill.model.weight_files import check_weight_files, read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,8 @@ def load_pretrained(path_or_repo: str | Path) -> CausalModel:
     folder = model_folder(path_or_repo)
     if is_native(folder):
         return load_model(folder)
-    kind = read_json(folder / "config.json").get("model_type")
+    settings = read_json(folder / "config.json")
+    kind = settings.get("model_type")
     if kind in (None, "gpt2"):
         return from_huggingface(folder)
     try:
@@ -46,9 +48,11 @@ def load_pretrained(path_or_repo: str | Path) -> CausalModel:
         raise ConfigError(
             f"{path_or_repo}: a model of type {kind!r} needs the package transformers: pip install 'bytemill[hf]'"
         ) from None
+    refuse_absurd_sizes(settings, folder / "config.json")
+    check_weight_files(folder)
     try:
         network = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True
+            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, trust_remote_code=False
         )
     except (ValueError, OSError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]

@@ -8,7 +8,9 @@ Letters: B rows, T tokens, C width, V ids.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -16,11 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bytemill.errors import ConfigError, DataError
+from bytemill.files import move_into
+from bytemill.model.config import refuse_absurd_sizes
 from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 __all__ = ["NETWORK_PREFIX", "TransformersCache", "TransformersCausal", "TransformersShape"]
 
@@ -67,9 +70,12 @@ class TransformersCausal(nn.Module):
         """
         transformers = _transformers()
         kind = settings.get("model_type")
+        refuse_absurd_sizes(settings, "config.json of the checkpoint")
         try:
             config = transformers.AutoConfig.for_model(**settings)
-            network = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            network = transformers.AutoModelForCausalLM.from_config(
+                config, dtype=torch.float32, trust_remote_code=False
+            )
         except (ValueError, TypeError) as error:
             raise ConfigError(f"model_type {kind!r} is no causal language model of transformers: {error}") from None
         return TransformersCausal(network)
@@ -83,7 +89,12 @@ class TransformersCausal(nn.Module):
         """Write the network as transformers writes it; adapters must be merged into it before."""
         if end_of_text_id is not None:
             self.network.config.eos_token_id = end_of_text_id
-        self.network.save_pretrained(str(folder))
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".bytemill-") as aside:
+            self.network.save_pretrained(aside)
+            for path in sorted(Path(aside).iterdir(), reverse=True):  # the weights first, config.json later
+                move_into(path, folder)
 
     @property
     def checkpoints_activations(self) -> bool:

@@ -1,12 +1,13 @@
 """Tensors and settings on disk: safetensors and JSON, each file whole or not there.
 
-A file is written beside its place under a temporary name, flushed to the disk, and renamed: whoever is
-interrupted leaves the old file as it was.
+Files are written by `bytemill.files`: an interruption leaves the old file as it was.
 """
 
+import errno
 import json
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bytemill.errors import FormatError
+from bytemill.files import write_text, write_with
 from bytemill.json_reader import read_object
 
-__all__ = ["read_json", "read_tensors", "write_json", "write_tensors"]
+__all__ = ["check_weight_files", "read_json", "read_tensors", "write_json", "write_tensors"]
+
+MAX_TENSORS = 100_000
+"""Tensors in one file of weights: each costs time to load, however small it is."""
+MAX_HEADER_BYTES = 64 << 20
+"""Bytes of names and shapes in one file of weights."""
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
@@ -25,6 +33,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise FormatError(f"{path}: there is no such file")
     try:
+        _check_header(Path(path))
         tensors: dict[str, Tensor] = load_file(path)
     except SafetensorError as error:
         raise FormatError(f"{path}: damaged, cut short, or not a safetensors file ({error})") from error
@@ -34,9 +43,23 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
 def write_tensors(
     tensors: Mapping[str, Tensor], path: str | Path, *, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors of any device, in their own precision."""
+    """Write tensors of any device, in their own precision.
+
+    Raises:
+        OSError: The system refuses, as on a full disk; names the file.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _write_aside(Path(path), lambda aside: save_file(plain, aside, metadata=dict(metadata or {})))
+    about = dict(metadata) if metadata else None
+
+    def save(temporary: Path) -> None:
+        try:
+            save_file(plain, temporary, metadata=about)
+        except SafetensorError as error:  # what the system says, as text alone
+            number = _SYSTEM_ERROR.search(str(error))
+            code = int(number[1]) if number else errno.EIO
+            raise OSError(code, os.strerror(code) if number else str(error)) from None
+
+    write_with(path, save)
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -48,16 +71,22 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 def write_json(value: Mapping[str, Any], path: str | Path) -> None:
     """Write an object as JSON that people can read."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    _write_aside(Path(path), lambda aside: aside.write_text(text, encoding="utf-8"))
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def _write_aside(path: Path, write: Callable[[Path], object]) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    try:
-        write(aside)
-        with aside.open("rb+") as file:
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+def _check_header(path: Path) -> None:
+    """Refuse a file of too many tensors, before any is made."""
+    with path.open("rb") as file:
+        n_bytes = int.from_bytes(file.read(8), "little")
+        if n_bytes > MAX_HEADER_BYTES:
+            raise FormatError(f"{path}: its header has {n_bytes:,} bytes, at most {MAX_HEADER_BYTES:,} are read")
+        n_tensors = file.read(n_bytes).count(b'"data_offsets"')
+    if n_tensors > MAX_TENSORS:
+        raise FormatError(f"{path}: holds {n_tensors:,} tensors, at most {MAX_TENSORS:,} are read")
+
+
+def check_weight_files(folder: Path) -> None:
+    """As `read_tensors` does, refuse weights of too many tensors that another library will read."""
+    for path in sorted(folder.glob("*.safetensors")):
+        if path.is_file():
+            _check_header(path)

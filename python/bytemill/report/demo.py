@@ -24,34 +24,36 @@ from bytemill.report.plots import bars
 __all__ = ["DemoResults", "demo_page", "write_demo_page"]
 
 
-def write_demo_page(results: DemoResults, path: str | os.PathLike[str]) -> Path:
+def write_demo_page(results: DemoResults, path: str | os.PathLike[str], *, is_private: bool = False) -> Path:
     """Write the page of the demo to `path`, one file that needs no other."""
-    return write_page(demo_page(results), path)
+    return write_page(demo_page(results, is_private=is_private), path)
 
 
-def demo_page(results: DemoResults) -> Page:
-    """Tell the results as a page."""
+def demo_page(results: DemoResults, *, is_private: bool = False) -> Page:
+    """Make a page of the results; with `is_private`, without the machine, its software and the command line."""
+    cores = "one machine" if is_private else _cores(results.machine.cores)
+    source = "the standard library of Python" if is_private else results.text_source
     return Page(
         title="From raw text to a fine-tuned GPT-2",
         kicker=f"bytemill demo · {results.date}",
-        lead=f"""In {duration(results.total_seconds)}, {_cores(results.machine.cores)} learned a vocabulary
-        from {size(results.tokenizer.corpus_bytes)} of {results.text_source}, trained a
+        lead=f"""In {duration(results.total_seconds)}, {cores} learned a vocabulary
+        from {size(results.tokenizer.corpus_bytes)} of {source}, trained a
         GPT\N{NON-BREAKING HYPHEN}2 of {short_count(results.pretrain.n_parameters)} parameters from nothing,
         and taught it to answer questions.""",
-        summary=(_key_figures(results),),
+        summary=(_key_figures(results, cores),),
         sections=(
             tokenizer_section(results),
             pretraining_section(results.pretrain),
             _samples_section(results),
             tuning_section(results.tune),
             _answers_section(results),
-            _machine_section(results),
+            _private_section(results) if is_private else _machine_section(results),
         ),
         footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
     )
 
 
-def _key_figures(results: DemoResults) -> KeyFigures:
+def _key_figures(results: DemoResults, cores: str) -> KeyFigures:
     pretrain, tune = results.pretrain, results.tune
     tokens = Figure(
         decimal(results.tokenizer.bytes_per_token),
@@ -72,7 +74,7 @@ def _key_figures(results: DemoResults) -> KeyFigures:
     time = Figure(
         duration(results.total_seconds),
         "from start to finish",
-        f"on {_cores(results.machine.cores)}, without a network",
+        f"on {cores}, without a network",
     )
     return KeyFigures((tokens, guess, answer, time))
 
@@ -129,6 +131,10 @@ def _machine_section(results: DemoResults) -> Section:
     }
     table = Table("The machine and the versions", ("what", "which"), tuple(rows.items()), plain=True)
     return Section("Time and machine", (_time_plot(results), table, Prose("To run it again:"), Code(results.command)))
+
+
+def _private_section(results: DemoResults) -> Section:
+    return Section("Time", (_time_plot(results),))
 
 
 def _time_plot(results: DemoResults) -> Plot:

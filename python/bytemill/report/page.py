@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from bytemill.files import write_text
+from bytemill.places import without_user
 from bytemill.report.escape import escape
 
 if TYPE_CHECKING:
@@ -224,13 +226,13 @@ class Page:
     footer: str = ""
 
     def html(self) -> str:
-        """The page, from its doctype to its last line."""
+        """The page, from its doctype to its last line; the user's folders are `~`, and the user's name is not there."""
         numbered = list(enumerate(self.sections, start=1))
         contents = "".join(f'<li><a href="#part-{i}">{escape(part.title)}</a></li>' for i, part in numbered)
         kicker = f'<p class="kicker">{escape(self.kicker)}</p>\n' if self.kicker else ""
         summary = "".join(block.html() for block in self.summary)
         sections = "".join(_section(i, part) for i, part in numbered)
-        return (
+        return without_user(
             f"{_head(self.title)}<body>\n"
             '<a class="skip" href="#content">Skip to the content</a>\n'
             f"<header>\n{kicker}<h1>{escape(self.title)}</h1>\n"
@@ -242,15 +244,9 @@ class Page:
 
 
 def write_page(page: Page, path: str | os.PathLike[str]) -> Path:
-    """Write the page beside `path`, flush it to the disk, then rename it."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(page.html())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    return path
+    """Write the page, whole or not at all; return its path."""
+    write_text(path, page.html())
+    return Path(path)
 
 
 def _section(number: int, section: Section) -> str:

@@ -113,9 +113,9 @@ def curves(
             axes.set_ylim(bottom=0)
         if not any(math.isfinite(value) for line in lines for value in line.y):
             axes.text(0.5, 0.5, "no values were logged", ha="center", transform=axes.transAxes)
-        axes.set_xlabel(x_label)
+        axes.set_xlabel(_plain(x_label))
         # Above the axis and upright, where it is read first and takes no width from the curves.
-        axes.set_title(y_label, loc="left", fontsize=11, pad=10, color=_STAND_INS["muted"])
+        axes.set_title(_plain(y_label), loc="left", fontsize=11, pad=10, color=_STAND_INS["muted"])
         axes.grid(axis="y", color=_STAND_INS["line"], linewidth=1)
 
     return _drawn(name, draw, alt, legend=tuple(lines) if len(lines) > 1 else ())
@@ -151,7 +151,7 @@ def bars(
         axes.set_xticks([])
         axes.invert_yaxis()
         axes.margins(x=0.14, y=0.02)
-        axes.set_title(label_title, loc="left", fontsize=11, pad=6, color=_STAND_INS["muted"])
+        axes.set_title(_plain(label_title), loc="left", fontsize=11, pad=6, color=_STAND_INS["muted"])
         axes.spines["bottom"].set_visible(False)
 
     return _drawn(name, draw, alt, legend=(), height=60 + 22 * len(values))
@@ -191,6 +191,7 @@ def _settings(name: str) -> dict[str, Any]:
         "axes.edgecolor": line,
         "axes.labelcolor": muted,
         "text.color": ink,
+        "text.parse_math": False,  # a metric may be called $\\frac{$
         "xtick.color": muted,
         "ytick.color": muted,
         "font.size": 11,
@@ -235,8 +236,8 @@ def _thinned(line: Line) -> tuple[list[float], list[float]]:
 
 
 def _plain(text: str) -> str:
-    """Text on one line that matplotlib can draw, and shall not read as a formula."""
-    return " ".join(visible(text).split()).replace("$", r"\$")
+    """Text on one line that matplotlib can draw."""
+    return " ".join(visible(text).split())
 
 
 def _short(label: str) -> str:

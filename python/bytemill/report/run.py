@@ -22,11 +22,11 @@ from bytemill.report.run_settings import changes_table, environment_blocks, sett
 __all__ = ["run_page"]
 
 
-def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> Page:
+def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str], *, is_private: bool = False) -> Page:
     """Make a page of one or more runs' folders.
 
     A folder must hold metrics.jsonl; config.toml, changes.jsonl, environment.json and samples.jsonl are shown
-    where they are.
+    where they are. With `is_private`, the machine, its software and the command line are left out.
 
     Raises:
         DataError: a folder has no metrics.jsonl, or a line of it is not what it should be.
@@ -46,7 +46,7 @@ def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
     if any(samples.values()):
         sections.append(Section("Samples", tuple(samples_of(samples))))
     sections.append(Section("Settings", tuple(_settings(named))))
-    environment = environment_blocks(named)
+    environment = [] if is_private else environment_blocks(named)
     if environment:
         sections.append(Section("Environment", tuple(environment)))
     return Page(

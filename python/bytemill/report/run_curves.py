@@ -12,7 +12,7 @@ from bytemill.report.plots import Level
 from bytemill.report.preference import IN_PREFERENCE_RUNS, PREFERENCE_KEYS, is_preference_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bytemill.experiment.demo_results import Metrics
 
@@ -60,6 +60,8 @@ _CURVES = (
 # Told otherwise (steps, the error of HellaSwag), or another spelling of a curve above.
 _NO_CURVES = {"step", "tokens", "ms", "skipped", "hellaswag_error", "val_perplexity"}
 _CHANCE = 0.25
+MAX_OTHER_CURVES = 8
+"""Metrics without a name of ours that are drawn; further ones are rows of a table."""
 
 
 def curves_of(runs: Mapping[str, Metrics]) -> list[Block]:
@@ -76,11 +78,25 @@ def curves_of(runs: Mapping[str, Metrics]) -> list[Block]:
         blocks += [plot] if plot else []
     known = {key for key, *_ in _CURVES} | _NO_CURVES | (PREFERENCE_KEYS if compares else set())
     others = dict.fromkeys(key for metrics in runs.values() for row in metrics for key in row if key not in known)
-    for key in others:
+    for key in [*others][:MAX_OTHER_CURVES]:
         title = key.replace("_", " ").capitalize()
         plot = overlaid_plot(_name(key), title, runs, key, y_label=key, what=f"`{key}`, as the run logged it.")
         blocks += [plot] if plot else []
-    return blocks
+    left_out = [*others][MAX_OTHER_CURVES:]
+    return [*blocks, _table_of_others(runs, left_out)] if left_out else blocks
+
+
+def _table_of_others(runs: Mapping[str, Metrics], keys: Sequence[str]) -> Table:
+    """The metrics that have no plot: drawing one takes seconds, and a run may log any number."""
+    rows = []
+    for key in keys:
+        for name, metrics in runs.items():
+            values = [value for value in series(metrics, key)[1] if math.isfinite(value)]
+            if values:
+                shown = (values[0], values[-1], min(values), max(values))
+                rows.append((key, name, *(f"{value:.4g}" for value in shown)))
+    header = ("metric", "run", "first", "last", "lowest", "highest")
+    return Table("Further metrics that were logged", header, tuple(rows), numeric=(2, 3, 4, 5), code=(0,))
 
 
 def ends_of(runs: Mapping[str, Metrics]) -> Table:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from bytemill.errors import ArgumentError
+from bytemill.files import write_text
 from bytemill.report.figures import count, decimal, percent, size, token_text
 from bytemill.report.page import Details, Figure, KeyFigures, Page, Plot, Prose, Section, Table, write_page
 from bytemill.report.plots import Line, curves
@@ -31,7 +32,7 @@ def write_vocabulary_report(report: TrainingReport, path: str | os.PathLike[str]
     if path.suffix == ".html":
         return write_page(vocabulary_page(report), path)
     text = vocabulary_markdown(report) if path.suffix == ".md" else json.dumps(report.as_dict(), indent=2) + "\n"
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

@@ -14,6 +14,7 @@ from bytemill.model import GPT2, CausalModel, GPT2Config, TransformersCausal, lo
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, merge_lora
 from bytemill.model.lora.peft_backend import apply_peft, merge_peft
 from bytemill.tokenizer import Tokenizer
+from bytemill.tokenizer.source import open_tokenizer
 from bytemill.train.checkpoint import newest_valid, verify_checkpoint
 from bytemill.train.device import pick_device
 from bytemill.train.tensors import load_weights
@@ -100,7 +101,7 @@ def tokenizer_of(config: RunConfig) -> Tokenizer:
         FormatError: It is damaged, or no byte-level BPE.
     """
     if config.data.tokenizer is not None:
-        return Tokenizer.load(config.data.tokenizer)
+        return open_tokenizer(config.data.tokenizer)
     beside = None if config.base is None else Path(config.base) / "tokenizer.json"
     if beside is None or not beside.is_file():
         raise ConfigError("data.tokenizer is not given, and no tokenizer.json lies beside the model's weights")

@@ -12,7 +12,7 @@ from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
 from bytemill.tasks.base_model import fitted_to_data, model_config_json, starting_model
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
-from bytemill.tokenizer import Tokenizer
+from bytemill.tokenizer.source import open_tokenizer
 from bytemill.train.config import SampleConfig
 from bytemill.train.distributed import World
 from bytemill.train.task import BatchStream, Task
@@ -115,7 +115,7 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         if value:
             raise ConfigError(f"{name} is {value}, but pretraining counts in train.max_steps and trains all parameters")
     manifest = _manifest(data.path)
-    tokenizer = None if data.tokenizer is None else Tokenizer.load(data.tokenizer)
+    tokenizer = None if data.tokenizer is None else open_tokenizer(data.tokenizer)
     if tokenizer is not None:
         manifest.refuse_other(tokenizer)
     config = fitted_to_data(config, manifest.n_vocab)

@@ -116,23 +116,9 @@ def _count(name: str, text: str, tokenizers: Mapping[str, Tokenizer]) -> TextCou
 
 
 def _ends(tokenizer: Tokenizer) -> VocabularyEnds:
-    n_vocab = tokenizer.n_vocab
-    first = _some(tokenizer, range(n_vocab))
-    last = _some(tokenizer, reversed(range(n_vocab)))[::-1]
-    return VocabularyEnds(n_vocab, len(tokenizer.merges), first, last)
-
-
-def _some(tokenizer: Tokenizer, ids: Iterable[int]) -> tuple[Piece, ...]:
-    """The first ten that are there: some vocabularies leave ids out."""
-    found: list[Piece] = []
-    for one in ids:
-        try:
-            found += pieces_of_ids(tokenizer, [one])
-        except KeyError:
-            continue
-        if len(found) == N_ENDS:
-            break
-    return tuple(found)
+    ids = tokenizer.token_ids()
+    first, last = pieces_of_ids(tokenizer, ids[:N_ENDS]), pieces_of_ids(tokenizer, ids[-N_ENDS:])
+    return VocabularyEnds(tokenizer.n_vocab, len(tokenizer.merges), first, last)
 
 
 def _dicts(found: Iterable[Piece]) -> list[dict[str, Any]]:

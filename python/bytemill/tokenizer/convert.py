@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytemill import _core
 from bytemill.errors import ArgumentError, FormatError
+from bytemill.files import write_text
 from bytemill.json_reader import read_object
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def to_tiktoken(tokenizer: Tokenizer) -> tiktoken.Encoding:
 
     special = tokenizer.special_tokens
     return tiktoken.Encoding(
-        f"bytemill-{tokenizer.fingerprint[:12]}",
+        tokenizer.name,
         # tiktoken always splits; this pattern leaves every text whole.
         pat_str=r"[\s\S]+" if tokenizer.pattern is None else tokenizer.pattern,
         mergeable_ranks=dict(tokenizer.ranks()),
@@ -68,9 +69,9 @@ def from_huggingface(source: str | Path | Any) -> _core.Tokenizer:
         if path.is_dir() and (path / "tokenizer.json").exists():
             path /= "tokenizer.json"
         if not path.exists():
-            from huggingface_hub import hf_hub_download
+            from bytemill.tokenizer.hub import fetch_tokenizer_file
 
-            path = Path(hf_hub_download(str(source), "tokenizer.json"))
+            path = fetch_tokenizer_file(str(source))
         return _core.load_tokenizer(str(path), "auto", None)
     backend = getattr(source, "backend_tokenizer", source)
     if not hasattr(backend, "to_str"):
@@ -78,7 +79,7 @@ def from_huggingface(source: str | Path | Any) -> _core.Tokenizer:
         raise ArgumentError(f"expected a path, a repository or a fast tokenizer, found an object of type {kind}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tokenizer.json"
-        path.write_text(backend.to_str(), encoding="utf-8")
+        write_text(path, backend.to_str())
         return _core.load_tokenizer(str(path), "auto", None)
 
 

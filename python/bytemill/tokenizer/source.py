@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bytemill.errors import ArgumentError, DataError
+from bytemill.tokenizer.hub import fetch_tokenizer_file
 from bytemill.tokenizer.tokenizer import Tokenizer
 
 __all__ = ["open_tokenizer", "open_tokenizers"]
@@ -29,21 +30,25 @@ def open_tokenizers(sources: list[str]) -> dict[str, Tokenizer]:
     return opened
 
 
-def open_tokenizer(source: str) -> Tokenizer:
+def open_tokenizer(source: str | Path, *, pattern: str | None = "auto") -> Tokenizer:
     """Open a file or folder, `hf:REPOSITORY` of Hugging Face's hub, or a name that tiktoken knows.
 
+    Args:
+        source: Which one; `hf:` and tiktoken's names are tried only where no such file or folder is.
+        pattern: As in `Tokenizer.load`; "auto" for all but files and folders.
+
     Raises:
-        ArgumentError: It is none of these.
-        DataError: tiktoken knows the name, but cannot fetch the vocabulary.
+        ArgumentError: It is none of these, or holds its own pattern and another is given.
+        DataError: The hub gives no such tokenizer, or tiktoken knows the name, but cannot fetch the vocabulary.
         FormatError: It holds no vocabulary that can be reproduced exactly.
     """
-    if source.startswith(HUB):
-        return Tokenizer.from_huggingface(source.removeprefix(HUB))
-    path = Path(source)
-    if (path / "tokenizer.json").exists():
-        return Tokenizer.load(path / "tokenizer.json")
+    source, path = str(source), Path(source)
     if path.exists():
-        return Tokenizer.load(path)
+        return Tokenizer.load(path, pattern=pattern)
+    if pattern != "auto":
+        raise ArgumentError(f"no file or folder {source!r}; a pattern can be given only for one of these")
+    if source.startswith(HUB):
+        return Tokenizer.load(fetch_tokenizer_file(source.removeprefix(HUB)))
     names = _tiktoken_names()
     if source in names:
         try:

@@ -6,15 +6,18 @@ other libraries. Where tiktoken or Hugging Face has a name for a thing, ours is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from bytemill import _core
-from bytemill.errors import ArgumentError, FormatError, refuse_negative
+from bytemill.errors import ArgumentError, FormatError
+from bytemill.files import refuse_input_as_output
 from bytemill.progress import PhaseProgress
+from bytemill.tokenizer import arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
     import tiktoken
     from numpy.typing import DTypeLike
     from transformers import PreTrainedTokenizerFast
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
+_Checked = TypeVar("_Checked")
 _OTHER_ENDS_OF_TEXT = ("<|end_of_text|>", "</s>", "<eos>")
 
 
@@ -38,6 +42,8 @@ class Tokenizer(_core.Tokenizer):
         >>> tokenizer.encode("lower"), tokenizer.decode([257, 101, 114])
         ([257, 101, 114], 'lower')
     """
+
+    _name: str | None = None
 
     @classmethod
     def train(
@@ -107,37 +113,31 @@ class Tokenizer(_core.Tokenizer):
                 off, or grows more than a thousandfold. Counts are damaged, or of another pattern or feed.
             OSError: A file cannot be read.
         """
-        _check_training(texts, special_tokens)
-        refuse_negative(
-            vocab_size=vocab_size,
-            min_frequency=min_frequency,
-            max_token_bytes=max_token_bytes,
-            max_memory=max_memory,
-            threads=threads,
-        )
-        if files is not None:
-            files = [files] if isinstance(files, str | Path) else list(files)
+        if base is not None and not isinstance(base, _core.Tokenizer):
+            raise ArgumentError(f"base is a {type(base).__name__}, expected a Tokenizer")
+        sources = _unless_none(arguments.paths, "files", files)
+        refuse_input_as_output(save_counts, [*(sources or ()), counts], walk=True)
         with PhaseProgress({"counting": "bytes", "merging": "merges"}, shown=progress) as shown:
             trained = _core.train_tokenizer(
-                files=None if files is None else [str(path) for path in files],
-                texts=texts,
-                word_counts=None if word_counts is None else list(word_counts.items()),
-                counts=None if counts is None else str(counts),
-                vocab_size=vocab_size,
-                pattern=pattern,
-                special_tokens=list(special_tokens),
-                ties=ties,
-                feed=feed,
-                text_field=text_field,
-                separator=separator,
-                min_frequency=min_frequency,
-                max_token_bytes=max_token_bytes,
-                utf8_safe=utf8_safe,
-                max_memory=max_memory,
-                threads=threads,
+                files=sources,
+                texts=_unless_none(arguments.texts, "texts", texts),
+                word_counts=_unless_none(arguments.words, "word_counts", word_counts),
+                counts=_unless_none(arguments.a_path, "counts", counts),
+                vocab_size=arguments.a_count("vocab_size", vocab_size),
+                pattern=_unless_none(arguments.a_text, "pattern", pattern),
+                special_tokens=arguments.special_tokens("special_tokens", special_tokens),
+                ties=_unless_none(arguments.a_text, "ties", ties),
+                feed=arguments.a_text("feed", feed),
+                text_field=arguments.a_text("text_field", text_field),
+                separator=_unless_none(arguments.a_text, "separator", separator),
+                min_frequency=arguments.a_count("min_frequency", min_frequency),
+                max_token_bytes=_unless_none(arguments.a_count, "max_token_bytes", max_token_bytes),
+                utf8_safe=arguments.a_flag("utf8_safe", utf8_safe),
+                max_memory=_unless_none(arguments.a_count, "max_memory", max_memory),
+                threads=_unless_none(arguments.a_count, "threads", threads),
+                save_counts=_unless_none(arguments.a_path, "save_counts", save_counts),
                 progress=shown.update if progress else None,
                 base=base,
-                save_counts=None if save_counts is None else str(save_counts),
             )
         return cls(trained)
 
@@ -164,13 +164,11 @@ class Tokenizer(_core.Tokenizer):
             ArgumentError: The pattern does not compile.
             OSError: It cannot be read.
         """
-        given: list[tuple[str, int | None]] | None = None
-        if isinstance(special_tokens, Mapping):
-            given = list(special_tokens.items())
-        elif special_tokens is not None:
-            given = [(text, None) for text in special_tokens]
-        inside = Path(path) / "tokenizer.json"
-        file = inside if inside.is_file() else Path(path)
+        given = arguments.special_tokens_by_id("special_tokens", special_tokens)
+        pattern = _unless_none(arguments.a_text, "pattern", pattern)
+        path = Path(arguments.a_path("path", path))
+        inside = path / "tokenizer.json"
+        file = inside if inside.is_file() else path
         try:
             return cls(_core.load_tokenizer(str(file), pattern, given))
         except FormatError:
@@ -184,7 +182,9 @@ class Tokenizer(_core.Tokenizer):
         """The same vocabulary as a tiktoken Encoding, or as the one of that name."""
         from bytemill.tokenizer.convert import from_tiktoken
 
-        return cls(from_tiktoken(encoding))
+        made = cls(from_tiktoken(encoding))
+        made._name = encoding if isinstance(encoding, str) else encoding.name
+        return made
 
     @classmethod
     def from_huggingface(cls, path_or_repo_or_tokenizer: str | Path | Any) -> Self:
@@ -242,7 +242,8 @@ class Tokenizer(_core.Tokenizer):
         Raises:
             DataError: A text holds a disallowed special token, or an id does not fit into uint16.
             FormatError: A file is not UTF-8, or a row is not JSON or lacks the field; names file and place.
-            ArgumentError: `end_token` is not a special token of this vocabulary, or `dtype` is another type.
+            ArgumentError: `end_token` is not a special token of this vocabulary, `dtype` is another type, or the
+                output is one of the inputs.
             OSError: A file cannot be read or written.
 
         Example:
@@ -256,16 +257,17 @@ class Tokenizer(_core.Tokenizer):
             >>> np.load(folder / "ids.npy").tolist() == tokenizer.encode("low lower") + [tokenizer.eot_token]
             True
         """
-        refuse_negative(threads=threads)
-        inputs = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+        sources = arguments.paths("inputs", inputs)
+        target = arguments.a_path("output", output)
+        refuse_input_as_output(target, sources, walk=True)
         with PhaseProgress({"encoding": "bytes"}, shown=progress) as shown:
             return self.encode_files_to(
-                [str(path) for path in inputs],
-                str(output),
+                sources,
+                target,
                 dtype=dtype,
-                end_token=end_token,
-                text_field=text_field,
-                separator=separator,
+                end_token=_unless_none(arguments.a_text, "end_token", end_token),
+                text_field=arguments.a_text("text_field", text_field),
+                separator=_unless_none(arguments.a_text, "separator", separator),
                 threads=threads,
                 progress=shown.update if progress else None,
                 allowed_special=allowed_special,
@@ -291,7 +293,8 @@ class Tokenizer(_core.Tokenizer):
         Raises:
             ArgumentError: The form cannot hold this vocabulary so that others read the same from it.
         """
-        self.save_as(str(path), format or "huggingface")
+        form = "huggingface" if format is None else arguments.a_text("format", format)
+        self.save_as(arguments.a_path("path", path), form)
 
     def truncated(self, vocab_size: int) -> Self:
         """The tokenizer that the same training would have given at a smaller `vocab_size`.
@@ -299,7 +302,30 @@ class Tokenizer(_core.Tokenizer):
         >>> Tokenizer.train(texts=["low lower lowest"], vocab_size=262).truncated(259).merges
         [(b'l', b'o'), (b'lo', b'w')]
         """
-        return type(self)(self.truncated_base(vocab_size))
+        return type(self)(self.truncated_base(arguments.a_count("vocab_size", vocab_size)))
+
+    @property
+    def max_token_value(self) -> int:
+        """The largest id, as tiktoken calls it.
+
+        >>> Tokenizer.train(texts=["low lower lowest"], vocab_size=262).max_token_value
+        261
+        """
+        return self.n_vocab - 1
+
+    @property
+    def name(self) -> str:
+        r"""The name of the tiktoken encoding that this was made from; otherwise one made of the fingerprint.
+
+        Pickling keeps it; files do not.
+
+        >>> import tiktoken
+        >>> byte_ranks = {bytes([byte]): byte for byte in range(256)}
+        >>> plain = tiktoken.Encoding("plain", pat_str=r"\w+|\W+", mergeable_ranks=byte_ranks, special_tokens={})
+        >>> Tokenizer.from_tiktoken(plain).name
+        'plain'
+        """
+        return self._name or f"bytemill-{self.fingerprint[:12]}"
 
     @property
     def special_tokens_set(self) -> set[str]:
@@ -318,7 +344,7 @@ class Tokenizer(_core.Tokenizer):
         return special[name]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self.to_readable())
+        return _restore, (type(self), self.to_readable(), self._name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # nothing in it ever changes
@@ -328,15 +354,11 @@ class Tokenizer(_core.Tokenizer):
         return f"<bytemill.Tokenizer of {self.n_vocab:,} ids, {specials}>"
 
 
-def _check_training(texts: object, special_tokens: Sequence[str]) -> None:
-    """Refuse a text where a collection of texts is meant, and special tokens that cannot get ids."""
-    if isinstance(texts, str | bytes):
-        raise ArgumentError(f"texts is one {type(texts).__name__}, expected several; for one give [text]")
-    if isinstance(special_tokens, str):
-        raise ArgumentError(f"special_tokens is one str, {special_tokens!r}; give [{special_tokens!r}]")
-    if "" in special_tokens or len(set(special_tokens)) < len(special_tokens):
-        raise ArgumentError(f"special_tokens is {list(special_tokens)}, expected texts that differ and are not empty")
+def _unless_none(check: Callable[[str, object], _Checked], name: str, given: object) -> _Checked | None:
+    return None if given is None else check(name, given)
 
 
-def _restore(cls: type[Tokenizer], readable: str) -> Tokenizer:
-    return cls(_core.tokenizer_from_readable(readable))
+def _restore(cls: type[Tokenizer], readable: str, name: str | None = None) -> Tokenizer:
+    made = cls(_core.tokenizer_from_readable(readable))
+    made._name = name
+    return made

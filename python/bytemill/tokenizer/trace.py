@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bytemill.errors import ArgumentError
 from bytemill.tokenizer.pieces import Piece, pieces_of_ids
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
     from bytemill.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["MergeStep", "PretokenTrace", "trace"]
+__all__ = ["MOST_BYTES", "MergeStep", "PretokenTrace", "trace"]
+
+MOST_BYTES = 1_000
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ class PretokenTrace:
 def trace(tokenizer: Tokenizer, text: str, *, special: bool = False) -> tuple[PretokenTrace, ...]:
     """Every pretoken of `text` with its merges; with `special` special tokens are left out, as nothing merges there.
 
-    Merging costs the square of a pretoken's length, so give it sentences and not books.
+    Raises:
+        ArgumentError: A pretoken is longer than `MOST_BYTES`. A trace shows all of a pretoken after each merge, which
+            is the square of its length.
 
     >>> from bytemill import Tokenizer
     >>> (low,) = trace(Tokenizer.train(texts=["low low"], vocab_size=259), "low")
@@ -63,6 +68,10 @@ def trace(tokenizer: Tokenizer, text: str, *, special: bool = False) -> tuple[Pr
     rank_of = {pair: rank for rank, pair in enumerate(tokenizer.merges)}
     traces = []
     for pretoken in _pretokens(tokenizer, text, special):
+        if len(pretoken) > MOST_BYTES:
+            raise ArgumentError(
+                f"a pretoken has {len(pretoken):,} bytes, and a trace follows at most {MOST_BYTES:,}: give less text"
+            )
         steps = tuple(_steps(rank_of, pretoken))
         parts = steps[-1].pieces if steps else _bytes(pretoken)
         ids = [tokenizer.encode_single_token(part) for part in parts]

@@ -17,18 +17,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
-
 from bytemill.errors import CheckpointError
+from bytemill.files import flush_folder, write_text
 from bytemill.json_reader import parse_json, read_regular_file
+from bytemill.model.weight_files import write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,6 +45,8 @@ __all__ = [
 FORMAT_VERSION = 1
 _PAYLOADS = ("model.safetensors", "config.json", "optimizer.safetensors")
 _FOLDER_NAME = re.compile(r"step_(\d{8,})")
+_RANDOM_NAME = re.compile(r"step_\d{8,}\.[0-9a-f]{16}\.tmp")
+_LEFTOVER_NAME = re.compile(_RANDOM_NAME.pattern + r"|step_\d{8,}\.tmp(-old)?")  # the second is of earlier versions
 
 
 @dataclass(frozen=True)
@@ -84,33 +85,31 @@ def save_checkpoint(
         CheckpointError: The files cannot be written, as on a full disk; older checkpoints still load.
     """
     final = folder / f"step_{step:08d}"
-    aside = folder / f"{final.name}.tmp"
+    aside = _temporary(final)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
         aside.mkdir()
-        save_file(tensors.model, aside / "model.safetensors")
-        save_file(tensors.optimizer, aside / "optimizer.safetensors")
-        (aside / "config.json").write_text(json.dumps(dict(model_config), indent=2) + "\n", encoding="utf-8")
+        write_tensors(tensors.model, aside / "model.safetensors")
+        write_tensors(tensors.optimizer, aside / "optimizer.safetensors")
+        write_text(aside / "config.json", json.dumps(dict(model_config), indent=2) + "\n")
         files = {name: _measure(aside / name) for name in _PAYLOADS}
         text = _spell({**state, "step": step, "format_version": FORMAT_VERSION, "files": files})
-        (aside / "state.json").write_text(text, encoding="utf-8")
-        for name in (*_PAYLOADS, "state.json"):
-            _flush(aside / name)
-        _flush(aside)
         if _holds(final, files):  # its validation had been due: what state.json says of it is all that is new
-            (aside / "state.json").replace(final / "state.json")
-            _flush(final)
-            shutil.rmtree(aside)
+            write_text(final / "state.json", text)
         else:
-            if final.exists():  # one that did not verify: a good one is never written again
-                final.rename(folder / f"{final.name}.tmp-old")
+            write_text(aside / "state.json", text)
+            if final.exists() or final.is_symlink():  # did not verify: a good one is never written again
+                final.rename(_temporary(final))
             aside.rename(final)
-        _flush(folder)
+        flush_folder(folder)
         tidy_checkpoints(folder, newest=step, keep=keep)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
+        raise CheckpointError(
+            f"{final}: the checkpoint could not be written: {error.strerror or error}; earlier checkpoints are whole"
+        ) from error
+    finally:
         shutil.rmtree(aside, ignore_errors=True)
-        raise CheckpointError(f"{final}: the checkpoint could not be written: {error}") from error
     return final
 
 
@@ -138,7 +137,7 @@ def tidy_checkpoints(folder: Path, *, newest: int, keep: int) -> None:
     spared = {*old[-keep:], *([min(losses, key=lambda path: losses[path])] if losses else [])}
     for path in old:
         if path not in spared:  # renamed first, so that it is never seen half deleted
-            path.rename(folder / f"{path.name}.tmp-old")
+            path.rename(_temporary(path))
     _remove_leftovers(folder)
 
 
@@ -186,9 +185,21 @@ def _validation_loss(path: Path) -> float | None:
         return None
 
 
+def _temporary(final: Path) -> Path:
+    """A name that nothing has, so that no file or link can be in the way."""
+    return final.with_name(f"{final.name}.{secrets.token_hex(8)}.tmp")
+
+
 def _remove_leftovers(folder: Path) -> None:
+    """Delete half-written and outdated checkpoints; what a user put here under such a name stays."""
     for path in folder.glob("step_*.tmp*"):
-        shutil.rmtree(path)
+        if not _LEFTOVER_NAME.fullmatch(path.name):
+            continue
+        if path.is_symlink():  # an outdated checkpoint that lay elsewhere: what it leads to stays
+            if _RANDOM_NAME.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _spell(state: Mapping[str, Any]) -> str:
@@ -220,12 +231,3 @@ def _measure(file: Path) -> dict[str, int | str]:
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
         return {"bytes": stream.tell(), "sha256": digest}
-
-
-def _flush(path: Path) -> None:
-    """Force a file, or a folder's list of names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bytemill.errors import ConfigError
+from bytemill.json_reader import read_regular_file
+from bytemill.places import portable_path, resolved_path
 from bytemill.train.toml import toml_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
     "ClassifyConfig",
@@ -33,9 +35,13 @@ __all__ = [
     "config_from_settings",
     "dump_toml",
     "load_config",
+    "portable_config",
     "read_toml",
 ]
 
+MAX_SETTINGS_BYTES = 1 << 20
+"""Bytes of a file of settings."""
+_DATA_PATHS = ("path", "tokenizer", "hellaswag")
 _REPLACED_BY = {"train.max_steps": "epochs", "train.micro_batches": "total_batch_tokens"}
 """What a setting would follow from, and no longer does once it is given itself."""
 
@@ -289,11 +295,17 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
     Traceback (most recent call last):
     bytemill.errors.ConfigError: train.learning_rte is not a setting; did you mean train.learning_rate?
     """
-    return config_from_settings({} if path is None else read_toml(Path(path)), overrides)
+    if path is None:
+        return config_from_settings({}, overrides)
+    return config_from_settings(read_toml(Path(path)), overrides, run=Path(path).parent)
 
 
-def config_from_settings(settings: Mapping[str, Any], overrides: Iterable[str] = ()) -> RunConfig:
+def config_from_settings(
+    settings: Mapping[str, Any], overrides: Iterable[str] = (), *, run: Path | None = None
+) -> RunConfig:
     """As `load_config`, from settings that are read already, section by section.
+
+    Paths that begin with `~` are resolved, and those that a run's folder holds relative to itself, `run`.
 
     >>> config_from_settings({"train": {"max_steps": 5}}, ["train.max_steps=6"]).train.max_steps
     6
@@ -302,7 +314,7 @@ def config_from_settings(settings: Mapping[str, Any], overrides: Iterable[str] =
     for override in overrides:
         _apply(changed, override)
     try:
-        return RunConfig.model_validate(changed)
+        return _with_paths(RunConfig.model_validate(changed), lambda path: resolved_path(path, run))
     except ValidationError as error:
         raise ConfigError("; ".join(_explain(fault) for fault in error.errors())) from None
 
@@ -316,6 +328,11 @@ def changed_settings(old: RunConfig, new: RunConfig) -> list[tuple[str, Any, Any
     before, after = (dict(_flatten(config.model_dump(mode="json"))) for config in (old, new))
     names = dict.fromkeys([*before, *after])
     return [(n, before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)]
+
+
+def portable_config(config: RunConfig, run: Path) -> RunConfig:
+    """The settings as they are saved in the folder `run`: without home folders and user names in paths."""
+    return _with_paths(config, lambda path: portable_path(path, run))
 
 
 def dump_toml(config: RunConfig) -> str:
@@ -334,13 +351,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigError: It cannot be read, or is not TOML; names the file.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = read_regular_file(path, max_bytes=MAX_SETTINGS_BYTES, error=ConfigError).decode()
+        return tomllib.loads(text.replace("\r\n", "\n"))
     except OSError as error:
         raise ConfigError(f"{path}: the settings cannot be read: {error.strerror}") from None
     except RecursionError:
         raise ConfigError(f"{path}: its lists or tables are nested too deeply") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _with_paths(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
+    """The configuration with each of its paths changed."""
+    data = {name: change(path) for name in _DATA_PATHS if (path := getattr(config.data, name)) is not None}
+    base = None if config.base is None else change(config.base)
+    return config.model_copy(update={"base": base, "data": config.data.model_copy(update=data)})
 
 
 def _apply(settings: dict[str, Any], override: str) -> None:

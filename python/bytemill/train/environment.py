@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from bytemill.outside_text import without_secrets
+from bytemill.places import without_user
 
 __all__ = ["describe_environment"]
 
@@ -24,7 +25,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "packages": {"torch": str(torch.__version__), **{name: _version(name) for name in _PACKAGES}},
-        "command": [without_secrets(argument) for argument in sys.argv],
+        "command": [without_user(without_secrets(argument)) for argument in _command()],
         "git_commit": _git_commit(),
         "machine": {
             "system": platform.platform(),
@@ -35,6 +36,11 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         },
     }
+
+
+def _command() -> list[str]:
+    """The program by its name alone, and its arguments."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv else []
 
 
 def _version(package: str) -> str | None:

@@ -7,6 +7,7 @@ import sys
 from typing import IO, TYPE_CHECKING
 
 from bytemill.errors import ConfigError
+from bytemill.files import open_to_append
 
 if sys.platform != "win32":
     import fcntl
@@ -30,13 +31,21 @@ def alone_in(folder: Path, *, others: str) -> Iterator[IO[bytes]]:
         The open lock; a child process that inherits it holds it too, as long as it lives.
 
     Raises:
-        ConfigError: It is held already. (Not on Windows, where nothing is locked.)
+        ConfigError: It is held already, or the lock is a link or no file. (On Windows nothing is locked.)
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("wb") as lock:
+    try:
+        lock = open_to_append(folder / "lock")
+    except OSError as error:
+        raise ConfigError(f"{folder / 'lock'}: the folder cannot be locked: {error.strerror}") from None
+    with lock:
         if sys.platform != "win32":
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ConfigError(f"{folder}: {others} is at work here; wait until it ends, or stop it") from None
+            except BlockingIOError:
+                raise ConfigError(
+                    f"{folder}: {others} is using this folder; wait for it to finish or stop it"
+                ) from None
+            except OSError:  # a file system without locks: one at a time is the user's care
+                pass
         yield lock

@@ -1,4 +1,4 @@
-"""What a run writes down on the way: JSON lines that survive kills; TensorBoard and Weights & Biases beside them.
+"""What a run writes down on the way: JSON lines that survive kills, and the same metrics for Weights & Biases.
 
 One line a logged step. After a resume the lines of steps that will be done again are cut off, so
 each step stands there once, as if nothing had happened.
@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ConfigError, FormatError
+from bytemill.files import LineFile, write_text
 from bytemill.json_reader import parse_object, read_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["JsonLines", "TensorBoard", "WeightsAndBiases", "as_json_data", "read_json_lines"]
+__all__ = ["JsonLines", "WeightsAndBiases", "as_json_data", "read_json_lines"]
 
 
 class JsonLines:
@@ -32,47 +32,19 @@ class JsonLines:
 
     def __init__(self, path: Path, *, before_step: int) -> None:
         kept = [line for line in read_json_lines(path) if line["step"] < before_step] if path.exists() else []
-        aside = path.with_name(path.name + ".tmp")
-        aside.write_text("".join(_spell(line) for line in kept), encoding="utf-8")
-        aside.replace(path)
-        self._stream = path.open("a", encoding="utf-8")
+        self._lines = LineFile(path, "".join(_spell(line) for line in kept))
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Write one object; it outlives this process at once."""
-        self._stream.write(_spell(line))
-        self._stream.flush()
+        self._lines.append(_spell(line))
 
     def sync(self) -> None:
         """Force all lines to the disk: they outlive the machine's fall too."""
-        os.fsync(self._stream.fileno())
+        self._lines.sync()
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
-
-
-class TensorBoard:
-    """Scalars for TensorBoard, which is imported here because it is slow to import.
-
-    Args:
-        folder: Where the event files go.
-        before_step: Events of this step and later ones are hidden: they will be written again.
-    """
-
-    def __init__(self, folder: Path, *, before_step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer = SummaryWriter(str(folder), purge_step=before_step)
-
-    def append(self, line: Mapping[str, Any]) -> None:
-        """Write each number of one line of metrics."""
-        for name, value in line.items():
-            if name != "step" and value is not None:
-                self._writer.add_scalar(name, value, line["step"])
-
-    def close(self) -> None:
-        """Write what is left and close."""
-        self._writer.close()
+        self._lines.close()
 
 
 class WeightsAndBiases:
@@ -94,7 +66,7 @@ class WeightsAndBiases:
             raise ConfigError("train.wandb needs Weights & Biases' client: pip install wandb") from None
         id_file = folder / "wandb_id"
         if not id_file.exists():
-            id_file.write_text(secrets.token_hex(8), encoding="utf-8")
+            write_text(id_file, secrets.token_hex(8))
         self._run = wandb.init(
             project=project,
             name=folder.name,

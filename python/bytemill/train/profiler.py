@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
+from bytemill.files import new_file, write_text
+from bytemill.places import without_user
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ["profiled"]
 
@@ -33,13 +37,23 @@ def profiled(folder: Path, n_steps: int) -> Iterator[Any]:
 
     def write(watched: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        watched.export_chrome_trace(str(folder / "trace.json"))
+        _write_trace(watched, folder / "trace.json")
         kind = "cuda" if torch.cuda.is_available() else "cpu"
         text = watched.key_averages().table(sort_by=f"self_{kind}_time_total", row_limit=_N_ROWS)
-        (folder / "operations.txt").write_text(text, encoding="utf-8")
+        write_text(folder / "operations.txt", text)
 
     with profile(activities=activities, schedule=plan, on_trace_ready=write, profile_memory=True) as watching:
         yield watching
+
+
+def _write_trace(watched: Any, path: Path) -> None:
+    """Write the trace, without the folder names that torch puts into it."""
+    with tempfile.TemporaryDirectory() as aside, new_file(path) as file:
+        exported = Path(aside) / path.name
+        watched.export_chrome_trace(str(exported))
+        with exported.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                file.write((without_user(line) if "/" in line else line).encode())
 
 
 class _Nobody:

@@ -17,19 +17,26 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
-from bytemill.errors import CheckpointError, ConfigError
+from bytemill.errors import CheckpointError, ConfigError, DivergedError
+from bytemill.files import refuse_input_as_output, write_text
 from bytemill.json_reader import read_object
 from bytemill.train.background import Background
 from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
-from bytemill.train.config import RunConfig, changed_settings, dump_toml
+from bytemill.train.config import (
+    RunConfig,
+    changed_settings,
+    config_from_settings,
+    dump_toml,
+    portable_config,
+)
 from bytemill.train.environment import describe_environment
 from bytemill.train.folder_lock import alone_in
-from bytemill.train.metrics import JsonLines, TensorBoard, WeightsAndBiases, as_json_data, read_json_lines
+from bytemill.train.metrics import JsonLines, WeightsAndBiases, as_json_data, read_json_lines
 from bytemill.train.progress import ProgressLine
-from bytemill.train.tensors import load_optimizer, load_weights, saved_tensors
+from bytemill.train.tensorboard import TensorBoard
+from bytemill.train.tensors import first_not_finite, load_optimizer, load_weights, saved_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,6 +82,7 @@ class Run:
             Steps done, and the metrics of the last of them if its validation is still to be done.
 
         Raises:
+            ArgumentError: The folder is the base, or the data.
             ConfigError: The folder holds a run, and `resume` is False; or another process trains in it.
             CheckpointError: There is nothing to resume, or it is of another model or other data.
         """
@@ -128,6 +136,9 @@ class Run:
         Args:
             step: Steps done.
             pending: Metrics of the last step if its validation has not been done.
+
+        Raises:
+            DivergedError: A weight is NaN or infinite; earlier checkpoints stay as they are.
         """
         if step == self._saved_step:
             return
@@ -136,6 +147,11 @@ class Run:
         tensors = saved_tensors(self.task.model, learner.optimizer, keep=self.writes)
         if not self.writes:
             return
+        if broken := first_not_finite(tensors.model):
+            raise DivergedError(
+                f"step {step}: {broken} is NaN or infinite after this step, and was not saved; a lower "
+                "train.learning_rate would help"
+            )
         self._metrics.sync()
         self._samples.sync()
         state = {
@@ -143,7 +159,7 @@ class Run:
             "fingerprints": dict(self.task.fingerprints),
             "loss_scale": learner.loss_scale.state_dict(),
             "pending": None if pending is None else as_json_data(pending),
-            "settings": self.config.model_dump(mode="json"),
+            "settings": portable_config(self.config, self.folder).model_dump(mode="json"),
             "tokens_seen": self.tokens_seen,
             "validation_loss": self._validated[1] if self._validated[0] == step else None,
         }
@@ -160,6 +176,8 @@ class Run:
 
     def _find(self, *, resume: bool) -> Checkpoint | None:
         """The checkpoint to go on from; None to start at the first step."""
+        if not resume:
+            refuse_input_as_output(self.folder, [self.config.base, self.config.data.path])
         there = (self.folder / "config.toml").exists()
         if there and not resume:
             raise ConfigError(f"{self.folder}: already holds a run; resume it, or choose another folder")
@@ -199,9 +217,15 @@ class Run:
 
     def _record_settings(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
-            old = RunConfig.model_validate(checkpoint.state["settings"])
+            try:
+                old = config_from_settings(checkpoint.state["settings"], run=self.folder)
+            except ConfigError as error:
+                raise CheckpointError(
+                    f"{checkpoint.path / 'state.json'}: its settings are of another version of bytemill: {error}"
+                ) from None
             changes = JsonLines(self.folder / "changes.jsonl", before_step=checkpoint.step)
-            for name, before, after in changed_settings(old, self.config):
+            saved = (portable_config(config, self.folder) for config in (old, self.config))
+            for name, before, after in changed_settings(*saved):
                 changes.append({"step": checkpoint.step, "setting": name, "old": before, "new": after})
             changes.close()
         environment = describe_environment(self._learner.device) | {
@@ -211,8 +235,8 @@ class Run:
                 "trainable": sum(parameter.numel() for parameter in self.task.trainable()),
             },
         }
-        _write(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
-        _write(self.folder / "config.toml", dump_toml(self.config))
+        write_text(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
+        write_text(self.folder / "config.toml", dump_toml(portable_config(self.config, self.folder)))
 
     def _open_logs(self, before_step: int) -> None:
         self._metrics = JsonLines(self.folder / "metrics.jsonl", before_step=before_step)
@@ -229,13 +253,3 @@ class Run:
             settings = self.config.model_dump(mode="json")
             self._logs.append(WeightsAndBiases(self.folder, self.config.train.wandb, settings))
             self._open.callback(self._logs[-1].close)
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a small file at once, so that a kill leaves the old or the new one."""
-    aside = path.with_name(path.name + ".tmp")
-    with aside.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    aside.replace(path)

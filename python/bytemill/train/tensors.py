@@ -6,13 +6,13 @@ nothing of how many processes wrote it.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from bytemill.errors import CheckpointError
+from bytemill.errors import CheckpointError, FormatError
+from bytemill.model.weight_files import read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bytemill.train.optim import AnyOptimizer
 
-__all__ = ["SavedTensors", "load_optimizer", "load_weights", "saved_tensors"]
+__all__ = ["SavedTensors", "first_not_finite", "load_optimizer", "load_weights", "saved_tensors"]
 
 
 class SavedTensors(NamedTuple):
@@ -52,6 +52,20 @@ def saved_tensors(model: torch.nn.Module, optimizer: AnyOptimizer, *, keep: bool
             for named in (_unshared(model.state_dict()), moments)
         )
     )
+
+
+def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str | None:
+    """The name of the first tensor with an infinite number or a NaN.
+
+    >>> first_not_finite({"a": torch.ones(2), "b": torch.tensor([1.0, math.inf])})
+    'b'
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.numel():
+            least, most = torch.aminmax(tensor)  # a NaN is both
+            if not (math.isfinite(least.item()) and math.isfinite(most.item())):
+                return name
+    return None
 
 
 def load_weights(path: Path, model: torch.nn.Module) -> None:
@@ -117,8 +131,8 @@ def _share(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 def _load(file: Path) -> dict[str, torch.Tensor]:
     try:
-        return load_file(file)
-    except (OSError, SafetensorError) as error:
+        return read_tensors(file)
+    except (OSError, FormatError) as error:
         raise CheckpointError(f"{file}: cannot be read: {error}") from None
 
 

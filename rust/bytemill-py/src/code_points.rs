@@ -15,6 +15,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyString;
 
+use crate::interpreter::objects_are_known;
+use crate::listener::interruptibly;
+
 /// The UTF-8 of shorter strings takes few pages, and serves again where they come again.
 const LONG: isize = 1 << 18;
 
@@ -46,23 +49,24 @@ const HOW_KEPT: u32 = 0b1_1111;
 const FOLLOWING: u32 = 0b0_1000;
 
 /// The UTF-8 of `text`, if that is long, not ASCII and without lone surrogates, and `CPython` does not have it already.
-pub(crate) fn to_utf8(text: &Bound<'_, PyString>) -> Option<String> {
+pub(crate) fn to_utf8(text: &Bound<'_, PyString>) -> PyResult<Option<String>> {
     // SAFETY: the call reads the length of what is a string.
     if unsafe { ffi::PyUnicode_GetLength(text.as_ptr()) } < LONG {
-        return None;
+        return Ok(None);
     }
     let py = text.py();
-    let layout = (*LAYOUT.get_or_init(py, || if cfg!(feature = "abi3") { Layout::look(py) } else { None }))?;
+    let look = || if objects_are_known(py) { Layout::look(py) } else { None };
+    let Some(layout) = *LAYOUT.get_or_init(py, look) else { return Ok(None) };
     match layout.bytes_each(text) {
         Some(1) => written(py, layout.code_points::<u8>(text)),
         Some(2) => written(py, layout.code_points::<u16>(text)),
         Some(4) => written(py, layout.code_points::<u32>(text)),
-        _ => None,
+        _ => Ok(None),
     }
 }
 
-fn written<T: Copy + Into<u32> + Sync>(py: Python<'_>, code_points: &[T]) -> Option<String> {
-    py.detach(|| utf8::from_code_points(code_points))
+fn written<T: Copy + Into<u32> + Sync>(py: Python<'_>, code_points: &[T]) -> PyResult<Option<String>> {
+    interruptibly(py, || Ok(utf8::from_code_points(code_points)))
 }
 
 impl Layout {

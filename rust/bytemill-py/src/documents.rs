@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use bytemill::corpus::{Reading, expand, for_each_document};
-use bytemill::{Error, Result};
+use bytemill::{Error, Result, interrupt};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::error::CoreError;
+use crate::listener::interruptibly;
 
 /// The documents of files and folders, in order, until `max_bytes` of them are there.
 #[pyfunction]
@@ -20,7 +20,7 @@ pub(crate) fn read_documents<'py>(
     max_bytes: usize,
 ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
     let reading = Reading { text_field, separator: separator.map(str::as_bytes) };
-    let documents = py.detach(|| first_documents(&files, reading, max_bytes)).map_err(CoreError::from)?;
+    let documents = interruptibly(py, || first_documents(&files, reading, max_bytes))?;
     Ok(documents.iter().map(|document| PyBytes::new(py, document)).collect())
 }
 
@@ -29,6 +29,7 @@ fn first_documents(paths: &[PathBuf], reading: Reading, max_bytes: usize) -> Res
     let mut left = max_bytes;
     for path in expand(paths)? {
         let read = for_each_document(&path, reading, |_, document| {
+            interrupt::check();
             let taken = &document[..document.len().min(left)];
             left -= taken.len();
             documents.push(taken.to_vec());

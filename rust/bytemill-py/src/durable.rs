@@ -1,8 +1,12 @@
-//! Whole files for Python, by the one way of the core to write them.
+//! Whole files for Python, by the core's one way to write them.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytemill::Error;
 use bytemill::durable;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::error::CoreError;
@@ -11,4 +15,59 @@ use crate::error::CoreError;
 #[pyfunction]
 pub(crate) fn write_whole(py: Python<'_>, path: PathBuf, contents: &[u8]) -> PyResult<()> {
     Ok(py.detach(|| durable::write(&path, contents)).map_err(CoreError::from)?)
+}
+
+/// A file that gets its name at `commit`; given up before, it vanishes. `bytemill.files` documents it.
+#[pyclass(frozen, module = "bytemill._core")]
+pub(crate) struct DurableFile {
+    path: PathBuf,
+    open: Mutex<Option<durable::DurableFile>>,
+}
+
+#[pymethods]
+impl DurableFile {
+    #[new]
+    fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        let file = py.detach(|| durable::DurableFile::create(&path)).map_err(CoreError::from)?;
+        Ok(Self { path, open: Mutex::new(Some(file)) })
+    }
+
+    /// The temporary file's path; None for a pipe or a device.
+    #[getter]
+    fn temporary(&self) -> Option<PathBuf> {
+        self.lock().as_ref()?.temporary().map(Path::to_owned)
+    }
+
+    /// Appends bytes.
+    fn write(&self, py: Python<'_>, contents: &[u8]) -> PyResult<()> {
+        let written = py.detach(|| self.lock().as_mut().map(|file| file.write_all(contents)));
+        Ok(written.ok_or_else(closed)?.map_err(Error::io(&self.path)).map_err(CoreError::from)?)
+    }
+
+    /// Continues with the file that a library has put at `temporary`.
+    fn reopen(&self, py: Python<'_>) -> PyResult<()> {
+        let reopened = py.detach(|| self.lock().as_mut().map(durable::DurableFile::reopen));
+        Ok(reopened.ok_or_else(closed)?.map_err(CoreError::from)?)
+    }
+
+    /// Flushes the file to the disk and gives it its name.
+    fn commit(&self, py: Python<'_>) -> PyResult<()> {
+        let file = self.lock().take().ok_or_else(closed)?;
+        Ok(py.detach(|| file.commit()).map_err(CoreError::from)?)
+    }
+
+    /// Removes what was written; nothing after `commit`.
+    fn discard(&self) {
+        drop(self.lock().take());
+    }
+}
+
+impl DurableFile {
+    fn lock(&self) -> MutexGuard<'_, Option<durable::DurableFile>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn closed() -> PyErr {
+    PyValueError::new_err("this file was committed or discarded already")
 }

@@ -10,8 +10,10 @@ mod code_points;
 mod documents;
 mod durable;
 mod error;
+mod interpreter;
 mod listener;
 mod lists;
+mod module_names;
 mod output;
 mod shards;
 mod special;
@@ -28,7 +30,9 @@ mod _core {
     #[pymodule_export]
     use super::documents::read_documents;
     #[pymodule_export]
-    use super::durable::write_whole;
+    use super::durable::{DurableFile, write_whole};
+    #[pymodule_export]
+    use super::module_names::matches_whole;
     #[pymodule_export]
     use super::shards::{Loader, merge_shards, prepare_shards, verify_shards};
     #[pymodule_export]

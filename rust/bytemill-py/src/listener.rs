@@ -1,44 +1,102 @@
-//! Progress of the core's long work to a Python callable, and Ctrl-C back.
+//! How the core's long work hears of Ctrl-C, and where it reports its progress to.
 
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytemill::Result;
+use bytemill::interrupt::interruptible;
 use pyo3::call::PyCallArgs;
 use pyo3::prelude::*;
 
 use crate::error::CoreError;
 
-/// Tells a callable `(phase, done, total, …)` and remembers the exception that made it stop.
-pub(crate) struct Listener {
-    callback: Option<Py<PyAny>>,
-    failure: Option<PyErr>,
+/// Work on fewer bytes than this keeps the interpreter: handing it over costs more than it gives.
+const RELEASE_ABOVE_BYTES: usize = 32 * 1024;
+
+/// Time between two reports of progress.
+const REPORT_EVERY: Duration = Duration::from_millis(20);
+/// Reports made in any case, however fast the work is: one for each of so many parts of the total.
+const SHARE: u64 = 128;
+
+/// Runs work without the interpreter, and stops it when a signal's handler or the progress callable raises.
+#[derive(Clone)]
+pub(crate) struct Listener(Arc<State>);
+
+struct State {
+    /// Called with `(phase, done, total, …)`.
+    progress: Option<Py<PyAny>>,
+    /// What was reported last, and when.
+    last: Mutex<Option<(u64, Instant)>>,
+    /// What was raised; the work is over then.
+    failure: Mutex<Option<PyErr>>,
 }
 
 impl Listener {
-    pub(crate) fn new(callback: Option<Py<PyAny>>) -> Self {
-        Self { callback, failure: None }
+    pub(crate) fn new(progress: Option<Py<PyAny>>) -> Self {
+        Self(Arc::new(State { progress, last: Mutex::default(), failure: Mutex::default() }))
     }
 
-    /// Breaks when the callable raises or a signal is waiting, as after Ctrl-C.
-    pub(crate) fn hear<Told: for<'py> PyCallArgs<'py>>(&mut self, told: Told) -> ControlFlow<()> {
-        let heard = Python::attach(|py| {
-            py.check_signals()?;
-            self.callback.as_ref().map_or(Ok(()), |callback| callback.call1(py, told).map(drop))
-        });
-        match heard {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                self.failure = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    }
-
-    /// The work's result; what the callable raised goes before whatever came of it.
-    pub(crate) fn result<T>(self, work: Result<T>) -> PyResult<T> {
-        match self.failure {
+    /// The work's result; what was raised meanwhile goes before whatever came of the work.
+    pub(crate) fn run<T: Send>(&self, py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+        let asked = self.clone();
+        let done = py.detach(|| interruptible(move || asked.heed(|_| Ok(())), work));
+        match self.failure().take() {
             Some(failure) => Err(failure),
-            None => Ok(work.map_err(CoreError::from)?),
+            None => Ok(done.map_err(CoreError::from)?),
         }
     }
+
+    /// Reports progress, `done` of `total` (0 if unknown); breaks when the work shall stop.
+    ///
+    /// A call into Python for each row of a file would take ten times as long as reading it, so only some are made:
+    /// each [`REPORT_EVERY`], each [`SHARE`]th of the total, the end, and when `done` begins anew.
+    pub(crate) fn hear<Told: for<'py> PyCallArgs<'py>>(&self, done: u64, total: u64, told: Told) -> ControlFlow<()> {
+        {
+            let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_due = last.is_none_or(|(before, at): (u64, Instant)| {
+                let is_new = done > before && total > 0 && (done >= total || done - before >= total.div_ceil(SHARE));
+                let is_far = done < before || is_new;
+                is_far || at.elapsed() >= REPORT_EVERY
+            });
+            if !is_due {
+                return ControlFlow::Continue(());
+            }
+            *last = Some((done, Instant::now()));
+        }
+        self.heed(|py| self.0.progress.as_ref().map_or(Ok(()), |progress| progress.call1(py, told).map(drop)))
+    }
+
+    /// Remembers an exception that something outside the core raised: the result of [`Listener::run`].
+    pub(crate) fn fail(&self, error: PyErr) {
+        self.failure().get_or_insert(error);
+    }
+
+    /// Lets signals' handlers run, then calls `report`.
+    fn heed(&self, report: impl FnOnce(Python<'_>) -> PyResult<()>) -> ControlFlow<()> {
+        if self.failure().is_none()
+            && let Err(error) = Python::attach(|py| py.check_signals().and_then(|()| report(py)))
+        {
+            self.fail(error);
+        }
+        if self.failure().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn failure(&self) -> std::sync::MutexGuard<'_, Option<PyErr>> {
+        self.0.failure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs `work` on about `n_bytes` of text; if it may take long, without the interpreter and until Ctrl-C.
+pub(crate) fn released<T: Send>(
+    py: Python<'_>,
+    n_bytes: usize,
+    work: impl FnOnce() -> Result<T> + Send,
+) -> PyResult<T> {
+    if n_bytes > RELEASE_ABOVE_BYTES { interruptibly(py, work) } else { Ok(work().map_err(CoreError::from)?) }
+}
+
+/// Runs `work` without the interpreter and until Ctrl-C.
+pub(crate) fn interruptibly<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    Listener::new(None).run(py, work)
 }

@@ -13,7 +13,9 @@ use pyo3::exceptions::PyMemoryError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyInt, PyList};
+use pyo3::types::{PyBytes, PyInt, PyList};
+
+use crate::interpreter::objects_are_known;
 
 /// The int objects 0 to `n_vocab - 1`, made when so many were asked for that it pays.
 #[derive(Default)]
@@ -28,6 +30,9 @@ struct Made {
     /// Whether lists are as [`List`] describes them.
     lists_are_known: bool,
 }
+
+/// Items after which to look whether Ctrl-C was pressed.
+const CHECK_ITEMS: usize = 1 << 20;
 
 /// A list as `CPython` lays it out.
 #[repr(C)]
@@ -56,10 +61,31 @@ impl Ints {
         }
         let make = || {
             let ints: Vec<_> = (0..n_vocab).map(|id| PyInt::new(py, id as u32).unbind()).collect();
-            Made { lists_are_known: cfg!(feature = "abi3") && lists_are_known(py, &ints), ints }
+            Made { lists_are_known: objects_are_known(py) && lists_are_known(py, &ints), ints }
         };
         Some(self.made.get_or_init(py, make))
     }
+}
+
+/// The list of `numbers`, which may be many.
+pub(crate) fn of_numbers<'py>(py: Python<'py>, numbers: &[usize]) -> PyResult<Bound<'py, PyList>> {
+    of(py, numbers.iter())
+}
+
+/// The list of `strings`, which may be many.
+pub(crate) fn of_bytes<'py>(py: Python<'py>, strings: &[&[u8]]) -> PyResult<Bound<'py, PyList>> {
+    of(py, strings.iter().map(|bytes| PyBytes::new(py, bytes)))
+}
+
+fn of<'py>(py: Python<'py>, items: impl Iterator<Item: IntoPyObject<'py>>) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for (i, item) in items.enumerate() {
+        if (i + 1).is_multiple_of(CHECK_ITEMS) {
+            py.check_signals()?;
+        }
+        list.append(item)?;
+    }
+    Ok(list)
 }
 
 /// Whether a list of the first two `ints` lies in memory as [`List`] describes it.
@@ -83,7 +109,7 @@ fn lists_are_known(py: Python<'_>, ints: &[Py<PyInt>]) -> bool {
 fn written<'py>(py: Python<'py>, ids: &[u32], ints: &[Py<PyInt>]) -> PyResult<Bound<'py, PyList>> {
     // SAFETY: the call gives a new list, or none and an error. It is laid out as `List` tells, as `lists_are_known` has
     // seen; its places are from where it gives them back to, as many as it is told, and each that counts takes a
-    // reference that is counted. Nobody else sees the list before.
+    // reference that is counted. Where a signal's handler runs, those that are written count.
     unsafe {
         let list = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(0))?;
         let n_bytes = hints::whole_huge_pages(size_of_val(ids) / size_of::<u32>() * size_of::<*mut ffi::PyObject>());
@@ -93,14 +119,18 @@ fn written<'py>(py: Python<'py>, ids: &[u32], ints: &[Py<PyInt>]) -> PyResult<Bo
         }
         let n_allocated = n_bytes / size_of::<*mut ffi::PyObject>();
         hints::want_huge_pages(places, n_allocated);
+        let content = list.as_ptr().cast::<List>();
+        (*content).items = places;
+        (*content).n_allocated = n_allocated.cast_signed();
         for (i, &id) in ids.iter().enumerate() {
             ahead(ids, i, ints);
             places.add(i).write(ints[id as usize].clone_ref(py).into_ptr());
+            if (i + 1).is_multiple_of(CHECK_ITEMS) {
+                (*content).head.ob_size = i.cast_signed() + 1; // a list like any other, should this be the end
+                py.check_signals()?;
+            }
         }
-        let content = &mut *list.as_ptr().cast::<List>();
-        content.items = places;
-        content.n_allocated = n_allocated.cast_signed();
-        content.head.ob_size = ids.len().cast_signed();
+        (*content).head.ob_size = ids.len().cast_signed();
         Ok(list.cast_into_unchecked())
     }
 }

@@ -1,11 +1,14 @@
 //! Ids into `NumPy`'s arrays: new ones or the caller's, as uint32 or uint16.
 
+use std::panic::catch_unwind;
+
 use bytemill::token_file::{Width, narrowed};
 use numpy::{
     Element, PyArray1, PyArrayDescr, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods,
 };
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyTypeError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PySlice;
 
 use crate::error::{CoreError, raise};
@@ -20,7 +23,12 @@ pub(crate) struct Output<'py> {
 
 impl<'py> Output<'py> {
     /// `out` decides the width where it is given; `dtype`, if given too, must be the same.
-    pub(crate) fn new(dtype: Option<&Bound<'py, PyAny>>, out: Option<&Bound<'py, PyAny>>) -> PyResult<Self> {
+    pub(crate) fn new(
+        py: Python<'py>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        out: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        find_numpy(py)?;
         let asked = dtype.map(width_of).transpose()?;
         let Some(out) = out else { return Ok(Self { width: asked.unwrap_or(Width::Four), out: None }) };
         let array = out
@@ -66,6 +74,20 @@ impl<'py> Output<'py> {
         slice[..ids.len()].copy_from_slice(&ids);
         array.as_any().get_item(PySlice::new(py, 0, isize::try_from(ids.len())?, 1))
     }
+}
+
+/// Finds `NumPy`, so that nothing of it has to be imported after long work: numpy's crate panics where it cannot, as after
+/// Ctrl-C.
+pub(crate) fn find_numpy(py: Python<'_>) -> PyResult<()> {
+    static FOUND: PyOnceLock<()> = PyOnceLock::new();
+    let find = || {
+        py.import("numpy")?;
+        py.check_signals()?;
+        // A signal in the moment between is Ctrl-C too, and the next call finds the rest.
+        catch_unwind(|| Python::attach(|py| drop(numpy::dtype::<u32>(py))))
+            .map_err(|_| PyKeyboardInterrupt::new_err(()))
+    };
+    FOUND.get_or_try_init(py, find).copied()
 }
 
 /// The width that a dtype asks for: anything that `NumPy` takes for uint16 or uint32.

@@ -14,7 +14,8 @@ use pyo3::types::{PyList, PyTuple};
 
 use crate::batches::to_arrays;
 use crate::error::CoreError;
-use crate::listener::Listener;
+use crate::listener::{Listener, interruptibly};
+use crate::output::find_numpy;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
 
@@ -64,8 +65,8 @@ impl Loader {
             prefetch_batches,
             threads: 1,
         };
-        let opened = py.detach(|| SharedLoader::open(&folders, options));
-        Ok(Self(opened.map_err(CoreError::from)?))
+        find_numpy(py)?;
+        interruptibly(py, || SharedLoader::open(&folders, options)).map(Self)
     }
 
     /// The next batch: inputs and targets, each (B, T), and the documents if they were asked for.
@@ -102,17 +103,17 @@ impl Loader {
 /// Checks every byte of the shards in `folder`.
 #[pyfunction]
 pub(crate) fn verify_shards(py: Python<'_>, folder: PathBuf) -> PyResult<()> {
-    let mut listener = Listener::new(None);
-    let verified = py.detach(|| shard::verify(&folder, &mut |n_bytes| listener.hear((n_bytes,))));
-    listener.result(verified).map(drop)
+    let listener = Listener::new(None);
+    listener.run(py, || shard::verify(&folder, &mut |n_bytes| listener.hear(n_bytes, 0, (n_bytes,)))).map(drop)
 }
 
 /// Folders of shards to one; see `bytemill.data.merge`.
 #[pyfunction]
 pub(crate) fn merge_shards(py: Python<'_>, folders: Vec<PathBuf>, out_dir: PathBuf) -> PyResult<()> {
-    let mut listener = Listener::new(None);
-    let merged = py.detach(|| shard::merge(&folders, &out_dir, &mut |n_bytes| listener.hear((n_bytes,))));
-    listener.result(merged).map(drop)
+    let listener = Listener::new(None);
+    listener
+        .run(py, || shard::merge(&folders, &out_dir, &mut |n_bytes| listener.hear(n_bytes, 0, (n_bytes,))))
+        .map(drop)
 }
 
 /// Documents to shards; see `bytemill.data.prepare`.
@@ -127,7 +128,7 @@ pub(crate) fn prepare_shards(
     shard_tokens: u64,
     val: Option<f64>,
     seed: u64,
-    threads: Option<usize>,
+    threads: Option<&Bound<'_, PyAny>>,
     text_field: String,
     max_memory: Option<u64>,
     progress: Option<Py<PyAny>>,
@@ -141,14 +142,14 @@ pub(crate) fn prepare_shards(
         max_memory,
     };
     let core = tokenizer.get().core();
-    let mut listener = Listener::new(progress);
-    let prepared = py.detach(|| {
+    let listener = Listener::new(progress);
+    let work = || {
         prepare(&sources, &out_dir, core, &options, |at: &Progress| {
             let stage = if at.stage == Stage::Scan { "scanning" } else { "encoding" };
-            listener.hear((stage, at.bytes, at.total_bytes, at.tokens))
+            listener.hear(at.bytes, at.total_bytes, (stage, at.bytes, at.total_bytes, at.tokens))
         })
-    });
-    listener.result(prepared).map(drop)
+    };
+    listener.run(py, work).map(drop)
 }
 
 pub(crate) fn split_named(name: &str) -> Result<Split, CoreError> {

@@ -6,7 +6,8 @@ use bytemill::shard::{Buffers, Manifest, TokenWidth, Tokens, Verify};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 
-use crate::error::CoreError;
+use crate::listener::interruptibly;
+use crate::output::find_numpy;
 use crate::shards::split_named;
 
 /// One split of a folder of shards, its shards end to end.
@@ -22,7 +23,7 @@ impl SplitReader {
             let manifest = Manifest::read(&folder)?;
             Tokens::open([(folder.as_path(), &manifest)], split, Verify::FirstTouch)
         };
-        Ok(Self(py.detach(open).map_err(CoreError::from)?))
+        interruptibly(py, open).map(Self)
     }
 
     fn __len__(&self) -> usize {
@@ -39,7 +40,8 @@ impl SplitReader {
                 TokenWidth::Uint32 => bytes.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id)).collect(),
             })
         };
-        Ok(py.detach(read).map_err(CoreError::from)?.into_pyarray(py))
+        find_numpy(py)?;
+        Ok(interruptibly(py, read)?.into_pyarray(py))
     }
 
     /// The tokens at which documents begin, in order.
@@ -49,6 +51,7 @@ impl SplitReader {
             self.0.for_each_start(0..self.0.len(), |start| starts.push(start))?;
             Ok::<_, bytemill::Error>(starts)
         };
-        Ok(py.detach(starts).map_err(CoreError::from)?.into_pyarray(py))
+        find_numpy(py)?;
+        Ok(interruptibly(py, starts)?.into_pyarray(py))
     }
 }

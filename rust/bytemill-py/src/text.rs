@@ -10,18 +10,11 @@ use pyo3::types::{PyList, PyString};
 
 use crate::code_points;
 use crate::error::raise;
-
-/// Work on fewer bytes than this keeps the interpreter: handing it over costs more than it gives.
-pub(crate) const RELEASE_ABOVE_BYTES: usize = 32 * 1024;
-
-/// Runs `work` without the interpreter when it is about `n_bytes` of text or more than is worth it.
-pub(crate) fn released<T: Send>(py: Python<'_>, n_bytes: usize, work: impl FnOnce() -> T + Send) -> T {
-    if n_bytes > RELEASE_ABOVE_BYTES { py.detach(work) } else { work() }
-}
+use crate::output::find_numpy;
 
 /// The string's UTF-8; lone surrogates become U+FFFD and pairs of them one character, as in tiktoken.
 pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
-    if let Some(written) = code_points::to_utf8(text) {
+    if let Some(written) = code_points::to_utf8(text)? {
         return Ok(Cow::Owned(written));
     }
     if let Ok(valid) = text.to_str() {
@@ -30,6 +23,9 @@ pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> 
     let utf16 = text.call_method1("encode", ("utf-16", "surrogatepass"))?;
     Ok(Cow::Owned(utf16.call_method1("decode", ("utf-16", "replace"))?.extract()?))
 }
+
+/// Ids after which to look whether Ctrl-C was pressed.
+const CHECK_IDS: usize = 1 << 20;
 
 /// Ids that Python gave: uint32 in one piece are read where they lie, all others are copied.
 pub(crate) enum Ids<'py> {
@@ -50,6 +46,7 @@ impl Deref for Ids<'_> {
 
 /// Ids from a list (or any sequence) of int, a numpy array or a torch tensor, one dimension each.
 pub(crate) fn ids<'py>(source: &Bound<'py, PyAny>) -> PyResult<Ids<'py>> {
+    find_numpy(source.py())?;
     if let Ok(array) = source.extract::<PyReadonlyArray1<'py, u32>>()
         && array.is_aligned()
         && array.is_c_contiguous()
@@ -73,7 +70,19 @@ fn copied_ids(source: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
     source.try_iter()?.enumerate().map(|(position, id)| one_id(&id?, position)).collect()
 }
 
+/// The one id that Python gave; `None` for a whole number that no id is.
+pub(crate) fn known_id(id: &Bound<'_, PyAny>) -> PyResult<Option<u32>> {
+    match id.extract() {
+        Ok(id) => Ok(Some(id)),
+        Err(error) if error.is_instance_of::<PyOverflowError>(id.py()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn one_id(id: &Bound<'_, PyAny>, position: usize) -> PyResult<u32> {
+    if (position + 1).is_multiple_of(CHECK_IDS) {
+        id.py().check_signals()?;
+    }
     id.extract().map_err(|error: PyErr| {
         if error.is_instance_of::<PyOverflowError>(id.py()) {
             out_of_range(&id.to_string(), position)

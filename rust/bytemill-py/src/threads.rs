@@ -1,28 +1,46 @@
 //! Numbers that a call is limited to: threads, and ids of each text.
 
-use bytemill::Error;
+use pyo3::exceptions::PyOverflowError;
+use pyo3::prelude::*;
 
-use crate::error::CoreError;
+use crate::error::raise;
 
 /// More are never worth their stacks, and the system may refuse them.
 const MAX_THREADS: usize = 256;
 
 /// The caller's number, as far as it makes sense, or every core that this process may use.
-pub(crate) fn count(asked: Option<usize>) -> Result<usize, CoreError> {
+pub(crate) fn count(asked: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
     match asked {
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-        Some(0) => {
-            Err(Error::Argument { name: "threads", got: "0".into(), expected: "1 or more, or None".into() }.into())
-        }
-        Some(threads) => Ok(threads.min(MAX_THREADS)),
+        Some(threads) => Ok(at_least("threads", 1, threads)?.min(MAX_THREADS)),
     }
 }
 
+/// `threads`, or tiktoken's name for it.
+pub(crate) fn either<'a, 'py>(
+    threads: Option<&'a Bound<'py, PyAny>>,
+    num_threads: Option<&'a Bound<'py, PyAny>>,
+) -> PyResult<Option<&'a Bound<'py, PyAny>>> {
+    if threads.is_some() && num_threads.is_some() {
+        let message = "threads and num_threads are both given, expected one of them: they mean the same";
+        return Err(raise("ArgumentError", message.to_owned()));
+    }
+    Ok(threads.or(num_threads))
+}
+
 /// `max_tokens` as the core takes it.
-pub(crate) fn limit(max_tokens: Option<i64>) -> Result<Option<usize>, CoreError> {
-    let refuse = |given: i64| {
-        let expected = "0 or more, or None".to_owned();
-        CoreError::from(Error::Argument { name: "max_tokens", got: given.to_string(), expected })
+pub(crate) fn limit(max_tokens: Option<&Bound<'_, PyAny>>) -> PyResult<Option<usize>> {
+    max_tokens.map(|given| at_least("max_tokens", 0, given)).transpose()
+}
+
+/// The argument `name`, a whole number that is not below `least`; what no memory could hold is as much as any.
+pub(crate) fn at_least(name: &str, least: usize, given: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let number = match given.extract::<usize>() {
+        Err(error) if error.is_instance_of::<PyOverflowError>(given.py()) && given.gt(0)? => Ok(usize::MAX),
+        extracted => extracted,
     };
-    max_tokens.map(|given| usize::try_from(given).map_err(|_| refuse(given))).transpose()
+    number.ok().filter(|number| *number >= least).ok_or_else(|| {
+        let shown = given.repr().map_or_else(|_| "something else".to_owned(), |shown| shown.to_string());
+        raise("ArgumentError", format!("{name} is {shown}, expected a whole number of at least {least}"))
+    })
 }

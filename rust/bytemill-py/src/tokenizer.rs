@@ -1,6 +1,7 @@
 //! The tokenizer for Python: each method converts, releases the interpreter where that pays, calls the core.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,12 +17,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 
 use crate::error::CoreError;
-use crate::listener::Listener;
-use crate::lists::Ints;
+use crate::listener::{Listener, interruptibly, released};
+use crate::lists::{self, Ints};
 use crate::output::{Output, width_of};
 use crate::special;
 use crate::stream::DecodeStream;
-use crate::text::{ids, released, utf8};
+use crate::text::{Ids, ids, known_id, utf8};
 use crate::threads::{self, limit};
 
 type Offsets<'py> = Bound<'py, PyArray1<i64>>;
@@ -78,15 +79,39 @@ impl Tokenizer {
     fn encoded(
         &self,
         text: &Bound<'_, PyString>,
-        max_tokens: Option<i64>,
+        max_tokens: Names,
         allowed: Names,
         disallowed: Names,
     ) -> PyResult<Vec<u32>> {
         let policy = self.special_policy(allowed, disallowed)?;
         let wanted = Request { policy: policy.as_deref(), max_tokens: limit(max_tokens)? };
         let valid = utf8(text)?;
-        let ids = released(text.py(), valid.len(), || self.core.encode_wanted(&valid, wanted));
-        Ok(ids.map_err(CoreError::from)?)
+        released(text.py(), valid.len(), || self.core.encode_wanted(&valid, wanted))
+    }
+
+    fn decoded(&self, py: Python<'_>, ids: &[u32]) -> PyResult<Vec<u8>> {
+        released(py, ids.len() * 4, || self.core.decode_bytes(ids))
+    }
+
+    /// The bytes of one token.
+    fn token<'py>(&self, py: Python<'py>, id: u32) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = self.core.vocab().token_bytes(id);
+        bytes.map(|bytes| PyBytes::new(py, bytes)).ok_or_else(|| self.unknown(id))
+    }
+
+    fn unknown(&self, id: impl Display) -> PyErr {
+        let n_vocab = self.core.vocab().n_vocab();
+        PyKeyError::new_err(format!("token id {id} is not in this vocabulary of {n_vocab} ids"))
+    }
+
+    /// A token as Hugging Face spells it: a special token's text, or bytes in GPT-2's printable characters.
+    fn spelled(&self, id: u32) -> Option<String> {
+        let vocab = self.core.vocab();
+        let bytes = vocab.token_bytes(id)?;
+        Some(match std::str::from_utf8(bytes) {
+            Ok(text) if vocab.is_special(id) => text.to_owned(),
+            _ => formats::to_printable(bytes),
+        })
     }
 
     fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
@@ -95,20 +120,26 @@ impl Tokenizer {
 
     fn encoded_batch(
         &self,
+        py: Python<'_>,
         texts: &[Bound<'_, PyString>],
-        threads: Option<usize>,
-        max_tokens: Option<i64>,
-        allowed: Names,
-        disallowed: Names,
+        threads: Names,
+        wanted: Request,
     ) -> PyResult<(Vec<u32>, Vec<usize>)> {
-        let Some(first) = texts.first() else { return Ok((Vec::new(), vec![0])) };
-        let (policy, threads) = (self.special_policy(allowed, disallowed)?, threads::count(threads)?);
-        let wanted = Request { policy: policy.as_deref(), max_tokens: limit(max_tokens)? };
+        let threads = threads::count(threads)?;
         let valid = texts.iter().map(utf8).collect::<PyResult<Vec<Cow<'_, str>>>>()?;
         let texts: Vec<&str> = valid.iter().map(AsRef::as_ref).collect();
         let n_bytes = texts.iter().map(|text| text.len()).sum();
-        let encoded = released(first.py(), n_bytes, || self.core.encode_batch(&texts, wanted, threads));
-        Ok(encoded.map_err(CoreError::from)?)
+        released(py, n_bytes, || self.core.encode_batch(&texts, wanted, threads))
+    }
+
+    /// A list for each text of what [`Tokenizer::encoded_batch`] returns.
+    fn lists<'py>(&self, py: Python<'py>, encoded: (Vec<u32>, Vec<usize>)) -> PyResult<Vec<Bound<'py, PyList>>> {
+        let (ids, offsets) = encoded;
+        let list = |range: &[usize]| {
+            py.check_signals()?;
+            self.list(py, &ids[range[0]..range[1]])
+        };
+        offsets.windows(2).map(list).collect()
     }
 }
 
@@ -125,7 +156,7 @@ impl Tokenizer {
     fn encode<'py>(
         &self,
         text: &Bound<'py, PyString>,
-        max_tokens: Option<i64>,
+        max_tokens: Names,
         allowed_special: Names,
         disallowed_special: Names,
     ) -> PyResult<Bound<'py, PyList>> {
@@ -133,21 +164,17 @@ impl Tokenizer {
     }
 
     #[pyo3(signature = (text, *, max_tokens=None))]
-    fn encode_ordinary<'py>(
-        &self,
-        text: &Bound<'py, PyString>,
-        max_tokens: Option<i64>,
-    ) -> PyResult<Bound<'py, PyList>> {
+    fn encode_ordinary<'py>(&self, text: &Bound<'py, PyString>, max_tokens: Names) -> PyResult<Bound<'py, PyList>> {
         let wanted = Request { policy: None, max_tokens: limit(max_tokens)? };
         let valid = utf8(text)?;
-        let ids = released(text.py(), valid.len(), || self.core.encode_wanted(&valid, wanted));
-        self.list(text.py(), &ids.map_err(CoreError::from)?)
+        let ids = released(text.py(), valid.len(), || self.core.encode_wanted(&valid, wanted))?;
+        self.list(text.py(), &ids)
     }
 
-    fn encode_bytes(&self, data: &Bound<'_, PyBytes>) -> PyResult<Vec<u32>> {
+    fn encode_bytes<'py>(&self, data: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyList>> {
         let bytes = data.as_bytes();
-        let ids = released(data.py(), bytes.len(), || self.core.encode_bytes(bytes));
-        Ok(ids.map_err(CoreError::from)?)
+        let ids = released(data.py(), bytes.len(), || self.core.encode_bytes(bytes))?;
+        self.list(data.py(), &ids)
     }
 
     fn encode_single_token(&self, text_or_bytes: &Bound<'_, PyAny>) -> PyResult<u32> {
@@ -166,44 +193,61 @@ impl Tokenizer {
     }
 
     #[pyo3(signature = (text, *, allowed_special=None, disallowed_special=None))]
-    fn encode_with_offsets(
+    fn encode_with_offsets<'py>(
         &self,
-        text: &Bound<'_, PyString>,
+        text: &Bound<'py, PyString>,
         allowed_special: Names,
         disallowed_special: Names,
-    ) -> PyResult<(Vec<u32>, Vec<usize>)> {
+    ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>)> {
         let policy = self.policy(allowed_special, disallowed_special)?;
-        let valid = utf8(text)?;
-        let encoded = released(text.py(), valid.len(), || self.core.encode_with_offsets(&valid, Some(&policy)));
-        Ok(encoded.map_err(CoreError::from)?)
+        let (py, valid) = (text.py(), utf8(text)?);
+        let encode = || self.core.encode_with_offsets(&valid, Some(&policy));
+        let (ids, offsets) = released(py, valid.len(), encode)?;
+        Ok((self.list(py, &ids)?, lists::of_numbers(py, &offsets)?))
     }
 
     #[pyo3(signature = (text, *, max_tokens=None, dtype=None, out=None, allowed_special=None, disallowed_special=None))]
     fn encode_to_numpy<'py>(
         &self,
         text: &Bound<'py, PyString>,
-        max_tokens: Option<i64>,
+        max_tokens: Names,
         dtype: Names<'_, 'py>,
         out: Names<'_, 'py>,
         allowed_special: Names,
         disallowed_special: Names,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let output = Output::new(dtype, out)?;
+        let output = Output::new(text.py(), dtype, out)?;
         output.filled(text.py(), self.encoded(text, max_tokens, allowed_special, disallowed_special)?)
     }
 
-    #[pyo3(signature = (texts, *, threads=None, max_tokens=None, allowed_special=None, disallowed_special=None))]
+    #[pyo3(signature = (texts, *, threads=None, num_threads=None, max_tokens=None, allowed_special=None, disallowed_special=None))]
+    #[expect(clippy::too_many_arguments, reason = "each is one keyword")]
     fn encode_batch<'py>(
         &self,
         py: Python<'py>,
         texts: Vec<Bound<'py, PyString>>,
-        threads: Option<usize>,
-        max_tokens: Option<i64>,
+        threads: Names,
+        num_threads: Names,
+        max_tokens: Names,
         allowed_special: Names,
         disallowed_special: Names,
     ) -> PyResult<Vec<Bound<'py, PyList>>> {
-        let (ids, offsets) = self.encoded_batch(&texts, threads, max_tokens, allowed_special, disallowed_special)?;
-        offsets.windows(2).map(|range| self.list(py, &ids[range[0]..range[1]])).collect()
+        let policy = self.special_policy(allowed_special, disallowed_special)?;
+        let wanted = Request { policy: policy.as_deref(), max_tokens: limit(max_tokens)? };
+        self.lists(py, self.encoded_batch(py, &texts, threads::either(threads, num_threads)?, wanted)?)
+    }
+
+    #[pyo3(signature = (texts, *, threads=None, num_threads=None, max_tokens=None))]
+    fn encode_ordinary_batch<'py>(
+        &self,
+        py: Python<'py>,
+        texts: Vec<Bound<'py, PyString>>,
+        threads: Names,
+        num_threads: Names,
+        max_tokens: Names,
+    ) -> PyResult<Vec<Bound<'py, PyList>>> {
+        let wanted = Request { policy: None, max_tokens: limit(max_tokens)? };
+        self.lists(py, self.encoded_batch(py, &texts, threads::either(threads, num_threads)?, wanted)?)
     }
 
     #[pyo3(signature = (texts, *, threads=None, max_tokens=None, dtype=None, out=None, allowed_special=None, disallowed_special=None))]
@@ -212,15 +256,17 @@ impl Tokenizer {
         &self,
         py: Python<'py>,
         texts: Vec<Bound<'py, PyString>>,
-        threads: Option<usize>,
-        max_tokens: Option<i64>,
+        threads: Names,
+        max_tokens: Names,
         dtype: Names<'_, 'py>,
         out: Names<'_, 'py>,
         allowed_special: Names,
         disallowed_special: Names,
     ) -> PyResult<(Bound<'py, PyAny>, Offsets<'py>)> {
-        let output = Output::new(dtype, out)?;
-        let (ids, offsets) = self.encoded_batch(&texts, threads, max_tokens, allowed_special, disallowed_special)?;
+        let output = Output::new(py, dtype, out)?;
+        let policy = self.special_policy(allowed_special, disallowed_special)?;
+        let wanted = Request { policy: policy.as_deref(), max_tokens: limit(max_tokens)? };
+        let (ids, offsets) = self.encoded_batch(py, &texts, threads, wanted)?;
         let offsets = offsets.into_iter().map(|offset| (offset as u64).cast_signed()).collect();
         Ok((output.filled(py, ids)?, PyArray1::from_vec(py, offsets)))
     }
@@ -231,16 +277,15 @@ impl Tokenizer {
         &self,
         py: Python<'py>,
         path: PathBuf,
-        threads: Option<usize>,
+        threads: Names,
         dtype: Names<'_, 'py>,
         out: Names<'_, 'py>,
         allowed_special: Names,
         disallowed_special: Names,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let output = Output::new(dtype, out)?;
+        let output = Output::new(py, dtype, out)?;
         let (policy, threads) = (self.policy(allowed_special, disallowed_special)?, threads::count(threads)?);
-        let ids = py.detach(|| self.core.encode_file(&path, &policy, threads));
-        output.filled(py, ids.map_err(CoreError::from)?)
+        output.filled(py, interruptibly(py, || self.core.encode_file(&path, &policy, threads))?)
     }
 
     #[pyo3(signature = (inputs, output, *, dtype, end_token, text_field, separator, threads, progress, allowed_special, disallowed_special))]
@@ -254,7 +299,7 @@ impl Tokenizer {
         end_token: Option<&str>,
         text_field: &str,
         separator: Option<&str>,
-        threads: Option<usize>,
+        threads: Names,
         progress: Option<Py<PyAny>>,
         allowed_special: Names,
         disallowed_special: Names,
@@ -267,60 +312,119 @@ impl Tokenizer {
             reading: Reading { text_field, separator: separator.map(str::as_bytes) },
             threads: threads::count(threads)?,
         };
-        let mut listener = Listener::new(progress);
-        let mut watch = |n_bytes| listener.hear(("encoding", n_bytes, 0));
-        let written = py.detach(|| encode_files(&self.core, &inputs, &output, &options, &mut watch));
-        listener.result(written)
+        let listener = Listener::new(progress);
+        let mut watch = |n_bytes| listener.hear(n_bytes, 0, ("encoding", n_bytes, 0));
+        listener.run(py, || encode_files(&self.core, &inputs, &output, &options, &mut watch))
     }
 
     fn count(&self, text: &Bound<'_, PyString>) -> PyResult<usize> {
         let valid = utf8(text)?;
-        let count = released(text.py(), valid.len(), || self.core.count(&valid));
-        Ok(count.map_err(CoreError::from)?)
+        released(text.py(), valid.len(), || self.core.count(&valid))
     }
 
-    #[pyo3(name = "decode", signature = (ids, errors="replace"))]
-    fn decode_text<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>, errors: &str) -> PyResult<Bound<'py, PyAny>> {
-        let bytes = self.decode_bytes(py, ids)?;
-        match std::str::from_utf8(bytes.as_bytes()) {
-            Ok(text) => Ok(PyString::new(py, text).into_any()),
-            Err(_) => bytes.call_method1("decode", ("utf-8", errors)),
+    fn count_until(&self, text: &Bound<'_, PyString>, limit: &Bound<'_, PyAny>) -> PyResult<Option<usize>> {
+        let (limit, valid) = (threads::at_least("limit", 0, limit)?, utf8(text)?);
+        released(text.py(), valid.len(), || self.core.count_until(&valid, limit))
+    }
+
+    #[pyo3(name = "decode", signature = (ids, errors="replace", skip_special_tokens=false))]
+    fn decode_text<'py>(
+        &self,
+        py: Python<'py>,
+        ids: &Bound<'py, PyAny>,
+        errors: &str,
+        skip_special_tokens: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut ids = self::ids(ids)?;
+        if skip_special_tokens {
+            ids = Ids::Copied(ids.iter().copied().filter(|&id| !self.core.vocab().is_special(id)).collect());
+        }
+        let bytes = self.decoded(py, &ids)?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(PyString::new(py, &text).into_any()),
+            Err(error) => PyBytes::new(py, error.as_bytes()).call_method1("decode", ("utf-8", errors)),
         }
     }
 
     fn decode_bytes<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.decoded(py, &self::ids(ids)?)?))
+    }
+
+    fn decode_tokens_bytes<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        self::ids(ids)?.iter().map(|&id| self.token(py, id)).collect()
+    }
+
+    #[pyo3(signature = (batch, errors="replace", skip_special_tokens=false))]
+    fn decode_batch<'py>(
+        &self,
+        batch: &Bound<'py, PyAny>,
+        errors: &str,
+        skip_special_tokens: bool,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let py = batch.py();
+        let decode = |ids: PyResult<Bound<'py, PyAny>>| {
+            py.check_signals()?;
+            self.decode_text(py, &ids?, errors, skip_special_tokens)
+        };
+        batch.try_iter()?.map(decode).collect()
+    }
+
+    fn decode_with_offsets<'py>(
+        &self,
+        py: Python<'py>,
+        ids: &Bound<'py, PyAny>,
+    ) -> PyResult<(String, Bound<'py, PyList>)> {
         let ids = self::ids(ids)?;
         let ids: &[u32] = &ids;
-        let bytes = released(py, ids.len() * 4, || self.core.decode_bytes(ids));
-        Ok(PyBytes::new(py, &bytes.map_err(CoreError::from)?))
+        let (text, offsets) = released(py, ids.len() * 4, || self.core.decode_with_offsets(ids))?;
+        Ok((text, lists::of_numbers(py, &offsets)?))
     }
 
-    #[pyo3(signature = (batch, errors="replace"))]
-    fn decode_batch<'py>(&self, batch: &Bound<'py, PyAny>, errors: &str) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        batch.try_iter()?.map(|ids| self.decode_text(batch.py(), &ids?, errors)).collect()
-    }
-
-    fn decode_with_offsets(&self, ids: &Bound<'_, PyAny>) -> PyResult<(String, Vec<usize>)> {
-        Ok(self.core.decode_with_offsets(&self::ids(ids)?).map_err(CoreError::from)?)
-    }
-
-    fn pretokens<'py>(&self, text: &Bound<'py, PyString>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    fn pretokens<'py>(&self, text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyList>> {
         let (py, valid) = (text.py(), utf8(text)?);
-        let mut found = Vec::new();
-        let split = self.core.splitter().split_str(&valid, |pretoken| found.push(PyBytes::new(py, pretoken)));
-        split.map_err(CoreError::from)?;
-        Ok(found)
+        let mut found: Vec<&[u8]> = Vec::new();
+        released(py, valid.len(), || self.core.splitter().split_str(&valid, |pretoken| found.push(pretoken)))?;
+        lists::of_bytes(py, &found)
     }
 
     fn decode_stream(&self) -> DecodeStream {
         DecodeStream::new(Arc::clone(&self.core))
     }
 
-    fn decode_single_token_bytes<'py>(&self, py: Python<'py>, token: u32) -> PyResult<Bound<'py, PyBytes>> {
+    fn decode_single_token_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        token: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        match known_id(token)? {
+            Some(id) => self.token(py, id),
+            None => Err(self.unknown(token)),
+        }
+    }
+
+    fn token_to_id(&self, token: &str) -> Option<u32> {
         let vocab = self.core.vocab();
-        let unknown =
-            || PyKeyError::new_err(format!("token id {token} is not in this vocabulary of {} ids", vocab.n_vocab()));
-        vocab.token_bytes(token).map(|bytes| PyBytes::new(py, bytes)).ok_or_else(unknown)
+        let special = vocab.special_tokens().iter().find(|(text, _)| text == token).map(|(_, id)| *id);
+        special.or_else(|| {
+            let id = vocab.id_of(&formats::from_printable(token).ok()?)?;
+            (!vocab.is_special(id)).then_some(id)
+        })
+    }
+
+    fn id_to_token(&self, token: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+        Ok(known_id(token)?.and_then(|id| self.spelled(id)))
+    }
+
+    fn token_ids(&self) -> Vec<u32> {
+        self.core.vocab().ids().collect()
+    }
+
+    fn get_vocab<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let tokens = PyDict::new(py);
+        for id in self.core.vocab().ids() {
+            tokens.set_item(self.spelled(id), id)?;
+        }
+        Ok(tokens)
     }
 
     #[getter]
@@ -363,12 +467,12 @@ impl Tokenizer {
     }
 
     fn truncated_base(&self, py: Python<'_>, n_vocab: usize) -> PyResult<Self> {
-        Self::of(py.detach(|| self.core.truncated(n_vocab)).map_err(CoreError::from)?)
+        Self::of(interruptibly(py, || self.core.truncated(n_vocab))?)
     }
 
     fn save_as(&self, py: Python<'_>, path: PathBuf, form: &str) -> PyResult<()> {
         let format: Format = form.parse().map_err(CoreError::from)?;
-        Ok(py.detach(|| self.core.save(&path, format)).map_err(CoreError::from)?)
+        interruptibly(py, || self.core.save(&path, format))
     }
 
     fn to_readable(&self) -> PyResult<String> {
@@ -387,14 +491,13 @@ pub(crate) fn load_tokenizer(
     let choice = if pattern == Some("auto") { PatternChoice::Auto } else { PatternChoice::Given(pattern) };
     let given: Option<Vec<_>> =
         special_tokens.as_ref().map(|tokens| tokens.iter().map(|(text, id)| (text.as_str(), *id)).collect());
-    let core = py.detach(|| Core::load(&path, choice, given.as_deref()));
-    Tokenizer::of(core.map_err(CoreError::from)?)
+    Tokenizer::of(interruptibly(py, || Core::load(&path, choice, given.as_deref()))?)
 }
 
 /// A tokenizer from what `Tokenizer.to_readable` wrote.
 #[pyfunction]
 pub(crate) fn tokenizer_from_readable(py: Python<'_>, text: &str) -> PyResult<Tokenizer> {
-    let (vocab, splitter) = py.detach(|| formats::from_readable(text)).map_err(CoreError::from)?;
+    let (vocab, splitter) = interruptibly(py, || formats::from_readable(text))?;
     Tokenizer::of(Core::new(vocab, splitter))
 }
 
@@ -406,6 +509,5 @@ pub(crate) fn tokenizer_from_ranks(
     pattern: Option<&str>,
     special_tokens: Vec<(String, u32)>,
 ) -> PyResult<Tokenizer> {
-    let core = py.detach(|| Core::from_ranks(&ranks, pattern, special_tokens));
-    Tokenizer::of(core.map_err(CoreError::from)?)
+    Tokenizer::of(interruptibly(py, || Core::from_ranks(&ranks, pattern, special_tokens))?)
 }

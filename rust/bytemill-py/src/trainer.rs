@@ -1,5 +1,6 @@
 //! Training as Python calls it: options by name, progress to a callable, Ctrl-C heeded.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use bytemill::corpus::Reading;
@@ -39,7 +40,7 @@ pub(crate) fn train_tokenizer(
     max_token_bytes: Option<usize>,
     utf8_safe: bool,
     max_memory: Option<u64>,
-    threads: Option<usize>,
+    threads: Option<&Bound<'_, PyAny>>,
     progress: Option<Py<PyAny>>,
     base: Option<&Bound<'_, Tokenizer>>,
     save_counts: Option<PathBuf>,
@@ -58,49 +59,42 @@ pub(crate) fn train_tokenizer(
     let splitter = splitter.map_err(CoreError::from)?;
     let (feed, threads) = (feed_named(feed)?, threads::count(threads)?);
     let counting = Counting { splitter: &splitter, feed, threads, max_memory };
-    let mut listener = Listener::new(progress);
+    let listener = Listener::new(progress);
     let provenance = Provenance::new(splitter.pattern(), feed);
     let counts = match (files, texts, word_counts, counts) {
-        (Some(paths), None, None, None) => py.detach(|| {
+        (Some(paths), None, None, None) => listener.run(py, || {
             let reading = Reading { text_field, separator: separator.map(str::as_bytes) };
-            let mut watch = |at| listener.hear(told(at));
-            count_files(&paths, reading, &counting, &mut watch)
+            count_files(&paths, reading, &counting, &mut |at| hear(&listener, at))
         }),
-        (None, Some(texts), None, None) => count_texts(&texts, &counting, &mut listener)?,
-        (None, None, Some(words), None) => add_words(&words, Counter::new(splitter.clone()))?,
-        (None, None, None, Some(path)) => py.detach(|| WordCounts::load(&path, &provenance, max_memory)),
+        (None, Some(texts), None, None) => count_texts(&texts, &counting, &listener),
+        (None, None, Some(words), None) => add_words(&words, Counter::new(splitter.clone())),
+        (None, None, None, Some(path)) => listener.run(py, || WordCounts::load(&path, &provenance, max_memory)),
         _ => return Err(PyTypeError::new_err("give one of files, texts, word_counts and counts, not several or none")),
-    };
-    let merges = counts.and_then(|counts| {
-        py.detach(|| {
-            save_counts.map_or(Ok(()), |path| counts.save(&path, &provenance))?;
-            train_onto(&base, &counts, options, &mut |at| listener.hear(told(at)))
-        })
-    });
-    let merges = listener.result(merges)?;
-    let special_tokens: Vec<&str> = special_tokens.iter().map(String::as_str).collect();
-    let vocab = py.detach(|| base.continued(&merges, &special_tokens)).map_err(CoreError::from)?;
+    }?;
+    let vocab = listener.run(py, || {
+        save_counts.map_or(Ok(()), |path| counts.save(&path, &provenance))?;
+        let merges = train_onto(&base, &counts, options, &mut |at| hear(&listener, at))?;
+        base.continued(&merges, &special_tokens.iter().map(String::as_str).collect::<Vec<_>>())
+    })?;
     Tokenizer::of(Core::new(vocab, splitter))
 }
 
-/// Counts the texts of a Python iterable; the outer error is the iterable's own.
-fn count_texts(texts: &Bound<'_, PyAny>, counting: &Counting, listener: &mut Listener) -> PyResult<Result<WordCounts>> {
+/// Counts the texts of a Python iterable.
+fn count_texts(texts: &Bound<'_, PyAny>, counting: &Counting, listener: &Listener) -> PyResult<WordCounts> {
     let (py, texts) = (texts.py(), texts.clone().unbind());
-    let mut failure = None;
-    let counts = py.detach(|| {
+    listener.run(py, || {
         let mut watch = |at| {
             // While texts are taken in the interpreter is ours: here others have their turn.
             Python::attach(|py| py.detach(|| ()));
-            listener.hear(told(at))
+            hear(listener, at)
         };
         count_documents(counting, &mut watch, |sink| {
             Python::attach(|py| add_texts(texts.bind(py), sink)).unwrap_or_else(|error| {
-                failure = Some(error);
+                listener.fail(error); // the iterable's own
                 Err(Error::Interrupted)
             })
         })
-    });
-    failure.map_or(Ok(counts), Err)
+    })
 }
 
 fn add_texts(texts: &Bound<'_, PyAny>, sink: &mut Sink) -> PyResult<Result<()>> {
@@ -117,11 +111,11 @@ fn add_text(text: &Bound<'_, PyAny>, sink: &mut Sink) -> PyResult<Result<()>> {
 }
 
 /// Takes pretokens that are counted already.
-fn add_words(words: &[(Bound<'_, PyAny>, u64)], mut counter: Counter) -> PyResult<Result<WordCounts>> {
+fn add_words(words: &[(Bound<'_, PyAny>, u64)], mut counter: Counter) -> PyResult<WordCounts> {
     for (word, count) in words {
         with_bytes("words", word, |bytes| counter.add_word(bytes, *count))?;
     }
-    Ok(counter.into_counts())
+    Ok(counter.into_counts().map_err(CoreError::from)?)
 }
 
 /// Hands `each` the bytes of a str, as UTF-8, or of bytes; `what` names them in the error.
@@ -133,6 +127,11 @@ fn with_bytes<T>(what: &str, text: &Bound<'_, PyAny>, each: impl FnOnce(&[u8]) -
     } else {
         Err(PyTypeError::new_err(format!("{what} must be str or bytes, found {}", text.get_type().name()?)))
     }
+}
+
+fn hear(listener: &Listener, at: Progress) -> ControlFlow<()> {
+    let told = told(at);
+    listener.hear(told.1, told.2, told)
 }
 
 fn told(at: Progress) -> (&'static str, u64, u64) {

@@ -1,6 +1,7 @@
 //! Ids to bytes and text, whole or as a stream.
 
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::vocab::{SLOT_BYTES, Vocab};
 
 /// The bytes that `ids` stand for.
@@ -11,6 +12,9 @@ pub fn decode_bytes(vocab: &Vocab, ids: &[u32]) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(ids.len() * EXPECTED_BYTES);
     let mut buffer = [0; BUFFER_IDS * SLOT_BYTES];
     for (chunk, ids) in ids.chunks(BUFFER_IDS).enumerate() {
+        if chunk.is_multiple_of(CHECK_IDS / BUFFER_IDS) {
+            interrupt::check();
+        }
         let mut n = 0;
         for (index, &id) in ids.iter().enumerate() {
             let slot = slots.get(id as usize).unwrap_or(&[0; SLOT_BYTES]);
@@ -33,6 +37,8 @@ pub fn decode_bytes(vocab: &Vocab, ids: &[u32]) -> Result<Vec<u8>> {
 const EXPECTED_BYTES: usize = 5;
 /// Ids whose bytes stay in the processor's first cache.
 const BUFFER_IDS: usize = 128;
+/// Ids after which to check whether to go on.
+const CHECK_IDS: usize = 1 << 16;
 
 /// The text that `ids` stand for; what is not UTF-8 becomes U+FFFD, as Python's `errors="replace"` does.
 pub fn decode_lossy(vocab: &Vocab, ids: &[u32]) -> Result<String> {
@@ -66,6 +72,9 @@ pub(crate) fn character_offsets(vocab: &Vocab, ids: &[u32]) -> Result<Vec<usize>
     let mut n_characters: usize = 0;
     let mut offsets = Vec::with_capacity(ids.len());
     for (position, &id) in ids.iter().enumerate() {
+        if position.is_multiple_of(CHECK_IDS) {
+            interrupt::check();
+        }
         let bytes = token(vocab, id, position)?;
         let begins_inside = bytes.first().is_some_and(|&byte| continues(byte));
         offsets.push(n_characters.saturating_sub(begins_inside.into()));

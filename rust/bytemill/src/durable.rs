@@ -1,23 +1,25 @@
-//! Files that are there whole or not at all: written under a name of their own beside the target, flushed, renamed.
+//! Files that are there whole or not at all: written under a random name next to the target, flushed, renamed.
 //!
-//! A crash at any moment leaves the old file or the new one, and at worst a temporary file `.NAME.NUMBERS.tmp`.
+//! A crash at any moment leaves the old file or the new one, and at worst a temporary file `.NAME.RANDOM.tmp`.
+//! A temporary file is created exclusively, so nothing that was put there before is followed or overwritten.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 
 const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Of the final name in the temporary one, which may have 255 bytes: as much as that of any shard's file.
 const MAX_SHOWN_CHARS: usize = 50;
+const RANDOM_DIGITS: usize = 16;
 
 /// A file that takes its name only when [`DurableFile::commit`] is called; dropped before, it vanishes.
 #[derive(Debug)]
-pub(crate) struct DurableFile {
+pub struct DurableFile {
     file: File,
     /// As the caller gave it, for errors.
     path: PathBuf,
@@ -32,7 +34,7 @@ impl DurableFile {
     ///
     /// # Errors
     /// When a folder or a socket has that name, or the system refuses.
-    pub(crate) fn create(path: &Path) -> Result<Self> {
+    pub fn create(path: &Path) -> Result<Self> {
         let (file, aside) = match Target::of(path).map_err(Error::io(path))? {
             Target::File(place) => Aside::create(place).map(|(file, aside)| (file, Some(aside))),
             // The open file of `>>` has content, which stays.
@@ -68,8 +70,36 @@ impl DurableFile {
         Ok(self)
     }
 
+    /// The temporary file, for a library that writes files by name; `None` for a pipe or a device.
+    pub fn temporary(&self) -> Option<&Path> {
+        self.aside.as_ref().map(|aside| aside.temporary.as_path())
+    }
+
+    /// Continues with the file that now has the temporary name, which a library may have replaced by one of its own;
+    /// it gets the permissions that the umask gave the first.
+    ///
+    /// # Errors
+    /// When a link or something that is not a file has the name, or the system refuses.
+    pub fn reopen(&mut self) -> Result<()> {
+        let Some(aside) = &self.aside else { return Ok(()) };
+        let reopened = || -> io::Result<File> {
+            let file = File::options().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(&aside.temporary)?;
+            if !file.metadata()?.is_file() {
+                return Err(no_file());
+            }
+            file.set_permissions(self.file.metadata()?.permissions())?;
+            Ok(file)
+        };
+        let file = reopened().map_err(Error::io(&self.path))?;
+        self.file = file;
+        Ok(())
+    }
+
     /// Flushes to the disk and gives the file its name.
-    pub(crate) fn commit(self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the system refuses; the file that was there stays.
+    pub fn commit(self) -> Result<()> {
         commit_all(vec![self])
     }
 
@@ -120,12 +150,14 @@ pub(crate) fn commit_all(mut files: Vec<DurableFile>) -> Result<()> {
     folders.into_iter().try_for_each(|folder| sync_folder(folder).map_err(Error::io(folder)))
 }
 
-/// The name of the file that was to come of a temporary one called `name`; `None` for any other. Those of earlier
-/// versions had just the suffix.
+/// The name of the file that was to come of a temporary one called `name`; `None` for any other. Earlier versions
+/// wrote just the suffix, or the numbers of the process and of the file.
 pub(crate) fn name_of_temporary(name: &str) -> Option<&str> {
     let name = name.strip_suffix(TEMPORARY_SUFFIX)?;
     let (whole, numbers) = name.strip_prefix('.').and_then(|hidden| hidden.rsplit_once('.')).unwrap_or((name, ""));
-    numbers.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-').then_some(whole)
+    let is_random = numbers.len() == RANDOM_DIGITS && numbers.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_count = numbers.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    (is_random || is_count).then_some(whole)
 }
 
 /// What a name stands for.
@@ -175,7 +207,6 @@ impl Aside {
             let temporary = temporary_name(&place);
             match File::create_new(&temporary) {
                 Ok(file) => return Ok((file, Self { temporary, place, is_committed: false })),
-                // Left by a killed process of this number, or made by one in another container.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
@@ -201,13 +232,13 @@ impl Drop for Aside {
     }
 }
 
-/// `.NAME.PROCESS-COUNTER.tmp` in the same folder.
+/// `.NAME.RANDOM.tmp` in the same folder.
 fn temporary_name(place: &Path) -> PathBuf {
-    static COUNTER: AtomicUsize = AtomicUsize::new(0);
     let name = place.file_name().unwrap_or(OsStr::new("")).to_string_lossy();
     let shown: String = name.chars().take(MAX_SHOWN_CHARS).collect();
-    let (process, number) = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-    folder_of(place).join(format!(".{shown}.{process}-{number}{TEMPORARY_SUFFIX}"))
+    // Each state has keys of its own, from the system's source of random numbers.
+    let random = RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()));
+    folder_of(place).join(format!(".{shown}.{random:0RANDOM_DIGITS$x}{TEMPORARY_SUFFIX}"))
 }
 
 fn folder_of(place: &Path) -> &Path {

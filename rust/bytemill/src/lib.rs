@@ -11,7 +11,8 @@
 //! * [`token_file`] writes the ids of whole files into one;
 //! * [`shard`] stores ids in checked files and serves them as batches;
 //! * [`prepare`] runs documents through the tokenizer into shards;
-//! * [`durable`] writes files, for all of these, that are there whole or not at all.
+//! * [`durable`] writes files, for all of these, that are there whole or not at all;
+//! * [`interrupt`] stops long work of any of these when its caller wants to.
 //!
 //! Imports run one way: `error <- vocab <- split, formats, decode <- train, encode <- tokenizer <- prepare`;
 //! `corpus` and `durable` stand on `error` alone, `shard` on these two.
@@ -23,6 +24,7 @@ pub mod encode;
 pub mod error;
 pub mod formats;
 pub mod hints;
+pub mod interrupt;
 pub mod prepare;
 pub mod shard;
 pub mod split;

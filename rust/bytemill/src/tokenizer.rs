@@ -4,9 +4,11 @@ use crate::decode;
 use crate::encode::{self, Encoder, Memory, Parts, Request, SpecialPolicy, Specials};
 use crate::error::{Error, Result};
 use crate::formats::{self, Format, PatternChoice};
+use crate::interrupt;
 use crate::split::Splitter;
 use crate::vocab::Vocab;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 /// A byte-level BPE tokenizer; immutable, so threads may share it.
@@ -163,7 +165,7 @@ impl Tokenizer {
 
     /// The ids of a file of UTF-8 text, encoded on up to `threads` threads.
     pub fn encode_file(&self, path: &Path, policy: &SpecialPolicy, threads: usize) -> Result<Vec<u32>> {
-        let bytes = fs::read(path).map_err(Error::io(path))?;
+        let bytes = read_whole(path)?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {
             Error::format(path, format!("is not UTF-8 at byte {}, expected text", error.valid_up_to()))
         })?;
@@ -179,6 +181,14 @@ impl Tokenizer {
     /// How many ids [`Tokenizer::encode_ordinary`] gives.
     pub fn count(&self, text: &str) -> Result<usize> {
         self.encode_ordinary(text).map(|ids| ids.len())
+    }
+
+    /// How many ids [`Tokenizer::encode_ordinary`] gives if these are at most `limit`; encodes no more than it must to
+    /// know, as [`Tokenizer::encode_wanted`] does.
+    pub fn count_until(&self, text: &str, limit: usize) -> Result<Option<usize>> {
+        let wanted = Request { policy: None, max_tokens: Some(limit.saturating_add(1)) };
+        let n_ids = self.encode_wanted(text, wanted)?.len();
+        Ok((n_ids <= limit).then_some(n_ids))
     }
 
     /// The id of the one token, ordinary or special, with these bytes.
@@ -223,6 +233,20 @@ impl Tokenizer {
     fn parts(&self) -> Parts<'_> {
         Parts { vocab: &self.vocab, splitter: &self.splitter, memory: &self.memory }
     }
+}
+
+/// The bytes of a file.
+fn read_whole(path: &Path) -> Result<Vec<u8>> {
+    const AT_ONCE: u64 = 32 << 20;
+    let mut file = File::open(path).map_err(Error::io(path))?;
+    // A device or pipe says that it has no bytes.
+    let n_bytes = file.metadata().map_err(Error::io(path))?.len();
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(n_bytes as usize).map_err(|error| Error::io(path)(error.into()))?;
+    while file.by_ref().take(AT_ONCE).read_to_end(&mut bytes).map_err(Error::io(path))? > 0 {
+        interrupt::check();
+    }
+    Ok(bytes)
 }
 
 /// Parts of a file for each thread, so that one slow part does not hold up the others.

@@ -3,10 +3,12 @@
 //! Most text is ASCII but for a sign here and there: groups that are ASCII are narrowed at once, in the others
 //! characters are written one by one.
 
-use crate::hints;
+use crate::{hints, interrupt};
 
 /// Code points that are written at a time, before their place in the text is made.
 const BLOCK: usize = 1024;
+/// Blocks after which to check whether to go on.
+const CHECK_BLOCKS: usize = 1024;
 /// Code points that are looked at together.
 const GROUP: usize = 32;
 
@@ -23,7 +25,10 @@ pub fn from_code_points<T: Copy + Into<u32>>(code_points: &[T]) -> Option<String
     let mut text = Vec::new();
     let mut bytes = [0; 4 * BLOCK];
     let mut n_read = 0;
-    for block in code_points.chunks(BLOCK) {
+    for (number, block) in code_points.chunks(BLOCK).enumerate() {
+        if number.is_multiple_of(CHECK_BLOCKS) {
+            interrupt::check();
+        }
         let n_bytes = write(block, &mut bytes)?;
         n_read += block.len();
         // Where there is no room the rest is taken to be a little longer than what was read: then text seldom moves.

@@ -92,7 +92,7 @@ def test_the_spam_collection(shared_data) -> None:
         ("a.csv", b"text,label\none,a\ntwo\n", "row 2 has not as many fields as the first line, 2"),
         ("a.csv", b"text,label\none,a,b\n", "row 1 has not as many fields"),
         ("a.csv", b'text,label\n"one,a\n', "not a table in CSV"),
-        ("a.csv", b"text,label\n\xff,a\n", "not a table in CSV"),
+        ("a.csv", b"text,label\n\xff,a\n", "a.csv:2: not JSON in UTF-8 or a table in it: byte 0xff"),
         ("a.csv", b"", "at least one"),
         ("a.tsv", b"text\tlabel\tmore\none\ta\n", "a.tsv:2: has 2 fields, the first line 3"),
         ("a.jsonl", b'{"text": "x"}\n{"text": \n', "a.jsonl:2: not JSON"),

@@ -224,7 +224,7 @@ def test_an_interrupted_sweep_stops_its_run_and_goes_on_with_it(tmp_path: Path) 
     until = time.monotonic() + 60
     while not (folder / "slow_began").exists() and time.monotonic() < until:
         time.sleep(0.05)
-    with pytest.raises(ConfigError, match="another sweep, or a run of one, is at work here"):
+    with pytest.raises(ConfigError, match="another sweep, or a run of one, is using this folder"):
         run_sweep(planned, folder)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=60)

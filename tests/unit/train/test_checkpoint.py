@@ -145,7 +145,7 @@ def test_a_good_checkpoint_is_there_at_every_instant_while_its_state_is_written_
     assert [path.name for path in tmp_path.iterdir()] == [final.name]
 
 
-@pytest.mark.parametrize("fails", ["save_file", "_flush"])
+@pytest.mark.parametrize("fails", ["write_tensors", "write_text"])
 def test_a_full_disk_is_reported_and_the_old_checkpoint_loads(tmp_path, monkeypatch, fails):
     config = tiny_config(max_steps=4)
     fit(tiny_task(), tiny_config(max_steps=2), tmp_path / "run", progress=False)

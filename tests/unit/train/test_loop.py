@@ -246,7 +246,7 @@ def test_two_processes_never_train_in_one_folder(tmp_path):
     fit(tiny_task(), tiny_config(max_steps=1), tmp_path / "run", progress=False)
     with (
         alone_in(tmp_path / "run", others="this test"),
-        pytest.raises(ConfigError, match="another process is at work here; wait until it ends, or stop it"),
+        pytest.raises(ConfigError, match="another process is using this folder; wait for it to finish or stop it"),
     ):
         fit(tiny_task(), tiny_config(max_steps=2), tmp_path / "run", resume=True, progress=False)
     assert fit(tiny_task(), tiny_config(max_steps=2), tmp_path / "run", resume=True, progress=False).steps == 2

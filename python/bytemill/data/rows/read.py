@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ArgumentError, DataError
-from bytemill.json_reader import parse_json
+from bytemill.json_reader import MAX_ROWS_BYTES, parse_json, read_regular_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,12 +85,11 @@ def _json_lines(path: Path, _: Sequence[str]) -> Any:
 
 
 def _comma_table(path: Path, _: Sequence[str]) -> Any:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, strict=True)
-        try:
-            rows = list(reader)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{path}:{reader.line_num}: not a table in CSV and UTF-8: {error}") from None
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: not a table in CSV: {error}") from None
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise DataError(f"{path}: row {number} has not as many fields as the first line, {len(row)}")
@@ -132,6 +132,8 @@ def _parquet(path: Path, _: Sequence[str]) -> Any:
         import pyarrow.parquet
     except ImportError:
         raise ArgumentError(f"{path}: rows in Parquet need the package pyarrow: pip install 'bytemill[hf]'") from None
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: a folder, pipe or device, expected a regular file; save what it gives in one")
     try:
         return pyarrow.parquet.read_table(path).to_pylist()
     except pyarrow.ArrowException as error:
@@ -145,7 +147,7 @@ def _hub(name: str) -> Any:
 
 
 def _text(path: Path) -> str:
-    data = path.read_bytes()
+    data = read_regular_file(path, max_bytes=MAX_ROWS_BYTES, error=DataError)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

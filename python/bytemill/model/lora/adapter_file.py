@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bytemill.errors import ConfigError, FormatError
 from bytemill.model.gpt2 import GPT2
 from bytemill.model.huggingface import huggingface_module_names
-from bytemill.model.lora.apply import active_updates, lora_layers, meets_target, named_lora_parameters, wrap_modules
+from bytemill.model.lora.apply import active_updates, lora_layers, met_names, named_lora_parameters, wrap_modules
 from bytemill.model.lora.config import LoraConfig
 from bytemill.model.lora.layer import LoraLayer, is_linear, linear_weight
 from bytemill.model.transformers_causal import TransformersCausal
@@ -202,5 +202,4 @@ def _settings(model: nn.Module, names: dict[str, str], base_model: str | None) -
 
 def _means_same(config: LoraConfig, names: dict[str, str], theirs: list[str]) -> bool:
     """Whether the config's targets, read with transformers' names alone, mean just these modules."""
-    met = [name for name in names.values() if meets_target(name, config.target_modules)]
-    return set(met) == set(theirs)
+    return met_names(list(names.values()), config.target_modules) == set(theirs)

@@ -4,14 +4,14 @@ Modules are found by name. Inside our GPT-2 a module answers to two names, ours 
 "qkv" and "c_attn" mean the same layers.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from torch import nn
 
-from bytemill.errors import ConfigError
+from bytemill._core import matches_whole
+from bytemill.errors import ArgumentError, ConfigError
 from bytemill.model.huggingface import huggingface_module_names
 from bytemill.model.lora.config import LoraConfig
 from bytemill.model.lora.layer import DEFAULT_ADAPTER, LoraLayer, LowRankUpdate, is_linear
@@ -21,8 +21,8 @@ __all__ = [
     "apply_lora",
     "lora_layers",
     "lora_parameters",
-    "meets_target",
     "merge_lora",
+    "met_names",
     "named_lora_parameters",
     "targeted_modules",
     "unmerge_lora",
@@ -132,18 +132,26 @@ def targeted_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[s
         return _some([name for name in linears if name not in not_wanted], targets, linears)
     chosen: set[str] = set()
     for target in [targets] if isinstance(targets, str) else [(target,) for target in targets]:
-        met = [n for n in linears if meets_target(n, target) or meets_target(foreign[n], target)]
+        ours, theirs = met_names(linears, target), met_names([foreign[name] for name in linears], target)
+        met = [name for name in linears if name in ours or foreign[name] in theirs]
         chosen.update(_some(met, target, linears))
     for name in sorted(chosen & _shared(model, linears)):
         raise ConfigError(f"target_modules: {name} shares its weight with another module, which must not change")
     return [name for name in linears if name in chosen]
 
 
-def meets_target(name: str, target: tuple[str, ...] | str) -> bool:
-    """Whether a module's name is meant: by a pattern as a whole, or by one of some names or last parts."""
-    if isinstance(target, str):
-        return re.fullmatch(target, name) is not None
-    return any(name == part or name.endswith(f".{part}") for part in target)
+def met_names(names: Sequence[str], target: tuple[str, ...] | str) -> set[str]:
+    """The modules' names that are meant: by a pattern as a whole, or by one of some names or last parts.
+
+    Raises:
+        ConfigError: The pattern is not a regular expression, or takes too long.
+    """
+    if not isinstance(target, str):
+        return {name for name in names if any(name == part or name.endswith(f".{part}") for part in target)}
+    try:
+        return {name for name, met in zip(names, matches_whole(target, names), strict=True) if met}
+    except ArgumentError as error:
+        raise ConfigError(f"target_modules: {error}") from None
 
 
 def _some(found: list[str], target: tuple[str, ...] | str, linears: list[str]) -> list[str]:

@@ -31,14 +31,7 @@ class Reachability:
 def every_token(tokenizer: Tokenizer) -> dict[int, bytes]:
     """The bytes of every id, without special tokens; ids that the vocabulary leaves out are missing."""
     special = set(tokenizer.special_tokens.values())
-    tokens = {}
-    for one in range(tokenizer.n_vocab):
-        if one not in special:
-            try:
-                tokens[one] = tokenizer.decode_single_token_bytes(one)
-            except KeyError:
-                continue
-    return tokens
+    return {one: tokenizer.decode_single_token_bytes(one) for one in tokenizer.token_ids() if one not in special}
 
 
 def reachability(tokenizer: Tokenizer) -> Reachability:

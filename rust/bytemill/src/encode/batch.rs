@@ -5,6 +5,7 @@
 
 use super::{Encoder, Parts, Request};
 use crate::error::Result;
+use crate::interrupt::{Pace, Workers};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -43,7 +44,9 @@ struct Block {
 fn encode_block(parts: Parts, texts: &[&str], wanted: Request) -> Result<Block> {
     let mut encoder = Encoder::new(parts);
     let mut block = Block { ids: Vec::new(), ends: Vec::with_capacity(texts.len()) };
+    let mut pace = Pace::default();
     for text in texts {
+        pace.advance(text.len());
         encoder.wanted(text, wanted, &mut block.ids)?;
         block.ends.push(block.ids.len());
     }
@@ -86,15 +89,9 @@ fn in_order<I: Clone + Sync, O: Send>(items: Vec<I>, threads: usize, work: impl 
     };
     let mut done = std::thread::scope(|scope| {
         // Where the system gives no more threads, those that are there do the work.
-        let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, worker).ok();
-        let others: Vec<_> = (1..threads).map_while(spawn).collect();
+        let others = Workers::start(scope, threads - 1, worker);
         let mut done = worker();
-        for other in others {
-            match other.join() {
-                Ok(more) => done.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
+        done.extend(others.join().into_iter().flatten());
         done
     });
     done.sort_by_key(|(index, _)| *index);

@@ -18,6 +18,7 @@ pub use special::{SpecialPolicy, Specials};
 pub use truncate::Request;
 
 use crate::error::{Error, Result};
+use crate::interrupt::Pace;
 use crate::split::Splitter;
 use crate::vocab::{PIECES, Scratch, Vocab};
 use chunk::{Chunk, recall};
@@ -124,9 +125,12 @@ impl Merging<'_> {
         chunk: &mut Chunk<ROOM>,
         out: &mut Vec<u32>,
     ) {
+        let mut pace = Pace::default(); // one pretoken may be all of a long text
         while !ends.is_empty() {
+            let before = start;
             (start, ends) = chunk.fill(&self.tables().short, self.vocab.bridges(), text, start, ends);
             self.chunk(text, chunk, out);
+            pace.advance(start - before);
         }
     }
 

@@ -7,13 +7,25 @@
 /// The character of each byte.
 const CHARACTERS: [char; 256] = characters();
 
-/// `bytes` in printable characters.
-pub(super) fn to_printable(bytes: &[u8]) -> String {
+/// `bytes` in GPT-2's printable characters, as Hugging Face spells tokens.
+///
+/// ```
+/// assert_eq!(bytemill::formats::to_printable(b" the\n"), "ĠtheĊ");
+/// ```
+pub fn to_printable(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| CHARACTERS[usize::from(byte)]).collect()
 }
 
-/// The bytes of printable characters, or the first character that stands for none.
-pub(super) fn from_printable(text: &str) -> Result<Vec<u8>, char> {
+/// The bytes of GPT-2's printable characters, or the first character that stands for none.
+///
+/// ```
+/// assert_eq!(bytemill::formats::from_printable("Ġthe"), Ok(b" the".to_vec()));
+/// assert_eq!(bytemill::formats::from_printable(" the"), Err(' '));
+/// ```
+///
+/// # Errors
+/// The character.
+pub fn from_printable(text: &str) -> Result<Vec<u8>, char> {
     text.chars().map(|character| byte(character).ok_or(character)).collect()
 }
 

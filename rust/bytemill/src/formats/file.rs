@@ -9,13 +9,25 @@ use std::path::Path;
 /// multiplies it.
 pub(super) const MAX_FILE_BYTES: u64 = 64 << 20;
 
-/// The bytes of the file, at most [`MAX_FILE_BYTES`].
+/// What some editors put before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The bytes of the file, at most [`MAX_FILE_BYTES`], without a byte order mark.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(Error::io(path))?;
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Error::format(path, format!("has more than {MAX_FILE_BYTES} bytes, too many for a vocabulary")));
+    }
+    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
+        return Err(Error::format(path, "is UTF-16, expected a vocabulary in UTF-8"));
+    }
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Err(Error::format(path, "is empty, expected a vocabulary"));
     }
     Ok(bytes)
 }

@@ -27,6 +27,7 @@ use crate::durable;
 use crate::error::{Error, Result};
 use crate::split::Splitter;
 use crate::vocab::{Vocab, VocabFault};
+pub use byte_alphabet::{from_printable, to_printable};
 pub use fingerprint::fingerprint;
 pub use readable::{from_str as from_readable, to_string as to_readable};
 use std::path::Path;
@@ -95,7 +96,7 @@ pub fn load(path: &Path, pattern: PatternChoice, special_tokens: GivenSpecials) 
     }
     let bytes = file::read(path)?;
     let content = bytes.trim_ascii_start();
-    if !content.starts_with(b"{") && !content.starts_with(b"minbpe v") {
+    if !content.starts_with(b"minbpe v") && !is_json(path, content) {
         return tiktoken::read(path, &bytes, pattern, special_tokens);
     }
     if special_tokens.is_some() {
@@ -121,6 +122,13 @@ pub fn save(vocab: &Vocab, splitter: &Splitter, path: &Path, format: Format) -> 
         Format::Readable => durable::write(path, to_readable(vocab, splitter)?.as_bytes()),
         Format::Gpt2 => gpt2::write(path, vocab, splitter),
     }
+}
+
+/// Whether a file holds JSON or is called so; a line of a .tiktoken file is neither.
+fn is_json(path: &Path, content: &[u8]) -> bool {
+    let is_called_so = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let begins_so = content.first().is_some_and(|first| b"{[\"".contains(first));
+    is_called_so || begins_so || serde_json::from_slice::<serde::de::IgnoredAny>(content).is_ok()
 }
 
 fn read_json(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, Splitter)> {

@@ -11,6 +11,7 @@ use std::thread;
 use super::scan::{Corpus, Span};
 use super::{EncodeDocument, PrepareOptions};
 use crate::error::{Error, Result};
+use crate::interrupt::{Workers, caught};
 
 const LARGEST_UNIT_BYTES: u64 = 256 << 10;
 const SMALLEST_UNIT_BYTES: u64 = 4 << 10;
@@ -110,13 +111,11 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
             let taken = AtomicUsize::new(0);
             let encoded = thread::scope(|scope| {
                 let work = || self.encode_units(&round, &taken);
-                let n_workers = self.n_threads.min(round.len());
                 // Where the system gives no more threads, those that are there do the work, or this one.
-                let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-                let workers: Vec<_> = (0..n_workers).map_while(spawn).collect();
+                let workers = Workers::start(scope, self.n_threads.min(round.len()), work);
                 before.iter().try_for_each(&mut sink)?;
                 let mut units = if workers.is_empty() { work() } else { Vec::new() };
-                units.extend(workers.into_iter().flat_map(|worker| join(worker.join())));
+                units.extend(workers.join().into_iter().flatten());
                 units.sort_unstable_by_key(|(number, _)| *number);
                 units.into_iter().map(|(_, encoded)| encoded).collect::<Result<Vec<_>>>()
             })?;
@@ -195,7 +194,7 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
         let mine = std::iter::repeat_with(|| taken.fetch_add(1, Ordering::Relaxed));
         let (mut encode, mut buffer) = (self.tokenizer.encoder(), Vec::new());
         mine.take_while(|&number| number < round.len())
-            .map(|number| (number, self.encode_unit(&round[number], &mut encode, &mut buffer)))
+            .map(|number| (number, caught(|| self.encode_unit(&round[number], &mut encode, &mut buffer))))
             .collect()
     }
 
@@ -222,11 +221,6 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
         }
         Ok(encoded)
     }
-}
-
-/// A panic of the tokenizer is its bug, and goes on as the panic it is.
-fn join<T>(joined: thread::Result<T>) -> T {
-    joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn too_little_memory(corpus: &Corpus, largest: u64, options: &PrepareOptions, needed: u64) -> Error {

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 use super::tokens::Tokens;
 use crate::error::Result;
+use crate::interrupt;
 
 /// Rows that are planned together, where their tokens can be counted in 31 bits.
 const WINDOW_ROWS: u64 = 1_024;
@@ -81,6 +82,7 @@ impl BestFit {
         if let Some(window) = planned.get() {
             return Ok(window);
         }
+        interrupt::check();
         let first_row = number * self.window_rows();
         let n_tokens = (self.n_rows - first_row).min(self.window_rows()) * self.t;
         let first = first_row * self.t;

@@ -10,6 +10,7 @@ use super::manifest::Manifest;
 use super::reader::{ShardReader, Verify};
 use crate::error::{Error, Result};
 use crate::hints::all_soon;
+use crate::interrupt;
 
 /// Shards and files of tokens, end to end.
 #[derive(Clone, Debug)]
@@ -49,6 +50,7 @@ impl Tokens {
     /// Puts the shards of a split at the end.
     pub(super) fn add_shards(&mut self, folder: &Path, manifest: &Manifest, split: Split) -> Result<()> {
         for entry in manifest.split(split) {
+            interrupt::check();
             let reader = ShardReader::new(folder, manifest, entry)?;
             let reader = if self.files.len() < MAX_OPEN_FILES { reader } else { reader.not_kept_open() };
             self.add(TokenFile::Shard(reader), entry.tokens);

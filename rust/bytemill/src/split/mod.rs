@@ -20,11 +20,13 @@ mod unicode;
 mod tests;
 
 use crate::error::Result;
+use crate::interrupt::Pace;
 pub(crate) use known::oniguruma_reads_alike;
 pub use known::{CL100K, GPT2, O200K};
 use known::{Known, Rule};
 pub(crate) use parts::CUT_BESIDE;
 use regex::RegexSplitter;
+pub use regex::matches_whole;
 
 /// Cuts text into pretokens by one rule.
 ///
@@ -142,7 +144,14 @@ impl Splitter {
     }
 
     /// Calls `each` with batches of neighbouring pretokens: where the first begins and where each ends.
+    ///
+    /// Now and then checks whether to go on.
     pub(crate) fn split_batches(&self, text: &str, mut each: impl FnMut(usize, &[usize])) -> Result<()> {
+        let mut pace = Pace::default();
+        let mut each = |start: usize, ends: &[usize]| {
+            each(start, ends);
+            pace.advance(ends.last().map_or(0, |end| end - start));
+        };
         match &self.0 {
             Kind::Regex(regex) => {
                 let mut start = 0;

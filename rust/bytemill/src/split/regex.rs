@@ -34,6 +34,25 @@ impl RegexSplitter {
     }
 }
 
+/// Which of `names` a pattern matches as a whole, in time that is bounded: linear without look-around and
+/// back-references, and with them up to a million steps back for each name.
+///
+/// ```
+/// let matched = bytemill::split::matches_whole(r".*\.(qkv|expand)", &["blocks.0.qkv", "qkv"])?;
+/// assert_eq!(matched, [true, false]);
+/// # Ok::<(), bytemill::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Pattern`] when the pattern does not compile, or goes back too often.
+pub fn matches_whole<T: AsRef<str>>(pattern: &str, names: &[T]) -> Result<Vec<bool>> {
+    let compiled = |text: &str| Regex::new(text).map_err(|error| failure(pattern, &error));
+    compiled(pattern)?; // `a)|(b` would be one only between the brackets of the next line
+    let whole = compiled(&format!(r"\A(?:{pattern})\z"))?;
+    let is_match = |name: &T| whole.is_match(name.as_ref()).map_err(|error| failure(pattern, &error));
+    names.iter().map(is_match).collect()
+}
+
 fn failure(pattern: &str, error: &fancy_regex::Error) -> Error {
     Error::Pattern { pattern: pattern.to_owned(), reason: error.to_string() }
 }

@@ -11,6 +11,7 @@ use super::words::WordTable;
 use super::{Progress, Watch};
 use crate::corpus::{Content, Kind, Reading, expand, for_each_document, for_each_piece};
 use crate::error::{Error, Result};
+use crate::interrupt::{self, Stop, caught};
 use crate::split::Splitter;
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -118,8 +119,10 @@ pub fn count_documents(
         // Where the system refuses a thread, those that there are do the work; without any, this one does.
         let workers: Vec<_> = (0..counting.n_workers())
             .map_while(|_| {
-                let (receiver, stop) = (Arc::clone(&receiver), &stop);
-                thread::Builder::new().spawn_scoped(scope, move || work(&receiver, counting, stop)).ok()
+                let (receiver, stop, asked) = (Arc::clone(&receiver), &stop, Stop::of_this_thread());
+                thread::Builder::new()
+                    .spawn_scoped(scope, move || asked.during(|| work(&receiver, counting, stop)))
+                    .ok()
             })
             .collect();
         drop(receiver); // the queue now breaks when the last worker has failed
@@ -133,7 +136,10 @@ pub fn count_documents(
         let bytes = sink.position;
         drop(sink); // the workers end when the queue does
         let outcome = outcome.and_then(|()| wait(&workers, watch, bytes));
-        stop.fetch_or(outcome.is_err(), Ordering::Relaxed);
+        if outcome.is_err() {
+            stop.store(true, Ordering::Relaxed);
+            interrupt::stop(); // a worker may be in the middle of a long document
+        }
         let join = |worker: thread::ScopedJoinHandle<_>| match worker.join() {
             Ok(counted) => counted,
             Err(panic) => std::panic::resume_unwind(panic),
@@ -281,7 +287,7 @@ fn wait<T>(workers: &[thread::ScopedJoinHandle<T>], watch: &mut Watch, bytes: u6
 
 /// A worker: counts batches until the queue ends or `stop` is set, which its own failure does too.
 fn work(queue: &Mutex<Receiver<Batch>>, counting: &Counting, stop: &AtomicBool) -> Result<Counter> {
-    let counted = count_batches(queue, counting.counter(), stop);
+    let counted = caught(|| count_batches(queue, counting.counter(), stop));
     stop.fetch_or(counted.is_err(), Ordering::Relaxed);
     counted
 }

@@ -10,6 +10,7 @@
 
 use super::pairs::{FREE_BITS, Made, Merge, NO_MERGE, PairTable, RANK_FROM, id_of, rank_of};
 use super::tokens::MAX_TOTAL_BYTES;
+use crate::interrupt::{self, CHECK_BYTES};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -145,6 +146,9 @@ impl Merger {
             }
             self.join(at, nodes);
             n -= 1;
+            if n.is_multiple_of(CHECK_BYTES) {
+                interrupt::check();
+            }
             for changed in [node.previous, at] {
                 if changed != NONE && nodes[changed as usize].made != NO_MERGE {
                     candidates.push(candidate(changed, &nodes[changed as usize]));

@@ -161,6 +161,11 @@ impl Vocab {
         self.tokens.id(bytes).or_else(special)
     }
 
+    /// The ids that have a token, ascending.
+    pub fn ids(&self) -> impl Iterator<Item = u32> {
+        self.tokens.iter().map(|(id, _)| id)
+    }
+
     /// The ordinary tokens by ascending id.
     pub fn ordinary_tokens(&self) -> impl Iterator<Item = (u32, &[u8])> {
         self.tokens.iter().filter(|(id, _)| !self.is_special(*id))

@@ -5,6 +5,7 @@ use super::merge::{Merger, Scratch};
 use super::pairs::{MOST_MERGES, Merge, NO_MERGE, id_of, rank_of};
 use super::tokens::Tokens;
 use super::{A_BYTE, NEVER_MADE};
+use crate::interrupt::Pace;
 
 /// Ranks allow every split of a token into two tokens, so each may have to be looked up; longer tokens
 /// would make that slow, and no vocabulary in use has any.
@@ -92,11 +93,13 @@ pub(super) fn made_by(tokens: &Tokens, engine: &Merger) -> Vec<u32> {
 struct Buffers {
     scratch: Scratch,
     parts: Vec<u32>,
+    pace: Pace,
 }
 
 impl Buffers {
     /// What `bytes` merge to if merging stops at two parts.
     fn merge_to_two(&mut self, engine: &Merger, bytes: &[u8]) -> &[u32] {
+        self.pace.advance(bytes.len());
         self.parts.clear();
         engine.merge_down_to(2, bytes, &mut self.scratch, &mut self.parts);
         &self.parts
@@ -114,7 +117,9 @@ impl Buffers {
 /// one token only one is ever met in merging, so their order among themselves does not matter.
 fn all_splits(tokens: &Tokens) -> Result<Merger, VocabFault> {
     let mut engine = Merger::with_capacity(&tokens.byte_ids()?, tokens.n_ids() * 2);
+    let mut pace = Pace::default();
     for (id, bytes) in tokens.iter() {
+        pace.advance(bytes.len() * bytes.len());
         for middle in 1..bytes.len() {
             let (left, right) = bytes.split_at(middle);
             if let Some(left) = tokens.id(left)

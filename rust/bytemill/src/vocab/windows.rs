@@ -8,6 +8,7 @@
 
 use super::Vocab;
 use super::merge::Scratch;
+use crate::interrupt::Pace;
 
 /// Small enough for the processor's first caches, large enough for joints to be few.
 pub(super) const WINDOW_BYTES: usize = 2048;
@@ -27,11 +28,13 @@ impl Vocab {
         let (mut window, mut merged) = (Vec::new(), 0..0);
         let mut known_apart = None;
         let mut done = 0;
+        let mut pace = Pace::default();
         while done < bytes.len() {
             let end = bytes.len().min(done + window_bytes);
             let (mut start, mut again) = (done, AGAIN);
             loop {
                 start -= self.take_back(first, again, out);
+                pace.advance(end - start);
                 if bytes[start..end] != bytes[merged.clone()] {
                     window.clear();
                     self.engine.merge(&bytes[start..end], scratch, &mut window);

@@ -1,0 +1,82 @@
+"""Paths that say nothing about a person: what a run's folder and a page hold instead of home folders and user names.
+
+A path below the home folder is written as `~/…`, another that has the user's name in it as `{run}/…`, relative to the
+run's folder. Both are resolved when settings are read. In text that is only read by people, other mentions of the
+user's folders become `~` or `user`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import re
+from pathlib import Path
+
+__all__ = ["portable_path", "resolved_path", "without_user"]
+
+RUN = "{run}"
+_NO_SECRETS = ("", "root")
+
+
+def portable_path(path: str, run: Path) -> str:
+    """A path as it is written into the folder `run`; one that tells nothing about the user stays as it is.
+
+    >>> portable_path("shards", Path("runs/a")), portable_path("/data/shards", Path("runs/a"))
+    ('shards', '/data/shards')
+    >>> portable_path(str(Path.home() / "shards"), Path("runs/a"))
+    '~/shards'
+    """
+    whole = Path(path).expanduser()
+    if not (whole.is_absolute() or _names_user(path)):
+        return path
+    for home in _homes():
+        if whole.absolute().is_relative_to(home):
+            return str(Path("~") / whole.absolute().relative_to(home))
+    if _names_user(path) and whole.exists():  # what is not there is a hub's name
+        return os.path.join(RUN, os.path.relpath(whole, run))  # noqa: PTH118 - a Path would keep no {run}/..
+    return path
+
+
+def resolved_path(path: str, run: Path | None = None) -> str:
+    """What `portable_path` wrote, as a path from here; any other path as it is.
+
+    >>> resolved_path("{run}/../shards", Path("runs/a")), resolved_path("shards")
+    ('runs/a/../shards', 'shards')
+    """
+    if path.startswith(f"{RUN}/") and run is not None:
+        return str(run / path.removeprefix(f"{RUN}/"))
+    return str(Path(path).expanduser()) if path.startswith("~/") else path
+
+
+def without_user(text: str) -> str:
+    """The text with `~` for the home folder, and with `user` for the user's name between slashes.
+
+    >>> without_user(f"bytemill train -o {Path.home()}/runs/a")
+    'bytemill train -o ~/runs/a'
+    """
+    for home in _homes():
+        text = re.sub(r"(?<![\w.~-])" + re.escape(str(home)) + r"(?![\w.-])", "~", text)
+    for name in _user_names():
+        text = re.sub(rf"(?<=[/\\]){re.escape(name)}(?![\w.-])", "user", text)
+    return text
+
+
+def _homes() -> list[Path]:
+    """The home folder, also with its links followed; the file system's root is nobody's home."""
+    try:
+        home = Path.home()
+    except RuntimeError:  # this system knows no home
+        return []
+    return [place for place in dict.fromkeys([home, home.resolve()]) if place.is_absolute() and place.name]
+
+
+def _user_names() -> set[str]:
+    names = {home.name for home in _homes()}
+    with contextlib.suppress(KeyError, OSError):  # a user number without a name
+        names.add(getpass.getuser())
+    return names - set(_NO_SECRETS)
+
+
+def _names_user(path: str) -> bool:
+    return not _user_names().isdisjoint(Path(path).parts)

@@ -1,0 +1,139 @@
+"""Checks of what callers give to `Tokenizer`: a wrong type or value is one sentence that names the argument."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping
+from os import PathLike, fspath
+from typing import Any
+
+from bytemill.errors import ArgumentError
+
+__all__ = ["a_count", "a_flag", "a_path", "a_text", "paths", "special_tokens", "special_tokens_by_id", "texts", "words"]
+
+_LARGEST_ID = (1 << 32) - 1
+
+
+def a_path(name: str, given: object) -> str:
+    """Return a path as str.
+
+    >>> from pathlib import Path
+    >>> a_path("path", Path("a") / "b"), a_path("path", "c")
+    ('a/b', 'c')
+    """
+    path = fspath(given) if isinstance(given, PathLike) else given
+    if not isinstance(path, str) or not path:
+        raise _wrong(name, given, "a path, as str or Path")
+    return path
+
+
+def paths(name: str, given: object) -> list[str]:
+    """Return one path or several as a list of str.
+
+    >>> from pathlib import Path
+    >>> paths("files", "a.txt"), paths("files", (Path("a"), "b"))
+    (['a.txt'], ['a', 'b'])
+    """
+    if isinstance(given, str | PathLike):
+        return [a_path(name, given)]
+    found = [a_path(name, one) for one in _several(name, given, "a path or several paths")]
+    if not found:
+        raise ArgumentError(f"{name} is empty, expected at least one path")
+    return found
+
+
+def a_count(name: str, given: object, *, least: int = 0) -> int:
+    """Return a whole number that is large enough.
+
+    >>> a_count("vocab_size", 300)
+    300
+    """
+    expected = f"a whole number of at least {least}"
+    try:
+        number = operator.index(given)  # type: ignore[arg-type]
+    except TypeError:
+        raise _wrong(name, given, expected) from None
+    if number < least:
+        raise ArgumentError(f"{name} is {number}, expected {expected}")
+    return number
+
+
+def a_text(name: str, given: object) -> str:
+    """Return a str, which anything else is not."""
+    if not isinstance(given, str):
+        raise _wrong(name, given, "a str")
+    return given
+
+
+def a_flag(name: str, given: object) -> bool:
+    """Return True or False, which anything else is not."""
+    if not isinstance(given, bool):
+        raise _wrong(name, given, "True or False")
+    return given
+
+
+def texts(name: str, given: object) -> Iterable[Any]:
+    """Return an iterable of texts, which one text is not; each text is checked when it is read."""
+    if isinstance(given, str | bytes):
+        raise ArgumentError(f"{name} is one {type(given).__name__}, expected several; for one give [text]")
+    if not isinstance(given, Iterable):
+        raise _wrong(name, given, "an iterable of str or bytes")
+    if given in ([], ()):
+        raise ArgumentError(f"{name} is empty, expected at least one text")
+    return given
+
+
+def words(name: str, given: object) -> list[tuple[Any, int]]:
+    """Return pretokens and how often each occurs."""
+    if not isinstance(given, Mapping):
+        raise _wrong(name, given, "a mapping of str or bytes to counts")
+    for word, count in given.items():
+        if not isinstance(word, str | bytes):
+            raise _wrong(f"a word of {name}", word, "str or bytes")
+        if not isinstance(count, int) or count < 0:
+            raise _wrong(f"the count of {word!r} in {name}", count, "a whole number of at least 0")
+    return list(given.items())
+
+
+def special_tokens(name: str, given: object) -> list[str]:
+    """Return the texts of special tokens; they differ and are not empty.
+
+    >>> special_tokens("special_tokens", (text for text in ("<a>", "<b>")))
+    ['<a>', '<b>']
+    """
+    if isinstance(given, str):
+        raise ArgumentError(f"{name} is one str, {given!r}; give [{given!r}]")
+    found = [a_text(f"one of {name}", text) for text in _several(name, given, "several str, or () for none")]
+    if "" in found or len(set(found)) < len(found):
+        raise ArgumentError(f"{name} is {found}, expected texts that differ and are not empty")
+    return found
+
+
+def special_tokens_by_id(name: str, given: object) -> list[tuple[str, int | None]] | None:
+    """Return special tokens with their ids; None as the id stands for the next free one.
+
+    >>> special_tokens_by_id("special_tokens", {"<a>": 7}), special_tokens_by_id("special_tokens", ["<a>"])
+    ([('<a>', 7)], [('<a>', None)])
+    """
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        return [(text, None) for text in special_tokens(name, given)]
+    ids: list[tuple[str, int | None]] = []
+    for text, given_id in zip(special_tokens(name, given.keys()), given.values(), strict=True):
+        one = a_count(f"the id of {text!r} in {name}", given_id)
+        if one > _LARGEST_ID:
+            raise ArgumentError(f"the id of {text!r} in {name} is {one}, expected at most {_LARGEST_ID}")
+        ids.append((text, one))
+    return ids
+
+
+def _several(name: str, given: object, expected: str) -> Iterable[object]:
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise _wrong(name, given, expected)
+    return given
+
+
+def _wrong(name: str, given: object, expected: str) -> ArgumentError:
+    shown = repr(given)
+    return ArgumentError(f"{name} is {shown if len(shown) <= 60 else type(given).__name__}, expected {expected}")

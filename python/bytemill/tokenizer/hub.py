@@ -1,0 +1,40 @@
+"""The tokenizer.json of a repository on Hugging Face's hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bytemill.errors import ArgumentError, DataError
+
+__all__ = ["fetch_tokenizer_file"]
+
+_NAME = r"\w([\w.-]*\w)?"
+_REPOSITORY = re.compile(f"{_NAME}(/{_NAME})?", re.ASCII)
+
+
+def fetch_tokenizer_file(repository: str) -> Path:
+    """Fetch the file, or return the copy that is there already.
+
+    Args:
+        repository: OWNER/NAME, or NAME for the oldest ones.
+
+    Raises:
+        ArgumentError: No repository can have this name, or huggingface_hub is not installed.
+        DataError: The hub cannot be reached or has no such file; says why.
+    """
+    if not _REPOSITORY.fullmatch(repository):
+        raise ArgumentError(
+            f"{repository}: neither a file or folder here nor the name of a repository, which is OWNER/NAME"
+        )
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise ArgumentError(
+            f"{repository}: not a file or folder here; to fetch it from the hub, pip install 'bytemill[hf]'"
+        ) from error
+    try:
+        return Path(hf_hub_download(repository, "tokenizer.json"))
+    except Exception as error:  # the hub's client raises its own, httpx's and the system's
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"{repository}: the hub gave no tokenizer.json of it ({reason})") from error

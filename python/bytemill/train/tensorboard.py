@@ -1,0 +1,62 @@
+"""A run's metrics as event files that TensorBoard reads.
+
+The files are written here, with TensorBoard's own record writer, because its usual writer puts the machine's name into
+each file's name.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from bytemill.files import open_to_append
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["TensorBoard"]
+
+_FILE_VERSION = "brain.Event:2"
+
+
+class TensorBoard:
+    """Scalars for TensorBoard, which is imported here because it is slow to import.
+
+    Args:
+        folder: Where the event files go; made when missing.
+        before_step: Events of this step and later ones are hidden: they will be written again.
+    """
+
+    def __init__(self, folder: Path, *, before_step: int) -> None:
+        from tensorboard.compat.proto import event_pb2, summary_pb2
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._event: Any = event_pb2.Event
+        self._summary: Any = summary_pb2.Summary
+        folder.mkdir(parents=True, exist_ok=True)
+        # TensorBoard reads a folder's files in the order of their names, which begin with the time.
+        name = f"events.out.tfevents.{time.time():.0f}.bytemill.{os.getpid()}.{secrets.token_hex(4)}"
+        self._writer = RecordWriter(open_to_append(folder / name))
+        self._write(file_version=_FILE_VERSION)
+        self._write(step=before_step, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
+        self._writer.flush()
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Write each number of one line of metrics."""
+        values = [
+            self._summary.Value(tag=name, simple_value=float(value))
+            for name, value in line.items()
+            if name != "step" and value is not None
+        ]
+        self._write(step=line["step"], summary=self._summary(value=values))
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is left and close."""
+        self._writer.close()
+
+    def _write(self, **fields: Any) -> None:
+        self._writer.write(self._event(wall_time=time.time(), **fields).SerializeToString())

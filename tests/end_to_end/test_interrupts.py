@@ -1,0 +1,63 @@
+"""Ctrl-C ends every long call of the core soon, as KeyboardInterrupt and nothing else."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("call_to_interrupt.py")
+# What is measured by hand is half a second; here other tests may take all of the processor.
+SOON_SECONDS = 4.0
+
+CALLS = [
+    *("encode", "encode_ordinary", "encode_by_regex", "encode_without_pattern", "encode_one_piece"),
+    *("encode_to_numpy", "encode_with_offsets", "encode_bytes", "count", "count_until", "pretokens"),
+    *("encode_batch", "encode_ordinary_batch", "encode_batch_to_numpy", "encode_batch_of_one_long_text"),
+    *("encode_file", "encode_to_file", "decode", "decode_with_offsets", "decode_tokens_bytes", "decode_batch"),
+    *("train_on_a_file", "train_on_texts", "train_merging", "prepare", "prepare_one_document"),
+    *("verify", "merge", "loader_open", "read_documents", "load"),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_ctrl_c_ends_the_call(call: str, tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, str(SCRIPT), call, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "go\n", child.communicate()[1]
+        time.sleep(0.4)
+        child.send_signal(signal.SIGINT)
+        sent = time.monotonic()
+        ended = child.stdout.readline()
+        waited = time.monotonic() - sent
+        _, errors = child.communicate(timeout=60)
+    finally:
+        child.kill()
+        child.wait()
+    print(f"{call}: {waited:.2f} s")
+    assert (ended, errors) == ("interrupted\n", "")
+    assert waited < SOON_SECONDS
+
+
+def test_ctrl_c_in_the_first_call_that_needs_numpy_was_a_panic() -> None:
+    program = """
+import os, signal, threading, time
+from bytemill import Tokenizer
+tokenizer = Tokenizer.train(texts=["a b"], vocab_size=257)
+text = "a b " * 20_000_000
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    for _ in range(100):
+        tokenizer.encode_to_numpy(text)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.stdout, ended.stderr) == ("interrupted\n", "")
