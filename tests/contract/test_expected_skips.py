@@ -1,0 +1,84 @@
+"""The list of skips: a skip that is not in it fails the run, and each line of it names a test that exists."""
+
+import os
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+
+from expected_skips import read_list
+
+TESTS = Path(__file__).parents[1]
+LISTED = list(read_list(TESTS / "expected_skips.txt"))
+CONFTEST = """
+from pathlib import Path
+from expected_skips import ExpectedSkips
+def pytest_configure(config):
+    config.pluginmanager.register(ExpectedSkips(Path("skips.txt")))
+"""
+SKIPPING = """
+import pytest
+@pytest.mark.parametrize("n", [1, 2])
+def test_one(n):
+    if n == 2:
+        pytest.skip("no 2 here (yet?)")
+@pytest.mark.xfail
+def test_two():
+    assert False
+"""
+WHOLE_FILE = "import pytest\nnothing = pytest.importorskip('nothing_of_this_name', reason='nothing is installed')\n"
+
+
+def run(folder: Path, *lists: str, workers: int) -> tuple[int, str]:
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "test_skipping.py").write_text(SKIPPING)
+    (folder / "test_whole_file.py").write_text(WHOLE_FILE)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    (folder / "skips.txt").write_text("\n".join(["# a comment", "", *lists]))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", str(workers), "-p", "no:cacheprovider"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+class TestSkip:
+    def test_in_the_list_passes(self, tmp_path: Path, workers: int) -> None:
+        lines = ["test_skipping.py::test_one[2] | no 2 here (yet?)", "test_whole_file.py | * is installed"]
+        assert run(tmp_path, *lines, workers=workers)[0] == 0
+
+    def test_not_in_the_list_fails_and_is_named(self, tmp_path: Path, workers: int) -> None:
+        code, printed = run(tmp_path, "test_skipping.py::test_one[1] | no 2 here (yet?)", workers=workers)
+        assert code == 1
+        assert "skipped, and not in skips.txt" in printed
+        assert "test_skipping.py::test_one[2] | no 2 here (yet?)\n" in printed
+        assert "test_whole_file.py | nothing is installed\n" in printed
+        assert "test_two |" not in printed
+
+    def test_for_another_reason_fails(self, tmp_path: Path, workers: int) -> None:
+        lines = ["test_skipping.py::test_one[2] | no 3 here", "test_whole_file.py | nothing is installed"]
+        code, printed = run(tmp_path, *lines, workers=workers)
+        assert code == 1
+        assert printed.count(" | ") == 1
+
+
+def test_a_line_without_a_reason_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("# fine\ntests/test_x.py::test_x\n")
+    with pytest.raises(ValueError, match=r"list, line 2: expected TEST \| REASON, found 'tests/test_x\.py::test_x'"):
+        list(read_list(tmp_path / "list"))
+
+
+@pytest.mark.parametrize("test", sorted({test for test, _ in LISTED}))
+def test_each_line_names_a_test_that_exists(test: str) -> None:
+    path, _, name = test.partition("::")
+    files = [file for file in TESTS.rglob("test_*.py") if fnmatchcase(f"tests/{file.relative_to(TESTS)}", path)]
+    assert files
+    function = name.rpartition("::")[2].partition("[")[0]
+    assert function in ("", "*") or any(f"def {function}(" in file.read_text(encoding="utf-8") for file in files)
