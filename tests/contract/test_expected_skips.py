@@ -37,10 +37,11 @@ def run(folder: Path, *lists: str, workers: int) -> tuple[int, str]:
     (folder / "test_whole_file.py").write_text(WHOLE_FILE)
     (folder / "pytest.ini").write_text("[pytest]\n")
     (folder / "skips.txt").write_text("\n".join(["# a comment", "", *lists]))
+    places = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", str(workers), "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "-p", "xdist", "-n", str(workers), "-p", "no:cacheprovider"],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])},
+        env=os.environ | {"PYTHONPATH": places, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -48,25 +49,23 @@ def run(folder: Path, *lists: str, workers: int) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def test_skips_in_the_list_pass(tmp_path: Path) -> None:
+    lines = ["test_skipping.py::test_one[2] | no 2 here (yet?)", "test_whole_file.py | * is installed"]
+    code, printed = run(tmp_path, *lines, workers=0)
+    assert code == 0
+    assert "2 skipped, 1 xfailed" in printed
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-class TestSkip:
-    def test_in_the_list_passes(self, tmp_path: Path, workers: int) -> None:
-        lines = ["test_skipping.py::test_one[2] | no 2 here (yet?)", "test_whole_file.py | * is installed"]
-        assert run(tmp_path, *lines, workers=workers)[0] == 0
-
-    def test_not_in_the_list_fails_and_is_named(self, tmp_path: Path, workers: int) -> None:
-        code, printed = run(tmp_path, "test_skipping.py::test_one[1] | no 2 here (yet?)", workers=workers)
-        assert code == 1
-        assert "skipped, and not in skips.txt" in printed
-        assert "test_skipping.py::test_one[2] | no 2 here (yet?)\n" in printed
-        assert "test_whole_file.py | nothing is installed\n" in printed
-        assert "test_two |" not in printed
-
-    def test_for_another_reason_fails(self, tmp_path: Path, workers: int) -> None:
-        lines = ["test_skipping.py::test_one[2] | no 3 here", "test_whole_file.py | nothing is installed"]
-        code, printed = run(tmp_path, *lines, workers=workers)
-        assert code == 1
-        assert printed.count(" | ") == 1
+def test_skips_of_other_tests_and_for_other_reasons_fail_and_are_named(tmp_path: Path, workers: int) -> None:
+    lines = ["test_skipping.py::test_one[1] | no 2 here (yet?)", "test_whole_file.py | something is installed"]
+    code, printed = run(tmp_path, *lines, workers=workers)
+    assert code == 1
+    listed = printed.partition("skipped, and not in skips.txt")[2].splitlines()
+    assert [line for line in listed if " | " in line] == [
+        "test_skipping.py::test_one[2] | no 2 here (yet?)",
+        "test_whole_file.py | nothing is installed",
+    ]
 
 
 def test_a_line_without_a_reason_is_refused(tmp_path: Path) -> None:
