@@ -2,8 +2,8 @@
 
     python benches/peer_suites.py FOLDER --vocabularies FOLDER [--suite tiktoken]
 
-FOLDER holds checkouts named tiktoken, minbpe, nanochat and tokenizers. Their tests are copied to a temporary folder and run
-there; what they import of the peer is one of benches/peers instead. Prints a table of counts, and each test that
+FOLDER holds checkouts named tiktoken, minbpe, nanochat and tokenizers. Their tests are copied to a temporary folder and
+run there; what they import of the peer is one of benches/peers instead. Prints a table of counts, and each test that
 did not pass with its error.
 """
 

@@ -1,13 +1,14 @@
 """A plugin of pytest for the tests of Hugging Face's tokenizers: byte-level BPE is done by bytemill.
 
-Their objects stay theirs, as settings; encoding, decoding, splitting and training by them ask bytemill, which reads what
-`to_str` gives. What it refuses fails the test with its reason. Only tests that speak of ByteLevel are taken, and each is
-marked with how often it asked bytemill: those that never did say nothing of it.
+Their objects stay theirs, as settings; encoding, decoding, splitting and training by them ask bytemill, which reads
+what `to_str` gives. What it refuses fails the test with its reason. Only tests that speak of ByteLevel or BPE are
+taken, and each is marked with how often it asked bytemill: those that never did say nothing of it.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
+ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
 asked: list[str] = []
 """Which of the functions below the test that runs has called."""
 
@@ -62,7 +64,7 @@ def decode(self: Any, ids: Any, skip_special_tokens: bool = True) -> str:
 
 def pre_tokenize_str(self: Any, text: str) -> list[tuple[str, tuple[int, int]]]:
     """`ByteLevel.pre_tokenize_str`: pieces in their alphabet of bytes, by a vocabulary of 256 bytes."""
-    model = tokenizers.models.BPE({letter: id_ for id_, letter in enumerate(sorted(self.alphabet()))}, [])
+    model = tokenizers.models.BPE({letter: id_ for id_, letter in enumerate(ALPHABET)}, [])
     bytes_alone = tokenizers.Tokenizer(model)
     bytes_alone.pre_tokenizer, bytes_alone.decoder = self, tokenizers.decoders.ByteLevel()
     asked.append("pre_tokenize_str")
@@ -72,6 +74,14 @@ def pre_tokenize_str(self: Any, text: str) -> list[tuple[str, tuple[int, int]]]:
         letters = "".join(bytes_alone.id_to_token(id_) for id_ in ours.encode_bytes(piece))
         pieces.append((letters, (at, at := at + len(piece.decode()))))
     return pieces
+
+
+def decode_tokens(self: Any, tokens: list[str]) -> str:
+    """`decoders.ByteLevel.decode`: tokens in their alphabet of bytes to text."""
+    model = tokenizers.models.BPE({token: id_ for id_, token in enumerate(dict.fromkeys([*ALPHABET, *tokens]))}, [])
+    whole = tokenizers.Tokenizer(model)
+    whole.pre_tokenizer, whole.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), self
+    return decode(whole, [whole.token_to_id(token) for token in tokens])
 
 
 def train_from_iterator(
@@ -93,7 +103,7 @@ def train_from_iterator(
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what does not speak of byte-level BPE."""
-    taken = [item for item in items if "ByteLevel" in inspect.getsource(item.function)]
+    taken = [item for item in items if re.search(r"ByteLevel|\bBPE\(", inspect.getsource(item.function))]
     config.hook.pytest_deselected(items=[item for item in items if item not in taken])
     items[:] = taken
 
@@ -110,5 +120,6 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 tokenizers.Tokenizer.encode, tokenizers.Tokenizer.encode_batch = encode, encode_batch
 tokenizers.Tokenizer.decode = decode
+tokenizers.decoders.ByteLevel.decode = decode_tokens
 pre_tokenizers.ByteLevel.pre_tokenize_str = pre_tokenize_str
 tokenizers.ByteLevelBPETokenizer.train_from_iterator = train_from_iterator
