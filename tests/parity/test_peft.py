@@ -1,7 +1,5 @@
 """Our LoRA and peft's: equal outputs, equal gradients, and files that either reads."""
 
-import warnings
-
 import pytest
 import torch
 from torch import nn
@@ -17,12 +15,7 @@ from bytemill.model.lora import (
 )
 
 transformers = pytest.importorskip("transformers", reason="extra `hf` is not installed")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of what peft imports
-    peft = pytest.importorskip("peft", reason="extra `hf` is not installed")
-
-# peft 0.21 asks transformers 5.23 for an attribute under its old name.
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+peft = pytest.importorskip("peft", reason="extra `hf` is not installed")
 
 IDS = torch.randint(0, 100, (2, 16), generator=torch.Generator().manual_seed(0))
 

@@ -56,7 +56,6 @@ def test_greedy_continuations_are_equal(ours: GPT2, theirs: Any, ids: torch.Tens
     assert torch.equal(generate(ours, prompt, max_new_tokens=100, temperature=0), expected)
 
 
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 @torch.no_grad()
 def test_an_adapter_means_the_same_to_peft(ours: GPT2, theirs: Any, ids: torch.Tensor, tmp_path: Path) -> None:
     peft = pytest.importorskip("peft", reason="extra `hf` is not installed")

@@ -1,7 +1,6 @@
 """Other architectures behind our face: equal to transformers itself, tuned, saved, sampled."""
 
 import json
-import warnings
 
 import pytest
 import torch
@@ -19,12 +18,7 @@ from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
 
 transformers = pytest.importorskip("transformers", reason="extra `hf` is not installed")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # of what peft imports
-    peft = pytest.importorskip("peft", reason="extra `hf` is not installed")
-
-# peft asks for it by its old name.
-pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+peft = pytest.importorskip("peft", reason="extra `hf` is not installed")
 
 TEXT = "the cat sat on the mat. the dog ate the cat's hat. " * 40
 VOCAB = 320
@@ -81,7 +75,8 @@ class TestFace:
         for (name, one), (_, other) in zip(theirs.named_parameters(), ours.network.named_parameters(), strict=True):
             torch.testing.assert_close(one.grad, other.grad, atol=1e-5, rtol=1e-4, msg=name)
 
-    def test_the_cache_changes_nothing(self, kind) -> None:
+    @pytest.mark.filterwarnings("error:.*past_key_values:FutureWarning")
+    def test_the_cache_changes_nothing_and_has_no_deprecated_name(self, kind) -> None:
         ours = TransformersCausal(network(kind))
         cache = ours.new_cache()
         with torch.no_grad():
@@ -112,7 +107,7 @@ class TestFace:
         assert not torch.allclose(adapted, TransformersCausal(network(kind))(IDS)[0])
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error:.*checkpointing:FutureWarning")
 def test_activations_computed_again_give_the_same_loss_and_no_warning() -> None:
     model = TransformersCausal(network("bloom")).train()
     for wanted in (False, True, False):

@@ -8,6 +8,7 @@ Letters: B rows, T tokens, C width, V ids.
 
 from __future__ import annotations
 
+import inspect
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,7 @@ class TransformersCausal(nn.Module):
             n_embd=settings.hidden_size,
         )
         self._head_is_plain = self._has_plain_head()
+        self._cache_name = self._name_of_cache()
 
     @staticmethod
     def from_settings(settings: Mapping[str, Any]) -> TransformersCausal:
@@ -167,8 +169,8 @@ class TransformersCausal(nn.Module):
         if cache is None:
             found: Tensor = self.network.base_model(input_ids=ids, use_cache=False).last_hidden_state
             return found
-        output = self.network.base_model(input_ids=ids, past_key_values=cache.past, use_cache=True)
-        cache.store(output.past_key_values, ids.shape[1])
+        output = self.network.base_model(input_ids=ids, use_cache=True, **{self._cache_name: cache.past})
+        cache.store(output[self._cache_name], ids.shape[1])
         hidden: Tensor = output.last_hidden_state
         return hidden
 
@@ -211,6 +213,11 @@ class TransformersCausal(nn.Module):
         """The head's weight, if it alone makes logits of hidden states: an adapter may stand in the head's place."""
         head = self.get_output_embeddings()
         return head.weight if self._head_is_plain and type(head) is nn.Linear else None
+
+    def _name_of_cache(self) -> str:
+        """How the network names what it keeps of tokens it saw: `cache`, or as older transformers do."""
+        known = inspect.signature(self.network.base_model.forward).parameters
+        return "cache" if "cache" in known else "past_key_values"
 
     @torch.no_grad()
     def _has_plain_head(self) -> bool:

@@ -73,14 +73,26 @@ def from_huggingface(source: str | Path | Any) -> _core.Tokenizer:
 
             path = fetch_tokenizer_file(str(source))
         return _core.load_tokenizer(str(path), "auto", None)
-    backend = getattr(source, "backend_tokenizer", source)
-    if not hasattr(backend, "to_str"):
+    text = _tokenizer_json(getattr(source, "backend_tokenizer", source))
+    if text is None:
         kind = type(source).__name__
         raise ArgumentError(f"expected a path, a repository or a fast tokenizer, found an object of type {kind}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tokenizer.json"
-        write_text(path, backend.to_str())
+        write_text(path, text)
         return _core.load_tokenizer(str(path), "auto", None)
+
+
+def _tokenizer_json(backend: Any) -> str | None:
+    """The text of the tokenizer.json that a `tokenizers.Tokenizer` would save; None for any other object."""
+    if hasattr(backend, "to_str"):
+        text: str = backend.to_str()
+        return text
+    if type(backend).__module__.partition(".")[0] != "tokenizers" or type(backend).__name__ != "Tokenizer":
+        return None
+    # tokenizers 1.0 has neither `to_str` nor `save`; what it pickles begins with the same text.
+    _, (text, *_) = backend.__reduce__()
+    return text
 
 
 def refuse_other_kinds(path: Path) -> None:

@@ -1,7 +1,5 @@
 import itertools
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +15,6 @@ from bytemill.data.rows import (
 )
 from bytemill.errors import DataError
 
-SHARED_DATA = Path(os.environ.get("BYTEMILL_SHARED_DATA", Path(__file__).parents[3].parent / "shared" / "data"))
 EOT = 256
 
 
@@ -243,9 +240,8 @@ def test_a_wrong_file_is_named(tmp_path, content, sentence):
         read_rows(tmp_path / "absent.json")
 
 
-@pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"{SHARED_DATA} is not there")
-def test_real_rows_of_the_book():
-    rows = read_rows(SHARED_DATA / "llms_from_scratch" / "instruction-data.json")
+def test_real_rows_of_the_book(shared_data):
+    rows = read_rows(shared_data("llms_from_scratch/instruction-data.json"))
     assert [len(part) for part in split_rows(rows)] == [935, 110, 55]
     encoded = encode_rows(rows, ByteTokenizer(), max_tokens=1024)
     assert len(encoded.rows) + sum(encoded.refused.values()) == 1100

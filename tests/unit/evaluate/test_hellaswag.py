@@ -1,7 +1,7 @@
 """HellaSwag against a plain reference: one row at a time, one token at a time."""
 
 import json
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,7 @@ from bytemill.errors import DataError
 from bytemill.evaluate.hellaswag import HellaSwagItem, ending_losses, hellaswag_score, read_hellaswag
 from bytemill.model import GPT2, GPT2Config
 
-ITEMS = Path(os.environ.get("BYTEMILL_SHARED_DATA", Path(__file__).parents[4] / "shared/data"))
-ITEMS = ITEMS / "hellaswag" / "hellaswag_val_1000.jsonl"
+ITEMS = "hellaswag/hellaswag_val_1000.jsonl"
 
 
 class Bytes:
@@ -56,18 +55,16 @@ def test_losses_equal_a_plain_reference(model: GPT2) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not ITEMS.exists(), reason="../shared/data is not there")
-def test_losses_of_a_thousand_items_equal_a_plain_reference() -> None:
+def test_losses_of_a_thousand_items_equal_a_plain_reference(shared_data: Callable[[str], Path]) -> None:
     torch.manual_seed(1)
     wide = GPT2(GPT2Config(vocab_size=256, n_positions=1024, n_embd=8, n_layer=1, n_head=2, initializer_range=0.2))
-    items = read_hellaswag(ITEMS)
+    items = read_hellaswag(shared_data(ITEMS))
     assert len(items) == 1000
     check_against_the_plain_loss(wide, items)
 
 
-@pytest.mark.skipif(not ITEMS.exists(), reason="../shared/data is not there")
-def test_losses_of_real_items_equal_a_plain_reference(model: GPT2) -> None:
-    items = [item for item in read_hellaswag(ITEMS) if _fits(item)][:10]
+def test_losses_of_real_items_equal_a_plain_reference(model: GPT2, shared_data: Callable[[str], Path]) -> None:
+    items = [item for item in read_hellaswag(shared_data(ITEMS)) if _fits(item)][:10]
     check_against_the_plain_loss(model, items)
 
 

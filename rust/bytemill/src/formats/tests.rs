@@ -36,6 +36,34 @@ fn what_holds_everything_comes_back_with_the_same_fingerprint() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no file is left beside");
 }
 
+/// What tokenizers 1.0 makes of the files that we save: bytes are the model's part, no step of `pre_tokenizer`.
+#[test]
+fn version_2_of_tokenizer_json_is_read_as_version_1() {
+    let folder = tempfile::tempdir().unwrap();
+    for pattern in [None, Some("gpt2"), Some("cl100k"), Some("o200k"), Some(r"\w+|\W+")] {
+        let (vocab, splitter) = sample(pattern);
+        let path = folder.path().join("file");
+        save(&vocab, &splitter, &path, Format::HuggingFace).unwrap();
+        let mut contents: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        contents["version"] = "2.0".into();
+        contents["model"]["byte_level"] = true.into();
+        contents["post_processor"] = serde_json::Value::Null;
+        contents["decoder"] = serde_json::json!({"type": "ByteLevel"});
+        let regex = splitter.oniguruma_pattern().unwrap();
+        let split =
+            serde_json::json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
+        let forms = match regex {
+            None => vec![serde_json::Value::Null],
+            Some(_) => vec![split.clone(), serde_json::json!({"type": "Sequence", "pretokenizers": [split]})],
+        };
+        for form in forms {
+            contents["pre_tokenizer"] = form;
+            let (read, read_splitter) = load_text("file", &contents.to_string()).unwrap();
+            assert_eq!(fingerprint(&read, &read_splitter), fingerprint(&vocab, &splitter), "{pattern:?}");
+        }
+    }
+}
+
 #[test]
 fn gpt2_files_come_back_with_their_special_tokens() {
     let folder = tempfile::tempdir().unwrap();

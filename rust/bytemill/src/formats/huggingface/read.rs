@@ -9,8 +9,8 @@ use crate::split::{Splitter, oniguruma_reads_alike};
 use crate::vocab::Vocab;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -55,6 +55,9 @@ struct Model {
     byte_fallback: bool,
     #[serde(default)]
     ignore_merges: bool,
+    /// Version 2.0 of the file says here what 1.0 says with a last step of `pre_tokenizer`.
+    #[serde(default)]
+    byte_level: bool,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +77,7 @@ pub(in crate::formats) fn read(path: &Path, text: &str, pattern: PatternChoice) 
     let splitter = match pattern {
         PatternChoice::Auto => {
             let pre_tokenizer = setting("pre_tokenizer", contents.pre_tokenizer).map_err(refused)?;
+            let pre_tokenizer = if contents.model.byte_level { with_byte_level(&pre_tokenizer) } else { pre_tokenizer };
             splitter(&pre_tokenizer).map_err(refused)??
         }
         PatternChoice::Given(_) => pattern.splitter(None)?,
@@ -160,6 +164,14 @@ fn merges(merges: Vec<Merge>) -> Refusal<Vec<(Vec<u8>, Vec<u8>)>> {
 
 fn bytes(text: &str) -> Refusal<Vec<u8>> {
     from_printable(text).map_err(|character| format!("{text:?}, where {character:?} stands for no byte"))
+}
+
+/// Version 2.0's `pre_tokenizer` as version 1.0 has it.
+fn with_byte_level(pre_tokenizer: &Value) -> Value {
+    let mut all: Vec<Value> = steps(pre_tokenizer, "pretokenizers").into_iter().cloned().collect();
+    all.retain(|step| !step.is_null());
+    all.push(json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}));
+    json!({"type": "Sequence", "pretokenizers": all})
 }
 
 /// The splitter that `pre_tokenizer` describes, or why we have none like it.
