@@ -1,10 +1,12 @@
 //! Shards and their loader for Python: arrays without a copy, state and manifest as JSON text.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use bytemill::Error;
 
-use bytemill::prepare::{PrepareOptions, Progress, Stage, prepare};
+use bytemill::prepare::{PrepareOptions, Progress, Stage, prepare, verify_against};
 use bytemill::shard::{
     self, Boundaries, IdType, LoaderOptions, LoaderState, Packing, SharedLoader, Split, TokenWidth, Validation, Verify,
 };
@@ -107,6 +109,22 @@ pub(crate) fn verify_shards(py: Python<'_>, folder: PathBuf) -> PyResult<()> {
     listener.result(verified).map(drop)
 }
 
+/// Compares the shards in `folder` with the text they were made from; see `bytemill.data.verify`.
+#[pyfunction]
+#[pyo3(signature = (folder, sources, *, tokenizer, progress))]
+pub(crate) fn compare_shards(
+    py: Python<'_>,
+    folder: PathBuf,
+    sources: Vec<PathBuf>,
+    tokenizer: &Bound<'_, Tokenizer>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<()> {
+    let core = tokenizer.get().core();
+    let mut report = Report::new(progress);
+    let compared = py.detach(|| verify_against(&folder, &sources, core, |at| report.hear(at)));
+    report.listener.result(compared).map(drop)
+}
+
 /// Folders of shards to one; see `bytemill.data.merge`.
 #[pyfunction]
 pub(crate) fn merge_shards(py: Python<'_>, folders: Vec<PathBuf>, out_dir: PathBuf) -> PyResult<()> {
@@ -117,7 +135,7 @@ pub(crate) fn merge_shards(py: Python<'_>, folders: Vec<PathBuf>, out_dir: PathB
 
 /// Documents to shards; see `bytemill.data.prepare`.
 #[pyfunction]
-#[pyo3(signature = (sources, out_dir, *, tokenizer, shard_tokens, val, seed, threads, text_field, max_memory, progress))]
+#[pyo3(signature = (sources, out_dir, *, tokenizer, shard_tokens, val, seed, threads, text_field, max_memory, check, progress))]
 #[expect(clippy::too_many_arguments, reason = "each is one keyword of prepare")]
 pub(crate) fn prepare_shards(
     py: Python<'_>,
@@ -130,6 +148,7 @@ pub(crate) fn prepare_shards(
     threads: Option<usize>,
     text_field: String,
     max_memory: Option<u64>,
+    check: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
     let options = PrepareOptions {
@@ -139,16 +158,40 @@ pub(crate) fn prepare_shards(
         threads: threads::count(threads)?,
         text_field,
         max_memory,
+        check,
     };
     let core = tokenizer.get().core();
-    let mut listener = Listener::new(progress);
-    let prepared = py.detach(|| {
-        prepare(&sources, &out_dir, core, &options, |at: &Progress| {
-            let stage = if at.stage == Stage::Scan { "scanning" } else { "encoding" };
-            listener.hear((stage, at.bytes, at.total_bytes, at.tokens))
-        })
-    });
-    listener.result(prepared).map(drop)
+    let mut report = Report::new(progress);
+    let prepared = py.detach(|| prepare(&sources, &out_dir, core, &options, |at| report.hear(at)));
+    report.listener.result(prepared).map(drop)
+}
+
+/// Between calls of Python: the core reports each row.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+/// Progress of `prepare` to Python, a few times a second.
+struct Report {
+    listener: Listener,
+    last: Option<(Stage, Instant)>,
+}
+
+impl Report {
+    fn new(callback: Option<Py<PyAny>>) -> Self {
+        Self { listener: Listener::new(callback), last: None }
+    }
+
+    fn hear(&mut self, at: &Progress) -> ControlFlow<()> {
+        if self.last.is_some_and(|(stage, when)| stage == at.stage && when.elapsed() < REPORT_EVERY) {
+            return ControlFlow::Continue(());
+        }
+        self.last = Some((at.stage, Instant::now()));
+        let stage = match at.stage {
+            Stage::Scan => "scanning",
+            Stage::Encode => "encoding",
+            Stage::Check => "checking",
+        };
+        self.listener.hear((stage, at.bytes, at.total_bytes, at.tokens))
+    }
 }
 
 pub(crate) fn split_named(name: &str) -> Result<Split, CoreError> {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::order::Order;
 use super::scan::{Corpus, Span};
 use super::{EncodeDocument, PrepareOptions};
 use crate::error::{Error, Result};
@@ -24,10 +25,10 @@ const MEMORY_A_BYTE: u64 = 18;
 const CUT_WINDOW_BYTES: u64 = 4 << 10;
 
 /// What is encoded: `n_items` spans of text, each a document of the result.
-pub(super) struct EncodeJob<'a, T, Order> {
+pub(super) struct EncodeJob<'a, T> {
     corpus: &'a Corpus,
     tokenizer: &'a T,
-    order: Order,
+    order: &'a Order,
     n_items: u64,
     n_threads: usize,
     unit_bytes: u64,
@@ -94,9 +95,10 @@ struct Cursor {
     within: u64,
 }
 
-impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Order> {
+impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
     /// All items that `order` names, in units of `share`.
-    pub(super) fn new(corpus: &'a Corpus, tokenizer: &'a T, order: Order, n_items: u64, share: Share) -> Self {
+    pub(super) fn new(corpus: &'a Corpus, tokenizer: &'a T, order: &'a Order, share: Share) -> Self {
+        let n_items = order.n_items(corpus);
         let Share { n_threads, unit_bytes } = share;
         Self { corpus, tokenizer, order, n_items, n_threads, unit_bytes }
     }
@@ -132,7 +134,7 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
         let mut round = Vec::new();
         let mut left = self.unit_bytes * self.n_threads as u64 * UNITS_A_THREAD;
         while cursor.item < self.n_items && left > 0 {
-            let span = (self.order)(cursor.item);
+            let span = self.order.span(self.corpus, cursor.item);
             let long = span.bytes.end - span.bytes.start > self.unit_bytes;
             let bytes = if long && self.tokenizer.cuts() && self.corpus.is_text(span.document) {
                 self.take_piece(&span, cursor, &mut round)?
@@ -148,7 +150,7 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
     fn take_items(&self, cursor: &mut Cursor, round: &mut Vec<Unit>) -> u64 {
         let (first, mut bytes) = (cursor.item, 0);
         while cursor.item < self.n_items && bytes < self.unit_bytes {
-            let span = (self.order)(cursor.item);
+            let span = self.order.span(self.corpus, cursor.item);
             let n = span.bytes.end - span.bytes.start;
             if cursor.item > first && n > self.unit_bytes {
                 break;
@@ -214,7 +216,7 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
             Ok::<(), Error>(())
         };
         match unit {
-            Unit::Items(positions) => positions.clone().try_for_each(|position| add(&(self.order)(position)))?,
+            Unit::Items(positions) => positions.clone().try_for_each(|position| add(&self.order.span(self.corpus, position)))?,
             Unit::Piece { span, begins } => {
                 add(span)?;
                 encoded.begins = *begins;

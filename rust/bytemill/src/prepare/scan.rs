@@ -217,15 +217,26 @@ impl Corpus {
 
     /// A fault of the document's text, with its place.
     pub(super) fn at_document(&self, number: u64, reason: &impl ToString) -> Error {
+        let (path, place) = self.path_and_place(number);
+        Error::format(path, format!("{place}: {}", reason.to_string()))
+    }
+
+    /// Where a document is in the inputs.
+    pub(super) fn place(&self, number: u64) -> String {
+        let (path, place) = self.path_and_place(number);
+        format!("{}, {place}", path.display())
+    }
+
+    fn path_and_place(&self, number: u64) -> (&Path, String) {
         let document = self.documents[number as usize];
         let source = &self.inputs[document.input as usize].source;
-        let path = &source.path;
+        let path = &*source.path;
         if !source.kind.is_plain() {
             let first = self.documents.partition_point(|other| other.input < document.input) as u64;
-            return Error::format(path, format!("document {}: {}", number - first + 1, reason.to_string()));
+            return (path, format!("document {}", number - first + 1));
         }
-        let place = line_at(path, document.offset).map_or(String::new(), |line| format!("line {line}, "));
-        Error::format(path, format!("{place}byte {}: {}", document.offset, reason.to_string()))
+        let line = line_at(path, document.offset).map_or(String::new(), |line| format!("line {line}, "));
+        (path, format!("{line}byte {}", document.offset))
     }
 
     /// Refuses inputs that are not what was hashed.
