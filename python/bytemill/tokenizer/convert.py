@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["from_huggingface", "from_tiktoken", "refuse_other_kinds", "to_huggingface", "to_tiktoken"]
 
 
+_MAX_FILE_BYTES = 64 << 20  # what the core reads of a vocabulary
+
+
 def from_tiktoken(encoding: tiktoken.Encoding | str) -> _core.Tokenizer:
     """Take over ranks, pattern and special tokens; a name makes tiktoken load (perhaps download) it.
 
@@ -89,6 +92,8 @@ def refuse_other_kinds(path: Path) -> None:
         FormatError: It does; names the model.
     """
     try:
+        if not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
+            return
         model = json.loads(path.read_bytes())["model"]
         kind = model["type"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -30,7 +30,7 @@ mod _core {
     #[pymodule_export]
     use super::durable::write_whole;
     #[pymodule_export]
-    use super::shards::{Loader, merge_shards, prepare_shards, verify_shards};
+    use super::shards::{Loader, compare_shards, merge_shards, prepare_shards, verify_shards};
     #[pymodule_export]
     use super::split_reader::SplitReader;
     #[pymodule_export]

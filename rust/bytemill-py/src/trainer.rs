@@ -62,7 +62,7 @@ pub(crate) fn train_tokenizer(
     let provenance = Provenance::new(splitter.pattern(), feed);
     let counts = match (files, texts, word_counts, counts) {
         (Some(paths), None, None, None) => py.detach(|| {
-            let reading = Reading { text_field, separator: separator.map(str::as_bytes) };
+            let reading = Reading { text_field, separator: separator.map(str::as_bytes), max_memory };
             let mut watch = |at| listener.hear(told(at));
             count_files(&paths, reading, &counting, &mut watch)
         }),

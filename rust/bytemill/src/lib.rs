@@ -24,6 +24,7 @@ pub mod error;
 pub mod formats;
 pub mod hints;
 pub mod prepare;
+pub(crate) mod regular_file;
 pub mod shard;
 pub mod split;
 pub mod token_file;

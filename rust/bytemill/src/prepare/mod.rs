@@ -1,11 +1,12 @@
 //! Documents to shards: scan, shuffle, encode on threads, write in order.
 //!
-//! A first pass over the inputs hashes them and notes where each document lies (16 bytes each). A
+//! A first pass over the inputs hashes them and notes where each document lies (20 bytes each). A
 //! permutation keyed by the seed orders the documents; a second pass reads them in that order,
 //! encodes on threads and writes on one. What goes where follows from inputs, tokenizer and plan
 //! alone, so any number of threads, and a run after a killed one, give identical bytes; the latter
 //! goes on behind the shards that are finished.
 
+mod budget;
 mod check;
 mod encode;
 mod finder;
@@ -16,6 +17,7 @@ mod output;
 mod scan;
 mod source;
 mod spool;
+mod unchanged;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -26,12 +28,14 @@ use crate::shard::leftovers::remove_leftovers;
 use crate::shard::lock::FolderLock;
 use crate::shard::{self, JOURNAL_NAME, Layout, MANIFEST_NAME, Manifest, Plan, Split, Tokens, Validation, Verify};
 use crate::tokenizer::Tokenizer;
+use budget::{Budget, Share};
 use check::Check;
-use encode::{EncodeJob, Share};
+use encode::EncodeJob;
 use journal::Kept;
 use order::Order;
 use output::Output;
 use scan::Corpus;
+use unchanged::Unchanged;
 
 /// The special token that begins each document, where the vocabulary has it.
 const END_OF_TEXT: &str = "<|endoftext|>";
@@ -46,6 +50,10 @@ pub trait EncodeDocument: Sync {
     fn first_cut(&self, text: &[u8]) -> Option<usize>;
     /// The bytes that an id of ordinary text stands for; none for special tokens and for ids that are not known.
     fn token_bytes(&self, id: u32) -> Option<&[u8]>;
+    /// Bytes of memory that an encoder takes for itself.
+    fn encoder_bytes(&self) -> u64 {
+        0
+    }
     /// Every id is below this.
     fn n_vocab(&self) -> u32;
     /// The id to put at each document's start, if the vocabulary has one for this.
@@ -66,6 +74,11 @@ impl EncodeDocument for Tokenizer {
 
     fn first_cut(&self, text: &[u8]) -> Option<usize> {
         self.splitter().first_cut(text)
+    }
+
+    fn encoder_bytes(&self) -> u64 {
+        // Tables of 4 to 18 MiB, by the size of the vocabulary.
+        (2 << 20) + 256 * self.vocab().n_vocab().next_power_of_two().clamp(1 << 13, 1 << 16) as u64
     }
 
     fn token_bytes(&self, id: u32) -> Option<&[u8]> {
@@ -98,7 +111,7 @@ pub struct PrepareOptions {
     pub threads: usize,
     /// The field of a JSON row that holds its text.
     pub text_field: String,
-    /// Bytes of memory that documents on their way may take at most.
+    /// Bytes of memory that places of documents, and text and tokens on their way, may take.
     pub max_memory: Option<u64>,
     /// Whether what was written is decoded and compared with the text.
     pub check: bool,
@@ -184,8 +197,9 @@ pub fn prepare<P: AsRef<Path>>(
     options.check()?;
     let layout = options.layout(tokenizer)?;
     fs::create_dir_all(out_dir).map_err(Error::io(out_dir))?;
+    let budget = Budget::new(tokenizer, options);
     let inputs = source::find(sources, out_dir)?;
-    let corpus = Corpus::scan(inputs, &options.text_field, out_dir, &mut progress)?;
+    let corpus = Corpus::scan(inputs, &options.text_field, out_dir, budget, &mut progress)?;
     let mut manifest = Manifest::new(tokenizer.n_vocab(), tokenizer.fingerprint(), tokenizer.end_of_text(), Vec::new());
     manifest.plan = Some(options.plan());
     manifest.inputs = corpus.entries();
@@ -210,7 +224,7 @@ pub fn prepare<P: AsRef<Path>>(
         out_dir,
         tokenizer,
         layout,
-        share: Share::new(&corpus, tokenizer, options)?,
+        share: budget.share(corpus.found())?,
         options,
     };
     let (bytes, documents) = (corpus.total_bytes(), corpus.n_documents());
@@ -266,7 +280,8 @@ pub fn verify_against<P: AsRef<Path>>(
     manifest.check_tokenizer(&tokenizer.fingerprint(), tokenizer.n_vocab())?;
     let plan = manifest.own_plan().map_err(|reason| Error::format(folder, reason))?;
     let spool_folder = std::env::temp_dir();
-    let corpus = Corpus::scan(source::find(sources, folder)?, &plan.text_field, &spool_folder, &mut progress)?;
+    let inputs = source::find(sources, folder)?;
+    let corpus = Corpus::scan(inputs, &plan.text_field, &spool_folder, Budget::without_limit(), &mut progress)?;
     manifest.check_inputs(&corpus.entries())?;
     let order = Order::new(&corpus, plan)?;
     let check = Check { corpus: &corpus, order: &order, tokenizer, folder, manifest: &manifest };
@@ -302,12 +317,17 @@ impl<T: EncodeDocument> Writing<'_, T> {
         let Self { corpus, order, out_dir, tokenizer, layout, share, options } = *self;
         let n_items = order.n_items(corpus);
         let first = kept.next_document();
-        let mut bytes = (0..first).map(|item| order.span(corpus, item).bytes).map(|bytes| bytes.end - bytes.start).sum();
+        let mut bytes =
+            (0..first).map(|item| order.span(corpus, item).bytes).map(|bytes| bytes.end - bytes.start).sum();
         let mut documents = first;
         let job = EncodeJob::new(corpus, tokenizer, order, share);
         let mut output = Output::new(out_dir, layout, options.val, n_items, kept)?;
         let mut n_finished = output.n_finished();
+        let mut unchanged = Unchanged::default();
         job.run(first, |encoded| {
+            for (span, crc32c) in &encoded.parts {
+                unchanged.add(corpus, span.clone(), *crc32c)?;
+            }
             for (begins, ids) in encoded.documents() {
                 documents += u64::from(begins);
                 if begins { output.begin(ids)? } else { output.go_on(ids)? }

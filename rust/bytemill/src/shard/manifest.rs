@@ -4,7 +4,6 @@
 //! every byte before that hash; the shards' checksums stand in it, so the root hash names the data.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -15,6 +14,7 @@ use super::entries::{InputEntry, Plan, ShardEntry};
 use super::header::{HEADER_BYTES, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
 use crate::durable::DurableFile;
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// The manifest's name in its folder.
 pub const MANIFEST_NAME: &str = "manifest.json";
@@ -103,7 +103,7 @@ impl Manifest {
     /// As [`Manifest::read`], under another name.
     pub(crate) fn read_as(folder: &Path, name: &str) -> Result<Self> {
         let path = folder.join(name);
-        let file = File::open(&path).map_err(Error::io(&path))?;
+        let file = regular_file::open_seekable(&path)?;
         let mut bytes = Vec::new();
         file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(&path))?;
         if bytes.len() as u64 > MAX_MANIFEST_BYTES {
@@ -218,7 +218,9 @@ impl Manifest {
                 full && self.split(split).all(|shard| shard.tokens <= plan.shard_tokens)
             })
         });
-        plan.ok_or("was put together from several folders, or by another program: compare the folders it was merged from")
+        plan.ok_or(
+            "was put together from several folders, or by another program: compare the folders it was merged from",
+        )
     }
 
     /// Refuses inputs that are not those of these shards, whatever their names are.
