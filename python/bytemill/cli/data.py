@@ -36,7 +36,9 @@ def prepare(
     max_memory: Annotated[
         str | None, typer.Option(help="Memory for text and tokens on their way, such as 200M; default 40M per thread.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Decode what was written and compare it with the text.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Decode what was written and compare it with the text.")
+    ] = False,
     shard_of: Annotated[
         str | None, typer.Option(help="i/n: only this task's share of the files, each into a part_… folder of output.")
     ] = None,
