@@ -42,7 +42,7 @@ pub struct TokenFileOptions<'a> {
 pub type Watch<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
 
 /// Text that a thread is given at once, on average.
-const BYTES_A_THREAD: usize = 2 << 20;
+const BYTES_A_THREAD: usize = 1 << 20;
 /// `NumPy` asks for a multiple of 64.
 const NPY_HEADER_BYTES: usize = 128;
 

@@ -66,7 +66,11 @@ impl Reading<'_> {
             Some(limit) => Error::Argument {
                 name: "max_memory",
                 got: limit.to_string(),
-                expected: format!("at least {}: {} has {what} of {n_bytes} bytes or more", 4 * n_bytes, path.display()),
+                expected: format!(
+                    "at least {}: {} has {what} of {n_bytes} bytes or more; or split it",
+                    4 * n_bytes,
+                    path.display()
+                ),
             },
             None => Error::format(path, format!("has {what} of {n_bytes} bytes or more; split it, or set max_memory")),
         }

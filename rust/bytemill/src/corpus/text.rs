@@ -64,8 +64,8 @@ pub(crate) fn for_each_piece(
                 each(Piece { offset, text: &text[..end], ends: false })?;
                 (start, has_begun) = (end, true);
             } else if text.len() >= most {
-                let what = format!("a stretch from byte {offset} on without a place where text can be cut");
-                return Err(reading.too_large(path, &what, text.len() as u64));
+                let what = format!("a stretch without a place where text can be cut (from byte {offset} on)");
+                return Err(reading.too_large(path, &what, text.len() as u64 + 1));
             }
         }
         text.drain(..start);

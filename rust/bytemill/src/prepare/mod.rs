@@ -276,7 +276,8 @@ pub fn verify_against<P: AsRef<Path>>(
     tokenizer: &impl EncodeDocument,
     mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
 ) -> Result<Manifest> {
-    let manifest = shard::verify(folder, &mut |_| ControlFlow::Continue(()))?;
+    let nothing_yet = Progress { stage: Stage::Scan, bytes: 0, total_bytes: 0, documents: 0, tokens: 0 };
+    let manifest = shard::verify(folder, &mut |_| progress(&nothing_yet))?;
     manifest.check_tokenizer(&tokenizer.fingerprint(), tokenizer.n_vocab())?;
     let plan = manifest.own_plan().map_err(|reason| Error::format(folder, reason))?;
     let spool_folder = std::env::temp_dir();

@@ -172,3 +172,26 @@ fn a_document_that_is_not_in_the_shards_is_named() {
         assert!(message.contains("three.jsonl, line 2"), "{message}");
     }
 }
+
+/// Reading everything takes long where there is much of it.
+#[test]
+fn comparing_stops_when_told_in_every_stage() {
+    let (corpus, _) = corpus();
+    let sources = [corpus.path().to_owned()];
+    let out = tempfile::tempdir().unwrap();
+    run(&sources, out.path(), &small(Validation::Share(0.1))).unwrap();
+    let mut n_calls = 0;
+    verify_against(out.path(), &sources, &BYTES, |_| {
+        n_calls += 1;
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    for stop_at in [1, n_calls / 2, n_calls] {
+        let mut left = stop_at;
+        let stopped = verify_against(out.path(), &sources, &BYTES, |_| {
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(matches!(stopped, Err(Error::Interrupted)), "{stop_at} of {n_calls}");
+    }
+}
