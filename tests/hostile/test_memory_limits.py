@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,23 @@ def test_a_separator_cuts_documents_and_specials_stay_whole(tmp_path: Path, gpt2
     assert n_ids == len(gpt2.encode(text, allowed_special="all"))
 
 
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `bytemill ARGUMENTS…` in this process: exit code, stdout, and stderr as one line."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["bytemill", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            sys.exit(main())
+        out, err = capfd.readouterr()
+        return int(stopped.value.code or 0), out, " ".join(err.split())
+
+    return call
+
+
 @pytest.fixture
 def prepared(tmp_path: Path, gpt2: Tokenizer) -> tuple[Path, Path, Path]:
     """A source, its shards and their tokenizer."""
@@ -215,20 +233,19 @@ def prepared(tmp_path: Path, gpt2: Tokenizer) -> tuple[Path, Path, Path]:
     return source, shards, vocabulary
 
 
-def test_shards_are_compared_with_their_text(
-    prepared: tuple[Path, Path, Path], gpt2: Tokenizer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_shards_are_compared_with_their_text(prepared: tuple[Path, Path, Path], gpt2: Tokenizer, run: Run) -> None:
     source, shards, vocabulary = prepared
     verify(shards, against=source, tokenizer=gpt2)
-    assert main(["data", "verify", str(shards), "--against", str(source), "-t", str(vocabulary)]) == 0
-    assert capsys.readouterr().out == f"{shards}: good, and its tokens are those of the text\n"
+    compare = ("data", "verify", shards, "--against", source, "-t", vocabulary)
+    assert run(*compare)[:2] == (0, f"{shards}: good, and its tokens are those of the text\n")
     source.write_text(source.read_text().replace("row 7", "row 8", 1))
-    assert main(["data", "verify", str(shards), "--against", str(source), "-t", str(vocabulary)]) == 2
-    assert "against is rows.jsonl with " in capsys.readouterr().err
+    code, _, said = run(*compare)
+    assert code == 2
+    assert "against is rows.jsonl with " in said
 
 
 def test_comparing_needs_sources_and_the_tokenizer_of_the_shards(
-    prepared: tuple[Path, Path, Path], gpt2: Tokenizer, capsys: pytest.CaptureFixture[str]
+    prepared: tuple[Path, Path, Path], gpt2: Tokenizer, run: Run
 ) -> None:
     source, shards, vocabulary = prepared
     other = Tokenizer.train(files=[source], vocab_size=300)
@@ -238,28 +255,30 @@ def test_comparing_needs_sources_and_the_tokenizer_of_the_shards(
         verify(shards, against=source)
     with pytest.raises(ArgumentError, match="against is None, expected a value, since tokenizer is given"):
         verify(shards, tokenizer=gpt2)
-    assert main(["data", "verify", str(shards), "--against", str(source)]) == 2
-    assert "--against needs --tokenizer" in capsys.readouterr().err
-    assert main(["data", "verify", str(shards), str(shards), "--against", str(source), "-t", str(vocabulary)]) == 2
+    code, _, said = run("data", "verify", shards, "--against", source)
+    assert code == 2
+    assert "--against needs --tokenizer" in said
+    code, _, said = run("data", "verify", shards, shards, "--against", source, "-t", vocabulary)
+    assert code == 2
+    assert "--against compares one folder" in said
 
 
-def test_pipes_and_devices_are_refused_and_nothing_hangs(
-    tmp_path: Path, gpt2_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pipes_and_devices_are_refused_and_nothing_hangs(tmp_path: Path, gpt2_folder: Path, run: Run) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    for source, reason in [
-        (pipe, "is a pipe, expected a regular file: send its text to stdin and give -"),
-        (Path("/dev/zero"), "is a device"),
-    ]:
-        commands = [
-            ["data", "prepare", source, "-t", gpt2_folder, "-o", tmp_path / "shards"],
-            ["tokenizer", "train", source, "--vocab-size", "300", "-o", tmp_path / "t.json"],
-            ["data", "prepare", __file__, "-t", source, "-o", tmp_path / "shards"],
-        ]
-        for command in commands:
-            assert main([str(part) for part in command]) == 1
-            assert reason in capsys.readouterr().err
+    said_of = {
+        pipe: "is a pipe, expected a regular file: send its text to stdin and give -",
+        Path("/dev/zero"): "is a device, expected a regular file",
+    }
+    for source, reason in said_of.items():
+        for command in (
+            ("data", "prepare", source, "-t", gpt2_folder, "-o", tmp_path / "shards"),
+            ("tokenizer", "train", source, "--vocab-size", "300", "-o", tmp_path / "t.json"),
+            ("data", "prepare", __file__, "-t", source, "-o", tmp_path / "shards"),
+        ):
+            code, _, said = run(*command)
+            assert code == 1
+            assert reason in said
 
 
 def test_a_sparse_tokenizer_file_is_refused_before_it_is_read(tmp_path: Path) -> None:

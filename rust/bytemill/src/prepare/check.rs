@@ -226,7 +226,8 @@ impl<'a> Text<'a> {
 
     /// The next bytes; none at the end.
     fn next(&mut self) -> Result<&[u8]> {
-        if self.at == self.window_at + self.window.len() as u64 && !(self.is_read && !self.has_parts()) {
+        let may_go_on = self.has_parts() || !self.is_read;
+        if may_go_on && self.at == self.window_at + self.window.len() as u64 {
             self.window_at = self.at;
             self.is_read = true;
             let bytes = if self.has_parts() {

@@ -193,7 +193,7 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
         };
         match unit {
             Unit::Items(positions) => {
-                positions.clone().try_for_each(|position| add(&self.order.span(self.corpus, position)))?
+                positions.clone().try_for_each(|position| add(&self.order.span(self.corpus, position)))?;
             }
             Unit::Piece { span, begins } => {
                 add(span)?;

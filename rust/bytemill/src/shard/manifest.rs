@@ -229,8 +229,7 @@ impl Manifest {
         if self.inputs.len() == given.len() && self.inputs.iter().zip(given).all(|(own, given)| same(own, given)) {
             return Ok(());
         }
-        let at = (0..).find(|&i| !matches!((self.inputs.get(i), given.get(i)), (Some(a), Some(b)) if same(a, b)));
-        let at = at.unwrap_or_default();
+        let at = self.inputs.iter().zip(given).take_while(|(own, given)| same(own, given)).count();
         let describe = |inputs: &[InputEntry]| described(inputs, at);
         let expected = format!("{}, from which these shards were made", describe(&self.inputs));
         Err(Error::Argument { name: "against", got: describe(given), expected })

@@ -159,7 +159,7 @@ mod tests {
                 let (first, last) = (first(known.rule, &text.as_bytes()[middle..]), last(known.rule, text.as_bytes()));
                 assert!(first.is_some_and(|at| at <= 2 * form.len()), "{form:?} {first:?}");
                 assert!(last.is_some_and(|at| at + 2 * form.len() >= text.len()), "{form:?} {last:?}");
-                check_cuts(text[..form.len() * 4].as_bytes(), 0..form.len() * 4);
+                check_cuts(&text.as_bytes()[..form.len() * 4], 0..form.len() * 4);
             }
         }
         for run in ["a", "\0", " ", "\r\n", "9"] {

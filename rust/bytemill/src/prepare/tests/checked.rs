@@ -45,7 +45,10 @@ impl EncodeDocument for Faulty {
     }
 }
 
-const FAULTS: [(fn(&mut Vec<u32>, usize), &str); 4] = [
+/// What a wrong encoder does to the ids at a place, and what is said of it.
+type Fault = (fn(&mut Vec<u32>, usize), &'static str);
+
+const FAULTS: [Fault; 4] = [
     (|ids, at| ids[at] = 88, "is \"row 37 é"),
     (|ids, at| ids[at] = 256, "id 256 stands for no text"),
     (|ids, at| drop(ids.drain(at + 1..at + 2)), "is \"ow 37 é"),
