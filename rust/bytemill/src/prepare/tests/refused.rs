@@ -224,3 +224,30 @@ fn a_text_too_long_to_be_encoded_as_a_whole_is_refused_before_it_is_read() {
     let message = refused.unwrap_err().to_string();
     assert!(n_calls == 0 && message.contains("expected at most 4294967294: cut it into several files"), "{message}");
 }
+
+/// A packed input is read once to be hashed and once to be unpacked.
+#[test]
+fn a_packed_input_that_changes_while_it_is_unpacked_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("rows.jsonl.gz");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, "{\"text\": \"one row of many\"}\n".repeat(300).as_bytes()).unwrap();
+    let packed = encoder.finish().unwrap();
+    fs::write(&source, &packed).unwrap();
+    let modified = source.metadata().unwrap().modified().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let mut is_changed = false;
+    let made = prepare(from_ref(&source), out.path(), &BYTES, &small(Validation::Share(0.1)), |now| {
+        if now.documents == 0 && !std::mem::replace(&mut is_changed, true) {
+            let mut bytes = packed.clone();
+            bytes[4] ^= 1; // the time in gzip's header, which changes no text
+            fs::write(&source, bytes).unwrap();
+            fs::File::open(&source).unwrap().set_modified(modified).unwrap();
+        }
+        ControlFlow::Continue(())
+    });
+    let message = made.unwrap_err().to_string();
+    assert!(is_changed && message.contains("rows.jsonl.gz: changed while it was being prepared"), "{message}");
+    fs::write(&source, &packed).unwrap();
+    run(from_ref(&source), out.path(), &small(Validation::Share(0.1))).unwrap();
+}
