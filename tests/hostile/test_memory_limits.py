@@ -298,7 +298,7 @@ def test_progress_is_not_reported_for_each_row(
     source = tmp_path / "a.parquet"
     parquet.write_table(pa.table({"text": [f"row {row}" for row in range(50_000)]}), source)
     module = sys.modules[module_function.__module__]
-    monkeypatch.setattr(module._PrepareProgress, "update", lambda _, *told: calls.append(told))
+    monkeypatch.setattr(module._PrepareProgress, "update", lambda _, *at: calls.append(at))
     prepare(source, tmp_path / "shards", tokenizer=gpt2, progress=True)
     assert {phase for phase, *_ in calls} == {"scanning", "encoding", "checking"}
     assert len(calls) < 2_000

@@ -69,7 +69,7 @@ impl<T: EncodeDocument> Reading<'_, T> {
             self.finish(Some(run))?;
             self.begin(run)?;
             if self.check.manifest.end_of_text.is_some() {
-                // What stands there is checked by `verify`.
+                // The id there is checked by `verify`.
                 (first, ids) = (first + 1, &ids[1..]);
             }
         }
@@ -100,7 +100,7 @@ impl<T: EncodeDocument> Reading<'_, T> {
         }
         match unknown {
             Some(place) => {
-                let reason = format!("id {} stands for no text", ids[place]);
+                let reason = format!("id {} is no token of text", ids[place]);
                 Err(self.different(run, first + place as u64, &reason))
             }
             None => Ok(()),
@@ -166,7 +166,10 @@ impl<T: EncodeDocument> Reading<'_, T> {
 
     fn different(&self, run: &Run, token: u64, reason: &str) -> Error {
         let path = self.check.folder.join(&run.entry.name);
-        Error::format(path, format!("token {token}, {}: {reason}; prepare the text again", self.document()))
+        Error::format(
+            path,
+            format!("token {token}, {}: {reason}; prepare the text again into an empty folder", self.document()),
+        )
     }
 }
 
@@ -197,7 +200,7 @@ impl<'a> Text<'a> {
         Self { corpus, span, at: 0, window: Vec::new(), window_at: 0, is_read: false, buffer: Vec::new() }
     }
 
-    /// How many bytes of `decoded` are the text's next; goes behind them.
+    /// Return how many bytes of `decoded` are the text's next, and go past them.
     fn n_equal(&mut self, decoded: &[u8]) -> Result<usize> {
         let mut done = 0;
         while done < decoded.len() {

@@ -48,7 +48,7 @@ pub trait EncodeDocument: Sync {
     fn cuts(&self) -> bool;
     /// The first place, after the beginning, at which a text may be cut so that its parts encode alone as together.
     fn first_cut(&self, text: &[u8]) -> Option<usize>;
-    /// The bytes that an id of ordinary text stands for; none for special tokens and for ids that are not known.
+    /// The bytes of an ordinary token; none for special tokens and unknown ids.
     fn token_bytes(&self, id: u32) -> Option<&[u8]>;
     /// Bytes of memory that an encoder takes for itself.
     fn encoder_bytes(&self) -> u64 {
@@ -214,7 +214,7 @@ pub fn prepare<P: AsRef<Path>>(
     }
     let _lock = FolderLock::take(out_dir)?;
     if out_dir.join(MANIFEST_NAME).exists() {
-        // Whoever held the lock before us has just finished.
+        // The process that held the lock has just finished.
         let found = already_there(out_dir, &manifest)?;
         return compare(&found, &mut progress).map(|()| found);
     }
@@ -237,15 +237,20 @@ pub fn prepare<P: AsRef<Path>>(
         compare(&manifest, &mut progress)?;
         manifest.write(out_dir)
     });
-    match &written {
+    clean_up(out_dir, &written);
+    written.map(|()| manifest)
+}
+
+/// Removes what is of no use after the work.
+fn clean_up(out_dir: &Path, written: &Result<()>) {
+    match written {
         // What is finished stays for the next run.
         Err(Error::Interrupted | Error::Io { .. }) => {}
-        // The first failure is the one to tell; leftovers are removed again by the next run. Once the
+        // The first failure is the one to report; leftovers are removed again by the next run. Once the
         // manifest has its name nothing is a leftover, even if the folder could not be flushed after.
         Err(_) if !out_dir.join(MANIFEST_NAME).exists() => drop(remove_leftovers(out_dir, &[])),
         _ => drop(fs::remove_file(out_dir.join(JOURNAL_NAME))),
     }
-    written.map(|()| manifest)
 }
 
 /// The manifest in `out_dir`, if it was made from what `wanted` names.

@@ -50,7 +50,7 @@ type Fault = (fn(&mut Vec<u32>, usize), &'static str);
 
 const FAULTS: [Fault; 4] = [
     (|ids, at| ids[at] = 88, "is \"row 37 é"),
-    (|ids, at| ids[at] = 256, "id 256 stands for no text"),
+    (|ids, at| ids[at] = 256, "id 256 is no token of text"),
     (|ids, at| drop(ids.drain(at + 1..at + 2)), "is \"ow 37 é"),
     (|ids, at| ids.insert(at, 114), "but the tokens are \"r"),
 ];
