@@ -9,11 +9,20 @@ from pathlib import Path
 import pytest
 import tiktoken
 
-from bytemill import Tokenizer
+from bytemill import Tokenizer, _core
 from expected_skips import ExpectedSkips
 
 # Each worker of pytest-xdist has a core; more threads of torch than that wait for each other at every barrier.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def check_all_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test that prepares shards compares them with their text."""
+    prepare = _core.prepare_shards
+    checked = lambda *arguments, **options: prepare(*arguments, **options | {"check": True})  # noqa: E731
+    monkeypatch.setattr(_core, "prepare_shards", checked)
+
 
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 

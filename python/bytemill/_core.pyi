@@ -18,6 +18,7 @@ __all__ = [
     "SplitReader",
     "Tokenizer",
     "__version__",
+    "compare_shards",
     "load_tokenizer",
     "matches_whole",
     "merge_shards",
@@ -438,9 +439,17 @@ def prepare_shards(
     threads: int | None,
     text_field: str,
     max_memory: int | None,
+    check: bool,
     progress: Callable[[str, int, int, int], None] | None,
 ) -> None: ...
 def verify_shards(folder: str) -> None: ...
+def compare_shards(
+    folder: str,
+    sources: Sequence[str],
+    *,
+    tokenizer: Tokenizer,
+    progress: Callable[[str, int, int, int], None] | None,
+) -> None: ...
 def merge_shards(folders: Sequence[str], out_dir: str) -> None: ...
 def matches_whole(pattern: str, names: Sequence[str]) -> list[bool]: ...
 def write_whole(path: str, contents: bytes) -> None: ...

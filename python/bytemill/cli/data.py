@@ -37,7 +37,12 @@ def prepare(
     seed: Annotated[int, typer.Option(min=0, help="Shuffles the documents and chooses those for validation.")] = 0,
     text_field: Annotated[str, typer.Option(help="The field of a row that holds the text.")] = "text",
     threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
-    max_memory: Annotated[str | None, typer.Option(help="For text and tokens on their way, such as 200M.")] = None,
+    max_memory: Annotated[
+        str | None, typer.Option(help="Memory for text and tokens on their way, such as 200M; default 40M per thread.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Decode what was written and compare it with the text.")
+    ] = False,
     shard_of: Annotated[
         str | None, typer.Option(help="i/n: only this task's share of the files, each into a part_… folder of output.")
     ] = None,
@@ -59,6 +64,7 @@ def prepare(
         "text_field": text_field,
         "threads": threads,
         "max_memory": None if max_memory is None else _bytes(max_memory),
+        "check": check,
     }
     with _files(sources, output, text_field, json_lines=json_lines) as files:
         if shard_of is not None:
@@ -129,16 +135,40 @@ def _copy_stdin(path: Path) -> None:
 
 
 @app.command()
-def verify(folders: Annotated[list[Path], typer.Argument(help="Folders that `prepare` wrote.")]) -> None:
-    """Check every byte of shards against their checksums; the first fault found is named.
+def verify(
+    folders: Annotated[list[Path], typer.Argument(help="Folders that `prepare` wrote.")],
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the shards were prepared from: decode every token and compare. Repeat it for several sources."
+        ),
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", "-t", help="The vocabulary of the shards; needed with --against.")
+    ] = None,
+    json_lines: Annotated[bool, typer.Option("--jsonl", help="stdin (--against -) holds rows of JSON.")] = False,
+) -> None:
+    """Check every byte of shards against their checksums, or against their text; report the first fault.
 
-    Example: bytemill data verify shards/
+    Example: bytemill data verify shards/ --against corpus/ -t tokenizer.json
     """
-    from bytemill.data import verify
+    from bytemill import Tokenizer
+    from bytemill.data import read_manifest, verify
 
-    for folder in folders:
-        verify(folder)
-        print(f"{folder}: good")
+    if (against is None) != (tokenizer is None):
+        given, missing = ("--against", "--tokenizer") if tokenizer is None else ("--tokenizer", "--against")
+        raise typer.BadParameter(f"{given} needs {missing} as well: tokens are decoded and compared with the text")
+    if against is None or tokenizer is None:
+        for folder in folders:
+            verify(folder)
+            print(f"{folder}: good")
+        return
+    if len(folders) > 1:
+        raise typer.BadParameter("--against compares one folder; give each folder with its own sources")
+    text_field = read_manifest(folders[0]).text_field
+    with _files(against, folders[0], text_field, json_lines=json_lines) as files:
+        verify(folders[0], against=files, tokenizer=Tokenizer.load(tokenizer), progress=True)
+    print(f"{folders[0]}: good, and its tokens are those of the text")
 
 
 @app.command()

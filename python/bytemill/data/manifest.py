@@ -49,6 +49,8 @@ class Manifest:
     shards: tuple[dict[str, Any], ...]
     inputs: tuple[dict[str, Any], ...] = ()
     """Name, bytes and SHA-256 of each file of text."""
+    text_field: str = "text"
+    """The field of a row that held its text."""
 
     def tokens(self, split: Split) -> int:
         """Tokens in all shards of a split."""
@@ -102,6 +104,7 @@ def read_manifest(folder: str | Path) -> Manifest:
         root_sha256=fields["root_sha256"],
         shards=tuple(fields["shards"]),
         inputs=tuple(fields["inputs"]),
+        text_field=(fields["plan"] or {}).get("text_field", "text"),
     )
 
 

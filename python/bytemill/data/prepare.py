@@ -30,6 +30,7 @@ def prepare(
     threads: int | None = None,
     text_field: str = "text",
     max_memory: int | None = None,
+    check: bool = False,
     progress: bool = False,
 ) -> Manifest:
     """Encode documents into checked token shards; see docs/formats.md for what is written.
@@ -48,8 +49,10 @@ def prepare(
         seed: Of the shuffle and of the choice for validation.
         threads: That encode; every core if None.
         text_field: The field of a .jsonl row that holds the text.
-        max_memory: Bytes of text, tokens and places of documents held at once, as far as one row of JSON and 16 bytes
-            a document allow; texts of any length are cut where it changes no token. Some 40 MiB a thread if None.
+        max_memory: Bytes for text and tokens on their way and for the places of documents (20 bytes each). Long texts
+            are cut where that changes no token; a row or a stretch that cannot be cut and does not fit is refused.
+            If None: some 40 MiB per thread, and as much as the longest of these needs.
+        check: Decode everything that was written and compare it with the text; takes about half as long again.
         progress: Show progress on stderr.
 
     Returns:
@@ -57,8 +60,10 @@ def prepare(
 
     Raises:
         OSError: A source cannot be read, or the disk is full.
-        FormatError: A row is not JSON or lacks the field; names file and line. A folder with other shards.
-        ArgumentError: An argument cannot work, there is no text, or `out_dir` is one of the sources.
+        FormatError: A row is not JSON or lacks the field; names file and line. A folder with other shards. With
+            `check`, a token that does not stand for the text; names shard, document and place.
+        ArgumentError: An argument cannot work, there is no text, `out_dir` is one of the sources, or
+            `max_memory` is too little.
 
     Example:
         >>> from bytemill import Tokenizer
@@ -73,11 +78,11 @@ def prepare(
     if val != "first_shard" and not isinstance(val, int | float):
         raise ArgumentError(f'val is {val!r}, expected a share of the documents or "first_shard"')
     refuse_negative(shard_tokens=shard_tokens, seed=seed, threads=threads, max_memory=max_memory)
-    paths = [sources] if isinstance(sources, str | Path) else list(sources)
+    paths = _paths(sources)
     refuse_input_as_output(out_dir, paths)
-    with _PrepareProgress({"scanning": "bytes", "encoding": "bytes"}, shown=progress) as shown:
+    with _PrepareProgress(_PHASES, shown=progress) as shown:
         _core.prepare_shards(
-            [str(path) for path in paths],
+            paths,
             str(out_dir),
             tokenizer=tokenizer,
             shard_tokens=shard_tokens,
@@ -86,6 +91,7 @@ def prepare(
             threads=threads,
             text_field=text_field,
             max_memory=max_memory,
+            check=check,
             progress=shown.update if progress else None,
         )
     return read_manifest(out_dir)
@@ -102,11 +108,51 @@ class _PrepareProgress(PhaseProgress):
             self._bars.update(bar.id, figures=f"{bar.fields['figures']}, {rate / 1e6:,.2f} M tokens/s")
 
 
-def verify(out_dir: str | Path) -> None:
-    """Check every byte of a folder of shards against its manifest and checksums.
+def verify(
+    out_dir: str | Path,
+    *,
+    against: str | Path | Sequence[str | Path] | None = None,
+    tokenizer: Tokenizer | None = None,
+    progress: bool = False,
+) -> None:
+    """Check every byte of a folder of shards against its manifest and checksums, and its tokens against their text.
+
+    Checksums find damage. Only the text finds tokens that were wrong when they were written.
+
+    Args:
+        out_dir: The folder of shards.
+        against: What the shards were prepared from, in the same order: all tokens are decoded and compared with it, in
+            memory that does not grow with either. Names of files may differ.
+        tokenizer: The one that made the shards; needed with `against`.
+        progress: Show progress of the comparison on stderr.
 
     Raises:
-        FormatError: Something does not fit; names shard and place.
+        FormatError: Something does not fit; names shard and place, with `against` also the document and its place.
+        ArgumentError: `against` or `tokenizer` is not what the shards were made with, or only one of the two is given.
         OSError: A file is missing or cannot be read.
+
+    Example:
+        >>> from bytemill import Tokenizer
+        >>> folder = getfixture("tmp_path")
+        >>> _ = (folder / "a.txt").write_text("to be or not to be " * 50)
+        >>> tokenizer = Tokenizer.train(files=[folder / "a.txt"], vocab_size=270)
+        >>> _ = prepare(folder / "a.txt", folder / "shards", tokenizer=tokenizer, val=0.1)
+        >>> verify(folder / "shards", against=folder / "a.txt", tokenizer=tokenizer)
     """
-    _core.verify_shards(str(out_dir))
+    if (against is None) != (tokenizer is None):
+        given, missing = ("against", "tokenizer") if tokenizer is None else ("tokenizer", "against")
+        raise ArgumentError(f"{missing} is None, expected a value, since {given} is given: comparing needs both")
+    if against is None or tokenizer is None:
+        _core.verify_shards(str(out_dir))
+        return
+    with _PrepareProgress(_PHASES, shown=progress) as shown:
+        _core.compare_shards(
+            str(out_dir), _paths(against), tokenizer=tokenizer, progress=shown.update if progress else None
+        )
+
+
+_PHASES = {"scanning": "bytes", "encoding": "bytes", "checking": "bytes"}
+
+
+def _paths(sources: str | Path | Sequence[str | Path]) -> list[str]:
+    return [str(path) for path in ([sources] if isinstance(sources, str | Path) else sources)]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["from_huggingface", "from_tiktoken", "refuse_other_kinds", "to_huggingface", "to_tiktoken"]
 
 
+_MAX_FILE_BYTES = 64 << 20  # what the core reads of a vocabulary
+
+
 def from_tiktoken(encoding: tiktoken.Encoding | str) -> _core.Tokenizer:
     """Take over ranks, pattern and special tokens; a name makes tiktoken load (perhaps download) it.
 

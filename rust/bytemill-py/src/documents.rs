@@ -19,7 +19,7 @@ pub(crate) fn read_documents<'py>(
     separator: Option<&str>,
     max_bytes: usize,
 ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-    let reading = Reading { text_field, separator: separator.map(str::as_bytes) };
+    let reading = Reading { text_field, separator: separator.map(str::as_bytes), ..Reading::default() };
     let documents = interruptibly(py, || first_documents(&files, reading, max_bytes))?;
     Ok(documents.iter().map(|document| PyBytes::new(py, document)).collect())
 }

@@ -34,7 +34,7 @@ mod _core {
     #[pymodule_export]
     use super::module_names::matches_whole;
     #[pymodule_export]
-    use super::shards::{Loader, merge_shards, prepare_shards, verify_shards};
+    use super::shards::{Loader, compare_shards, merge_shards, prepare_shards, verify_shards};
     #[pymodule_export]
     use super::split_reader::SplitReader;
     #[pymodule_export]

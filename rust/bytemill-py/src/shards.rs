@@ -1,10 +1,11 @@
 //! Shards and their loader for Python: arrays without a copy, state and manifest as JSON text.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use bytemill::Error;
 
-use bytemill::prepare::{PrepareOptions, Progress, Stage, prepare};
+use bytemill::prepare::{PrepareOptions, Progress, Stage, prepare, verify_against};
 use bytemill::shard::{
     self, Boundaries, IdType, LoaderOptions, LoaderState, Packing, SharedLoader, Split, TokenWidth, Validation, Verify,
 };
@@ -107,6 +108,21 @@ pub(crate) fn verify_shards(py: Python<'_>, folder: PathBuf) -> PyResult<()> {
     listener.run(py, || shard::verify(&folder, &mut |n_bytes| listener.hear(n_bytes, 0, (n_bytes,)))).map(drop)
 }
 
+/// Compares the shards in `folder` with the text they were made from; see `bytemill.data.verify`.
+#[pyfunction]
+#[pyo3(signature = (folder, sources, *, tokenizer, progress))]
+pub(crate) fn compare_shards(
+    py: Python<'_>,
+    folder: PathBuf,
+    sources: Vec<PathBuf>,
+    tokenizer: &Bound<'_, Tokenizer>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<()> {
+    let core = tokenizer.get().core();
+    let listener = Listener::new(progress);
+    listener.run(py, || verify_against(&folder, &sources, core, |at: &Progress| hear(&listener, at))).map(drop)
+}
+
 /// Folders of shards to one; see `bytemill.data.merge`.
 #[pyfunction]
 pub(crate) fn merge_shards(py: Python<'_>, folders: Vec<PathBuf>, out_dir: PathBuf) -> PyResult<()> {
@@ -118,7 +134,7 @@ pub(crate) fn merge_shards(py: Python<'_>, folders: Vec<PathBuf>, out_dir: PathB
 
 /// Documents to shards; see `bytemill.data.prepare`.
 #[pyfunction]
-#[pyo3(signature = (sources, out_dir, *, tokenizer, shard_tokens, val, seed, threads, text_field, max_memory, progress))]
+#[pyo3(signature = (sources, out_dir, *, tokenizer, shard_tokens, val, seed, threads, text_field, max_memory, check, progress))]
 #[expect(clippy::too_many_arguments, reason = "each is one keyword of prepare")]
 pub(crate) fn prepare_shards(
     py: Python<'_>,
@@ -131,6 +147,7 @@ pub(crate) fn prepare_shards(
     threads: Option<&Bound<'_, PyAny>>,
     text_field: String,
     max_memory: Option<u64>,
+    check: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<()> {
     let options = PrepareOptions {
@@ -140,16 +157,22 @@ pub(crate) fn prepare_shards(
         threads: threads::count(threads)?,
         text_field,
         max_memory,
+        check,
     };
     let core = tokenizer.get().core();
     let listener = Listener::new(progress);
-    let work = || {
-        prepare(&sources, &out_dir, core, &options, |at: &Progress| {
-            let stage = if at.stage == Stage::Scan { "scanning" } else { "encoding" };
-            listener.hear(at.bytes, at.total_bytes, (stage, at.bytes, at.total_bytes, at.tokens))
-        })
-    };
+    let work = || prepare(&sources, &out_dir, core, &options, |at: &Progress| hear(&listener, at));
     listener.run(py, work).map(drop)
+}
+
+/// Reports progress to Python as `(phase, bytes, total bytes, tokens)`.
+fn hear(listener: &Listener, at: &Progress) -> ControlFlow<()> {
+    let phase = match at.stage {
+        Stage::Scan => "scanning",
+        Stage::Encode => "encoding",
+        Stage::Check => "checking",
+    };
+    listener.hear(at.bytes, at.total_bytes, (phase, at.bytes, at.total_bytes, at.tokens))
 }
 
 pub(crate) fn split_named(name: &str) -> Result<Split, CoreError> {

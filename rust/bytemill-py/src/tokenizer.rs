@@ -309,7 +309,7 @@ impl Tokenizer {
             width: dtype.map_or_else(|| Ok(self.narrowest()), width_of)?,
             policy: &policy,
             end_id: end_token.map(|text| self.special_id(text)).transpose()?,
-            reading: Reading { text_field, separator: separator.map(str::as_bytes) },
+            reading: Reading { text_field, separator: separator.map(str::as_bytes), ..Reading::default() },
             threads: threads::count(threads)?,
         };
         let listener = Listener::new(progress);

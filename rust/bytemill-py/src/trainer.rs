@@ -63,7 +63,7 @@ pub(crate) fn train_tokenizer(
     let provenance = Provenance::new(splitter.pattern(), feed);
     let counts = match (files, texts, word_counts, counts) {
         (Some(paths), None, None, None) => listener.run(py, || {
-            let reading = Reading { text_field, separator: separator.map(str::as_bytes) };
+            let reading = Reading { text_field, separator: separator.map(str::as_bytes), max_memory };
             count_files(&paths, reading, &counting, &mut |at| hear(&listener, at))
         }),
         (None, Some(texts), None, None) => count_texts(&texts, &counting, &listener),

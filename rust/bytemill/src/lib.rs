@@ -26,6 +26,7 @@ pub mod formats;
 pub mod hints;
 pub mod interrupt;
 pub mod prepare;
+pub(crate) mod regular_file;
 pub mod shard;
 pub mod split;
 pub mod token_file;

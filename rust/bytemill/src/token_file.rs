@@ -9,7 +9,6 @@ use crate::durable::DurableFile;
 use crate::encode::{Request, SpecialPolicy};
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
-use crate::train::pieces::last_cut;
 use std::io::{Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -43,14 +42,14 @@ pub struct TokenFileOptions<'a> {
 pub type Watch<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
 
 /// Text that a thread is given at once, on average.
-const BYTES_A_THREAD: usize = 2 << 20;
+const BYTES_A_THREAD: usize = 1 << 20;
 /// `NumPy` asks for a multiple of 64.
 const NPY_HEADER_BYTES: usize = 128;
 
 /// Writes the ids of all documents of `inputs`, files and folders, to `output`; how many they are.
 ///
-/// Memory follows the number of threads and the longest stretch that cannot be cut: a line of JSON, a document
-/// between separators, a text without lines, or all of a text whose pattern is not one of those by hand.
+/// Memory follows the number of threads and the longest stretch that cannot be cut: a row, a run of one kind of
+/// characters, or all of a text whose pattern is not one of those by hand.
 pub fn encode_files(
     tokenizer: &Tokenizer,
     inputs: &[PathBuf],
@@ -104,12 +103,12 @@ impl<'a, 'w> Round<'a, 'w> {
     /// Takes all documents of one file.
     fn file(&mut self, path: &Path) -> Result<()> {
         let content = Kind::of(path)?.content;
-        let whole = content == Content::Text && self.options.reading.separator.is_none();
-        if !whole || self.options.policy.may_be_cut() {
+        if content != Content::Text {
             return for_each_document(path, self.options.reading, |place, text| {
                 let text = str::from_utf8(text).map_err(|error| match content {
-                    Content::Text => not_utf8(path, place.offset, error, ""),
-                    Content::JsonLines => not_utf8(path, 0, error, &format!(" of the text in line {}", place.line)),
+                    Content::Text | Content::JsonLines => {
+                        not_utf8(path, 0, error, &format!(" of the text in line {}", place.line))
+                    }
                     Content::Parquet | Content::Arrow => {
                         not_utf8(path, 0, error, &format!(" of the text in row {}", place.line))
                     }
@@ -117,18 +116,22 @@ impl<'a, 'w> Round<'a, 'w> {
                 self.add(text, true)
             });
         }
-        let mut offset = 0;
-        let splitter = self.tokenizer.splitter();
+        let (splitter, policy) = (self.tokenizer.splitter(), self.options.policy);
         for_each_piece(
             path,
-            |text| Ok(last_cut(splitter, text)),
+            self.options.reading,
             |text| {
-                self.add(str::from_utf8(text).map_err(|error| not_utf8(path, offset, error, ""))?, false)?;
-                offset += text.len() as u64;
-                Ok(())
+                let mut end = splitter.last_cut(text);
+                while let Some(at) = end.filter(|&at| policy.may_lie_across(text, at)) {
+                    end = splitter.last_cut(&text[..at]);
+                }
+                Ok(end)
             },
-        )?;
-        if offset > 0 { self.add("", true) } else { Ok(()) }
+            |piece| {
+                let text = str::from_utf8(piece.text).map_err(|error| not_utf8(path, piece.offset, error, ""))?;
+                self.add(text, piece.ends)
+            },
+        )
     }
 
     fn add(&mut self, text: &str, ends_document: bool) -> Result<()> {

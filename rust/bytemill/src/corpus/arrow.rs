@@ -3,10 +3,10 @@
 //! A file of Arrow's IPC format is a stream between two marks and a table of contents, so that both
 //! are read in one way: message by message, from the front. Memory follows the largest batch.
 
-use super::Place;
 use super::arrow_messages::Messages;
 use super::foreign::caught;
-use super::open::grown;
+use super::open::{ROW_BYTES, grown};
+use super::{Place, Reading};
 use crate::error::{Error, Result};
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -15,8 +15,9 @@ use arrow_schema::{DataType, Schema};
 use std::path::Path;
 
 /// Calls `each` with the text of every row.
-pub(super) fn for_each(path: &Path, text_field: &str, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
-    let mut messages = Messages::open(path)?;
+pub(super) fn for_each(path: &Path, reading: Reading, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
+    let text_field = reading.text_field;
+    let mut messages = Messages::open(path, reading)?;
     let limit = messages.limit();
     let mut place = Place { offset: 0, line: 1 };
     let mut n_batches = 0;
@@ -26,7 +27,7 @@ pub(super) fn for_each(path: &Path, text_field: &str, mut each: impl FnMut(Place
                 let reason = format!("record batch {n_batches}, row {}: no text in column {text_field:?}", place.line);
                 Error::format(path, reason)
             })?;
-            if place.offset + text.len() as u64 > limit {
+            if place.offset + text.len() as u64 + place.line * ROW_BYTES > limit {
                 return Err(Error::format(path, grown(limit)));
             }
             each(place, text)?;

@@ -5,9 +5,11 @@
 //! ```
 //! The parts in brackets make the difference between a file and a stream.
 
+use super::Reading;
 use super::foreign::caught;
 use super::open::{BLOCK_BYTES, grown, growth_limit};
 use crate::error::{Error, Result};
+use crate::regular_file;
 use arrow_buffer::Buffer;
 use arrow_ipc::{Message, RecordBatch, root_as_message};
 use std::fs::File;
@@ -28,6 +30,7 @@ pub(super) struct Parts {
 /// The messages of a file, in order.
 pub(super) struct Messages<'p> {
     path: &'p Path,
+    reading: Reading<'p>,
     file: BufReader<File>,
     at: u64, // bytes read
     n_bytes: u64,
@@ -38,12 +41,12 @@ pub(super) struct Messages<'p> {
 
 impl<'p> Messages<'p> {
     /// Opens a file or a stream; a file must have its end.
-    pub(super) fn open(path: &'p Path) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
+    pub(super) fn open(path: &'p Path, reading: Reading<'p>) -> Result<Self> {
+        let file = regular_file::open_seekable(path)?;
         let limit = growth_limit(&file).map_err(Error::io(path))?;
         let n_bytes = file.metadata().map_err(Error::io(path))?.len();
         let file = BufReader::with_capacity(BLOCK_BYTES, file);
-        let mut messages = Self { path, file, at: 0, n_bytes, limit, unpacked: 0, ended: false };
+        let mut messages = Self { path, reading, file, at: 0, n_bytes, limit, unpacked: 0, ended: false };
         messages.pass_magic()?;
         Ok(messages)
     }
@@ -72,12 +75,22 @@ impl<'p> Messages<'p> {
         let damaged = |reason: String| Error::format(self.path, format!("message at byte {start}: {reason}"));
         let message = caught(|| root_as_message(&metadata)).map_err(damaged)?;
         let n_bytes = u64::try_from(message.bodyLength()).map_err(|_| damaged("a negative length".to_owned()))?;
+        self.check_size(start, n_bytes)?;
         let body = self.take(n_bytes)?;
-        self.unpacked = self.unpacked.saturating_add(unpacked_bytes(&message, &body));
+        let unpacked = unpacked_bytes(&message, &body);
+        self.check_size(start, unpacked)?;
+        self.unpacked = self.unpacked.saturating_add(unpacked);
         if self.unpacked > self.limit {
             return Err(Error::format(self.path, grown(self.limit)));
         }
         Ok(Some(Parts { start, parts: [prefix, metadata, body].map(Buffer::from).into() }))
+    }
+
+    fn check_size(&self, start: u64, n_bytes: u64) -> Result<()> {
+        if n_bytes <= self.reading.most_at_once() {
+            return Ok(());
+        }
+        Err(self.reading.too_large(self.path, &format!("a record batch at byte {start}"), n_bytes))
     }
 
     fn pass_magic(&mut self) -> Result<()> {

@@ -3,16 +3,25 @@
 //! Only that field is decoded. What a JSON string can hold and text can't, half of a surrogate
 //! pair, becomes U+FFFD, as it does when Python encodes such a string with `errors="replace"`.
 
-use super::{Place, text};
+use super::{Kind, Place, Reading, text};
 use crate::error::{Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
+/// The most bytes of a line in a compressed file, which may be far smaller than the line.
+const MOST_PACKED_BYTES: u64 = 256 << 20;
+
 /// Calls `each` with the text of every line that is not blank.
-pub(super) fn for_each(path: &Path, text_field: &str, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
-    text::for_each_line(path, |place, line| {
+pub(super) fn for_each(path: &Path, reading: Reading, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
+    let text_field = reading.text_field;
+    let most = if reading.max_memory.is_none() && Kind::of(path)?.packing.is_some() {
+        MOST_PACKED_BYTES
+    } else {
+        reading.most_at_once()
+    };
+    text::for_each_line_within(path, reading, most, |place, line| {
         if line.trim_ascii().is_empty() {
             return Ok(());
         }

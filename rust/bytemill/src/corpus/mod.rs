@@ -8,8 +8,9 @@
 //! | `.parquet`; `.arrow`, `.arrows`, `.feather` | the text field of one row; Arrow's files and streams alike |
 //! | one of the first two and `.gz` or `.zst` | the same of the unpacked content |
 //!
-//! JSON lines are read one by one, so that memory follows the longest line and not the file. A
-//! compressed file, or one of Parquet or Arrow, that grows more than a thousandfold is refused.
+//! JSON lines are read one by one, so that memory follows the longest line and not the file; a line of a compressed
+//! file may have 256 MiB. A compressed file, or one of Parquet or Arrow, that grows more than a thousandfold is refused,
+//! each row counted as at least 16 bytes.
 
 mod arrow;
 mod arrow_messages;
@@ -19,11 +20,12 @@ mod jsonl;
 mod kind;
 mod open;
 mod parquet;
+mod parquet_file;
 mod parquet_pages;
 mod text;
 mod zstandard;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::path::Path;
 
 pub use folder::expand;
@@ -48,11 +50,36 @@ pub struct Reading<'a> {
     pub text_field: &'a str,
     /// What stands between the documents of a text file, such as `<|endoftext|>`; it belongs to none.
     pub separator: Option<&'a [u8]>,
+    /// Bytes of memory that the caller may take; what has to be held at once may take a quarter of them.
+    pub max_memory: Option<u64>,
+}
+
+impl Reading<'_> {
+    /// Bytes that may be held of what cannot be read in parts: a row, a record batch, a text without a place to cut.
+    pub(crate) fn most_at_once(self) -> u64 {
+        self.max_memory.map_or(u64::MAX, |limit| limit / 4)
+    }
+
+    /// The refusal of `what` in the file at `path`, of which `n_bytes` have been seen.
+    pub(crate) fn too_large(self, path: &Path, what: &str, n_bytes: u64) -> Error {
+        match self.max_memory {
+            Some(limit) => Error::Argument {
+                name: "max_memory",
+                got: limit.to_string(),
+                expected: format!(
+                    "at least {}: {} has {what} of {n_bytes} bytes or more; or split it",
+                    4 * n_bytes,
+                    path.display()
+                ),
+            },
+            None => Error::format(path, format!("has {what} of {n_bytes} bytes or more; split it, or set max_memory")),
+        }
+    }
 }
 
 impl Default for Reading<'_> {
     fn default() -> Self {
-        Self { text_field: "text", separator: None }
+        Self { text_field: "text", separator: None, max_memory: None }
     }
 }
 
@@ -79,9 +106,9 @@ pub fn for_each_document(path: &Path, reading: Reading, each: impl FnMut(Place, 
     match (Kind::of(path)?.content, reading.separator) {
         (Content::Text, None) => text::for_whole(path, each),
         (Content::Text, Some(separator)) => for_each_separated(path, separator, each),
-        (Content::JsonLines, _) => jsonl::for_each(path, reading.text_field, each),
-        (Content::Arrow, _) => arrow::for_each(path, reading.text_field, each),
-        (Content::Parquet, _) => parquet::for_each(path, reading.text_field, each),
+        (Content::JsonLines, _) => jsonl::for_each(path, reading, each),
+        (Content::Arrow, _) => arrow::for_each(path, reading, each),
+        (Content::Parquet, _) => parquet::for_each(path, reading, each),
     }
 }
 

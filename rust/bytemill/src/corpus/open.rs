@@ -5,6 +5,7 @@
 use super::kind::{Kind, Packing};
 use super::zstandard::ZstandardReader;
 use crate::error::{Error, Result};
+use crate::regular_file;
 use flate2::bufread::MultiGzDecoder;
 use std::cell::Cell;
 use std::fmt;
@@ -21,9 +22,12 @@ const MOST_GROWTH: u64 = 1_000;
 /// and to this much in any case.
 const ALWAYS_ALLOWED_BYTES: u64 = 16 << 20;
 
+/// What a row of a table counts for at least: many millions of empty ones fit into some kilobytes.
+pub(super) const ROW_BYTES: u64 = 16;
+
 /// The content of the file at `path`, unpacked. Its failures are for [`fault`] to tell.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = regular_file::open(path)?;
     let Some(packing) = Kind::of(path)?.packing else { return Ok(Box::new(file)) };
     let limit = growth_limit(&file).map_err(Error::io(path))?;
     let packed_bytes = Rc::new(Cell::new(0));

@@ -3,26 +3,29 @@
 //! Only that column is read, page by page. Through dictionaries a small file can hold terabytes of
 //! text, so the same limit applies as to compressed files.
 
-use super::Place;
 use super::foreign::caught;
-use super::open::{grown, growth_limit};
+use super::open::{ROW_BYTES, grown, growth_limit};
+use super::parquet_file::ParquetFile;
 use super::parquet_pages::CheckedPages;
+use super::{Place, Reading};
 use crate::error::{Error, Result};
+use crate::regular_file;
 use ::parquet::basic::Type;
 use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use ::parquet::data_type::{ByteArray, ByteArrayType};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
-use std::fs::File;
 use std::path::Path;
 
 const ROWS_AT_ONCE: usize = 256;
 
 /// Calls `each` with the text of every row.
-pub(super) fn for_each(path: &Path, text_field: &str, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
-    let file = File::open(path).map_err(Error::io(path))?;
+pub(super) fn for_each(path: &Path, reading: Reading, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
+    let text_field = reading.text_field;
+    let file = regular_file::open_seekable(path)?;
     let limit = growth_limit(&file).map_err(Error::io(path))?;
     let broken = |reason: String| Error::format(path, reason);
+    let file = ParquetFile { file, most_page_bytes: reading.most_at_once() };
     let reader = caught(|| SerializedFileReader::new(file)).map_err(broken)?;
     let column = column_named(&reader, text_field).map_err(broken)?;
     let mut place = Place { offset: 0, line: 1 };
@@ -37,7 +40,7 @@ pub(super) fn for_each(path: &Path, text_field: &str, mut each: impl FnMut(Place
             }
             for text in texts {
                 let text = text.ok_or_else(|| at(place.line, format!("no text in column {text_field:?}")))?;
-                if place.offset + text.len() as u64 > limit {
+                if place.offset + text.len() as u64 + place.line * ROW_BYTES > limit {
                     return Err(broken(grown(limit)));
                 }
                 each(place, text.data())?;
@@ -53,7 +56,7 @@ pub(super) fn for_each(path: &Path, text_field: &str, mut each: impl FnMut(Place
 }
 
 /// The index of the column, which must hold a string in each row.
-fn column_named(reader: &SerializedFileReader<File>, name: &str) -> Result<usize, String> {
+fn column_named(reader: &SerializedFileReader<ParquetFile>, name: &str) -> Result<usize, String> {
     let columns = reader.metadata().file_metadata().schema_descr().columns();
     let found = columns.iter().position(|column| column.path().string() == name);
     let names = || columns.iter().map(|column| column.path().string()).collect::<Vec<_>>();
@@ -68,7 +71,7 @@ fn column_named(reader: &SerializedFileReader<File>, name: &str) -> Result<usize
 
 /// Reads the rows of one group; refuses at once a column that says itself how far it grows.
 fn rows_of(
-    reader: &SerializedFileReader<File>,
+    reader: &SerializedFileReader<ParquetFile>,
     group: usize,
     column: usize,
     limit: u64,

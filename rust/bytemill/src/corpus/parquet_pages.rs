@@ -100,7 +100,7 @@ impl PageReader for CheckedPages {
 }
 
 /// Takes a number of seven bits a byte off the front of `bytes`.
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
+pub(super) fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;

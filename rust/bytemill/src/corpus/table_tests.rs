@@ -181,3 +181,63 @@ fn an_arrow_file_that_grows_a_thousandfold_is_refused() {
     let message = documents(&path).unwrap_err().to_string();
     assert!(message.contains(&format!("unpacks to more than {limit} bytes")), "{message}");
 }
+
+/// The index of rows used to grow without limit: 30 million of them fit into 81 KB.
+#[test]
+fn a_table_of_very_many_empty_rows_is_refused() {
+    let n_rows = 2_000_000;
+    let packed = {
+        let schema = parse_message_type("message m { required binary text (UTF8); }").unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = SerializedFileWriter::new(&mut bytes, schema.into(), Arc::default()).unwrap();
+        let mut rows = writer.next_row_group().unwrap();
+        let mut column = rows.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&vec![ByteArray::from(""); n_rows], None, None).unwrap();
+        column.close().unwrap();
+        rows.close().unwrap();
+        writer.close().unwrap();
+        bytes
+    };
+    let limit = packed.len() * 1_000 + (16 << 20);
+    assert!(limit < n_rows * 16, "{}", packed.len());
+    let (_folder, path) = file("empty.parquet", &packed);
+    let mut n_found = 0;
+    let read = for_each_document(&path, Reading::default(), |_, _| {
+        n_found += 1;
+        Ok(())
+    });
+    let message = read.unwrap_err().to_string();
+    assert!(message.contains(&format!("unpacks to more than {limit} bytes")) && n_found <= limit / 16, "{message}");
+}
+
+#[test]
+fn pages_and_batches_beyond_the_limit_are_refused_before_they_are_read() {
+    let text = "a few words ".repeat(200_000);
+    let limited = |limit: usize| Reading { max_memory: Some(limit as u64), ..Reading::default() };
+    for packing in [Compression::UNCOMPRESSED, Compression::ZSTD(ZstdLevel::default())] {
+        for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+            let (_folder, path) = file("a.parquet", parquet(&[Some("one"), Some(&*text)], packing, version));
+            let read = |limit| for_each_document(&path, limited(limit), |_, _| Ok(()));
+            let message = read(4 * text.len()).unwrap_err().to_string();
+            assert!(message.contains("max_memory allows") && message.contains("the page at byte"), "{message}");
+            read(4 * text.len() + 400).unwrap();
+        }
+    }
+    let schema = Arc::new(Schema::new(vec![Field::new("text", DataType::Utf8, false)]));
+    let column: ArrayRef = Arc::new(StringArray::from(vec!["one", &text]));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap();
+    for packing in [None, Some(CompressionType::ZSTD)] {
+        let options = IpcWriteOptions::default().try_with_compression(packing).unwrap();
+        let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options).unwrap();
+        writer.write(&batch).unwrap();
+        writer.finish().unwrap();
+        let (_folder, path) = file("a.arrow", writer.into_inner().unwrap());
+        let read = |limit| for_each_document(&path, limited(limit), |_, _| Ok(()));
+        let message = read(4 * text.len()).unwrap_err().to_string();
+        assert!(
+            message.starts_with("max_memory is 9600000") && message.contains("a record batch at byte"),
+            "{message}"
+        );
+        read(4 * text.len() + 1_000).unwrap();
+    }
+}

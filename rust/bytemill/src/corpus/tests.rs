@@ -218,22 +218,108 @@ fn a_file_that_grows_a_thousandfold_is_refused() {
     );
 }
 
+/// The pieces of a file, cut where `cut` says, as offset, text and whether the document ends.
+fn pieces(
+    path: &Path,
+    reading: Reading,
+    cut: impl FnMut(&[u8]) -> Result<Option<usize>>,
+) -> Result<Vec<(u64, Vec<u8>, bool)>> {
+    let mut pieces = Vec::new();
+    for_each_piece(path, reading, cut, |piece| {
+        pieces.push((piece.offset, piece.text.to_vec(), piece.ends));
+        Ok(())
+    })?;
+    Ok(pieces)
+}
+
 #[test]
 fn pieces_are_cut_where_the_caller_says() {
     let content = b"0123456789".repeat(300_000);
     let (_folder, path) = file("a.txt.gz", gzip(&content));
-    let mut pieces = Vec::new();
     let mut asked = Vec::new();
     let cut = |text: &[u8]| {
         asked.push(text.len());
         Ok((text.len() > 2_000_000).then_some(1_500_000)) // of 3,000,000; then the rest is asked about once
     };
-    for_each_piece(&path, cut, |piece| {
-        pieces.push(piece.to_vec());
+    let pieces = pieces(&path, Reading::default(), cut).unwrap();
+    assert_eq!(asked, [1 << 20, 2 << 20, 1 << 20]);
+    let lengths: Vec<_> = pieces.iter().map(|(offset, text, ends)| (*offset, text.len(), *ends)).collect();
+    assert_eq!(lengths, [(0, 1_500_000, false), (1_500_000, 1_500_000, true)]);
+    assert_eq!(pieces.into_iter().flat_map(|piece| piece.1).collect::<Vec<_>>(), content);
+}
+
+/// A document between separators used to be held as a whole.
+#[test]
+fn documents_between_separators_come_in_pieces() {
+    let long = "a few words ".repeat(200_000);
+    let separator = "<|end|>";
+    let content = [&*long, "b", "", &long, "<|en", "<", &long].join(separator) + separator;
+    let (_folder, path) = file("a.txt", &content);
+    let reading = Reading { separator: Some(separator.as_bytes()), ..Reading::default() };
+    let mut most = 0;
+    let cut = |text: &[u8]| {
+        most = most.max(text.len());
+        Ok(memchr::memrchr(b' ', text))
+    };
+    let mut found: Vec<(u64, String)> = Vec::new();
+    let mut has_begun = false;
+    for (offset, text, ends) in pieces(&path, reading, cut).unwrap() {
+        let text = String::from_utf8(text).unwrap();
+        match found.last_mut() {
+            Some(last) if has_begun => last.1 += &text,
+            _ => found.push((offset, text)),
+        }
+        has_begun = !ends;
+    }
+    assert!(!has_begun && most <= 2 << 20, "{most}");
+    let mut expected = Vec::new();
+    for_each_separated(&path, separator.as_bytes(), |place, text| {
+        expected.push((place.offset, String::from_utf8(text.to_vec()).unwrap()));
         Ok(())
     })
     .unwrap();
-    assert_eq!(asked, [1 << 20, 2 << 20, 1 << 20]);
-    assert_eq!(pieces.iter().map(Vec::len).collect::<Vec<_>>(), [1_500_000, 1_500_000]);
-    assert_eq!(pieces.concat(), content);
+    assert!(found == expected && found.len() == 6);
+    let empty = Reading { separator: Some(b""), ..Reading::default() };
+    pieces(&path, empty, |_| Ok(None)).unwrap_err();
+}
+
+/// What cannot be cut used to be read whole, whatever memory was allowed.
+#[test]
+fn a_stretch_or_a_row_beyond_the_limit_is_refused_before_it_is_read() {
+    let limited = |limit| Reading { max_memory: Some(limit), ..Reading::default() };
+    let (_folder, path) = file("a.txt", vec![b'a'; 3 << 20]);
+    let mut most = 0;
+    let none = |text: &[u8]| {
+        most = most.max(text.len());
+        Ok(None)
+    };
+    let message = pieces(&path, limited(8 << 20), none).unwrap_err().to_string();
+    assert!(message.starts_with("max_memory is 8388608, expected at least 8388612: ") && most == 2 << 20, "{message}");
+    assert!(message.contains("a.txt has a stretch without a place where text can be cut (from byte 0 on) of 2097153 bytes or more; or split it"), "{message}");
+    assert_eq!(pieces(&path, limited(13 << 20), |_| Ok(None)).unwrap().len(), 1);
+
+    let row = format!("{{\"text\": \"{}\"}}\n", "a".repeat(3 << 20));
+    let rows = "{\"text\": \"b\"}\n".to_owned() + &row;
+    for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"] {
+        let packed = match name.rsplit_once('.').unwrap().1 {
+            "gz" => gzip(rows.as_bytes()),
+            "zst" => zstandard(rows.as_bytes()),
+            _ => rows.clone().into_bytes(),
+        };
+        let (_folder, path) = file(name, packed);
+        let read = |limit| {
+            let mut n_rows = 0;
+            let read = for_each_document(&path, limited(limit), |_, _| {
+                n_rows += 1;
+                Ok(())
+            });
+            (n_rows, read)
+        };
+        let (n_rows, refused) = read(4 * (row.len() as u64 - 1));
+        let message = refused.unwrap_err().to_string();
+        assert!(n_rows == 1 && message.contains("has a row in line 2 of 3145741 bytes or more"), "{message}");
+        let (n_rows, accepted) = read(4 * row.len() as u64);
+        accepted.unwrap();
+        assert_eq!(n_rows, 2);
+    }
 }

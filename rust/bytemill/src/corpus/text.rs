@@ -1,7 +1,7 @@
 //! Plain text: the whole file, its lines, or what stands between separators.
 
-use super::Place;
 use super::open::{BLOCK_BYTES, fault, open};
+use super::{Place, Reading};
 use crate::error::{Error, Result};
 use memchr::memmem::Finder;
 use std::io::{BufRead, BufReader, Read};
@@ -17,40 +17,93 @@ pub(super) fn for_whole(path: &Path, mut each: impl FnMut(Place, &[u8]) -> Resul
     hand_out(&text, Place { offset: 0, line: 1 }, &mut each)
 }
 
-/// Calls `each` with all of the file in pieces: `cut` is shown what was read and tells how much of it may go.
+/// A stretch of a document.
+pub(crate) struct Piece<'t> {
+    /// Bytes before it in the file, unpacked.
+    pub(crate) offset: u64,
+    pub(crate) text: &'t [u8],
+    /// Whether the document ends with it.
+    pub(crate) ends: bool,
+}
+
+/// Calls `each` with all documents of the file in pieces: `cut` is shown what was read and returns how much may go.
 ///
-/// Memory follows the longest stretch that `cut` does not cut; it is asked again each time that it has
-/// doubled. What is left at the end is the last piece.
+/// Memory follows the longest stretch that `cut` does not cut; one that is longer than `reading` allows is refused.
+/// `cut` is asked again each time that the stretch has doubled.
 pub(crate) fn for_each_piece(
     path: &Path,
+    reading: Reading,
     mut cut: impl FnMut(&[u8]) -> Result<Option<usize>>,
-    mut each: impl FnMut(&[u8]) -> Result<()>,
+    mut each: impl FnMut(Piece) -> Result<()>,
 ) -> Result<()> {
-    let mut reader = open(path)?;
-    let mut text = Vec::new();
-    let mut wanted = PIECE_BYTES;
+    let (mut reader, separator) = (open(path)?, reading.separator.unwrap_or_default());
+    let finder = reading.separator.map(|separator| checked(separator).map(Finder::new)).transpose()?;
+    let most = reading.most_at_once().try_into().unwrap_or(usize::MAX);
+    let (mut text, mut offset, mut has_begun) = (Vec::new(), 0, false);
+    let (mut wanted, mut searched) = (PIECE_BYTES.min(most).max(1), 0);
     loop {
         let missing = wanted - text.len();
+        text.reserve_exact(missing);
         let read = reader.by_ref().take(missing as u64).read_to_end(&mut text).map_err(fault(path))?;
+        let mut start = 0;
+        while let Some(found) = finder.as_ref().and_then(|finder| finder.find(&text[start.max(searched)..])) {
+            let end = start.max(searched) + found;
+            if end > start || has_begun {
+                each(Piece { offset: offset + start as u64, text: &text[start..end], ends: true })?;
+            }
+            (start, has_begun) = (end + separator.len(), false);
+        }
         if read < missing {
-            return if text.is_empty() { Ok(()) } else { each(&text) };
+            let rest = Piece { offset: offset + start as u64, text: &text[start..], ends: true };
+            return if rest.text.is_empty() && !has_begun { Ok(()) } else { each(rest) };
         }
-        if let Some(end) = cut(&text)? {
-            each(&text[..end])?;
-            text.drain(..end);
-            wanted = PIECE_BYTES.max(text.len() + BLOCK_BYTES);
-        } else {
-            wanted *= 2;
+        if start == 0 {
+            // A separator may begin at the end.
+            let whole = &text[..text.len() - separator.len().saturating_sub(1).min(text.len())];
+            if let Some(end) = cut(whole)? {
+                each(Piece { offset, text: &text[..end], ends: false })?;
+                (start, has_begun) = (end, true);
+            } else if text.len() >= most {
+                let what = format!("a stretch without a place where text can be cut (from byte {offset} on)");
+                return Err(reading.too_large(path, &what, text.len() as u64 + 1));
+            }
         }
+        text.drain(..start);
+        offset += start as u64;
+        searched = text.len().saturating_sub(separator.len().saturating_sub(1));
+        let least = if start == 0 { 2 * text.len() } else { PIECE_BYTES.max(text.len() + BLOCK_BYTES) };
+        wanted = least.min(most).max(text.len() + 1);
     }
 }
 
+fn checked(separator: &[u8]) -> Result<&[u8]> {
+    if separator.is_empty() {
+        let expected = "at least one byte".to_owned();
+        return Err(Error::Argument { name: "separator", got: "empty".to_owned(), expected });
+    }
+    Ok(separator)
+}
+
 /// Calls `each` with every line of the file at `path`, the newline with it.
-pub fn for_each_line(path: &Path, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
+pub fn for_each_line(path: &Path, each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
+    for_each_line_within(path, Reading::default(), u64::MAX, each)
+}
+
+/// As [`for_each_line`]; refuses a line of more than `most` bytes before it is read whole.
+pub(super) fn for_each_line_within(
+    path: &Path,
+    reading: Reading,
+    most: u64,
+    mut each: impl FnMut(Place, &[u8]) -> Result<()>,
+) -> Result<()> {
     let mut reader = BufReader::with_capacity(BLOCK_BYTES, open(path)?);
     let mut place = Place { offset: 0, line: 1 };
     let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).map_err(fault(path))? > 0 {
+    let within = most.saturating_add(1);
+    while reader.by_ref().take(within).read_until(b'\n', &mut line).map_err(fault(path))? > 0 {
+        if line.len() as u64 > most {
+            return Err(reading.too_large(path, &format!("a row in line {}", place.line), line.len() as u64));
+        }
         each(place, &line)?;
         place = Place { offset: place.offset + line.len() as u64, line: place.line + 1 };
         line.clear();
@@ -67,11 +120,7 @@ pub fn for_each_separated(
     separator: &[u8],
     mut each: impl FnMut(Place, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    if separator.is_empty() {
-        let expected = "at least one byte".to_owned();
-        return Err(Error::Argument { name: "separator", got: "empty".to_owned(), expected });
-    }
-    let finder = Finder::new(separator);
+    let finder = Finder::new(checked(separator)?);
     let mut reader = open(path)?;
     let mut place = Place { offset: 0, line: 1 };
     let mut text = Vec::new(); // read and not yet handed out

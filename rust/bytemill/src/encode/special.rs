@@ -70,6 +70,11 @@ impl SpecialPolicy {
         self.may_be_cut
     }
 
+    /// Whether a text that is looked for may lie across the byte at `at` of `text`, which may go on.
+    pub(crate) fn may_lie_across(&self, text: &[u8], at: usize) -> bool {
+        self.allowed.may_lie_across(text, at) || self.disallowed.may_lie_across(text, at)
+    }
+
     /// Fails with the first disallowed text in `text`.
     pub(crate) fn check(&self, text: &str) -> Result<()> {
         match self.disallowed.find(text, 0) {
@@ -106,6 +111,26 @@ impl Finder {
         let input = Input::new(text).range(start..).anchored(Anchored::No);
         self.0.as_ref()?.find(input).map(|found| (found.range(), found.pattern().as_usize()))
     }
+
+    /// Whether one of the strings may lie across the byte at `at` of `text`, which may go on.
+    fn may_lie_across(&self, text: &[u8], at: usize) -> bool {
+        let Some(automaton) = &self.0 else { return false };
+        let longest = automaton.max_pattern_len();
+        if text.len() < at + longest {
+            return true;
+        }
+        let mut start = at.saturating_sub(longest);
+        while let Some(found) = automaton.find(Input::new(text).range(start..at + longest)) {
+            if found.start() >= at {
+                return false;
+            }
+            if found.end() > at {
+                return true;
+            }
+            start = found.start() + 1;
+        }
+        false
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +162,18 @@ mod tests {
             assert!(!may_be(Specials::Of(&["<a>"]), Specials::NONE));
             assert!(may_be(Specials::NONE, Specials::Of(&["x\ny"])) && may_be(Specials::NONE, Specials::Of(&["字，"])));
         }
+    }
+
+    #[test]
+    fn a_cut_is_not_put_where_a_token_lies_or_may_begin() {
+        let all = policy(Specials::All, Specials::NONE);
+        let text = b"some words <a><b> and more of them";
+        let across: Vec<_> = (0..text.len()).filter(|&at| all.may_lie_across(text, at)).collect();
+        let at_the_end = text.len() - 5..text.len();
+        assert_eq!(across, (12..17).chain(at_the_end).collect::<Vec<_>>());
+        let one = policy(Specials::Of(&["<c>"]), Specials::NONE);
+        assert!(!one.may_lie_across(text, 13) && one.may_lie_across(b"a <c", 3));
+        assert!(!policy(Specials::NONE, Specials::NONE).may_lie_across(text, 13));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Vocabulary files as a whole, read within a limit.
 
 use crate::error::{Error, Result};
-use std::fs::File;
+use crate::regular_file;
 use std::io::Read;
 use std::path::Path;
 
@@ -15,10 +15,14 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// The bytes of the file, at most [`MAX_FILE_BYTES`], without a byte order mark.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = regular_file::open(path)?;
+    let too_large = || Error::format(path, format!("has more than {MAX_FILE_BYTES} bytes, too many for a vocabulary"));
+    if file.metadata().map_err(Error::io(path))?.len() > MAX_FILE_BYTES {
+        return Err(too_large());
+    }
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Error::format(path, format!("has more than {MAX_FILE_BYTES} bytes, too many for a vocabulary")));
+        return Err(too_large());
     }
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
         return Err(Error::format(path, "is UTF-16, expected a vocabulary in UTF-8"));

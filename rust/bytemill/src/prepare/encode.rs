@@ -8,30 +8,23 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::EncodeDocument;
+use super::budget::{Share, UNITS_A_THREAD};
+use super::order::Order;
 use super::scan::{Corpus, Span};
-use super::{EncodeDocument, PrepareOptions};
 use crate::error::{Error, Result};
 use crate::interrupt::{Workers, caught};
 
-const LARGEST_UNIT_BYTES: u64 = 256 << 10;
-const SMALLEST_UNIT_BYTES: u64 = 4 << 10;
-/// More threads are never worth their stacks.
-const MAX_THREADS: usize = 1_024;
-/// Units a thread has in a round, so that unequal ones even out.
-const UNITS_A_THREAD: u64 = 4;
-/// Memory a byte of text may cost: two rounds of four-byte ids, a token a byte, in vectors half full; its line and text.
-const MEMORY_A_BYTE: u64 = 18;
 /// Where to cut is looked for in this much text at first, then in twice as much.
 const CUT_WINDOW_BYTES: u64 = 4 << 10;
 
 /// What is encoded: `n_items` spans of text, each a document of the result.
-pub(super) struct EncodeJob<'a, T, Order> {
+pub(super) struct EncodeJob<'a, T> {
     corpus: &'a Corpus,
     tokenizer: &'a T,
-    order: Order,
+    order: &'a Order,
     n_items: u64,
-    n_threads: usize,
-    unit_bytes: u64,
+    share: Share,
 }
 
 /// What one thread takes at once.
@@ -43,39 +36,14 @@ enum Unit {
     Piece { span: Span, begins: bool },
 }
 
-/// How many threads encode, and how much text each takes at once.
-#[derive(Clone, Copy)]
-pub(super) struct Share {
-    n_threads: usize,
-    unit_bytes: u64,
-}
-
-impl Share {
-    /// As the memory allowed has room for; fails where that is too little.
-    pub(super) fn new(corpus: &Corpus, tokenizer: &impl EncodeDocument, options: &PrepareOptions) -> Result<Self> {
-        let n_threads = match options.threads {
-            0 => thread::available_parallelism().map_or(1, usize::from),
-            n => n.min(MAX_THREADS),
-        };
-        let units = n_threads as u64 * UNITS_A_THREAD;
-        let largest = corpus.largest_whole(tokenizer.cuts());
-        let needed = corpus.index_bytes() + MEMORY_A_BYTE * (largest + units * SMALLEST_UNIT_BYTES);
-        let spare = options.max_memory.map(|limit| limit.checked_sub(needed));
-        let unit_bytes = match spare {
-            None => LARGEST_UNIT_BYTES,
-            Some(Some(spare)) => (spare / MEMORY_A_BYTE / units + SMALLEST_UNIT_BYTES).min(LARGEST_UNIT_BYTES),
-            Some(None) => return Err(too_little_memory(corpus, largest, options, needed)),
-        };
-        Ok(Self { n_threads, unit_bytes })
-    }
-}
-
 /// The ids of some items, or of a piece of one.
 pub(super) struct Encoded {
     ids: Vec<u32>,
     ends: Vec<usize>,
     /// Whether the first of them is a document's beginning, and not more of the one before.
     begins: bool,
+    /// CRC32C of each part of a text.
+    pub(super) parts: Vec<(Span, u32)>,
     /// Bytes of input that they were.
     pub(super) input_bytes: u64,
 }
@@ -95,11 +63,11 @@ struct Cursor {
     within: u64,
 }
 
-impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Order> {
+impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
     /// All items that `order` names, in units of `share`.
-    pub(super) fn new(corpus: &'a Corpus, tokenizer: &'a T, order: Order, n_items: u64, share: Share) -> Self {
-        let Share { n_threads, unit_bytes } = share;
-        Self { corpus, tokenizer, order, n_items, n_threads, unit_bytes }
+    pub(super) fn new(corpus: &'a Corpus, tokenizer: &'a T, order: &'a Order, share: Share) -> Self {
+        let n_items = order.n_items(corpus);
+        Self { corpus, tokenizer, order, n_items, share }
     }
 
     /// Calls `sink` with the ids of all items from `first` on, in order, on the caller's thread.
@@ -112,7 +80,7 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
             let encoded = thread::scope(|scope| {
                 let work = || self.encode_units(&round, &taken);
                 // Where the system gives no more threads, those that are there do the work, or this one.
-                let workers = Workers::start(scope, self.n_threads.min(round.len()), work);
+                let workers = Workers::start(scope, self.share.n_threads.min(round.len()), work);
                 before.iter().try_for_each(&mut sink)?;
                 let mut units = if workers.is_empty() { work() } else { Vec::new() };
                 units.extend(workers.join().into_iter().flatten());
@@ -129,10 +97,10 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
     /// The units of the next round; none at the end.
     fn next_round(&self, cursor: &mut Cursor) -> Result<Vec<Unit>> {
         let mut round = Vec::new();
-        let mut left = self.unit_bytes * self.n_threads as u64 * UNITS_A_THREAD;
+        let mut left = self.share.unit_bytes * self.share.n_threads as u64 * UNITS_A_THREAD;
         while cursor.item < self.n_items && left > 0 {
-            let span = (self.order)(cursor.item);
-            let long = span.bytes.end - span.bytes.start > self.unit_bytes;
+            let span = self.order.span(self.corpus, cursor.item);
+            let long = span.bytes.end - span.bytes.start > self.share.unit_bytes;
             let bytes = if long && self.tokenizer.cuts() && self.corpus.is_text(span.document) {
                 self.take_piece(&span, cursor, &mut round)?
             } else {
@@ -146,10 +114,10 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
     /// Whole items, about as many bytes as a unit has, up to one that is cut; gives their bytes.
     fn take_items(&self, cursor: &mut Cursor, round: &mut Vec<Unit>) -> u64 {
         let (first, mut bytes) = (cursor.item, 0);
-        while cursor.item < self.n_items && bytes < self.unit_bytes {
-            let span = (self.order)(cursor.item);
+        while cursor.item < self.n_items && bytes < self.share.unit_bytes {
+            let span = self.order.span(self.corpus, cursor.item);
             let n = span.bytes.end - span.bytes.start;
-            if cursor.item > first && n > self.unit_bytes {
+            if cursor.item > first && n > self.share.unit_bytes {
                 break;
             }
             // Empty lines are no documents, so each adds at least a byte.
@@ -163,7 +131,7 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
     /// A piece of a long item, up to the first place to cut behind a unit's length; gives its bytes.
     fn take_piece(&self, span: &Span, cursor: &mut Cursor, round: &mut Vec<Unit>) -> Result<u64> {
         let start = span.bytes.start + cursor.within;
-        let end = self.cut_behind(span, start + self.unit_bytes)?;
+        let end = self.cut_behind(span, start + self.share.unit_bytes)?;
         round.push(Unit::Piece { span: Span { bytes: start..end, ..span.clone() }, begins: cursor.within == 0 });
         cursor.within += end - start;
         if end == span.bytes.end {
@@ -183,6 +151,12 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
             let text = self.corpus.read(&Span { bytes: from..end, ..span.clone() }, &mut buffer)?;
             match self.tokenizer.first_cut(&text) {
                 Some(cut) => return Ok(from + cut as u64),
+                None if end - from > self.share.longest_stretch => {
+                    let place = self.corpus.place(span.document);
+                    return Err(self
+                        .share
+                        .refuse_stretch(end - from, &format!("{place} (from byte {from} of the text on)")));
+                }
                 None if end == span.bytes.end => return Ok(end),
                 None => window *= 2,
             }
@@ -204,32 +178,27 @@ impl<'a, T: EncodeDocument, Order: Fn(u64) -> Span + Sync> EncodeJob<'a, T, Orde
         encode: &mut impl FnMut(&[u8], &mut Vec<u32>) -> Result<()>,
         buffer: &mut Vec<u8>,
     ) -> Result<Encoded> {
-        let mut encoded = Encoded { ids: Vec::new(), ends: Vec::new(), begins: true, input_bytes: 0 };
+        let mut encoded =
+            Encoded { ids: Vec::new(), ends: Vec::new(), begins: true, parts: Vec::new(), input_bytes: 0 };
         let mut add = |span: &Span| {
             let text = self.corpus.read(span, buffer)?;
+            if *span != self.corpus.span(span.document) && self.corpus.is_text(span.document) {
+                encoded.parts.push((span.clone(), crc32c::crc32c(&text)));
+            }
             encode(&text, &mut encoded.ids).map_err(|error| self.corpus.at_document(span.document, &error))?;
             encoded.ends.push(encoded.ids.len());
             encoded.input_bytes += span.bytes.end - span.bytes.start;
             Ok::<(), Error>(())
         };
         match unit {
-            Unit::Items(positions) => positions.clone().try_for_each(|position| add(&(self.order)(position)))?,
+            Unit::Items(positions) => {
+                positions.clone().try_for_each(|position| add(&self.order.span(self.corpus, position)))?;
+            }
             Unit::Piece { span, begins } => {
                 add(span)?;
                 encoded.begins = *begins;
             }
         }
         Ok(encoded)
-    }
-}
-
-fn too_little_memory(corpus: &Corpus, largest: u64, options: &PrepareOptions, needed: u64) -> Error {
-    let n_documents = corpus.n_documents();
-    Error::Argument {
-        name: "max_memory",
-        got: options.max_memory.unwrap_or(0).to_string(),
-        expected: format!(
-            "at least {needed} for {n_documents} documents, the largest that cannot be cut of {largest} bytes"
-        ),
     }
 }

@@ -5,12 +5,46 @@ use std::path::Path;
 use crate::corpus::Content;
 use crate::error::{Error, Result};
 
+/// More would not fit into a [`Document`].
+pub(super) const MAX_DOCUMENT_BYTES: u64 = (1 << BYTES_BITS) - 1;
+/// More would not fit into a [`Document`].
+pub(super) const MAX_INPUTS: u64 = 1 << (64 - BYTES_BITS);
+
+const BYTES_BITS: u32 = 40;
+
 /// Where a document lies, in its input or in the spool; small, for there may be many millions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, packed(4))]
 pub(super) struct Document {
-    pub(super) offset: u64,
-    pub(super) bytes: u32,
-    pub(super) input: u32,
+    offset: u64,
+    input_and_bytes: u64,
+    crc32c: u32,
+}
+
+const _: () = assert!(size_of::<Document>() == 20);
+
+impl Document {
+    /// The `bytes` bytes from `offset` on of an input, and their checksum.
+    pub(super) fn new(input: u32, offset: u64, bytes: u64, crc32c: u32) -> Self {
+        Self { offset, input_and_bytes: u64::from(input) << BYTES_BITS | bytes, crc32c }
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.input_and_bytes & MAX_DOCUMENT_BYTES
+    }
+
+    pub(super) fn input(&self) -> u32 {
+        (self.input_and_bytes >> BYTES_BITS) as u32
+    }
+
+    /// CRC32C of the bytes when they were found.
+    pub(super) fn crc32c(&self) -> u32 {
+        self.crc32c
+    }
 }
 
 /// Cuts a stream of pieces into documents.
@@ -19,47 +53,91 @@ pub(super) struct DocumentFinder {
     input: u32,
     offset: u64,
     start: u64,
+    crc32c: u32,
     blank: bool,
 }
 
 impl DocumentFinder {
     /// For the input with this number.
     pub(super) fn new(content: Content, input: u32) -> Self {
-        Self { content, input, offset: 0, start: 0, blank: true }
+        Self { content, input, offset: 0, start: 0, crc32c: 0, blank: true }
     }
 
-    /// Takes the next piece of the input, and tells of the documents that end in it.
-    pub(super) fn take(&mut self, piece: &[u8], path: &Path, documents: &mut Vec<Document>) -> Result<()> {
+    /// Takes the next piece of the input, and calls `found` with the documents that end in it.
+    pub(super) fn take(
+        &mut self,
+        piece: &[u8],
+        path: &Path,
+        found: &mut impl FnMut(Document) -> Result<()>,
+    ) -> Result<()> {
         if self.content == Content::Text {
-            self.offset += piece.len() as u64;
-            self.blank &= piece.is_empty();
+            self.go_on(piece, !piece.is_empty());
             return Ok(());
         }
         let mut rest = piece;
         while let Some(end) = memchr::memchr(b'\n', rest) {
-            self.offset += end as u64 + 1;
-            self.blank &= rest[..end].trim_ascii_start().is_empty();
-            self.end(path, documents)?;
+            self.go_on(&rest[..=end], !rest[..end].trim_ascii_start().is_empty());
+            self.end(path, found)?;
             rest = &rest[end + 1..];
         }
-        self.offset += rest.len() as u64;
-        self.blank &= rest.trim_ascii_start().is_empty();
+        self.go_on(rest, !rest.trim_ascii_start().is_empty());
         Ok(())
     }
 
+    fn go_on(&mut self, bytes: &[u8], is_visible: bool) {
+        self.offset += bytes.len() as u64;
+        self.crc32c = crc32c::crc32c_append(self.crc32c, bytes);
+        self.blank &= !is_visible;
+    }
+
     /// The document ends here, unless it is a blank line or an empty file.
-    pub(super) fn end(&mut self, path: &Path, documents: &mut Vec<Document>) -> Result<()> {
+    pub(super) fn end(&mut self, path: &Path, found: &mut impl FnMut(Document) -> Result<()>) -> Result<()> {
         if !self.blank {
             let bytes = document_bytes(path, self.start, self.offset)?;
-            documents.push(Document { offset: self.start, bytes, input: self.input });
+            found(Document::new(self.input, self.start, bytes, self.crc32c))?;
         }
-        (self.start, self.blank) = (self.offset, true);
+        (self.start, self.crc32c, self.blank) = (self.offset, 0, true);
         Ok(())
+    }
+
+    /// Bytes of the document that has not ended yet.
+    pub(super) fn bytes_so_far(&self) -> u64 {
+        self.offset - self.start
     }
 }
 
 /// The length of the document from `start` to `end`.
-pub(super) fn document_bytes(path: &Path, start: u64, end: u64) -> Result<u32> {
-    u32::try_from(end - start)
-        .map_err(|_| Error::format(path, format!("a document of more than 4 GiB at byte {start}")))
+pub(super) fn document_bytes(path: &Path, start: u64, end: u64) -> Result<u64> {
+    let bytes = end - start;
+    if bytes <= MAX_DOCUMENT_BYTES {
+        return Ok(bytes);
+    }
+    Err(Error::format(
+        path,
+        format!("a document of {bytes} bytes at byte {start}, expected at most {MAX_DOCUMENT_BYTES}"),
+    ))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_numbers_fit_and_no_larger_ones() {
+        let last_input = (MAX_INPUTS - 1) as u32;
+        for (input, offset, bytes) in [(0, u64::MAX, MAX_DOCUMENT_BYTES), (last_input, 0, 0), (last_input, 7, 5 << 32)]
+        {
+            let document = Document::new(input, offset, bytes, 9);
+            assert_eq!(
+                (document.input(), document.offset(), document.bytes(), document.crc32c()),
+                (input, offset, bytes, 9)
+            );
+        }
+        let path = Path::new("long.txt");
+        assert_eq!(document_bytes(path, 3, MAX_DOCUMENT_BYTES + 3).unwrap(), MAX_DOCUMENT_BYTES);
+        assert!(
+            document_bytes(path, 2, MAX_DOCUMENT_BYTES + 3).unwrap_err().to_string().contains("at most 1099511627775")
+        );
+    }
 }

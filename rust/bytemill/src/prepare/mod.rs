@@ -1,19 +1,23 @@
 //! Documents to shards: scan, shuffle, encode on threads, write in order.
 //!
-//! A first pass over the inputs hashes them and notes where each document lies (16 bytes each). A
+//! A first pass over the inputs hashes them and notes where each document lies (20 bytes each). A
 //! permutation keyed by the seed orders the documents; a second pass reads them in that order,
 //! encodes on threads and writes on one. What goes where follows from inputs, tokenizer and plan
 //! alone, so any number of threads, and a run after a killed one, give identical bytes; the latter
 //! goes on behind the shards that are finished.
 
+mod budget;
+mod check;
 mod encode;
 mod finder;
 mod journal;
 mod last_tenth;
+mod order;
 mod output;
 mod scan;
 mod source;
 mod spool;
+mod unchanged;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -22,13 +26,16 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::shard::leftovers::remove_leftovers;
 use crate::shard::lock::FolderLock;
-use crate::shard::order::{Permutation, Stream};
-use crate::shard::{JOURNAL_NAME, Layout, MANIFEST_NAME, Manifest, Plan, Split, Tokens, Validation, Verify};
+use crate::shard::{self, JOURNAL_NAME, Layout, MANIFEST_NAME, Manifest, Plan, Split, Tokens, Validation, Verify};
 use crate::tokenizer::Tokenizer;
-use encode::{EncodeJob, Share};
+use budget::{Budget, Share};
+use check::Check;
+use encode::EncodeJob;
 use journal::Kept;
+use order::Order;
 use output::Output;
-use scan::{Corpus, Span};
+use scan::Corpus;
+use unchanged::Unchanged;
 
 /// The special token that begins each document, where the vocabulary has it.
 const END_OF_TEXT: &str = "<|endoftext|>";
@@ -41,6 +48,12 @@ pub trait EncodeDocument: Sync {
     fn cuts(&self) -> bool;
     /// The first place, after the beginning, at which a text may be cut so that its parts encode alone as together.
     fn first_cut(&self, text: &[u8]) -> Option<usize>;
+    /// The bytes of an ordinary token; none for special tokens and unknown ids.
+    fn token_bytes(&self, id: u32) -> Option<&[u8]>;
+    /// Bytes of memory that an encoder takes for itself.
+    fn encoder_bytes(&self) -> u64 {
+        0
+    }
     /// Every id is below this.
     fn n_vocab(&self) -> u32;
     /// The id to put at each document's start, if the vocabulary has one for this.
@@ -61,6 +74,15 @@ impl EncodeDocument for Tokenizer {
 
     fn first_cut(&self, text: &[u8]) -> Option<usize> {
         self.splitter().first_cut(text)
+    }
+
+    fn encoder_bytes(&self) -> u64 {
+        // Tables of 4 to 18 MiB, by the size of the vocabulary.
+        (2 << 20) + 256 * self.vocab().n_vocab().next_power_of_two().clamp(1 << 13, 1 << 16) as u64
+    }
+
+    fn token_bytes(&self, id: u32) -> Option<&[u8]> {
+        self.vocab().token_bytes(id).filter(|_| !self.vocab().is_special(id))
     }
 
     fn n_vocab(&self) -> u32 {
@@ -89,8 +111,10 @@ pub struct PrepareOptions {
     pub threads: usize,
     /// The field of a JSON row that holds its text.
     pub text_field: String,
-    /// Bytes of memory that documents on their way may take at most.
+    /// Bytes of memory that places of documents, and text and tokens on their way, may take.
     pub max_memory: Option<u64>,
+    /// Whether what was written is decoded and compared with the text.
+    pub check: bool,
 }
 
 impl Default for PrepareOptions {
@@ -102,6 +126,7 @@ impl Default for PrepareOptions {
             threads: 0,
             text_field: "text".to_owned(),
             max_memory: None,
+            check: false,
         }
     }
 }
@@ -143,13 +168,15 @@ pub struct Progress {
     pub tokens: u64,
 }
 
-/// The two passes over the inputs.
+/// The passes over the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Hashing inputs and finding documents.
     Scan,
     /// Encoding and writing.
     Encode,
+    /// Decoding what was written, and comparing it with the text.
+    Check,
 }
 
 /// Prepares the text in `sources` (files, or folders of files) into shards in `out_dir`.
@@ -159,7 +186,7 @@ pub enum Stage {
 ///
 /// # Errors
 /// When there is no text, an input cannot be read or changes meanwhile, an id is not in the
-/// vocabulary, or `out_dir` holds something else. `out_dir` then has no manifest that it had not before.
+/// vocabulary, what was written does not stand for the text, or `out_dir` holds something else. `out_dir` then has no manifest that it had not before.
 pub fn prepare<P: AsRef<Path>>(
     sources: &[P],
     out_dir: &Path,
@@ -170,25 +197,34 @@ pub fn prepare<P: AsRef<Path>>(
     options.check()?;
     let layout = options.layout(tokenizer)?;
     fs::create_dir_all(out_dir).map_err(Error::io(out_dir))?;
+    let budget = Budget::new(tokenizer, options);
     let inputs = source::find(sources, out_dir)?;
-    let corpus = Corpus::scan(inputs, &options.text_field, out_dir, &mut progress)?;
+    let corpus = Corpus::scan(inputs, &options.text_field, out_dir, budget, &mut progress)?;
     let mut manifest = Manifest::new(tokenizer.n_vocab(), tokenizer.fingerprint(), tokenizer.end_of_text(), Vec::new());
     manifest.plan = Some(options.plan());
     manifest.inputs = corpus.entries();
+    let order = Order::new(&corpus, &options.plan())?;
+    let compare = |manifest: &Manifest, progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>| {
+        let check = Check { corpus: &corpus, order: &order, tokenizer, folder: out_dir, manifest };
+        if options.check { check.run(&mut |now| heard(progress(now))) } else { Ok(()) }
+    };
     if out_dir.join(MANIFEST_NAME).exists() {
-        return already_there(out_dir, &manifest);
+        let found = already_there(out_dir, &manifest)?;
+        return compare(&found, &mut progress).map(|()| found);
     }
     let _lock = FolderLock::take(out_dir)?;
     if out_dir.join(MANIFEST_NAME).exists() {
-        // Whoever held the lock before us has just finished.
-        return already_there(out_dir, &manifest);
+        // The process that held the lock has just finished.
+        let found = already_there(out_dir, &manifest)?;
+        return compare(&found, &mut progress).map(|()| found);
     }
     let writing = Writing {
         corpus: &corpus,
+        order: &order,
         out_dir,
         tokenizer,
         layout,
-        share: Share::new(&corpus, tokenizer, options)?,
+        share: budget.share(corpus.found())?,
         options,
     };
     let (bytes, documents) = (corpus.total_bytes(), corpus.n_documents());
@@ -198,17 +234,23 @@ pub fn prepare<P: AsRef<Path>>(
     let written = writing.run(kept, &mut manifest, &mut progress).and_then(|output| {
         corpus.check_unchanged()?;
         manifest.shards = output.finish()?;
+        compare(&manifest, &mut progress)?;
         manifest.write(out_dir)
     });
-    match &written {
+    clean_up(out_dir, &written);
+    written.map(|()| manifest)
+}
+
+/// Removes what is of no use after the work.
+fn clean_up(out_dir: &Path, written: &Result<()>) {
+    match written {
         // What is finished stays for the next run.
         Err(Error::Interrupted | Error::Io { .. }) => {}
-        // The first failure is the one to tell; leftovers are removed again by the next run. Once the
+        // The first failure is the one to report; leftovers are removed again by the next run. Once the
         // manifest has its name nothing is a leftover, even if the folder could not be flushed after.
         Err(_) if !out_dir.join(MANIFEST_NAME).exists() => drop(remove_leftovers(out_dir, &[])),
         _ => drop(fs::remove_file(out_dir.join(JOURNAL_NAME))),
     }
-    written.map(|()| manifest)
 }
 
 /// The manifest in `out_dir`, if it was made from what `wanted` names.
@@ -225,9 +267,44 @@ fn already_there(out_dir: &Path, wanted: &Manifest) -> Result<Manifest> {
     Ok(found)
 }
 
+/// Checks the shards in `folder` as [`crate::shard::verify`] does, and compares them with the text in `sources`.
+///
+/// `sources` are what the shards were prepared from, in the same order; names may differ. Memory follows the number
+/// of documents and the longest row, not the size of shards or text.
+///
+/// # Errors
+/// [`Error::Format`] for the first token that does not stand for the text; names shard, document and place.
+/// [`Error::Argument`] for a tokenizer or sources that are not those of the shards.
+pub fn verify_against<P: AsRef<Path>>(
+    folder: &Path,
+    sources: &[P],
+    tokenizer: &impl EncodeDocument,
+    mut progress: impl FnMut(&Progress) -> ControlFlow<()>,
+) -> Result<Manifest> {
+    let nothing_yet = Progress { stage: Stage::Scan, bytes: 0, total_bytes: 0, documents: 0, tokens: 0 };
+    let manifest = shard::verify(folder, &mut |_| progress(&nothing_yet))?;
+    manifest.check_tokenizer(&tokenizer.fingerprint(), tokenizer.n_vocab())?;
+    let plan = manifest.own_plan().map_err(|reason| Error::format(folder, reason))?;
+    let spool_folder = std::env::temp_dir();
+    let inputs = source::find(sources, folder)?;
+    let corpus = Corpus::scan(inputs, &plan.text_field, &spool_folder, Budget::without_limit(), &mut progress)?;
+    manifest.check_inputs(&corpus.entries())?;
+    let order = Order::new(&corpus, plan)?;
+    let check = Check { corpus: &corpus, order: &order, tokenizer, folder, manifest: &manifest };
+    check.run(&mut |now| heard(progress(now)))?;
+    corpus.check_unchanged()?;
+    Ok(manifest)
+}
+
+/// What a caller's answer to progress means.
+fn heard(answer: ControlFlow<()>) -> Result<()> {
+    if answer.is_break() { Err(Error::Interrupted) } else { Ok(()) }
+}
+
 /// What the second pass needs.
 struct Writing<'a, T> {
     corpus: &'a Corpus,
+    order: &'a Order,
     out_dir: &'a Path,
     tokenizer: &'a T,
     layout: Layout,
@@ -236,45 +313,27 @@ struct Writing<'a, T> {
 }
 
 impl<T: EncodeDocument> Writing<'_, T> {
-    /// Encodes all documents behind those of `kept` shards; `manifest` lists, in the journal, what is finished.
+    /// Encodes all documents after those of `kept` shards; `manifest` lists, in the journal, what is finished.
     fn run(
         &self,
         kept: Kept,
         manifest: &mut Manifest,
         progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Output> {
-        let Self { corpus, options, .. } = *self;
-        let n_documents = corpus.n_documents();
-        if n_documents == 1 && matches!(options.val, Validation::Share(share) if share > 0.0) {
-            let [val, train] = last_tenth::cut(corpus, options.val)?;
-            return self.encode(
-                |part| if part == 0 { val.clone() } else { train.clone() },
-                2,
-                kept,
-                manifest,
-                progress,
-            );
-        }
-        let order = Permutation::new(n_documents, options.seed, Stream::Documents, 0);
-        self.encode(|position| corpus.span(order.at(position)), n_documents, kept, manifest, progress)
-    }
-
-    fn encode(
-        &self,
-        order: impl Fn(u64) -> Span + Sync,
-        n_items: u64,
-        kept: Kept,
-        manifest: &mut Manifest,
-        progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
-    ) -> Result<Output> {
-        let Self { corpus, out_dir, tokenizer, layout, share, options } = *self;
+        let Self { corpus, order, out_dir, tokenizer, layout, share, options } = *self;
+        let n_items = order.n_items(corpus);
         let first = kept.next_document();
-        let mut bytes = (0..first).map(|item| order(item).bytes).map(|bytes| bytes.end - bytes.start).sum();
+        let mut bytes =
+            (0..first).map(|item| order.span(corpus, item).bytes).map(|bytes| bytes.end - bytes.start).sum();
         let mut documents = first;
-        let job = EncodeJob::new(corpus, tokenizer, order, n_items, share);
+        let job = EncodeJob::new(corpus, tokenizer, order, share);
         let mut output = Output::new(out_dir, layout, options.val, n_items, kept)?;
         let mut n_finished = output.n_finished();
+        let mut unchanged = Unchanged::default();
         job.run(first, |encoded| {
+            for (span, crc32c) in &encoded.parts {
+                unchanged.add(corpus, span.clone(), *crc32c)?;
+            }
             for (begins, ids) in encoded.documents() {
                 documents += u64::from(begins);
                 if begins { output.begin(ids)? } else { output.go_on(ids)? }
@@ -287,7 +346,7 @@ impl<T: EncodeDocument> Writing<'_, T> {
             bytes += encoded.input_bytes;
             let (stage, total_bytes, tokens) = (Stage::Encode, corpus.total_bytes(), output.n_tokens());
             let now = Progress { stage, bytes, total_bytes, documents, tokens };
-            if progress(&now).is_break() { Err(Error::Interrupted) } else { Ok(()) }
+            heard(progress(&now))
         })?;
         Ok(output)
     }

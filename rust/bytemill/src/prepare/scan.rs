@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek};
 use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -13,12 +13,14 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use super::finder::{Document, DocumentFinder, document_bytes};
+use super::budget::{Budget, Found};
+use super::finder::{Document, DocumentFinder, MAX_INPUTS, document_bytes};
 use super::source::SourceFile;
 use super::spool::Spool;
 use super::{Progress, Stage};
 use crate::corpus::{Content, Reading, for_each_document, for_each_piece, text_of_line};
 use crate::error::{Error, Result};
+use crate::regular_file;
 use crate::shard::InputEntry;
 use crate::shard::checksum::hex;
 
@@ -33,6 +35,8 @@ pub(super) struct Corpus {
     documents: Vec<Document>,
     spool: Spool,
     text_field: String,
+    budget: Budget,
+    found: Found,
 }
 
 #[derive(Debug)]
@@ -57,10 +61,16 @@ impl Corpus {
         files: Vec<SourceFile>,
         text_field: &str,
         out_dir: &Path,
+        budget: Budget,
         progress: &mut impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<Self> {
+        if files.len() as u64 > MAX_INPUTS {
+            let expected = format!("at most {MAX_INPUTS}: join them");
+            return Err(Error::Argument { name: "sources", got: format!("{} files", files.len()), expected });
+        }
         let (inputs, documents, text_field) = (Vec::new(), Vec::new(), text_field.to_owned());
-        let mut corpus = Self { inputs, documents, spool: Spool::new(out_dir), text_field };
+        let (spool, found) = (Spool::new(out_dir), Found::default());
+        let mut corpus = Self { inputs, documents, spool, text_field, budget, found };
         let sizes = files.iter().map(|file| file.path.metadata().map_err(Error::io(&file.path)).map(|data| data.len()));
         let total_bytes = sizes.sum::<Result<u64>>()?;
         let mut bytes = 0;
@@ -81,68 +91,78 @@ impl Corpus {
 
     fn scan_file(&mut self, source: SourceFile, report: &mut impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
         let failed = |error| Error::io(&source.path)(error);
-        let mut file = File::open(&source.path).map_err(failed)?;
-        let modified = file.metadata().map_err(failed)?.modified().ok();
-        let mut hash = Sha256::new();
-        let mut bytes = 0;
+        let mut file = regular_file::open_seekable(&source.path)?;
+        let data = file.metadata().map_err(failed)?;
         let mut finder = DocumentFinder::new(source.kind.content, self.inputs.len() as u32);
-        let mut piece = vec![0; PIECE_BYTES];
-        loop {
-            let n = file.read(&mut piece).map_err(failed)?;
-            if n == 0 {
-                break;
-            }
-            hash.update(&piece[..n]);
-            bytes += n as u64;
-            if source.kind.is_plain() {
-                finder.take(&piece[..n], &source.path, &mut self.documents)?;
-            }
-            report(n as u64, self.documents.len() as u64)?;
+        let is_whole = !(self.budget.cuts && source.kind.content == Content::Text);
+        if source.kind.is_plain() && is_whole && source.kind.content == Content::Text {
+            self.check(data.len())?;
         }
+        let (bytes, sha256) = hash(&mut file, &source.path, |piece| {
+            if source.kind.is_plain() {
+                finder.take(piece, &source.path, &mut |document| self.add(document, is_whole))?;
+                self.check(if is_whole { finder.bytes_so_far() } else { 0 })?;
+            }
+            report(piece.len() as u64, self.documents.len() as u64)
+        })?;
         if source.kind.is_plain() {
-            finder.end(&source.path, &mut self.documents)?;
+            finder.end(&source.path, &mut |document| self.add(document, is_whole))?;
         } else {
             self.unpack(&source, report)?;
+            // It was read once to be hashed and once to be unpacked.
+            file.rewind().map_err(failed)?;
+            if hash(&mut file, &source.path, |_| report(0, self.n_documents()))? != (bytes, sha256.clone()) {
+                return Err(changed(&source.path));
+            }
         }
         let open = (source.kind.is_plain() && self.inputs.len() < MAX_OPEN_FILES).then_some(file);
-        self.inputs.push(Input { source, bytes, modified, sha256: hex(&hash.finalize()), open });
+        self.inputs.push(Input { source, bytes, modified: data.modified().ok(), sha256, open });
         Ok(())
+    }
+
+    /// Takes a document that was found; refuses more than there is memory for.
+    fn add(&mut self, document: Document, is_whole: bool) -> Result<()> {
+        self.documents.push(document);
+        self.found.n_documents += 1;
+        if is_whole {
+            self.found.largest_whole = self.found.largest_whole.max(document.bytes());
+        }
+        self.check(0)
+    }
+
+    /// Refuses what was found, and a document of `whole` bytes or more, where there is too little memory for it.
+    fn check(&self, whole: u64) -> Result<()> {
+        self.budget.check(Found { largest_whole: self.found.largest_whole.max(whole), ..self.found })
     }
 
     /// Brings the documents of an input that is not plain into the spool.
     fn unpack(&mut self, source: &SourceFile, report: &mut impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
-        let Self { documents, spool, text_field, inputs } = self;
-        let input = inputs.len() as u32;
-        let (start, n_before) = (spool.len(), documents.len() as u64);
-        let mut end = |spool: &Spool, start| -> Result<u64> {
-            let bytes = document_bytes(&source.path, start, spool.len())?;
-            documents.push(Document { offset: start, bytes, input });
-            Ok(documents.len() as u64)
-        };
-        match source.kind.content {
-            Content::Text => {
-                for_each_piece(
-                    &source.path,
-                    |text| Ok(Some(text.len())),
-                    |text| {
-                        spool.add(text)?;
-                        report(0, n_before)
-                    },
-                )?;
-                if spool.len() > start {
-                    end(spool, start)?;
-                }
+        let (input, is_whole) = (self.inputs.len() as u32, !self.budget.cuts);
+        let text_field = self.text_field.clone();
+        let reading = Reading { text_field: &text_field, separator: None, max_memory: self.budget.max_memory() };
+        if source.kind.content == Content::Text {
+            let (start, mut crc32c) = (self.spool.len(), 0);
+            let all = |text: &[u8]| Ok(Some(text.len()));
+            for_each_piece(&source.path, reading, all, |piece| {
+                crc32c = crc32c::crc32c_append(crc32c, piece.text);
+                self.spool.add(piece.text)?;
+                self.check(if is_whole { self.spool.len() - start } else { 0 })?;
+                report(0, self.n_documents())
+            })?;
+            if self.spool.len() > start {
+                let bytes = document_bytes(&source.path, start, self.spool.len())?;
+                self.add(Document::new(input, start, bytes, crc32c), is_whole)?;
             }
-            Content::JsonLines | Content::Parquet | Content::Arrow => {
-                for_each_document(&source.path, Reading { text_field, separator: None }, |_, text| {
-                    let start = spool.len();
-                    spool.add(text)?;
-                    let n_documents = end(spool, start)?;
-                    report(0, n_documents)
-                })?;
-            }
+        } else {
+            for_each_document(&source.path, reading, |_, text| {
+                let bytes = document_bytes(&source.path, 0, text.len() as u64)?;
+                let document = Document::new(input, self.spool.len(), bytes, crc32c::crc32c(text));
+                self.spool.add(text)?;
+                self.add(document, is_whole)?;
+                report(0, self.n_documents())
+            })?;
         }
-        spool.flush()
+        self.spool.flush()
     }
 
     pub(super) fn n_documents(&self) -> u64 {
@@ -155,26 +175,20 @@ impl Corpus {
         plain.map(|input| input.bytes).sum::<u64>() + self.spool.len()
     }
 
-    /// Bytes of memory that knowing the documents takes.
-    pub(super) fn index_bytes(&self) -> u64 {
-        (self.documents.capacity() * size_of::<Document>()) as u64
+    /// What the documents need.
+    pub(super) fn found(&self) -> Found {
+        self.found
     }
 
     /// The whole of a document, as long as it is in its input.
     pub(super) fn span(&self, document: u64) -> Span {
-        Span { document, bytes: 0..self.documents[document as usize].bytes.into() }
+        Span { document, bytes: 0..self.documents[document as usize].bytes() }
     }
 
     /// Whether a document's bytes are its text: a part of it can be read alone.
     pub(super) fn is_text(&self, document: u64) -> bool {
-        let kind = self.inputs[self.documents[document as usize].input as usize].source.kind;
+        let kind = self.inputs[self.documents[document as usize].input() as usize].source.kind;
         !kind.is_plain() || kind.content == Content::Text
-    }
-
-    /// Bytes of the largest document that has to be encoded as a whole: of all, or of those that are rows.
-    pub(super) fn largest_whole(&self, texts_are_cut: bool) -> u64 {
-        let whole = (0..self.n_documents()).filter(|&document| !(texts_are_cut && self.is_text(document)));
-        whole.map(|document| self.span(document).bytes.end).max().unwrap_or(0)
     }
 
     /// The manifest's rows.
@@ -186,46 +200,59 @@ impl Corpus {
         self.inputs.iter().map(entry).collect()
     }
 
-    /// The text of a span, read into `buffer`.
+    /// The text of a span, read into `buffer`; a whole document must be what it was.
     pub(super) fn read<'b>(&self, span: &Span, buffer: &'b mut Vec<u8>) -> Result<Cow<'b, [u8]>> {
         let document = self.documents[span.document as usize];
-        let input = &self.inputs[document.input as usize];
-        let wanted = if self.is_text(span.document) { span.bytes.clone() } else { 0..document.bytes.into() };
+        let input = &self.inputs[document.input() as usize];
+        let wanted = if self.is_text(span.document) { span.bytes.clone() } else { 0..document.bytes() };
         buffer.resize((wanted.end - wanted.start) as usize, 0);
-        let offset = document.offset + wanted.start;
-        if !input.source.kind.is_plain() {
+        let offset = document.offset() + wanted.start;
+        if input.source.kind.is_plain() {
+            input.read(offset, buffer)?;
+        } else {
             self.spool.read(offset, buffer)?;
+        }
+        if wanted == (0..document.bytes()) {
+            self.check_crc32c(span.document, crc32c::crc32c(buffer))?;
+        }
+        if self.is_text(span.document) {
             return Ok(Cow::Borrowed(buffer));
         }
-        let read = match &input.open {
-            Some(file) => file.read_exact_at(buffer, offset),
-            None => File::open(&input.source.path).and_then(|file| file.read_exact_at(buffer, offset)),
-        };
-        read.map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => changed(&input.source.path),
-            _ => Error::io(&input.source.path)(error),
-        })?;
-        match input.source.kind.content {
-            Content::Text | Content::Parquet | Content::Arrow => Ok(Cow::Borrowed(buffer)),
-            Content::JsonLines => {
-                let text = text_of_line(buffer, &self.text_field)
-                    .map_err(|reason| self.at_document(span.document, &reason))?;
-                Ok(part_of(text, &span.bytes))
-            }
+        let text = text_of_line(buffer, &self.text_field).map_err(|reason| self.at_document(span.document, &reason))?;
+        Ok(part_of(text, &span.bytes))
+    }
+
+    /// Refuses a document whose bytes have another checksum than when they were found.
+    pub(super) fn check_crc32c(&self, document: u64, crc32c: u32) -> Result<()> {
+        let expected = self.documents[document as usize];
+        if crc32c == expected.crc32c() {
+            return Ok(());
         }
+        Err(changed(&self.inputs[expected.input() as usize].source.path))
     }
 
     /// A fault of the document's text, with its place.
     pub(super) fn at_document(&self, number: u64, reason: &impl ToString) -> Error {
+        let (path, place) = self.path_and_place(number);
+        Error::format(path, format!("{place}: {}", reason.to_string()))
+    }
+
+    /// Where a document is in the inputs.
+    pub(super) fn place(&self, number: u64) -> String {
+        let (path, place) = self.path_and_place(number);
+        format!("{}, {place}", path.display())
+    }
+
+    fn path_and_place(&self, number: u64) -> (&Path, String) {
         let document = self.documents[number as usize];
-        let source = &self.inputs[document.input as usize].source;
-        let path = &source.path;
+        let source = &self.inputs[document.input() as usize].source;
+        let path = &*source.path;
         if !source.kind.is_plain() {
-            let first = self.documents.partition_point(|other| other.input < document.input) as u64;
-            return Error::format(path, format!("document {}: {}", number - first + 1, reason.to_string()));
+            let first = self.documents.partition_point(|other| other.input() < document.input()) as u64;
+            return (path, format!("document {}", number - first + 1));
         }
-        let place = line_at(path, document.offset).map_or(String::new(), |line| format!("line {line}, "));
-        Error::format(path, format!("{place}byte {}: {}", document.offset, reason.to_string()))
+        let line = line_at(path, document.offset()).map_or(String::new(), |line| format!("line {line}, "));
+        (path, format!("{line}byte {}", document.offset()))
     }
 
     /// Refuses inputs that are not what was hashed.
@@ -237,6 +264,33 @@ impl Corpus {
             }
         }
         Ok(())
+    }
+}
+
+impl Input {
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let read = match &self.open {
+            Some(file) => file.read_exact_at(buffer, offset),
+            None => regular_file::open_seekable(&self.source.path)?.read_exact_at(buffer, offset),
+        };
+        read.map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => changed(&self.source.path),
+            _ => Error::io(&self.source.path)(error),
+        })
+    }
+}
+
+/// Size and SHA-256 of a file, which `each` is shown in pieces.
+fn hash(file: &mut File, path: &Path, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<(u64, String)> {
+    let (mut hash, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; PIECE_BYTES]);
+    loop {
+        let n = file.read(&mut piece).map_err(Error::io(path))?;
+        if n == 0 {
+            return Ok((bytes, hex(&hash.finalize())));
+        }
+        hash.update(&piece[..n]);
+        bytes += n as u64;
+        each(&piece[..n])?;
     }
 }
 

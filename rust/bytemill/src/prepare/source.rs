@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::corpus::{Kind, expand};
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// A file to read.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) fn find<P: AsRef<Path>>(sources: &[P], out_dir: &Path) -> Result<Vec<
     let out_dir = out_dir.canonicalize().map_err(Error::io(out_dir))?;
     for source in sources.iter().map(AsRef::as_ref) {
         for path in expand(&[source])? {
+            regular_file::check(&path, &path.metadata().map_err(Error::io(&path))?)?;
             if path.canonicalize().map_err(Error::io(&path))?.starts_with(&out_dir) {
                 let expected = format!("a source outside of the output folder {}", out_dir.display());
                 return Err(Error::Argument { name: "sources", got: path.display().to_string(), expected });

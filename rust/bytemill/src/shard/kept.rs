@@ -5,7 +5,8 @@ use std::io::Result;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-/// Files of one source that stay open; of more, each is opened when it is read. Many systems allow a process 1,024.
+/// Files of one loader that stay open, all its sources together; others are opened when they are read. Many systems
+/// allow a process 1,024.
 pub(super) const MAX_OPEN_FILES: usize = 256;
 
 /// A file to read from at any place.

@@ -4,7 +4,6 @@
 //! every byte before that hash; the shards' checksums stand in it, so the root hash names the data.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -15,6 +14,7 @@ use super::entries::{InputEntry, Plan, ShardEntry};
 use super::header::{HEADER_BYTES, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
 use crate::durable::DurableFile;
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// The manifest's name in its folder.
 pub const MANIFEST_NAME: &str = "manifest.json";
@@ -103,7 +103,7 @@ impl Manifest {
     /// As [`Manifest::read`], under another name.
     pub(crate) fn read_as(folder: &Path, name: &str) -> Result<Self> {
         let path = folder.join(name);
-        let file = File::open(&path).map_err(Error::io(&path))?;
+        let file = regular_file::open_seekable(&path)?;
         let mut bytes = Vec::new();
         file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(&path))?;
         if bytes.len() as u64 > MAX_MANIFEST_BYTES {
@@ -175,7 +175,7 @@ impl Manifest {
     }
 
     /// The shards of one split, in order.
-    pub fn split(&self, split: Split) -> impl Iterator<Item = &ShardEntry> {
+    pub fn split(&self, split: Split) -> impl DoubleEndedIterator<Item = &ShardEntry> {
         self.shards.iter().filter(move |shard| shard.split == split)
     }
 
@@ -209,6 +209,32 @@ impl Manifest {
         .find(|(_, own, other)| own != other)
     }
 
+    /// How these shards were laid out, or why that is not known: they were merged, or not made by `prepare`.
+    pub(crate) fn own_plan(&self) -> Result<&Plan, &'static str> {
+        let plan = self.plan.as_ref().filter(|plan| {
+            // A folder that was merged has the last shards of each of its parts among the others.
+            [Split::Train, Split::Val].iter().all(|&split| {
+                let full = self.split(split).rev().skip(1).all(|shard| shard.tokens == plan.shard_tokens);
+                full && self.split(split).all(|shard| shard.tokens <= plan.shard_tokens)
+            })
+        });
+        plan.ok_or(
+            "was put together from several folders, or by another program: compare the folders it was merged from",
+        )
+    }
+
+    /// Refuses inputs that are not those of these shards, whatever their names are.
+    pub(crate) fn check_inputs(&self, given: &[InputEntry]) -> Result<()> {
+        let same = |own: &InputEntry, given: &InputEntry| (own.bytes, &own.sha256) == (given.bytes, &given.sha256);
+        if self.inputs.len() == given.len() && self.inputs.iter().zip(given).all(|(own, given)| same(own, given)) {
+            return Ok(());
+        }
+        let at = self.inputs.iter().zip(given).take_while(|(own, given)| same(own, given)).count();
+        let describe = |inputs: &[InputEntry]| described(inputs, at);
+        let expected = format!("{}, from which these shards were made", describe(&self.inputs));
+        Err(Error::Argument { name: "against", got: describe(given), expected })
+    }
+
     /// Refuses a tokenizer that is not the one these shards were made with.
     pub fn check_tokenizer(&self, fingerprint: &str, n_vocab: u32) -> Result<()> {
         if fingerprint == self.tokenizer_sha256 && n_vocab == self.n_vocab {
@@ -224,9 +250,14 @@ impl Manifest {
 
 fn first_different(own: &[InputEntry], other: &[InputEntry]) -> (String, String) {
     let at = (0..own.len().max(other.len())).find(|&i| own.get(i) != other.get(i));
-    let tell = |inputs: &[InputEntry]| match at.and_then(|i| inputs.get(i)) {
+    let at = at.unwrap_or(usize::MAX);
+    (described(own, at), described(other, at))
+}
+
+/// The input at `at`, or how many there are.
+fn described(inputs: &[InputEntry], at: usize) -> String {
+    match inputs.get(at) {
         Some(input) => format!("{} with {} bytes, SHA-256 {}", input.name, input.bytes, input.sha256),
         None => format!("{} files", inputs.len()),
-    };
-    (tell(own), tell(other))
+    }
 }

@@ -3,7 +3,6 @@
 //! Reads are `pread`s: a mapped file that is cut while it is open kills the process, a short read
 //! is an error one can report. Files are opened when they are first touched.
 
-use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -20,6 +19,7 @@ use super::kept::KeptFile;
 use super::manifest::Manifest;
 use super::map::MappedFile;
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// Bytes of a block that are read and summed at once: they stay in the processor's near caches meanwhile.
 const PIECE_BYTES: usize = 1 << 16;
@@ -189,7 +189,7 @@ impl ShardReader {
             return Err(Error::format(&blocks_path, "damaged: its checksum is not the manifest's"));
         }
         let blocks = BlockChecksums::decode(&blocks_path, &blocks_bytes)?;
-        let file = File::open(&self.path).map_err(Error::io(&self.path))?;
+        let file = regular_file::open_seekable(&self.path)?;
         self.check_size(file.metadata().map_err(Error::io(&self.path))?.len())?;
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0).map_err(Error::io(&self.path))?;

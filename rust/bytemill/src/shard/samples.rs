@@ -3,6 +3,7 @@
 use super::batch::{Batch, BatchPool};
 use super::best_fit::{BestFit, Piece};
 use super::boundaries::{Boundaries, Pieces, most_pieces};
+use super::kept::MAX_OPEN_FILES;
 use super::mixture::Mixture;
 use super::options::LoaderOptions;
 use super::order::{Permutation, Stream};
@@ -57,7 +58,9 @@ impl Samples {
                 return Err(Error::Argument { name: "weights", got, expected });
             }
         };
-        let sources = groups.into_iter().map(|group| Source::open(group, &options)).collect::<Result<Vec<_>>>()?;
+        let most_open = MAX_OPEN_FILES / groups.len().max(1);
+        let open = |group| Source::open(group, &options, most_open);
+        let sources = groups.into_iter().map(open).collect::<Result<Vec<_>>>()?;
         // Those read ahead, one in each thread's hands, and two in the caller's: the last one and the next.
         let most_spare = options.prefetch_batches + options.threads + 2;
         let pool = BatchPool::new(options.batch_size, options.seq_len, options.id_type, options.packing, most_spare);
@@ -175,8 +178,8 @@ fn padded_length(sources: &[Source], options: &LoaderOptions) -> Result<usize> {
 }
 
 impl Source {
-    fn open(all: &[DataSource], options: &LoaderOptions) -> Result<Self> {
-        let tokens = tokens_of(all, options)?;
+    fn open(all: &[DataSource], options: &LoaderOptions, most_open: usize) -> Result<Self> {
+        let tokens = tokens_of(all, options, most_open)?;
         let n_samples = tokens.len().saturating_sub(1) / options.seq_len as u64;
         if n_samples == 0 {
             let (split, at) = (options.split.name(), all[0].path());

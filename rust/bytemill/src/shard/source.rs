@@ -60,9 +60,10 @@ impl DataSource {
     }
 }
 
-/// The tokens of `sources` end to end.
-pub(super) fn tokens_of(sources: &[DataSource], options: &LoaderOptions) -> Result<Tokens> {
-    let mut tokens = Tokens::empty(sources.first().map_or(TokenWidth::Uint16, DataSource::width), options.verify);
+/// The tokens of `sources` end to end, up to `most_open` files kept open.
+pub(super) fn tokens_of(sources: &[DataSource], options: &LoaderOptions, most_open: usize) -> Result<Tokens> {
+    let width = sources.first().map_or(TokenWidth::Uint16, DataSource::width);
+    let mut tokens = Tokens::empty(width, options.verify, most_open);
     for source in sources {
         match source {
             DataSource::Shards(folder, manifest) => tokens.add_shards(folder, manifest, options.split)?,

@@ -20,6 +20,8 @@ pub struct Tokens {
     starts: Vec<u64>,
     width: TokenWidth,
     verify: Verify,
+    /// Files that stay open; of more, each is opened when it is read.
+    most_open: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +37,7 @@ impl Tokens {
         split: Split,
         verify: Verify,
     ) -> Result<Self> {
-        let mut tokens = Self::empty(TokenWidth::Uint16, verify);
+        let mut tokens = Self::empty(TokenWidth::Uint16, verify, MAX_OPEN_FILES);
         for (folder, manifest) in folders {
             tokens.width = manifest.dtype;
             tokens.add_shards(folder, manifest, split)?;
@@ -43,8 +45,8 @@ impl Tokens {
         Ok(tokens)
     }
 
-    pub(super) fn empty(width: TokenWidth, verify: Verify) -> Self {
-        Self { files: Vec::new(), starts: vec![0], width, verify }
+    pub(super) fn empty(width: TokenWidth, verify: Verify, most_open: usize) -> Self {
+        Self { files: Vec::new(), starts: vec![0], width, verify, most_open }
     }
 
     /// Puts the shards of a split at the end.
@@ -52,7 +54,7 @@ impl Tokens {
         for entry in manifest.split(split) {
             interrupt::check();
             let reader = ShardReader::new(folder, manifest, entry)?;
-            let reader = if self.files.len() < MAX_OPEN_FILES { reader } else { reader.not_kept_open() };
+            let reader = if self.files.len() < self.most_open { reader } else { reader.not_kept_open() };
             self.add(TokenFile::Shard(reader), entry.tokens);
         }
         Ok(())
@@ -61,7 +63,7 @@ impl Tokens {
     /// Puts somebody else's file at the end.
     pub(super) fn add_file(&mut self, file: ForeignFile) {
         let n_tokens = file.n_tokens();
-        let file = if self.files.len() < MAX_OPEN_FILES { file } else { file.not_kept_open() };
+        let file = if self.files.len() < self.most_open { file } else { file.not_kept_open() };
         self.add(TokenFile::Foreign(file), n_tokens);
     }
 

@@ -108,7 +108,7 @@ impl ShardCheck<'_> {
     }
 }
 
-fn to_ids(bytes: &[u8], width: TokenWidth) -> Vec<u32> {
+pub(super) fn to_ids(bytes: &[u8], width: TokenWidth) -> Vec<u32> {
     match width {
         TokenWidth::Uint16 => bytes.as_chunks().0.iter().map(|&id| u16::from_le_bytes(id).into()).collect(),
         TokenWidth::Uint32 => bytes.as_chunks().0.iter().map(|&id| u32::from_le_bytes(id)).collect(),

@@ -8,6 +8,7 @@
 
 mod blocks;
 mod cl100k;
+mod cuts;
 mod gpt2;
 mod known;
 mod lanes;
@@ -113,9 +114,21 @@ impl Splitter {
     }
 
     /// The first place at which `text` may be cut so that its two parts have the pretokens of the whole, where
-    /// that is certain; see [`Splitter::is_by_hand`].
+    /// that is certain; see [`Splitter::is_by_hand`]. `text` may be a part of a longer one.
     pub fn first_cut(&self, text: &[u8]) -> Option<usize> {
-        if self.is_by_hand() { parts::first_cut(text) } else { None }
+        self.rule().and_then(|rule| cuts::first(rule, text))
+    }
+
+    /// As [`Splitter::first_cut`], the last place.
+    pub fn last_cut(&self, text: &[u8]) -> Option<usize> {
+        self.rule().and_then(|rule| cuts::last(rule, text))
+    }
+
+    fn rule(&self) -> Option<Rule> {
+        match &self.0 {
+            Kind::Known { known, .. } => Some(known.rule),
+            Kind::Whole | Kind::Regex(_) => None,
+        }
     }
 
     /// Calls `each` with every pretoken of `text` in order; put together they are `text`.

@@ -45,19 +45,6 @@ pub(super) fn next_cut_anywhere(text: &str, start: usize) -> Option<usize> {
     None
 }
 
-/// The first place where `text` may be cut; it may begin and end inside a character.
-pub(super) fn first_cut(text: &[u8]) -> Option<usize> {
-    let start = text.iter().take(3).take_while(|&&byte| byte & 0xC0 == 0x80).count();
-    let whole = text[start..].utf8_chunks().next().map_or("", |chunk| chunk.valid());
-    next_cut(whole, 0..whole.len()).map(|at| start + at).or_else(|| next_ascii_cut(text))
-}
-
-/// The first place behind a line feed between two ASCII letters, whatever the other bytes are.
-fn next_ascii_cut(text: &[u8]) -> Option<usize> {
-    let is_letter = |at: usize| text.get(at).is_some_and(u8::is_ascii_alphabetic);
-    memchr::memchr_iter(b'\n', text).find(|&at| at > 0 && is_letter(at - 1) && is_letter(at + 1)).map(|at| at + 1)
-}
-
 /// The first place in `range` at which `text` may be cut; behind a line, if there is one.
 fn next_cut(text: &str, range: Range<usize>) -> Option<usize> {
     let bytes = &text.as_bytes()[range.clone()];
@@ -132,29 +119,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    proptest! {
-        #[test]
-        fn a_cut_of_bytes_is_one_of_the_text(text in "([a-c'/. \r\n1é中，。]|x\ny|。\n中|字，){0,40}", start in 0..40_usize) {
-            let start = start.min(text.len());
-            if let Some(cut) = first_cut(&text.as_bytes()[start..]) {
-                let (left, right) = text.split_at(start + cut);
-                for known in &KNOWN {
-                    let splitter = Splitter::new(Some(known.spellings[0])).unwrap();
-                    let apart = [pretokens(&splitter, left), pretokens(&splitter, right)];
-                    prop_assert_eq!(apart.concat(), pretokens(&splitter, &text));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_are_cut_between_letters() {
-        assert_eq!(first_cut(b"\xff\xfea\nb"), Some(4));
-        assert_eq!(first_cut("行，\n字".as_bytes()), Some(7));
-        assert_eq!(first_cut(&"行，\n字".as_bytes()[1..]), Some(6));
-        assert_eq!(first_cut(b"\xff\n\xfe"), None);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::word_counts::{Store, Word, WordCounts};
 use super::words::Tally;
 use crate::durable::DurableFile;
 use crate::error::{Error, Result};
+use crate::regular_file;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
@@ -57,7 +57,7 @@ impl WordCounts {
     ///
     /// Fails when the file is damaged or cut off, and when its text was cut in another way than `wanted`.
     pub fn load(path: &Path, wanted: &Provenance, limit: Option<u64>) -> Result<Self> {
-        let file = File::open(path).map_err(Error::io(path))?;
+        let file = regular_file::open_seekable(path)?;
         let n_bytes = file.metadata().map_err(Error::io(path))?.len();
         let mut input = Checked { inner: BufReader::with_capacity(1 << 18, file), checksum: 0 };
         let head = Head::read(&mut input, n_bytes).map_err(|fault| fault.of(path))?;

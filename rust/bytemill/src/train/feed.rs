@@ -5,7 +5,7 @@
 //! the counts the same for any number of threads.
 
 use super::count::Counter;
-use super::pieces::{first_lines, first_piece, last_cut};
+use super::pieces::{first_lines, first_piece};
 use super::word_counts::WordCounts;
 use super::words::WordTable;
 use super::{Progress, Watch};
@@ -161,21 +161,21 @@ pub fn count_files(paths: &[PathBuf], reading: Reading, counting: &Counting, wat
 }
 
 fn add_file(sink: &mut Sink, path: &Path, reading: Reading, counting: &Counting) -> Result<()> {
-    let content = Kind::of(path)?.content;
-    match (content, reading.separator) {
-        (Content::Text, None) => {
-            let sink = RefCell::new(sink);
-            let cut = |text: &[u8]| {
-                sink.borrow_mut().tell()?;
-                Ok(match counting.feed {
-                    Feed::Lines => memchr::memrchr(b'\n', text).map(|at| at + 1),
-                    Feed::Documents => last_cut(counting.splitter, text),
-                })
-            };
-            for_each_piece(path, cut, |piece| sink.borrow_mut().add(piece))
-        }
-        _ => for_each_document(path, reading, |_, document| sink.add(document)),
+    if Kind::of(path)?.content != Content::Text {
+        return for_each_document(path, reading, |_, document| sink.add(document));
     }
+    let sink = RefCell::new(sink);
+    let cut = |text: &[u8]| {
+        sink.borrow_mut().tell()?;
+        Ok(match counting.feed {
+            // Within a line there is no line end, whose white space would be cut from what is before it.
+            Feed::Lines => {
+                memchr::memrchr(b'\n', text).map_or_else(|| counting.splitter.last_cut(text), |at| Some(at + 1))
+            }
+            Feed::Documents => counting.splitter.last_cut(text),
+        })
+    };
+    for_each_piece(path, reading, cut, |piece| sink.borrow_mut().add(piece.text))
 }
 
 /// Takes documents in, on behalf of [`count_documents`].

@@ -1,6 +1,7 @@
 //! Preparing: identical bytes for any number of threads, each document once, clear refusals.
 #![allow(clippy::unwrap_used)]
 
+mod checked;
 mod layout;
 mod refused;
 mod same_bytes;
@@ -41,6 +42,19 @@ impl EncodeDocument for Bytes {
         memchr::memchr(b' ', text).map(|at| at + 1)
     }
 
+    fn token_bytes(&self, id: u32) -> Option<&[u8]> {
+        const ALL: [u8; 256] = {
+            let mut all = [0; 256];
+            let mut byte = 0;
+            while byte < 256 {
+                all[byte] = byte as u8;
+                byte += 1;
+            }
+            all
+        };
+        ALL.get(id as usize).map(std::slice::from_ref)
+    }
+
     fn n_vocab(&self) -> u32 {
         257
     }
@@ -59,7 +73,7 @@ fn go(_: u64) -> ControlFlow<()> {
 }
 
 fn small(val: Validation) -> PrepareOptions {
-    PrepareOptions { shard_tokens: 5_000, val, threads: 2, ..PrepareOptions::default() }
+    PrepareOptions { shard_tokens: 5_000, val, threads: 2, check: true, ..PrepareOptions::default() }
 }
 
 fn run(sources: &[PathBuf], out_dir: &Path, options: &PrepareOptions) -> Result<Manifest> {

@@ -7,7 +7,6 @@ mod llmc;
 mod megatron;
 mod npy;
 
-use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +19,7 @@ use super::header::TokenWidth;
 use super::kept::KeptFile;
 use super::map::MappedFile;
 use crate::error::{Error, Result};
+use crate::regular_file;
 
 /// Bytes at each end of the tokens that name the data in a loader's state.
 const SAMPLED_BYTES: u64 = 1 << 20;
@@ -133,7 +133,7 @@ impl ForeignFile {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
-        let file = File::open(&self.path).map_err(Error::io(&self.path))?;
+        let file = regular_file::open_seekable(&self.path)?;
         let map = self.maps.then(|| MappedFile::new(&file, &self.path)).transpose()?;
         let file = KeptFile::new(self.path.clone(), file, self.stays_open);
         Ok(self.opened.get_or_init(|| (file, map)))
@@ -142,7 +142,7 @@ impl ForeignFile {
 
 /// Told by content, but for Megatron's, whose tokens are raw and whose index lies beside them.
 fn find(path: &Path, stored: Option<TokenWidth>) -> Result<Found> {
-    let file = File::open(path).map_err(Error::io(path))?;
+    let file = regular_file::open_seekable(path)?;
     let size = file.metadata().map_err(Error::io(path))?.len();
     let mut start = [0; 8];
     let n = file.read_at(&mut start, 0).map_err(Error::io(path))?;

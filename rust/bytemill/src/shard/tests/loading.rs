@@ -259,3 +259,22 @@ fn of_very_many_shards_not_all_stay_open() {
     let links = fs::read_dir("/proc/self/fd").unwrap().map(|link| fs::read_link(link.unwrap().path()));
     assert_eq!(links.filter(|link| link.as_ref().is_ok_and(|file| file.starts_with(folder.path()))).count(), 256);
 }
+
+/// The bound used to be one for each source, so that a mixture of many failed where the system allows 1,024 files.
+#[cfg(target_os = "linux")]
+#[test]
+fn of_a_mixture_no_more_files_stay_open_than_of_one_source() {
+    let folders: Vec<_> = (0..5).map(|_| folder(300, 2, &documents(14, 298)).0).collect();
+    let paths: Vec<_> = folders.iter().map(TempDir::path).collect();
+    let weights = Some(vec![1.0; 5]);
+    let options = LoaderOptions { shuffle: false, prefetch_batches: 0, weights, ..LoaderOptions::new(8, 1) };
+    let mut loader = Loader::open(&paths, options).unwrap();
+    let n_samples: u64 = loader.n_samples().iter().sum();
+    for _ in 0..n_samples / 8 {
+        loader.next_batch().unwrap();
+    }
+    let links = fs::read_dir("/proc/self/fd").unwrap().map(|link| fs::read_link(link.unwrap().path()));
+    let links: Vec<_> = links.filter_map(Result::ok).collect();
+    let n_open = links.iter().filter(|link| paths.iter().any(|path| link.starts_with(path))).count();
+    assert_eq!(n_open, 5 * (256 / 5));
+}

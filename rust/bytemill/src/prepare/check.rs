@@ -1,0 +1,261 @@
+//! Compares shards with the text that they were made from: decodes every token, in bounded memory.
+
+use std::path::Path;
+
+use super::order::Order;
+use super::scan::{Corpus, Span};
+use super::{EncodeDocument, Progress, Stage};
+use crate::error::{Error, Result};
+use crate::shard::{Manifest, Run, for_each_run};
+
+/// Text that is read at a time, of documents that can be read in parts.
+const WINDOW_BYTES: u64 = 1 << 18;
+/// Bytes of each side that a message shows.
+const SHOWN_BYTES: usize = 40;
+
+/// What is compared.
+pub(super) struct Check<'a, T> {
+    pub(super) corpus: &'a Corpus,
+    pub(super) order: &'a Order,
+    pub(super) tokenizer: &'a T,
+    pub(super) folder: &'a Path,
+    pub(super) manifest: &'a Manifest,
+}
+
+impl<T: EncodeDocument> Check<'_, T> {
+    /// Fails at the first token that does not stand for the text; names shard, document and place.
+    pub(super) fn run(&self, report: &mut dyn FnMut(&Progress) -> Result<()>) -> Result<()> {
+        let mut reading = Reading {
+            check: self,
+            text: None,
+            next_item: 0,
+            decoded: Vec::new(),
+            now: Progress {
+                stage: Stage::Check,
+                bytes: 0,
+                total_bytes: self.corpus.total_bytes(),
+                documents: 0,
+                tokens: 0,
+            },
+            split_begins: (0, None),
+        };
+        for_each_run(self.folder, self.manifest, |run| {
+            reading.take(&run)?;
+            report(&reading.now)
+        })?;
+        reading.end()
+    }
+}
+
+/// How far the comparison is.
+struct Reading<'a, T> {
+    check: &'a Check<'a, T>,
+    /// The text of the document that was begun last.
+    text: Option<Text<'a>>,
+    next_item: u64,
+    decoded: Vec<u8>,
+    now: Progress,
+    /// Documents that began in the current split, and its name.
+    split_begins: (u64, Option<&'static str>),
+}
+
+impl<T: EncodeDocument> Reading<'_, T> {
+    fn take(&mut self, run: &Run) -> Result<()> {
+        let (mut first, mut ids) = (run.first, run.ids);
+        if self.split_begins.1 != Some(run.entry.split.name()) {
+            self.split_begins = (0, Some(run.entry.split.name()));
+        }
+        if run.begins {
+            self.finish(Some(run))?;
+            self.begin(run)?;
+            if self.check.manifest.end_of_text.is_some() {
+                // The id there is checked by `verify`.
+                (first, ids) = (first + 1, &ids[1..]);
+            }
+        }
+        self.now.tokens += run.ids.len() as u64;
+        self.compare(run, first, ids)
+    }
+
+    /// Compares `ids`, which follow each other from token `first` of the shard on.
+    fn compare(&mut self, run: &Run, first: u64, ids: &[u32]) -> Result<()> {
+        let Some(text) = &mut self.text else {
+            return Err(self.different(run, first, "belongs to no document"));
+        };
+        self.decoded.clear();
+        let unknown = ids.iter().position(|&id| match self.check.tokenizer.token_bytes(id) {
+            Some(bytes) => {
+                self.decoded.extend_from_slice(bytes);
+                false
+            }
+            None => true,
+        });
+        let n_equal = text.n_equal(&self.decoded)?;
+        self.now.bytes += n_equal as u64;
+        if n_equal < self.decoded.len() {
+            let (place, at) = (token_at(self.check.tokenizer, ids, n_equal), text.at);
+            let (there, tokens) = (text.shown()?, quoted(&self.decoded[n_equal..]));
+            let reason = format!("byte {at} of the text is {there}, but the tokens are {tokens}");
+            return Err(self.different(run, first + place as u64, &reason));
+        }
+        match unknown {
+            Some(place) => {
+                let reason = format!("id {} is no token of text", ids[place]);
+                Err(self.different(run, first + place as u64, &reason))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes sure that the tokens of the last document were all of its text; `next` is what follows.
+    fn finish(&mut self, next: Option<&Run>) -> Result<()> {
+        let Some(text) = &mut self.text else { return Ok(()) };
+        if text.is_at_end()? {
+            return Ok(());
+        }
+        let (at, shown) = (text.at, text.shown()?);
+        let reason = format!("the document's tokens end at byte {at} of its text, which goes on with {shown}");
+        Err(match next {
+            Some(run) => self.different(run, run.first, &reason),
+            None => Error::format(self.check.folder, format!("{}: {reason}", self.document())),
+        })
+    }
+
+    /// Goes to the next document; one without tokens is in no index where nothing marks its start.
+    fn begin(&mut self, run: &Run) -> Result<()> {
+        self.text = None;
+        while self.next_item < self.check.order.n_items(self.check.corpus) {
+            let span = self.check.order.span(self.check.corpus, self.next_item);
+            self.next_item += 1;
+            let mut text = Text::new(self.check.corpus, span);
+            if self.check.manifest.end_of_text.is_some() || !text.is_at_end()? {
+                self.text = Some(text);
+                self.now.documents += 1;
+                self.split_begins.0 += 1;
+                return Ok(());
+            }
+        }
+        Err(self.different(run, run.first, "begins a document that is not in the sources"))
+    }
+
+    /// Makes sure that no document is missing.
+    fn end(&mut self) -> Result<()> {
+        self.finish(None)?;
+        while self.next_item < self.check.order.n_items(self.check.corpus) {
+            let span = self.check.order.span(self.check.corpus, self.next_item);
+            self.next_item += 1;
+            let place = self.check.corpus.place(span.document);
+            if self.check.manifest.end_of_text.is_some() || !Text::new(self.check.corpus, span).is_at_end()? {
+                return Err(Error::format(self.check.folder, format!("lacks the document at {place}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The document that was begun last, by its number in the split and its place in the sources.
+    fn document(&self) -> String {
+        let (begun, split) = self.split_begins;
+        let number = match begun {
+            // It began in the split before.
+            0 => "the document cut by the end of validation".to_owned(),
+            n => format!("document {} of {}", n - 1, split.unwrap_or_default()),
+        };
+        let place = self.text.as_ref().map(|text| format!(" ({})", self.check.corpus.place(text.span.document)));
+        number + &place.unwrap_or_default()
+    }
+
+    fn different(&self, run: &Run, token: u64, reason: &str) -> Error {
+        let path = self.check.folder.join(&run.entry.name);
+        Error::format(
+            path,
+            format!("token {token}, {}: {reason}; prepare the text again into an empty folder", self.document()),
+        )
+    }
+}
+
+/// The number of the id in whose bytes the decoded byte `byte` is.
+fn token_at(tokenizer: &impl EncodeDocument, ids: &[u32], byte: usize) -> usize {
+    let mut end = 0;
+    let holds = |&id: &u32| {
+        end += tokenizer.token_bytes(id).map_or(0, <[u8]>::len);
+        end > byte
+    };
+    ids.iter().position(holds).unwrap_or(ids.len())
+}
+
+/// The text of a document, read in parts where that is possible.
+struct Text<'a> {
+    corpus: &'a Corpus,
+    span: Span,
+    /// Bytes of the document that were compared.
+    at: u64,
+    window: Vec<u8>,
+    window_at: u64,
+    is_read: bool,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Text<'a> {
+    fn new(corpus: &'a Corpus, span: Span) -> Self {
+        Self { corpus, span, at: 0, window: Vec::new(), window_at: 0, is_read: false, buffer: Vec::new() }
+    }
+
+    /// Return how many bytes of `decoded` are the text's next, and go past them.
+    fn n_equal(&mut self, decoded: &[u8]) -> Result<usize> {
+        let mut done = 0;
+        while done < decoded.len() {
+            let next = self.next()?;
+            let n = next.len().min(decoded.len() - done);
+            let (next, wanted) = (&next[..n], &decoded[done..done + n]);
+            let equal = if next == wanted { n } else { next.iter().zip(wanted).take_while(|(a, b)| a == b).count() };
+            self.at += equal as u64;
+            done += equal;
+            if n == 0 || equal < n {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    fn is_at_end(&mut self) -> Result<bool> {
+        Ok(self.next()?.is_empty())
+    }
+
+    /// What comes next, for a message.
+    fn shown(&mut self) -> Result<String> {
+        let next = self.next()?;
+        Ok(if next.is_empty() { "its end".to_owned() } else { quoted(next) })
+    }
+
+    /// The next bytes; none at the end.
+    fn next(&mut self) -> Result<&[u8]> {
+        let may_go_on = self.has_parts() || !self.is_read;
+        if may_go_on && self.at == self.window_at + self.window.len() as u64 {
+            self.window_at = self.at;
+            self.is_read = true;
+            let bytes = if self.has_parts() {
+                let start = self.span.bytes.start + self.at;
+                start..(start + WINDOW_BYTES).min(self.span.bytes.end)
+            } else {
+                self.span.bytes.clone()
+            };
+            let span = Span { bytes, ..self.span.clone() };
+            let text = self.corpus.read(&span, &mut self.buffer)?;
+            self.window.clear();
+            self.window.extend_from_slice(&text);
+        }
+        Ok(&self.window[(self.at - self.window_at) as usize..])
+    }
+
+    /// Whether a part of the text can be read alone.
+    fn has_parts(&self) -> bool {
+        self.corpus.is_text(self.span.document)
+    }
+}
+
+/// The first bytes as text in quotes.
+fn quoted(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(SHOWN_BYTES)];
+    let more = if bytes.len() > SHOWN_BYTES { " …" } else { "" };
+    format!("{:?}{more}", String::from_utf8_lossy(shown))
+}

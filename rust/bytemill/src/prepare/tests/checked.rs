@@ -1,0 +1,200 @@
+//! Shards compared with their text: every kind of wrong token is found, and named by shard, document and place.
+
+use super::*;
+
+/// Encodes as [`Bytes`] does, but writes something else for a text that holds `wrong`.
+struct Faulty {
+    wrong: &'static [u8],
+    fault: fn(&mut Vec<u32>, usize),
+}
+
+impl EncodeDocument for Faulty {
+    fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()> {
+        |text, ids| {
+            let first = ids.len();
+            ids.extend(text.iter().map(|&byte| u32::from(byte)));
+            if let Some(at) = memchr::memmem::find(text, self.wrong) {
+                (self.fault)(ids, first + at);
+            }
+            Ok(())
+        }
+    }
+
+    fn cuts(&self) -> bool {
+        true
+    }
+
+    fn first_cut(&self, text: &[u8]) -> Option<usize> {
+        BYTES.first_cut(text)
+    }
+
+    fn token_bytes(&self, id: u32) -> Option<&[u8]> {
+        BYTES.token_bytes(id)
+    }
+
+    fn n_vocab(&self) -> u32 {
+        257
+    }
+
+    fn end_of_text(&self) -> Option<u32> {
+        Some(256)
+    }
+
+    fn fingerprint(&self) -> String {
+        BYTES.fingerprint()
+    }
+}
+
+/// What a wrong encoder does to the ids at a place, and what is said of it.
+type Fault = (fn(&mut Vec<u32>, usize), &'static str);
+
+const FAULTS: [Fault; 4] = [
+    (|ids, at| ids[at] = 88, "is \"row 37 é"),
+    (|ids, at| ids[at] = 256, "id 256 is no token of text"),
+    (|ids, at| drop(ids.drain(at + 1..at + 2)), "is \"ow 37 é"),
+    (|ids, at| ids.insert(at, 114), "but the tokens are \"r"),
+];
+
+/// A wrong encoder used to be found by nobody: ids, checksums and manifest agreed with each other.
+#[test]
+fn an_encoder_that_gives_wrong_ids_is_found_and_nothing_is_left() {
+    let (corpus, _) = corpus();
+    let sources = [corpus.path().to_owned()];
+    for val in [Validation::Share(0.1), Validation::FirstShard, Validation::Share(0.0)] {
+        for (fault, reason) in FAULTS {
+            let out = tempfile::tempdir().unwrap();
+            let tokenizer = Faulty { wrong: b"row 37 ", fault };
+            let go = |_: &Progress| ControlFlow::Continue(());
+            let message = prepare(&sources, out.path(), &tokenizer, &small(val), go).unwrap_err().to_string();
+            assert!(message.contains(".bin: token ") && message.contains(reason), "{message}");
+            assert!(message.contains("rows.jsonl, line 112, byte "), "{message}");
+            assert!(contents(out.path()).is_empty());
+        }
+    }
+}
+
+#[test]
+fn shards_that_a_wrong_encoder_wrote_are_found_later() {
+    let (corpus, _) = corpus();
+    let sources = [corpus.path().to_owned()];
+    for val in [Validation::Share(0.1), Validation::FirstShard] {
+        for (fault, reason) in FAULTS {
+            let out = tempfile::tempdir().unwrap();
+            let options = PrepareOptions { check: false, ..small(val) };
+            let tokenizer = Faulty { wrong: b"row 37 ", fault };
+            prepare(&sources, out.path(), &tokenizer, &options, |_| ControlFlow::Continue(())).unwrap();
+            verify(out.path(), &mut go).unwrap();
+            let compared = verify_against(out.path(), &sources, &BYTES, |_| ControlFlow::Continue(()));
+            let message = compared.unwrap_err().to_string();
+            assert!(message.contains(".bin: token ") && message.contains(reason), "{message}");
+        }
+    }
+}
+
+#[test]
+fn good_shards_are_good_whatever_the_layout_and_the_names() {
+    let (corpus, _) = corpus();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let one = elsewhere.path().join("one.txt");
+    fs::write(&one, "a few words of a long text ".repeat(30_000)).unwrap();
+    let renamed = elsewhere.path().join("renamed.jsonl");
+    fs::copy(corpus.path().join("rows.jsonl"), &renamed).unwrap();
+    let rows = corpus.path().join("rows.jsonl");
+    for end_of_text in [Some(256), None] {
+        for val in [Validation::Share(0.1), Validation::FirstShard, Validation::Share(0.0)] {
+            for (source, again) in [(&rows, &renamed), (&one, &one)] {
+                let out = tempfile::tempdir().unwrap();
+                let tokenizer = Bytes { end_of_text };
+                let go = |_: &Progress| ControlFlow::Continue(());
+                let made = prepare(from_ref(source), out.path(), &tokenizer, &small(val), go).unwrap();
+                assert_eq!(verify_against(out.path(), from_ref(again), &tokenizer, go).unwrap(), made);
+            }
+        }
+    }
+}
+
+#[test]
+fn other_sources_and_merged_folders_are_refused() {
+    let (corpus, _) = corpus();
+    let sources = [corpus.path().to_owned()];
+    let [out, merged] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+    run(&sources, out.path(), &small(Validation::Share(0.1))).unwrap();
+    let against = |folder: &Path| {
+        let compared = verify_against(folder, &sources, &BYTES, |_| ControlFlow::Continue(()));
+        compared.map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(against(out.path()), Ok(()));
+    merge(&[out.path(), out.path()], merged.path(), &mut go).unwrap();
+    assert!(against(merged.path()).unwrap_err().contains("compare the folders it was merged from"));
+    fs::write(corpus.path().join("a/whole.txt"), "another file\n\nis one document!").unwrap();
+    let message = against(out.path()).unwrap_err();
+    assert!(message.starts_with("against is a/whole.txt with 30 bytes"), "{message}");
+    fs::write(corpus.path().join("b.txt"), "more").unwrap();
+    assert!(against(out.path()).unwrap_err().starts_with("against is a/whole.txt"));
+}
+
+#[test]
+fn a_document_that_is_not_in_the_shards_is_named() {
+    // As after an encoder that gives nothing for a text, where documents are not marked.
+    struct Silent;
+    impl EncodeDocument for Silent {
+        fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()> {
+            |text, ids| {
+                let kept = if text == b"two" { &[][..] } else { text };
+                ids.extend(kept.iter().map(|&byte| u32::from(byte)));
+                Ok(())
+            }
+        }
+        fn cuts(&self) -> bool {
+            false
+        }
+        fn first_cut(&self, _: &[u8]) -> Option<usize> {
+            None
+        }
+        fn token_bytes(&self, id: u32) -> Option<&[u8]> {
+            BYTES.token_bytes(id)
+        }
+        fn n_vocab(&self) -> u32 {
+            257
+        }
+        fn end_of_text(&self) -> Option<u32> {
+            None
+        }
+        fn fingerprint(&self) -> String {
+            BYTES.fingerprint()
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("three.jsonl");
+    fs::write(&source, "{\"text\": \"one\"}\n{\"text\": \"two\"}\n{\"text\": \"four\"}\n").unwrap();
+    for seed in 0..6 {
+        let out = tempfile::tempdir().unwrap();
+        let options = PrepareOptions { seed, ..small(Validation::Share(0.0)) };
+        let go = |_: &Progress| ControlFlow::Continue(());
+        let message = prepare(from_ref(&source), out.path(), &Silent, &options, go).unwrap_err().to_string();
+        assert!(message.contains("three.jsonl, line 2"), "{message}");
+    }
+}
+
+/// Reading everything takes long where there is much of it.
+#[test]
+fn comparing_stops_when_told_in_every_stage() {
+    let (corpus, _) = corpus();
+    let sources = [corpus.path().to_owned()];
+    let out = tempfile::tempdir().unwrap();
+    run(&sources, out.path(), &small(Validation::Share(0.1))).unwrap();
+    let mut n_calls = 0;
+    verify_against(out.path(), &sources, &BYTES, |_| {
+        n_calls += 1;
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    for stop_at in [1, n_calls / 2, n_calls] {
+        let mut left = stop_at;
+        let stopped = verify_against(out.path(), &sources, &BYTES, |_| {
+            left -= 1;
+            if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(matches!(stopped, Err(Error::Interrupted)), "{stop_at} of {n_calls}");
+    }
+}
