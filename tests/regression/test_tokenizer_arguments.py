@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,18 +36,18 @@ def test_what_is_no_path_was_a_file_of_that_name(
         if path is not None:
             with pytest.raises(ArgumentError, match=f"{name} is .*, expected a path, as str or Path"):
                 Tokenizer.train(texts=["low"], vocab_size=300, **{name: path})
-    assert os.listdir(tmp_path) == ["text.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
 
 
 @pytest.mark.parametrize("special_tokens", ["<|x|>", "", None, 5, [5], ["<a>", None], ["<a>", "<a>"], [""], b"<a>"])
 def test_special_tokens_that_are_none_were_taken_letter_by_letter_or_shown_internals(
     tokenizer: Tokenizer, tmp_path: Path, special_tokens: Any
 ) -> None:
-    with pytest.raises(ArgumentError, match="special_tokens is|one of special_tokens is"):
+    with pytest.raises(ArgumentError, match="special_tokens is"):
         Tokenizer.train(texts=["low"], vocab_size=300, special_tokens=special_tokens)
     if special_tokens is not None:
         tokenizer.save(tmp_path / "t.tiktoken", format="tiktoken")
-        with pytest.raises(ArgumentError, match="special_tokens is|one of special_tokens is"):
+        with pytest.raises(ArgumentError, match="special_tokens is"):
             Tokenizer.load(tmp_path / "t.tiktoken", pattern="gpt2", special_tokens=special_tokens)
 
 

@@ -2,7 +2,8 @@
 //!
 //! Splitting, merging and decoding are too deep and too hot to return a result at every step. So a stop unwinds,
 //! without a panic's message, to [`interruptible`], which returns [`Error::Interrupted`]: nothing after the check
-//! runs, and no half-made result is kept. Threads started by [`Workers`] only read a flag; the caller's thread asks.
+//! runs, and no half-made result is kept. Other threads of the
+//! work only read a flag; the caller's thread asks.
 
 use crate::error::{Error, Result};
 use std::cell::{Cell, RefCell};
