@@ -26,7 +26,7 @@ mod tests;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::split::Splitter;
-use crate::vocab::{Vocab, VocabFault};
+use crate::vocab::{Normalizer, Vocab, VocabFault};
 pub use fingerprint::fingerprint;
 pub use readable::{from_str as from_readable, to_string as to_readable};
 use std::path::Path;
@@ -157,6 +157,21 @@ fn in_file(path: &Path, error: Error, place: impl Fn(&VocabFault) -> Option<Stri
             None => Error::format(path, fault.to_string()),
         },
         other => other,
+    }
+}
+
+/// Fails where a format that knows no added tokens but special ones, and no normalizer, would lose some.
+fn refuse_added(format: &'static str, vocab: &Vocab) -> Result<()> {
+    if vocab.normalizer() != Normalizer::None {
+        return Err(cannot_write(format, "it cannot say that text is normalized"));
+    }
+    match vocab.added_tokens().iter().find(|token| !token.special || token.looks_around()) {
+        Some(token) => {
+            let what = if token.special { "has rules about its neighbours" } else { "is found in any text" };
+            let (id, content) = (token.id, &token.content);
+            Err(cannot_write(format, format!("it cannot say that the added token {id}, {content:?}, {what}")))
+        }
+        None => Ok(()),
     }
 }
 
