@@ -10,6 +10,7 @@ use bytemill::encode::{Request, SpecialPolicy, Specials};
 use bytemill::formats::{self, Format, PatternChoice};
 use bytemill::token_file::{TokenFileOptions, Width, encode_files};
 use bytemill::tokenizer::Tokenizer as Core;
+use bytemill::vocab::Normalizer;
 use numpy::PyArray1;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
@@ -346,6 +347,23 @@ impl Tokenizer {
             tokens.set_item(text, id)?;
         }
         Ok(tokens)
+    }
+
+    #[getter]
+    fn added_tokens<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let tokens = PyDict::new(py);
+        for token in self.core.vocab().added_tokens().iter().filter(|token| !token.special) {
+            tokens.set_item(&token.content, token.id)?;
+        }
+        Ok(tokens)
+    }
+
+    #[getter]
+    fn normalizer(&self) -> Option<&'static str> {
+        match self.core.vocab().normalizer() {
+            Normalizer::None => None,
+            Normalizer::Nfc => Some("NFC"),
+        }
     }
 
     #[getter]

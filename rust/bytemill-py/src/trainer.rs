@@ -145,8 +145,9 @@ fn told(at: Progress) -> (&'static str, u64, u64) {
 /// How many merges there may be, those of the vocabulary to go on from included.
 fn n_merges(vocab_size: usize, base: Option<&Core>, special_tokens: &[String]) -> Result<usize, CoreError> {
     let (n_given, n_merges) = base.map_or((256, 0), |base| (base.vocab().n_vocab(), base.vocab().merge_ids().len()));
-    let is_known =
-        |text: &&String| base.is_some_and(|base| base.vocab().special_tokens().iter().any(|known| known.0 == **text));
+    let is_known = |text: &&String| {
+        base.is_some_and(|base| base.vocab().added_tokens().iter().any(|known| known.content == **text))
+    };
     let n_special = special_tokens.iter().filter(|text| !is_known(text)).count();
     let smallest = n_given + n_special;
     let n_new = vocab_size.checked_sub(smallest).ok_or_else(|| {

@@ -33,7 +33,6 @@ pub struct SpecialPolicy {
     allowed: Choice,
     disallowed: Disallowed,
     finds_any: bool,
-    may_be_cut: bool,
 }
 
 /// Some of the special tokens.
@@ -49,8 +48,8 @@ enum Choice {
 enum Disallowed {
     /// Special tokens of the vocabulary.
     Tokens(Choice),
-    /// Any texts.
-    Texts(Arc<Finder>),
+    /// Any texts, and whether one of them may be cut.
+    Texts(Arc<Finder>, bool),
 }
 
 impl Choice {
@@ -96,32 +95,33 @@ impl SpecialPolicy {
             Specials::All => Choice::All,
             Specials::Of(texts) => Choice::of(added, texts),
         };
-        let mut cut = false;
         let disallowed = match disallowed {
             Specials::All => Disallowed::Tokens(allowed.others(added)),
             Specials::Of(texts) if texts.iter().all(|text| is_special(added, text)) => {
                 Disallowed::Tokens(Choice::of(added, texts))
             }
             Specials::Of(texts) => {
-                cut = texts.iter().any(|text| text.contains(CUT_BESIDE));
+                let may_be_cut = texts.iter().any(|text| text.contains(CUT_BESIDE));
                 let texts: Vec<_> = texts.iter().map(|text| (Cow::Borrowed(*text), 0)).collect();
-                Disallowed::Texts(Arc::new(Finder::new(&texts)?))
+                Disallowed::Texts(Arc::new(Finder::new(&texts)?), may_be_cut)
             }
         };
-        let mut policy = Self { added: Arc::clone(added), allowed, disallowed, finds_any: false, may_be_cut: cut };
-        let tokens = || (0..).zip(added.tokens());
-        policy.finds_any = tokens().any(|(place, _)| policy.finds(place));
-        policy.may_be_cut |= tokens().any(|(place, token)| match &policy.disallowed {
-            _ if policy.finds(place) => may_be_cut(token),
-            Disallowed::Tokens(choice) => token.special && choice.contains(place) && may_be_cut(token),
-            Disallowed::Texts(_) => false,
-        });
-        Ok(policy)
+        let finds_any = match &allowed {
+            Choice::None => added.finds_in_any_text(),
+            Choice::All | Choice::Some(_) => !added.tokens().is_empty(),
+        };
+        Ok(Self { added: Arc::clone(added), allowed, disallowed, finds_any })
     }
 
     /// Whether a text that is looked for may lie across a place where [`crate::split::Splitter::parts`] cuts.
     pub(crate) fn may_be_cut(&self) -> bool {
-        self.may_be_cut
+        let refuses = |place: usize, token: &AddedToken| match &self.disallowed {
+            Disallowed::Tokens(choice) => token.special && choice.contains(place),
+            Disallowed::Texts(..) => false,
+        };
+        let mut looked_for =
+            (0..).zip(self.added.tokens()).filter(|(at, token)| self.finds(*at) || refuses(*at, token));
+        matches!(self.disallowed, Disallowed::Texts(_, true)) || looked_for.any(|(_, token)| may_be_cut(token))
     }
 
     /// Whether it finds any token at all.
@@ -144,7 +144,7 @@ impl SpecialPolicy {
                 let raw = added.in_raw().find(text, 0, is_refused);
                 raw.map(|(span, _)| text[span].to_owned()).or_else(|| self.refused_when_normalized(text, is_refused))
             }
-            Disallowed::Texts(finder) => finder.find(text, 0, |_| true).map(|(span, _)| text[span].to_owned()),
+            Disallowed::Texts(finder, _) => finder.find(text, 0, |_| true).map(|(span, _)| text[span].to_owned()),
         };
         refused.map_or(Ok(()), |token| Err(Error::DisallowedSpecial { token }))
     }

@@ -31,7 +31,9 @@ pub fn fingerprint(vocab: &Vocab, splitter: &Splitter) -> String {
         hash.number(token.id.into());
         hash.bytes(token.content.as_bytes());
         let flags = [token.special, token.normalized, token.lstrip, token.rstrip, token.single_word];
-        flags.map(|flag| hash.number(flag.into()));
+        for flag in flags {
+            hash.number(flag.into());
+        }
     }
     if vocab.normalizer() == Normalizer::Nfc {
         hash.bytes(b"NFC");

@@ -156,7 +156,10 @@ fn settings_that_we_cannot_reproduce_are_refused_with_the_reason() {
         file.to_string()
     };
     let cases = [
-        ("/normalizer", serde_json::json!({"type": "NFC"}), "normalizer"),
+        ("/normalizer", serde_json::json!({"type": "Lowercase"}), "normalizer \"Lowercase\""),
+        ("/normalizer", serde_json::json!({"type": "Sequence", "normalizers": [{"type": "NFKC"}]}), "\"NFKC\""),
+        ("/added_tokens/0/content", "".into(), "added token 260 is empty"),
+        ("/added_tokens/0/content", "<new>".into(), "has id 260, and tokenizers gives it 262"),
         ("/model/type", "Unigram".into(), "model.type"),
         ("/model/dropout", 0.1.into(), "dropout"),
         ("/model/byte_fallback", true.into(), "byte_fallback"),
@@ -167,7 +170,6 @@ fn settings_that_we_cannot_reproduce_are_refused_with_the_reason() {
         ("/pre_tokenizer/pretokenizers/0/pattern", serde_json::json!({"Regex": r"\p{N}{1,3}+"}), "Oniguruma"),
         ("/pre_tokenizer/pretokenizers/1/use_regex", true.into(), "splits twice"),
         ("/pre_tokenizer/pretokenizers/1/add_prefix_space", true.into(), "add_prefix_space"),
-        ("/added_tokens/0/lstrip", true.into(), "lstrip"),
         ("/added_tokens/0/id", 5.into(), "has id 5, but 260"),
         ("/model/merges/1", "b".into(), "merge 1"),
         ("/model/merges/1", serde_json::json!(["b", "中"]), "stands for no byte"),
@@ -184,11 +186,71 @@ fn settings_that_we_cannot_reproduce_are_refused_with_the_reason() {
         ("/model/merges/1", "b c".into()),
         ("/post_processor", serde_json::json!(null)),
         ("/model/unk_token", "<unk>".into()),
-        ("/added_tokens/0/special", false.into()),
+        ("/normalizer", serde_json::json!({"type": "Sequence", "normalizers": []})),
     ] {
         let (read, read_splitter) = load_text("f", &changed(pointer, value)).unwrap();
         assert_eq!(fingerprint(&read, &read_splitter), fingerprint(&vocab, &splitter));
     }
+}
+
+#[test]
+fn what_goes_around_merging_survives_every_format_that_can_hold_it() {
+    let (vocab, splitter) = sample(Some("gpt2"));
+    let mut file: serde_json::Value =
+        serde_json::from_str(&huggingface::to_string(&vocab, &splitter).unwrap()).unwrap();
+    file["normalizer"] = serde_json::json!({"type": "NFC"});
+    file["added_tokens"][0]["special"] = false.into();
+    file["added_tokens"][0]["rstrip"] = true.into();
+    file["post_processor"] = serde_json::json!({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}]});
+    let (read, read_splitter) = load_text("f", &file.to_string()).unwrap();
+    assert_ne!(fingerprint(&read, &read_splitter), fingerprint(&vocab, &splitter));
+    let again = huggingface::to_string(&read, &read_splitter).unwrap();
+    assert_eq!(again.trim_end(), file.to_string());
+    let (readable, _) = load_text("f", &to_readable(&read, &read_splitter).unwrap()).unwrap();
+    assert_eq!(huggingface::to_string(&readable, &read_splitter).unwrap(), again);
+    for reason in [tiktoken::to_string(&read).unwrap_err(), refuse_added("gpt2", &read).unwrap_err()] {
+        assert!(reason.to_string().contains("it cannot say that text is normalized"), "{reason}");
+    }
+    file["normalizer"] = serde_json::Value::Null;
+    let (read, _) = load_text("f", &file.to_string()).unwrap();
+    assert!(tiktoken::to_string(&read).unwrap_err().to_string().contains("is found in any text"));
+}
+
+#[test]
+fn a_file_without_post_processor_stays_without() {
+    let (vocab, splitter) = sample(Some("gpt2"));
+    let vocab = vocab.with_post_processor(Some("null".to_owned()));
+    let (read, _) = load_text("f", &to_readable(&vocab, &splitter).unwrap()).unwrap();
+    assert!(huggingface::to_string(&read, &splitter).unwrap().contains("\"post_processor\":null"));
+}
+
+#[test]
+fn an_added_token_may_have_the_bytes_of_an_ordinary_one() {
+    let (vocab, splitter) = (Vocab::from_merges(&[(35, 35)], &["##", "a"]).unwrap(), Splitter::new(None).unwrap());
+    assert_eq!((vocab.id_of(b"##"), vocab.id_of(b"a"), vocab.n_vocab()), (Some(256), Some(97), 259));
+    assert_eq!(vocab.special_tokens(), [("##".to_owned(), 257), ("a".to_owned(), 258)]);
+    let (read, _) = load_text("f", &to_readable(&vocab, &splitter).unwrap()).unwrap();
+    assert_eq!(fingerprint(&read, &splitter), fingerprint(&vocab, &splitter));
+    let reason = huggingface::to_string(&vocab, &splitter).unwrap_err().to_string();
+    assert!(reason.contains("added token 257, \"##\", is also how the ordinary token 256 is written"), "{reason}");
+    // In tokenizer.json the two are one.
+    let plain = Vocab::from_merges(&[(35, 35)], &[]).unwrap();
+    let mut file: serde_json::Value =
+        serde_json::from_str(&huggingface::to_string(&plain, &splitter).unwrap()).unwrap();
+    file["added_tokens"] = serde_json::json!([{"id": 256, "content": "##", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}]);
+    let (read, _) = load_text("f", &file.to_string()).unwrap();
+    assert!(read.encodes_like(&plain) && read.is_special(256) && read.n_vocab() == 257);
+    assert_eq!(huggingface::to_string(&read, &splitter).unwrap().trim_end(), file.to_string());
+}
+
+#[test]
+fn ranks_with_a_gap_that_no_reader_can_fill_are_not_written() {
+    let singles = (0..=255).map(|byte| vec![byte]).zip(0..);
+    let tokens: Vec<_> = singles.chain([(b"ab".to_vec(), 258)]).collect();
+    let vocab = Vocab::from_ranks(&tokens, vec![("<end>".to_owned(), 257)]).unwrap();
+    assert!(tiktoken::to_string(&vocab).unwrap_err().to_string().contains("no token has id 256"));
+    let filled = Vocab::from_ranks(&tokens, vec![("<end>".to_owned(), 257), ("<pad>".to_owned(), 256)]).unwrap();
+    assert!(tiktoken::to_string(&filled).is_ok());
 }
 
 #[test]

@@ -135,12 +135,12 @@ impl Added {
 
     /// Whether text in which no special token is allowed goes to the splitter as it is.
     pub(crate) fn leaves_text(&self) -> bool {
-        self.tokens.len() == self.special.len() && self.normalizer == Normalizer::None
+        !self.finds_in_any_text() && self.normalizer == Normalizer::None
     }
 
-    /// Whether all are plain special tokens and nothing is normalized.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.normalizer == Normalizer::None && self.tokens.iter().all(AddedToken::is_plain)
+    /// Whether there are tokens that are not special.
+    pub(crate) fn finds_in_any_text(&self) -> bool {
+        self.tokens.len() > self.special.len()
     }
 
     /// Whether ids stand for all of the text, each for its bytes.

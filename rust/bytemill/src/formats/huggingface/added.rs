@@ -37,19 +37,18 @@ type AllTokens = (Vec<(Vec<u8>, u32)>, Vec<AddedToken>);
 pub(super) fn tokens(vocab: Entries<u32>, added: Vec<Entry>, merges: &[(Vec<u8>, Vec<u8>)]) -> Refusal<AllTokens> {
     let added = numbered(&vocab, added)?;
     let made = made_by_merges(&added, merges);
-    let by_text: HashMap<&str, &AddedToken> = added.iter().map(|token| (token.content.as_str(), token)).collect();
+    let by_text: HashSet<&str> = added.iter().map(|token| token.content.as_str()).collect();
     let mut tokens = Vec::with_capacity(vocab.0.len());
     for (text, id) in vocab.0 {
         let bytes = from_printable(&text);
-        let Some(token) = by_text.get(text.as_str()) else {
+        if !by_text.contains(text.as_str()) {
             let bytes = bytes
                 .map_err(|character| format!("model.vocab has {text:?}, where {character:?} stands for no byte"))?;
             tokens.push((bytes, id));
             continue;
-        };
+        }
         let Ok(bytes) = bytes else { continue };
-        // Merges make it too, or a pretoken can be it that is no match.
-        if bytes.len() == 1 || made.contains(&bytes) || token.single_word {
+        if bytes.len() == 1 || made.contains(&bytes) {
             if bytes != text.as_bytes() {
                 return Err(format!("added token {text:?} is also how the ordinary token {id} is written"));
             }

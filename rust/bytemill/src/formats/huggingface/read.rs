@@ -70,8 +70,15 @@ pub(in crate::formats) fn read(path: &Path, text: &str, pattern: PatternChoice) 
     let post_processor = post_processor(contents.post_processor).map_err(refused)?;
     let merges = merges(contents.model.merges).map_err(refused)?;
     let (tokens, added) = added::tokens(contents.model.vocab, contents.added_tokens, &merges).map_err(refused)?;
+    let ignore_merges = contents.model.ignore_merges;
+    if let Some(token) = added.iter().find(|token| ignore_merges && token.single_word) {
+        let content = &token.content;
+        return Err(refused(format!(
+            "added token {content:?} has single_word, expected false with model.ignore_merges"
+        )));
+    }
     let merges = merges.iter().map(|(left, right)| (&left[..], &right[..]));
-    let vocab = Vocab::from_tokens(&tokens, merges, Vec::new(), contents.model.ignore_merges)
+    let vocab = Vocab::from_tokens(&tokens, merges, Vec::new(), ignore_merges)
         .and_then(|vocab| vocab.with_added(added, normalizer))
         .map_err(|error| in_file(path, error, |_| None))?;
     Ok((vocab.with_post_processor(post_processor), splitter))
