@@ -221,6 +221,14 @@ class Tokenizer:
         """The special tokens' texts and ids."""
 
     @property
+    def added_tokens(self) -> dict[str, int]:
+        """Texts and ids of the added tokens that are not special: they are found in any text."""
+
+    @property
+    def normalizer(self) -> str | None:
+        """What text goes through before it is split: "NFC", or None."""
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, over everything that decides which ids a text becomes."""
 

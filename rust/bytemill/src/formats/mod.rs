@@ -7,6 +7,7 @@
 //! | `.tiktoken` | tokens and ranks | tiktoken |
 //! | `vocab.json` + `merges.txt`, `encoder.json` + `vocab.bpe` | tokens and merges | GPT-2 |
 //! | `.model` | merges, pattern, special tokens | minbpe (read only) |
+//! | `tekken.json` | tokens and ranks, pattern, special tokens | Mistral (read only) |
 
 mod byte_alphabet;
 mod entries;
@@ -16,6 +17,7 @@ mod gpt2;
 mod huggingface;
 mod minbpe;
 mod readable;
+mod tekken;
 mod tiktoken;
 
 #[cfg(test)]
@@ -134,6 +136,8 @@ fn read_json(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, 
         readable::read(path, text, pattern)
     } else if has("model") {
         huggingface::read(path, text, pattern)
+    } else if has("config") && has("vocab") {
+        tekken::read(path, text, pattern)
     } else {
         let reason = "is JSON but neither a tokenizer.json (no \"model\") nor bytemill's (no \"format\")";
         Err(Error::format(path, reason))

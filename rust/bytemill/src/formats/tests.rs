@@ -253,6 +253,61 @@ fn ranks_with_a_gap_that_no_reader_can_fill_are_not_written() {
     assert!(tiktoken::to_string(&filled).is_ok());
 }
 
+/// A `tekken.json` of the 256 bytes and two more tokens, one of which is beyond the vocabulary's size.
+fn tekken(change: impl Fn(&mut serde_json::Value)) -> String {
+    use base64::Engine;
+    let singles = (0..=255_u8).map(|byte| vec![byte]);
+    let tokens = singles.chain([b"ab".to_vec(), b"abc".to_vec()]).enumerate();
+    let encoded = |bytes: &Vec<u8>| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let vocab: Vec<_> = tokens
+        .map(|(rank, bytes)| serde_json::json!({"rank": rank, "token_bytes": encoded(&bytes), "token_str": null}))
+        .collect();
+    let config = serde_json::json!({"pattern": r"\w+|\W+", "num_vocab_tokens": 258, "default_vocab_size": 260, "default_num_special_tokens": 3, "version": "v11"});
+    let special = serde_json::json!([{"rank": 0, "token_str": "<unk>", "is_control": true}, {"rank": 1, "token_str": "<s>", "is_control": true}]);
+    let mut file = serde_json::json!({"config": config, "vocab": vocab, "special_tokens": special, "type": "Tekken", "version": 1});
+    change(&mut file);
+    file.to_string()
+}
+
+#[test]
+fn tekken_files_have_their_special_tokens_first() {
+    let (vocab, splitter) = load_text("tekken.json", &tekken(|_| ())).unwrap();
+    assert_eq!((vocab.n_vocab(), vocab.id_of(b"ab"), vocab.id_of(b"abc")), (260, Some(259), None));
+    assert_eq!(
+        vocab.special_tokens().iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(),
+        ["<unk>", "<s>", "<SPECIAL_2>"]
+    );
+    assert_eq!(splitter.pattern(), Some(r"\w+|\W+"));
+    let unnamed = tekken(|file| {
+        file["special_tokens"] = serde_json::Value::Null;
+        file["config"]["default_num_special_tokens"] = 22.into();
+        file["config"]["default_vocab_size"] = 280.into();
+    });
+    let (vocab, _) = load_text("tekken.json", &unnamed).unwrap();
+    assert_eq!(
+        ["[INST]", "[TOOL_CONTENT]", "<SPECIAL_21>"].map(|text| vocab.id_of(text.as_bytes())),
+        [Some(3), Some(19), Some(21)]
+    );
+    assert_eq!(vocab.id_of(b"abc"), Some(279));
+}
+
+#[test]
+fn damaged_tekken_files_are_refused() {
+    let cases: [(&str, serde_json::Value, &str); 6] = [
+        ("/config/default_vocab_size", 262.into(), "expected 3 to 261"),
+        ("/config/default_vocab_size", 2.into(), "expected 3 to 261"),
+        ("/config/default_num_special_tokens", 1.into(), "there are 2 special tokens"),
+        ("/vocab/5/rank", 6.into(), "token 5 has rank 6"),
+        ("/vocab/5/token_bytes", "?".into(), "expected rank 5 and base64"),
+        ("/special_tokens/1/rank", 2.into(), "special token 1, \"<s>\", has rank 2"),
+    ];
+    for (pointer, value, expected) in cases {
+        let message = refusal(&tekken(|file| *file.pointer_mut(pointer).unwrap() = value.clone()));
+        assert!(message.contains(expected), "{pointer}: {message}");
+    }
+    assert!(load_text("f", &tekken(|file| file["config"]["default_vocab_size"] = 261.into())).is_ok());
+}
+
 #[test]
 fn other_json_is_told_apart() {
     assert!(refusal("{\"a\": null}").contains("neither a tokenizer.json"));

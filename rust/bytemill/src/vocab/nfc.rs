@@ -40,22 +40,23 @@ pub(crate) fn nfc(text: &str) -> Cow<'_, str> {
     Cow::Owned(composed)
 }
 
-/// `text` composed, and for each byte of it the byte of `text` that it comes from: the first of the character, or of
-/// the whole sequence of a base and its marks where that is changed.
+/// `text` composed, and for each byte of it the byte of `text` at which the character begins that it comes from.
+///
+/// Of a base and its marks that are changed, the first character comes from the first, the others from the last ones.
 pub(crate) fn nfc_with_origins(text: &str) -> (String, Vec<usize>) {
     let (mut composed, mut origins) = (String::with_capacity(text.len()), Vec::with_capacity(text.len()));
     let mut start = 0;
     while start < text.len() {
         let after = text[start..].char_indices().skip(1).find(|(_, character)| begins_sequence(*character));
         let end = after.map_or(text.len(), |(at, _)| start + at);
-        let sequence = &text[start..end];
-        match nfc(sequence) {
-            Cow::Borrowed(same) => {
-                origins.extend(same.char_indices().flat_map(|(at, one)| vec![start + at; one.len_utf8()]));
-            }
-            Cow::Owned(changed) => origins.extend(vec![start; changed.len()]),
+        let (sequence, new) = (&text[start..end], nfc(&text[start..end]));
+        let places: Vec<usize> = sequence.char_indices().map(|(at, _)| start + at).collect();
+        let n_new = new.chars().count();
+        for (index, character) in new.chars().enumerate() {
+            let from = if index == 0 { 0 } else { (index + places.len()).saturating_sub(n_new) };
+            origins.extend(std::iter::repeat_n(places[from], character.len_utf8()));
         }
-        composed.push_str(&nfc(sequence));
+        composed.push_str(&new);
         start = end;
     }
     (composed, origins)
