@@ -1,14 +1,15 @@
 //! Training as Python calls it: options by name, progress to a callable, Ctrl-C heeded.
 
+use std::ffi::CString;
 use std::path::PathBuf;
 
 use bytemill::corpus::Reading;
 use bytemill::split::Splitter;
 use bytemill::tokenizer::Tokenizer as Core;
-use bytemill::train::{Base, Counter, Counting, Feed, Options, Progress, Provenance, Sink, Ties, WordCounts};
+use bytemill::train::{Base, Counter, Counting, Feed, Options, Progress, Provenance, Sink, Ties, Watched, WordCounts};
 use bytemill::train::{count_documents, count_files, train_onto};
 use bytemill::{Error, Result};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyUserWarning};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
@@ -57,7 +58,8 @@ pub(crate) fn train_tokenizer(
     let splitter = given.map_or_else(|| Splitter::new(pattern), |given| Ok(given.splitter().clone()));
     let splitter = splitter.map_err(CoreError::from)?;
     let (feed, threads) = (feed_named(feed)?, threads::count(threads)?);
-    let counting = Counting { splitter: &splitter, feed, threads, max_memory };
+    let watched = Watched::new(&special_tokens.iter().map(String::as_str).collect::<Vec<_>>());
+    let counting = Counting { splitter: &splitter, feed, threads, max_memory, watched: Some(&watched) };
     let mut listener = Listener::new(progress);
     let provenance = Provenance::new(splitter.pattern(), feed);
     let counts = match (files, texts, word_counts, counts) {
@@ -80,7 +82,17 @@ pub(crate) fn train_tokenizer(
     let merges = listener.result(merges)?;
     let special_tokens: Vec<&str> = special_tokens.iter().map(String::as_str).collect();
     let vocab = py.detach(|| base.continued(&merges, &special_tokens)).map_err(CoreError::from)?;
+    watched.seen().map_or(Ok(()), |text| warn_of(py, text))?;
     Tokenizer::of(Core::new(vocab, splitter))
+}
+
+/// Warns that the text of a special token is in the training text, where it was taken for text.
+fn warn_of(py: Python<'_>, text: &str) -> PyResult<()> {
+    let message = format!(
+        "the training text holds {text:?}, the text of a special token, and training took it for ordinary text; \
+         where it separates documents, give it as separator"
+    );
+    PyErr::warn(py, &py.get_type::<PyUserWarning>(), &CString::new(message)?, 2)
 }
 
 /// Counts the texts of a Python iterable; the outer error is the iterable's own.

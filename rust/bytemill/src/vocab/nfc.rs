@@ -5,7 +5,7 @@
 //! stretch between two such newcomers is normalized by itself. Text that is already composed is not copied.
 
 use std::borrow::Cow;
-use unicode_normalization::char::canonical_combining_class;
+use unicode_normalization::char::{canonical_combining_class, decompose_canonical};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// Characters that a version after 9.0 reorders, composes or decomposes, as ranges in ascending order.
@@ -70,7 +70,11 @@ fn is_composed(text: &str) -> bool {
 
 /// Whether nothing before `character` decides what becomes of it.
 fn begins_sequence(character: char) -> bool {
-    canonical_combining_class(character) == 0 && is_nfc_quick(std::iter::once(character)) == IsNormalized::Yes
+    let mut first = None;
+    decompose_canonical(character, |part| first = first.or(Some(part)));
+    let stays =
+        |first| canonical_combining_class(first) == 0 && is_nfc_quick(std::iter::once(first)) == IsNormalized::Yes;
+    first.is_some_and(stays)
 }
 
 fn is_newcomer(character: char) -> bool {
