@@ -188,6 +188,9 @@ class Tokenizer:
         [b'I', b"'ll", b' pay', b' 50']
         """
 
+    def normalized(self, text: str) -> str:
+        """The text as it is encoded; see `normalizer`."""
+
     def decode_stream(self) -> DecodeStream:
         """Text from ids that come one by one, as a model generates them; never a part of a character.
 

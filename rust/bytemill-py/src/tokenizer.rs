@@ -306,11 +306,12 @@ impl Tokenizer {
     }
 
     fn pretokens<'py>(&self, text: &Bound<'py, PyString>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-        let (py, valid) = (text.py(), utf8(text)?);
-        let mut found = Vec::new();
-        let split = self.core.splitter().split_str(&valid, |pretoken| found.push(PyBytes::new(py, pretoken)));
-        split.map_err(CoreError::from)?;
-        Ok(found)
+        let found = self.core.pretokens(&utf8(text)?).map_err(CoreError::from)?;
+        Ok(found.iter().map(|pretoken| PyBytes::new(text.py(), pretoken)).collect())
+    }
+
+    fn normalized(&self, text: &Bound<'_, PyString>) -> PyResult<String> {
+        Ok(self.core.vocab().normalizer().normalize(&utf8(text)?).into_owned())
     }
 
     fn decode_stream(&self) -> DecodeStream {

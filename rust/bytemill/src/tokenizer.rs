@@ -99,6 +99,15 @@ impl Tokenizer {
         self.splitter.is_by_hand() && !always_may_be_cut(self.vocab.added())
     }
 
+    /// What is merged when `text` is encoded: normalized, and without the tokens that are found in any text.
+    pub fn pretokens(&self, text: &str) -> Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        encode::text_between(self.vocab.added(), text, &mut |stretch| {
+            self.splitter.split_str(stretch, |pretoken| found.push(pretoken.to_vec()))
+        })?;
+        Ok(found)
+    }
+
     /// What cuts text into pretokens.
     pub fn splitter(&self) -> &Splitter {
         &self.splitter

@@ -18,6 +18,18 @@ pub(super) enum Piece<'p> {
 /// Whether the caller has had enough.
 pub(super) type Flow = Result<ControlFlow<()>>;
 
+/// Calls `each` with the stretches of `text` between the tokens that are found in any text, normalized.
+pub(crate) fn text_between(added: &Added, text: &str, each: &mut impl FnMut(&str) -> Result<()>) -> Result<()> {
+    let extraction = Extraction { added, policy: None };
+    let all = extraction.pieces(text, &mut |piece| {
+        if let Piece::Text(text) = piece {
+            each(text)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    all.map(|_| ())
+}
+
 /// What is found in text; without a policy only tokens that are not special.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Extraction<'a> {

@@ -65,7 +65,7 @@ impl Normalizer {
     }
 
     /// `text` as it is encoded.
-    pub(crate) fn normalize(self, text: &str) -> Cow<'_, str> {
+    pub fn normalize(self, text: &str) -> Cow<'_, str> {
         match self {
             Self::None => Cow::Borrowed(text),
             Self::Nfc => nfc(text),
