@@ -183,6 +183,8 @@ class Tokenizer:
     def pretokens(self, text: str) -> list[bytes]:
         """The stretches of `text` that merges never cross, in order; put together they are its UTF-8.
 
+        Text is normalized first, and tokens that are found in any text are left out.
+
         >>> from bytemill import Tokenizer
         >>> Tokenizer.train(texts=[""], vocab_size=257).pretokens("I'll pay 50")
         [b'I', b"'ll", b' pay', b' 50']

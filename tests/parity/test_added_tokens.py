@@ -8,7 +8,6 @@ import multiprocessing
 import pickle
 import random
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,8 @@ from bytemill.errors import ArgumentError, FormatError
 from bytemill.tokenizer.round_trip import check_round_trip
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import tokenizers
 
 _TEXTS = [

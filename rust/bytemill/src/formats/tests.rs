@@ -293,10 +293,11 @@ fn tekken_files_have_their_special_tokens_first() {
 
 #[test]
 fn damaged_tekken_files_are_refused() {
+    let special = |text: &str| serde_json::json!({"rank": u32::from(text.as_bytes()[0] - b'a'), "token_str": text});
     let cases: [(&str, serde_json::Value, &str); 6] = [
         ("/config/default_vocab_size", 262.into(), "expected 3 to 261"),
         ("/config/default_vocab_size", 2.into(), "expected 3 to 261"),
-        ("/config/default_num_special_tokens", 1.into(), "there are 2 special tokens"),
+        ("/special_tokens", ["a", "b", "c", "d"].map(special).to_vec().into(), "there are 4 special tokens"),
         ("/vocab/5/rank", 6.into(), "token 5 has rank 6"),
         ("/vocab/5/token_bytes", "?".into(), "expected rank 5 and base64"),
         ("/special_tokens/1/rank", 2.into(), "special token 1, \"<s>\", has rank 2"),
