@@ -42,7 +42,7 @@ pub(crate) fn nfc(text: &str) -> Cow<'_, str> {
 
 /// `text` composed, and for each byte of it the byte of `text` at which the character begins that it comes from.
 ///
-/// Of a base and its marks that are changed, the first character comes from the first, the others from the last ones.
+/// Of a base and its marks, those before the first change and the base come from themselves, the others from the last.
 pub(crate) fn nfc_with_origins(text: &str) -> (String, Vec<usize>) {
     let (mut composed, mut origins) = (String::with_capacity(text.len()), Vec::with_capacity(text.len()));
     let mut start = 0;
@@ -51,9 +51,11 @@ pub(crate) fn nfc_with_origins(text: &str) -> (String, Vec<usize>) {
         let end = after.map_or(text.len(), |(at, _)| start + at);
         let (sequence, new) = (&text[start..end], nfc(&text[start..end]));
         let places: Vec<usize> = sequence.char_indices().map(|(at, _)| start + at).collect();
-        let n_new = new.chars().count();
+        let (n_old, n_new) = (places.len(), new.chars().count());
+        let n_same = sequence.chars().zip(new.chars()).take_while(|(old, new)| old == new).count();
         for (index, character) in new.chars().enumerate() {
-            let from = if index == 0 { 0 } else { (index + places.len()).saturating_sub(n_new) };
+            let from_end = (index + n_old).saturating_sub(n_new).max(n_same);
+            let from = if index < n_same.max(1) { index } else { from_end.min(n_old - 1) };
             origins.extend(std::iter::repeat_n(places[from], character.len_utf8()));
         }
         composed.push_str(&new);
