@@ -45,14 +45,14 @@ impl Extraction<'_> {
 
     /// Calls `each` with the pieces of `text` in order.
     pub(super) fn pieces(self, text: &str, each: &mut impl FnMut(Piece) -> Flow) -> Flow {
-        self.stretches(text, self.added.in_raw(), &mut |span, id| match id {
-            Some(id) => each(Piece::Token(id)),
-            None => {
-                let normalized = self.added.normalizer().normalize(&text[span]);
-                self.stretches(&normalized, self.added.in_normalized(), &mut |span, id| {
-                    each(id.map_or(Piece::Text(&normalized[span]), Piece::Token))
-                })
+        self.stretches(text, self.added.in_raw(), &mut |span, id| {
+            if let Some(id) = id {
+                return each(Piece::Token(id));
             }
+            let normalized = self.added.normalizer().normalize(&text[span]);
+            self.stretches(&normalized, self.added.in_normalized(), &mut |span, id| {
+                each(id.map_or(Piece::Text(&normalized[span]), Piece::Token))
+            })
         })
     }
 

@@ -23,13 +23,15 @@ impl Encoder<'_> {
         let (mut ids, mut places) = (Vec::new(), Vec::new());
         let _ = extraction.stretches(text, vocab.added().in_raw(), &mut |raw, id| {
             if let Some(id) = id {
-                (ids.push(id), places.push(raw.start));
+                ids.push(id);
+                places.push(raw.start);
                 return Ok(ControlFlow::Continue(()));
             }
             let (normalized, origins) = normalized(vocab.normalizer(), &text[raw.clone()]);
             extraction.stretches(&normalized, vocab.added().in_normalized(), &mut |span, id| {
                 if let Some(id) = id {
-                    (ids.push(id), places.push(raw.start + origins[span.start]));
+                    ids.push(id);
+                    places.push(raw.start + origins[span.start]);
                     return Ok(ControlFlow::Continue(()));
                 }
                 let first = ids.len();

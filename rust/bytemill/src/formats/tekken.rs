@@ -95,7 +95,7 @@ pub(super) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(V
 
 /// The `n` special tokens: those named, then the others by their number.
 fn specials(named: Option<Vec<Special>>, n: u32) -> std::result::Result<Vec<(String, u32)>, String> {
-    let names = match named {
+    let texts = match named {
         None => UNNAMED.map(str::to_owned).to_vec(),
         Some(named) => {
             if let Some((index, special)) = (0..).zip(&named).find(|(index, special)| *index != special.rank) {
@@ -105,12 +105,12 @@ fn specials(named: Option<Vec<Special>>, n: u32) -> std::result::Result<Vec<(Str
             named.into_iter().map(|special| special.token_str).collect()
         }
     };
-    if names.len() > n as usize {
+    if texts.len() > n as usize {
         return Err(format!(
             "there are {} special tokens, expected at most default_num_special_tokens, {n}",
-            names.len()
+            texts.len()
         ));
     }
-    let others = (names.len() as u32..n).map(|id| format!("<SPECIAL_{id}>"));
-    Ok(names.iter().cloned().chain(others).zip(0..).collect())
+    let others = (texts.len() as u32..n).map(|id| format!("<SPECIAL_{id}>"));
+    Ok(texts.iter().cloned().chain(others).zip(0..).collect())
 }

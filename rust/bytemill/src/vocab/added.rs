@@ -1,7 +1,7 @@
 //! Tokens that are found in text before it is split, and the normalization of what lies between them.
 //!
 //! Special tokens are found only where the caller allows it. The others, such as `<think>` or the rows of spaces of
-//! CodeGen, are found in any text. The rules are those of Hugging Face's `tokenizers`: first the tokens that are not
+//! `CodeGen`, are found in any text. The rules are those of Hugging Face's `tokenizers`: first the tokens that are not
 //! `normalized` are found in the raw text; what lies between is normalized, and the `normalized` tokens are found in it.
 
 use super::fault::{VocabFault, show};

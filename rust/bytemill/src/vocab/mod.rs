@@ -309,8 +309,8 @@ impl Vocab {
     /// One may have the bytes of an ordinary token: then it has an id of its own, as in tiktoken, or the same id, as
     /// in `tokenizers`.
     pub fn with_added(mut self, tokens: Vec<AddedToken>, normalizer: Normalizer) -> Result<Self> {
-        let added = Added::new(tokens.clone(), normalizer)?;
-        for (index, token) in tokens.iter().enumerate() {
+        let added = Added::new(tokens, normalizer)?;
+        for (index, token) in added.tokens().iter().enumerate() {
             let text = added.text_of(token);
             if self.tokens.id(text.as_bytes()) != Some(token.id) {
                 self.tokens.add_special(index, &text, token.id)?;
