@@ -245,10 +245,15 @@ class Tokenizer:
     def pretokens(self, text: str) -> list[bytes]:
         """The stretches of `text` that merges never cross, in order; put together they are its UTF-8.
 
+        Text is normalized first, and tokens that are found in any text are left out.
+
         >>> from bytemill import Tokenizer
         >>> Tokenizer.train(texts=[""], vocab_size=257).pretokens("I'll pay 50")
         [b'I', b"'ll", b' pay', b' 50']
         """
+
+    def normalized(self, text: str) -> str:
+        """The text as it is encoded; see `normalizer`."""
 
     def decode_stream(self) -> DecodeStream:
         """Text from ids that come one by one, as a model generates them; never a part of a character.
@@ -312,6 +317,14 @@ class Tokenizer:
     @property
     def special_tokens(self) -> dict[str, int]:
         """The special tokens' texts and ids."""
+
+    @property
+    def added_tokens(self) -> dict[str, int]:
+        """Texts and ids of the added tokens that are not special: they are found in any text."""
+
+    @property
+    def normalizer(self) -> str | None:
+        """What text goes through before it is split: "NFC", or None."""
 
     @property
     def fingerprint(self) -> str:

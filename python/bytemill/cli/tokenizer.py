@@ -14,7 +14,13 @@ from bytemill.cli.tokenizer_audit import audit
 from bytemill.cli.tokenizer_check import check
 from bytemill.cli.tokenizer_compare import compare
 from bytemill.cli.tokenizer_inspect import inspect
-from bytemill.cli.tokenizer_output import Format, make_room, pattern_named, write_vocabulary
+from bytemill.cli.tokenizer_output import (
+    Format,
+    make_room,
+    pattern_named,
+    special_tokens_given,
+    write_vocabulary,
+)
 from bytemill.cli.tokenizer_train import train
 from bytemill.cli.written import STDOUT, stdout_for_numbers
 from bytemill.errors import ArgumentError
@@ -166,6 +172,10 @@ def convert(
     pattern: Annotated[
         str, typer.Option(help="Where the source holds none: gpt2, cl100k, o200k, none, or any regex.")
     ] = "auto",
+    special_token: Annotated[
+        list[str] | None,
+        typer.Option(help="Where the source holds none: a special token, as TEXT or TEXT=ID; may be given again."),
+    ] = None,
 ) -> None:
     """Write a vocabulary in another tool's form.
 
@@ -177,5 +187,5 @@ def convert(
         if source == "-":
             source = str(Path(folder) / "stdin")
             write_bytes(source, read_text(Path("-")))
-        loaded = open_tokenizer(source, pattern=pattern_named(pattern))
+        loaded = open_tokenizer(source, pattern=pattern_named(pattern), special_tokens=special_tokens_given(special_token))
     write_vocabulary(loaded, output, form)

@@ -24,6 +24,8 @@ def check(
 ) -> None:
     """Encode texts and decode them again: is every character the same? Exit code 1 if not.
 
+    What a tokenizer changes because it normalizes text (to NFC) is shown, and is no failure.
+
     Differences are shown by line and column, what was there and what came back.
 
     Example: bytemill tokenizer check -t tokenizer.json book.txt
@@ -35,7 +37,7 @@ def check(
     lossy = []
     for path in files or [Path("-")]:
         found = check_round_trip(opened, read_text(path))
-        if not found.is_lossless:
+        if not found.is_lossless and not found.normalization:
             lossy.append(str(path))
         if as_json:
             print(json.dumps({"file": str(path), **found.as_dict()}, ensure_ascii=False))
@@ -45,6 +47,8 @@ def check(
         else:
             n_places = len(found.differences)
             told = "1 place differs" if n_places == 1 else f"{n_places:,} places differ"
+        if found.normalization:
+            told += f", as the tokenizer normalizes text to {found.normalization}"
         print(f"{path}: {told}")
         for difference in found.differences[:MOST_SHOWN]:
             print(_told(difference))

@@ -13,7 +13,7 @@ from bytemill.errors import ArgumentError
 if TYPE_CHECKING:
     from bytemill import Tokenizer
 
-__all__ = ["Format", "make_room", "pattern_named", "write_vocabulary"]
+__all__ = ["Format", "make_room", "pattern_named", "special_tokens_given", "write_vocabulary"]
 
 Format = Literal["huggingface", "tiktoken", "readable", "gpt2"]
 
@@ -21,6 +21,23 @@ Format = Literal["huggingface", "tiktoken", "readable", "gpt2"]
 def pattern_named(given: str) -> str | None:
     """The pattern that an option names; none stands for no pattern."""
     return None if given == "none" else given
+
+
+def special_tokens_given(options: list[str] | None) -> dict[str, int] | list[str] | None:
+    """Special tokens as options name them: each as TEXT, or each as TEXT=ID.
+
+    >>> special_tokens_given(["<|end|>=50256"]), special_tokens_given(["<a=b>"])
+    ({'<|end|>': 50256}, ['<a=b>'])
+    """
+    if not options:
+        return None
+    split = [option.rpartition("=") for option in options]
+    with_id = [bool(text) and number.isascii() and number.isdigit() for text, _, number in split]
+    if all(with_id):
+        return {text: int(number) for text, _, number in split}
+    if any(with_id):
+        raise ArgumentError(f"--special-token has ids for some and not for others: {', '.join(options)}")
+    return options
 
 
 def make_room(output: Path) -> None:

@@ -1,5 +1,6 @@
 """`bytemill tokenizer train`: learn a vocabulary, save smaller ones with it, report on what was learnt."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -91,33 +92,37 @@ def train(
         if written:
             make_room(written)
     from_stdin = files == [Path("-")]
-    tokenizer = Tokenizer.train(
-        files=None if from_stdin else files,
-        texts=[read_text(Path("-"))] if from_stdin else None,
-        vocab_size=vocab_size,
-        pattern=pattern_named(pattern),
-        special_tokens=special_tokens,
-        ties=ties,
-        feed=feed,
-        text_field=text_field,
-        min_frequency=min_frequency,
-        max_token_bytes=max_token_bytes,
-        utf8_safe=utf8_safe,
-        separator=separator,
-        max_memory=max_memory,
-        threads=threads,
-        progress=True,
-        base=open_tokenizer(base) if base else None,
-        counts=counts,
-        save_counts=save_counts,
-    )
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        tokenizer = Tokenizer.train(
+            files=None if from_stdin else files,
+            texts=[read_text(Path("-"))] if from_stdin else None,
+            vocab_size=vocab_size,
+            pattern=pattern_named(pattern),
+            special_tokens=special_tokens,
+            ties=ties,
+            feed=feed,
+            text_field=text_field,
+            min_frequency=min_frequency,
+            max_token_bytes=max_token_bytes,
+            utf8_safe=utf8_safe,
+            separator=separator,
+            max_memory=max_memory,
+            threads=threads,
+            progress=True,
+            base=open_tokenizer(base) if base else None,
+            counts=counts,
+            save_counts=save_counts,
+        )
+    for warning in warned:
+        say(f"bytemill: warning: {warning.message}")
     if tokenizer.n_vocab < vocab_size and not tokenizer.merges:
         sources = ", ".join(map(str, files)) if files else counts
         raise DataError(f"{sources}: no two bytes to merge: is there any text?")
     if tokenizer.n_vocab < vocab_size:
         say(f"The text gives no more than {tokenizer.n_vocab:,} ids; {vocab_size:,} were asked for.")
     say(f"{tokenizer.n_vocab:,} ids, {len(tokenizer.merges):,} of them merges, written to:")
-    write_vocabulary(tokenizer, output, "huggingface")
+    _save(tokenizer, output)
     _save_smaller(tokenizer, sizes, output)
     if texts_held_out:
         _report(tokenizer, texts_held_out, report)
@@ -154,7 +159,18 @@ def _save_smaller(tokenizer: "Tokenizer", sizes: list[int], output: Path) -> Non
             say(f"No vocabulary of {size:,} ids: the text gives no more than {tokenizer.n_vocab:,}.")
             continue
         path = output.with_name(f"{output.stem}.{size}{output.suffix}")
-        write_vocabulary(tokenizer.truncated(size), path, "huggingface")
+        _save(tokenizer.truncated(size), path)
+
+
+def _save(tokenizer: "Tokenizer", path: Path) -> None:
+    """Write a tokenizer.json, or where that cannot hold the special tokens the readable form."""
+    twice = [text for text, one in tokenizer.special_tokens.items() if tokenizer.encode_single_token(text) != one]
+    if twice:
+        say(
+            f"Training made ordinary tokens with the text of special ones ({', '.join(twice)}), which a tokenizer.json "
+            "cannot tell apart; what is written is the form readable:"
+        )
+    write_vocabulary(tokenizer, path, "readable" if twice else "huggingface")
 
 
 def _held_out(files: list[Path] | None, text_field: str, separator: str | None) -> list[bytes]:

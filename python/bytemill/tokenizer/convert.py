@@ -113,7 +113,10 @@ def refuse_other_kinds(path: Path) -> None:
 
 
 def to_huggingface(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    """Hand over a tokenizer.json; `<|endoftext|>`, where there is one, becomes its eos, bos and unk token."""
+    """Hand over a tokenizer.json; bos and eos token are those that its post-processor puts around a text.
+
+    Where it puts none, `<|endoftext|>` is the token, if there is one; it is the unk token too.
+    """
     from transformers import PreTrainedTokenizerFast
 
     with tempfile.TemporaryDirectory() as folder:
@@ -122,4 +125,28 @@ def to_huggingface(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
         names = {}
         if "<|endoftext|>" in tokenizer.special_tokens:
             names = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
+        names |= _put_around(json.loads(path.read_bytes())["post_processor"])
         return PreTrainedTokenizerFast(tokenizer_file=str(path), clean_up_tokenization_spaces=False, **names)
+
+
+def _put_around(post_processor: dict[str, Any] | None) -> dict[str, str]:
+    """The special tokens that a post-processor puts before and after one text, by transformers' names.
+
+    >>> bos, text = {"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}
+    >>> _put_around({"type": "TemplateProcessing", "single": [bos, text]})
+    {'bos_token': '<s>'}
+    """
+    found: dict[str, str] = {}
+    post_processor = post_processor or {}
+    for step in post_processor.get("processors", [post_processor]):
+        if step.get("type") in ("RobertaProcessing", "BertProcessing"):
+            first, last = step["cls"][0], step["sep"][0]
+            found |= {"bos_token": first, "eos_token": last, "cls_token": first, "sep_token": last}
+        if step.get("type") == "TemplateProcessing":
+            names = [piece.get("SpecialToken", {}).get("id") for piece in step["single"]]
+            if None in names:
+                place = names.index(None)
+                before, after = names[:place], [name for name in names[place:] if name]
+                found |= {"bos_token": before[0]} if before else {}
+                found |= {"eos_token": after[-1]} if after else {}
+    return found

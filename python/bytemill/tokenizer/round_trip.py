@@ -1,7 +1,8 @@
 """Does a text come back from its ids as it was? Where it does not: which characters, and where.
 
 Byte-level BPE loses nothing of any text. What is lost is lost before: bytes that are not UTF-8 are no text, and a
-program that reads them as text puts U+FFFD in their place.
+program that reads them as text puts U+FFFD in their place. A tokenizer that normalizes text gives back the normalized
+text; such differences are reported with their reason.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class RoundTrip:
     n_tokens: int
     differences: tuple[Difference, ...]
     """The first thousand of them."""
+    normalization: str | None = None
+    """What changed the text before it was encoded, such as "NFC", where that explains all of the differences."""
 
     @property
     def is_lossless(self) -> bool:
@@ -69,9 +72,13 @@ def check_round_trip(tokenizer: Tokenizer, data: bytes) -> RoundTrip:
     (Difference(line=2, column=3, was='\udcff', became='\ufffd'),)
     """
     original = data.decode("utf-8", "surrogateescape")
-    ids = tokenizer.encode_ordinary(data.decode("utf-8", "replace"))
-    found = differences(original, tokenizer.decode(ids))
-    return RoundTrip(len(data), len(original), len(ids), tuple(itertools.islice(found, MOST_DIFFERENCES)))
+    text = data.decode("utf-8", "replace")
+    ids = tokenizer.encode_ordinary(text)
+    returned = tokenizer.decode(ids)
+    found = tuple(itertools.islice(differences(original, returned), MOST_DIFFERENCES))
+    is_normalized = bool(found) and text == original and tokenizer.normalized(text) == returned
+    normalization = tokenizer.normalizer if is_normalized else None
+    return RoundTrip(len(data), len(original), len(ids), found, normalization)
 
 
 def differences(original: str, returned: str) -> Iterator[Difference]:

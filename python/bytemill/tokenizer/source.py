@@ -30,12 +30,15 @@ def open_tokenizers(sources: list[str]) -> dict[str, Tokenizer]:
     return opened
 
 
-def open_tokenizer(source: str | Path, *, pattern: str | None = "auto") -> Tokenizer:
+def open_tokenizer(
+    source: str | Path, *, pattern: str | None = "auto", special_tokens: dict[str, int] | list[str] | None = None
+) -> Tokenizer:
     """Open a file or folder, `hf:REPOSITORY` of Hugging Face's hub, or a name that tiktoken knows.
 
     Args:
         source: Which one; `hf:` and tiktoken's names are tried only where no such file or folder is.
         pattern: As in `Tokenizer.load`; "auto" for all but files and folders.
+        special_tokens: As in `Tokenizer.load`; None for all but files and folders.
 
     Raises:
         ArgumentError: It is none of these, or holds its own pattern and another is given.
@@ -44,9 +47,9 @@ def open_tokenizer(source: str | Path, *, pattern: str | None = "auto") -> Token
     """
     source, path = str(source), Path(source)
     if path.exists():
-        return Tokenizer.load(path, pattern=pattern)
-    if pattern != "auto":
-        raise ArgumentError(f"no file or folder {source!r}; a pattern can be given only for one of these")
+        return Tokenizer.load(path, pattern=pattern, special_tokens=special_tokens)
+    if pattern != "auto" or special_tokens is not None:
+        raise ArgumentError(f"no file or folder {source!r}; a pattern or special tokens can be given only for one of these")
     if source.startswith(HUB):
         return Tokenizer.load(fetch_tokenizer_file(source.removeprefix(HUB)))
     names = _tiktoken_names()

@@ -73,7 +73,7 @@ pub(crate) fn of_numbers<'py>(py: Python<'py>, numbers: &[usize]) -> PyResult<Bo
 }
 
 /// The list of `strings`, which may be many.
-pub(crate) fn of_bytes<'py>(py: Python<'py>, strings: &[&[u8]]) -> PyResult<Bound<'py, PyList>> {
+pub(crate) fn of_bytes<'py>(py: Python<'py>, strings: &[Vec<u8>]) -> PyResult<Bound<'py, PyList>> {
     of(py, strings.iter().map(|bytes| PyBytes::new(py, bytes)))
 }
 

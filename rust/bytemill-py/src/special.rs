@@ -4,6 +4,7 @@ use bytemill::encode::{SpecialPolicy, Specials};
 use bytemill::tokenizer::Tokenizer as Core;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyString;
 
 use crate::error::CoreError;
@@ -11,7 +12,7 @@ use crate::error::CoreError;
 /// The word "all", or texts.
 enum Choice {
     All,
-    Of(Vec<String>),
+    Of(Vec<PyBackedStr>),
 }
 
 impl Choice {
@@ -30,7 +31,7 @@ impl Choice {
     fn texts(&self) -> Vec<&str> {
         match self {
             Self::All => Vec::new(),
-            Self::Of(texts) => texts.iter().map(String::as_str).collect(),
+            Self::Of(texts) => texts.iter().map(|text| &**text).collect(),
         }
     }
 

@@ -11,6 +11,7 @@ use bytemill::encode::{Request, SpecialPolicy, Specials};
 use bytemill::formats::{self, Format, PatternChoice};
 use bytemill::token_file::{TokenFileOptions, Width, encode_files};
 use bytemill::tokenizer::Tokenizer as Core;
+use bytemill::vocab::Normalizer;
 use numpy::PyArray1;
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
@@ -382,9 +383,13 @@ impl Tokenizer {
 
     fn pretokens<'py>(&self, text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyList>> {
         let (py, valid) = (text.py(), utf8(text)?);
-        let mut found: Vec<&[u8]> = Vec::new();
-        released(py, valid.len(), || self.core.splitter().split_str(&valid, |pretoken| found.push(pretoken)))?;
+        let found = released(py, valid.len(), || self.core.pretokens(&valid))?;
         lists::of_bytes(py, &found)
+    }
+
+    fn normalized(&self, text: &Bound<'_, PyString>) -> PyResult<String> {
+        let (py, valid) = (text.py(), utf8(text)?);
+        released(py, valid.len(), || Ok(self.core.vocab().normalizer().normalize(&valid).into_owned()))
     }
 
     fn decode_stream(&self) -> DecodeStream {
@@ -450,6 +455,23 @@ impl Tokenizer {
             tokens.set_item(text, id)?;
         }
         Ok(tokens)
+    }
+
+    #[getter]
+    fn added_tokens<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let tokens = PyDict::new(py);
+        for token in self.core.vocab().added_tokens().iter().filter(|token| !token.special) {
+            tokens.set_item(&token.content, token.id)?;
+        }
+        Ok(tokens)
+    }
+
+    #[getter]
+    fn normalizer(&self) -> Option<&'static str> {
+        match self.core.vocab().normalizer() {
+            Normalizer::None => None,
+            Normalizer::Nfc => Some("NFC"),
+        }
     }
 
     #[getter]

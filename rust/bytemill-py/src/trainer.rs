@@ -1,15 +1,16 @@
 //! Training as Python calls it: options by name, progress to a callable, Ctrl-C heeded.
 
+use std::ffi::CString;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use bytemill::corpus::Reading;
 use bytemill::split::Splitter;
 use bytemill::tokenizer::Tokenizer as Core;
-use bytemill::train::{Base, Counter, Counting, Feed, Options, Progress, Provenance, Sink, Ties, WordCounts};
+use bytemill::train::{Base, Counter, Counting, Feed, Options, Progress, Provenance, Sink, Ties, Watched, WordCounts};
 use bytemill::train::{count_documents, count_files, train_onto};
 use bytemill::{Error, Result};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyUserWarning};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
@@ -58,7 +59,8 @@ pub(crate) fn train_tokenizer(
     let splitter = given.map_or_else(|| Splitter::new(pattern), |given| Ok(given.splitter().clone()));
     let splitter = splitter.map_err(CoreError::from)?;
     let (feed, threads) = (feed_named(feed)?, threads::count(threads)?);
-    let counting = Counting { splitter: &splitter, feed, threads, max_memory };
+    let watched = Watched::new(&special_tokens.iter().map(String::as_str).collect::<Vec<_>>());
+    let counting = Counting { splitter: &splitter, feed, threads, max_memory, watched: Some(&watched) };
     let listener = Listener::new(progress);
     let provenance = Provenance::new(splitter.pattern(), feed);
     let counts = match (files, texts, word_counts, counts) {
@@ -76,7 +78,17 @@ pub(crate) fn train_tokenizer(
         let merges = train_onto(&base, &counts, options, &mut |at| hear(&listener, at))?;
         base.continued(&merges, &special_tokens.iter().map(String::as_str).collect::<Vec<_>>())
     })?;
+    watched.seen().map_or(Ok(()), |text| warn_of(py, text))?;
     Tokenizer::of(Core::new(vocab, splitter))
+}
+
+/// Warns that the text of a special token is in the training text, where it was taken for text.
+fn warn_of(py: Python<'_>, text: &str) -> PyResult<()> {
+    let message = format!(
+        "the training text holds {text:?}, the text of a special token, and training took it for ordinary text; \
+         where it separates documents, give it as separator"
+    );
+    PyErr::warn(py, &py.get_type::<PyUserWarning>(), &CString::new(message)?, 2)
 }
 
 /// Counts the texts of a Python iterable.
@@ -144,8 +156,9 @@ fn told(at: Progress) -> (&'static str, u64, u64) {
 /// How many merges there may be, those of the vocabulary to go on from included.
 fn n_merges(vocab_size: usize, base: Option<&Core>, special_tokens: &[String]) -> Result<usize, CoreError> {
     let (n_given, n_merges) = base.map_or((256, 0), |base| (base.vocab().n_vocab(), base.vocab().merge_ids().len()));
-    let is_known =
-        |text: &&String| base.is_some_and(|base| base.vocab().special_tokens().iter().any(|known| known.0 == **text));
+    let is_known = |text: &&String| {
+        base.is_some_and(|base| base.vocab().added_tokens().iter().any(|known| known.content == **text))
+    };
     let n_special = special_tokens.iter().filter(|text| !is_known(text)).count();
     let smallest = n_given + n_special;
     let n_new = vocab_size.checked_sub(smallest).ok_or_else(|| {

@@ -1,12 +1,12 @@
 //! The tokenizer that callers hold: a vocabulary and a splitter, with everything that they do together.
 
 use crate::decode;
-use crate::encode::{self, Encoder, Memory, Parts, Request, SpecialPolicy, Specials};
+use crate::encode::{self, Encoder, Memory, Parts, Request, SpecialPolicy, Specials, always_may_be_cut};
 use crate::error::{Error, Result};
 use crate::formats::{self, Format, PatternChoice};
 use crate::interrupt;
 use crate::split::Splitter;
-use crate::vocab::Vocab;
+use crate::vocab::{AddedToken, Vocab};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -60,19 +60,24 @@ impl Tokenizer {
     ///
     /// Fails where ids are not bytes, merges, special tokens in this order, and where `n_vocab` is too small.
     pub fn truncated(&self, n_vocab: usize) -> Result<Self> {
-        let special: Vec<&str> = self.vocab.special_tokens().iter().map(|(text, _)| text.as_str()).collect();
+        let special: Vec<&str> = self.vocab.added_tokens().iter().map(|token| token.content.as_str()).collect();
         let (smallest, merges) = (256 + special.len(), self.vocab.merge_ids());
-        let in_order = Vocab::from_merges(&merges, &special).is_ok_and(|same| same.encodes_like(&self.vocab));
+        let is_same = |same: Vocab| same.encodes_like(&self.vocab) && same.n_vocab() == self.vocab.n_vocab();
+        let in_order =
+            self.vocab.post_processor().is_none() && Vocab::from_merges(&merges, &special).is_ok_and(is_same);
         if !in_order || !(smallest..=self.vocab.n_vocab()).contains(&n_vocab) {
             let expected = if in_order {
                 format!("{smallest} to {}", self.vocab.n_vocab())
             } else {
-                "a vocabulary whose ids are the bytes, then the merges, then the special tokens".to_owned()
+                "a vocabulary whose ids are the bytes, then the merges, then the special tokens, without a post_processor"
+                    .to_owned()
             };
             return Err(Error::Argument { name: "vocab_size", got: n_vocab.to_string(), expected });
         }
-        let vocab = Vocab::from_merges(&merges[..n_vocab - smallest], &special)?;
-        Ok(Self::new(vocab, self.splitter.clone()))
+        let fewer = (n_vocab - special.len()) as u32..;
+        let added = self.vocab.added_tokens().iter().zip(fewer).map(|(token, id)| AddedToken { id, ..token.clone() });
+        let vocab = Vocab::from_merges(&merges[..n_vocab - smallest], &[])?;
+        Ok(Self::new(vocab.with_added(added.collect(), self.vocab.normalizer())?, self.splitter.clone()))
     }
 
     /// Reads any of the formats in [`crate::formats`], told apart by content.
@@ -91,6 +96,20 @@ impl Tokenizer {
         &self.vocab
     }
 
+    /// Whether [`Splitter::first_cut`] finds places to cut at, and the parts of a text have the ids of the whole.
+    pub(crate) fn cuts(&self) -> bool {
+        self.splitter.is_by_hand() && !always_may_be_cut(self.vocab.added())
+    }
+
+    /// What is merged when `text` is encoded: normalized, and without the tokens that are found in any text.
+    pub fn pretokens(&self, text: &str) -> Result<Vec<Vec<u8>>> {
+        let mut found = Vec::new();
+        encode::text_between(self.vocab.added(), text, &mut |stretch| {
+            self.splitter.split_str(stretch, |pretoken| found.push(pretoken.to_vec()))
+        })?;
+        Ok(found)
+    }
+
     /// What cuts text into pretokens.
     pub fn splitter(&self) -> &Splitter {
         &self.splitter
@@ -104,7 +123,7 @@ impl Tokenizer {
     /// The ids of `text`, in which special tokens are text like any other.
     pub fn encode_ordinary(&self, text: &str) -> Result<Vec<u32>> {
         let mut ids = encode::room_for_short_text(text.len());
-        self.encoder().text(text, &mut ids)?;
+        self.encoder().wanted(text, Request::default(), &mut ids)?;
         Ok(ids)
     }
 
@@ -122,7 +141,7 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`] with a policy that is already made.
     pub fn encode_with(&self, text: &str, policy: &SpecialPolicy) -> Result<Vec<u32>> {
         let mut ids = encode::room_for_short_text(text.len());
-        self.encoder().with_special(text, policy, &mut ids)?;
+        self.encoder().wanted(text, Request { policy: Some(policy), max_tokens: None }, &mut ids)?;
         Ok(ids)
     }
 
@@ -198,6 +217,9 @@ impl Tokenizer {
 
     /// The ids, and for each the index of the character in which it begins.
     pub fn encode_with_offsets(&self, text: &str, policy: Option<&SpecialPolicy>) -> Result<(Vec<u32>, Vec<usize>)> {
+        if !self.vocab.added().keeps_every_byte() {
+            return self.encoder().with_offsets(text, policy);
+        }
         let ids = match policy {
             Some(policy) => self.encode_with(text, policy)?,
             None => self.encode_ordinary(text)?,

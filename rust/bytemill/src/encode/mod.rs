@@ -2,7 +2,9 @@
 
 mod batch;
 mod chunk;
+mod extract;
 mod memory;
+mod offsets;
 mod overflow;
 #[cfg(test)]
 mod repeat_tests;
@@ -12,8 +14,10 @@ mod table;
 mod truncate;
 
 pub(crate) use batch::encode_batch;
+pub(crate) use extract::text_between;
 pub(crate) use memory::Memory;
 pub(crate) use room::for_short_text as room_for_short_text;
+pub(crate) use special::always_may_be_cut;
 pub use special::{SpecialPolicy, Specials};
 pub use truncate::Request;
 
@@ -64,8 +68,8 @@ impl<'t> Encoder<'t> {
         Self { parts, merging, pace: Pace::default() }
     }
 
-    /// Appends the ids of `text`, in which special tokens are text like any other.
-    pub(crate) fn text(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
+    /// Appends the ids of `text`, in which no added tokens are looked for.
+    fn text(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
         check_length(text.len())?;
         self.pace.advance(text.len());
         if text.len() >= LONG_TEXT_BYTES {
@@ -87,26 +91,39 @@ impl<'t> Encoder<'t> {
         parts.splitter.split_batches(text, |start, ends| merging.pretokens(text, start, ends, &mut chunk, out))
     }
 
-    /// As [`Encoder::text`], for bytes that need not be UTF-8.
+    /// Appends the ids of bytes that need not be UTF-8; special tokens in them are text like any other.
     pub(crate) fn bytes(&mut self, text: &[u8], out: &mut Vec<u32>) -> Result<()> {
         if let Ok(text) = str::from_utf8(text) {
-            return self.text(text, out);
+            return self.wanted(text, Request::default(), out);
         }
         check_length(text.len())?;
+        if !self.parts.vocab.added().leaves_text() {
+            return self.stretches(text, out);
+        }
         let Self { parts, merging, .. } = self;
         parts.splitter.split(text, |pretoken| merging.damaged(pretoken, out))
     }
 
-    /// Appends the ids of `text` with those special tokens that `policy` allows.
-    pub(crate) fn with_special(&mut self, text: &str, policy: &SpecialPolicy, out: &mut Vec<u32>) -> Result<()> {
-        policy.check(text)?;
-        let mut start = 0;
-        while let Some((span, id)) = policy.next_special(text, start) {
-            self.text(&text[start..span.start], out)?;
-            out.push(id);
-            start = span.end;
+    /// As [`Encoder::bytes`], where added tokens are looked for in each stretch of UTF-8.
+    fn stretches(&mut self, text: &[u8], out: &mut Vec<u32>) -> Result<()> {
+        let mut invalid = Vec::new();
+        for chunk in text.utf8_chunks() {
+            if !chunk.valid().is_empty() {
+                self.invalid(&mut invalid, out);
+                self.wanted(chunk.valid(), Request::default(), out)?;
+            }
+            invalid.extend_from_slice(chunk.invalid());
         }
-        self.text(&text[start..], out)
+        self.invalid(&mut invalid, out);
+        Ok(())
+    }
+
+    /// Appends the ids of a run of bytes that are not UTF-8, and empties it.
+    fn invalid(&mut self, run: &mut Vec<u8>, out: &mut Vec<u32>) {
+        if !run.is_empty() {
+            self.merging.damaged(run, out);
+            run.clear();
+        }
     }
 }
 

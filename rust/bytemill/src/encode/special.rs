@@ -3,13 +3,14 @@
 //!
 //! Found means leftmost, and of several that start at one place the longest. (tiktoken joins them in
 //! a regex in the order of a hash map, so there the choice between a token and its prefix is left
-//! to chance; Hugging Face takes the longest, as we do.)
+//! to chance; Hugging Face takes the longest, as we do.) Added tokens that are not special are found
+//! whatever the policy says.
 
 use crate::error::{Error, Result};
 use crate::split::CUT_BESIDE;
-use crate::vocab::Vocab;
-use aho_corasick::{AhoCorasick, Anchored, Input, MatchKind};
-use std::ops::Range;
+use crate::vocab::{Added, AddedToken, Finder, Normalizer, Vocab};
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Which special tokens are meant.
 #[derive(Clone, Copy, Debug)]
@@ -23,114 +24,175 @@ pub enum Specials<'s> {
 impl Specials<'_> {
     /// None of them.
     pub const NONE: Self = Self::Of(&[]);
-
-    fn contains(&self, text: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Of(texts) => texts.contains(&text),
-        }
-    }
 }
 
 /// What to do about special tokens in text; made once for many texts.
 #[derive(Clone, Debug)]
 pub struct SpecialPolicy {
-    allowed: Finder,
-    ids: Vec<u32>,
-    disallowed: Finder,
-    may_be_cut: bool,
+    added: Arc<Added>,
+    allowed: Choice,
+    disallowed: Disallowed,
+    finds_any: bool,
+}
+
+/// Some of the special tokens.
+#[derive(Clone, Debug)]
+enum Choice {
+    None,
+    All,
+    /// For each added token whether it is one of them.
+    Some(Vec<bool>),
+}
+
+#[derive(Clone, Debug)]
+enum Disallowed {
+    /// Special tokens of the vocabulary.
+    Tokens(Choice),
+    /// Any texts, and whether one of them may be cut.
+    Texts(Arc<Finder>, bool),
+}
+
+impl Choice {
+    fn of(added: &Added, texts: &[&str]) -> Self {
+        if texts.is_empty() {
+            return Self::None;
+        }
+        let mut chosen = vec![false; added.tokens().len()];
+        for place in texts.iter().filter_map(|text| added.place(text)) {
+            chosen[place] = added.tokens()[place].special;
+        }
+        if chosen.contains(&true) { Self::Some(chosen) } else { Self::None }
+    }
+
+    /// All special tokens but these.
+    fn others(&self, added: &Added) -> Self {
+        match self {
+            _ if added.special().is_empty() => Self::None,
+            Self::None => Self::All,
+            Self::All => Self::None,
+            Self::Some(chosen) => {
+                Self::Some(chosen.iter().zip(added.tokens()).map(|(chosen, token)| !chosen && token.special).collect())
+            }
+        }
+    }
+
+    /// Whether it holds the special token at `place` among the added tokens.
+    fn contains(&self, place: usize) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Some(chosen) => chosen[place],
+        }
+    }
 }
 
 impl SpecialPolicy {
     /// Special tokens in `allowed` become their ids, text in `disallowed` is refused, and what is in
     /// neither is text like any other. As in tiktoken, `disallowed` need not be special tokens.
     pub fn new(vocab: &Vocab, allowed: Specials, disallowed: Specials) -> Result<Self> {
-        let (taken, left): (Vec<_>, Vec<_>) =
-            vocab.special_tokens().iter().partition(|(text, _)| allowed.contains(text));
-        let left: Vec<&str> = left.iter().map(|(text, _)| text.as_str()).collect();
-        let has_a_cut = |text: &str| text.contains(CUT_BESIDE);
-        let may_be_cut = taken.iter().any(|(text, _)| has_a_cut(text))
-            || match disallowed {
-                Specials::All => left.iter().any(|text| has_a_cut(text)),
-                Specials::Of(texts) => texts.iter().any(|text| has_a_cut(text)),
-            };
-        Ok(Self {
-            may_be_cut,
-            allowed: Finder::new(taken.iter().map(|(text, _)| text.as_str()))?,
-            ids: taken.iter().map(|(_, id)| *id).collect(),
-            disallowed: match disallowed {
-                Specials::All => Finder::new(left.iter().copied())?,
-                Specials::Of(texts) => Finder::new(texts.iter().copied())?,
-            },
-        })
+        let added = vocab.added();
+        let allowed = match allowed {
+            Specials::All => Choice::All,
+            Specials::Of(texts) => Choice::of(added, texts),
+        };
+        let disallowed = match disallowed {
+            Specials::All => Disallowed::Tokens(allowed.others(added)),
+            Specials::Of(texts) if texts.iter().all(|text| is_special(added, text)) => {
+                Disallowed::Tokens(Choice::of(added, texts))
+            }
+            Specials::Of(texts) => {
+                let may_be_cut = texts.iter().any(|text| text.contains(CUT_BESIDE));
+                let texts: Vec<_> = texts.iter().map(|text| (Cow::Borrowed(*text), 0)).collect();
+                Disallowed::Texts(Arc::new(Finder::new(&texts)?), may_be_cut)
+            }
+        };
+        let finds_any = match &allowed {
+            Choice::None => added.finds_in_any_text(),
+            Choice::All | Choice::Some(_) => !added.tokens().is_empty(),
+        };
+        Ok(Self { added: Arc::clone(added), allowed, disallowed, finds_any })
     }
 
     /// Whether a text that is looked for may lie across a place where [`crate::split::Splitter::parts`] cuts.
     pub(crate) fn may_be_cut(&self) -> bool {
-        self.may_be_cut
+        matches!(self.disallowed, Disallowed::Texts(_, true)) || self.looked_for().any(may_be_cut)
+    }
+
+    /// Whether it finds any token at all.
+    pub(crate) fn finds_any(&self) -> bool {
+        self.finds_any
+    }
+
+    /// Whether the added token at `place` becomes its id.
+    pub(crate) fn finds(&self, place: usize) -> bool {
+        !self.added.tokens()[place].special || self.allowed.contains(place)
     }
 
     /// Whether a text that is looked for may lie across the byte at `at` of `text`, which may go on.
+    ///
+    /// True everywhere where more than the bytes of a token decides on what it matches.
     pub(crate) fn may_lie_across(&self, text: &[u8], at: usize) -> bool {
-        self.allowed.may_lie_across(text, at) || self.disallowed.may_lie_across(text, at)
+        let is_normalized = |token: &AddedToken| token.normalized && self.added.normalizer() != Normalizer::None;
+        if self.looked_for().any(|token| token.looks_around() || is_normalized(token)) {
+            return true;
+        }
+        let is_looked_for = |place: usize| self.finds(place) || self.refuses(place);
+        let mut finders = [self.added.in_raw(), self.added.in_normalized()].into_iter();
+        finders.any(|finder| finder.may_lie_across(text, at, is_looked_for))
+            || matches!(&self.disallowed, Disallowed::Texts(finder, _) if finder.may_lie_across(text, at, |_| true))
+    }
+
+    /// The added tokens that become their ids or are refused.
+    fn looked_for(&self) -> impl Iterator<Item = &AddedToken> {
+        let tokens = self.added.tokens().iter().enumerate();
+        tokens.filter(|(place, _)| self.finds(*place) || self.refuses(*place)).map(|(_, token)| token)
+    }
+
+    fn refuses(&self, place: usize) -> bool {
+        match &self.disallowed {
+            Disallowed::Tokens(choice) => self.added.tokens()[place].special && choice.contains(place),
+            Disallowed::Texts(..) => false,
+        }
     }
 
     /// Fails with the first disallowed text in `text`.
     pub(crate) fn check(&self, text: &str) -> Result<()> {
-        match self.disallowed.find(text, 0) {
-            Some((span, _)) => Err(Error::DisallowedSpecial { token: text[span].to_owned() }),
-            None => Ok(()),
-        }
+        let added = &*self.added;
+        let refused = match &self.disallowed {
+            Disallowed::Tokens(Choice::None) => None,
+            Disallowed::Tokens(choice) => {
+                let is_refused = |place: usize| added.tokens()[place].special && choice.contains(place);
+                let raw = added.in_raw().find(text, 0, is_refused);
+                raw.map(|(span, _)| text[span].to_owned()).or_else(|| self.refused_when_normalized(text, is_refused))
+            }
+            Disallowed::Texts(finder, _) => finder.find(text, 0, |_| true).map(|(span, _)| text[span].to_owned()),
+        };
+        refused.map_or(Ok(()), |token| Err(Error::DisallowedSpecial { token }))
     }
 
-    /// The first allowed special token at or after `start`, and its id.
-    pub(crate) fn next_special(&self, text: &str, start: usize) -> Option<(Range<usize>, u32)> {
-        self.allowed.find(text, start).map(|(span, which)| (span, self.ids[which]))
+    fn refused_when_normalized(&self, text: &str, is_refused: impl Fn(usize) -> bool) -> Option<String> {
+        let finder = self.added.in_normalized();
+        if finder.is_empty() {
+            return None;
+        }
+        let normalized = self.added.normalizer().normalize(text);
+        finder.find(&normalized, 0, is_refused).map(|(span, _)| normalized[span].to_owned())
     }
 }
 
-/// Finds the leftmost longest of some strings.
-#[derive(Clone, Debug)]
-struct Finder(Option<AhoCorasick>);
+/// Whether a token that is found without being allowed may lie across a place where text is cut.
+pub(crate) fn always_may_be_cut(added: &Added) -> bool {
+    added.tokens().iter().any(|token| !token.special && may_be_cut(token))
+}
 
-impl Finder {
-    fn new<'s>(texts: impl Iterator<Item = &'s str>) -> Result<Self> {
-        let texts: Vec<&str> = texts.collect();
-        if texts.is_empty() {
-            return Ok(Self(None));
-        }
-        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&texts);
-        automaton.map(|automaton| Self(Some(automaton))).map_err(|error| Error::Argument {
-            name: "special_tokens",
-            got: format!("{} texts", texts.len()),
-            expected: format!("what one automaton can hold ({error})"),
-        })
-    }
+fn may_be_cut(token: &AddedToken) -> bool {
+    token.looks_around()
+        || token.content.contains(CUT_BESIDE)
+        || Normalizer::Nfc.normalize(&token.content).contains(CUT_BESIDE)
+}
 
-    fn find(&self, text: &str, start: usize) -> Option<(Range<usize>, usize)> {
-        let input = Input::new(text).range(start..).anchored(Anchored::No);
-        self.0.as_ref()?.find(input).map(|found| (found.range(), found.pattern().as_usize()))
-    }
-
-    /// Whether one of the strings may lie across the byte at `at` of `text`, which may go on.
-    fn may_lie_across(&self, text: &[u8], at: usize) -> bool {
-        let Some(automaton) = &self.0 else { return false };
-        let longest = automaton.max_pattern_len();
-        if text.len() < at + longest {
-            return true;
-        }
-        let mut start = at.saturating_sub(longest);
-        while let Some(found) = automaton.find(Input::new(text).range(start..at + longest)) {
-            if found.start() >= at {
-                return false;
-            }
-            if found.end() > at {
-                return true;
-            }
-            start = found.start() + 1;
-        }
-        false
-    }
+fn is_special(added: &Added, text: &str) -> bool {
+    added.place(text).is_some_and(|place| added.tokens()[place].special)
 }
 
 #[cfg(test)]
@@ -146,11 +208,15 @@ mod tests {
 
     #[test]
     fn the_leftmost_longest_allowed_token_is_found() {
+        let first = |policy: &SpecialPolicy, text, start| {
+            let found = policy.added.in_raw().find(text, start, |place| policy.finds(place));
+            found.map(|(span, place)| (span, policy.added.tokens()[place].id))
+        };
         let all = policy(Specials::All, Specials::All);
-        assert_eq!(all.next_special("x<a><b><c>", 0), Some((1..7, 257)));
-        assert_eq!(all.next_special("x<a><b><c>", 4), Some((7..10, 258)));
+        assert_eq!(first(&all, "x<a><b><c>", 0), Some((1..7, 257)));
+        assert_eq!(first(&all, "x<a><b><c>", 4), Some((7..10, 258)));
         let some = policy(Specials::Of(&["<a>", "unknown"]), Specials::NONE);
-        assert_eq!(some.next_special("<c><a><b>", 0), Some((3..6, 256)));
+        assert_eq!(first(&some, "<c><a><b>", 0), Some((3..6, 256)));
     }
 
     #[test]

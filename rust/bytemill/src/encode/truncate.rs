@@ -1,7 +1,9 @@
 //! The first ids of a text, found without encoding the rest of it.
 
+use super::extract::{Extraction, Piece};
 use super::{Encoder, SpecialPolicy};
 use crate::error::Result;
+use std::ops::ControlFlow;
 
 /// What is wanted of each text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,30 +18,35 @@ pub struct Request<'p> {
 const BYTES_A_TOKEN: usize = 4;
 
 impl Encoder<'_> {
-    /// Appends those ids of `text` that are wanted.
+    /// Appends those ids of `text` that are wanted. Disallowed text is looked for in all of it, with a limit too.
     pub(crate) fn wanted(&mut self, text: &str, wanted: Request, out: &mut Vec<u32>) -> Result<()> {
-        match (wanted.max_tokens, wanted.policy) {
-            (None, None) => self.text(text, out),
-            (None, Some(policy)) => self.with_special(text, policy, out),
-            (Some(most), policy) => self.first(text, policy, most, out),
+        let Request { policy, max_tokens } = wanted;
+        policy.map_or(Ok(()), |policy| policy.check(text))?;
+        let full = max_tokens.map(|most| out.len().saturating_add(most));
+        let extraction = Extraction { added: self.parts.vocab.added(), policy };
+        if extraction.is_nothing() {
+            self.piece(text, full, out)?;
+        } else {
+            let _ = extraction.pieces(text, &mut |piece| {
+                match piece {
+                    Piece::Text(text) => self.piece(text, full, out)?,
+                    Piece::Token(id) => out.push(id),
+                }
+                let is_full = full.is_some_and(|full| out.len() >= full);
+                Ok(if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            })?;
         }
+        if let Some(full) = full {
+            out.truncate(full);
+        }
+        Ok(())
     }
 
-    /// Appends the first `most` ids. Disallowed text is looked for in all of `text`, as without a limit.
-    fn first(&mut self, text: &str, policy: Option<&SpecialPolicy>, most: usize, out: &mut Vec<u32>) -> Result<()> {
-        let full = out.len().saturating_add(most);
-        policy.map_or(Ok(()), |policy| policy.check(text))?;
-        let mut start = 0;
-        while out.len() < full {
-            let special = policy.and_then(|policy| policy.next_special(text, start));
-            let stop = special.as_ref().map_or(text.len(), |(span, _)| span.start);
-            self.first_ordinary(&text[start..stop], full, out)?;
-            let Some((span, id)) = special else { break };
-            out.push(id);
-            start = span.end;
+    fn piece(&mut self, text: &str, full: Option<usize>, out: &mut Vec<u32>) -> Result<()> {
+        match full {
+            None => self.text(text, out),
+            Some(full) => self.first_ordinary(text, full, out),
         }
-        out.truncate(full);
-        Ok(())
     }
 
     /// Appends ids of `text` until `out` holds `full` of them or a few more.

@@ -1,7 +1,7 @@
 //! One hash over everything that decides which ids a text becomes.
 
 use crate::split::Splitter;
-use crate::vocab::Vocab;
+use crate::vocab::{Normalizer, Vocab};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -25,6 +25,18 @@ pub fn fingerprint(vocab: &Vocab, splitter: &Splitter) -> String {
     for (text, id) in vocab.special_tokens() {
         hash.number((*id).into());
         hash.bytes(text.as_bytes());
+    }
+    for token in vocab.added_tokens().iter().filter(|token| !token.special || token.looks_around()) {
+        hash.bytes(b"added token");
+        hash.number(token.id.into());
+        hash.bytes(token.content.as_bytes());
+        let flags = [token.special, token.normalized, token.lstrip, token.rstrip, token.single_word];
+        for flag in flags {
+            hash.number(flag.into());
+        }
+    }
+    if vocab.normalizer() == Normalizer::Nfc {
+        hash.bytes(b"NFC");
     }
     hexadecimal(&hash.0.finalize())
 }

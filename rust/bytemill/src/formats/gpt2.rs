@@ -12,7 +12,7 @@
 use super::byte_alphabet::{from_printable, to_printable};
 use super::entries::Entries;
 use super::tiktoken::with_ids;
-use super::{GivenSpecials, PatternChoice, cannot_write, file, in_file, parse};
+use super::{GivenSpecials, PatternChoice, cannot_write, file, in_file, parse, refuse_added};
 use crate::durable::{DurableFile, commit_all};
 use crate::error::{Error, Result};
 use crate::split::Splitter;
@@ -68,8 +68,14 @@ pub(super) fn write(folder: &Path, vocab: &Vocab, splitter: &Splitter) -> Result
     if vocab.ignore_merges() {
         return Err(cannot_write("gpt2", "it cannot say that whole pretokens go before merges"));
     }
+    refuse_added("gpt2", vocab)?;
     let mut entries: Vec<(String, u32)> =
         vocab.ordinary_tokens().map(|(id, bytes)| (to_printable(bytes), id)).collect();
+    let ordinary: HashSet<&str> = entries.iter().map(|(text, _)| text.as_str()).collect();
+    if let Some((text, id)) = vocab.special_tokens().iter().find(|(text, _)| ordinary.contains(text.as_str())) {
+        let reason = format!("special token {id}, {text:?}, is also how an ordinary token is written there");
+        return Err(cannot_write("gpt2", reason));
+    }
     entries.extend(vocab.special_tokens().iter().cloned());
     let json = serde_json::to_string(&Entries(entries)).map_err(|error| cannot_write("gpt2", error.to_string()))?;
     let mut merges = "#version: 0.2\n".to_owned();

@@ -195,7 +195,7 @@ fn settings_too_large_to_be_parsed_are_refused() {
 
 #[test]
 fn a_special_token_that_takes_for_ever_to_look_for_is_refused() {
-    let message = changed("\"<é>\",", &format!("\"{}\",", "ab".repeat(50_000))).unwrap_err().to_string();
+    let message = Vocab::from_merges(&[], &["<é>", &"ab".repeat(50_000)]).unwrap_err().to_string();
     assert!(message.contains("special token 1 has 100000 bytes, expected at most 1024"), "{message}");
 }
 

@@ -7,6 +7,7 @@
 //! | `.tiktoken` | tokens and ranks | tiktoken |
 //! | `vocab.json` + `merges.txt`, `encoder.json` + `vocab.bpe` | tokens and merges | GPT-2 |
 //! | `.model` | merges, pattern, special tokens | minbpe (read only) |
+//! | `tekken.json` | tokens and ranks, pattern, special tokens | Mistral (read only) |
 
 mod byte_alphabet;
 mod entries;
@@ -16,6 +17,7 @@ mod gpt2;
 mod huggingface;
 mod minbpe;
 mod readable;
+mod tekken;
 mod tiktoken;
 
 #[cfg(test)]
@@ -26,7 +28,7 @@ mod tests;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::split::Splitter;
-use crate::vocab::{Vocab, VocabFault};
+use crate::vocab::{Normalizer, Vocab, VocabFault};
 pub use byte_alphabet::{from_printable, to_printable};
 pub use fingerprint::fingerprint;
 pub use readable::{from_str as from_readable, to_string as to_readable};
@@ -142,6 +144,8 @@ fn read_json(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, 
         readable::read(path, text, pattern)
     } else if has("model") {
         huggingface::read(path, text, pattern)
+    } else if has("config") && has("vocab") {
+        tekken::read(path, text, pattern)
     } else {
         let reason = "is JSON but neither a tokenizer.json (no \"model\") nor bytemill's (no \"format\")";
         Err(Error::format(path, reason))
@@ -165,6 +169,21 @@ fn in_file(path: &Path, error: Error, place: impl Fn(&VocabFault) -> Option<Stri
             None => Error::format(path, fault.to_string()),
         },
         other => other,
+    }
+}
+
+/// Fails where a format that knows no added tokens but special ones, and no normalizer, would lose some.
+fn refuse_added(format: &'static str, vocab: &Vocab) -> Result<()> {
+    if vocab.normalizer() != Normalizer::None {
+        return Err(cannot_write(format, "it cannot say that text is normalized"));
+    }
+    match vocab.added_tokens().iter().find(|token| !token.special || token.looks_around()) {
+        Some(token) => {
+            let what = if token.special { "has rules about its neighbours" } else { "is found in any text" };
+            let (id, content) = (token.id, &token.content);
+            Err(cannot_write(format, format!("it cannot say that the added token {id}, {content:?}, {what}")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -4,15 +4,18 @@
 //! {"format": "bytemill", "version": 1, "pattern": "…", "ignore_merges": false,
 //!  "vocab": {"0": "00", "639": "e8b3e4"}, "merges": [[232, 179]], "special_tokens": {"<|endoftext|>": 1023}}
 //! ```
-//! `pattern` is null where text is not split; `merges` are pairs of ids in order.
+//! `pattern` is null where text is not split; `merges` are pairs of ids in order. Three members are there only where
+//! they say something: `added_tokens`, the tokens that are not plain special ones, with the flags of `tokenizer.json`;
+//! `normalizer`, `"NFC"`; and `post_processor`, which is kept for a `tokenizer.json`.
 
 use super::entries::Entries;
 use super::fingerprint::hexadecimal;
 use super::{PatternChoice, in_file, parse};
 use crate::error::{Error, Result};
 use crate::split::Splitter;
-use crate::vocab::Vocab;
-use serde::{Deserialize, Serialize};
+use crate::vocab::{AddedToken, Normalizer, Vocab};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use std::path::Path;
 
 const FORMAT: &str = "bytemill";
@@ -28,6 +31,36 @@ struct Contents {
     vocab: Entries<String>,
     merges: Vec<(u32, u32)>,
     special_tokens: Entries<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    added_tokens: Vec<Added>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    normalizer: Option<Normalization>,
+    #[serde(default, deserialize_with = "even_null", skip_serializing_if = "Option::is_none")]
+    post_processor: Option<Value>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of tokenizer.json")]
+struct Added {
+    id: u32,
+    content: String,
+    special: bool,
+    normalized: bool,
+    lstrip: bool,
+    rstrip: bool,
+    single_word: bool,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+enum Normalization {
+    #[serde(rename = "NFC")]
+    Nfc,
+}
+
+/// Null is something else than no such member.
+fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 pub(super) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, Splitter)> {
@@ -39,9 +72,13 @@ pub(super) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(V
     }
     let splitter = pattern.splitter(contents.pattern.as_deref())?;
     let tokens: Result<Vec<_>> = contents.vocab.0.iter().map(|(id, hex)| token(path, id, hex)).collect();
-    let vocab = Vocab::from_token_ids(&tokens?, &contents.merges, contents.special_tokens.0, contents.ignore_merges)
+    let special = contents.special_tokens.0.into_iter().map(|(text, id)| AddedToken::special(text, id));
+    let added = special.chain(contents.added_tokens.into_iter().map(Added::token)).collect();
+    let normalizer = contents.normalizer.map_or(Normalizer::None, |Normalization::Nfc| Normalizer::Nfc);
+    let vocab = Vocab::from_token_ids(&tokens?, &contents.merges, Vec::new(), contents.ignore_merges)
+        .and_then(|vocab| vocab.with_added(added, normalizer))
         .map_err(|error| in_file(path, error, |_| None))?;
-    Ok((vocab, splitter))
+    Ok((vocab.with_post_processor(contents.post_processor.map(|value| value.to_string())), splitter))
 }
 
 /// The tokenizer that [`to_string`] wrote.
@@ -51,6 +88,8 @@ pub fn from_str(text: &str) -> Result<(Vocab, Splitter)> {
 
 /// Everything about a tokenizer as one JSON text.
 pub fn to_string(vocab: &Vocab, splitter: &Splitter) -> Result<String> {
+    let plain = vocab.added_tokens().iter().filter(|token| token.is_plain());
+    let others = vocab.added_tokens().iter().filter(|token| !token.is_plain());
     let contents = Contents {
         format: FORMAT.to_owned(),
         version: VERSION,
@@ -58,11 +97,26 @@ pub fn to_string(vocab: &Vocab, splitter: &Splitter) -> Result<String> {
         ignore_merges: vocab.ignore_merges(),
         vocab: Entries(vocab.ordinary_tokens().map(|(id, bytes)| (id.to_string(), hexadecimal(bytes))).collect()),
         merges: vocab.merge_ids(),
-        special_tokens: Entries(vocab.special_tokens().to_vec()),
+        special_tokens: Entries(plain.map(|token| (token.content.clone(), token.id)).collect()),
+        added_tokens: others.map(Added::of).collect(),
+        normalizer: (vocab.normalizer() == Normalizer::Nfc).then_some(Normalization::Nfc),
+        post_processor: vocab.post_processor().and_then(|json| serde_json::from_str(json).ok()),
     };
     serde_json::to_string(&contents)
         .map(|text| text + "\n")
         .map_err(|error| super::cannot_write("readable", error.to_string()))
+}
+
+impl Added {
+    fn of(token: &AddedToken) -> Self {
+        let AddedToken { content, id, special, normalized, lstrip, rstrip, single_word } = token.clone();
+        Self { id, content, special, normalized, lstrip, rstrip, single_word }
+    }
+
+    fn token(self) -> AddedToken {
+        let Self { id, content, special, normalized, lstrip, rstrip, single_word } = self;
+        AddedToken { content, id, special, normalized, lstrip, rstrip, single_word }
+    }
 }
 
 fn token(path: &Path, id: &str, hex: &str) -> Result<(Vec<u8>, u32)> {

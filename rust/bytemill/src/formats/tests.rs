@@ -184,7 +184,10 @@ fn settings_that_we_cannot_reproduce_are_refused_with_the_reason() {
         file.to_string()
     };
     let cases = [
-        ("/normalizer", serde_json::json!({"type": "NFC"}), "normalizer"),
+        ("/normalizer", serde_json::json!({"type": "Lowercase"}), "normalizer \"Lowercase\""),
+        ("/normalizer", serde_json::json!({"type": "Sequence", "normalizers": [{"type": "NFKC"}]}), "\"NFKC\""),
+        ("/added_tokens/0/content", "".into(), "added token 260 is empty"),
+        ("/added_tokens/0/content", "<new>".into(), "has id 260, and tokenizers gives it 262"),
         ("/model/type", "Unigram".into(), "model.type"),
         ("/model/dropout", 0.1.into(), "dropout"),
         ("/model/byte_fallback", true.into(), "byte_fallback"),
@@ -195,13 +198,12 @@ fn settings_that_we_cannot_reproduce_are_refused_with_the_reason() {
         ("/pre_tokenizer/pretokenizers/0/pattern", serde_json::json!({"Regex": r"\p{N}{1,3}+"}), "Oniguruma"),
         ("/pre_tokenizer/pretokenizers/1/use_regex", true.into(), "splits twice"),
         ("/pre_tokenizer/pretokenizers/1/add_prefix_space", true.into(), "add_prefix_space"),
-        ("/added_tokens/0/lstrip", true.into(), "lstrip"),
         ("/added_tokens/0/id", 5.into(), "has id 5, but 260"),
         ("/model/merges/1", "b".into(), "merge 1"),
         ("/model/merges/1", serde_json::json!(["b", "中"]), "stands for no byte"),
         ("/model/merges/1", "b q".into(), "merge 1 makes"),
         ("/model/merges/1", "bq z".into(), "merge 1 joins"),
-        ("/model/vocab", serde_json::json!({"a": 0}), "merge 0 joins"),
+        ("/model/vocab", serde_json::json!({"a": 0}), "has id 260, and tokenizers gives it 1"),
         ("/model/vocab", serde_json::json!([]), "expected an object"),
     ];
     for (pointer, value, expected) in cases {
@@ -212,11 +214,127 @@ fn settings_that_we_cannot_reproduce_are_refused_with_the_reason() {
         ("/model/merges/1", "b c".into()),
         ("/post_processor", serde_json::json!(null)),
         ("/model/unk_token", "<unk>".into()),
-        ("/added_tokens/0/special", false.into()),
+        ("/normalizer", serde_json::json!({"type": "Sequence", "normalizers": []})),
     ] {
         let (read, read_splitter) = load_text("f", &changed(pointer, value)).unwrap();
         assert_eq!(fingerprint(&read, &read_splitter), fingerprint(&vocab, &splitter));
     }
+}
+
+#[test]
+fn what_goes_around_merging_survives_every_format_that_can_hold_it() {
+    let (vocab, splitter) = sample(Some("gpt2"));
+    let mut file: serde_json::Value =
+        serde_json::from_str(&huggingface::to_string(&vocab, &splitter).unwrap()).unwrap();
+    file["normalizer"] = serde_json::json!({"type": "NFC"});
+    file["added_tokens"][0]["special"] = false.into();
+    file["added_tokens"][0]["rstrip"] = true.into();
+    file["post_processor"] = serde_json::json!({"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}]});
+    let (read, read_splitter) = load_text("f", &file.to_string()).unwrap();
+    assert_ne!(fingerprint(&read, &read_splitter), fingerprint(&vocab, &splitter));
+    let again = huggingface::to_string(&read, &read_splitter).unwrap();
+    assert_eq!(again.trim_end(), file.to_string());
+    let (readable, _) = load_text("f", &to_readable(&read, &read_splitter).unwrap()).unwrap();
+    assert_eq!(huggingface::to_string(&readable, &read_splitter).unwrap(), again);
+    for reason in [tiktoken::to_string(&read).unwrap_err(), refuse_added("gpt2", &read).unwrap_err()] {
+        assert!(reason.to_string().contains("it cannot say that text is normalized"), "{reason}");
+    }
+    file["normalizer"] = serde_json::Value::Null;
+    let (read, _) = load_text("f", &file.to_string()).unwrap();
+    assert!(tiktoken::to_string(&read).unwrap_err().to_string().contains("is found in any text"));
+}
+
+#[test]
+fn a_file_without_post_processor_stays_without() {
+    let (vocab, splitter) = sample(Some("gpt2"));
+    let vocab = vocab.with_post_processor(Some("null".to_owned()));
+    let (read, _) = load_text("f", &to_readable(&vocab, &splitter).unwrap()).unwrap();
+    assert!(huggingface::to_string(&read, &splitter).unwrap().contains("\"post_processor\":null"));
+}
+
+#[test]
+fn an_added_token_may_have_the_bytes_of_an_ordinary_one() {
+    let (vocab, splitter) = (Vocab::from_merges(&[(35, 35)], &["##", "a"]).unwrap(), Splitter::new(None).unwrap());
+    assert_eq!((vocab.id_of(b"##"), vocab.id_of(b"a"), vocab.n_vocab()), (Some(256), Some(97), 259));
+    assert_eq!(vocab.special_tokens(), [("##".to_owned(), 257), ("a".to_owned(), 258)]);
+    let (read, _) = load_text("f", &to_readable(&vocab, &splitter).unwrap()).unwrap();
+    assert_eq!(fingerprint(&read, &splitter), fingerprint(&vocab, &splitter));
+    let reason = huggingface::to_string(&vocab, &splitter).unwrap_err().to_string();
+    assert!(reason.contains("added token 257, \"##\", is also how the ordinary token 256 is written"), "{reason}");
+    // In tokenizer.json the two are one.
+    let plain = Vocab::from_merges(&[(35, 35)], &[]).unwrap();
+    let mut file: serde_json::Value =
+        serde_json::from_str(&huggingface::to_string(&plain, &splitter).unwrap()).unwrap();
+    file["added_tokens"] = serde_json::json!([{"id": 256, "content": "##", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}]);
+    let (read, _) = load_text("f", &file.to_string()).unwrap();
+    assert!(read.encodes_like(&plain) && read.is_special(256) && read.n_vocab() == 257);
+    assert_eq!(huggingface::to_string(&read, &splitter).unwrap().trim_end(), file.to_string());
+}
+
+#[test]
+fn ranks_with_a_gap_that_no_reader_can_fill_are_not_written() {
+    let singles = (0..=255).map(|byte| vec![byte]).zip(0..);
+    let tokens: Vec<_> = singles.chain([(b"ab".to_vec(), 258)]).collect();
+    let vocab = Vocab::from_ranks(&tokens, vec![("<end>".to_owned(), 257)]).unwrap();
+    assert!(tiktoken::to_string(&vocab).unwrap_err().to_string().contains("no token has id 256"));
+    let filled = Vocab::from_ranks(&tokens, vec![("<end>".to_owned(), 257), ("<pad>".to_owned(), 256)]).unwrap();
+    assert!(tiktoken::to_string(&filled).is_ok());
+}
+
+/// A `tekken.json` of the 256 bytes and two more tokens, one of which is beyond the vocabulary's size.
+fn tekken(change: impl Fn(&mut serde_json::Value)) -> String {
+    use base64::Engine;
+    let singles = (0..=255_u8).map(|byte| vec![byte]);
+    let tokens = singles.chain([b"ab".to_vec(), b"abc".to_vec()]).enumerate();
+    let encoded = |bytes: &Vec<u8>| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let vocab: Vec<_> = tokens
+        .map(|(rank, bytes)| serde_json::json!({"rank": rank, "token_bytes": encoded(&bytes), "token_str": null}))
+        .collect();
+    let config = serde_json::json!({"pattern": r"\w+|\W+", "num_vocab_tokens": 258, "default_vocab_size": 260, "default_num_special_tokens": 3, "version": "v11"});
+    let special = serde_json::json!([{"rank": 0, "token_str": "<unk>", "is_control": true}, {"rank": 1, "token_str": "<s>", "is_control": true}]);
+    let mut file = serde_json::json!({"config": config, "vocab": vocab, "special_tokens": special, "type": "Tekken", "version": 1});
+    change(&mut file);
+    file.to_string()
+}
+
+#[test]
+fn tekken_files_have_their_special_tokens_first() {
+    let (vocab, splitter) = load_text("tekken.json", &tekken(|_| ())).unwrap();
+    assert_eq!((vocab.n_vocab(), vocab.id_of(b"ab"), vocab.id_of(b"abc")), (260, Some(259), None));
+    assert_eq!(
+        vocab.special_tokens().iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>(),
+        ["<unk>", "<s>", "<SPECIAL_2>"]
+    );
+    assert_eq!(splitter.pattern(), Some(r"\w+|\W+"));
+    let unnamed = tekken(|file| {
+        file["special_tokens"] = serde_json::Value::Null;
+        file["config"]["default_num_special_tokens"] = 22.into();
+        file["config"]["default_vocab_size"] = 280.into();
+    });
+    let (vocab, _) = load_text("tekken.json", &unnamed).unwrap();
+    assert_eq!(
+        ["[INST]", "[TOOL_CONTENT]", "<SPECIAL_21>"].map(|text| vocab.id_of(text.as_bytes())),
+        [Some(3), Some(19), Some(21)]
+    );
+    assert_eq!(vocab.id_of(b"abc"), Some(279));
+}
+
+#[test]
+fn damaged_tekken_files_are_refused() {
+    let special = |text: &str| serde_json::json!({"rank": u32::from(text.as_bytes()[0] - b'a'), "token_str": text});
+    let cases: [(&str, serde_json::Value, &str); 6] = [
+        ("/config/default_vocab_size", 262.into(), "expected 3 to 261"),
+        ("/config/default_vocab_size", 2.into(), "expected 3 to 261"),
+        ("/special_tokens", ["a", "b", "c", "d"].map(special).to_vec().into(), "there are 4 special tokens"),
+        ("/vocab/5/rank", 6.into(), "token 5 has rank 6"),
+        ("/vocab/5/token_bytes", "?".into(), "expected rank 5 and base64"),
+        ("/special_tokens/1/rank", 2.into(), "special token 1, \"<s>\", has rank 2"),
+    ];
+    for (pointer, value, expected) in cases {
+        let message = refusal(&tekken(|file| *file.pointer_mut(pointer).unwrap() = value.clone()));
+        assert!(message.contains(expected), "{pointer}: {message}");
+    }
+    assert!(load_text("f", &tekken(|file| file["config"]["default_vocab_size"] = 261.into())).is_ok());
 }
 
 #[test]

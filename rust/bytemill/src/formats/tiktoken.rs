@@ -4,7 +4,7 @@
 //! those of `OpenAI`'s own files are known by the files' SHA-256.
 
 use super::fingerprint::hexadecimal;
-use super::{GivenSpecials, PatternChoice, cannot_write, in_file};
+use super::{GivenSpecials, PatternChoice, cannot_write, in_file, refuse_added};
 use crate::error::{Error, Result};
 use crate::split::Splitter;
 use crate::vocab::{Vocab, show};
@@ -79,8 +79,13 @@ pub(super) fn read(
 
 /// The file's text.
 pub(super) fn to_string(vocab: &Vocab) -> Result<String> {
+    let ranks = ranks(vocab)?;
+    if let Some(missing) = first_gap(&ranks, vocab.special_tokens()) {
+        let reason = format!("no token has id {missing}, and its readers expect one for each id below the highest");
+        return Err(cannot_write("tiktoken", reason));
+    }
     let mut text = String::new();
-    for (bytes, id) in ranks(vocab)? {
+    for (bytes, id) in ranks {
         let _ = writeln!(text, "{} {id}", STANDARD.encode(bytes));
     }
     Ok(text)
@@ -88,6 +93,7 @@ pub(super) fn to_string(vocab: &Vocab) -> Result<String> {
 
 /// Tokens and ranks for tiktoken; refused where it would encode otherwise with them than we do.
 pub fn ranks(vocab: &Vocab) -> Result<Vec<(Vec<u8>, u32)>> {
+    refuse_added("tiktoken", vocab)?;
     let tokens: Vec<_> = vocab.ordinary_tokens().map(|(id, bytes)| (bytes.to_vec(), id)).collect();
     if let Some((id, bytes)) = vocab.unreachable_tokens().next()
         && !vocab.ignore_merges()
@@ -138,24 +144,27 @@ pub(super) fn with_ids(special_tokens: &[(&str, Option<u32>)], tokens: &[(Vec<u8
     with_ids
 }
 
-/// Below the highest rank every id must be a rank or a special token.
 fn check_gaps(path: &Path, tokens: &[(Vec<u8>, u32)], special_tokens: &[(String, u32)]) -> Result<()> {
+    let Some(missing) = first_gap(tokens, special_tokens) else { return Ok(()) };
+    let highest = tokens.iter().map(|(_, id)| *id).max().unwrap_or(0);
+    Err(Error::format(
+        path,
+        format!("no token has rank {missing}, though ranks go up to {highest}; give the special token that has it"),
+    ))
+}
+
+/// The first id below the highest rank that is neither a rank nor a special token.
+fn first_gap(tokens: &[(Vec<u8>, u32)], special_tokens: &[(String, u32)]) -> Option<u32> {
     let ids = tokens.iter().map(|(_, id)| *id).chain(special_tokens.iter().map(|(_, id)| *id));
     let highest = tokens.iter().map(|(_, id)| *id).max().unwrap_or(0);
-    // Without a gap there are at least as many tokens as ids, so the first gap is among so many.
+    // Without a gap there are at least as many tokens as ids, so the first gap is below their number.
     let mut taken = vec![false; tokens.len() + special_tokens.len() + 1];
     for id in ids {
         if let Some(taken) = taken.get_mut(id as usize) {
             *taken = true;
         }
     }
-    match (0..highest).zip(taken).find_map(|(id, taken)| (!taken).then_some(id)) {
-        Some(missing) => Err(Error::format(
-            path,
-            format!("no token has rank {missing}, though ranks go up to {highest}; a special token may stand there"),
-        )),
-        None => Ok(()),
-    }
+    (0..highest).zip(taken).find_map(|(id, taken)| (!taken).then_some(id))
 }
 
 fn no_pattern(path: &Path) -> Error {

@@ -69,7 +69,7 @@ impl EncodeDocument for Tokenizer {
     }
 
     fn cuts(&self) -> bool {
-        self.splitter().is_by_hand()
+        Self::cuts(self)
     }
 
     fn first_cut(&self, text: &[u8]) -> Option<usize> {

@@ -5,7 +5,7 @@
 
 use super::Merge;
 use crate::error::{Error, Result};
-use crate::vocab::{Scratch, Vocab};
+use crate::vocab::{AddedToken, Normalizer, Scratch, Vocab};
 use std::collections::HashMap;
 
 /// Merges that training begins with.
@@ -41,8 +41,16 @@ struct Known {
 impl Base {
     /// Takes over the merges of `vocab`.
     ///
-    /// Fails where a token is not made by a merge, for then it could not be told where it occurs.
+    /// Fails where a token is not made by a merge, since then no text shows where it occurs, and where text is
+    /// normalized.
     pub fn of(vocab: &Vocab) -> Result<Self> {
+        if vocab.normalizer() != Normalizer::None {
+            return Err(Error::Argument {
+                name: "base",
+                got: "a vocabulary that normalizes text".to_owned(),
+                expected: "one that takes text as it is, since training does not normalize".to_owned(),
+            });
+        }
         let n_tokens = vocab.ordinary_tokens().count();
         let unmade = vocab.unreachable_tokens().next();
         if unmade.is_some() || n_tokens != 256 + vocab.merge_ids().len() {
@@ -76,12 +84,14 @@ impl Base {
         let mut tokens: Vec<_> = given.ordinary_tokens().map(|(id, bytes)| (bytes.to_vec(), id)).collect();
         let made = (256 + self.merges.len() as u32..).filter_map(|id| trained.token_bytes(id));
         tokens.extend(made.take(new.len()).map(<[u8]>::to_vec).zip(first..));
-        let mut special = given.special_tokens().to_vec();
-        let unknown = special_tokens.iter().filter(|text| special.iter().all(|(known, _)| known != **text));
-        let unknown: Vec<_> = unknown.map(|text| (*text).to_owned()).zip(first + new.len() as u32..).collect();
-        special.extend(unknown);
+        let mut added = given.added_tokens().to_vec();
+        let unknown = special_tokens.iter().filter(|text| added.iter().all(|known| known.content != **text));
+        let unknown = unknown.zip(first + new.len() as u32..).map(|(text, id)| AddedToken::special(*text, id));
+        added.extend(unknown.collect::<Vec<_>>());
         let pairs = given.merge_ids().into_iter().chain(new.iter().map(|&(left, right)| (id(left), id(right))));
-        Vocab::from_token_ids(&tokens, &pairs.collect::<Vec<_>>(), special, given.ignore_merges())
+        let vocab = Vocab::from_token_ids(&tokens, &pairs.collect::<Vec<_>>(), vec![], given.ignore_merges())?;
+        let vocab = vocab.with_added(added, given.normalizer())?;
+        Ok(vocab.with_post_processor(given.post_processor().map(str::to_owned)))
     }
 
     /// The merges, in training's ids.

@@ -6,6 +6,7 @@
 
 use super::count::Counter;
 use super::pieces::{first_lines, first_piece};
+use super::watched::Watched;
 use super::word_counts::WordCounts;
 use super::words::WordTable;
 use super::{Progress, Watch};
@@ -53,6 +54,8 @@ pub struct Counting<'a> {
     pub threads: usize,
     /// Bytes of memory that counting may take; more words than fit go to a temporary file.
     pub max_memory: Option<u64>,
+    /// Texts that are looked for in the documents.
+    pub watched: Option<&'a Watched>,
 }
 
 impl Counting<'_> {
@@ -98,7 +101,7 @@ impl Counting<'_> {
 /// use std::ops::ControlFlow;
 ///
 /// let splitter = Splitter::new(Some("gpt2"))?;
-/// let counting = Counting { splitter: &splitter, feed: Feed::Documents, threads: 2, max_memory: None };
+/// let counting = Counting { splitter: &splitter, feed: Feed::Documents, threads: 2, max_memory: None, watched: None };
 /// let counts = count_documents(&counting, &mut |_| ControlFlow::Continue(()), |sink| {
 ///     ["to be", " or not", "to be"].iter().try_for_each(|text| sink.add(text.as_bytes()))
 /// })?;
@@ -182,6 +185,7 @@ fn add_file(sink: &mut Sink, path: &Path, reading: Reading, counting: &Counting)
 pub struct Sink<'a> {
     splitter: &'a Splitter,
     feed: Feed,
+    watched: Option<&'a Watched>,
     watch: &'a mut Watch<'a>,
     target: Target<'a>,
     position: u64,
@@ -202,11 +206,15 @@ struct Batch {
 
 impl<'a> Sink<'a> {
     fn new(counting: &'a Counting, watch: &'a mut Watch<'a>, target: Target<'a>) -> Self {
-        Self { splitter: counting.splitter, feed: counting.feed, watch, target, position: 0, told: 0 }
+        let Counting { splitter, feed, watched, .. } = *counting;
+        Self { splitter, feed, watched, watch, target, position: 0, told: 0 }
     }
 
     /// Takes one more document. Fails when the pattern has failed or the caller wants to stop.
     pub fn add(&mut self, document: &[u8]) -> Result<()> {
+        if let Some(watched) = self.watched {
+            watched.look(document);
+        }
         let mut rest = document;
         while !rest.is_empty() {
             let (piece, later) = match self.feed {

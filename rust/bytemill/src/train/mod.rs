@@ -43,6 +43,7 @@ mod short_words;
 #[cfg(test)]
 mod tests;
 mod ties;
+mod watched;
 mod word_counts;
 mod words;
 
@@ -55,6 +56,7 @@ pub use base::Base;
 pub use count::Counter;
 pub use counts_file::Provenance;
 pub use feed::{Counting, Feed, Sink, count_documents, count_files};
+pub use watched::Watched;
 pub use word_counts::WordCounts;
 
 /// A merge: the ids of its left and right part. Ids 0-255 are byte values, merge `i` makes 256 + `i`.

@@ -26,7 +26,7 @@ fn shared(name: &str) -> Option<PathBuf> {
 fn learn(path: PathBuf, pattern: Option<&str>, n_merges: usize, ties: Ties) -> Vec<Merge> {
     let mut go = |_| ControlFlow::Continue(());
     let splitter = Splitter::new(pattern).unwrap();
-    let counting = Counting { splitter: &splitter, feed: Feed::Documents, threads: 1, max_memory: None };
+    let counting = Counting { splitter: &splitter, feed: Feed::Documents, threads: 1, max_memory: None, watched: None };
     let counts = count_files(&[path], Reading::default(), &counting, &mut go).unwrap();
     train(&counts, Options::new(n_merges, ties), &mut go).unwrap()
 }

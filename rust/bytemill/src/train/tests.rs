@@ -17,7 +17,7 @@ pub(super) fn go(_: Progress) -> ControlFlow<()> {
 }
 
 pub(super) fn counting(splitter: &Splitter, threads: usize) -> Counting<'_> {
-    Counting { splitter, feed: Feed::Documents, threads, max_memory: None }
+    Counting { splitter, feed: Feed::Documents, threads, max_memory: None, watched: None }
 }
 
 pub(super) fn count(documents: &[Vec<u8>], counting: &Counting) -> WordCounts {

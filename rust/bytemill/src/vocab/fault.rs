@@ -76,6 +76,14 @@ pub enum VocabFault {
         /// The limit in bytes.
         limit: usize,
     },
+    /// More special tokens than one search can look for.
+    #[error("{n} special tokens are more than one search can look for: {reason}")]
+    TooManySpecial {
+        /// How many there are.
+        n: usize,
+        /// What the search says.
+        reason: String,
+    },
     /// Byte-level BPE needs a token for each byte.
     #[error("no token stands for the single byte 0x{byte:02x}, expected one for each of the 256 bytes")]
     MissingByte {

@@ -8,10 +8,13 @@
 //! certain pair. So each token has at most one pair that ever makes it, found by merging its own
 //! bytes (see `recover`), and a list of these pairs encodes every text as the ranks do.
 
+mod added;
 mod bridges;
 mod fault;
+mod finder;
 mod index;
 mod merge;
+mod nfc;
 mod pairs;
 mod recover;
 mod tokens;
@@ -21,16 +24,19 @@ mod windows;
 mod tests;
 
 use crate::error::Result;
+pub(crate) use added::Added;
+pub use added::{AddedToken, Normalizer};
 pub(crate) use bridges::{Bridges, PIECES};
 pub use fault::VocabFault;
 pub(crate) use fault::show;
+pub(crate) use finder::Finder;
 use merge::Merger;
 pub(crate) use merge::Scratch;
+pub(crate) use nfc::nfc_with_origins;
 use pairs::{MOST_MERGES, Merge};
 use recover::Recovered;
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 pub(crate) use tokens::SLOT_BYTES;
 use tokens::Tokens;
 pub use tokens::{MAX_ID, MAX_TOTAL_BYTES};
@@ -54,7 +60,11 @@ pub struct Vocab {
     bridges: Bridges,
     /// For each id, the merge that makes it out of its own bytes, or [`NEVER_MADE`].
     made_by: Vec<u32>,
-    special_tokens: Vec<(String, u32)>,
+    added: Arc<Added>,
+    /// The ids that only added tokens have, ascending.
+    only_added: Vec<u32>,
+    /// What `tokenizer.json` says to put around ids, as JSON; kept for those who read it.
+    post_processor: Option<String>,
     ignore_merges: bool,
     /// Made when first decoding.
     slots: OnceLock<Vec<[u8; SLOT_BYTES]>>,
@@ -64,8 +74,6 @@ pub struct Vocab {
 const LOOKED_UP_FROM_BYTES: usize = 32;
 /// Longer pieces are merged in windows.
 const LONG_BYTES: usize = 4096;
-/// To prepare the search for special tokens takes time in the square of their length; none in use is longer.
-const MAX_SPECIAL_BYTES: usize = 1 << 10;
 const NEVER_MADE: u32 = u32::MAX;
 /// Single bytes need no merge.
 const A_BYTE: u32 = u32::MAX - 1;
@@ -155,10 +163,10 @@ impl Vocab {
         self.slots.get_or_init(|| slots)
     }
 
-    /// The id of the ordinary or special token with these bytes.
+    /// The id of the token with these bytes, the ordinary one where an added token has them too, as in tiktoken.
     pub fn id_of(&self, bytes: &[u8]) -> Option<u32> {
-        let special = || self.special_tokens.iter().find(|(text, _)| text.as_bytes() == bytes).map(|(_, id)| *id);
-        self.tokens.id(bytes).or_else(special)
+        let added = || Some(self.added.tokens()[self.added.place(str::from_utf8(bytes).ok()?)?].id);
+        self.tokens.id(bytes).or_else(added)
     }
 
     /// The ids that have a token, ascending.
@@ -168,23 +176,49 @@ impl Vocab {
 
     /// The ordinary tokens by ascending id.
     pub fn ordinary_tokens(&self) -> impl Iterator<Item = (u32, &[u8])> {
-        self.tokens.iter().filter(|(id, _)| !self.is_special(*id))
+        self.tokens.iter().filter(|(id, _)| !self.is_only_added(*id))
     }
 
     /// The bytes of all tokens in one piece, and where in it the ordinary tokens lie, by ascending id.
     pub(crate) fn ordinary_text(&self) -> (&[u8], impl Iterator<Item = (u32, Range<usize>)>) {
         let (text, spans) = self.tokens.text();
-        (text, spans.filter(|(id, _)| !self.is_special(*id)))
+        (text, spans.filter(|(id, _)| !self.is_only_added(*id)))
     }
 
     /// The special tokens by ascending id.
     pub fn special_tokens(&self) -> &[(String, u32)] {
-        &self.special_tokens
+        self.added.special()
+    }
+
+    /// The special tokens and those that are found in any text, by ascending id.
+    pub fn added_tokens(&self) -> &[AddedToken] {
+        self.added.tokens()
+    }
+
+    /// What text goes through before it is split.
+    pub fn normalizer(&self) -> Normalizer {
+        self.added.normalizer()
+    }
+
+    /// What finds added tokens and normalizes.
+    #[inline]
+    pub(crate) fn added(&self) -> &Arc<Added> {
+        &self.added
+    }
+
+    /// `tokenizer.json`'s `post_processor` as JSON, where it is not the one that is written by default.
+    pub fn post_processor(&self) -> Option<&str> {
+        self.post_processor.as_deref()
     }
 
     /// Whether `id` is a special token's.
     pub fn is_special(&self, id: u32) -> bool {
-        self.special_tokens.binary_search_by_key(&id, |(_, special)| *special).is_ok()
+        self.added.special().binary_search_by_key(&id, |(_, special)| *special).is_ok()
+    }
+
+    /// Whether no merge makes `id`.
+    fn is_only_added(&self, id: u32) -> bool {
+        self.only_added.binary_search(&id).is_ok()
     }
 
     /// The merges in order, as pairs of ids.
@@ -262,17 +296,41 @@ impl Vocab {
     }
 
     fn finish(
-        mut tokens: Tokens,
+        tokens: Tokens,
         Recovered { engine, made_by }: Recovered,
-        mut special_tokens: Vec<(String, u32)>,
+        special_tokens: Vec<(String, u32)>,
         ignore_merges: bool,
     ) -> Result<Self> {
         let bridges = Bridges::of(tokens.iter().map(|(_, bytes)| bytes), tokens.n_bytes());
         let ignore_merges = ignore_merges && tokens.iter().any(|(id, _)| made_by[id as usize] == NEVER_MADE);
-        add_special_tokens(&mut tokens, &special_tokens)?;
-        special_tokens.sort_by_key(|(_, id)| *id);
-        let slots = OnceLock::new();
-        Ok(Self { tokens, engine, bridges, made_by, special_tokens, ignore_merges, slots })
+        let (added, only_added, post_processor, slots) = Default::default();
+        let vocab = Self { tokens, engine, bridges, made_by, added, only_added, post_processor, ignore_merges, slots };
+        let special = special_tokens.into_iter().map(|(text, id)| AddedToken::special(text, id));
+        vocab.with_added(special.collect(), Normalizer::None)
+    }
+
+    /// This vocabulary, which has no added tokens yet, with these.
+    ///
+    /// One may have the bytes of an ordinary token: then it has an id of its own, as in tiktoken, or the same id, as
+    /// in `tokenizers`.
+    pub fn with_added(mut self, tokens: Vec<AddedToken>, normalizer: Normalizer) -> Result<Self> {
+        let added = Added::new(tokens, normalizer)?;
+        for (index, token) in added.tokens().iter().enumerate() {
+            let text = added.text_of(token);
+            if self.tokens.id(text.as_bytes()) != Some(token.id) {
+                self.tokens.add_special(index, &text, token.id)?;
+                self.only_added.push(token.id);
+            }
+        }
+        self.only_added.sort_unstable();
+        self.added = Arc::new(added);
+        Ok(self)
+    }
+
+    /// This vocabulary with what its file says to put around ids, as JSON; `None` for nothing.
+    #[must_use]
+    pub fn with_post_processor(self, post_processor: Option<String>) -> Self {
+        Self { post_processor, ..self }
     }
 
     /// The merges that ever make a token, in order.
@@ -281,21 +339,6 @@ impl Vocab {
         used.sort_unstable();
         used.into_iter().map(|rank| self.engine.pairs().merges()[rank as usize])
     }
-}
-
-/// Gives special tokens their ids; their texts must differ from each other and from all tokens.
-fn add_special_tokens(tokens: &mut Tokens, special_tokens: &[(String, u32)]) -> Result<(), VocabFault> {
-    let mut seen = HashMap::new();
-    for (index, (text, id)) in special_tokens.iter().enumerate() {
-        if let Some(first) = tokens.id(text.as_bytes()).or_else(|| seen.insert(text, *id)) {
-            return Err(VocabFault::DuplicateToken { index, token: show(text.as_bytes()), id: *id, first });
-        }
-        if text.len() > MAX_SPECIAL_BYTES {
-            return Err(VocabFault::SpecialTooLong { index, length: text.len(), limit: MAX_SPECIAL_BYTES });
-        }
-        tokens.add_special(index, text, *id)?;
-    }
-    Ok(())
 }
 
 /// What merges as told; each merge must make a token and be listed once.

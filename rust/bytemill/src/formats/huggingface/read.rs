@@ -1,5 +1,7 @@
 //! Reading `tokenizer.json`: which settings mean nothing to us, which we follow, which we refuse.
 
+use super::added::{self, Entry};
+use super::{Refusal, byte_level, steps};
 use crate::error::{Error, Result};
 use crate::formats::byte_alphabet::from_printable;
 use crate::formats::entries::Entries;
@@ -8,10 +10,8 @@ use crate::formats::{PatternChoice, in_file, parse};
 use crate::split::{Splitter, oniguruma_reads_alike};
 use crate::vocab::Vocab;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::collections::HashMap;
 use std::path::Path;
 
 /// Settings with more bytes than this are not looked into: parsed, they take a hundred times as much.
@@ -20,26 +20,16 @@ const MAX_SETTING_BYTES: usize = 1 << 20;
 #[derive(Deserialize)]
 struct Contents<'t> {
     #[serde(default)]
-    added_tokens: Vec<AddedToken>,
-    #[serde(default)]
-    normalizer: Option<IgnoredAny>,
+    added_tokens: Vec<Entry>,
+    #[serde(borrow, default)]
+    normalizer: Option<&'t RawValue>,
     #[serde(borrow, default)]
     pre_tokenizer: Option<&'t RawValue>,
     #[serde(borrow, default)]
+    post_processor: Option<&'t RawValue>,
+    #[serde(borrow, default)]
     decoder: Option<&'t RawValue>,
     model: Model,
-}
-
-#[derive(Deserialize)]
-struct AddedToken {
-    id: u32,
-    content: String,
-    #[serde(default)]
-    single_word: bool,
-    #[serde(default)]
-    lstrip: bool,
-    #[serde(default)]
-    rstrip: bool,
 }
 
 #[derive(Deserialize)]
@@ -67,9 +57,6 @@ enum Merge {
     Parts(String, String),
 }
 
-/// The first thing in a file that we do not do; the reader puts the file's name before it.
-type Refusal<T> = std::result::Result<T, String>;
-
 pub(in crate::formats) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, Splitter)> {
     let contents: Contents = parse(path, text)?;
     let refused = |reason| Error::format(path, reason);
@@ -82,12 +69,29 @@ pub(in crate::formats) fn read(path: &Path, text: &str, pattern: PatternChoice) 
         }
         PatternChoice::Given(_) => pattern.splitter(None)?,
     };
-    let (tokens, special_tokens) = tokens(contents.model.vocab, &contents.added_tokens).map_err(refused)?;
+    let normalizer = setting("normalizer", contents.normalizer).and_then(|value| added::normalizer(&value));
+    let normalizer = normalizer.map_err(refused)?;
+    let post_processor = post_processor(contents.post_processor).map_err(refused)?;
     let merges = merges(contents.model.merges).map_err(refused)?;
+    let (tokens, added) = added::tokens(contents.model.vocab, contents.added_tokens, &merges).map_err(refused)?;
+    let ignore_merges = contents.model.ignore_merges;
+    if let Some(token) = added.iter().find(|token| ignore_merges && token.single_word) {
+        let content = &token.content;
+        return Err(refused(format!(
+            "added token {content:?} has single_word, expected false with model.ignore_merges"
+        )));
+    }
     let merges = merges.iter().map(|(left, right)| (&left[..], &right[..]));
-    let vocab = Vocab::from_tokens(&tokens, merges, special_tokens, contents.model.ignore_merges)
+    let vocab = Vocab::from_tokens(&tokens, merges, Vec::new(), ignore_merges)
+        .and_then(|vocab| vocab.with_added(added, normalizer))
         .map_err(|error| in_file(path, error, |_| None))?;
-    Ok((vocab, splitter))
+    Ok((vocab.with_post_processor(post_processor), splitter))
+}
+
+/// What to put around ids, as JSON, where it is not what we write by default.
+fn post_processor(text: Option<&RawValue>) -> Refusal<Option<String>> {
+    let value = setting("post_processor", text)?;
+    Ok(Some(value).filter(|value| *value != byte_level(true)).map(|value| value.to_string()))
 }
 
 /// The value of a setting; null where it is not given.
@@ -106,7 +110,6 @@ fn refuse_unlike(contents: &Contents) -> Refusal<()> {
     let not_empty = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
     let unlike = [
         (model.kind.as_deref().is_some_and(|kind| kind != "BPE"), "model.type is not \"BPE\""),
-        (contents.normalizer.is_some(), "normalizer changes the text before it is encoded, expected null"),
         (model.dropout.is_some_and(|dropout| dropout != 0.0), "model.dropout makes encoding random, expected null"),
         (
             not_empty(&model.continuing_subword_prefix),
@@ -118,35 +121,8 @@ fn refuse_unlike(contents: &Contents) -> Refusal<()> {
     ];
     match unlike.iter().find(|(found, _)| *found) {
         Some((_, reason)) => Err((*reason).to_owned()),
-        None => contents.added_tokens.iter().try_for_each(refuse_stripping),
-    }
-}
-
-fn refuse_stripping(token: &AddedToken) -> Refusal<()> {
-    let set = [(token.lstrip, "lstrip"), (token.rstrip, "rstrip"), (token.single_word, "single_word")];
-    match set.iter().find(|(set, _)| *set) {
-        Some((_, name)) => Err(format!(
-            "added token {:?} has {name}, which makes its neighbours part of the match; expected false",
-            token.content
-        )),
         None => Ok(()),
     }
-}
-
-/// Ordinary tokens as bytes, and special tokens.
-type AllTokens = (Vec<(Vec<u8>, u32)>, Vec<(String, u32)>);
-
-fn tokens(vocab: Entries<u32>, added: &[AddedToken]) -> Refusal<AllTokens> {
-    let ids: HashMap<&str, u32> = added.iter().map(|token| (token.content.as_str(), token.id)).collect();
-    let mut tokens = Vec::with_capacity(vocab.0.len());
-    for (text, id) in vocab.0 {
-        match ids.get(text.as_str()) {
-            Some(&added) if added == id => {}
-            Some(added) => return Err(format!("added token {text:?} has id {added}, but {id} in model.vocab")),
-            None => tokens.push((bytes(&text).map_err(|reason| format!("model.vocab has {reason}"))?, id)),
-        }
-    }
-    Ok((tokens, added.iter().map(|token| (token.content.clone(), token.id)).collect()))
 }
 
 fn merges(merges: Vec<Merge>) -> Refusal<Vec<(Vec<u8>, Vec<u8>)>> {
@@ -229,13 +205,5 @@ fn is_byte_level(value: &Value) -> bool {
     match steps(value, "decoders")[..] {
         [step] => step["type"] == "ByteLevel",
         _ => false,
-    }
-}
-
-/// The steps of a Sequence, or the one step that stands alone.
-fn steps<'v>(value: &'v Value, of_sequence: &str) -> Vec<&'v Value> {
-    match value[of_sequence].as_array() {
-        Some(steps) if value["type"] == "Sequence" => steps.iter().collect(),
-        _ => vec![value],
     }
 }

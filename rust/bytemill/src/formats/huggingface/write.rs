@@ -1,10 +1,12 @@
 //! Writing `tokenizer.json`, so that `tokenizers` gives the ids that we give.
 
+use super::added::{added_tokens, normalizer_value};
+use super::byte_level;
 use crate::error::Result;
 use crate::formats::byte_alphabet::to_printable;
 use crate::formats::cannot_write;
 use crate::split::Splitter;
-use crate::vocab::Vocab;
+use crate::vocab::{AddedToken, Vocab};
 use serde_json::{Map, Value, json};
 
 const FORMAT: &str = "huggingface";
@@ -17,9 +19,9 @@ pub(in crate::formats) fn to_string(vocab: &Vocab, splitter: &Splitter) -> Resul
         "truncation": null,
         "padding": null,
         "added_tokens": added_tokens(vocab),
-        "normalizer": null,
+        "normalizer": normalizer_value(vocab.normalizer()),
         "pre_tokenizer": pre_tokenizer(splitter.name(), pattern),
-        "post_processor": byte_level(true),
+        "post_processor": post_processor(vocab),
         "decoder": byte_level(true),
         "model": {
             "type": "BPE",
@@ -37,11 +39,9 @@ pub(in crate::formats) fn to_string(vocab: &Vocab, splitter: &Splitter) -> Resul
     Ok(file.to_string() + "\n")
 }
 
-fn added_tokens(vocab: &Vocab) -> Vec<Value> {
-    let added = vocab.special_tokens().iter().map(|(text, id)| {
-        json!({"id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
-    });
-    added.collect()
+/// What the file that was read has, or what says nothing about ids.
+fn post_processor(vocab: &Vocab) -> Value {
+    vocab.post_processor().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_else(|| byte_level(true))
 }
 
 fn pre_tokenizer(name: Option<&str>, pattern: Option<&str>) -> Value {
@@ -55,25 +55,27 @@ fn pre_tokenizer(name: Option<&str>, pattern: Option<&str>) -> Value {
     }
 }
 
-fn byte_level(use_regex: bool) -> Value {
-    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
-}
-
-/// All tokens. Special ones are among them, since `tokenizers` numbers added tokens anew that are not.
+/// All tokens. Added ones are among them, since `tokenizers` numbers those anew that are not.
 fn entries(vocab: &Vocab) -> Result<Map<String, Value>> {
     let mut entries = Map::new();
     for (id, bytes) in vocab.ordinary_tokens() {
         entries.insert(to_printable(bytes), id.into());
     }
-    for (text, id) in vocab.special_tokens() {
-        if entries.insert(text.clone(), (*id).into()).is_some() {
-            let reason = format!("the special token {text:?} is also how an ordinary token is written there");
+    for AddedToken { content, id, .. } in vocab.added_tokens() {
+        if let Some(other) = entries.insert(content.clone(), (*id).into())
+            && other != *id
+        {
+            let reason = format!(
+                "added token {id}, {content:?}, is also how the ordinary token {other} is written there; \
+                 \"readable\" holds both"
+            );
             return Err(cannot_write(FORMAT, reason));
         }
     }
     Ok(entries)
 }
 
+/// Each as one string, which all versions of `tokenizers` read: no character of a token is a space there.
 fn merges(vocab: &Vocab) -> Vec<Value> {
-    vocab.merges().map(|(left, right)| json!([to_printable(left), to_printable(right)])).collect()
+    vocab.merges().map(|(left, right)| format!("{} {}", to_printable(left), to_printable(right)).into()).collect()
 }

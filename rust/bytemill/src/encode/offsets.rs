@@ -1,0 +1,65 @@
+//! Where in the text each id begins, when ids do not stand for all of it: where text is normalized, or white space
+//! belongs to an added token.
+
+use super::extract::Extraction;
+use super::{Encoder, SpecialPolicy};
+use crate::decode::character_offsets;
+use crate::error::Result;
+use crate::vocab::{Normalizer, nfc_with_origins};
+use std::ops::ControlFlow;
+
+impl Encoder<'_> {
+    /// The ids of `text`, and for each the index of the character of `text` in which it begins.
+    ///
+    /// What begins inside a sequence of characters that normalization changes has the place of its first one.
+    pub(crate) fn with_offsets(
+        &mut self,
+        text: &str,
+        policy: Option<&SpecialPolicy>,
+    ) -> Result<(Vec<u32>, Vec<usize>)> {
+        policy.map_or(Ok(()), |policy| policy.check(text))?;
+        let vocab = self.parts.vocab;
+        let extraction = Extraction { added: vocab.added(), policy };
+        let (mut ids, mut places) = (Vec::new(), Vec::new());
+        let _ = extraction.stretches(text, vocab.added().in_raw(), &mut |raw, id| {
+            if let Some(id) = id {
+                ids.push(id);
+                places.push(raw.start);
+                return Ok(ControlFlow::Continue(()));
+            }
+            let (normalized, origins) = normalized(vocab.normalizer(), &text[raw.clone()]);
+            extraction.stretches(&normalized, vocab.added().in_normalized(), &mut |span, id| {
+                if let Some(id) = id {
+                    ids.push(id);
+                    places.push(raw.start + origins[span.start]);
+                    return Ok(ControlFlow::Continue(()));
+                }
+                let first = ids.len();
+                self.text(&normalized[span.clone()], &mut ids)?;
+                let starts: Vec<usize> =
+                    normalized[span.clone()].char_indices().map(|(at, _)| span.start + at).collect();
+                let characters = character_offsets(vocab, &ids[first..])?;
+                places.extend(characters.iter().map(|&character| raw.start + origins[starts[character]]));
+                Ok(ControlFlow::Continue(()))
+            })
+        })?;
+        Ok((ids, to_characters(text, &places)))
+    }
+}
+
+fn normalized(normalizer: Normalizer, text: &str) -> (String, Vec<usize>) {
+    match normalizer {
+        Normalizer::None => (text.to_owned(), (0..text.len()).collect()),
+        Normalizer::Nfc => nfc_with_origins(text),
+    }
+}
+
+/// For each place in `text` the index of the character there.
+fn to_characters(text: &str, places: &[usize]) -> Vec<usize> {
+    let mut index_at = vec![0; text.len() + 1];
+    for (index, (at, _)) in text.char_indices().enumerate() {
+        index_at[at] = index;
+    }
+    index_at[text.len()] = text.chars().count();
+    places.iter().map(|&place| index_at[place]).collect()
+}
