@@ -187,5 +187,7 @@ def convert(
         if source == "-":
             source = str(Path(folder) / "stdin")
             write_bytes(source, read_text(Path("-")))
-        loaded = open_tokenizer(source, pattern=pattern_named(pattern), special_tokens=special_tokens_given(special_token))
+        loaded = open_tokenizer(
+            source, pattern=pattern_named(pattern), special_tokens=special_tokens_given(special_token)
+        )
     write_vocabulary(loaded, output, form)

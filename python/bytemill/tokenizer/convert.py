@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["from_huggingface", "from_tiktoken", "refuse_other_kinds", "to_huggingface", "to_tiktoken"]
 
 
-_MAX_FILE_BYTES = 64 << 20  # what the core reads of a vocabulary
-
-
 def from_tiktoken(encoding: tiktoken.Encoding | str) -> _core.Tokenizer:
     """Take over ranks, pattern and special tokens; a name makes tiktoken load (perhaps download) it.
 
@@ -125,7 +122,7 @@ def to_huggingface(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
         names = {}
         if "<|endoftext|>" in tokenizer.special_tokens:
             names = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>")
-        names |= _put_around(json.loads(path.read_bytes())["post_processor"])
+        names |= _put_around(read_object(path)["post_processor"])
         return PreTrainedTokenizerFast(tokenizer_file=str(path), clean_up_tokenization_spaces=False, **names)
 
 

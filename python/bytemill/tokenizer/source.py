@@ -49,7 +49,9 @@ def open_tokenizer(
     if path.exists():
         return Tokenizer.load(path, pattern=pattern, special_tokens=special_tokens)
     if pattern != "auto" or special_tokens is not None:
-        raise ArgumentError(f"no file or folder {source!r}; a pattern or special tokens can be given only for one of these")
+        raise ArgumentError(
+            f"no file or folder {source!r}; a pattern and special tokens can be given only for one of these"
+        )
     if source.startswith(HUB):
         return Tokenizer.load(fetch_tokenizer_file(source.removeprefix(HUB)))
     names = _tiktoken_names()
