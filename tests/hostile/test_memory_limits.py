@@ -56,7 +56,7 @@ try:
     elif what == "train":
         Tokenizer.train(files=[source], vocab_size=300, max_memory=int(limit))
     else:
-        tokenizer.encode_to_file(source, folder + ".bin")
+        tokenizer.encode_to_file(source, folder + ".bin", threads=1)
     said = ""
 except BytemillError as error:
     said = f"{type(error).__name__}: {error}"
@@ -97,7 +97,7 @@ def test_training_and_encoding_to_a_file_cut_every_form_too(
     source = write_form(tmp_path / "a.txt", CUT[name])
     peak, message = peak_and_message(what, source, tmp_path / "ids", gpt2_folder)
     assert message == ""
-    assert peak < 1.5 * MOST_ABOVE_START  # tables and a mebibyte of text with its ids for each thread
+    assert peak < 1.3 * MOST_ABOVE_START  # no limit is given: tables, and a mebibyte of text with its ids
 
 
 @pytest.mark.parametrize("name", UNCUT)
