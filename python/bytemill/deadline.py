@@ -62,7 +62,7 @@ class Deadline:
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Keep a second handle of each connection; the first moves into another object when TLS begins."""
-        if event == "connection.connect_tcp.complete":
+        if event.endswith(".connect_tcp.complete"):  # also of a connection to a proxy
             connected: socket.socket = info["return_value"].get_extra_info("socket").dup()
             with self._lock:
                 self._sockets.append(connected)

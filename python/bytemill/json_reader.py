@@ -111,12 +111,13 @@ def read_regular_file(
         FormatError: Or `error`: it is not a regular file, or is larger than `max_bytes`.
     """
     opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    status = os.fstat(opened)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(opened)
+        raise error(f"{path}: a folder, pipe or device, expected a regular file; save what it gives in one")
     with os.fdopen(opened, "rb") as file:
-        if not stat.S_ISREG(os.fstat(opened).st_mode):
-            raise error(f"{path}: a folder, pipe or device, expected a regular file; save what it gives in one")
-        size = os.fstat(opened).st_size
-        if size <= max_bytes:
-            return file.read(size)
+        if status.st_size <= max_bytes:
+            return file.read(status.st_size)
     raise error(f"{path}: larger than {max_bytes:,} bytes, the most that is read of such a file")
 
 

@@ -40,6 +40,8 @@ _KEPT_REDIRECTS = {301, 302, 307, 308}
 """Those that repeat the request as it was; 303 asks for a GET."""
 _PORTS = {"http": 80, "https": 443}
 _ERROR_BYTES = 2048
+_SHORTEST_SECRET = 8
+"""Characters of a query's value; a shorter one is an ordinary setting."""
 
 
 class NetworkError(ServiceError, OSError):
@@ -199,6 +201,18 @@ class _Request:
             return {"Authorization": f"Basic {packed}"}
         return {}
 
+    def secrets(self) -> list[str]:
+        """What may be one, the longest first."""
+        password = (self.credentials or "").partition(":")[2]
+        values = (value for _, value in urllib.parse.parse_qsl(urllib.parse.urlsplit(self.url).query))
+        found = {
+            self.key or "",
+            self.credentials or "",
+            password,
+            *(one for one in values if len(one) >= _SHORTEST_SECRET),
+        }
+        return sorted(filter(None, found), key=len, reverse=True)
+
 
 def _split_credentials(url: str) -> tuple[str, str | None]:
     origin(url)
@@ -260,7 +274,7 @@ def _refusal(request: _Request, response: httpx.Response, deadline: Deadline) ->
             if len(said) >= _ERROR_BYTES:
                 break
     text = said[:_ERROR_BYTES].decode("utf-8", "replace")
-    for secret in filter(None, (request.key, request.credentials)):  # some servers repeat the key that they refuse
+    for secret in request.secrets():  # some servers repeat the key that they refuse
         text = text.replace(secret, "…")
     words = one_line(text)
     fault = f"it answers {_status(response)}" + (f": {words}" if words else "")
@@ -322,7 +336,7 @@ def _explained(url: str, deadline: Deadline, error: Exception) -> NetworkError:
     if isinstance(error, httpx.ProxyError):
         return NetworkError(url, f"the proxy refuses: {reason}", again=True)
     if isinstance(error, httpx.ConnectError):
-        return NetworkError(url, f"it cannot be reached: {reason}", again=True)
+        return NetworkError(url, f"it cannot be reached: {reason}", again="CERTIFICATE_VERIFY_FAILED" not in reason)
     if isinstance(error, httpx.RemoteProtocolError | httpx.NetworkError | OSError):
         return NetworkError(url, f"the connection broke: {reason}", again=True)
     # These words may hold a header, and so a key.

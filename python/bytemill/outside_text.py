@@ -19,9 +19,10 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u
 
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s<>]+", re.IGNORECASE)
 _ENDS_A_SENTENCE = re.compile(r"['\"`)\]},.;:]*\Z")
-_TOKENS = re.compile(r"\b(?:hf_\w{16,}|sk-[\w-]{16,}|gh[opsru]_\w{16,})")
+_TOKENS = re.compile(r"\b(?:hf_[A-Za-z0-9]{24,}|sk-(?=[\w-]*\d)[\w-]{20,}|gh[opsru]_[A-Za-z0-9]{24,})")
 _NAMED_SECRETS = re.compile(
-    r"((?:api[_-]?key|(?:access|auth|hf|hub)[_-]?token|password|passwd|secret)['\"]?\s*[=:]\s*|\bbearer\s+|\bbasic\s+)"
+    r"((?:api[_-]?key|(?:access|auth|hf|hub)[_-]?token|password|passwd|secret)['\"]?\s*[=:]\s*['\"]?"
+    r"|\bbearer\s+|(?:\bauthorization['\"]?\s*[=:]\s*['\"]?|\bb['\"])basic\s+)"
     r"[^\s,;)'\"]+",
     re.IGNORECASE,
 )

@@ -6,10 +6,13 @@ import hashlib
 import json
 import os
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
+from bytemill import deadline, network
 from bytemill.data import download, fetch, hub_listing
 from bytemill.data.hub_listing import MAX_NAME_BYTES, files_of
 from bytemill.data.sources import SOURCES, Source
@@ -190,20 +193,15 @@ def test_a_download_that_drips_ends_and_is_kept(
         fetch("one", cache=tmp_path)
 
 
-def test_a_slow_download_that_gets_on_is_not_cut(
-    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "STALL_TIMEOUT_S", 2.0)
-    piece = b"x" * 65_536
-
-    def slow(exchange: Exchange) -> None:
-        exchange.send(head(200, {"Content-Length": 6 * len(piece)}))
-        for _ in range(6):
-            exchange.send(piece)
-            exchange.server.closing.wait(0.6)
-
-    server.on("/f.txt", slow)
-    assert fetched("one", tmp_path) == piece * 6
+def test_a_slow_download_that_gets_on_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(deadline, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    watched, fixed = deadline.Deadline(60, extended_by=100), deadline.Deadline(60)
+    for clock[0], n_bytes, left in ((30.0, 99, 30), (40.0, 100, 60), (90.0, 199, 10), (95.0, 200, 60), (99.0, 200, 56)):
+        watched.note_progress(n_bytes)
+        fixed.note_progress(n_bytes)
+        assert watched.seconds_left() == left
+    assert fixed.seconds_left() < 0.01  # and one of a whole request is never extended
 
 
 def test_a_body_without_end_is_left_at_the_size_that_is_known(server: HostileServer, tmp_path: Path) -> None:
@@ -285,6 +283,17 @@ def test_the_token_does_not_go_to_an_address_that_begins_like_the_hub_s(
     assert server.headers_of("Authorization") == [None] * 3
 
 
+def test_a_redirect_from_https_to_http_is_refused() -> None:
+    reply = httpx.Response(302, headers={"Location": "http://cdn/a.txt"}, request=httpx.Request("GET", "https://hub/a"))
+    asked = network._Request("https://hub/a", None, TOKEN, "https://hub:443")
+    with pytest.raises(NetworkError, match=r"it redirects from https to http://cdn/a\.txt, which anybody can change"):
+        network._redirected(asked, reply, across_origins=True)
+    reply.headers["Location"] = "https://hub:444/a.txt"  # another port is another origin
+    assert network._redirected(asked, reply, across_origins=True).authorization() == {}
+    reply.headers["Location"] = "https://HUB:443/b"
+    assert network._redirected(asked, reply, across_origins=False).authorization() == asked.authorization() != {}
+
+
 @pytest.mark.parametrize(
     "link",
     [
@@ -318,6 +327,28 @@ def test_pages_without_end_are_left_at_a_limit(
     with pytest.raises(DataError, match=r"the listing of some/data has more than 3 pages"):
         fetch("hub", cache=tmp_path)
     assert len(server.asked) == 3
+
+
+def test_files_and_seconds_of_a_listing_are_limited(
+    server: HostileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list_files(server, {"path": "a.txt"}, {"path": "b.txt"}, Link='<?cursor=1>; rel="next"')
+    with monkeypatch.context() as patch:
+        patch.setattr(hub_listing, "MAX_LISTED_FILES", 5)
+        with pytest.raises(DataError, match=r"the listing of some/data has more than 5 files"):
+            fetch("hub", cache=tmp_path)
+    assert len(server.asked) == 3
+    monkeypatch.setattr(hub_listing, "LISTING_TIMEOUT_S", 1.0)
+    pause = threading.Event()
+
+    def slow(exchange: Exchange) -> None:
+        pause.wait(0.4)
+        replies(b"[]", headers={"Link": '<?cursor=1>; rel="next"'})(exchange)
+
+    server.on("/api/datasets/some/data/tree/main/", slow)
+    late = pytest.raises((DataError, NetworkError), match=r"takes more than 1 s|no complete answer within")
+    with Stopwatch(), late:
+        fetch("hub", cache=tmp_path)
 
 
 def test_pages_up_to_the_limit_are_read(server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,7 +388,23 @@ def test_a_listing_of_another_form_is_one_sentence(
         fetch("hub", cache=tmp_path)
 
 
-NAMES = ["", ".", "..", "a/..", "../a", "/a", "a//b", "a/./b", "a\\b", "a\0b", "\x1b[31ma", "a\nb", "\ud800", "é" * 121]
+NAMES = [
+    "",
+    ".",
+    "..",
+    "a/..",
+    "../a",
+    "/a",
+    "a//b",
+    "a/./b",
+    "a\\b",
+    "a\0b",
+    "\x1b[31ma",
+    "a\nb",
+    "\ud800",
+    "é" * 121,
+    "/".join("a" * 600),
+]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -33,7 +33,7 @@ def other() -> Iterator[HostileServer]:
 
 
 def ask(url: str, **settings: Any) -> str:
-    return Judge(url, "m", **({"timeout_s": 5.0, "tries": 1, "first_wait_s": 0.0} | settings)).ask("Score?")
+    return Judge(url, "m", **({"timeout_s": 30.0, "tries": 1, "first_wait_s": 0.0} | settings)).ask("Score?")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -234,6 +234,14 @@ def test_a_proxy_of_the_environment_is_used(
     server.on("/api/chat", replies(GOOD))
     assert ask(server.url) == "70"
     assert len(other.asked) == 1
+
+
+def test_a_proxy_that_drips_does_not_extend_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    late = pytest.raises(ServiceError, match="no complete answer within 1 s")
+    with HostileServer(drips(head(200))) as proxy, Stopwatch(), late:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        ask("http://judge.invalid", timeout_s=1.0)
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,12 @@ if sys.platform != "win32":
     import fcntl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["cache_folder", "fetch"]
 
 _LOOK_AGAIN_S = 0.1
+_WAITING = "waiting for another download of it"
 
 
 def cache_folder() -> Path:
@@ -57,7 +58,11 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = False)
 
     parent = Path(cache or cache_folder())
     folder = parent / name
-    with _alone(parent, name), PhaseProgress({"downloading": "bytes"}, shown=progress) as shown:
+    units = {_WAITING: "seconds", "downloading": "bytes"}
+    with (
+        PhaseProgress(units, shown=progress) as shown,
+        _alone(parent, name, lambda seconds: shown.update(_WAITING, seconds, 0)),
+    ):
         source = SOURCES[name]
         key, key_origin = hub_key() if source.hub_id else (None, "")
         for remote in files_of(source):
@@ -75,7 +80,7 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = False)
 
 
 @contextlib.contextmanager
-def _alone(parent: Path, name: str) -> Iterator[None]:
+def _alone(parent: Path, name: str, waited: Callable[[int], None]) -> Iterator[None]:
     """Wait until no other process downloads this data set; on Windows nothing is locked."""
     parent.mkdir(parents=True, exist_ok=True)
     if sys.platform == "win32":
@@ -83,11 +88,13 @@ def _alone(parent: Path, name: str) -> Iterator[None]:
         return
     lock = os.open(parent / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        while True:  # not one blocking call: each look ends, so that Ctrl-C does
+        began = time.monotonic()
+        while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
+                waited(int(time.monotonic() - began))
                 time.sleep(_LOOK_AGAIN_S)
         yield
     finally:

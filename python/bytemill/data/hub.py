@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ArgumentError, DataError
 from bytemill.files import new_file
+from bytemill.outside_text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,6 +27,7 @@ def hub_rows(name: str) -> Iterator[Mapping[str, Any]]:
 
     Raises:
         ArgumentError: `datasets` is not installed, or the name has too many parts.
+        DataError: `datasets` cannot find or read it.
     """
     parts = name.removeprefix(PREFIX).split(":")
     if not 1 <= len(parts) <= 3 or not parts[0]:
@@ -36,7 +38,10 @@ def hub_rows(name: str) -> Iterator[Mapping[str, Any]]:
         raise ArgumentError(f"{name} needs the package datasets: pip install 'bytemill[hf]'") from None
     config = parts[1] if len(parts) > 1 and parts[1] else None
     split = parts[2] if len(parts) > 2 else "train"
-    yield from datasets.load_dataset(parts[0], config, split=split, streaming=True)
+    try:
+        yield from datasets.load_dataset(parts[0], config, split=split, streaming=True)
+    except Exception as error:  # datasets raises its own, the hub's, httpx's, pyarrow's and the system's
+        raise DataError(f"{name}: the package datasets cannot read it: {one_line(str(error))}") from None
 
 
 def write_rows(name: str, path: Path, *, text_field: str = "text") -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -21,14 +22,31 @@ from bytemill.outside_text import checked_key, one_line, printable, public_url
 if TYPE_CHECKING:
     from bytemill.data.sources import Source
 
-__all__ = ["LISTING_TIMEOUT_S", "MAX_LISTING_PAGES", "MAX_NAME_BYTES", "RemoteFile", "files_of", "hub_key"]
+__all__ = [
+    "LISTING_TIMEOUT_S",
+    "MAX_LISTED_FILES",
+    "MAX_LISTING_PAGES",
+    "MAX_NAME_BYTES",
+    "MAX_PATH_BYTES",
+    "PAGE_TIMEOUT_S",
+    "RemoteFile",
+    "files_of",
+    "hub_key",
+    "safe_name",
+]
 
 MAX_LISTING_PAGES = 200
 """Pages of one listing; the hub lists 1,000 files a page."""
-LISTING_TIMEOUT_S = 60.0
+MAX_LISTED_FILES = 200_000
+"""Files and folders of one listing."""
+PAGE_TIMEOUT_S = 60.0
 """Seconds for one page."""
+LISTING_TIMEOUT_S = 600.0
+"""Seconds for all pages together."""
 MAX_NAME_BYTES = 240
 """Bytes of a file's or folder's name; file systems take 255, and a download adds an ending."""
+MAX_PATH_BYTES = 1024
+"""Bytes of a file's path in its data set."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -92,6 +110,8 @@ def safe_name(path: str, source: str) -> str:
         raise DataError(f"{place}: names a file '{shown}', expected a name without control characters")
     if max(len(part.encode()) for part in parts) > MAX_NAME_BYTES:
         raise DataError(f"{place}: names a file '{shown}', expected names of at most {MAX_NAME_BYTES} bytes")
+    if len(path.encode()) > MAX_PATH_BYTES:
+        raise DataError(f"{place}: names a file '{shown}', expected paths of at most {MAX_PATH_BYTES:,} bytes")
     return path
 
 
@@ -108,16 +128,27 @@ def _listing(endpoint: str, source: Source) -> list[dict[str, Any]]:
     key, key_origin = hub_key()
     page: str | None = f"{endpoint}/api/datasets/{source.hub_id}/tree/main/{source.hub_folder}?recursive=true"
     entries: list[dict[str, Any]] = []
-    for _ in range(MAX_LISTING_PAGES):
-        if page is None:
-            return entries
-        with ask(page, timeout_s=LISTING_TIMEOUT_S, key=key, key_origin=key_origin) as reply:
+    end = time.monotonic() + LISTING_TIMEOUT_S
+    n_pages = 0
+    while page is not None:
+        n_pages += 1
+        seconds_left = end - time.monotonic()
+        if fault := _endless(n_pages, len(entries), seconds_left):
+            raise DataError(f"{public_url(endpoint)}: the listing of {source.hub_id} {fault}")
+        with ask(page, timeout_s=min(PAGE_TIMEOUT_S, seconds_left), key=key, key_origin=key_origin) as reply:
             place = f"{public_url(reply.url)}: the listing"
             entries += _entries(parse_json(reply.read(), place, error=DataError), place)
             page = _next_page(reply.url, reply.next_page, endpoint)
-    if page is None:
-        return entries
-    raise DataError(f"{public_url(endpoint)}: the listing of {source.hub_id} has more than {MAX_LISTING_PAGES} pages")
+    return entries
+
+
+def _endless(n_pages: int, n_files: int, seconds_left: float) -> str:
+    """Return which limit a listing is over; empty if none."""
+    if seconds_left <= 0:
+        return f"takes more than {LISTING_TIMEOUT_S:g} s"
+    if n_pages > MAX_LISTING_PAGES:
+        return f"has more than {MAX_LISTING_PAGES:,} pages"
+    return f"has more than {MAX_LISTED_FILES:,} files" if n_files > MAX_LISTED_FILES else ""
 
 
 def _entries(value: Any, place: str) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ _FIELDS: dict[str, type | UnionType] = {
     "end_of_text": int | None,
     "tokenizer_sha256": str,
     "root_sha256": str,
+    "plan": dict | None,
     "shards": list,
     "inputs": list,
 }

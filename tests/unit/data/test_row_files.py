@@ -75,7 +75,7 @@ def test_a_tab_table_s_own_names_are_seen(tmp_path) -> None:
 
 def test_json_too_deep_to_be_read_is_named(tmp_path) -> None:
     (tmp_path / "deep.json").write_text("[" * 100_000)
-    with pytest.raises(DataError, match=r"deep\.json: its JSON is nested more than 100 levels deep"):
+    with pytest.raises(DataError, match=r"deep\.json: its JSON is nested"):
         read_rows(tmp_path / "deep.json")
 
 

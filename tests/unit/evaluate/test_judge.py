@@ -90,7 +90,7 @@ ROWS = [
 
 
 def judge(server: Server, **settings: Any) -> Judge:
-    return Judge(server.url, "llama3", **({"first_wait_s": 0.0, "timeout_s": 5.0} | settings))
+    return Judge(server.url, "llama3", **({"first_wait_s": 0.0, "timeout_s": 30.0} | settings))
 
 
 def test_what_ollama_is_asked(server: Server) -> None:
@@ -136,15 +136,15 @@ def test_a_server_in_trouble_is_asked_again(server: Server, trouble: Answer) -> 
 
 def test_a_server_that_stalls_is_left_after_the_time(server: Server) -> None:
     def stall(_: object) -> tuple[int, bytes]:
-        time.sleep(0.6)
+        time.sleep(3)
         return ollama("1")
 
     server.scripts = [stall, lambda _: ollama("2")]
-    assert judge(server, timeout_s=0.2).ask("Score?") == "2"
+    assert judge(server, timeout_s=1.0).ask("Score?") == "2"
     server.questions.clear()
     server.scripts = [stall]
-    with pytest.raises(ServiceError, match=r"no complete answer within 0\.2 s"):
-        judge(server, timeout_s=0.2, tries=1).ask("Score?")
+    with pytest.raises(ServiceError, match=r"no complete answer within 1 s"):
+        judge(server, timeout_s=1.0, tries=1).ask("Score?")
 
 
 def test_a_refusal_is_not_asked_again(server: Server) -> None:
