@@ -14,7 +14,3 @@ pub(crate) fn objects_are_known(py: Python<'_>) -> bool {
     let version = py.version_info();
     cfg!(not(Py_GIL_DISABLED)) && TESTED.contains(&(version.major, version.minor))
 }
-
-// pyo3 builds without the stable ABI for these interpreters, whatever the feature says.
-#[cfg(all(Py_GIL_DISABLED, Py_LIMITED_API))]
-compile_error!("free-threaded Python has no stable ABI before 3.15: build without the feature abi3");

@@ -2,7 +2,8 @@
 //!
 //! Splitting, merging and decoding are too deep and too hot to return a result at every step. So a stop unwinds,
 //! without a panic's message, to [`interruptible`], which returns [`Error::Interrupted`]: nothing after the check
-//! runs, and no half-made result is kept. Threads started by [`Workers`] only read a flag; the caller's thread asks.
+//! runs, and no half-made result is kept. Other threads of the
+//! work only read a flag; the caller's thread asks.
 
 use crate::error::{Error, Result};
 use std::cell::{Cell, RefCell};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes of text after which [`Pace`] checks, and other steps as long: a millisecond of work or less.
 pub(crate) const CHECK_BYTES: usize = 64 << 10;
-const ASK_EVERY: Duration = Duration::from_millis(100);
+const ASK_EVERY: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
 /// Runs `work`, whose loops call `ask` about ten times a second, always on this thread. If that breaks, the work stops
 /// and the result is [`Error::Interrupted`].
@@ -46,7 +47,7 @@ pub fn check() {
 }
 
 /// Calls [`check`] now and then, in a loop that gets through many bytes.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Pace {
     n_unchecked: usize,
 }
@@ -201,6 +202,9 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
     use super::*;
+    use crate::Tokenizer;
+    use crate::encode::{Request, Specials};
+    use crate::vocab::Vocab;
     use std::sync::atomic::AtomicUsize;
     use std::thread;
 
@@ -254,6 +258,48 @@ mod tests {
         });
         assert!(matches!(stopped, Err(Error::Interrupted)));
         assert!(asked_here.load(Ordering::Relaxed) > 0);
+    }
+
+    fn stops<T>(work: impl FnOnce() -> Result<T>) -> bool {
+        matches!(interruptible(stop_at_once, work), Err(Error::Interrupted))
+    }
+
+    #[test]
+    fn every_long_call_of_a_tokenizer_stops() {
+        let text = "some words and more 中 ".repeat(200_000);
+        for pattern in [Some("gpt2"), Some(r"\w+|\W+"), None] {
+            let tokenizer = Tokenizer::from_merges(&[(b'o'.into(), b'm'.into())], pattern, &["<end>"]).unwrap();
+            assert!(stops(|| tokenizer.encode_ordinary(&text)));
+            assert!(stops(|| tokenizer.encode(&text, Specials::All, Specials::NONE)));
+            assert!(stops(|| tokenizer.encode_wanted(&text, Request { policy: None, max_tokens: Some(3_000_000) })));
+            assert!(stops(|| tokenizer.encode_bytes(text.as_bytes())));
+            assert!(stops(|| tokenizer.encode_with_offsets(&text, None)));
+            assert!(stops(|| tokenizer.count(&text)));
+            assert!(stops(|| tokenizer.encode_batch(&[&text, &text], Request::default(), 2)));
+            assert!(stops(|| tokenizer.encode_batch(&vec!["some words"; 400_000], Request::default(), 1)));
+            let damaged = [text[..20_000].as_bytes(), b"\xff"].concat().repeat(200);
+            assert!(stops(|| tokenizer.encode_bytes(&damaged)));
+            let special = [&text[..20_000], "<end>"].concat().repeat(200);
+            assert!(stops(|| tokenizer.encode(&special, Specials::All, Specials::NONE)));
+            let ids = vec![b'a'.into(); 20_000_000];
+            assert!(stops(|| tokenizer.decode_bytes(&ids)));
+            assert!(stops(|| tokenizer.decode_with_offsets(&ids)));
+        }
+    }
+
+    #[test]
+    fn merging_one_long_piece_stops() {
+        // The longest token has half a million letters: windows of the piece grow until they hold it.
+        let merges: Vec<(u32, u32)> = (0..20).map(|i| if i == 0 { (97, 97) } else { (255 + i, 255 + i) }).collect();
+        let tokenizer = Tokenizer::from_merges(&merges, None, &[]).unwrap();
+        let text = "a".repeat(3 << 20);
+        assert!(stops(|| tokenizer.encode_ordinary(&text)));
+    }
+
+    #[test]
+    fn making_a_vocabulary_stops() {
+        let merges: Vec<(u32, u32)> = (0..4_000).map(|i| (97, if i == 0 { 97 } else { 255 + i })).collect();
+        assert!(stops(|| Vocab::from_merges(&merges, &[])));
     }
 
     #[test]

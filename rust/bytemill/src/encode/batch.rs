@@ -5,7 +5,7 @@
 
 use super::{Encoder, Parts, Request};
 use crate::error::Result;
-use crate::interrupt::{Pace, Workers};
+use crate::interrupt::Workers;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -44,9 +44,7 @@ struct Block {
 fn encode_block(parts: Parts, texts: &[&str], wanted: Request) -> Result<Block> {
     let mut encoder = Encoder::new(parts);
     let mut block = Block { ids: Vec::new(), ends: Vec::with_capacity(texts.len()) };
-    let mut pace = Pace::default();
     for text in texts {
-        pace.advance(text.len());
         encoder.wanted(text, wanted, &mut block.ids)?;
         block.ends.push(block.ids.len());
     }

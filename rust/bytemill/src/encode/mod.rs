@@ -44,6 +44,8 @@ pub(crate) struct Parts<'t> {
 pub(crate) struct Encoder<'t> {
     parts: Parts<'t>,
     merging: Merging<'t>,
+    /// From one text to the next, since each may be short.
+    pace: Pace,
 }
 
 /// What it takes to encode a pretoken.
@@ -58,12 +60,14 @@ struct Merging<'t> {
 impl<'t> Encoder<'t> {
     pub(crate) fn new(parts: Parts<'t>) -> Self {
         let Parts { vocab, memory, .. } = parts;
-        Self { parts, merging: Merging { vocab, memory, own: None, scratch: Scratch::default() } }
+        let merging = Merging { vocab, memory, own: None, scratch: Scratch::default() };
+        Self { parts, merging, pace: Pace::default() }
     }
 
     /// Appends the ids of `text`, in which special tokens are text like any other.
     pub(crate) fn text(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
         check_length(text.len())?;
+        self.pace.advance(text.len());
         if text.len() >= LONG_TEXT_BYTES {
             let Parts { vocab, memory, .. } = self.parts;
             self.merging.own.get_or_insert_with(|| memory.for_long_text(vocab));
@@ -79,7 +83,7 @@ impl<'t> Encoder<'t> {
 
     /// As [`Encoder::text`], looking for up to `ROOM` pretokens at a time.
     fn in_chunks<const ROOM: usize>(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
-        let (Self { parts, merging }, mut chunk) = (self, Chunk::<ROOM>::new());
+        let (Self { parts, merging, .. }, mut chunk) = (self, Chunk::<ROOM>::new());
         parts.splitter.split_batches(text, |start, ends| merging.pretokens(text, start, ends, &mut chunk, out))
     }
 
@@ -89,7 +93,7 @@ impl<'t> Encoder<'t> {
             return self.text(text, out);
         }
         check_length(text.len())?;
-        let Self { parts, merging } = self;
+        let Self { parts, merging, .. } = self;
         parts.splitter.split(text, |pretoken| merging.damaged(pretoken, out))
     }
 

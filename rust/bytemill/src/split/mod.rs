@@ -172,8 +172,9 @@ impl Splitter {
     }
 
     fn split_damaged<'t>(&self, text: &'t [u8], each: &mut impl FnMut(&'t [u8])) -> Result<()> {
-        let (mut at, mut invalid_from) = (0, 0);
+        let (mut at, mut invalid_from, mut pace) = (0, 0, Pace::default());
         for chunk in text.utf8_chunks() {
+            pace.advance(chunk.valid().len() + chunk.invalid().len());
             if !chunk.valid().is_empty() {
                 if invalid_from < at {
                     each(&text[invalid_from..at]);
