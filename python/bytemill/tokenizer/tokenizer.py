@@ -116,13 +116,15 @@ class Tokenizer(_core.Tokenizer):
         if base is not None and not isinstance(base, _core.Tokenizer):
             raise ArgumentError(f"base is a {type(base).__name__}, expected a Tokenizer")
         sources = _unless_none(arguments.paths, "files", files)
+        counts = _unless_none(arguments.a_path, "counts", counts)
+        save_counts = _unless_none(arguments.a_path, "save_counts", save_counts)
         refuse_input_as_output(save_counts, [*(sources or ()), counts], walk=True)
         with PhaseProgress({"counting": "bytes", "merging": "merges"}, shown=progress) as shown:
             trained = _core.train_tokenizer(
                 files=sources,
                 texts=_unless_none(arguments.texts, "texts", texts),
                 word_counts=_unless_none(arguments.words, "word_counts", word_counts),
-                counts=_unless_none(arguments.a_path, "counts", counts),
+                counts=counts,
                 vocab_size=arguments.a_count("vocab_size", vocab_size),
                 pattern=_unless_none(arguments.a_text, "pattern", pattern),
                 special_tokens=arguments.special_tokens("special_tokens", special_tokens),
@@ -135,7 +137,7 @@ class Tokenizer(_core.Tokenizer):
                 utf8_safe=arguments.a_flag("utf8_safe", utf8_safe),
                 max_memory=_unless_none(arguments.a_count, "max_memory", max_memory),
                 threads=_unless_none(arguments.a_count, "threads", threads),
-                save_counts=_unless_none(arguments.a_path, "save_counts", save_counts),
+                save_counts=save_counts,
                 progress=shown.update if progress else None,
                 base=base,
             )
