@@ -6,6 +6,7 @@
 use super::fingerprint::hexadecimal;
 use super::{GivenSpecials, PatternChoice, cannot_write, in_file, refuse_added};
 use crate::error::{Error, Result};
+use crate::interrupt::Pace;
 use crate::split::Splitter;
 use crate::vocab::{Vocab, show};
 use base64::Engine;
@@ -114,7 +115,9 @@ pub fn ranks(vocab: &Vocab) -> Result<Vec<(Vec<u8>, u32)>> {
 fn parse(path: &Path, content: &[u8]) -> Result<Vec<(Vec<u8>, u32)>> {
     let content = content.strip_suffix(b"\n").unwrap_or(content);
     let lines = content.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut pace = Pace::default();
     let tokens = lines.enumerate().map(|(index, line)| {
+        pace.advance(line.len());
         parse_line(line).ok_or_else(|| {
             let reason =
                 format!("line {}: {}, expected a token in base64, a space and its rank", index + 1, show(line));

@@ -2,6 +2,7 @@
 
 use super::fault::{VocabFault, show};
 use super::index::ByteIndex;
+use crate::interrupt::Pace;
 use std::ops::Range;
 
 /// The largest id allowed; a file that names a larger one would only make us reserve memory.
@@ -35,7 +36,9 @@ impl Tokens {
             index: ByteIndex::with_capacity(n),
             longest_bytes: 0,
         };
+        let mut pace = Pace::default();
         for (index, (bytes, id)) in entries.enumerate() {
+            pace.advance(bytes.len());
             tokens.add(index, bytes, id)?;
         }
         Ok(tokens)
