@@ -387,6 +387,6 @@ def test_shards_hold_the_ids_of_tokenizers(tmp_path: Path) -> None:
         (tmp_path / "text.txt").write_text(text, encoding="utf-8", newline="")
         folder = tmp_path / family
         prepare([tmp_path / "text.txt"], folder, tokenizer=ours, threads=3, val=0)
-        ids = [*theirs.encode(text, add_special_tokens=False).ids, ours.eot_token]
+        ids = [ours.eot_token, *theirs.encode(text, add_special_tokens=False).ids]
         split = _core.SplitReader(folder, "train")
         assert split.read(0, len(split)).tolist() == ids
