@@ -77,7 +77,10 @@ impl<'t> Encoder<'t> {
     /// As [`Encoder::text`], looking for up to `ROOM` pretokens at a time.
     fn in_chunks<const ROOM: usize>(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
         let (Self { parts, merging }, mut chunk) = (self, Chunk::<ROOM>::new());
-        parts.splitter.split_batches(text, |start, ends| merging.pretokens(text, start, ends, &mut chunk, out))
+        if !parts.splitter.keeps_characters_whole() {
+            return parts.splitter.split_str(text, |pretoken| merging.damaged(pretoken, out));
+        }
+        parts.splitter.split_batches(text, |text, start, ends| merging.pretokens(text, start, ends, &mut chunk, out))
     }
 
     /// As [`Encoder::text`], for bytes that need not be UTF-8.

@@ -8,7 +8,7 @@
 //! | `vocab.json` + `merges.txt`, `encoder.json` + `vocab.bpe` | tokens and merges | GPT-2 |
 //! | `.model` | merges, pattern, special tokens | minbpe (read only) |
 
-mod byte_alphabet;
+use crate::byte_alphabet;
 mod entries;
 mod file;
 mod fingerprint;

@@ -72,14 +72,43 @@ pub(super) static KNOWN: [Known; 5] = [
     Known { rule: Rule::O200k, name: Some("o200k"), spellings: &[O200K], oniguruma: O200K },
 ];
 
-/// The known pattern that `text` names or spells, and the spelling.
-pub(super) fn find(text: &str) -> Option<(&'static Known, &'static str)> {
+/// Names of patterns and the pattern each stands for; upper and lower case are alike.
+const NAMES: [(&str, &str); 14] = [
+    ("gpt2", GPT2),
+    ("gpt-2", GPT2),
+    ("r50k_base", GPT2),
+    ("p50k_base", GPT2),
+    ("p50k_edit", GPT2),
+    ("cl100k", CL100K),
+    ("cl100k_base", CL100K),
+    ("gpt4", CL100K),
+    ("gpt-4", CL100K),
+    ("o200k", O200K),
+    ("o200k_base", O200K),
+    ("o200k_harmony", O200K),
+    ("gpt4o", O200K),
+    ("gpt-4o", O200K),
+];
+
+/// The pattern that `name` stands for.
+pub(super) fn named(name: &str) -> Option<&'static str> {
+    NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, pattern)| *pattern)
+}
+
+/// Whether `text` can only be meant as a name: as a regular expression it would find just itself.
+pub(super) fn is_bare_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+/// The names that [`named`] knows, for messages.
+pub(super) fn all_names() -> String {
+    NAMES.map(|(name, _)| name).join(", ")
+}
+
+/// The known pattern that `regex` spells, and the spelling.
+pub(super) fn find(regex: &str) -> Option<(&'static Known, &'static str)> {
     KNOWN.iter().find_map(|known| {
-        let spelling = if known.name == Some(text) {
-            known.spellings.first()
-        } else {
-            known.spellings.iter().find(|spelling| **spelling == text)
-        };
+        let spelling = known.spellings.iter().find(|spelling| **spelling == regex);
         spelling.map(|spelling| (known, *spelling))
     })
 }

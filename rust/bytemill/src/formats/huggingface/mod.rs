@@ -5,8 +5,14 @@
 //! `padding` are not read: they shape rows out of ids that are already decided. Added tokens, special
 //! or not, become special tokens: `tokenizers` finds them in any text, as we do with all allowed.
 
+mod pre_tokenizer;
 mod read;
 mod write;
 
 pub(super) use read::read;
 pub(super) use write::to_string;
+use serde_json::{Value, json};
+
+fn byte_level(use_regex: bool) -> Value {
+    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
+}

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::formats::byte_alphabet::to_printable;
 use crate::formats::cannot_write;
+use crate::formats::huggingface::pre_tokenizer;
 use crate::split::Splitter;
 use crate::vocab::Vocab;
 use serde_json::{Map, Value, json};
@@ -11,16 +12,15 @@ const FORMAT: &str = "huggingface";
 
 /// The file's text; refused where `tokenizers` would read it otherwise.
 pub(in crate::formats) fn to_string(vocab: &Vocab, splitter: &Splitter) -> Result<String> {
-    let pattern = splitter.oniguruma_pattern().map_err(|reason| cannot_write(FORMAT, reason))?;
     let file = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
         "added_tokens": added_tokens(vocab),
         "normalizer": null,
-        "pre_tokenizer": pre_tokenizer(splitter.name(), pattern),
-        "post_processor": byte_level(true),
-        "decoder": byte_level(true),
+        "pre_tokenizer": pre_tokenizer::write(splitter, FORMAT)?,
+        "post_processor": super::byte_level(true),
+        "decoder": super::byte_level(true),
         "model": {
             "type": "BPE",
             "dropout": null,
@@ -42,21 +42,6 @@ fn added_tokens(vocab: &Vocab) -> Vec<Value> {
         json!({"id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
     });
     added.collect()
-}
-
-fn pre_tokenizer(name: Option<&str>, pattern: Option<&str>) -> Value {
-    match pattern {
-        None => byte_level(false),
-        Some(_) if name == Some("gpt2") => byte_level(true),
-        Some(pattern) => json!({"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
-            byte_level(false),
-        ]}),
-    }
-}
-
-fn byte_level(use_regex: bool) -> Value {
-    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
 }
 
 /// All tokens. Special ones are among them, since `tokenizers` numbers added tokens anew that are not.

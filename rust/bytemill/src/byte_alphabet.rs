@@ -8,12 +8,12 @@
 const CHARACTERS: [char; 256] = characters();
 
 /// `bytes` in printable characters.
-pub(super) fn to_printable(bytes: &[u8]) -> String {
+pub(crate) fn to_printable(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| CHARACTERS[usize::from(byte)]).collect()
 }
 
 /// The bytes of printable characters, or the first character that stands for none.
-pub(super) fn from_printable(text: &str) -> Result<Vec<u8>, char> {
+pub(crate) fn from_printable(text: &str) -> Result<Vec<u8>, char> {
     text.chars().map(|character| byte(character).ok_or(character)).collect()
 }
 
