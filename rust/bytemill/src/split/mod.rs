@@ -15,6 +15,7 @@ mod known;
 mod lanes;
 mod memo;
 mod o200k;
+mod oniguruma;
 mod parts;
 mod pattern;
 mod program;
@@ -29,13 +30,13 @@ mod tests;
 
 use crate::error::{Error, Result};
 use engine::Regex;
-pub(crate) use known::oniguruma_reads_alike;
 pub use known::{CL100K, GPT2, O200K};
 use known::{Known, Rule};
+pub(crate) use oniguruma::{Direction, translate};
 pub(crate) use parts::CUT_BESIDE;
 use sequence::Sequence;
 use std::sync::Arc;
-pub(crate) use steps::{Described, Searched, Step, read as read_steps};
+pub(crate) use steps::{Described, Step, read as read_steps};
 use steps::{Plan, plan};
 
 /// Cuts text into pretokens by one rule.
@@ -125,14 +126,6 @@ impl Splitter {
         }
     }
 
-    /// The steps of a splitter that has several.
-    pub(crate) fn steps(&self) -> Option<&[Step]> {
-        match &self.0 {
-            Kind::Sequence(sequence) => Some(sequence.steps()),
-            _ => None,
-        }
-    }
-
     /// Whether every pretoken of valid text is whole characters.
     pub(crate) fn keeps_characters_whole(&self) -> bool {
         match &self.0 {
@@ -156,12 +149,22 @@ impl Splitter {
 
     /// The same pattern in a spelling that Oniguruma (Hugging Face's regex engine) reads alike,
     /// or why there is none. `None` when this splitter does not split, or splits in steps.
-    pub fn oniguruma_pattern(&self) -> Result<Option<&str>, &'static str> {
+    pub fn oniguruma_pattern(&self) -> Result<Option<String>, String> {
         match &self.0 {
             Kind::Whole | Kind::Sequence(_) => Ok(None),
-            Kind::Known { known, .. } => Ok(Some(known.oniguruma)),
-            Kind::Regex(regex) => known::oniguruma_reads_alike(regex.pattern()).map(|()| Some(regex.pattern())),
+            Kind::Known { known, .. } => Ok(Some(known.oniguruma.to_owned())),
+            Kind::Regex(regex) => translate(regex.pattern(), Direction::Write).map(Some),
         }
+    }
+
+    /// The steps of a splitter that has several, with regular expressions that Oniguruma reads alike.
+    pub(crate) fn oniguruma_steps(&self) -> Option<Result<Vec<Step>, String>> {
+        let Kind::Sequence(sequence) = &self.0 else { return None };
+        let written = |regex: &str| match known::in_oniguruma(regex) {
+            Some(spelling) => Ok(spelling.to_owned()),
+            None => translate(regex, Direction::Write),
+        };
+        Some(sequence.steps().iter().map(|step| step.with_regex(written)).collect())
     }
 
     /// Cuts `text` into about `n_parts` parts whose pretokens are those of the whole; into one where the

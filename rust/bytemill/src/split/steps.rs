@@ -39,6 +39,22 @@ pub(crate) enum Step {
     },
 }
 
+impl Step {
+    /// The same step with its regular expression, if it has one, translated.
+    pub(crate) fn with_regex(&self, translate: impl Fn(&str) -> Result<String, String>) -> Result<Self, String> {
+        Ok(match self {
+            Self::Split { pattern: Searched::Regex(regex), behavior, invert } => Self::Split {
+                pattern: Searched::Regex(
+                    translate(regex).map_err(|reason| format!("pattern {regex:?}: {reason}"))?,
+                ),
+                behavior: *behavior,
+                invert: *invert,
+            },
+            step => step.clone(),
+        })
+    }
+}
+
 /// What [`Step::Split`] looks for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum Searched {
