@@ -90,6 +90,9 @@ impl<'t> Encoder<'t> {
         }
         check_length(text.len())?;
         let Self { parts, merging } = self;
+        if let Some(position) = parts.vocab.first_unknown_byte(text) {
+            return Err(Error::UnknownByte { byte: text[position], position });
+        }
         parts.splitter.split(text, |pretoken| merging.damaged(pretoken, out))
     }
 
