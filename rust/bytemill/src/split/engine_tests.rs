@@ -8,8 +8,8 @@ use proptest::prelude::*;
 /// Random patterns of all constructs that the engine takes.
 fn pattern() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
-        "a", "b", "é", "[ab]", "[^a]", ".", r"\s", "(?i:A)", "ab", "^", "$", r"\z", "(?m:^)", "(?m:$)", r"\R",
-        r"\w", r"\p{L}", "[b中]",
+        "a", "b", "é", "[ab]", "[^a]", ".", r"\s", "(?i:A)", "ab", "^", "$", r"\z", "(?m:^)", "(?m:$)", r"\R", r"\w",
+        r"\p{L}", "[b中]",
     ]);
     leaf.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
         let quantifier = prop::sample::select(vec!["*", "+", "?", "{2}", "{1,2}", "{0,3}", "{2,}"]);
@@ -96,9 +96,27 @@ fn steps(pattern: &str, unit: &str, n: usize) -> usize {
 #[test]
 fn steps_grow_with_the_text_and_no_faster() {
     let patterns = [
-        r"foo(?!bar)", r"\R", r"(?<=\n)#+ ", r"\s+(?!\S)|\s+", r"\s+(?=x)", r"a++b|(a+)+c", r"(?>a+)+b", r"(a+)+(?=c)",
-        r"(a|a)+(?!a)b", r"a(?=a*)", r"a(?=a*b)", r"a(?!a*b)", r"(?<=(a|a){20})b", r"(a*b)*c|a", r"a.*b|a", r"(?:a|aa)+$x",
-        r"[\s\S]+", r"\s++x", r"(?:(?:a{1,9}){1,9}){1,9}b", r"(?=(?:a|b)+c)a", r"a+?c|a",
+        r"foo(?!bar)",
+        r"\R",
+        r"(?<=\n)#+ ",
+        r"\s+(?!\S)|\s+",
+        r"\s+(?=x)",
+        r"a++b|(a+)+c",
+        r"(?>a+)+b",
+        r"(a+)+(?=c)",
+        r"(a|a)+(?!a)b",
+        r"a(?=a*)",
+        r"a(?=a*b)",
+        r"a(?!a*b)",
+        r"(?<=(a|a){20})b",
+        r"(a*b)*c|a",
+        r"a.*b|a",
+        r"(?:a|aa)+$x",
+        r"[\s\S]+",
+        r"\s++x",
+        r"(?:(?:a{1,9}){1,9}){1,9}b",
+        r"(?=(?:a|b)+c)a",
+        r"a+?c|a",
     ];
     for pattern in patterns {
         for unit in ["a", " ", "\n", "ab", "foobar"] {

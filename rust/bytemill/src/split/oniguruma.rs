@@ -18,12 +18,90 @@ const THEIR_WORD: &str = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{b2}\x{b3}\x{b9}\x{
 
 /// Properties that hold the same characters in both, in small letters.
 const PROPERTIES: &[&str] = &[
-    "l", "lu", "ll", "lt", "lm", "lo", "m", "mn", "mc", "me", "n", "nd", "nl", "no", "p", "pc", "pd", "ps", "pe", "pi",
-    "pf", "po", "s", "sm", "sc", "sk", "so", "z", "zs", "zl", "zp", "cc", "cf", "co", "letter", "uppercase_letter",
-    "lowercase_letter", "mark", "number", "punctuation", "symbol", "separator", "alphabetic", "white_space", "uppercase",
-    "lowercase", "han", "latin", "greek", "cyrillic", "armenian", "hebrew", "arabic", "devanagari", "bengali", "gurmukhi",
-    "gujarati", "tamil", "telugu", "kannada", "malayalam", "sinhala", "thai", "lao", "tibetan", "myanmar", "georgian",
-    "hangul", "ethiopic", "khmer", "mongolian", "hiragana", "katakana", "bopomofo", "common", "inherited", "c", "cn", "lc", "any", "assigned", "emoji", "extended_pictographic", "join_control",
+    "l",
+    "lu",
+    "ll",
+    "lt",
+    "lm",
+    "lo",
+    "m",
+    "mn",
+    "mc",
+    "me",
+    "n",
+    "nd",
+    "nl",
+    "no",
+    "p",
+    "pc",
+    "pd",
+    "ps",
+    "pe",
+    "pi",
+    "pf",
+    "po",
+    "s",
+    "sm",
+    "sc",
+    "sk",
+    "so",
+    "z",
+    "zs",
+    "zl",
+    "zp",
+    "cc",
+    "cf",
+    "co",
+    "letter",
+    "uppercase_letter",
+    "lowercase_letter",
+    "mark",
+    "number",
+    "punctuation",
+    "symbol",
+    "separator",
+    "alphabetic",
+    "white_space",
+    "uppercase",
+    "lowercase",
+    "han",
+    "latin",
+    "greek",
+    "cyrillic",
+    "armenian",
+    "hebrew",
+    "arabic",
+    "devanagari",
+    "bengali",
+    "gurmukhi",
+    "gujarati",
+    "tamil",
+    "telugu",
+    "kannada",
+    "malayalam",
+    "sinhala",
+    "thai",
+    "lao",
+    "tibetan",
+    "myanmar",
+    "georgian",
+    "hangul",
+    "ethiopic",
+    "khmer",
+    "mongolian",
+    "hiragana",
+    "katakana",
+    "bopomofo",
+    "common",
+    "inherited",
+    "c",
+    "cn",
+    "lc",
+    "any",
+    "assigned",
+    "emoji",
+    "extended_pictographic",
+    "join_control",
 ];
 
 /// What `(?i:…)` folds to several characters in Oniguruma, in small ASCII letters.
@@ -127,7 +205,8 @@ impl<'p> Translation<'p> {
     fn takes_written_class(&mut self) -> bool {
         let (_, written) = self.words();
         let negated = format!("[^{}", &written[1..]);
-        let forms = [(written.to_owned(), r"\w"), (negated, r"\W"), (boundary(written), r"\b"), (inside(written), r"\B")];
+        let forms =
+            [(written.to_owned(), r"\w"), (negated, r"\W"), (boundary(written), r"\b"), (inside(written), r"\B")];
         for (form, escape) in forms {
             if self.takes(&form) {
                 self.done.push_str(escape);
@@ -245,9 +324,11 @@ impl<'p> Translation<'p> {
             let Some(character) = self.rest.chars().next() else { return Err("a class has no `]`".to_owned()) };
             match character {
                 '[' if names_class(self.rest) => {
-                    return Err("`[:alpha:]` and its like hold ASCII characters alone here, but those of all of Unicode \
+                    return Err(
+                        "`[:alpha:]` and its like hold ASCII characters alone here, but those of all of Unicode \
                                 in Oniguruma"
-                        .to_owned());
+                            .to_owned(),
+                    );
                 }
                 '[' => {
                     depth += 1;
@@ -341,8 +422,10 @@ impl<'p> Translation<'p> {
             if written == "(?i" && self.done.is_empty() {
                 self.done.push_str("(?i)");
             } else if written != "(?" {
-                return Err("a flag for the rest of a group reaches over `|` differently in Oniguruma, expected (?i:…)"
-                    .to_owned());
+                return Err(
+                    "a flag for the rest of a group reaches over `|` differently in Oniguruma, expected (?i:…)"
+                        .to_owned(),
+                );
             }
         }
         self.rest = &rest[1..];
@@ -374,7 +457,9 @@ impl<'p> Translation<'p> {
     /// A repeat of a repeat is read in several ways.
     fn refuse_repeat(&self) -> Result<(), String> {
         if self.rest.starts_with(['*', '+', '?']) {
-            return Err("a repeat of a repeat is read in several ways, expected a group around the inner one".to_owned());
+            return Err(
+                "a repeat of a repeat is read in several ways, expected a group around the inner one".to_owned()
+            );
         }
         Ok(())
     }
@@ -382,9 +467,9 @@ impl<'p> Translation<'p> {
 
 /// The name of one of our properties as Oniguruma may know it: without `Script=` and `Is`.
 fn our_property(name: &str) -> String {
-    let bare = name.split_once(['=', ':']).filter(|(kind, _)| {
-        ["script", "sc", "gc", "general_category"].contains(&&*kind.to_ascii_lowercase())
-    });
+    let bare = name
+        .split_once(['=', ':'])
+        .filter(|(kind, _)| ["script", "sc", "gc", "general_category"].contains(&&*kind.to_ascii_lowercase()));
     let name = bare.map_or(name, |(_, name)| name);
     let lower = name.to_ascii_lowercase();
     match lower.strip_prefix("is") {

@@ -137,7 +137,8 @@ impl Pattern {
                 self.node(&tree.expr)?
             }
             Expr::Literal { val, casei } => {
-                let one = |character: char| self.class(&regex_syntax::escape(character.encode_utf8(&mut [0; 4])), *casei);
+                let one =
+                    |character: char| self.class(&regex_syntax::escape(character.encode_utf8(&mut [0; 4])), *casei);
                 Node::Concat(val.chars().map(one).collect::<Result<_, _>>()?)
             }
             Expr::LiteralBytes { bytes } => {
@@ -227,7 +228,9 @@ impl Node {
                 let first = lengths.next().unwrap_or(Some(0))?;
                 lengths.all(|length| length == Some(first)).then_some(first)
             }
-            Self::Repeat { child, least, most, .. } if *most == Some(*least) => Some(child.length()?.saturating_mul(*least)),
+            Self::Repeat { child, least, most, .. } if *most == Some(*least) => {
+                Some(child.length()?.saturating_mul(*least))
+            }
             Self::Repeat { .. } => None,
             Self::Atomic(child) => child.length(),
             Self::Look { .. } | Self::Assert(_) => Some(0),
@@ -264,7 +267,8 @@ pub(super) fn ranges(regex: &str, ignores_case: bool) -> Result<Vec<(u32, u32)>,
         HirKind::Class(Characters::Bytes(class)) => {
             Ok(class.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect())
         }
-        HirKind::Literal(literal) => match std::str::from_utf8(&literal.0).map(|text| text.chars().collect::<Vec<_>>()) {
+        HirKind::Literal(literal) => match std::str::from_utf8(&literal.0).map(|text| text.chars().collect::<Vec<_>>())
+        {
             Ok(characters) if characters.len() == 1 => Ok(vec![(characters[0].into(), characters[0].into())]),
             _ => Err(format!("{regex} is not one character")),
         },

@@ -9,15 +9,28 @@ pub(super) enum Instruction {
     /// Takes one character of this class.
     One(usize),
     /// Takes as many characters of this class as there are, then fewer.
-    Run { class: usize, state: usize },
+    Run {
+        class: usize,
+        state: usize,
+    },
     /// Goes on at `first`, and if that fails at `second`.
-    Split { first: usize, second: usize, state: usize },
+    Split {
+        first: usize,
+        second: usize,
+        state: usize,
+    },
     Jump(usize),
     Assert(Place),
     /// Looks whether the instructions after this one, up to [`Instruction::Match`], match; goes on at `next`.
-    Look { next: usize, back: Option<usize>, is_negative: bool },
+    Look {
+        next: usize,
+        back: Option<usize>,
+        is_negative: bool,
+    },
     /// Takes what the instructions after this one first match; goes on at `next`.
-    Atomic { next: usize },
+    Atomic {
+        next: usize,
+    },
     /// The end of the program, of a look or of an atomic group.
     Match,
 }
@@ -42,13 +55,8 @@ impl Program {
     pub(super) fn new(text: &str) -> Result<Self> {
         let pattern = Pattern::parse(text)?;
         let first_bytes = pattern.first_bytes().map(Box::new);
-        let mut program = Self {
-            instructions: Vec::new(),
-            classes: Vec::new(),
-            n_states: 0,
-            most_back: 0,
-            first_bytes,
-        };
+        let mut program =
+            Self { instructions: Vec::new(), classes: Vec::new(), n_states: 0, most_back: 0, first_bytes };
         program.add(&pattern.root).map_err(|reason| Error::Pattern { pattern: text.to_owned(), reason })?;
         program.instructions.push(Instruction::Match);
         program.classes = pattern.classes;

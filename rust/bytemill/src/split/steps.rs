@@ -44,9 +44,7 @@ impl Step {
     pub(crate) fn with_regex(&self, translate: impl Fn(&str) -> Result<String, String>) -> Result<Self, String> {
         Ok(match self {
             Self::Split { pattern: Searched::Regex(regex), behavior, invert } => Self::Split {
-                pattern: Searched::Regex(
-                    translate(regex).map_err(|reason| format!("pattern {regex:?}: {reason}"))?,
-                ),
+                pattern: Searched::Regex(translate(regex).map_err(|reason| format!("pattern {regex:?}: {reason}"))?),
                 behavior: *behavior,
                 invert: *invert,
             },
@@ -124,9 +122,9 @@ fn flatten<'v>(value: &'v Value, steps: &mut Vec<&'v Value>) {
 fn read_step(value: &Value) -> Result<Step, String> {
     let kind = value["type"].as_str().unwrap_or("null");
     match REFUSED.iter().find(|(name, _)| *name == kind) {
-        Some((_, reason)) => {
-            Err(format!("{kind}, {reason}, expected Split, Digits, Punctuation, FixedLength or ByteLevel"))
-        }
+        Some((_, reason)) => Err(format!(
+            "{kind}, {reason}, expected ByteLevel, with or without Split, Digits, Punctuation or FixedLength"
+        )),
         None => Step::deserialize(value).map_err(|error| format!("{kind:?}: {error}")),
     }
 }

@@ -249,7 +249,13 @@ fn patterns_that_oniguruma_would_read_otherwise_are_refused() {
 
 #[test]
 fn names_of_tiktoken_are_known_and_other_words_refused() {
-    for (name, known) in [("cl100k_base", "cl100k"), ("GPT2", "gpt2"), ("r50k_base", "gpt2"), ("gpt4", "cl100k"), ("o200k_harmony", "o200k")] {
+    for (name, known) in [
+        ("cl100k_base", "cl100k"),
+        ("GPT2", "gpt2"),
+        ("r50k_base", "gpt2"),
+        ("gpt4", "cl100k"),
+        ("o200k_harmony", "o200k"),
+    ] {
         assert_eq!(Splitter::new(Some(name)).unwrap().name(), Some(known));
     }
     for word in ["nonsense", "cl100k_bas", "a", "x-1", "42"] {

@@ -32,8 +32,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 pub(crate) use tokens::SLOT_BYTES;
-use tokens::{NEVER_IN_TEXT, Tokens};
 pub use tokens::{MAX_ID, MAX_TOTAL_BYTES};
+use tokens::{NEVER_IN_TEXT, Tokens};
 use windows::WINDOW_BYTES;
 
 /// The tokens, merges and special tokens of a byte-level BPE tokenizer; never changes once made.

@@ -152,10 +152,9 @@ fn a_vocabulary_may_lack_bytes_that_no_text_has() {
     let bytes = || (0..=255_u8).filter(|byte| !never.contains(byte)).map(|byte| vec![byte]);
     let tokens: Vec<(Vec<u8>, u32)> = bytes().chain([b"ab".to_vec()]).zip(0..).collect();
     let merge = [(&b"a"[..], &b"b"[..])];
-    for vocab in [
-        Vocab::from_tokens(&tokens, merge, vec![], false).unwrap(),
-        Vocab::from_ranks(&tokens, vec![]).unwrap(),
-    ] {
+    for vocab in
+        [Vocab::from_tokens(&tokens, merge, vec![], false).unwrap(), Vocab::from_ranks(&tokens, vec![]).unwrap()]
+    {
         assert_eq!(vocab.n_vocab(), 253);
         let tokenizer = Tokenizer::new(vocab, Splitter::new(Some("gpt2")).unwrap());
         assert_eq!(tokenizer.encode_ordinary("abé").unwrap(), [252, 0xC3 - 2, 0xA9]);

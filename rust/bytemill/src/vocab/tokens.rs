@@ -14,7 +14,8 @@ pub(crate) const SLOT_BYTES: usize = 16;
 /// Stands for a byte without a token; no token has this id.
 const NO_TOKEN: u32 = u32::MAX;
 /// Bytes that UTF-8 never has. Vocabularies of text may do without them.
-pub(crate) const NEVER_IN_TEXT: [u8; 13] = [0xC0, 0xC1, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA, 0xFB, 0xFC, 0xFD, 0xFE, 0xFF];
+pub(crate) const NEVER_IN_TEXT: [u8; 13] =
+    [0xC0, 0xC1, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA, 0xFB, 0xFC, 0xFD, 0xFE, 0xFF];
 
 /// Tokens by id (all of them) and by bytes (the ordinary ones: text never becomes a special token
 /// by merging).

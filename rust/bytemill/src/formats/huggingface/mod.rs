@@ -10,8 +10,8 @@ mod read;
 mod write;
 
 pub(super) use read::read;
-pub(super) use write::to_string;
 use serde_json::{Value, json};
+pub(super) use write::to_string;
 
 fn byte_level(use_regex: bool) -> Value {
     json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
