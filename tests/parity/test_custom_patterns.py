@@ -116,7 +116,8 @@ def test_a_vocabulary_without_bytes_that_no_text_has(tmp_path: Path) -> None:
 
 def test_steps_are_refused_where_only_one_pattern_can_be_said(tmp_path: Path) -> None:
     pytest.importorskip("tiktoken")
-    steps = '{"type":"Sequence","pretokenizers":[{"type":"Digits","individual_digits":true},{"type":"ByteLevel","add_prefix_space":false}]}'
+    digits, byte_level = {"type": "Digits", "individual_digits": True}, {"type": "ByteLevel", "add_prefix_space": False}
+    steps = json.dumps({"type": "Sequence", "pretokenizers": [digits, byte_level]})
     tokenizer = Tokenizer.train(texts=["a1"], vocab_size=258, pattern=steps)
     assert tokenizer.pretokens("ab12") == [b"ab", b"1", b"2"]
     with pytest.raises(ArgumentError, match="several steps"):

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - patterns and parts of texts, a line each
 """The pre_tokenizers of the models in use: each gives the ids of Hugging Face's `tokenizers`, saved and loaded again."""
 
 import json

@@ -252,15 +252,13 @@ impl<'p, 't> Search<'p, 't> {
             passed.high = at;
             self.memo.mark(state, low, at);
         }
-        match known {
-            Known::Ends(end) => Next::End(end),
-            _ => {
-                if at > low {
-                    self.add_alternative(next, low, before);
-                }
-                Next::Go(next, at)
-            }
+        if let Known::Ends(end) = known {
+            return Next::End(end);
         }
+        if at > low {
+            self.add_alternative(next, low, before);
+        }
+        Next::Go(next, at)
     }
 
     /// Where to go on after a failure.

@@ -70,10 +70,7 @@ impl Memo {
         if !self.is_on() {
             return Known::Nothing;
         }
-        let (word, bit) = match self.word(state, place) {
-            Some(found) => found,
-            None => return Known::Nothing,
-        };
+        let Some((word, bit)) = self.word(state, place) else { return Known::Nothing };
         if self.tried.get(word).is_none_or(|bits| bits & bit == 0) {
             return Known::Nothing;
         }

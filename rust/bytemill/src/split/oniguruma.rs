@@ -4,6 +4,8 @@
 //! an equal in the other syntax is rewritten, all else is refused by name. Classes were compared over all code points:
 //! both engines have Unicode 16 (regex-syntax 0.8, Oniguruma in tokenizers 0.23).
 
+use std::fmt::Write as _;
+
 /// Which way a pattern is translated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -266,7 +268,7 @@ impl<'p> Translation<'p> {
         let letter = if is_negated { 'P' } else { 'p' };
         let normal = if self.is_written() { our_property(name) } else { name.to_owned() };
         if PROPERTIES.contains(&&*normal.to_ascii_lowercase()) {
-            self.done.push_str(&format!("\\{letter}{{{normal}}}"));
+            let _ = write!(self.done, "\\{letter}{{{normal}}}");
             return Ok(());
         }
         if !self.is_written() {
@@ -274,24 +276,22 @@ impl<'p> Translation<'p> {
         }
         let ranges = super::pattern::ranges(&format!("\\p{{{name}}}"), false)?;
         let ranges = ranges.into_iter().map(|(first, last)| format!("\\x{{{first:x}}}-\\x{{{last:x}}}"));
-        self.done.push_str(&format!("[{}{}]", if is_negated { "^" } else { "" }, ranges.collect::<String>()));
+        let _ = write!(self.done, "[{}{}]", if is_negated { "^" } else { "" }, ranges.collect::<String>());
         Ok(())
     }
 
     /// `\x41`, `\x{41}`, `\u0041`, `\u{41}`.
     fn code_point(&mut self, letter: char) -> Result<(), String> {
         let after = &self.rest[2..];
+        let most = match letter {
+            'x' => 2,
+            'u' => 4,
+            _ => 8,
+        };
+        let n = after.bytes().take(most).take_while(u8::is_ascii_hexdigit).count();
         let (digits, rest) = match after.strip_prefix('{') {
             Some(braced) => braced.split_once('}').ok_or("`\\x{` has no `}`")?,
-            None => {
-                let most = match letter {
-                    'x' => 2,
-                    'u' => 4,
-                    _ => 8,
-                };
-                let n = after.bytes().take(most).take_while(u8::is_ascii_hexdigit).count();
-                after.split_at(n)
-            }
+            None => after.split_at(n),
         };
         let code = u32::from_str_radix(digits, 16).ok().filter(|code| char::from_u32(*code).is_some());
         let code = code.ok_or_else(|| format!("`\\{letter}` has no code point after it"))?;
@@ -304,7 +304,7 @@ impl<'p> Translation<'p> {
             return Err("a character beyond ASCII with the flag i may match others in Oniguruma".to_owned());
         }
         if is_byte || is_unknown {
-            self.done.push_str(&format!("\\x{{{code:x}}}"));
+            let _ = write!(self.done, "\\x{{{code:x}}}");
             self.rest = rest;
         } else {
             self.keep(self.rest.len() - rest.len());
@@ -382,7 +382,7 @@ impl<'p> Translation<'p> {
                     return Err("`(?P<` is unknown in Oniguruma, expected `(?<`".to_owned());
                 }
                 let (name, rest) = inside.trim_start_matches('P').split_once('>').ok_or("a name has no `>`")?;
-                self.done.push_str(&format!("(?{name}>"));
+                let _ = write!(self.done, "(?{name}>");
                 self.rest = rest;
                 self.ignores_case.push(ignores_case);
                 return Ok(());

@@ -131,7 +131,7 @@ impl Pattern {
             Expr::Empty => Node::Concat(Vec::new()),
             Expr::Any { newline: true, .. } => self.class(r"(?s:.)", false)?,
             Expr::Any { newline: false, crlf } => self.class(if *crlf { r"[^\r\n]" } else { r"[^\n]" }, false)?,
-            Expr::Assertion(assertion) => Node::Assert(place(assertion)?),
+            Expr::Assertion(assertion) => Node::Assert(place(*assertion)?),
             Expr::GeneralNewline { .. } => {
                 let tree = Expr::parse_tree(NEWLINE).map_err(|error| error.to_string())?;
                 self.node(&tree.expr)?
@@ -238,7 +238,7 @@ impl Node {
     }
 }
 
-fn place(assertion: &Assertion) -> Result<Place, String> {
+fn place(assertion: Assertion) -> Result<Place, String> {
     let word = |before, after| Place::Word { before, after };
     Ok(match assertion {
         Assertion::StartText => Place::TextStart,

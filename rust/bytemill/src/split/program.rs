@@ -144,7 +144,9 @@ impl Program {
         }
         self.add(last)?;
         let end = self.here();
-        jumps.into_iter().for_each(|jump| self.instructions[jump] = Instruction::Jump(end));
+        for jump in jumps {
+            self.instructions[jump] = Instruction::Jump(end);
+        }
         Ok(())
     }
 
@@ -168,7 +170,9 @@ impl Program {
             self.add(child)?;
         }
         let after = self.here();
-        splits.into_iter().for_each(|split| self.fill_split(split, split.0 + 1, after, is_greedy));
+        for split in splits {
+            self.fill_split(split, split.0 + 1, after, is_greedy);
+        }
         Ok(())
     }
 

@@ -39,7 +39,7 @@ enum Cutter {
 #[derive(Clone, Debug)]
 enum Finder {
     Regex(Regex),
-    Text(memchr::memmem::Finder<'static>),
+    Text(Box<memchr::memmem::Finder<'static>>),
     Number,
     Punctuation,
 }
@@ -138,7 +138,7 @@ impl Cutter {
                 (Some(rule), Behavior::Isolated) => return Ok(Self::ByHand(rule)),
                 _ => Finder::Regex(Regex::new(regex)?),
             },
-            Searched::String(text) => Finder::Text(memchr::memmem::Finder::new(text.as_bytes()).into_owned()),
+            Searched::String(text) => Finder::Text(Box::new(memchr::memmem::Finder::new(text.as_bytes()).into_owned())),
         };
         Ok(Self::Found { finder, behavior, is_inverted })
     }
