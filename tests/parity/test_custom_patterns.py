@@ -87,9 +87,8 @@ def test_two_megabytes_without_a_match_are_one_pretoken(pattern: str) -> None:
     [(r"(?=(a+))\1b", "backreference"), (r"(?:a*)*b", "may be empty"), (r"(?<=a+)b", "look-behind")],
 )
 def test_what_cannot_be_linear_is_refused_when_read(pattern: str, name: str, tmp_path: Path) -> None:
-    file: dict[str, Any] = {}
     Tokenizer.train(texts=["a"], vocab_size=258, pattern=r"a+|\n").save(tmp_path / "t.json")
-    file = json.loads((tmp_path / "t.json").read_text())
+    file: dict[str, Any] = json.loads((tmp_path / "t.json").read_text())
     file["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern
     (tmp_path / "t.json").write_text(json.dumps(file))
     with pytest.raises((FormatError, ArgumentError), match=name):

@@ -233,6 +233,9 @@ impl<'p> Translation<'p> {
             '<' if self.is_written() && !is_in_class => format!("(?:(?<!{word})(?={word}))"),
             '>' if self.is_written() && !is_in_class => format!("(?:(?<={word})(?!{word}))"),
             'p' | 'P' => return self.property(),
+            '1'..='9' | 'k' | 'g' if !is_in_class => {
+                return Err("a backreference or a call of a group takes time that is not linear in the text".to_owned());
+            }
             'x' | 'u' | 'U' => return self.code_point(character),
             'd' | 'D' | 's' | 'S' | 'h' | 'H' | 'n' | 'r' | 't' | 'f' | 'v' | 'a' | 'e' => {
                 self.keep(2);
