@@ -170,7 +170,10 @@ def convert(
     output: Annotated[Path, typer.Argument(help="The file or folder to write; - is stdout.")],
     form: Annotated[Format, typer.Option("--format", help="huggingface, tiktoken, readable or gpt2.")] = "huggingface",
     pattern: Annotated[
-        str, typer.Option(help="Where the source holds none: gpt2, cl100k, o200k, none, or any regex.")
+        str,
+        typer.Option(
+            help="Where the source holds none: gpt2, cl100k, o200k, a name of tiktoken's, none, or any regex."
+        ),
     ] = "auto",
     special_token: Annotated[
         list[str] | None,

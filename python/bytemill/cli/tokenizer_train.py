@@ -32,7 +32,9 @@ def train(
             help="Text or .jsonl, also as .gz or .zst, .parquet, .arrow, or folders of them; - alone reads stdin."
         ),
     ] = None,
-    pattern: Annotated[str, typer.Option(help="gpt2, cl100k, o200k, none, or any regex.")] = "gpt2",
+    pattern: Annotated[
+        str, typer.Option(help="gpt2, cl100k, o200k, a name of tiktoken's, none, or any regex.")
+    ] = "gpt2",
     special_token: Annotated[
         list[str] | None, typer.Option(help="A special token; may be given again. Default <|endoftext|>.")
     ] = None,

@@ -80,7 +80,9 @@ class Tokenizer(_core.Tokenizer):
             word_counts: Pretokens counted already, each with how often it occurs; they are not split again; or
             counts: A file that an earlier run wrote by `save_counts`. Exactly one of the four.
             vocab_size: Ids in all: 256 bytes, merges and special tokens; fewer when the text gives no more.
-            pattern: "gpt2", "cl100k", "o200k", any regex, or None for no split at all.
+            pattern: "gpt2", "cl100k", "o200k", tiktoken's names of these ("cl100k_base" and so on), any regex, steps
+                as JSON like the `pre_tokenizer` of a tokenizer.json, or None for no split at all. A word that is no
+                known name is refused.
             special_tokens: Get the last ids, in this order; their text is not looked for in the documents.
             ties: Which of several pairs with the same count comes first. "huggingface": the smallest ids, bytes
                 in the order of GPT-2's printable characters, as in Hugging Face's BpeTrainer. "lowest_id": the
@@ -163,7 +165,7 @@ class Tokenizer(_core.Tokenizer):
         Raises:
             FormatError: The file is damaged, cannot be reproduced exactly (as any but byte-level BPE), or holds no
                 pattern and none was given; says where and why.
-            ArgumentError: The pattern does not compile.
+            ArgumentError: The pattern does not compile, or is a word that is no known name.
             OSError: It cannot be read.
         """
         given = arguments.special_tokens_by_id("special_tokens", special_tokens)

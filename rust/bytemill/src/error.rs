@@ -61,6 +61,16 @@ pub enum Error {
         /// The vocabulary's size.
         n_vocab: usize,
     },
+    /// Bytes that are not text, with one that the vocabulary has no token for.
+    #[error(
+        "byte 0x{byte:02x} at position {position} has no token: this vocabulary encodes UTF-8 text, which never has it"
+    )]
+    UnknownByte {
+        /// The byte.
+        byte: u8,
+        /// Its index in the given bytes.
+        position: usize,
+    },
     /// An id that uint16 cannot hold.
     #[error("token id {id} at position {position} does not fit into uint16, which holds 0 to 65535: ask for uint32")]
     WideId {
@@ -122,6 +132,7 @@ impl Error {
             Self::Argument { .. } | Self::Pattern { .. } => Kind::Argument,
             Self::Vocab(_)
             | Self::UnknownId { .. }
+            | Self::UnknownByte { .. }
             | Self::WideId { .. }
             | Self::DisallowedSpecial { .. }
             | Self::EmptyCorpus { .. } => Kind::Data,

@@ -17,6 +17,7 @@
 //! Imports run one way: `error <- vocab <- split, formats, decode <- train, encode <- tokenizer <- prepare`;
 //! `corpus` and `durable` stand on `error` alone, `shard` on these two.
 
+mod byte_alphabet;
 pub mod corpus;
 pub mod decode;
 pub mod durable;

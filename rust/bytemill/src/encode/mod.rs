@@ -88,7 +88,10 @@ impl<'t> Encoder<'t> {
     /// As [`Encoder::text`], looking for up to `ROOM` pretokens at a time.
     fn in_chunks<const ROOM: usize>(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
         let (Self { parts, merging, .. }, mut chunk) = (self, Chunk::<ROOM>::new());
-        parts.splitter.split_batches(text, |start, ends| merging.pretokens(text, start, ends, &mut chunk, out))
+        if !parts.splitter.keeps_characters_whole() {
+            return parts.splitter.split_str(text, |pretoken| merging.damaged(pretoken, out));
+        }
+        parts.splitter.split_batches(text, |text, start, ends| merging.pretokens(text, start, ends, &mut chunk, out))
     }
 
     /// Appends the ids of bytes that need not be UTF-8; special tokens in them are text like any other.
@@ -97,6 +100,9 @@ impl<'t> Encoder<'t> {
             return self.wanted(text, Request::default(), out);
         }
         check_length(text.len())?;
+        if let Some(position) = self.parts.vocab.first_unknown_byte(text) {
+            return Err(Error::UnknownByte { byte: text[position], position });
+        }
         if !self.parts.vocab.added().leaves_text() {
             return self.stretches(text, out);
         }

@@ -9,7 +9,7 @@
 //! | `.model` | merges, pattern, special tokens | minbpe (read only) |
 //! | `tekken.json` | tokens and ranks, pattern, special tokens | Mistral (read only) |
 
-mod byte_alphabet;
+use crate::byte_alphabet;
 mod entries;
 mod file;
 mod fingerprint;

@@ -96,9 +96,9 @@ mod tests {
     use crate::split::known::KNOWN;
     use proptest::prelude::*;
 
-    fn pretokens<'t>(splitter: &Splitter, text: &'t [u8]) -> Vec<&'t [u8]> {
+    fn pretokens(splitter: &Splitter, text: &[u8]) -> Vec<Vec<u8>> {
         let mut found = Vec::new();
-        splitter.split(text, |pretoken| found.push(pretoken)).unwrap();
+        splitter.split(text, |pretoken| found.push(pretoken.to_vec())).unwrap();
         found
     }
 

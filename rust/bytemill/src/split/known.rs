@@ -72,65 +72,48 @@ pub(super) static KNOWN: [Known; 5] = [
     Known { rule: Rule::O200k, name: Some("o200k"), spellings: &[O200K], oniguruma: O200K },
 ];
 
-/// The known pattern that `text` names or spells, and the spelling.
-pub(super) fn find(text: &str) -> Option<(&'static Known, &'static str)> {
+/// Names of patterns and the pattern each stands for; upper and lower case are alike.
+const NAMES: [(&str, &str); 14] = [
+    ("gpt2", GPT2),
+    ("gpt-2", GPT2),
+    ("r50k_base", GPT2),
+    ("p50k_base", GPT2),
+    ("p50k_edit", GPT2),
+    ("cl100k", CL100K),
+    ("cl100k_base", CL100K),
+    ("gpt4", CL100K),
+    ("gpt-4", CL100K),
+    ("o200k", O200K),
+    ("o200k_base", O200K),
+    ("o200k_harmony", O200K),
+    ("gpt4o", O200K),
+    ("gpt-4o", O200K),
+];
+
+/// The pattern that `name` stands for.
+pub(super) fn named(name: &str) -> Option<&'static str> {
+    NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, pattern)| *pattern)
+}
+
+/// Whether `text` can only be meant as a name: as a regular expression it would find just itself.
+pub(super) fn is_bare_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+/// The names that [`named`] knows, for messages.
+pub(super) fn all_names() -> String {
+    NAMES.map(|(name, _)| name).join(", ")
+}
+
+/// The known pattern that `regex` spells, and the spelling.
+pub(super) fn find(regex: &str) -> Option<(&'static Known, &'static str)> {
     KNOWN.iter().find_map(|known| {
-        let spelling = if known.name == Some(text) {
-            known.spellings.first()
-        } else {
-            known.spellings.iter().find(|spelling| **spelling == text)
-        };
+        let spelling = known.spellings.iter().find(|spelling| **spelling == regex);
         spelling.map(|spelling| (known, *spelling))
     })
 }
 
-/// Whether Oniguruma gives `pattern` the meaning that fancy-regex does, as far as its syntax tells.
-pub(crate) fn oniguruma_reads_alike(pattern: &str) -> Result<(), &'static str> {
-    let unescaped = pattern.replace(r"\\", "").replace(r"\$", "").replace(r"\^", "").replace("[^", "");
-    if has_possessive_count(&unescaped) {
-        Err("`{…}+` is possessive here, but repeats the repeat in Oniguruma")
-    } else if unescaped.contains(['$', '^']) {
-        Err("`^` and `$` stand for the ends of the text here, but for those of any line in Oniguruma")
-    } else if sets_flag(&unescaped, ['m', 's']) {
-        Err("the flags m and s have other meanings in Oniguruma")
-    } else if names_class(&unescaped) {
-        Err("`[:alpha:]` and its like hold ASCII characters alone here, but those of all of Unicode in Oniguruma")
-    } else if takes_away(pattern) {
-        Err("`--` and `~~` take characters out of a class here, but are characters of it in Oniguruma")
-    } else {
-        Ok(())
-    }
-}
-
-/// Whether a group sets or clears one of `flags`, as `(?im)` or `(?i-s:…)`.
-fn sets_flag(pattern: &str, flags: [char; 2]) -> bool {
-    pattern.split("(?").skip(1).any(|group| {
-        let end = group.find(|character: char| !character.is_ascii_alphabetic() && character != '-');
-        let (set, rest) = group.split_at(end.unwrap_or(group.len()));
-        rest.starts_with([')', ':']) && set.contains(flags)
-    })
-}
-
-/// Whether there is a class with a name, such as `[:alpha:]` or `[:^digit:]`.
-fn names_class(pattern: &str) -> bool {
-    pattern.split("[:").skip(1).any(|class| {
-        let name = class.split_once(":]").map(|(name, _)| name.trim_start_matches('^'));
-        name.is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic()))
-    })
-}
-
-/// Whether a class has others taken out of it, as `[a-z--b]` or `[a-z~~b]`.
-fn takes_away(pattern: &str) -> bool {
-    let unescaped =
-        [r"\\", r"\[", r"\]", r"\-"].iter().fold(pattern.to_owned(), |text, escape| text.replace(escape, ""));
-    let mut classes = unescaped.split('[').skip(1).map(|class| class.split(']').next().unwrap_or_default());
-    classes.any(|class| class.contains("--") || class.contains("~~"))
-}
-
-/// Whether a count such as `{1,3}` has a `+` behind it (`\p{L}+` has none).
-fn has_possessive_count(pattern: &str) -> bool {
-    pattern.match_indices("}+").any(|(end, _)| {
-        let inside = pattern[..end].rsplit('{').next().unwrap_or_default();
-        !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_digit() || byte == b',')
-    })
+/// A known pattern in a spelling that Oniguruma reads alike.
+pub(super) fn in_oniguruma(regex: &str) -> Option<&'static str> {
+    find(regex).map(|(known, _)| known.oniguruma)
 }

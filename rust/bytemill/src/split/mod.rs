@@ -3,31 +3,43 @@
 //! The patterns that matter (GPT-2, cl100k and its relations, o200k) are written out by hand, each
 //! twice: as a function from the start of a pretoken to its end that looks at every character a
 //! bounded number of times, and as bit algebra on 64 bytes at once where the processor can compare
-//! so many (see `blocks`). Any other regular expression runs in fancy-regex, which is also the
-//! oracle of those by hand.
+//! so many (see `blocks`). Any other regular expression runs in an engine whose time is linear in the
+//! text (see `engine`), and what needs several steps in a `sequence`. fancy-regex is the oracle of all.
 
 mod blocks;
+mod characters;
 mod cl100k;
 mod cuts;
+mod engine;
 mod gpt2;
 mod known;
 mod lanes;
+mod memo;
 mod o200k;
+mod oniguruma;
 mod parts;
-mod regex;
+mod pattern;
+mod program;
+mod sequence;
+mod steps;
 mod unicode;
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::interrupt::Pace;
-pub(crate) use known::oniguruma_reads_alike;
+use engine::Regex;
 pub use known::{CL100K, GPT2, O200K};
 use known::{Known, Rule};
+pub(crate) use oniguruma::{Direction, translate};
 pub(crate) use parts::CUT_BESIDE;
-use regex::RegexSplitter;
-pub use regex::matches_whole;
+use sequence::Sequence;
+use std::sync::Arc;
+pub(crate) use steps::{Described, Step, read as read_steps};
+use steps::{Plan, plan};
 
 /// Cuts text into pretokens by one rule.
 ///
@@ -36,7 +48,7 @@ pub use regex::matches_whole;
 ///
 /// let splitter = Splitter::new(Some("gpt2"))?;
 /// let mut pretokens = Vec::new();
-/// splitter.split(b"I'll pay 50", |pretoken| pretokens.push(pretoken))?;
+/// splitter.split(b"I'll pay 50", |pretoken| pretokens.push(pretoken.to_vec()))?;
 /// assert_eq!(pretokens, [&b"I"[..], b"'ll", b" pay", b" 50"]);
 /// assert_eq!(splitter.pattern(), Some(GPT2));
 /// # Ok::<(), bytemill::Error>(())
@@ -48,33 +60,79 @@ pub struct Splitter(Kind);
 enum Kind {
     Whole,
     Known { known: &'static Known, pattern: &'static str },
-    Regex(RegexSplitter),
+    Regex(Regex),
+    Sequence(Arc<Sequence>),
 }
 
 impl Splitter {
-    /// A splitter for `pattern`: `None` (no split), a name (`gpt2`, `cl100k`, `o200k`) or any regex.
+    /// A splitter for `pattern`: `None` (no split), a name (`gpt2`, `cl100k`, `o200k`, or tiktoken's names of these), any
+    /// regex, or steps as JSON, written as the `pre_tokenizer` of a `tokenizer.json`.
     ///
     /// A regex that is a known spelling of a known pattern runs by hand.
     ///
     /// # Errors
-    /// When the regex does not compile, or the environment's `BYTEMILL_SIMD` names no way to split.
+    /// When the pattern is a bare word that is no known name, when the regex does not compile or needs more time than
+    /// is linear in the text, when the steps lose text, or the environment's `BYTEMILL_SIMD` names no way to split.
     pub fn new(pattern: Option<&str>) -> Result<Self> {
-        lanes::check_environment()?;
-        Ok(Self(match pattern {
-            None => Kind::Whole,
-            Some(text) => match known::find(text) {
-                Some((known, pattern)) => Kind::Known { known, pattern },
-                None => Kind::Regex(RegexSplitter::new(text)?),
+        match pattern {
+            None => Self::of(Kind::Whole),
+            Some(steps) if steps.starts_with('{') => {
+                let fault = |reason| Error::Pattern { pattern: steps.to_owned(), reason };
+                let value = serde_json::from_str(steps).map_err(|error| fault(error.to_string()))?;
+                Self::from_steps(read_steps(&value).map_err(fault)?)
+            }
+            Some(word) if known::is_bare_word(word) => match known::named(word) {
+                Some(pattern) => Self::from_regex(pattern),
+                None => Err(Error::Argument {
+                    name: "pattern",
+                    got: format!("{word:?}"),
+                    expected: format!("a regular expression or one of the names {}", known::all_names()),
+                }),
             },
-        }))
+            Some(regex) => Self::from_regex(regex),
+        }
     }
 
-    /// The regular expression that this splitter equals, or `None` when it does not split.
+    /// A splitter for a regex, which may look like a name.
+    pub(crate) fn from_regex(regex: &str) -> Result<Self> {
+        match known::find(regex) {
+            Some((known, pattern)) => Self::of(Kind::Known { known, pattern }),
+            // A bare word alone would be read as a name when it comes back.
+            None if known::is_bare_word(regex) => Self::of(Kind::Regex(Regex::new(&format!("(?:{regex})"))?)),
+            None => Self::of(Kind::Regex(Regex::new(regex)?)),
+        }
+    }
+
+    /// The splitter that does what `steps` do, one of which is `ByteLevel`.
+    pub(crate) fn from_steps(steps: Vec<Step>) -> Result<Self> {
+        match plan(&steps) {
+            Plan::Whole => Self::of(Kind::Whole),
+            Plan::Pattern(regex) => Self::from_regex(regex),
+            Plan::Sequence => Self::of(Kind::Sequence(Arc::new(Sequence::new(steps)?))),
+        }
+    }
+
+    fn of(kind: Kind) -> Result<Self> {
+        lanes::check_environment()?;
+        Ok(Self(kind))
+    }
+
+    /// What [`Splitter::new`] makes this splitter of: a regular expression, or steps as JSON; `None` when it does not
+    /// split.
     pub fn pattern(&self) -> Option<&str> {
         match &self.0 {
             Kind::Whole => None,
             Kind::Known { pattern, .. } => Some(pattern),
             Kind::Regex(regex) => Some(regex.pattern()),
+            Kind::Sequence(sequence) => Some(sequence.description()),
+        }
+    }
+
+    /// Whether every pretoken of valid text is whole characters.
+    pub(crate) fn keeps_characters_whole(&self) -> bool {
+        match &self.0 {
+            Kind::Sequence(sequence) => sequence.keeps_characters_whole(),
+            _ => true,
         }
     }
 
@@ -82,7 +140,7 @@ impl Splitter {
     pub fn name(&self) -> Option<&'static str> {
         match &self.0 {
             Kind::Known { known, .. } => known.name,
-            Kind::Whole | Kind::Regex(_) => None,
+            _ => None,
         }
     }
 
@@ -92,13 +150,23 @@ impl Splitter {
     }
 
     /// The same pattern in a spelling that Oniguruma (Hugging Face's regex engine) reads alike,
-    /// or why there is none. `None` when this splitter does not split.
-    pub fn oniguruma_pattern(&self) -> Result<Option<&str>, &'static str> {
+    /// or why there is none. `None` when this splitter does not split, or splits in steps.
+    pub fn oniguruma_pattern(&self) -> Result<Option<String>, String> {
         match &self.0 {
-            Kind::Whole => Ok(None),
-            Kind::Known { known, .. } => Ok(Some(known.oniguruma)),
-            Kind::Regex(regex) => known::oniguruma_reads_alike(regex.pattern()).map(|()| Some(regex.pattern())),
+            Kind::Whole | Kind::Sequence(_) => Ok(None),
+            Kind::Known { known, .. } => Ok(Some(known.oniguruma.to_owned())),
+            Kind::Regex(regex) => translate(regex.pattern(), Direction::Write).map(Some),
         }
+    }
+
+    /// The steps of a splitter that has several, with regular expressions that Oniguruma reads alike.
+    pub(crate) fn oniguruma_steps(&self) -> Option<Result<Vec<Step>, String>> {
+        let Kind::Sequence(sequence) = &self.0 else { return None };
+        let written = |regex: &str| match known::in_oniguruma(regex) {
+            Some(spelling) => Ok(spelling.to_owned()),
+            None => translate(regex, Direction::Write),
+        };
+        Some(sequence.steps().iter().map(|step| step.with_regex(written)).collect())
     }
 
     /// Cuts `text` into about `n_parts` parts whose pretokens are those of the whole; into one where the
@@ -127,15 +195,16 @@ impl Splitter {
     fn rule(&self) -> Option<Rule> {
         match &self.0 {
             Kind::Known { known, .. } => Some(known.rule),
-            Kind::Whole | Kind::Regex(_) => None,
+            Kind::Whole | Kind::Regex(_) | Kind::Sequence(_) => None,
         }
     }
 
-    /// Calls `each` with every pretoken of `text` in order; put together they are `text`.
+    /// Calls `each` with every pretoken of `text` in order; put together they are `text`, but for the spaces that
+    /// `add_prefix_space` puts in.
     ///
     /// What the pattern leaves unmatched becomes pretokens too. Where `text` is not UTF-8 the
     /// pattern sees each valid stretch by itself, and each run of invalid bytes is one pretoken.
-    pub fn split<'t>(&self, text: &'t [u8], mut each: impl FnMut(&'t [u8])) -> Result<()> {
+    pub fn split(&self, text: &[u8], mut each: impl FnMut(&[u8])) -> Result<()> {
         match (&self.0, std::str::from_utf8(text)) {
             (Kind::Whole, _) => {
                 whole(text, each);
@@ -147,8 +216,8 @@ impl Splitter {
     }
 
     /// As [`Splitter::split`], for text that is known to be UTF-8.
-    pub fn split_str<'t>(&self, text: &'t str, mut each: impl FnMut(&'t [u8])) -> Result<()> {
-        self.split_batches(text, |mut start, ends| {
+    pub fn split_str(&self, text: &str, mut each: impl FnMut(&[u8])) -> Result<()> {
+        self.split_batches(text, |text, mut start, ends| {
             for &end in ends {
                 each(&text.as_bytes()[start..end]);
                 start = end;
@@ -156,35 +225,36 @@ impl Splitter {
         })
     }
 
-    /// Calls `each` with batches of neighbouring pretokens: where the first begins and where each ends.
+    /// Calls `each` with batches of neighbouring pretokens: the text that holds them, where the first begins and where
+    /// each ends. The text is `text`, or what a step made of a piece of it.
     ///
     /// Now and then checks whether to go on.
-    pub(crate) fn split_batches(&self, text: &str, mut each: impl FnMut(usize, &[usize])) -> Result<()> {
+    pub(crate) fn split_batches(&self, text: &str, mut each: impl FnMut(&str, usize, &[usize])) -> Result<()> {
         let mut pace = Pace::default();
-        let mut each = |start: usize, ends: &[usize]| {
-            each(start, ends);
+        let mut each = |text: &str, start: usize, ends: &[usize]| {
+            each(text, start, ends);
             pace.advance(ends.last().map_or(0, |end| end - start));
         };
         match &self.0 {
             Kind::Regex(regex) => {
-                let mut start = 0;
-                regex.split(text, |pretoken| {
-                    each(start, &[start + pretoken.len()]);
-                    start += pretoken.len();
-                })
+                let mut batch = Batch::default();
+                regex.each_end(text, &mut |end| batch.add(end, |start, ends| each(text, start, ends)))?;
+                batch.flush(|start, ends| each(text, start, ends));
+                Ok(())
             }
             Kind::Whole => {
-                whole(text.as_bytes(), |text| each(0, &[text.len()]));
+                whole(text.as_bytes(), |bytes| each(text, 0, &[bytes.len()]));
                 Ok(())
             }
             Kind::Known { known, .. } => {
-                split_by_hand(known.rule, text, each);
+                split_by_hand(known.rule, text, |start, ends| each(text, start, ends));
                 Ok(())
             }
+            Kind::Sequence(sequence) => sequence.split(text, &mut each),
         }
     }
 
-    fn split_damaged<'t>(&self, text: &'t [u8], each: &mut impl FnMut(&'t [u8])) -> Result<()> {
+    fn split_damaged(&self, text: &[u8], each: &mut impl FnMut(&[u8])) -> Result<()> {
         let (mut at, mut invalid_from, mut pace) = (0, 0, Pace::default());
         for chunk in text.utf8_chunks() {
             pace.advance(chunk.valid().len() + chunk.invalid().len());
@@ -205,7 +275,23 @@ impl Splitter {
     }
 }
 
-fn whole<'t>(text: &'t [u8], mut each: impl FnMut(&'t [u8])) {
+/// Which of `names` a pattern matches as a whole, in time that is linear in their lengths.
+///
+/// ```
+/// let matched = bytemill::split::matches_whole(r".*\.(qkv|expand)", &["blocks.0.qkv", "qkv"])?;
+/// assert_eq!(matched, [true, false]);
+/// # Ok::<(), bytemill::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Pattern`] when the pattern does not compile.
+pub fn matches_whole<T: AsRef<str>>(pattern: &str, names: &[T]) -> Result<Vec<bool>> {
+    Regex::new(pattern)?; // `a)|(b` would be one only between the brackets of the next line
+    let whole = Regex::new(&format!(r"\A(?:{pattern})\z"))?;
+    Ok(names.iter().map(|name| whole.is_match(name.as_ref())).collect())
+}
+
+fn whole(text: &[u8], mut each: impl FnMut(&[u8])) {
     if !text.is_empty() {
         each(text);
     }
@@ -221,5 +307,35 @@ fn split_by_hand(rule: Rule, text: &str, mut each: impl FnMut(usize, &[usize])) 
         let n = blocks::fill(rule, text, start, &mut ends);
         each(start, &ends[..n]);
         start = ends[n - 1];
+    }
+}
+
+/// Ends of pretokens that are found one by one.
+struct Batch {
+    start: usize,
+    ends: [usize; BATCH],
+    n: usize,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { start: 0, ends: [0; BATCH], n: 0 }
+    }
+}
+
+impl Batch {
+    fn add(&mut self, end: usize, each: impl FnMut(usize, &[usize])) {
+        if self.n == BATCH {
+            self.flush(each);
+        }
+        self.ends[self.n] = end;
+        self.n += 1;
+    }
+
+    fn flush(&mut self, mut each: impl FnMut(usize, &[usize])) {
+        if let Some(&last) = self.ends[..self.n].last() {
+            each(self.start, &self.ends[..self.n]);
+            (self.start, self.n) = (last, 0);
+        }
     }
 }

@@ -88,9 +88,9 @@ mod tests {
     use crate::split::known::KNOWN;
     use proptest::prelude::*;
 
-    fn pretokens<'t>(splitter: &Splitter, text: &'t str) -> Vec<&'t [u8]> {
+    fn pretokens(splitter: &Splitter, text: &str) -> Vec<Vec<u8>> {
         let mut found = Vec::new();
-        splitter.split_str(text, |pretoken| found.push(pretoken)).unwrap();
+        splitter.split_str(text, |pretoken| found.push(pretoken.to_vec())).unwrap();
         found
     }
 

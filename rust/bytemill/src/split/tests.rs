@@ -3,6 +3,7 @@
 
 use super::known::KNOWN;
 use super::lanes::Way;
+use super::oracle::RegexSplitter;
 use super::*;
 use proptest::prelude::*;
 
@@ -31,9 +32,9 @@ fn nasty_text() -> impl Strategy<Value = String> {
     prop::collection::vec(nasty_piece(), 0..24).prop_map(|pieces| pieces.concat())
 }
 
-fn pretokens<'t>(splitter: &Splitter, text: &'t [u8]) -> Vec<&'t [u8]> {
+fn pretokens(splitter: &Splitter, text: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
-    splitter.split(text, |pretoken| found.push(pretoken)).unwrap();
+    splitter.split(text, |pretoken| found.push(pretoken.to_vec())).unwrap();
     found
 }
 
@@ -62,8 +63,10 @@ fn assert_equals_oracles(text: &str) {
         assert!(matches!(by_hand.0, Kind::Known { .. }));
         let expected = pretokens(&by_hand, text.as_bytes());
         for spelling in known.spellings {
-            let oracle = Splitter(Kind::Regex(RegexSplitter::new(spelling).unwrap()));
-            assert_eq!(expected, pretokens(&oracle, text.as_bytes()), "{spelling} on {text:?}");
+            let oracle = RegexSplitter::new(spelling).unwrap();
+            assert_eq!(expected, oracle.pretokens(text), "{spelling} on {text:?}");
+            let engine = Splitter(Kind::Regex(Regex::new(spelling).unwrap()));
+            assert_eq!(expected, pretokens(&engine, text.as_bytes()), "{spelling} on {text:?}");
         }
     }
 }
@@ -119,7 +122,7 @@ fn by_hand_equals_the_regex_on_a_million_nasty_texts() {
 }
 
 /// Marks each byte as valid or not, then splits the valid runs and keeps the others whole.
-fn pretokens_by_definition<'t>(splitter: &Splitter, text: &'t [u8]) -> Vec<&'t [u8]> {
+fn pretokens_by_definition(splitter: &Splitter, text: &[u8]) -> Vec<Vec<u8>> {
     let valid: Vec<bool> = text
         .utf8_chunks()
         .flat_map(|chunk| [vec![true; chunk.valid().len()], vec![false; chunk.invalid().len()]].concat())
@@ -130,9 +133,9 @@ fn pretokens_by_definition<'t>(splitter: &Splitter, text: &'t [u8]) -> Vec<&'t [
         let bytes = &text[start..start + run.len()];
         start += run.len();
         if run[0] {
-            splitter.split_str(std::str::from_utf8(bytes).unwrap(), |pretoken| found.push(pretoken)).unwrap();
+            splitter.split_str(std::str::from_utf8(bytes).unwrap(), |pretoken| found.push(pretoken.to_vec())).unwrap();
         } else {
-            found.push(bytes);
+            found.push(bytes.to_vec());
         }
     }
     found
@@ -154,9 +157,7 @@ fn every_single_character_splits_as_the_regex_says_between_neighbours_of_each_cl
         let text = format!("a{character}A {character}{character}1\t{character}'{character} {character}");
         for (known, oracle) in KNOWN.iter().zip(&oracles) {
             let by_hand = Splitter::new(Some(known.spellings[0])).unwrap();
-            let mut expected = Vec::new();
-            oracle.split(&text, |pretoken| expected.push(pretoken)).unwrap();
-            assert_eq!(pretokens(&by_hand, text.as_bytes()), expected, "{character:?}");
+            assert_eq!(pretokens(&by_hand, text.as_bytes()), oracle.pretokens(&text), "{character:?}");
         }
     }
 }
@@ -194,13 +195,72 @@ fn a_pattern_that_does_not_compile_is_named() {
 const SAME: &str = r"(?i:s)|(?<ms>x)|(?<=m)|(?!s:)|[:;]:]|--|~~|[\--x]|\[--\]";
 
 #[test]
-fn patterns_that_oniguruma_would_read_otherwise_are_told() {
-    for same in KNOWN.iter().map(|known| known.oniguruma).chain([r"\$+", r"[^a]+", r"\p{L}+", r"a{2}", SAME]) {
-        assert_eq!(known::oniguruma_reads_alike(same), Ok(()), "{same}");
+fn what_both_engines_read_alike_is_kept() {
+    let known = KNOWN.iter().map(|known| known.oniguruma);
+    for same in known.chain([r"\$+", r"[^a]+", r"\p{L}+", r"a{2}", r"a{1,2}?b*+", r"[]a]", r"\x{e9}\u00e9", SAME]) {
+        for direction in [Direction::Read, Direction::Write] {
+            assert_eq!(translate(same, direction).as_deref(), Ok(same), "{same}");
+        }
     }
-    let flags = [r"(?m)a", r"(?im)x.y", r"(?i:x(?m-i:.)y)", r"(?i-s).", r"(?x: (?s:.))"];
+}
+
+#[test]
+fn what_has_an_equal_in_oniguruma_is_rewritten() {
+    for (ours, theirs) in [
+        (r"\pL+", r"\p{L}+"),
+        (r"\p{Script=Han}+|\p{IsHan}", r"\p{Han}+|\p{Han}"),
+        (r"(?u)\d", r"\d"),
+        (r"^a$", r"\Aa\z"),
+        (r"(?P<n>a)", r"(?<n>a)"),
+        (r"\xe9\u{e9}", r"\x{e9}\x{e9}"),
+        (r"\p{^L}\P{^L}", r"\P{L}\p{L}"),
+    ] {
+        assert_eq!(translate(ours, Direction::Write).as_deref(), Ok(theirs), "{ours}");
+    }
+}
+
+#[test]
+fn word_characters_come_back_as_they_were() {
+    for pattern in [r"\w+|\W", r"[\w'-]+|[^\w\s]+", r"\b\d+\b|\B", r"[^\W_]+"] {
+        for [there, back] in [[Direction::Write, Direction::Read], [Direction::Read, Direction::Write]] {
+            let translated = translate(pattern, there).unwrap();
+            assert_ne!(translated, pattern);
+            assert_eq!(translate(&translated, back).as_deref(), Ok(pattern));
+            assert!(Splitter::new(Some(&translated)).is_ok(), "{translated}");
+        }
+    }
+}
+
+#[test]
+fn patterns_that_oniguruma_would_read_otherwise_are_refused() {
+    let flags = [r"(?m)a", r"(?im)x.y", r"(?i:x(?m-i:.)y)", r"(?i-s).", r"(?x: (?s:.))", r"a(?i)b|c"];
     let classes = [r"[[:alpha:]]+", r"[^[:^digit:]]", r"[a-c~~b]", r"\[[a-z--b]"];
-    for other in [CL100K, r"\p{N}{1,3}+", r"a$", r"^a", r"\\$"].into_iter().chain(flags).chain(classes) {
-        assert!(known::oniguruma_reads_alike(other).is_err(), "{other}");
+    let folded = [r"(?i:straße)", r"(?i:ss)", r"(?i:e[^a-z])", r"(?i:\w)", r"(?i:off)", r"(?i:\p{Lu})"];
+    let repeats = [CL100K, r"\p{N}{1,3}+", r"a{2}?", r"a+?+", r"a**", r"{", r"\Z", r"\X", r"\0"];
+    for other in flags.into_iter().chain(classes).chain(folded).chain(repeats) {
+        for direction in [Direction::Read, Direction::Write] {
+            assert!(translate(other, direction).is_err(), "{other}");
+        }
     }
+    for theirs in [r"^a", r"a$", r"\pL", r"\p{Word}", r"\xe9", r"(?u)a", r"(?P<n>a)", r"\u{e9}"] {
+        assert!(translate(theirs, Direction::Read).is_err(), "{theirs}");
+    }
+}
+
+#[test]
+fn names_of_tiktoken_are_known_and_other_words_refused() {
+    for (name, known) in [
+        ("cl100k_base", "cl100k"),
+        ("GPT2", "gpt2"),
+        ("r50k_base", "gpt2"),
+        ("gpt4", "cl100k"),
+        ("o200k_harmony", "o200k"),
+    ] {
+        assert_eq!(Splitter::new(Some(name)).unwrap().name(), Some(known));
+    }
+    for word in ["nonsense", "cl100k_bas", "a", "x-1", "42"] {
+        let message = Splitter::new(Some(word)).unwrap_err().to_string();
+        assert!(message.contains("p50k_edit") && message.contains(word), "{message}");
+    }
+    assert_eq!(Splitter::from_regex("ab").unwrap().pattern(), Some("(?:ab)"));
 }

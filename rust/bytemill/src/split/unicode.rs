@@ -5,7 +5,7 @@
 //! the same that fancy-regex (our oracle) and tiktoken read, and are spread at first use into 4,352
 //! blocks of 256 characters; equal blocks are stored once (about 60 KB in all).
 
-use regex_syntax::hir::{Class, HirKind};
+use super::pattern::ranges;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -152,22 +152,12 @@ fn flat_classes() -> Vec<Set> {
         (r"[\p{Lm}\p{Lo}]", UNCASED),
     ];
     for (pattern, class) in named {
-        for (first, last) in ranges(pattern) {
+        let Ok(ranges) = ranges(pattern, false) else { unreachable!("{pattern} is a fixed class of regex-syntax") };
+        for (first, last) in ranges {
             flat[first as usize..=last as usize].fill(class);
         }
     }
     flat
-}
-
-/// The code points that a one-character pattern matches, as inclusive ranges.
-fn ranges(pattern: &str) -> Vec<(u32, u32)> {
-    let parsed = regex_syntax::parse(pattern).map(regex_syntax::hir::Hir::into_kind);
-    match parsed {
-        Ok(HirKind::Class(Class::Unicode(class))) => {
-            class.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect()
-        }
-        other => unreachable!("{pattern} is a fixed class of regex-syntax, got {other:?}"),
-    }
 }
 
 const fn ascii_classes() -> [Set; 256] {

@@ -357,20 +357,3 @@ fn breaking_stops_counting_and_merging() {
     let merged = train(&counts, Options::new(usize::MAX, Ties::FirstSeen), &mut stop);
     assert!(matches!(merged, Err(Error::Interrupted)));
 }
-
-#[test]
-fn a_failing_pattern_is_told_for_any_number_of_threads() {
-    let splitter = Splitter::new(Some(r"(?:a*)*\1?(?<=a)(a|b|ab)*(?=c)")).unwrap();
-    let text = vec![b'a'; 100_000];
-    for threads in [1, 2] {
-        let mut fed = 0;
-        let counted = count_documents(&counting(&splitter, threads), &mut go, |sink| {
-            (0..200).try_for_each(|_| {
-                fed += 1;
-                sink.add(&text)
-            })
-        });
-        assert!(matches!(counted, Err(Error::Pattern { .. })), "{threads} threads");
-        assert!(fed < 200, "the first failure ends the reading");
-    }
-}

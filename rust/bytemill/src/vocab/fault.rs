@@ -84,8 +84,8 @@ pub enum VocabFault {
         /// What the search says.
         reason: String,
     },
-    /// Byte-level BPE needs a token for each byte.
-    #[error("no token stands for the single byte 0x{byte:02x}, expected one for each of the 256 bytes")]
+    /// Byte-level BPE needs a token for each byte that text or another token has.
+    #[error("no token stands for the single byte 0x{byte:02x}, expected one for each byte of UTF-8 text and of tokens")]
     MissingByte {
         /// The byte.
         byte: u8,

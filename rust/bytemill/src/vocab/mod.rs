@@ -38,8 +38,8 @@ use recover::Recovered;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 pub(crate) use tokens::SLOT_BYTES;
-use tokens::Tokens;
 pub use tokens::{MAX_ID, MAX_TOTAL_BYTES};
+use tokens::{NEVER_IN_TEXT, Tokens};
 use windows::WINDOW_BYTES;
 
 /// The tokens, merges and special tokens of a byte-level BPE tokenizer; never changes once made.
@@ -144,6 +144,12 @@ impl Vocab {
     /// One more than the largest id, as tiktoken counts; ids in between may have no token.
     pub fn n_vocab(&self) -> usize {
         self.tokens.n_ids()
+    }
+
+    /// The first byte in `text` that no token stands for; valid UTF-8 has none.
+    pub(crate) fn first_unknown_byte(&self, text: &[u8]) -> Option<usize> {
+        let lacks = |byte: u8| NEVER_IN_TEXT.contains(&byte) && self.tokens.id(&[byte]).is_none();
+        if NEVER_IN_TEXT.into_iter().any(lacks) { text.iter().position(|&byte| lacks(byte)) } else { None }
     }
 
     /// The bytes of `id`; a special token's are its text.

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
+use crate::error::Error;
+use crate::split::Splitter;
+use crate::tokenizer::Tokenizer;
 use proptest::prelude::*;
 
 fn bytes_and(more: &[&str]) -> Vec<(Vec<u8>, u32)> {
@@ -141,4 +144,26 @@ fn merges_that_do_not_fit_are_named() {
     assert!(matches!(fault(Vocab::from_merges(&[(97, 300)], &[])), VocabFault::UnknownPart { index: 0, .. }));
     let doubling: Vec<(u32, u32)> = std::iter::once((97, 97)).chain((256..300).map(|id| (id, id))).collect();
     assert!(matches!(fault(Vocab::from_merges(&doubling, &[])), VocabFault::TooLong { .. }));
+}
+
+#[test]
+fn a_vocabulary_may_lack_bytes_that_no_text_has() {
+    let never = [0xC0, 0xC1, 0xF5, 0xFF];
+    let bytes = || (0..=255_u8).filter(|byte| !never.contains(byte)).map(|byte| vec![byte]);
+    let tokens: Vec<(Vec<u8>, u32)> = bytes().chain([b"ab".to_vec()]).zip(0..).collect();
+    let merge = [(&b"a"[..], &b"b"[..])];
+    for vocab in
+        [Vocab::from_tokens(&tokens, merge, vec![], false).unwrap(), Vocab::from_ranks(&tokens, vec![]).unwrap()]
+    {
+        assert_eq!(vocab.n_vocab(), 253);
+        let tokenizer = Tokenizer::new(vocab, Splitter::new(Some("gpt2")).unwrap());
+        assert_eq!(tokenizer.encode_ordinary("abé").unwrap(), [252, 0xC3 - 2, 0xA9]);
+        assert_eq!(tokenizer.encode_bytes(b"ab\xfe").unwrap(), [252, 0xFE - 3]);
+        for (text, position) in [(&b"ab\xff"[..], 2), (b"\xc0\x80", 0)] {
+            let error = tokenizer.encode_bytes(text).unwrap_err();
+            assert!(matches!(error, Error::UnknownByte { position: at, .. } if at == position), "{error}");
+        }
+    }
+    let with_missing_inside: Vec<_> = bytes().chain([b"a\xff".to_vec()]).zip(0..).collect();
+    assert_eq!(fault(Vocab::from_ranks(&with_missing_inside, vec![])), VocabFault::MissingByte { byte: 0xFF });
 }

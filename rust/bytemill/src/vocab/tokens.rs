@@ -14,6 +14,12 @@ pub(crate) const SLOT_BYTES: usize = 16;
 // Where a token lies is kept in 32 bits, a length in a slot's last byte.
 const _: () = assert!(MAX_TOTAL_BYTES <= u32::MAX as usize && SLOT_BYTES <= u8::MAX as usize);
 
+/// Stands for a byte without a token; no token has this id.
+const NO_TOKEN: u32 = u32::MAX;
+/// Bytes that UTF-8 never has. Vocabularies of text may do without them.
+pub(crate) const NEVER_IN_TEXT: [u8; 13] =
+    [0xC0, 0xC1, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA, 0xFB, 0xFC, 0xFD, 0xFE, 0xFF];
+
 /// Tokens by id (all of them) and by bytes (the ordinary ones: text never becomes a special token
 /// by merging).
 #[derive(Clone, Debug)]
@@ -108,13 +114,22 @@ impl Tokens {
         (&self.arena, spans.map(|(id, &(start, end))| (id, start as usize..end as usize)))
     }
 
-    /// The ids of the 256 single bytes.
+    /// The ids of the 256 single bytes; [`NO_TOKEN`] for a byte that no text has, where the vocabulary lacks it.
     pub(crate) fn byte_ids(&self) -> Result<[u32; 256], VocabFault> {
-        let mut ids = [0; 256];
+        let mut ids = [NO_TOKEN; 256];
+        let mut missing = Vec::new();
         for (byte, id) in (0_u8..=255).zip(&mut ids) {
-            *id = self.id(&[byte]).ok_or(VocabFault::MissingByte { byte })?;
+            match self.id(&[byte]) {
+                Some(found) => *id = found,
+                None if NEVER_IN_TEXT.contains(&byte) => missing.push(byte),
+                None => return Err(VocabFault::MissingByte { byte }),
+            }
         }
-        Ok(ids)
+        let is_used = |byte: &u8| !missing.is_empty() && self.iter().any(|(_, bytes)| bytes.contains(byte));
+        match missing.iter().find(|byte| is_used(byte)) {
+            Some(&byte) => Err(VocabFault::MissingByte { byte }),
+            None => Ok(ids),
+        }
     }
 
     fn add_bytes(&mut self, index: usize, bytes: &[u8], id: u32) -> Result<(), VocabFault> {

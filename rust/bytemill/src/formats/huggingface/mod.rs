@@ -5,6 +5,7 @@
 //! write; `truncation` and `padding` are not: they shape rows out of ids that are already decided.
 
 mod added;
+mod pre_tokenizer;
 mod read;
 mod write;
 

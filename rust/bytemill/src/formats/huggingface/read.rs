@@ -6,8 +6,9 @@ use crate::error::{Error, Result};
 use crate::formats::byte_alphabet::from_printable;
 use crate::formats::entries::Entries;
 use crate::formats::gpt2::parse_merge;
+use crate::formats::huggingface::pre_tokenizer;
 use crate::formats::{PatternChoice, in_file, parse};
-use crate::split::{Splitter, oniguruma_reads_alike};
+use crate::split::Splitter;
 use crate::vocab::Vocab;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -65,7 +66,7 @@ pub(in crate::formats) fn read(path: &Path, text: &str, pattern: PatternChoice) 
         PatternChoice::Auto => {
             let pre_tokenizer = setting("pre_tokenizer", contents.pre_tokenizer).map_err(refused)?;
             let pre_tokenizer = if contents.model.byte_level { with_byte_level(&pre_tokenizer) } else { pre_tokenizer };
-            splitter(&pre_tokenizer).map_err(refused)??
+            pre_tokenizer::read(&pre_tokenizer).map_err(refused)??
         }
         PatternChoice::Given(_) => pattern.splitter(None)?,
     };
@@ -148,57 +149,6 @@ fn with_byte_level(pre_tokenizer: &Value) -> Value {
     all.retain(|step| !step.is_null());
     all.push(json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}));
     json!({"type": "Sequence", "pretokenizers": all})
-}
-
-/// The splitter that `pre_tokenizer` describes, or why we have none like it.
-fn splitter(pre_tokenizer: &Value) -> Refusal<Result<Splitter>> {
-    let steps = steps(pre_tokenizer, "pretokenizers");
-    let (split, byte_level) = match steps[..] {
-        [byte_level] => (None, byte_level),
-        [split, byte_level] => (Some(split), byte_level),
-        _ => {
-            return Err(format!("pre_tokenizer has {} steps, expected ByteLevel, or Split and ByteLevel", steps.len()));
-        }
-    };
-    if !is_byte_level(byte_level) {
-        return Err(format!("pre_tokenizer ends with {}, expected ByteLevel", byte_level["type"]));
-    }
-    if byte_level["add_prefix_space"] != Value::Bool(false) {
-        return Err("pre_tokenizer's add_prefix_space puts a space before the text, expected false".to_owned());
-    }
-    match (split, byte_level["use_regex"].as_bool().unwrap_or(true)) {
-        (None, true) => Ok(Splitter::new(Some("gpt2"))),
-        (None, false) => Ok(Splitter::new(None)),
-        (Some(split), false) => split_step(split),
-        (Some(_), true) => {
-            Err("pre_tokenizer splits twice: ByteLevel after Split should have use_regex false".to_owned())
-        }
-    }
-}
-
-fn split_step(split: &Value) -> Refusal<Result<Splitter>> {
-    let Some(regex) = split["pattern"]["Regex"].as_str().filter(|_| split["type"] == "Split") else {
-        return Err(format!("pre_tokenizer begins with {split}, expected Split with a Regex"));
-    };
-    oniguruma_reads_alike(regex).map_err(|reason| format!("pattern {regex:?}: {reason}"))?;
-    let splitter = match Splitter::new(Some(regex)) {
-        Ok(splitter) => splitter,
-        Err(error) => return Ok(Err(error)),
-    };
-    if splitter.name() == Some(regex) {
-        return Err(format!("pattern {regex:?} is a name here, and a text to find in tokenizers"));
-    }
-    // Keeping only the matches leaves nothing out where the pattern matches everything, as those by hand do.
-    let keeps_matches = split["behavior"] == "Removed" && split["invert"] == true && splitter.is_by_hand();
-    let keeps_all = split["behavior"] == "Isolated" && split["invert"] != true;
-    if keeps_all || keeps_matches {
-        Ok(Ok(splitter))
-    } else {
-        Err(format!(
-            "pre_tokenizer has behavior {} and invert {}, expected Isolated and false",
-            split["behavior"], split["invert"]
-        ))
-    }
 }
 
 fn is_byte_level(value: &Value) -> bool {

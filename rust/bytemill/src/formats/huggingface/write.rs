@@ -5,6 +5,7 @@ use super::byte_level;
 use crate::error::Result;
 use crate::formats::byte_alphabet::to_printable;
 use crate::formats::cannot_write;
+use crate::formats::huggingface::pre_tokenizer;
 use crate::split::Splitter;
 use crate::vocab::{AddedToken, Vocab};
 use serde_json::{Map, Value, json};
@@ -13,14 +14,13 @@ const FORMAT: &str = "huggingface";
 
 /// The file's text; refused where `tokenizers` would read it otherwise.
 pub(in crate::formats) fn to_string(vocab: &Vocab, splitter: &Splitter) -> Result<String> {
-    let pattern = splitter.oniguruma_pattern().map_err(|reason| cannot_write(FORMAT, reason))?;
     let file = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
         "added_tokens": added_tokens(vocab),
         "normalizer": normalizer_value(vocab.normalizer()),
-        "pre_tokenizer": pre_tokenizer(splitter.name(), pattern),
+        "pre_tokenizer": pre_tokenizer::write(splitter, FORMAT)?,
         "post_processor": post_processor(vocab),
         "decoder": byte_level(true),
         "model": {
@@ -42,17 +42,6 @@ pub(in crate::formats) fn to_string(vocab: &Vocab, splitter: &Splitter) -> Resul
 /// What the file that was read has, or what says nothing about ids.
 fn post_processor(vocab: &Vocab) -> Value {
     vocab.post_processor().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_else(|| byte_level(true))
-}
-
-fn pre_tokenizer(name: Option<&str>, pattern: Option<&str>) -> Value {
-    match pattern {
-        None => byte_level(false),
-        Some(_) if name == Some("gpt2") => byte_level(true),
-        Some(pattern) => json!({"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
-            byte_level(false),
-        ]}),
-    }
 }
 
 /// All tokens. Added ones are among them, since `tokenizers` numbers those anew that are not.

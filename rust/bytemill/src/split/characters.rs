@@ -1,0 +1,36 @@
+//! Classes of characters that steps and assertions name, as `tokenizers` 0.23 has them.
+
+use super::pattern::Class;
+use std::sync::OnceLock;
+
+/// Unicode 16's numbers, and those that Unicode 17 adds: `Digits` asks Rust's own table.
+const NUMBER: &str = r"[\p{N}\x{11de0}-\x{11de9}\x{16ff4}-\x{16ff6}]";
+/// ASCII's punctuation and that of Unicode 8, two characters of which were later given to other categories.
+const PUNCTUATION: &str = r"[[\p{P}&&\p{Age:8.0}][[:punct:]]\x{166d}\x{111c9}]";
+const WORD: &str = r"\w";
+
+static CLASSES: [OnceLock<Class>; 3] = [const { OnceLock::new() }; 3];
+
+fn has(number: usize, regex: &str, character: char) -> bool {
+    let class = CLASSES[number].get().unwrap_or_else(|| {
+        // Built before the cell is entered: a child forked while a thread is in it would wait forever.
+        let class = Class::new(regex);
+        CLASSES[number].get_or_init(|| class)
+    });
+    class.has(character)
+}
+
+/// Whether `Digits` cuts at `character`.
+pub(super) fn is_number(character: char) -> bool {
+    has(0, NUMBER, character)
+}
+
+/// Whether `Punctuation` cuts at `character`.
+pub(super) fn is_punctuation(character: char) -> bool {
+    has(1, PUNCTUATION, character)
+}
+
+/// Whether a word boundary is between `character` and what is not a word.
+pub(super) fn is_word(character: char) -> bool {
+    has(2, WORD, character)
+}

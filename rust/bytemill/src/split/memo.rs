@@ -1,0 +1,118 @@
+//! What is known of pairs of a state and a place in the text: that they fail, or where they end.
+
+use std::collections::{BTreeMap, VecDeque};
+
+/// What is known of a state at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Nothing,
+    /// The rest of the program does not match from there, or it is being tried.
+    Fails,
+    /// The look or atomic group ends there.
+    Ends(usize),
+}
+
+/// Off until it is needed; then a bit for each state and place.
+#[derive(Debug)]
+pub(super) struct Memo {
+    words_a_place: usize,
+    /// Places before this one are not known.
+    first: usize,
+    /// Attempts that start after this one need no memo; `None` where it is off.
+    until: Option<usize>,
+    /// The bits of each place from `first` on.
+    tried: VecDeque<u64>,
+    /// By state and first place: the last place and the end of all from the first to the last.
+    ends: BTreeMap<(usize, usize), (usize, usize)>,
+}
+
+impl Memo {
+    pub(super) fn new(n_states: usize) -> Self {
+        let words_a_place = n_states.div_ceil(64).max(1);
+        Self { words_a_place, first: 0, until: None, tried: VecDeque::new(), ends: BTreeMap::new() }
+    }
+
+    #[inline]
+    pub(super) fn is_on(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Remembers what is tried from now on at `first` or later, until an attempt starts after `until`.
+    pub(super) fn keep(&mut self, first: usize, until: usize) {
+        if self.until.is_none() {
+            self.first = first;
+        }
+        self.until = self.until.max(Some(until));
+    }
+
+    /// Forgets all when it is no longer needed for an attempt that starts at `start`.
+    #[inline]
+    pub(super) fn start_at(&mut self, start: usize) {
+        if self.until.is_some_and(|until| start > until) {
+            self.until = None;
+            self.tried = VecDeque::new();
+            self.ends = BTreeMap::new();
+        }
+    }
+
+    /// Forgets the places before `place`.
+    #[inline]
+    pub(super) fn forget_before(&mut self, place: usize) {
+        if self.is_on() && place > self.first {
+            let n = (place - self.first).saturating_mul(self.words_a_place);
+            self.tried.drain(..n.min(self.tried.len()));
+            self.first = place;
+        }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, state: usize, place: usize) -> Known {
+        if !self.is_on() {
+            return Known::Nothing;
+        }
+        let Some((word, bit)) = self.word(state, place) else { return Known::Nothing };
+        if self.tried.get(word).is_none_or(|bits| bits & bit == 0) {
+            return Known::Nothing;
+        }
+        match self.ends.range(..=(state, place)).next_back() {
+            Some((&(of, _), &(last, end))) if of == state && place <= last => Known::Ends(end),
+            _ => Known::Fails,
+        }
+    }
+
+    /// Notes that `state` is tried at all places from `low` to `high`.
+    pub(super) fn mark(&mut self, state: usize, low: usize, high: usize) {
+        let Some((last, _)) = self.word(state, high) else { return };
+        if self.tried.len() <= last {
+            self.tried.resize(last + 1, 0);
+        }
+        for place in low.max(self.first)..=high {
+            if let Some((word, bit)) = self.word(state, place) {
+                self.tried[word] |= bit;
+            }
+        }
+    }
+
+    /// Takes that back.
+    pub(super) fn unmark(&mut self, state: usize, low: usize, high: usize) {
+        for place in low.max(self.first)..=high {
+            if let Some((word, bit)) = self.word(state, place)
+                && let Some(bits) = self.tried.get_mut(word)
+            {
+                *bits &= !bit;
+            }
+        }
+    }
+
+    /// Notes where `state` ends from all places from `low` to `high`.
+    pub(super) fn set_end(&mut self, state: usize, low: usize, high: usize, end: usize) {
+        self.ends.insert((state, low), (high, end));
+    }
+
+    /// Where the bit of a state and place is.
+    #[inline]
+    fn word(&self, state: usize, place: usize) -> Option<(usize, u64)> {
+        let row = place.checked_sub(self.first)? * self.words_a_place;
+        Some((row + state / 64, 1 << (state % 64)))
+    }
+}

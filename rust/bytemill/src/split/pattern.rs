@@ -1,0 +1,295 @@
+//! The syntax tree of a pattern, of constructs whose matches can be found in time that is linear in the text.
+//!
+//! fancy-regex parses, regex-syntax knows the characters of each class. What depends on more than a place in the text
+//! is refused by name: references to what a group matched, conditions, calls of groups, control verbs.
+
+use crate::error::{Error, Result};
+use fancy_regex::{Assertion, Expr, LookAround};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::{Class as Characters, HirKind};
+
+/// A part of a pattern.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    /// One character of a class, by its number in [`Pattern::classes`].
+    One(usize),
+    Concat(Vec<Node>),
+    Alt(Vec<Node>),
+    Repeat {
+        child: Box<Node>,
+        least: usize,
+        /// `None` for any number.
+        most: Option<usize>,
+        is_greedy: bool,
+    },
+    /// Its first match is kept even where what follows then fails.
+    Atomic(Box<Node>),
+    Look {
+        child: Box<Node>,
+        is_behind: bool,
+        is_negative: bool,
+    },
+    Assert(Place),
+}
+
+/// Places between characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    TextStart,
+    TextEnd,
+    /// The end, or in front of the line feeds at the end.
+    TextEndOrNewlines,
+    LineStart,
+    LineEnd,
+    /// What comes before, and after, is a word character or not; `None` where it does not matter.
+    Word {
+        before: Option<bool>,
+        after: Option<bool>,
+    },
+    WordBoundary,
+    NotWordBoundary,
+}
+
+/// A pattern: its tree and the classes that it names.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    pub(super) root: Node,
+    pub(super) classes: Vec<Class>,
+}
+
+/// A set of characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Class {
+    /// A bit for each ASCII character.
+    ascii: u128,
+    /// The others, as ascending inclusive ranges.
+    beyond: Box<[(u32, u32)]>,
+}
+
+impl Class {
+    /// The characters that `regex` matches, a class that regex-syntax reads.
+    pub(super) fn new(regex: &str) -> Self {
+        let Ok(ranges) = ranges(regex, false) else { unreachable!("{regex} is a fixed class of regex-syntax") };
+        Self::of(&ranges)
+    }
+
+    fn of(ranges: &[(u32, u32)]) -> Self {
+        let ascii = (0..128_u32).filter(|code| ranges.iter().any(|&(first, last)| (first..=last).contains(code)));
+        let beyond = ranges.iter().filter(|(_, last)| *last >= 128).map(|&(first, last)| (first.max(128), last));
+        Self { ascii: ascii.fold(0, |bits, code| bits | 1 << code), beyond: beyond.collect() }
+    }
+
+    #[inline]
+    pub(super) fn has_ascii(&self, byte: u8) -> bool {
+        self.ascii >> byte & 1 != 0
+    }
+
+    pub(super) fn has(&self, character: char) -> bool {
+        let code = u32::from(character);
+        if code < 128 {
+            return self.has_ascii(code as u8);
+        }
+        let place = self.beyond.partition_point(|&(_, last)| last < code);
+        self.beyond.get(place).is_some_and(|&(first, _)| first <= code)
+    }
+
+    /// Marks the first byte of each of its characters.
+    fn mark_first_bytes(&self, marks: &mut [bool; 256]) {
+        (0..128_u8).filter(|&byte| self.has_ascii(byte)).for_each(|byte| marks[usize::from(byte)] = true);
+        for &(first, last) in &self.beyond {
+            marks[lead(first)..=lead(last)].fill(true);
+        }
+    }
+}
+
+/// The first byte of a character's UTF-8.
+fn lead(code: u32) -> usize {
+    let byte = match code {
+        0..0x80 => code,
+        0x80..0x800 => 0xC0 | code >> 6,
+        0x800..0x1_0000 => 0xE0 | code >> 12,
+        _ => 0xF0 | code >> 18,
+    };
+    byte as usize
+}
+
+/// `\R`: kept whole, so that CR LF is never taken for CR alone.
+const NEWLINE: &str = r"(?>\r\n|[\n\x0b\x0c\r\x{85}\x{2028}\x{2029}])";
+
+impl Pattern {
+    /// The tree of `text`.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let fault = |reason: String| Error::Pattern { pattern: text.to_owned(), reason };
+        let tree = Expr::parse_tree(text).map_err(|error| fault(error.to_string()))?;
+        let mut pattern = Self { root: Node::Concat(Vec::new()), classes: Vec::new() };
+        pattern.root = pattern.node(&tree.expr).map_err(fault)?;
+        Ok(pattern)
+    }
+
+    fn node(&mut self, expr: &Expr) -> Result<Node, String> {
+        Ok(match expr {
+            Expr::Empty => Node::Concat(Vec::new()),
+            Expr::Any { newline: true, .. } => self.class(r"(?s:.)", false)?,
+            Expr::Any { newline: false, crlf } => self.class(if *crlf { r"[^\r\n]" } else { r"[^\n]" }, false)?,
+            Expr::Assertion(assertion) => Node::Assert(place(*assertion)?),
+            Expr::GeneralNewline { .. } => {
+                let tree = Expr::parse_tree(NEWLINE).map_err(|error| error.to_string())?;
+                self.node(&tree.expr)?
+            }
+            Expr::Literal { val, casei } => {
+                let one =
+                    |character: char| self.class(&regex_syntax::escape(character.encode_utf8(&mut [0; 4])), *casei);
+                Node::Concat(val.chars().map(one).collect::<Result<_, _>>()?)
+            }
+            Expr::LiteralBytes { bytes } => {
+                let one = |&byte: &u8| self.class(&format!("\\x{{{byte:x}}}"), false);
+                Node::Concat(bytes.iter().map(one).collect::<Result<_, _>>()?)
+            }
+            Expr::Concat(children) => Node::Concat(self.nodes(children)?),
+            Expr::Alt(children) => Node::Alt(self.nodes(children)?),
+            Expr::Group(child) => self.node(child)?,
+            Expr::LookAround(child, kind) => Node::Look {
+                child: Box::new(self.node(child)?),
+                is_behind: matches!(kind, LookAround::LookBehind | LookAround::LookBehindNeg),
+                is_negative: matches!(kind, LookAround::LookAheadNeg | LookAround::LookBehindNeg),
+            },
+            Expr::Repeat { child, lo, hi, greedy } => {
+                let child = self.node(child)?;
+                let most = (*hi != usize::MAX).then_some(*hi);
+                if most.is_none() && child.may_be_empty() {
+                    return Err("repeats what may be empty, expected a repeat of at least one character".to_owned());
+                }
+                Node::Repeat { child: Box::new(child), least: *lo, most, is_greedy: *greedy }
+            }
+            Expr::Delegate { inner, casei } => self.class(inner, *casei)?,
+            Expr::AtomicGroup(child) => Node::Atomic(Box::new(self.node(child)?)),
+            other => return Err(format!("has {}, whose time would not be linear in the text", refused(other))),
+        })
+    }
+
+    fn nodes(&mut self, children: &[Expr]) -> Result<Vec<Node>, String> {
+        children.iter().map(|child| self.node(child)).collect()
+    }
+
+    /// One character that `regex` matches.
+    fn class(&mut self, regex: &str, ignores_case: bool) -> Result<Node, String> {
+        let class = Class::of(&ranges(regex, ignores_case)?);
+        let known = self.classes.iter().position(|known| *known == class);
+        Ok(Node::One(known.unwrap_or_else(|| {
+            self.classes.push(class);
+            self.classes.len() - 1
+        })))
+    }
+
+    /// The bytes with which a match can begin; `None` where a match may be empty.
+    pub(super) fn first_bytes(&self) -> Option<[bool; 256]> {
+        let mut marks = [false; 256];
+        (!self.mark_first_bytes(&self.root, &mut marks)).then_some(marks)
+    }
+
+    /// Marks the bytes that a match of `node` can begin with, and returns whether it may be empty.
+    fn mark_first_bytes(&self, node: &Node, marks: &mut [bool; 256]) -> bool {
+        match node {
+            Node::One(class) => self.classes[*class].mark_first_bytes(marks),
+            Node::Concat(children) => return children.iter().all(|child| self.mark_first_bytes(child, marks)),
+            Node::Alt(children) => {
+                return children.iter().fold(false, |empty, child| self.mark_first_bytes(child, marks) | empty);
+            }
+            Node::Repeat { child, least, .. } => return self.mark_first_bytes(child, marks) || *least == 0,
+            Node::Atomic(child) => return self.mark_first_bytes(child, marks),
+            Node::Look { .. } | Node::Assert(_) => return true,
+        }
+        false
+    }
+}
+
+impl Node {
+    /// Whether it matches without a character.
+    pub(super) fn may_be_empty(&self) -> bool {
+        match self {
+            Self::One(_) => false,
+            Self::Concat(children) => children.iter().all(Self::may_be_empty),
+            Self::Alt(children) => children.iter().any(Self::may_be_empty),
+            Self::Repeat { child, least, .. } => *least == 0 || child.may_be_empty(),
+            Self::Atomic(child) => child.may_be_empty(),
+            Self::Look { .. } | Self::Assert(_) => true,
+        }
+    }
+
+    /// How many characters each match has; `None` where that varies.
+    pub(super) fn length(&self) -> Option<usize> {
+        match self {
+            Self::One(_) => Some(1),
+            Self::Concat(children) => {
+                children.iter().map(Self::length).try_fold(0, |sum: usize, length| Some(sum.saturating_add(length?)))
+            }
+            Self::Alt(children) => {
+                let mut lengths = children.iter().map(Self::length);
+                let first = lengths.next().unwrap_or(Some(0))?;
+                lengths.all(|length| length == Some(first)).then_some(first)
+            }
+            Self::Repeat { child, least, most, .. } if *most == Some(*least) => {
+                Some(child.length()?.saturating_mul(*least))
+            }
+            Self::Repeat { .. } => None,
+            Self::Atomic(child) => child.length(),
+            Self::Look { .. } | Self::Assert(_) => Some(0),
+        }
+    }
+}
+
+fn place(assertion: Assertion) -> Result<Place, String> {
+    let word = |before, after| Place::Word { before, after };
+    Ok(match assertion {
+        Assertion::StartText => Place::TextStart,
+        Assertion::EndText => Place::TextEnd,
+        Assertion::EndTextIgnoreTrailingNewlines { crlf: false } => Place::TextEndOrNewlines,
+        Assertion::StartLine { crlf: false } => Place::LineStart,
+        Assertion::EndLine { crlf: false } => Place::LineEnd,
+        Assertion::LeftWordBoundary => word(Some(false), Some(true)),
+        Assertion::LeftWordHalfBoundary => word(Some(false), None),
+        Assertion::RightWordBoundary => word(Some(true), Some(false)),
+        Assertion::RightWordHalfBoundary => word(None, Some(false)),
+        Assertion::WordBoundary => Place::WordBoundary,
+        Assertion::NotWordBoundary => Place::NotWordBoundary,
+        other => return Err(format!("has the assertion {other:?}, which is not known here")),
+    })
+}
+
+/// The characters that a one-character `regex` matches, as ascending inclusive ranges.
+pub(super) fn ranges(regex: &str, ignores_case: bool) -> Result<Vec<(u32, u32)>, String> {
+    let mut parser = ParserBuilder::new().case_insensitive(ignores_case).build();
+    let parsed = parser.parse(regex).map_err(|error| error.to_string())?;
+    match parsed.kind() {
+        HirKind::Class(Characters::Unicode(class)) => {
+            Ok(class.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect())
+        }
+        HirKind::Class(Characters::Bytes(class)) => {
+            Ok(class.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect())
+        }
+        HirKind::Literal(literal) => match std::str::from_utf8(&literal.0).map(|text| text.chars().collect::<Vec<_>>())
+        {
+            Ok(characters) if characters.len() == 1 => Ok(vec![(characters[0].into(), characters[0].into())]),
+            _ => Err(format!("{regex} is not one character")),
+        },
+        _ => Err(format!("{regex} is not one character")),
+    }
+}
+
+/// What a construct is called.
+fn refused(expr: &Expr) -> &'static str {
+    match expr {
+        Expr::Backref { .. } | Expr::BackrefWithRelativeRecursionLevel { .. } | Expr::AstNode(..) => {
+            "a backreference or a call of a group"
+        }
+        Expr::KeepOut => r"\K",
+        Expr::ContinueFromPreviousMatchEnd => r"\G",
+        Expr::BackrefExistsCondition { .. } | Expr::Conditional { .. } | Expr::DefineGroup { .. } => {
+            "a conditional group"
+        }
+        Expr::SubroutineCall(_) => "a call of a group",
+        Expr::BacktrackingControlVerb(_) => "a backtracking control verb",
+        Expr::Absent(_) => "an absent operator",
+        _ => "an unknown construct",
+    }
+}
