@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -30,12 +31,14 @@ __all__ = [
     "open_to_append",
     "open_without_links",
     "refuse_input_as_output",
+    "remove_leftovers",
     "write_bytes",
     "write_text",
     "write_with",
 ]
 
 _PIECE_BYTES = 1 << 20
+_TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")  # as durable.rs gives them
 _MODEL_FILES = ("model.safetensors", "config.json", "adapter_model.safetensors", "adapter_config.json")
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe")
 _RUN_FILES = ("metrics.jsonl", "samples.jsonl", "changes.jsonl", "environment.json", "config.toml", "state.json")
@@ -187,6 +190,13 @@ def flush_folder(folder: Path) -> None:
             raise OSError(error.errno, error.strerror, str(folder)) from None
     finally:
         os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files that killed processes left in a folder of ours alone, which the caller has locked."""
+    for path in folder.glob(".*.tmp"):
+        if _TEMPORARY_NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
 
 
 def refuse_input_as_output(

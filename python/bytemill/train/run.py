@@ -20,7 +20,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import CheckpointError, ConfigError, DivergedError
-from bytemill.files import refuse_input_as_output, write_text
+from bytemill.files import refuse_input_as_output, remove_leftovers, write_text
 from bytemill.json_reader import read_object
 from bytemill.train.background import Background
 from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
@@ -97,6 +97,7 @@ class Run:
         if self.writes:
             self._open.enter_context(alone_in(self.folder, others="another process"))
             self._open.callback(self._saving.wait)
+            remove_leftovers(self.folder)
             keep = self.config.train.keep_checkpoints
             tidy_checkpoints(self.folder / "checkpoints", newest=step, keep=keep)
             self._open_logs(step if pending is not None else step + 1)
