@@ -45,11 +45,6 @@ def check_stopped(work: Callable[[], object]) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-def test_verify_stops(shards: Path) -> None:
-    check_stopped(lambda: verify(shards))
-    verify(shards)
-
-
 def test_merge_stops_and_leaves_nothing(shards: Path, tmp_path: Path) -> None:
     check_stopped(lambda: merge([shards, shards], tmp_path / "merged"))
     assert not list((tmp_path / "merged").iterdir())
