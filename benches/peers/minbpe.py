@@ -35,6 +35,8 @@ GPT4 = Tokenizer.load(
 class Ranks:
     """What `Tokenizer.from_tiktoken` reads of an encoding."""
 
+    name = "minbpe"
+
     def __init__(self, ranks: dict[bytes, int], pattern: str | None, special_tokens: dict[str, int]) -> None:
         self._mergeable_ranks, self._pat_str, self._special_tokens = ranks, pattern, special_tokens
 
