@@ -25,7 +25,7 @@ class Deadline:
 
     Args:
         timeout_s: Seconds from now.
-        extended_by: Each so many bytes that arrive start `timeout_s` anew; 0 never extends it.
+        extended_by: Number of bytes whose arrival starts `timeout_s` anew; 0 never extends it.
     """
 
     def __init__(self, timeout_s: float, *, extended_by: int = 0) -> None:

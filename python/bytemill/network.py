@@ -223,7 +223,7 @@ def _split_credentials(url: str) -> tuple[str, str | None]:
 
 
 def _redirected(request: _Request, response: httpx.Response, *, across_origins: bool) -> _Request:
-    """Return the next hop; what leaves the origin leaves its credentials behind for good."""
+    """Return the next hop; a hop to another origin drops the credentials for good."""
     status, location = response.status_code, response.headers.get("Location", "")
     kept = status in _KEPT_REDIRECTS or (status == 303 and response.request.method == "GET")
     if not kept or not location:

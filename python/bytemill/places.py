@@ -20,7 +20,7 @@ _NO_SECRETS = ("", "root")
 
 
 def portable_path(path: str, run: Path) -> str:
-    """A path as it is written into the folder `run`; one that tells nothing about the user stays as it is.
+    """A path as it is written into the folder `run`; one that says nothing about the user stays as it is.
 
     >>> portable_path("shards", Path("runs/a")), portable_path("/data/shards", Path("runs/a"))
     ('shards', '/data/shards')

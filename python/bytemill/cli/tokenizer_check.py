@@ -43,13 +43,13 @@ def check(
             print(json.dumps({"file": str(path), **found.as_dict()}, ensure_ascii=False))
             continue
         if found.is_lossless:
-            told = f"lossless: {found.n_bytes:,} bytes, {found.n_tokens:,} tokens"
+            message = f"lossless: {found.n_bytes:,} bytes, {found.n_tokens:,} tokens"
         else:
             n_places = len(found.differences)
-            told = "1 place differs" if n_places == 1 else f"{n_places:,} places differ"
+            message = "1 place differs" if n_places == 1 else f"{n_places:,} places differ"
         if found.normalization:
-            told += f", as the tokenizer normalizes text to {found.normalization}"
-        print(f"{path}: {told}")
+            message += f", as the tokenizer normalizes text to {found.normalization}"
+        print(f"{path}: {message}")
         for difference in found.differences[:MOST_SHOWN]:
             print(_told(difference))
         if len(found.differences) > MOST_SHOWN:

@@ -16,7 +16,7 @@ const RELEASE_ABOVE_BYTES: usize = 32 * 1024;
 
 /// Time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(20);
-/// Reports made in any case, however fast the work is: one for each of so many parts of the total.
+/// Reports made in any case, however fast the work is: one for each of this number of parts of the total.
 const SHARE: u64 = 128;
 
 /// Runs work without the interpreter, and stops it when a signal's handler or the progress callable raises.

@@ -1,4 +1,4 @@
-//! Mistral's `tekken.json`, read only: ranks as in tiktoken, behind the special tokens.
+//! Mistral's `tekken.json`, read only: ranks as in tiktoken, after the special tokens.
 //!
 //! ```json
 //! {"config": {"pattern": "…", "default_vocab_size": 131072, "default_num_special_tokens": 1000, "version": "v3"},

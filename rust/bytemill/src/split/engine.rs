@@ -249,7 +249,7 @@ impl<'p, 't> Search<'p, 't> {
         self.alternatives.push(Alternative { instruction, low, high, trail, is_on_trail });
     }
 
-    /// Takes the characters of `class` from `low` on, as many as there are; each place behind one is an alternative.
+    /// Takes the characters of `class` from `low` on, as many as there are; each place after one is an alternative.
     fn take_run(&mut self, class: usize, state: usize, next: usize, low: usize) -> Next {
         let (mut at, mut before, mut known) = (low, low, Known::Nothing);
         while let Some(end) = self.one(class, at) {
@@ -315,7 +315,7 @@ impl<'p, 't> Search<'p, 't> {
         }
     }
 
-    /// Whether what a look looks for is at `at`, or ends there after so many characters.
+    /// Whether what a look looks for is at `at`, or ends there after that number of characters.
     fn looks(&mut self, instruction: usize, at: usize, back: Option<usize>) -> bool {
         let start = match back {
             None | Some(0) => Some(at),

@@ -27,7 +27,7 @@ pub(crate) enum Step {
         #[serde(default = "isolated")]
         behavior: Behavior,
     },
-    /// Cuts after so many characters.
+    /// Cuts after this number of characters.
     FixedLength { length: usize },
     /// Turns bytes into the printable alphabet, which later steps see; may add a space and split by GPT-2's pattern.
     ByteLevel {

@@ -1,7 +1,7 @@
 //! Finds the leftmost longest of some strings, of those that the caller wants at the moment.
 //!
 //! The automaton is made once for all of the strings. Where it finds one that is not wanted, the longest wanted one
-//! that begins there is one of its prefixes; the search goes on behind the first byte if there is none.
+//! that begins there is one of its prefixes; the search goes on after the first byte if there is none.
 
 use super::fault::VocabFault;
 use aho_corasick::{AhoCorasick, Input, MatchKind};

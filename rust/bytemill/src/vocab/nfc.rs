@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn every_character_becomes_what_unicode_9_makes_of_it() {
         for character in '\0'..=char::MAX {
-            // Alone, behind a base, before and behind marks of other classes.
+            // Alone, after a base, before and after marks of other classes.
             for text in [format!("{character}"), format!("a{character}\u{301}"), format!("e\u{327}{character}\u{323}b")]
             {
                 assert_eq!(nfc(&text), by_oracle(&text), "{:?}", text.escape_unicode().to_string());
