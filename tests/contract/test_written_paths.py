@@ -1,4 +1,4 @@
-"""What `-` means where commands write: stdout, or an error that says so; never a file or folder of that name."""
+"""Where commands write: `-` is stdout or an error, an empty path an error, and a checkpoint is left as it is."""
 
 import io
 import sys
@@ -69,6 +69,45 @@ def test_what_has_to_be_on_disk_refuses_stdout(run, command: tuple[str, ...]) ->
     outcome = run(*command)
     assert outcome.code == 2
     assert "is -, which stands for stdout; what goes here has to be on disk" in outcome.err
+
+
+EMPTY = [(*command[:-1], "") for command in [*REFUSING, *ARGUMENTS_ON_DISK]]
+EMPTY += [(*words, f"{option.opts[0]}=") for words, option in OPTIONS if "stdout" not in option.help]
+
+
+@pytest.mark.parametrize("command", sorted(EMPTY), ids=" ".join)
+def test_an_empty_path_is_not_the_current_folder(run, command: tuple[str, ...]) -> None:
+    outcome = run(*command)
+    assert outcome.code == 2
+    assert "is empty; give a path, such as . for this folder" in outcome.err
+    assert not list(Path().iterdir())
+
+
+def test_a_dot_is_the_current_folder_where_another_argument_is_empty(run) -> None:
+    assert "is empty" not in run("generate", "-m", "m", "-t", "t", "", "-o", ".").err
+
+
+IN_CHECKPOINT = [
+    ("model", "export", "runs/a", "checkpoint"),
+    ("model", "import", "m.safetensors", "checkpoint"),
+    ("model", "merge", "runs/b", "checkpoint"),
+    ("train", "--resume", "-o", "checkpoint"),
+    ("report", "runs/a", "-o", "checkpoint/config.json"),
+    ("generate", "-m", "m", "-t", "t", "--rows", "r.json", "-o", "link/model.safetensors"),
+]
+
+
+@pytest.mark.parametrize("command", IN_CHECKPOINT, ids=" ".join)
+def test_nothing_is_written_into_a_checkpoint(run, command: tuple[str, ...]) -> None:
+    names = ("config.json", "model.safetensors", "optimizer.safetensors", "state.json")
+    Path("checkpoint").mkdir()
+    for name in names:
+        Path("checkpoint", name).write_text(name)
+    Path("link").symlink_to("checkpoint")
+    outcome = run(*command)
+    assert outcome.code == 2
+    assert "is a checkpoint, which writing would damage" in outcome.err
+    assert {path.name: path.read_text() for path in Path("checkpoint").iterdir()} == {name: name for name in names}
 
 
 def test_ids_go_to_stdout_as_they_would_to_a_file(run, tokenizer) -> None:
