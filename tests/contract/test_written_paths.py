@@ -1,6 +1,7 @@
 """Where commands write: `-` is stdout or an error, an empty path an error, and a checkpoint is left as it is."""
 
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,6 +82,35 @@ def test_an_empty_path_is_not_the_current_folder(run, command: tuple[str, ...]) 
     assert outcome.code == 2
     assert "is empty; give a path, such as . for this folder" in outcome.err
     assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("place", ["-", ""])
+def test_a_cache_is_a_folder_with_a_name(run, place: str) -> None:
+    assert run("data", "fetch", "imdb", "--cache", place).code == 2
+    assert not list(Path().iterdir())
+
+
+def test_a_vocabulary_goes_to_stdout_though_a_folder_is_called_so(tmp_path, monkeypatch, capfdbinary) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("book.txt").write_text(TEXT)
+    Path("-").mkdir()
+    monkeypatch.setattr("sys.argv", ["bytemill", "tokenizer", "train", "book.txt", "--vocab-size", "260", "-o", "-"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert not stopped.value.code
+    assert len(json.loads(capfdbinary.readouterr().out)["model"]["vocab"]) == 260
+    assert not list(Path("-").iterdir())
+
+
+@pytest.mark.parametrize("place", ["file/below", "file"])
+def test_a_file_where_a_folder_has_to_be_is_called_so(run, tokenizer, place: str) -> None:
+    Path("file").write_text("mine")
+    Path("book.txt").write_text(TEXT)
+    outcome = run("data", "prepare", "book.txt", "-t", "t.json", "-o", place)
+    assert outcome.code == 1
+    assert outcome.err.startswith("bytemill: file")
+    assert "is there and is not a folder" in outcome.err or "Not a directory" in outcome.err
+    assert Path("file").read_text() == "mine"
 
 
 def test_a_dot_is_the_current_folder_where_another_argument_is_empty(run) -> None:
