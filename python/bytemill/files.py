@@ -31,6 +31,7 @@ __all__ = [
     "open_to_append",
     "open_without_links",
     "refuse_input_as_output",
+    "refuse_output_in_checkpoint",
     "remove_leftovers",
     "write_bytes",
     "write_text",
@@ -43,6 +44,7 @@ _MODEL_FILES = ("model.safetensors", "config.json", "adapter_model.safetensors",
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe")
 _RUN_FILES = ("metrics.jsonl", "samples.jsonl", "changes.jsonl", "environment.json", "config.toml", "state.json")
 _FOLDERS_FILES = (*_MODEL_FILES, *_TOKENIZER_FILES, *_RUN_FILES, "pytorch_model.bin", "manifest.json")
+_CHECKPOINT_FILES = ("state.json", "optimizer.safetensors")
 _NEVER_WAIT = getattr(os, "O_NONBLOCK", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
@@ -228,6 +230,24 @@ def refuse_input_as_output(
         for path in () if given is None else _read_paths(Path(given), walk=walk):
             if _identity(path) in written:
                 raise ArgumentError(f"{output}: is also read, as {path}: writing would destroy it; give another output")
+
+
+def refuse_output_in_checkpoint(output: str | os.PathLike[str] | None) -> None:
+    """Refuse an output that is a run's checkpoint or lies in one, before anything is written.
+
+    A checkpoint's files fit each other by their hashes: one of them written anew makes all of them useless.
+
+    Raises:
+        ArgumentError: It is; names the checkpoint.
+
+    >>> refuse_output_in_checkpoint("no_such_folder")
+    """
+    if output is None or os.fspath(output) == "-":
+        return
+    place = Path(os.path.realpath(output))
+    for folder in (place, place.parent):
+        if all((folder / name).is_file() for name in _CHECKPOINT_FILES):
+            raise ArgumentError(f"{output}: {folder} is a checkpoint, which writing would damage; give another output")
 
 
 def _read_paths(given: Path, *, walk: bool) -> Iterator[Path]:

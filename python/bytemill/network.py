@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
+import json
 import os
 import string
 import urllib.parse
@@ -63,13 +64,18 @@ class NetworkError(ServiceError, OSError):
 class Reply:
     """An open reply; `read` or `pieces` get its body."""
 
-    def __init__(self, url: str, response: httpx.Response, deadline: Deadline) -> None:
-        self.url = url
+    def __init__(self, request: _Request, response: httpx.Response, deadline: Deadline) -> None:
+        self.url = request.url
         """The address that answered, after redirects."""
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
+        self._request = request
         self._response = response
         self._deadline = deadline
+
+    def without_secrets(self, text: str) -> str:
+        """Return what the server says without the key, password and query values that it was sent."""
+        return self._request.hidden(text, shortest=_SHORTEST_SECRET)
 
     @property
     def n_bytes(self) -> int | None:
@@ -91,7 +97,7 @@ class Reply:
         n_bytes = 0
         if (self.n_bytes or 0) > max_bytes:
             raise self._too_long(max_bytes)
-        with _faults(self.url, self._deadline):
+        with _faults(self._request, self._deadline):
             for piece in self._response.iter_raw():
                 n_bytes += len(piece)
                 if n_bytes > max_bytes:
@@ -141,9 +147,11 @@ def ask(
     deadline = Deadline(timeout_s, extended_by=MIN_PROGRESS_BYTES if is_download else 0)
     with contextlib.ExitStack() as stack:
         stack.enter_context(deadline)
-        with _faults(url, deadline):
+        plain, credentials = _split_credentials(url)
+        secrets = _secrets(plain, credentials, key)
+        request = _Request(plain, credentials, key, key_origin or origin(url), secrets)
+        with _faults(request, deadline):
             client = stack.enter_context(_client(url))
-        request = _Request(*_split_credentials(url), key=key, key_origin=key_origin or origin(url))
         for _ in range(MAX_REDIRECTS + 1):
             response = _send(client, deadline, request, body, headers or {})
             stack.callback(response.close)
@@ -156,8 +164,10 @@ def ask(
             raise _refusal(request, response, deadline)
         coding = response.headers.get("Content-Encoding", "identity")
         if coding.lower() != "identity":
-            raise NetworkError(url, f"it packs its reply ({one_line(coding)}), which was not asked for", again=False)
-        yield Reply(request.url, response, deadline)
+            raise NetworkError(
+                url, f"it packs its reply ({one_line(request.hidden(coding))}), which was not asked for", again=False
+            )
+        yield Reply(request, response, deadline)
 
 
 def origin(url: str) -> str:
@@ -192,26 +202,36 @@ class _Request:
     """Of the address that was asked first: user:password."""
     key: str | None
     key_origin: str
+    secrets: frozenset[str]
+    """What was sent on this hop and those before it."""
 
     def authorization(self) -> dict[str, str]:
         if self.key and origin(self.url) == self.key_origin:
             return {"Authorization": f"Bearer {self.key}"}
         if self.credentials:
-            packed = base64.b64encode(self.credentials.encode()).decode()
-            return {"Authorization": f"Basic {packed}"}
+            return {"Authorization": f"Basic {_packed(self.credentials)}"}
         return {}
 
-    def secrets(self) -> list[str]:
-        """What may be one, the longest first."""
-        password = (self.credentials or "").partition(":")[2]
-        values = (value for _, value in urllib.parse.parse_qsl(urllib.parse.urlsplit(self.url).query))
-        found = {
-            self.key or "",
-            self.credentials or "",
-            password,
-            *(one for one in values if len(one) >= _SHORTEST_SECRET),
-        }
-        return sorted(filter(None, found), key=len, reverse=True)
+    def hidden(self, text: str, *, shortest: int = 1) -> str:
+        """Return a text of the server without what it was sent: some servers repeat the key that they refuse."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            if len(secret) >= shortest:
+                text = text.replace(secret, "…")
+        return text
+
+
+def _secrets(url: str, credentials: str | None, key: str | None) -> frozenset[str]:
+    """Return what is secret in a request, in every spelling in which a server may repeat it."""
+    password = (credentials or "").partition(":")[2]
+    fields = (field.partition("=")[2] for field in urllib.parse.urlsplit(url).query.split("&"))
+    values = [value for value in fields if len(value) >= _SHORTEST_SECRET]
+    plain = {key or "", credentials or "", password, *values, *map(urllib.parse.unquote_plus, values)}
+    spelt = {spelling for one in plain for spelling in (one, json.dumps(one)[1:-1], urllib.parse.quote(one, safe=""))}
+    return frozenset(filter(None, spelt | {_packed(credentials or "")}))
+
+
+def _packed(credentials: str) -> str:
+    return base64.b64encode(credentials.encode()).decode()
 
 
 def _split_credentials(url: str) -> tuple[str, str | None]:
@@ -227,22 +247,27 @@ def _redirected(request: _Request, response: httpx.Response, *, across_origins: 
     status, location = response.status_code, response.headers.get("Location", "")
     kept = status in _KEPT_REDIRECTS or (status == 303 and response.request.method == "GET")
     if not kept or not location:
-        raise NetworkError(request.url, f"it answers {_status(response)}, which leads to no reply", again=False)
+        raise NetworkError(
+            request.url, f"it answers {_status(request, response)}, which leads to no reply", again=False
+        )
     try:
         quoted = urllib.parse.quote(location, safe=string.punctuation)
         there, _ = _split_credentials(urllib.parse.urljoin(request.url, quoted))
     except (ArgumentError, ValueError):
-        fault = f"it redirects to '{one_line(public_url(location))}', which is not an http or https address"
+        fault = (
+            f"it redirects to '{one_line(public_url(request.hidden(location)))}', which is not an http or https address"
+        )
         raise NetworkError(request.url, fault, again=False) from None
     if origin(there) == origin(request.url):
-        return _Request(there, request.credentials, request.key, request.key_origin)
-    shown = one_line(public_url(there))
+        secrets = request.secrets | _secrets(there, None, None)
+        return _Request(there, request.credentials, request.key, request.key_origin, secrets)
+    shown = one_line(public_url(request.hidden(there)))
     if not across_origins:
         fault = f"it redirects to {shown}, another origin, where nothing was sent; give that address if you trust it"
         raise NetworkError(request.url, fault, again=False)
     if request.url.startswith("https:") and there.startswith("http:"):
         raise NetworkError(request.url, f"it redirects from https to {shown}, which anybody can change", again=False)
-    return _Request(there, None, None, "")
+    return _Request(there, None, None, "", request.secrets | _secrets(there, None, None))
 
 
 def _send(
@@ -253,7 +278,7 @@ def _send(
     sent = {"User-Agent": "bytemill", "Accept-Encoding": "identity", **headers, **request.authorization()}
     if body is not None:
         sent["Content-Type"] = "application/json"
-    with _faults(request.url, deadline):
+    with _faults(request, deadline):
         built = client.build_request(
             "GET" if body is None else "POST",
             request.url,
@@ -268,21 +293,18 @@ def _send(
 def _refusal(request: _Request, response: httpx.Response, deadline: Deadline) -> NetworkError:
     """Describe a status that is no reply, with the beginning of what the server says about it."""
     said = b""
-    with contextlib.suppress(NetworkError), _faults(request.url, deadline):
+    with contextlib.suppress(NetworkError), _faults(request, deadline):
         for piece in response.iter_raw():
             said += piece
             if len(said) >= _ERROR_BYTES:
                 break
-    text = said[:_ERROR_BYTES].decode("utf-8", "replace")
-    for secret in request.secrets():  # some servers repeat the key that they refuse
-        text = text.replace(secret, "…")
-    words = one_line(text)
-    fault = f"it answers {_status(response)}" + (f": {words}" if words else "")
+    words = one_line(request.hidden(said[:_ERROR_BYTES].decode("utf-8", "replace")))
+    fault = f"it answers {_status(request, response)}" + (f": {words}" if words else "")
     return NetworkError(request.url, fault, again=False, status=response.status_code)
 
 
-def _status(response: httpx.Response) -> str:
-    return f"{response.status_code} {one_line(response.reason_phrase)}".rstrip()
+def _status(request: _Request, response: httpx.Response) -> str:
+    return f"{response.status_code} {one_line(request.hidden(response.reason_phrase))}".rstrip()
 
 
 def _client(url: str) -> httpx.Client:
@@ -313,7 +335,7 @@ def _certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def _faults(url: str, deadline: Deadline) -> Iterator[None]:
+def _faults(request: _Request, deadline: Deadline) -> Iterator[None]:
     """Turn what httpx raises into a NetworkError."""
     import httpx
 
@@ -322,17 +344,18 @@ def _faults(url: str, deadline: Deadline) -> Iterator[None]:
     except ServiceError:
         raise
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, RuntimeError, ValueError) as error:
-        raise _explained(url, deadline, error) from None
+        raise _explained(request, deadline, error) from None
     if deadline.expired:  # a body without a length ends where the connection was shut down
-        raise NetworkError(url, _late(deadline), again=True)
+        raise NetworkError(request.url, _late(deadline), again=True)
 
 
-def _explained(url: str, deadline: Deadline, error: Exception) -> NetworkError:
+def _explained(request: _Request, deadline: Deadline, error: Exception) -> NetworkError:
     import httpx
 
+    url = request.url
     if deadline.expired or isinstance(error, httpx.TimeoutException):
         return NetworkError(url, _late(deadline), again=True)
-    reason = one_line(str(error)) or type(error).__name__
+    reason = one_line(request.hidden(str(error))) or type(error).__name__
     if isinstance(error, httpx.ProxyError):
         return NetworkError(url, f"the proxy refuses: {reason}", again=True)
     if isinstance(error, httpx.ConnectError):

@@ -1,6 +1,7 @@
-"""What `-` means where commands write: stdout, or an error that says so; never a file or folder of that name."""
+"""Where commands write: `-` is stdout or an error, an empty path an error, and a checkpoint is left as it is."""
 
 import io
+import json
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,6 +70,74 @@ def test_what_has_to_be_on_disk_refuses_stdout(run, command: tuple[str, ...]) ->
     outcome = run(*command)
     assert outcome.code == 2
     assert "is -, which stands for stdout; what goes here has to be on disk" in outcome.err
+
+
+EMPTY = [(*command[:-1], "") for command in [*REFUSING, *ARGUMENTS_ON_DISK]]
+EMPTY += [(*words, f"{option.opts[0]}=") for words, option in OPTIONS if "stdout" not in option.help]
+
+
+@pytest.mark.parametrize("command", sorted(EMPTY), ids=" ".join)
+def test_an_empty_path_is_not_the_current_folder(run, command: tuple[str, ...]) -> None:
+    outcome = run(*command)
+    assert outcome.code == 2
+    assert "is empty; give a path, such as . for this folder" in outcome.err
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("place", ["-", ""])
+def test_a_cache_is_a_folder_with_a_name(run, place: str) -> None:
+    assert run("data", "fetch", "imdb", "--cache", place).code == 2
+    assert not list(Path().iterdir())
+
+
+def test_a_vocabulary_goes_to_stdout_though_a_folder_is_called_so(tmp_path, monkeypatch, capfdbinary) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("book.txt").write_text(TEXT)
+    Path("-").mkdir()
+    monkeypatch.setattr("sys.argv", ["bytemill", "tokenizer", "train", "book.txt", "--vocab-size", "260", "-o", "-"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert not stopped.value.code
+    assert len(json.loads(capfdbinary.readouterr().out)["model"]["vocab"]) == 260
+    assert not list(Path("-").iterdir())
+
+
+@pytest.mark.parametrize("place", ["file/below", "file"])
+def test_a_file_where_a_folder_has_to_be_is_called_so(run, tokenizer, place: str) -> None:
+    Path("file").write_text("mine")
+    Path("book.txt").write_text(TEXT)
+    outcome = run("data", "prepare", "book.txt", "-t", "t.json", "-o", place)
+    assert outcome.code == 1
+    assert outcome.err.startswith("bytemill: file")
+    assert "is there and is not a folder" in outcome.err or "Not a directory" in outcome.err
+    assert Path("file").read_text() == "mine"
+
+
+def test_a_dot_is_the_current_folder_where_another_argument_is_empty(run) -> None:
+    assert "is empty" not in run("generate", "-m", "m", "-t", "t", "", "-o", ".").err
+
+
+IN_CHECKPOINT = [
+    ("model", "export", "runs/a", "checkpoint"),
+    ("model", "import", "m.safetensors", "checkpoint"),
+    ("model", "merge", "runs/b", "checkpoint"),
+    ("train", "--resume", "-o", "checkpoint"),
+    ("report", "runs/a", "-o", "checkpoint/config.json"),
+    ("generate", "-m", "m", "-t", "t", "--rows", "r.json", "-o", "link/model.safetensors"),
+]
+
+
+@pytest.mark.parametrize("command", IN_CHECKPOINT, ids=" ".join)
+def test_nothing_is_written_into_a_checkpoint(run, command: tuple[str, ...]) -> None:
+    names = ("config.json", "model.safetensors", "optimizer.safetensors", "state.json")
+    Path("checkpoint").mkdir()
+    for name in names:
+        Path("checkpoint", name).write_text(name)
+    Path("link").symlink_to("checkpoint")
+    outcome = run(*command)
+    assert outcome.code == 2
+    assert "is a checkpoint, which writing would damage" in outcome.err
+    assert {path.name: path.read_text() for path in Path("checkpoint").iterdir()} == {name: name for name in names}
 
 
 def test_ids_go_to_stdout_as_they_would_to_a_file(run, tokenizer) -> None:

@@ -285,7 +285,7 @@ def test_the_token_does_not_go_to_an_address_that_begins_like_the_hub_s(
 
 def test_a_redirect_from_https_to_http_is_refused() -> None:
     reply = httpx.Response(302, headers={"Location": "http://cdn/a.txt"}, request=httpx.Request("GET", "https://hub/a"))
-    asked = network._Request("https://hub/a", None, TOKEN, "https://hub:443")
+    asked = network._Request("https://hub/a", None, TOKEN, "https://hub:443", frozenset({TOKEN}))
     with pytest.raises(NetworkError, match=r"it redirects from https to http://cdn/a\.txt, which anybody can change"):
         network._redirected(asked, reply, across_origins=True)
     reply.headers["Location"] = "https://hub:444/a.txt"  # another port is another origin

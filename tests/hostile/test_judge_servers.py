@@ -214,6 +214,38 @@ def test_a_password_in_the_address_is_sent_and_not_shown(server: HostileServer) 
         Judge(url, "m", api_key=KEY)
 
 
+PACKED = "bWU6UEFTU1dPUkQh"
+"""me:PASSWORD! as Basic authorization sends it."""
+SENT = ("PASSWORD!", "PASSWORD%21", PACKED, "QUERY VALUE", "QUERY+VALUE", "QUERY%20VALUE")
+"""The password and the query's value, in the spellings that a server may repeat."""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        replies(json.dumps({"error": f"Authorization: Basic {PACKED}\r\n{' '.join(SENT)}"}).encode(), 401),
+        replies(json.dumps({"echo": SENT}).encode()),
+        redirects(f"/{PACKED}?", 303),
+        redirects(f"http://{PACKED}.example.org/PASSWORD%21", 307),
+        redirects(f"file:///{PACKED}", 307),
+        sends(f"HTTP/1.1 403 Not with {' '.join(SENT)}\r\nContent-Length: 0\r\n\r\n".encode()),
+        sends(f"POST /api/chat?k=QUERY+VALUE {PACKED}\r\n\r\n".encode()),
+        sends(head(b"200 OK", {"Content-Encoding": PACKED})),
+    ],
+)
+def test_secrets_that_a_server_repeats_are_not_shown(server: HostileServer, answer: Any) -> None:
+    server.on("/api/chat", answer)
+    with pytest.raises(ServiceError) as failed:
+        ask(server.url.replace("//", "//me:PASSWORD%21@") + "/?k=QUERY+VALUE")
+    assert server.headers_of("Authorization") == [f"Basic {PACKED}"]
+    assert not [secret for secret in SENT if secret in str(failed.value)], str(failed.value)
+
+
+def test_secrets_that_a_reply_repeats_are_not_kept(server: HostileServer) -> None:
+    server.on("/api/chat", replies(json.dumps({"message": {"content": f"70, says {KEY}"}}).encode()))
+    assert ask(server.url, api_key=KEY) == "70, says …"
+
+
 @pytest.mark.parametrize(
     "url", ["localhost:11434", "ftp://h/", "http://", "http://h:port/", "http://u:a/b@h/", "http:// h"]
 )

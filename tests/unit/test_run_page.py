@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bytemill.errors import DataError
+from bytemill.report.figures import count
 from bytemill.report.run import run_page
 from page_reader import Reader
 from sample_pages import write_run
@@ -54,3 +56,27 @@ def test_one_run_is_set_beside_the_defaults(tmp_path: Path) -> None:
     assert "train.learning_rate" in table
     assert "0.0006" in table
     assert "train.seed" not in table
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ('{"step": 1e400, "loss": 1}', "step"),
+        ('{"step": NaN, "loss": 1}', "step"),
+        ('{"step": 18446744073709551616}', "step"),
+        ('{"step": 1, "loss": -18446744073709551616}', "loss"),
+        ('{"step": 1, "\\u001b": 1' + "0" * 400 + "}", r"\x1b"),
+    ],
+)
+def test_a_number_that_no_plot_holds_is_refused_by_its_line(tmp_path: Path, row: str, name: str) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 1}\n' + row + "\n")
+    with pytest.raises(DataError) as failed:
+        run_page(tmp_path)
+    assert str(failed.value) == f"{tmp_path}/metrics.jsonl, line 2: {name} is not a number of at most 64 bits"
+
+
+def test_the_largest_numbers_are_drawn(tmp_path: Path) -> None:
+    largest = 2**64 - 1
+    rows = [{"step": 1, "loss": 1}, {"step": largest, "loss": largest}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert f"Trained for {count(largest)} steps" in run_page(tmp_path).html()

@@ -4,6 +4,7 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 fai
 130 or 143 interrupted with everything saved.
 """
 
+import errno
 import io
 import os
 import sys
@@ -112,7 +113,8 @@ def main() -> None:
         return
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        _stop(f"{place}{error.strerror or error}", 1)
+        made_folder = place and error.strerror == os.strerror(errno.EEXIST)
+        _stop(f"{place}{'is there and is not a folder' if made_folder else error.strerror or error}", 1)
     except BytemillError as error:
         _stop(str(error), 1)
     except (KeyboardInterrupt, typer.Abort):

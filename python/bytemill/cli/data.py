@@ -269,7 +269,9 @@ def merge(
 @app.command()
 def fetch(
     name: Annotated[str | None, typer.Argument(help="The data set; without one, all are listed.")] = None,
-    cache: Annotated[Path | None, typer.Option(help="Default: BYTEMILL_CACHE, or ~/.cache/bytemill.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Default: BYTEMILL_CACHE, or ~/.cache/bytemill.", callback=on_disk)
+    ] = None,
 ) -> None:
     """Download a named data set, its licence shown; what broke off is resumed.
 

@@ -42,12 +42,14 @@ def special_tokens_given(options: list[str] | None) -> dict[str, int] | list[str
 
 def make_room(output: Path) -> None:
     """Make sure that `output` can be written, before long work begins."""
+    if output == STDOUT:
+        return
     if output.is_dir():
         raise ArgumentError(f"{output} is a folder; name the file to write")
     if output.exists() and not output.is_file():
         return  # such as /dev/null, which is written to as it is
     output.parent.mkdir(parents=True, exist_ok=True)
-    if output != STDOUT and not os.access(output.parent, os.W_OK):
+    if not os.access(output.parent, os.W_OK):
         raise PermissionError(errno.EACCES, "the folder cannot be written to", str(output.parent))
 
 

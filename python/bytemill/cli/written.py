@@ -1,6 +1,7 @@
 """Where commands write: `-` is stdout for a result that can go there, and is refused for one that cannot."""
 
 import functools
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,26 +10,37 @@ from typing import Annotated, Any, BinaryIO, get_type_hints
 import typer
 
 from bytemill.errors import ArgumentError
-from bytemill.files import refuse_input_as_output
+from bytemill.files import refuse_input_as_output, refuse_output_in_checkpoint
 
 __all__ = ["STDOUT", "Private", "RunFolder", "guard_inputs", "on_disk", "stdout_for_numbers"]
 
 STDOUT = Path("-")
 _OUTPUTS = ("output", "out")
 _CORPORA = ("files", "sources")
-_NO_PATHS = ("text", "prompt", "word", "pattern", "special_token", "separator")
+_NO_PATHS = ("name", "text", "prompt", "word", "pattern", "special_token", "separator")
 
 
 def on_disk(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
     """What asks for a folder, or for a file beside the results on stdout, has this as its callback.
 
     Raises:
-        ArgumentError: The path is `-`, of which nobody wants a file or folder.
+        ArgumentError: The path is `-`, of which nobody wants a file or folder; or it is empty.
     """
+    name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.name
+    if path == Path() and _is_given_empty(parameter):
+        raise ArgumentError(f"{name} is empty; give a path, such as . for this folder")
     if path == STDOUT:
-        name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.name
         raise ArgumentError(f"{name} is -, which stands for stdout; what goes here has to be on disk: give a path")
     return path
+
+
+def _is_given_empty(parameter: typer.CallbackParam) -> bool:
+    """Whether the command line has an empty text for a path; as a path it is the same as `.`."""
+    arguments = sys.argv[1:]
+    if parameter.param_type_name != "option":
+        return "" in arguments
+    given = (value for option, value in itertools.pairwise(arguments) if option in parameter.opts)
+    return "" in given or any(f"{option}=" in arguments for option in parameter.opts)
 
 
 Private = Annotated[
@@ -65,8 +77,9 @@ def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(**given: Any) -> Any:
         outputs = [name for name in given if name in _OUTPUTS or _is_on_disk(command, name)]
         inputs = {name: value for name, value in given.items() if name not in (*outputs, *_NO_PATHS)}
-        if not given.get("resume"):
-            for output in outputs:
+        for output in outputs:
+            refuse_output_in_checkpoint(given[output])
+            if not given.get("resume"):
                 for name, value in inputs.items():
                     refuse_input_as_output(given[output], _paths(value), walk=name in _CORPORA)
         return command(**given)

@@ -142,18 +142,20 @@ class Judge:
         body = json.dumps(question).encode()
         with ask(self._address, timeout_s=self.timeout_s, body=body, key=self.api_key) as reply:
             answer = parse_json(reply.read(max_bytes=MAX_REPLY_BYTES), "its reply")
-        return self._content(answer)
+        text = self._content(answer)
+        if text is None:
+            place = "message.content" if self.api == "ollama" else "choices[0].message.content"
+            shown = one_line(reply.without_secrets(json.dumps(answer)))
+            raise FormatError(f"its reply has no text in {place}: {shown}")
+        return reply.without_secrets(text)  # it is kept in a file
 
-    def _content(self, answer: Any) -> str:
+    def _content(self, answer: Any) -> str | None:
         try:
             message = answer["message"] if self.api == "ollama" else answer["choices"][0]["message"]
             text = message["content"]
         except (LookupError, TypeError):
-            text = None
-        if not isinstance(text, str):
-            place = "message.content" if self.api == "ollama" else "choices[0].message.content"
-            raise FormatError(f"its reply has no text in {place}: {one_line(json.dumps(answer))}")
-        return text
+            return None
+        return text if isinstance(text, str) else None
 
 
 @dataclass(frozen=True)

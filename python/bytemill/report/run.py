@@ -11,6 +11,7 @@ from typing import Any
 from bytemill.errors import DataError
 from bytemill.experiment.demo_results import Metrics
 from bytemill.json_reader import parse_object, read_lines
+from bytemill.outside_text import one_line
 from bytemill.report.figures import count, decimal, percent, short_count
 from bytemill.report.metrics_plots import series
 from bytemill.report.page import Block, Code, Details, Figure, KeyFigures, Page, Prose, Section
@@ -20,6 +21,8 @@ from bytemill.report.run_samples import samples_of
 from bytemill.report.run_settings import changes_table, environment_blocks, settings_blocks
 
 __all__ = ["run_page"]
+
+_LARGEST = 2**64 - 1
 
 
 def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str], *, is_private: bool = False) -> Page:
@@ -113,5 +116,10 @@ def _read_jsonl(path: Path, key: str, kind: type | UnionType) -> list[dict[str, 
         row = parse_object(line, f"{path}, line {number}", error=DataError)
         if not isinstance(row.get(key), kind):
             raise DataError(f'{path}, line {number}: expected a JSON object with "{key}", got {line[:80]!r}')
+        too_large = [name for name, value in row.items() if isinstance(value, int) and abs(value) > _LARGEST]
+        step = row.get("step", 0)
+        if too_large or not (isinstance(step, int | float) and abs(step) <= _LARGEST):
+            name = one_line((too_large or ["step"])[0])
+            raise DataError(f"{path}, line {number}: {name} is not a number of at most 64 bits")
         rows.append(row)
     return rows
