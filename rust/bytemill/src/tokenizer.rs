@@ -101,6 +101,11 @@ impl Tokenizer {
         self.splitter.is_by_hand() && !always_may_be_cut(self.vocab.added())
     }
 
+    /// Whether decoding the ids of a text, in which special tokens are text, gives the text back.
+    pub(crate) fn keeps_ordinary_text(&self) -> bool {
+        !self.splitter.adds_text() && self.vocab.added().keeps_every_byte(|token| !token.special)
+    }
+
     /// What is merged when `text` is encoded: normalized, and without the tokens that are found in any text.
     pub fn pretokens(&self, text: &str) -> Result<Vec<Vec<u8>>> {
         let mut found = Vec::new();
@@ -217,7 +222,7 @@ impl Tokenizer {
 
     /// The ids, and for each the index of the character in which it begins.
     pub fn encode_with_offsets(&self, text: &str, policy: Option<&SpecialPolicy>) -> Result<(Vec<u32>, Vec<usize>)> {
-        if !self.vocab.added().keeps_every_byte() {
+        if self.splitter.adds_text() || !self.vocab.added().keeps_every_byte(|_| true) {
             return self.encoder().with_offsets(text, policy);
         }
         let ids = match policy {
