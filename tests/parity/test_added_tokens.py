@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import multiprocessing
 import pickle
@@ -345,7 +346,7 @@ def test_the_spelling_of_a_normalized_token_is_kept(tmp_path: Path) -> None:
         ([("<b>", 257), ("<a>", 256)], '"<b>" has id 257, and tokenizers gives it 256'),
         ([("<a>", 256), ("<b>", 258)], '"<b>" has id 258, and tokenizers gives it 257'),
         ([("a", 300)], "has id 300, but 97 in model.vocab"),
-        ([("\u00e9", 233)], r'is also how the ordinary token "\\\\xe9" is written, and id 233 cannot be both'),
+        ([("\u00e9", 233)], r'is also how the ordinary token "\\xe9" is written, and id 233 cannot be both'),
         ([("\u0120", 32)], 'is also how the ordinary token " " is written, and id 32 cannot be both'),
     ],
 )
@@ -480,10 +481,11 @@ def test_wrong_ids_of_a_tokenizer_that_normalizes_are_found(tmp_path: Path) -> N
     prepare([source], folder, tokenizer=other, val=0)
     manifest = folder / "manifest.json"
     text = manifest.read_text(encoding="utf-8").replace(other.fingerprint, normalizing.fingerprint)
-    manifest.write_text(text, encoding="utf-8")
-    with pytest.raises(FormatError, match=r"train_000000\.bin: token \d, document 0 of train .*text\.txt, line 1, byte 0") as found:
+    before, after = text[:-68], text[-4:]  # 64 digits of a hash lie between
+    manifest.write_text(before + hashlib.sha256(before.encode()).hexdigest() + after, encoding="utf-8")
+    where = r"train_000000\.bin: token \d, document 0 of train .*text\.txt, line 1, byte 0.*but the text gives id"
+    with pytest.raises(FormatError, match=where):
         verify(folder, against=source, tokenizer=normalizing)
-    assert "but the text gives id" in str(found.value)
 
 
 def test_shards_hold_the_ids_of_tokenizers(tmp_path: Path) -> None:

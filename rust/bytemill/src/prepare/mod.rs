@@ -77,7 +77,7 @@ impl EncodeDocument for Tokenizer {
     }
 
     fn first_cut(&self, text: &[u8]) -> Option<usize> {
-        self.splitter().first_cut(text)
+        Self::first_cut(self, text)
     }
 
     fn encoder_bytes(&self) -> u64 {

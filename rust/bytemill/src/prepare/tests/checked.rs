@@ -163,9 +163,9 @@ impl EncodeDocument for Upper {
 const UPPER_FAULTS: [Fault; 6] = [
     (|ids, at| ids[at] = 88, "the token is id 88 (\"X\"), but the text gives id 82 (\"R\")"),
     (|ids, at| ids[at] = 256, "the token is id 256, but the text gives id 82 (\"R\")"),
-    (|ids, at| drop(ids.remove(at + 1)), "the token is id 87 (\"W\"), but the text gives id 79 (\"O\")"),
+    (|ids, at| drop(ids.drain(at + 1..at + 2)), "the token is id 87 (\"W\"), but the text gives id 79 (\"O\")"),
     (|ids, at| ids.insert(at, 114), "the token is id 114 (\"r\"), but the text gives id 82 (\"R\")"),
-    (|ids, _| drop(ids.pop()), "the document's tokens end where its text gives id 10 (\"\\n\")"),
+    (|ids, _| ids.truncate(ids.len() - 1), "the document's tokens end where its text gives id 10 (\"\\n\")"),
     (|ids, _| ids.push(33), "the token is id 33 (\"!\"), but the text has ended"),
 ];
 
