@@ -86,7 +86,16 @@ class Tokenizer:
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
     ) -> tuple[list[int], list[int]]:
-        """The ids as `encode` gives them, and for each the index of the character in which it begins."""
+        """Return the ids as `encode` gives them, and for each the index of the character in which it begins.
+
+        Indices count the characters of `text` as it was given, also where the tokenizer normalizes it. Inside a base
+        character with its marks that NFC changes, they may differ from those of Hugging Face's tokenizers.
+
+        >>> from bytemill import Tokenizer
+        >>> tokenizer = Tokenizer.train(texts=["a low low"], vocab_size=260)
+        >>> tokenizer.encode_with_offsets("a low")
+        ([97, 258], [0, 1])
+        """
 
     def encode_to_numpy(
         self,
@@ -272,7 +281,7 @@ class Tokenizer:
         """
 
     def token_to_id(self, token: str) -> int | None:
-        """The id of a token as Hugging Face spells it (`Ġthe`), or of a special token's text; None if there is none.
+        """The id of a token as Hugging Face spells it (`Ġthe`), or of an added token's text; None if there is none.
 
         `encode_single_token` takes plain text and bytes.
 
@@ -283,7 +292,7 @@ class Tokenizer:
         """
 
     def id_to_token(self, token: int) -> str | None:
-        """The token of an id as Hugging Face spells it, or a special token's text; None for an id that is not there.
+        """The token of an id as Hugging Face spells it, or an added token's text; None for an id that is not there.
 
         >>> from bytemill import Tokenizer
         >>> tokenizer = Tokenizer.train(texts=["a low low"], vocab_size=260)
@@ -292,7 +301,7 @@ class Tokenizer:
         """
 
     def get_vocab(self) -> dict[str, int]:
-        """Every token as Hugging Face spells it, special tokens included, with its id.
+        """Every token as Hugging Face spells it, with its id; added tokens with their text.
 
         >>> from bytemill import Tokenizer
         >>> Tokenizer.train(texts=["a low low"], vocab_size=260).get_vocab()["Ġlow"]

@@ -11,14 +11,16 @@ import pytest
 from bytemill.cli import main
 
 README = Path(__file__).parents[2] / "README.md"
+SOURCES = Path(__file__).parents[2] / "python" / "bytemill"
 FEW_STEPS = ["train.max_steps=2", "train.eval_every=0", "data.batch_size=2"]
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, but for the text and the rows that the README speaks of."""
-    sources = Path(__file__).parents[2].glob("python/bytemill/**/*.py")
-    (tmp_path / "book.txt").write_text("\n".join(path.read_text(encoding="utf-8") for path in sorted(sources)))
+    """An empty folder with the text and the rows that the README names."""
+    sources = [path.read_text(encoding="utf-8") for path in sorted(SOURCES.glob("**/*.py"))]
+    ordinary = [text for text in sources if "<|endoftext|>" not in text]  # a book does not hold it
+    (tmp_path / "book.txt").write_text("\n".join(ordinary), encoding="utf-8")
     row = {"instruction": "Name the capital of France.", "input": "", "output": "Paris."}
     (tmp_path / "alpaca.json").write_text(json.dumps([row] * 40))
     monkeypatch.chdir(tmp_path)

@@ -145,4 +145,7 @@ def test_options_that_exclude_each_other(learn: Run, tmp_path: Path) -> None:
     outcome = learn(path, "--vocab-size", 300, "--held-out", path, "--report", tmp_path / "r.pdf")
     assert outcome.code == 2
     assert "expected a name that ends in .html, .md or .json" in outcome.err
-    assert "expected sizes below --vocab-size, 300" in learn(path, "--vocab-size", 300, "--also-save", "400").err
+    for size in (256, 300):
+        outcome = learn(path, "--vocab-size", 300, "--also-save", size)
+        assert outcome.code == 2
+        assert "expected sizes from 257 (bytes and special tokens) to below --vocab-size, 300" in outcome.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import multiprocessing
 import pickle
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from bytemill import Tokenizer, _core
-from bytemill.data import prepare
+from bytemill.data import prepare, verify
 from bytemill.errors import ArgumentError, FormatError
 from bytemill.tokenizer.round_trip import check_round_trip
 
@@ -114,6 +115,18 @@ def _llama3() -> dict[str, Any]:
     return file
 
 
+def _deepseek() -> dict[str, Any]:
+    """Added tokens that are spelled like bytes which no text has, and which are missing from the vocabulary."""
+    file = _base("gpt2")
+    vocab: dict[str, int] = file["model"]["vocab"]
+    spelled = [chr(code) for code in (0xF5, 0xF6, 0xFF, 0xC0)]
+    kept = [token for token in sorted(vocab, key=vocab.__getitem__) if token not in spelled]
+    file["model"]["vocab"] = {token: number for number, token in enumerate(kept)}
+    _add(file, *spelled, normalized=True, special=False)
+    _add(file, "<|begin|>")
+    return file
+
+
 def _merged() -> dict[str, Any]:
     """Added tokens that merges make too."""
     file = _base("gpt2")
@@ -129,6 +142,7 @@ _FAMILIES = {
     "phi4": _phi4,
     "single_word": _words,
     "llama3": _llama3,
+    "deepseek": _deepseek,
     "merged": _merged,
 }
 _PIECES = (
@@ -257,6 +271,51 @@ def test_offsets_are_places_in_the_text_as_it_was(family: str, tmp_path: Path) -
     assert n_equal >= 0.99 * n_all  # inside a base and its marks that change there may be others
 
 
+@pytest.mark.parametrize("normalizer", [None, {"type": "NFC"}], ids=["plain", "nfc"])
+@pytest.mark.parametrize("digits", [False, True])
+def test_a_space_that_is_put_in_has_the_offset_of_what_follows(
+    digits: bool, normalizer: dict[str, str] | None, tmp_path: Path
+) -> None:
+    file = _base("gpt2")
+    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True}
+    steps = [{"type": "Digits", "individual_digits": True}, byte_level] if digits else [byte_level]
+    file.update(normalizer=normalizer, post_processor=None)
+    file["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
+    _add(file, "<t>", special=False)
+    ours, theirs = _both(file, tmp_path)
+    for text in ("", "é", "The café", " The", "costs 12 € 3", "cafe\u0301<t>12 <t> day", "\nday"):
+        expected = theirs.encode(text)
+        assert ours.encode_with_offsets(text) == (expected.ids, [start for start, _ in expected.offsets]), repr(text)
+
+
+@pytest.mark.parametrize("family", _FAMILIES)
+def test_added_tokens_have_the_names_that_tokenizers_gives(family: str, tmp_path: Path) -> None:
+    ours, theirs = _both(_FAMILIES[family](), tmp_path)
+    vocabulary = theirs.get_vocab()
+    assert ours.get_vocab() == vocabulary
+    assert [ours.id_to_token(one) for one in vocabulary.values()] == list(vocabulary)
+    for token in [*vocabulary, "\u0120\u0120", " The ca", "caf\u00c3\u00a9|", "\u010a"]:
+        assert ours.token_to_id(token) == theirs.token_to_id(token), ascii(token)
+    for content, one in {**ours.special_tokens, **ours.added_tokens}.items():
+        assert ours.encode_single_token(content) == one
+
+
+@pytest.mark.parametrize("family", _FAMILIES)
+def test_only_special_tokens_are_skipped(family: str, tmp_path: Path) -> None:
+    file = _FAMILIES[family]()
+    ours, theirs = _both(file, tmp_path)
+    # tokenizers takes added tokens such as "café|" for spelled bytes, and loses their text.
+    lost = [token["id"] for token in file["added_tokens"] if not token["content"].isascii()]
+    for text in _texts(file, 200):
+        ids = [one for one in ours.encode(text, allowed_special="all") if one not in lost]
+        for skip in (False, True):
+            assert ours.decode(ids, skip_special_tokens=skip) == theirs.decode(ids, skip_special_tokens=skip)
+    for content, one in ours.added_tokens.items():
+        expected = ours.decode([one])
+        assert ours.normalized(content) == ours.normalized(expected)
+        assert ours.decode([one], skip_special_tokens=True) == expected
+
+
 def test_damaged_bytes_leave_added_tokens_around_them_alone(tmp_path: Path) -> None:
     ours, _ = _both(_qwen(), tmp_path)
     think = ours.added_tokens["<think>"]
@@ -287,8 +346,8 @@ def test_the_spelling_of_a_normalized_token_is_kept(tmp_path: Path) -> None:
         ([("<b>", 257), ("<a>", 256)], '"<b>" has id 257, and tokenizers gives it 256'),
         ([("<a>", 256), ("<b>", 258)], '"<b>" has id 258, and tokenizers gives it 257'),
         ([("a", 300)], "has id 300, but 97 in model.vocab"),
-        ([("\u00e9", 233)], "is also how the ordinary token 233 is written"),
-        ([("\u0120", 32)], "is also how the ordinary token 32 is written"),
+        ([("\u00e9", 233)], r'is also how the ordinary token "\\xe9" is written, and id 233 cannot be both'),
+        ([("\u0120", 32)], 'is also how the ordinary token " " is written, and id 32 cannot be both'),
     ],
 )
 def test_ids_that_tokenizers_does_not_give_are_refused(tmp_path: Path, added: list[Any], message: str) -> None:
@@ -375,6 +434,58 @@ def test_what_normalization_changes_is_no_fault(tmp_path: Path) -> None:
     assert (found.normalization, [one.became for one in found.differences]) == ("NFC", ["\u00e9"])
     assert check_round_trip(ours, b"plain").is_lossless
     assert check_round_trip(ours, b"cafe\xcc\x81\xff").normalization is None
+
+
+def _strips() -> dict[str, Any]:
+    file = _base("gpt2")
+    _add(file, "<|endoftext|>")
+    _add(file, "<t>", lstrip=True, rstrip=True, special=False)
+    return file
+
+
+def _puts_in_spaces() -> dict[str, Any]:
+    file = _base("gpt2")
+    digits = {"type": "Digits", "individual_digits": True}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True}
+    file["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [digits, byte_level]}
+    _add(file, "<|endoftext|>")
+    return file
+
+
+_CHANGING = {"strips": _strips, "puts_in_spaces": _puts_in_spaces, "qwen": _qwen, "merged": _merged}
+
+
+@pytest.mark.parametrize("family", _CHANGING)
+def test_shards_of_tokenizers_that_change_text_are_compared_with_it(family: str, tmp_path: Path) -> None:
+    """Decoding cannot give the text back: spaces are lost or put in, marks are composed; a name may be special."""
+    ours, theirs = _both(_CHANGING[family](), tmp_path)
+    texts = [f"cafe\u0301 <t> {number} water\n <t>the end" for number in range(300)]
+    source, folder = tmp_path / "rows.jsonl", tmp_path / "shards"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    prepare([source], folder, tokenizer=ours, val=0, seed=1, check=True)
+    verify(folder, against=source, tokenizer=ours)
+    split = _core.SplitReader(folder, "train")
+    theirs.encode_special_tokens = True
+    expected = {(ours.eot_token, *one.ids) for one in theirs.encode_batch(texts)}
+    ids, starts = split.read(0, len(split)), split.document_starts()
+    assert {tuple(one.tolist()) for one in np.split(ids, starts[1:])} == expected
+
+
+def test_wrong_ids_of_a_tokenizer_that_normalizes_are_found(tmp_path: Path) -> None:
+    file = _qwen()
+    normalizing, _ = _both(file, tmp_path)
+    file["normalizer"] = None
+    other, _ = _both(file, tmp_path)
+    source, folder = tmp_path / "text.txt", tmp_path / "shards"
+    source.write_text("plain\ncafe\u0301", encoding="utf-8")
+    prepare([source], folder, tokenizer=other, val=0)
+    manifest = folder / "manifest.json"
+    text = manifest.read_text(encoding="utf-8").replace(other.fingerprint, normalizing.fingerprint)
+    before, after = text[:-68], text[-4:]  # 64 digits of a hash lie between
+    manifest.write_text(before + hashlib.sha256(before.encode()).hexdigest() + after, encoding="utf-8")
+    where = r"train_000000\.bin: token \d, document 0 of train .*text\.txt, line 1, byte 0.*but the text gives id"
+    with pytest.raises(FormatError, match=where):
+        verify(folder, against=source, tokenizer=normalizing)
 
 
 def test_shards_hold_the_ids_of_tokenizers(tmp_path: Path) -> None:

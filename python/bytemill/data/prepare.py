@@ -52,7 +52,8 @@ def prepare(
         max_memory: Bytes for text and tokens on their way and for the places of documents (20 bytes each). Long texts
             are cut where that changes no token; a row or a stretch that cannot be cut and does not fit is refused.
             If None: some 40 MiB per thread, and as much as the longest of these needs.
-        check: Decode everything that was written and compare it with the text; takes about half as long again.
+        check: Decode everything that was written and compare it with the text; takes about half as long again. Where
+            the tokenizer changes text, as with NFC, encode the text again and compare the ids.
         progress: Show progress on stderr.
 
     Returns:
@@ -122,7 +123,8 @@ def verify(
     Args:
         out_dir: The folder of shards.
         against: What the shards were prepared from, in the same order: all tokens are decoded and compared with it, in
-            memory that does not grow with either. Names of files may differ.
+            memory that does not grow with either. Names of files may differ. Where the tokenizer changes text, as with
+            NFC, the text is encoded again and ids are compared.
         tokenizer: The one that made the shards; needed with `against`.
         progress: Show progress of the comparison on stderr.
 

@@ -105,14 +105,13 @@ impl Tokenizer {
         PyKeyError::new_err(format!("token id {id} is not in this vocabulary of {n_vocab} ids"))
     }
 
-    /// A token as Hugging Face spells it: a special token's text, or bytes in GPT-2's printable characters.
+    /// A token as Hugging Face spells it: an added token's text, or bytes in GPT-2's printable characters.
     fn spelled(&self, id: u32) -> Option<String> {
         let vocab = self.core.vocab();
-        let bytes = vocab.token_bytes(id)?;
-        Some(match std::str::from_utf8(bytes) {
-            Ok(text) if vocab.is_special(id) => text.to_owned(),
-            _ => formats::to_printable(bytes),
-        })
+        match vocab.added_token(id) {
+            Some(token) => Some(token.content.clone()),
+            None => vocab.token_bytes(id).map(formats::to_printable),
+        }
     }
 
     fn list<'py>(&self, py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
@@ -409,10 +408,10 @@ impl Tokenizer {
 
     fn token_to_id(&self, token: &str) -> Option<u32> {
         let vocab = self.core.vocab();
-        let special = vocab.special_tokens().iter().find(|(text, _)| text == token).map(|(_, id)| *id);
-        special.or_else(|| {
+        let added = vocab.added_tokens().iter().find(|added| added.content == token).map(|added| added.id);
+        added.or_else(|| {
             let id = vocab.id_of(&formats::from_printable(token).ok()?)?;
-            (!vocab.is_special(id)).then_some(id)
+            vocab.added_token(id).is_none().then_some(id)
         })
     }
 

@@ -1,12 +1,12 @@
 //! The tokenizer that callers hold: a vocabulary and a splitter, with everything that they do together.
 
 use crate::decode;
-use crate::encode::{self, Encoder, Memory, Parts, Request, SpecialPolicy, Specials, always_may_be_cut};
+use crate::encode::{self, Encoder, Memory, Parts, Request, SpecialPolicy, Specials};
 use crate::error::{Error, Result};
 use crate::formats::{self, Format, PatternChoice};
 use crate::interrupt;
 use crate::split::Splitter;
-use crate::vocab::{AddedToken, Vocab};
+use crate::vocab::{AddedToken, Normalizer, Vocab};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -96,9 +96,36 @@ impl Tokenizer {
         &self.vocab
     }
 
-    /// Whether [`Splitter::first_cut`] finds places to cut at, and the parts of a text have the ids of the whole.
+    /// Whether [`Tokenizer::first_cut`] finds places in ordinary text.
     pub(crate) fn cuts(&self) -> bool {
-        self.splitter.is_by_hand() && !always_may_be_cut(self.vocab.added())
+        let added = self.vocab.added();
+        let is_normalized = |token: &AddedToken| token.normalized && added.normalizer() != Normalizer::None;
+        let hides_cuts = |token: &AddedToken| !token.special && (token.looks_around() || is_normalized(token));
+        self.splitter.is_by_hand() && !added.tokens().iter().any(hides_cuts)
+    }
+
+    /// The first place where `text`, a part of a longer one, may be cut: pretokens and the tokens that are found in any
+    /// text are those of the whole.
+    pub(crate) fn first_cut(&self, text: &[u8]) -> Option<usize> {
+        let added = self.vocab.added();
+        if !added.finds_in_any_text() {
+            return self.splitter.first_cut(text);
+        }
+        // A token may have begun before `text`.
+        let in_any_text = added.tokens().iter().filter(|token| !token.special);
+        let mut at = in_any_text.map(|token| token.content.len()).max()?;
+        let policy = self.special_policy(Specials::NONE, Specials::NONE).ok()?;
+        loop {
+            at += self.splitter.first_cut(text.get(at..)?)?;
+            if !policy.may_lie_across(text, at) {
+                return Some(at);
+            }
+        }
+    }
+
+    /// Whether decoding the ids of a text, in which special tokens are text, gives the text back.
+    pub(crate) fn keeps_ordinary_text(&self) -> bool {
+        !self.splitter.adds_text() && self.vocab.added().keeps_every_byte(|token| !token.special)
     }
 
     /// What is merged when `text` is encoded: normalized, and without the tokens that are found in any text.
@@ -210,14 +237,16 @@ impl Tokenizer {
         Ok((n_ids <= limit).then_some(n_ids))
     }
 
-    /// The id of the one token, ordinary or special, with these bytes.
+    /// The id of the one token, ordinary or added, with these bytes: of two the one that is found in any text.
     pub fn encode_single_token(&self, bytes: &[u8]) -> Option<u32> {
-        self.vocab.id_of(bytes)
+        let added = self.vocab.added();
+        let found = str::from_utf8(bytes).ok().and_then(|text| added.place(text)).map(|place| &added.tokens()[place]);
+        found.filter(|token| !token.special).map(|token| token.id).or_else(|| self.vocab.id_of(bytes))
     }
 
     /// The ids, and for each the index of the character in which it begins.
     pub fn encode_with_offsets(&self, text: &str, policy: Option<&SpecialPolicy>) -> Result<(Vec<u32>, Vec<usize>)> {
-        if !self.vocab.added().keeps_every_byte() {
+        if self.splitter.adds_text() || !self.vocab.added().keeps_every_byte(|_| true) {
             return self.encoder().with_offsets(text, policy);
         }
         let ids = match policy {

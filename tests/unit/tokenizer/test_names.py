@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from bytemill import Tokenizer
 from bytemill.errors import ArgumentError
 
-TEXTS = ["the cat sat on the mat;", " 北京大学，北京。", "don't 12345\n\n  x", "", "<|endoftext|>"]
+TRAINING = ["the cat sat on the mat;", " 北京大学，北京。", "don't 12345\n\n  x", ""]
+TEXTS = [*TRAINING, "<|endoftext|>"]
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return Tokenizer.train(texts=TEXTS * 3, vocab_size=300, special_tokens=["<|endoftext|>", "<|填|>"])
+    return Tokenizer.train(texts=TRAINING * 3, vocab_size=300, special_tokens=["<|endoftext|>", "<|填|>"])
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_special_tokens_are_skipped_as_tokenizers_does(
 
 @pytest.mark.parametrize("pattern", ["gpt2", "cl100k", "o200k", None, r"\w+|\W+"])
 def test_counting_until_a_limit_is_counting(pattern: str | None) -> None:
-    tokenizer = Tokenizer.train(texts=TEXTS * 3, vocab_size=300, pattern=pattern)
+    tokenizer = Tokenizer.train(texts=TRAINING * 3, vocab_size=300, pattern=pattern)
     for text in [*TEXTS, "".join(TEXTS) * 40]:
         count = tokenizer.count(text)
         for limit in range(max(0, count - 2), count + 3):

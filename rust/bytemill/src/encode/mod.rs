@@ -17,7 +17,6 @@ pub(crate) use batch::encode_batch;
 pub(crate) use extract::text_between;
 pub(crate) use memory::Memory;
 pub(crate) use room::for_short_text as room_for_short_text;
-pub(crate) use special::always_may_be_cut;
 pub use special::{SpecialPolicy, Specials};
 pub use truncate::Request;
 

@@ -1,5 +1,5 @@
-//! Where in the text each id begins, when ids do not stand for all of it: where text is normalized, or white space
-//! belongs to an added token.
+//! Where in the text each id begins, when the bytes of the ids are not the text: where text is normalized, white space
+//! belongs to an added token, or spaces are put in.
 
 use super::extract::Extraction;
 use super::{Encoder, SpecialPolicy};
@@ -34,17 +34,26 @@ impl Encoder<'_> {
                     places.push(raw.start + origins[span.start]);
                     return Ok(ControlFlow::Continue(()));
                 }
-                let first = ids.len();
-                self.text(&normalized[span.clone()], &mut ids)?;
-                let starts: Vec<usize> =
-                    normalized[span.clone()].char_indices().map(|(at, _)| span.start + at).collect();
+                let (first, text) = (ids.len(), &normalized[span.clone()]);
+                self.text(text, &mut ids)?;
+                let starts = starts(text, &self.parts.splitter.added_spaces(text)?);
                 let characters = character_offsets(vocab, &ids[first..])?;
-                places.extend(characters.iter().map(|&character| raw.start + origins[starts[character]]));
+                places.extend(characters.iter().map(|&character| raw.start + origins[span.start + starts[character]]));
                 Ok(ControlFlow::Continue(()))
             })
         })?;
         Ok((ids, to_characters(text, &places)))
     }
+}
+
+/// Where in `text` each of its characters begins, with a space more before each of `spaces`.
+fn starts(text: &str, spaces: &[usize]) -> Vec<usize> {
+    let mut spaces = spaces.iter().peekable();
+    let both = text.char_indices().flat_map(|(at, _)| {
+        let n = 1 + usize::from(spaces.next_if_eq(&&at).is_some());
+        std::iter::repeat_n(at, n)
+    });
+    both.collect()
 }
 
 fn normalized(normalizer: Normalizer, text: &str) -> (String, Vec<usize>) {

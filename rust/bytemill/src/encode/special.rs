@@ -180,11 +180,6 @@ impl SpecialPolicy {
     }
 }
 
-/// Whether a token that is found without being allowed may lie across a place where text is cut.
-pub(crate) fn always_may_be_cut(added: &Added) -> bool {
-    added.tokens().iter().any(|token| !token.special && may_be_cut(token))
-}
-
 fn may_be_cut(token: &AddedToken) -> bool {
     token.looks_around()
         || token.content.contains(CUT_BESIDE)

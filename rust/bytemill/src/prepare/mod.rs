@@ -48,8 +48,12 @@ pub trait EncodeDocument: Sync {
     fn cuts(&self) -> bool;
     /// The first place, after the beginning, at which a text may be cut so that its parts encode alone as together.
     fn first_cut(&self, text: &[u8]) -> Option<usize>;
-    /// The bytes of an ordinary token; none for special tokens and unknown ids.
+    /// The bytes of a token of text; none for ids that text never becomes.
     fn token_bytes(&self, id: u32) -> Option<&[u8]>;
+    /// Whether the bytes of a text's ids, put together, are the text.
+    fn keeps_text(&self) -> bool {
+        true
+    }
     /// Bytes of memory that an encoder takes for itself.
     fn encoder_bytes(&self) -> u64 {
         0
@@ -73,7 +77,7 @@ impl EncodeDocument for Tokenizer {
     }
 
     fn first_cut(&self, text: &[u8]) -> Option<usize> {
-        self.splitter().first_cut(text)
+        Self::first_cut(self, text)
     }
 
     fn encoder_bytes(&self) -> u64 {
@@ -82,7 +86,11 @@ impl EncodeDocument for Tokenizer {
     }
 
     fn token_bytes(&self, id: u32) -> Option<&[u8]> {
-        self.vocab().token_bytes(id).filter(|_| !self.vocab().is_special(id))
+        self.vocab().token_bytes(id).filter(|_| !self.vocab().is_only_special(id))
+    }
+
+    fn keeps_text(&self) -> bool {
+        self.keeps_ordinary_text()
     }
 
     fn n_vocab(&self) -> u32 {
@@ -113,7 +121,7 @@ pub struct PrepareOptions {
     pub text_field: String,
     /// Bytes of memory that places of documents, and text and tokens on their way, may take.
     pub max_memory: Option<u64>,
-    /// Whether what was written is decoded and compared with the text.
+    /// Whether what was written is compared with the text.
     pub check: bool,
 }
 
@@ -175,7 +183,7 @@ pub enum Stage {
     Scan,
     /// Encoding and writing.
     Encode,
-    /// Decoding what was written, and comparing it with the text.
+    /// Comparing what was written with the text.
     Check,
 }
 
@@ -204,8 +212,9 @@ pub fn prepare<P: AsRef<Path>>(
     manifest.plan = Some(options.plan());
     manifest.inputs = corpus.entries();
     let order = Order::new(&corpus, &options.plan())?;
+    let share = budget.share(corpus.found())?;
     let compare = |manifest: &Manifest, progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>| {
-        let check = Check { corpus: &corpus, order: &order, tokenizer, folder: out_dir, manifest };
+        let check = Check { corpus: &corpus, order: &order, tokenizer, folder: out_dir, manifest, share };
         if options.check { check.run(&mut |now| heard(progress(now))) } else { Ok(()) }
     };
     if out_dir.join(MANIFEST_NAME).exists() {
@@ -218,15 +227,7 @@ pub fn prepare<P: AsRef<Path>>(
         let found = already_there(out_dir, &manifest)?;
         return compare(&found, &mut progress).map(|()| found);
     }
-    let writing = Writing {
-        corpus: &corpus,
-        order: &order,
-        out_dir,
-        tokenizer,
-        layout,
-        share: budget.share(corpus.found())?,
-        options,
-    };
+    let writing = Writing { corpus: &corpus, order: &order, out_dir, tokenizer, layout, share, options };
     let (bytes, documents) = (corpus.total_bytes(), corpus.n_documents());
     let scanned = Progress { stage: Stage::Scan, bytes, total_bytes: bytes, documents, tokens: 0 };
     let kept = Kept::find(out_dir, &manifest, &mut |_| progress(&scanned))?;
@@ -287,10 +288,12 @@ pub fn verify_against<P: AsRef<Path>>(
     let plan = manifest.own_plan().map_err(|reason| Error::format(folder, reason))?;
     let spool_folder = std::env::temp_dir();
     let inputs = source::find(sources, folder)?;
-    let corpus = Corpus::scan(inputs, &plan.text_field, &spool_folder, Budget::without_limit(), &mut progress)?;
+    let budget = Budget::without_limit();
+    let corpus = Corpus::scan(inputs, &plan.text_field, &spool_folder, budget, &mut progress)?;
     manifest.check_inputs(&corpus.entries())?;
     let order = Order::new(&corpus, plan)?;
-    let check = Check { corpus: &corpus, order: &order, tokenizer, folder, manifest: &manifest };
+    let share = budget.share(corpus.found())?;
+    let check = Check { corpus: &corpus, order: &order, tokenizer, folder, manifest: &manifest, share };
     check.run(&mut |now| heard(progress(now)))?;
     corpus.check_unchanged()?;
     Ok(manifest)

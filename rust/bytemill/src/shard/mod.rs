@@ -39,7 +39,7 @@ pub mod writer;
 pub use batch::{Batch, IdType, Ids};
 pub use boundaries::Boundaries;
 pub use checksum::{BLOCK_BYTES, BlockChecksums};
-pub(crate) use contents::{Run, for_each_run};
+pub(crate) use contents::{Run, Runs};
 pub use entries::{InputEntry, Plan, ShardEntry, Validation};
 pub use header::{HEADER_BYTES, Header, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
 pub use index::Index;

@@ -136,6 +136,19 @@ impl Splitter {
         }
     }
 
+    /// Whether pretokens hold spaces that the text does not have.
+    pub(crate) fn adds_text(&self) -> bool {
+        matches!(&self.0, Kind::Sequence(sequence) if sequence.adds_text())
+    }
+
+    /// The places in `text`, ascending, before which pretokens have a space that the text does not have.
+    pub(crate) fn added_spaces(&self, text: &str) -> Result<Vec<usize>> {
+        match &self.0 {
+            Kind::Sequence(sequence) => sequence.added_spaces(text),
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// The short name of the pattern, where it has one: `gpt2`, `cl100k` or `o200k`.
     pub fn name(&self) -> Option<&'static str> {
         match &self.0 {

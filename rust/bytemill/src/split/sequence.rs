@@ -82,6 +82,26 @@ impl Sequence {
         self.after.is_empty()
     }
 
+    /// Whether a space is put before each piece that has none.
+    pub(super) fn adds_text(&self) -> bool {
+        self.adds_space
+    }
+
+    /// The places in `text` before which a space is put in.
+    pub(super) fn added_spaces(&self, text: &str) -> Result<Vec<usize>> {
+        let (mut at, mut places) = (0, Vec::new());
+        if self.adds_space && !text.is_empty() {
+            cut(&self.before, text, &mut |piece| {
+                if !piece.starts_with(' ') {
+                    places.push(at);
+                }
+                at += piece.len();
+                Ok(())
+            })?;
+        }
+        Ok(places)
+    }
+
     /// Calls `each` with batches of pretokens of `text`.
     pub(super) fn split(&self, text: &str, each: Each) -> Result<()> {
         if text.is_empty() {

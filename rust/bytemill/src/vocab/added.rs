@@ -143,9 +143,10 @@ impl Added {
         self.tokens.len() > self.special.len()
     }
 
-    /// Whether ids stand for all of the text, each for its bytes.
-    pub(crate) fn keeps_every_byte(&self) -> bool {
-        self.normalizer == Normalizer::None && !self.tokens.iter().any(|token| token.lstrip || token.rstrip)
+    /// Whether ids stand for all of the text, each for its bytes, where the tokens that `is_found` accepts are found.
+    pub(crate) fn keeps_every_byte(&self, is_found: impl Fn(&AddedToken) -> bool) -> bool {
+        let takes_space = |token: &AddedToken| token.lstrip || token.rstrip;
+        self.normalizer == Normalizer::None && !self.tokens.iter().any(|token| takes_space(token) && is_found(token))
     }
 
     /// The text that `token` stands for when it is decoded.

@@ -37,9 +37,9 @@ use pairs::{MOST_MERGES, Merge};
 use recover::Recovered;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-pub(crate) use tokens::SLOT_BYTES;
+use tokens::Tokens;
 pub use tokens::{MAX_ID, MAX_TOTAL_BYTES};
-use tokens::{NEVER_IN_TEXT, Tokens};
+pub(crate) use tokens::{NEVER_IN_TEXT, SLOT_BYTES};
 use windows::WINDOW_BYTES;
 
 /// The tokens, merges and special tokens of a byte-level BPE tokenizer; never changes once made.
@@ -220,6 +220,17 @@ impl Vocab {
     /// Whether `id` is a special token's.
     pub fn is_special(&self, id: u32) -> bool {
         self.added.special().binary_search_by_key(&id, |(_, special)| *special).is_ok()
+    }
+
+    /// Whether `id` is a special token's that no text becomes by merging.
+    pub(crate) fn is_only_special(&self, id: u32) -> bool {
+        self.is_special(id) && self.is_only_added(id)
+    }
+
+    /// The added token with this id.
+    pub fn added_token(&self, id: u32) -> Option<&AddedToken> {
+        let added = self.added.tokens();
+        added.binary_search_by_key(&id, |token| token.id).ok().map(|place| &added[place])
     }
 
     /// Whether no merge makes `id`.

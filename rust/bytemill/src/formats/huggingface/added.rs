@@ -3,7 +3,7 @@
 use super::{Refusal, steps};
 use crate::formats::byte_alphabet::from_printable;
 use crate::formats::entries::Entries;
-use crate::vocab::{AddedToken, Normalizer, Vocab};
+use crate::vocab::{AddedToken, NEVER_IN_TEXT, Normalizer, Vocab, show};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -48,14 +48,23 @@ pub(super) fn tokens(vocab: Entries<u32>, added: Vec<Entry>, merges: &[(Vec<u8>,
             continue;
         }
         let Ok(bytes) = bytes else { continue };
-        if bytes.len() == 1 || made.contains(&bytes) {
+        if is_needed(&bytes) || made.contains(&bytes) {
             if bytes != text.as_bytes() {
-                return Err(format!("added token {text:?} is also how the ordinary token {id} is written"));
+                let ordinary = show(&bytes);
+                return Err(format!(
+                    "added token {text:?} is also how the ordinary token {ordinary} is written, and id {id} cannot be \
+                     both; expected an added token with another text"
+                ));
             }
             tokens.push((bytes, id));
         }
     }
     Ok((tokens, added))
+}
+
+/// Whether text cannot be encoded without a token of these bytes: a single byte that UTF-8 has.
+fn is_needed(bytes: &[u8]) -> bool {
+    matches!(bytes, [byte] if !NEVER_IN_TEXT.contains(byte))
 }
 
 /// The bytes that added tokens are written for and that merges make.

@@ -113,6 +113,137 @@ fn good_shards_are_good_whatever_the_layout_and_the_names() {
     }
 }
 
+/// Writes letters in upper case, so that its ids do not give the text back; a `fault` goes where [`Faulty`] has it.
+struct Upper {
+    end_of_text: Option<u32>,
+    fault: Option<fn(&mut Vec<u32>, usize)>,
+}
+
+impl EncodeDocument for Upper {
+    fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()> {
+        |text, ids| {
+            let first = ids.len();
+            ids.extend(text.iter().map(|byte| u32::from(byte.to_ascii_uppercase())));
+            if let (Some(fault), Some(at)) = (self.fault, memchr::memmem::find(text, b"row 37 ")) {
+                fault(ids, first + at);
+            }
+            Ok(())
+        }
+    }
+
+    fn cuts(&self) -> bool {
+        true
+    }
+
+    fn first_cut(&self, text: &[u8]) -> Option<usize> {
+        BYTES.first_cut(text)
+    }
+
+    fn token_bytes(&self, id: u32) -> Option<&[u8]> {
+        BYTES.token_bytes(id)
+    }
+
+    fn keeps_text(&self) -> bool {
+        false
+    }
+
+    fn n_vocab(&self) -> u32 {
+        257
+    }
+
+    fn end_of_text(&self) -> Option<u32> {
+        self.end_of_text
+    }
+
+    fn fingerprint(&self) -> String {
+        BYTES.fingerprint()
+    }
+}
+
+const UPPER_FAULTS: [Fault; 6] = [
+    (|ids, at| ids[at] = 88, "the token is id 88 (\"X\"), but the text gives id 82 (\"R\")"),
+    (|ids, at| ids[at] = 256, "the token is id 256, but the text gives id 82 (\"R\")"),
+    (|ids, at| drop(ids.drain(at + 1..at + 2)), "the token is id 87 (\"W\"), but the text gives id 79 (\"O\")"),
+    (|ids, at| ids.insert(at, 114), "the token is id 114 (\"r\"), but the text gives id 82 (\"R\")"),
+    (|ids, _| ids.truncate(ids.len() - 1), "the document's tokens end where its text gives id 10 (\"\\n\")"),
+    (|ids, _| ids.push(33), "the token is id 33 (\"!\"), but the text has ended"),
+];
+
+#[test]
+fn ids_that_do_not_give_the_text_back_are_compared_with_a_fresh_encoding() {
+    let (corpus, _) = corpus();
+    let sources = [corpus.path().join("rows.jsonl")];
+    let go = |_: &Progress| ControlFlow::Continue(());
+    for end_of_text in [Some(256), None] {
+        for val in [Validation::Share(0.1), Validation::FirstShard, Validation::Share(0.0)] {
+            let right = Upper { end_of_text, fault: None };
+            for (fault, reason) in UPPER_FAULTS {
+                let out = tempfile::tempdir().unwrap();
+                let wrong = Upper { end_of_text, fault: Some(fault) };
+                prepare(&sources, out.path(), &wrong, &PrepareOptions { check: false, ..small(val) }, go).unwrap();
+                let message = verify_against(out.path(), &sources, &right, go).unwrap_err().to_string();
+                assert!(message.contains(".bin: token ") && message.contains(reason), "{message}");
+                assert!(message.contains("rows.jsonl, line 112, byte "), "{message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn good_shards_of_an_encoder_that_changes_text_are_good() {
+    let (corpus, _) = corpus();
+    let one = corpus.path().join("one.txt");
+    fs::write(&one, "a few words of a long text ".repeat(30_000)).unwrap();
+    let go = |_: &Progress| ControlFlow::Continue(());
+    for end_of_text in [Some(256), None] {
+        for val in [Validation::Share(0.1), Validation::FirstShard, Validation::Share(0.0)] {
+            for source in [&one, corpus.path()] {
+                let out = tempfile::tempdir().unwrap();
+                let tokenizer = Upper { end_of_text, fault: None };
+                let made = prepare(&[source], out.path(), &tokenizer, &small(val), go).unwrap();
+                assert_eq!(prepare(&[source], out.path(), &tokenizer, &small(val), go).unwrap(), made);
+                assert_eq!(verify_against(out.path(), &[source], &tokenizer, go).unwrap(), made);
+            }
+        }
+    }
+}
+
+/// A limit of memory holds for the comparison too; too little is refused before anything is written.
+#[test]
+fn a_fresh_encoding_keeps_to_the_memory_of_preparing() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("one.txt");
+    fs::write(&source, "a few words of a long text ".repeat(3_000)).unwrap();
+    let tokenizer = Upper { end_of_text: None, fault: None };
+    let go = |_: &Progress| ControlFlow::Continue(());
+    for (max_memory, is_enough) in [(1 << 20, true), (1 << 10, false)] {
+        let out = tempfile::tempdir().unwrap();
+        let options = PrepareOptions { max_memory: Some(max_memory), ..small(Validation::Share(0.0)) };
+        let done = prepare(from_ref(&source), out.path(), &tokenizer, &options, go);
+        assert_eq!(done.is_ok(), is_enough, "{done:?}");
+    }
+}
+
+#[test]
+fn documents_that_only_one_side_has_are_named_by_a_fresh_encoding() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("three.jsonl");
+    fs::write(&source, "{\"text\": \"one\"}\n{\"text\": \"row 37 \"}\n{\"text\": \"four\"}\n").unwrap();
+    let go = |_: &Progress| ControlFlow::Continue(());
+    for seed in 0..6 {
+        let options = PrepareOptions { seed, check: false, ..small(Validation::Share(0.0)) };
+        let right = Upper { end_of_text: None, fault: None };
+        let silent = Upper { end_of_text: None, fault: Some(|ids, at| ids.truncate(at)) };
+        let [lacks, has] = [0, 1].map(|_| tempfile::tempdir().unwrap());
+        prepare(from_ref(&source), lacks.path(), &silent, &options, go).unwrap();
+        let message = verify_against(lacks.path(), from_ref(&source), &right, go).unwrap_err().to_string();
+        assert!(message.contains("three.jsonl, line 2"), "{message}");
+        prepare(from_ref(&source), has.path(), &right, &options, go).unwrap();
+        let message = verify_against(has.path(), from_ref(&source), &silent, go).unwrap_err().to_string();
+        assert!(message.contains("train_000000.bin: token "), "{message}");
+    }
+}
+
 #[test]
 fn other_sources_and_merged_folders_are_refused() {
     let (corpus, _) = corpus();

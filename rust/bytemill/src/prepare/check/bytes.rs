@@ -1,48 +1,27 @@
-//! Compares shards with the text that they were made from: decodes every token, in bounded memory.
+//! Compares shards with their text byte by byte: decodes every token.
 
-use std::path::Path;
-
-use super::order::Order;
-use super::scan::{Corpus, Span};
-use super::{EncodeDocument, Progress, Stage};
+use super::super::EncodeDocument;
+use super::super::Progress;
+use super::super::scan::{Corpus, Span};
+use super::{Begun, Check, quoted};
 use crate::error::{Error, Result};
-use crate::shard::{Manifest, Run, for_each_run};
+use crate::shard::{Run, Runs};
 
 /// Text that is read at a time, of documents that can be read in parts.
 const WINDOW_BYTES: u64 = 1 << 18;
-/// Bytes of each side that a message shows.
-const SHOWN_BYTES: usize = 40;
-
-/// What is compared.
-pub(super) struct Check<'a, T> {
-    pub(super) corpus: &'a Corpus,
-    pub(super) order: &'a Order,
-    pub(super) tokenizer: &'a T,
-    pub(super) folder: &'a Path,
-    pub(super) manifest: &'a Manifest,
-}
 
 impl<T: EncodeDocument> Check<'_, T> {
-    /// Fails at the first token that does not stand for the text; names shard, document and place.
-    pub(super) fn run(&self, report: &mut dyn FnMut(&Progress) -> Result<()>) -> Result<()> {
-        let mut reading = Reading {
-            check: self,
-            text: None,
-            next_item: 0,
-            decoded: Vec::new(),
-            now: Progress {
-                stage: Stage::Check,
-                bytes: 0,
-                total_bytes: self.corpus.total_bytes(),
-                documents: 0,
-                tokens: 0,
-            },
-            split_begins: (0, None),
-        };
-        for_each_run(self.folder, self.manifest, |run| {
+    /// Fails at the first token that does not stand for the text.
+    pub(super) fn compare_bytes(&self, report: &mut dyn FnMut(&Progress) -> Result<()>) -> Result<()> {
+        let (decoded, begun, now) = (Vec::new(), Begun::default(), self.nothing_yet());
+        let mut reading = Reading { check: self, text: None, next_item: 0, decoded, now, begun };
+        let mut runs = Runs::new(self.folder, self.manifest);
+        while let Some(run) = runs.peek()? {
             reading.take(&run)?;
-            report(&reading.now)
-        })?;
+            report(&reading.now)?;
+            let n = run.ids.len();
+            runs.advance(n);
+        }
         reading.end()
     }
 }
@@ -55,16 +34,13 @@ struct Reading<'a, T> {
     next_item: u64,
     decoded: Vec<u8>,
     now: Progress,
-    /// Documents that began in the current split, and its name.
-    split_begins: (u64, Option<&'static str>),
+    begun: Begun,
 }
 
 impl<T: EncodeDocument> Reading<'_, T> {
     fn take(&mut self, run: &Run) -> Result<()> {
         let (mut first, mut ids) = (run.first, run.ids);
-        if self.split_begins.1 != Some(run.entry.split.name()) {
-            self.split_begins = (0, Some(run.entry.split.name()));
-        }
+        self.begun.enter(run);
         if run.begins {
             self.finish(Some(run))?;
             self.begin(run)?;
@@ -131,7 +107,7 @@ impl<T: EncodeDocument> Reading<'_, T> {
             if self.check.manifest.end_of_text.is_some() || !text.is_at_end()? {
                 self.text = Some(text);
                 self.now.documents += 1;
-                self.split_begins.0 += 1;
+                self.begun.n += 1;
                 return Ok(());
             }
         }
@@ -146,30 +122,19 @@ impl<T: EncodeDocument> Reading<'_, T> {
             self.next_item += 1;
             let place = self.check.corpus.place(span.document);
             if self.check.manifest.end_of_text.is_some() || !Text::new(self.check.corpus, span).is_at_end()? {
-                return Err(Error::format(self.check.folder, format!("lacks the document at {place}")));
+                return Err(self.check.lacks(&place));
             }
         }
         Ok(())
     }
 
-    /// The document that was begun last, by its number in the split and its place in the sources.
+    /// The document that was begun last.
     fn document(&self) -> String {
-        let (begun, split) = self.split_begins;
-        let number = match begun {
-            // It began in the split before.
-            0 => "the document cut by the end of validation".to_owned(),
-            n => format!("document {} of {}", n - 1, split.unwrap_or_default()),
-        };
-        let place = self.text.as_ref().map(|text| format!(" ({})", self.check.corpus.place(text.span.document)));
-        number + &place.unwrap_or_default()
+        self.begun.named(self.text.as_ref().map(|text| self.check.corpus.place(text.span.document)))
     }
 
     fn different(&self, run: &Run, token: u64, reason: &str) -> Error {
-        let path = self.check.folder.join(&run.entry.name);
-        Error::format(
-            path,
-            format!("token {token}, {}: {reason}; prepare the text again into an empty folder", self.document()),
-        )
+        self.check.different(run, token, &self.document(), reason)
     }
 }
 
@@ -251,11 +216,4 @@ impl<'a> Text<'a> {
     fn has_parts(&self) -> bool {
         self.corpus.is_text(self.span.document)
     }
-}
-
-/// The first bytes as text in quotes.
-fn quoted(bytes: &[u8]) -> String {
-    let shown = &bytes[..bytes.len().min(SHOWN_BYTES)];
-    let more = if bytes.len() > SHOWN_BYTES { " …" } else { "" };
-    format!("{:?}{more}", String::from_utf8_lossy(shown))
 }

@@ -1,0 +1,84 @@
+//! Compares shards with the text that they were made from, in bounded memory.
+//!
+//! Where the bytes of a text's ids are the text, every token is decoded. Where encoding changes text (a normalizer,
+//! added tokens that take white space, spaces that are put in), the text is encoded again and the ids are compared.
+
+mod bytes;
+mod ids;
+
+use std::path::Path;
+
+use super::budget::Share;
+use super::order::Order;
+use super::scan::Corpus;
+use super::{EncodeDocument, Progress, Stage};
+use crate::error::{Error, Result};
+use crate::shard::{Manifest, Run};
+
+/// Bytes of each side that a message shows.
+const SHOWN_BYTES: usize = 40;
+
+/// What is compared.
+pub(super) struct Check<'a, T> {
+    pub(super) corpus: &'a Corpus,
+    pub(super) order: &'a Order,
+    pub(super) tokenizer: &'a T,
+    pub(super) folder: &'a Path,
+    pub(super) manifest: &'a Manifest,
+    /// How much text is encoded at once.
+    pub(super) share: Share,
+}
+
+/// Documents that began in the current split, and its name.
+#[derive(Default)]
+struct Begun {
+    n: u64,
+    split: Option<&'static str>,
+}
+
+impl<T: EncodeDocument> Check<'_, T> {
+    /// Fails at the first token that the text does not give; names shard, document and place.
+    pub(super) fn run(&self, report: &mut dyn FnMut(&Progress) -> Result<()>) -> Result<()> {
+        if self.tokenizer.keeps_text() { self.compare_bytes(report) } else { self.compare_ids(report) }
+    }
+
+    fn nothing_yet(&self) -> Progress {
+        let total_bytes = self.corpus.total_bytes();
+        Progress { stage: Stage::Check, bytes: 0, total_bytes, documents: 0, tokens: 0 }
+    }
+
+    fn different(&self, run: &Run, token: u64, document: &str, reason: &str) -> Error {
+        let path = self.folder.join(&run.entry.name);
+        Error::format(path, format!("token {token}, {document}: {reason}; prepare the text again into an empty folder"))
+    }
+
+    fn lacks(&self, place: &str) -> Error {
+        Error::format(self.folder, format!("lacks the document at {place}"))
+    }
+}
+
+impl Begun {
+    /// Notes the split that `run` is in.
+    fn enter(&mut self, run: &Run) {
+        if self.split != Some(run.entry.split.name()) {
+            *self = Self { n: 0, split: Some(run.entry.split.name()) };
+        }
+    }
+
+    /// The document that began last, by its number in the split and its place in the sources.
+    fn named(&self, place: Option<String>) -> String {
+        let number = match self.n {
+            // It began in the split before.
+            0 => "the document cut by the end of validation".to_owned(),
+            n => format!("document {} of {}", n - 1, self.split.unwrap_or_default()),
+        };
+        number + &place.map(|place| format!(" ({place})")).unwrap_or_default()
+    }
+}
+
+/// The first bytes as text in quotes.
+fn quoted(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(SHOWN_BYTES)];
+    let more = if bytes.len() > SHOWN_BYTES { " …" } else { "" };
+    format!("{:?}{more}", String::from_utf8_lossy(shown))
+}
