@@ -217,7 +217,7 @@ impl Tokenizer {
 
     /// The ids, and for each the index of the character in which it begins.
     pub fn encode_with_offsets(&self, text: &str, policy: Option<&SpecialPolicy>) -> Result<(Vec<u32>, Vec<usize>)> {
-        if !self.vocab.added().keeps_every_byte() {
+        if self.splitter.adds_space() || !self.vocab.added().keeps_every_byte() {
             return self.encoder().with_offsets(text, policy);
         }
         let ids = match policy {

@@ -1,17 +1,19 @@
-//! Where in the text each id begins, when ids do not stand for all of it: where text is normalized, or white space
-//! belongs to an added token.
+//! Where in the text each id begins, when ids do not stand for exactly its bytes: where text is normalized, white space
+//! belongs to an added token, or the splitter puts spaces in.
 
 use super::extract::Extraction;
 use super::{Encoder, SpecialPolicy};
-use crate::decode::character_offsets;
+use crate::decode::token;
 use crate::error::Result;
-use crate::vocab::{Normalizer, nfc_with_origins};
+use crate::interrupt::Pace;
+use crate::vocab::{Normalizer, Vocab, nfc_with_origins};
 use std::ops::ControlFlow;
 
 impl Encoder<'_> {
     /// The ids of `text`, and for each the index of the character of `text` in which it begins.
     ///
-    /// What begins inside a sequence of characters that normalization changes has the place of its first one.
+    /// What begins inside a sequence of characters that normalization changes has the place of its first one, and a
+    /// space that the splitter puts in has the place of the character after it.
     pub(crate) fn with_offsets(
         &mut self,
         text: &str,
@@ -36,10 +38,8 @@ impl Encoder<'_> {
                 }
                 let first = ids.len();
                 self.text(&normalized[span.clone()], &mut ids)?;
-                let starts: Vec<usize> =
-                    normalized[span.clone()].char_indices().map(|(at, _)| span.start + at).collect();
-                let characters = character_offsets(vocab, &ids[first..])?;
-                places.extend(characters.iter().map(|&character| raw.start + origins[starts[character]]));
+                let starts = starts(vocab, &normalized[span.clone()], &ids[first..])?;
+                places.extend(starts.iter().map(|&start| raw.start + origins[span.start + start]));
                 Ok(ControlFlow::Continue(()))
             })
         })?;
@@ -52,6 +52,23 @@ fn normalized(normalizer: Normalizer, text: &str) -> (String, Vec<usize>) {
         Normalizer::None => (text.to_owned(), (0..text.len()).collect()),
         Normalizer::Nfc => nfc_with_origins(text),
     }
+}
+
+/// Where in `text` the bytes of each of `ids` begin; together they are `text`, but for the spaces put in.
+fn starts(vocab: &Vocab, text: &str, ids: &[u32]) -> Result<Vec<usize>> {
+    let (mut at, mut pace) = (0, Pace::default());
+    let place = |(position, &id)| {
+        let start = text.floor_char_boundary(at);
+        let bytes = token(vocab, id, position)?;
+        for &byte in bytes {
+            // No space is put in front of another.
+            let is_put_in = byte == b' ' && text.as_bytes().get(at) != Some(&b' ');
+            at += usize::from(!is_put_in);
+        }
+        pace.advance(bytes.len());
+        Ok(start)
+    };
+    ids.iter().enumerate().map(place).collect()
 }
 
 /// For each place in `text` the index of the character there.

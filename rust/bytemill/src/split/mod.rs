@@ -136,6 +136,11 @@ impl Splitter {
         }
     }
 
+    /// Whether a space is put in front of pieces that have none.
+    pub(crate) fn adds_space(&self) -> bool {
+        matches!(&self.0, Kind::Sequence(sequence) if sequence.adds_space())
+    }
+
     /// The short name of the pattern, where it has one: `gpt2`, `cl100k` or `o200k`.
     pub fn name(&self) -> Option<&'static str> {
         match &self.0 {

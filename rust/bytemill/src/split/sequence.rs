@@ -82,6 +82,10 @@ impl Sequence {
         self.after.is_empty()
     }
 
+    pub(super) fn adds_space(&self) -> bool {
+        self.adds_space
+    }
+
     /// Calls `each` with batches of pretokens of `text`.
     pub(super) fn split(&self, text: &str, each: Each) -> Result<()> {
         if text.is_empty() {
