@@ -262,7 +262,7 @@ def test_a_token_with_lstrip_in_white_space_that_the_one_before_took(tmp_path: P
     _add(file, "<x>", rstrip=True, special=False)
     _add(file, "\n", lstrip=True, special=False)
     ours, theirs = _both(file, tmp_path)
-    x, newline = _VOCAB_SIZE, _VOCAB_SIZE + 1
+    x, newline = ours.added_tokens["<x>"], ours.added_tokens["\n"]
     for text, ids in {"<x>\n": [x], "a \n<x>\n": [97, newline, x], "<x>\nb<x>\n": [x, 98, x]}.items():
         assert ours.encode(text) == theirs.encode(text).ids == ids
     for text, ids in {"<x>\n b": [x, 98], "<x> \n\n <x>\t": [x, x]}.items():  # tokenizers panics
