@@ -316,6 +316,20 @@ def test_only_special_tokens_are_skipped(family: str, tmp_path: Path) -> None:
         assert ours.decode([one], skip_special_tokens=True) == expected
 
 
+def test_a_token_with_lstrip_in_white_space_that_the_one_before_took(tmp_path: Path) -> None:
+    file = _base("gpt2")
+    _add(file, "<x>", rstrip=True, special=False)
+    _add(file, "\n", lstrip=True, special=False)
+    ours, theirs = _both(file, tmp_path)
+    x, newline = ours.added_tokens["<x>"], ours.added_tokens["\n"]
+    for text, ids in {"<x>\n": [x], "a \n<x>\n": [97, newline, x], "<x>\nb<x>\n": [x, 98, x]}.items():
+        assert ours.encode(text) == theirs.encode(text).ids == ids
+    for text, ids in {"<x>\n b": [x, 98], "<x> \n\n <x>\t": [x, x]}.items():  # tokenizers panics
+        assert ours.encode(text) == ids
+        assert ours.encode_with_offsets(text) == (ids, [0, len(text) - 1] if "b" in text else [0, text.rindex("<")])
+        assert ours.encode_batch([text] * 3, threads=2) == [ids] * 3
+
+
 def test_damaged_bytes_leave_added_tokens_around_them_alone(tmp_path: Path) -> None:
     ours, _ = _both(_qwen(), tmp_path)
     think = ours.added_tokens["<think>"]

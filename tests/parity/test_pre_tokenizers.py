@@ -134,8 +134,10 @@ def _trained(pre_tokenizer: dict[str, Any]) -> Any:
 
 def _assert_alike(ours: Tokenizer, theirs: Any, n: int) -> None:
     for text in _texts(n, seed=2):
-        wanted = theirs.encode(text).ids
+        encoding = theirs.encode(text)
+        wanted = encoding.ids
         assert ours.encode_ordinary(text) == wanted, repr(text)
+        assert ours.encode_with_offsets(text) == (wanted, [start for start, _ in encoding.offsets]), repr(text)
         assert ours.encode_ordinary(text, max_tokens=3) == wanted[:3]
 
 

@@ -136,7 +136,7 @@ fn continues(byte: u8) -> bool {
     (0x80..0xC0).contains(&byte)
 }
 
-fn token(vocab: &Vocab, id: u32, position: usize) -> Result<&[u8]> {
+pub(crate) fn token(vocab: &Vocab, id: u32, position: usize) -> Result<&[u8]> {
     vocab.token_bytes(id).ok_or_else(|| Error::UnknownId { id, position, n_vocab: vocab.n_vocab() })
 }
 

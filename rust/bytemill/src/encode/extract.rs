@@ -58,7 +58,8 @@ impl Extraction<'_> {
 
     /// Calls `each` with the stretches of `text` in order, those that `finder` finds with their ids.
     ///
-    /// Where white space belongs to a match, the next one may begin inside it, as in `tokenizers`: it is found too.
+    /// Where white space belongs to a match, the next one may begin inside it, as in `tokenizers`: it is found too,
+    /// unless it has `lstrip`, so that it would begin after that white space.
     pub(super) fn stretches(
         self,
         text: &str,
@@ -75,6 +76,9 @@ impl Extraction<'_> {
             let (before, after) = (&text[..found.start], &text[found.end..]);
             let start = if token.lstrip { before.trim_end().len().max(done) } else { found.start };
             let end = if token.rstrip { text.len() - after.trim_start().len() } else { found.end };
+            if end <= start {
+                continue;
+            }
             if done < start && each(done..start, None)?.is_break() || each(start..end, Some(token.id))?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }

@@ -129,7 +129,7 @@ fn steps_grow_with_the_text_and_no_faster() {
 }
 
 #[test]
-fn what_refers_to_an_earlier_match_is_refused_by_name() {
+fn what_cannot_be_a_pattern_is_refused_by_name() {
     for (pattern, name) in [
         (r"(?=(a+))\1b", "backreference"),
         (r"(?<x>a)\k<x>", "backreference"),
@@ -140,9 +140,22 @@ fn what_refers_to_an_earlier_match_is_refused_by_name() {
         (r"(?:a*)*b", "repeats what may be empty"),
         (r"(?<=a+)b", "look-behind"),
         (r"((a{100}){100}){100}", "shorter pattern"),
+        (r"a{2,1}", "{2,1}, expected the smaller number first"),
+        (r"a|[z-a]", "[z-a]: invalid character class range"),
+        (r"\p{Nothing}", "Unicode property not found"),
     ] {
         let message = Regex::new(pattern).unwrap_err().to_string();
-        assert!(message.contains(name), "{pattern}: {message}");
+        assert!(message.contains(name) && !message.contains('\n'), "{pattern}: {message}");
+    }
+}
+
+#[test]
+fn a_flag_ends_with_its_group() {
+    for group in ["(?=(?i)x)", "(?!(?i)x)", "(?<=(?i)x)", "(?<!(?i)x)", "(?>(?i)x)", "((?i)x)", "(?:(?i)x)"] {
+        let regex = Regex::new(&format!("{group}|a")).unwrap();
+        assert!(regex.is_match("a"), "{group}");
+        let only = Regex::new(&format!("(?:{group}y)?+a")).unwrap();
+        assert!(!only.is_match("A"), "{group}");
     }
 }
 

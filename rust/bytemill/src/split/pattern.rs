@@ -156,6 +156,9 @@ impl Pattern {
             Expr::Repeat { child, lo, hi, greedy } => {
                 let child = self.node(child)?;
                 let most = (*hi != usize::MAX).then_some(*hi);
+                if lo > hi {
+                    return Err(format!("has the repeat {{{lo},{hi}}}, expected the smaller number first"));
+                }
                 if most.is_none() && child.may_be_empty() {
                     return Err("repeats what may be empty, expected a repeat of at least one character".to_owned());
                 }
@@ -259,7 +262,7 @@ fn place(assertion: Assertion) -> Result<Place, String> {
 /// The characters that a one-character `regex` matches, as ascending inclusive ranges.
 pub(super) fn ranges(regex: &str, ignores_case: bool) -> Result<Vec<(u32, u32)>, String> {
     let mut parser = ParserBuilder::new().case_insensitive(ignores_case).build();
-    let parsed = parser.parse(regex).map_err(|error| error.to_string())?;
+    let parsed = parser.parse(regex).map_err(|error| format!("{regex}: {}", reason(error)))?;
     match parsed.kind() {
         HirKind::Class(Characters::Unicode(class)) => {
             Ok(class.ranges().iter().map(|range| (range.start().into(), range.end().into())).collect())
@@ -273,6 +276,15 @@ pub(super) fn ranges(regex: &str, ignores_case: bool) -> Result<Vec<(u32, u32)>,
             _ => Err(format!("{regex} is not one character")),
         },
         _ => Err(format!("{regex} is not one character")),
+    }
+}
+
+/// What is wrong with a class, without the lines that show where.
+fn reason(error: regex_syntax::Error) -> String {
+    match error {
+        regex_syntax::Error::Parse(error) => error.kind().to_string(),
+        regex_syntax::Error::Translate(error) => error.kind().to_string(),
+        other => other.to_string(),
     }
 }
 
