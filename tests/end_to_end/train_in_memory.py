@@ -144,9 +144,11 @@ def kill_before(call: int) -> None:
 
         return counting
 
+    create_file = counted(files.DurableFile)
+
     class CountedFile:
-        def __init__(self, path, create=counted(files.DurableFile)):
-            self._file = file = create(path)
+        def __init__(self, path):
+            self._file = file = create_file(path)
             self.write = counted(file.write, lambda contents: file.write(contents[: len(contents) // 2]))
             self.commit = counted(file.commit)
             self.reopen, self.discard = file.reopen, file.discard
@@ -161,10 +163,10 @@ def kill_before(call: int) -> None:
         file.commit()
 
     really_open, really_write = os.open, os.write
-    create = counted(really_open)
+    open_new = counted(really_open)
     files.DurableFile, files.write_whole = CountedFile, write_whole
     weight_files.save_file = counted(weight_files.save_file, lambda _, path: path.write_bytes(b"\x10\x00\x00"))
-    os.open = lambda path, flags, *rest, **options: (create if flags & os.O_CREAT else really_open)(
+    os.open = lambda path, flags, *rest, **options: (open_new if flags & os.O_CREAT else really_open)(
         path, flags, *rest, **options
     )
     os.write = counted(really_write, lambda opened, content: really_write(opened, content[: len(content) // 2]))

@@ -20,6 +20,7 @@ from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
 from bytemill.train.schedule import learning_rate_at
 from bytemill.train.task import BatchLoss
+from bytemill.train.tensorboard import TensorBoard
 from stand_ins import TinyModel, TinyStream, tiny_config, tiny_loss, tiny_task
 
 
@@ -408,3 +409,14 @@ def test_tensorboard_holds_each_step_once_after_a_resume(tmp_path):
     assert [scalar.step for scalar in scalars] == [1, 2, 3, 4, 5]
     lines = read_json_lines(tmp_path / "run" / "metrics.jsonl")
     assert [scalar.value for scalar in scalars] == pytest.approx([line["loss"] for line in lines[1:]])
+
+
+def test_event_files_of_one_second_are_named_in_the_order_of_their_making(tmp_path, monkeypatch):
+    endings = iter("fedcba")
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(endings))
+    made = []
+    for _ in range(6):
+        TensorBoard(tmp_path, before_step=0).close()
+        made += sorted({path.name for path in tmp_path.iterdir()} - set(made))
+    assert made == sorted(made)
+    assert len(made) == 6
