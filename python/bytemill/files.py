@@ -21,7 +21,7 @@ from bytemill._core import DurableFile, write_whole
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 __all__ = [
     "LineFile",
@@ -39,7 +39,8 @@ __all__ = [
 ]
 
 _PIECE_BYTES = 1 << 20
-_TEMPORARY_NAME = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")  # as durable.rs gives them
+_TEMPORARY_NAME = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")  # as durable.rs gives them,
+_MAX_SHOWN_CHARACTERS = 50  # with as much of the final name
 _MODEL_FILES = ("model.safetensors", "config.json", "adapter_model.safetensors", "adapter_config.json")
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe")
 _RUN_FILES = ("metrics.jsonl", "samples.jsonl", "changes.jsonl", "environment.json", "config.toml", "state.json")
@@ -194,10 +195,23 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files that killed processes left in a folder of ours alone, which the caller has locked."""
+def remove_leftovers(folder: Path, names: Collection[str]) -> None:
+    """Delete temporary files that killed processes left in a folder; without the folder, do nothing.
+
+    Args:
+        folder: Locked by the caller, so that nobody is writing these files now.
+        names: The files that they would have become. What others write here stays.
+
+    >>> folder = getfixture("tmp_path")
+    >>> (folder / ".ids.bin.0123456789abcdef.tmp").touch()
+    >>> remove_leftovers(folder, ["ids.bin"])
+    >>> list(folder.iterdir())
+    []
+    """
+    shown = {name[:_MAX_SHOWN_CHARACTERS] for name in names}
     for path in folder.glob(".*.tmp"):
-        if _TEMPORARY_NAME.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+        found = _TEMPORARY_NAME.fullmatch(path.name)
+        if found and found[1] in shown and path.is_file() and not path.is_symlink():
             path.unlink(missing_ok=True)
 
 

@@ -11,9 +11,9 @@ children are killed by SIGKILL, which no handler sees and no `finally` follows. 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import pathlib
 import random
 import shutil
 import signal
@@ -25,8 +25,8 @@ import torch
 import torch._dynamo  # an optimizer imports it at its first use: once here, not once a try
 from safetensors.torch import load_file
 
-from bytemill.model import GPT2, GPT2Config, generate
-from bytemill.train import checkpoint
+from bytemill import files
+from bytemill.model import GPT2, GPT2Config, generate, weight_files
 from bytemill.train.distributed import World
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
@@ -86,6 +86,12 @@ def result(folder: Path) -> dict[str, object]:
     }
 
 
+def check_equal(run: Path, whole: Path) -> None:
+    found, expected = result(run), result(whole)
+    differing = [name for name in expected if found[name] != expected[name]]
+    assert not differing, f"{run} differs in {', '.join(differing)}; left over: {found['leftovers']}"
+
+
 def kills(folder: Path, n_kills: int, seed: int) -> dict[str, int]:
     """Kill runs at random instants until there were `n_kills`; each run must end like one left alone."""
     draw = random.Random(seed)
@@ -103,7 +109,7 @@ def kills(folder: Path, n_kills: int, seed: int) -> dict[str, int]:
             if ended_well(process):
                 break
             n_done += 1
-        assert result(run) == result(folder / "whole"), f"{run} differs"
+        check_equal(run, folder / "whole")
         n_runs += 1
     return {"kills": n_done, "runs": n_runs}
 
@@ -116,39 +122,56 @@ def faults(folder: Path, stride: int) -> dict[str, int]:
         if ended_well(child(lambda run=run, call=call: (kill_before(call), train(run, DISK_FAULTS)))):
             return {"kills": n_kills, "calls": call - 1}
         assert ended_well(child(lambda run=run: train(run, DISK_FAULTS)))
-        assert result(run) == result(folder / "whole"), f"{run} differs"
+        check_equal(run, folder / "whole")
         shutil.rmtree(run)
     raise AssertionError("the run never ends")
 
 
 def kill_before(call: int) -> None:
-    """Have this process killed before its `call`-th call that touches the disk, a write half done."""
-    count = 0
+    """Have this process killed before its `call`-th call that touches the disk, a write half done.
 
-    def hook(owner, name):
-        original = getattr(owner, name)
+    The core's writer is out of reach of hooks: its steps are called from here one by one, as `write_whole` takes them.
+    """
+    numbers = itertools.count(1)
 
+    def counted(work, half=None):
         def counting(*arguments, **options):
-            nonlocal count
-            count += 1
-            if count == call:
-                if name == "save_file":
-                    Path(arguments[1]).write_bytes(b"\x10\x00\x00")
+            if next(numbers) == call:
+                if half is not None:
+                    half(*arguments)
                 os.kill(os.getpid(), signal.SIGKILL)
-            return original(*arguments, **options)
+            return work(*arguments, **options)
 
-        setattr(owner, name, counting)
+        return counting
 
-    for owner, name in (
-        (checkpoint, "save_file"),
-        (os, "fsync"),
-        (shutil, "rmtree"),
-        (pathlib.Path, "rename"),
-        (pathlib.Path, "replace"),
-        (pathlib.Path, "mkdir"),
-        (pathlib.Path, "write_text"),
-    ):
-        hook(owner, name)
+    create_file = counted(files.DurableFile)
+
+    class CountedFile:
+        def __init__(self, path):
+            self._file = file = create_file(path)
+            self.write = counted(file.write, lambda contents: file.write(contents[: len(contents) // 2]))
+            self.commit = counted(file.commit)
+            self.reopen, self.discard = file.reopen, file.discard
+
+        @property
+        def temporary(self):
+            return self._file.temporary
+
+    def write_whole(path, contents):
+        file = CountedFile(path)
+        file.write(contents)
+        file.commit()
+
+    really_open, really_write = os.open, os.write
+    open_new = counted(really_open)
+    files.DurableFile, files.write_whole = CountedFile, write_whole
+    weight_files.save_file = counted(weight_files.save_file, lambda _, path: path.write_bytes(b"\x10\x00\x00"))
+    os.open = lambda path, flags, *rest, **options: (open_new if flags & os.O_CREAT else really_open)(
+        path, flags, *rest, **options
+    )
+    os.write = counted(really_write, lambda opened, content: really_write(opened, content[: len(content) // 2]))
+    for name in ("fsync", "mkdir", "rename", "replace", "rmdir", "unlink"):
+        setattr(os, name, counted(getattr(os, name)))
 
 
 def one(folder: Path) -> dict[str, object]:

@@ -137,9 +137,10 @@ def test_progress_is_not_reported_for_each_row(tmp_path):
         threads=1,
         text_field="text",
         max_memory=None,
+        check=True,
         progress=lambda *told: heard.append(told),
     )
-    assert {phase for phase, *_ in heard} == {"scanning", "encoding"}
+    assert {phase for phase, *_ in heard} == {"scanning", "encoding", "checking"}
     assert len(heard) < 2_000
     ends = {phase: (done, total) for phase, done, total, _ in heard}
     assert all(done == total for done, total in ends.values())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import put, say
+from bytemill.cli.console import open_stdin, put, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,11 +52,12 @@ def chat(
 
 def _lines() -> "Iterator[str]":
     """What is typed, line by line, until the end of the input; a prompt is shown to people only."""
+    stdin = open_stdin()
     while True:
-        if sys.stdin.isatty():
+        if stdin.isatty():
             sys.stderr.write("> ")
             sys.stderr.flush()
-        line = sys.stdin.readline()
+        line = stdin.readline()
         if not line:
             return
         yield line.strip()

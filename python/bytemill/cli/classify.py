@@ -1,13 +1,11 @@
 """`bytemill classify`: the class of a text, or of each line of stdin."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import json_text, put
-from bytemill.errors import ArgumentError
+from bytemill.cli.console import json_text, open_stdin, put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +41,11 @@ def classify(
 
 def _lines() -> "Iterator[list[str]]":
     """Lines of stdin, some at a time; one by one where a person types them."""
-    if sys.stdin is None:
-        raise ArgumentError("stdin is closed: give a text")
+    stdin = open_stdin()
     held: list[str] = []
-    for line in sys.stdin:
+    for line in stdin:
         held.append(line.rstrip("\r\n"))
-        if len(held) == _LINES_AT_ONCE or sys.stdin.isatty():
+        if len(held) == _LINES_AT_ONCE or stdin.isatty():
             yield held
             held = []
     if held:

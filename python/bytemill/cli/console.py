@@ -12,7 +12,7 @@ from bytemill.json_reader import read_regular_file
 from bytemill.outside_text import for_people, printable
 from bytemill.train.metrics import as_json_data
 
-__all__ = ["TerminalText", "is_first_process", "json_text", "put", "read_text", "say"]
+__all__ = ["TerminalText", "is_first_process", "json_text", "open_stdin", "put", "read_text", "say"]
 
 MAX_TEXT_BYTES = 2 << 30
 """Bytes of a text that a command reads whole."""
@@ -63,13 +63,18 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
     return json.dumps(as_json_data(value), ensure_ascii=False, indent=indent, allow_nan=False)
 
 
+def open_stdin() -> TextIO:
+    """What a command reads from; where it is closed, Python has None in its place, and `ArgumentError` says so."""
+    if sys.stdin is None:
+        raise ArgumentError("stdin is closed, expected something to read there")
+    return sys.stdin
+
+
 def read_text(path: Path) -> bytes:
     """The bytes of a file, or of stdin for `-`."""
     if str(path) != "-":
         return read_regular_file(path, max_bytes=MAX_TEXT_BYTES, error=DataError)
-    if sys.stdin is None:
-        raise ArgumentError("stdin is closed: name a file, or give something to read there")
-    content = sys.stdin.buffer.read(MAX_TEXT_BYTES + 1)
+    content = open_stdin().buffer.read(MAX_TEXT_BYTES + 1)
     if len(content) > MAX_TEXT_BYTES:
         raise DataError(f"stdin: more than {MAX_TEXT_BYTES:,} bytes, the most that is read whole; give a file instead")
     return content

@@ -2,7 +2,6 @@
 
 import os
 import select
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bytemill.cli.console import say
+from bytemill.cli.console import open_stdin, say
 from bytemill.cli.temporary_folder import temporary_folder
 from bytemill.cli.written import on_disk
 from bytemill.outside_text import printable
@@ -122,7 +121,7 @@ def _files(sources: list[str], output: Path, text_field: str, *, json_lines: boo
 def _copy_stdin(path: Path) -> None:
     from bytemill.files import new_file
 
-    stdin = sys.stdin.fileno()
+    stdin = open_stdin().fileno()
     with new_file(path) as file:
         while True:
             # Not one blocking read: a signal that comes just before it would be seen only after more input.

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from bytemill.errors import ConfigError, FormatError
-from bytemill.files import open_to_append, write_text
+from bytemill.files import open_to_append, remove_leftovers, write_text
 from bytemill.json_reader import read_object
 from bytemill.places import without_user
 from bytemill.train.config import changed_settings, dump_toml, load_config, portable_config
@@ -72,6 +72,7 @@ def run_sweep(
     gpus = visible_gpus()
     slots = [gpus[i % len(gpus)] if gpus else None for i in range(parallel or len(gpus) or 1)]
     with alone_in(folder, others="another sweep, or a run of one,") as lock:
+        remove_leftovers(folder / "configs", [f"{run.name}.toml" for run in planned])
         for run in planned:
             _write_plan(run, folder)
         waiting = [run for run in planned if (ended := ended_run(folder / run.name)) is None or ended.exit_code]

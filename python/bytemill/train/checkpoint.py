@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import CheckpointError
-from bytemill.files import flush_folder, write_text
+from bytemill.files import flush_folder, remove_leftovers, write_text
 from bytemill.json_reader import parse_json, read_regular_file
 from bytemill.model.weight_files import write_tensors
 
@@ -192,6 +192,9 @@ def _temporary(final: Path) -> Path:
 
 def _remove_leftovers(folder: Path) -> None:
     """Delete half-written and outdated checkpoints; what a user put here under such a name stays."""
+    for _, path in _checkpoints(folder):
+        if not path.is_symlink():
+            remove_leftovers(path, ["state.json"])  # the one file that is written anew where it is
     for path in folder.glob("step_*.tmp*"):
         if not _LEFTOVER_NAME.fullmatch(path.name):
             continue

@@ -16,7 +16,9 @@ from bytemill.places import without_user
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["profiled"]
+__all__ = ["PROFILE_FILES", "profiled"]
+
+PROFILE_FILES = ("trace.json", "operations.txt")
 
 _WAIT_STEPS = 2  # compiling and first allocations are not what a step costs
 _N_ROWS = 25
@@ -35,12 +37,14 @@ def profiled(folder: Path, n_steps: int) -> Iterator[Any]:
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
     plan = schedule(wait=_WAIT_STEPS, warmup=1, active=n_steps, repeat=1)
 
+    trace, operations = PROFILE_FILES
+
     def write(watched: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_trace(watched, folder / "trace.json")
+        _write_trace(watched, folder / trace)
         kind = "cuda" if torch.cuda.is_available() else "cpu"
         text = watched.key_averages().table(sort_by=f"self_{kind}_time_total", row_limit=_N_ROWS)
-        write_text(folder / "operations.txt", text)
+        write_text(folder / operations, text)
 
     with profile(activities=activities, schedule=plan, on_trace_ready=write, profile_memory=True) as watching:
         yield watching

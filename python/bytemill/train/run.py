@@ -34,6 +34,7 @@ from bytemill.train.config import (
 from bytemill.train.environment import describe_environment
 from bytemill.train.folder_lock import alone_in
 from bytemill.train.metrics import JsonLines, WeightsAndBiases, as_json_data, read_json_lines
+from bytemill.train.profiler import PROFILE_FILES
 from bytemill.train.progress import ProgressLine
 from bytemill.train.tensorboard import TensorBoard
 from bytemill.train.tensors import first_not_finite, load_optimizer, load_weights, saved_tensors
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from bytemill.train.learner import Learner
 
 __all__ = ["Run"]
+
+_LINES = ("changes.jsonl", "metrics.jsonl", "samples.jsonl")
+_FILES = (*_LINES, "config.toml", "environment.json", "test.json", "wandb_id")
 
 
 class Run:
@@ -97,7 +101,8 @@ class Run:
         if self.writes:
             self._open.enter_context(alone_in(self.folder, others="another process"))
             self._open.callback(self._saving.wait)
-            remove_leftovers(self.folder)
+            remove_leftovers(self.folder, _FILES)
+            remove_leftovers(self.folder / "profile", PROFILE_FILES)
             keep = self.config.train.keep_checkpoints
             tidy_checkpoints(self.folder / "checkpoints", newest=step, keep=keep)
             self._open_logs(step if pending is not None else step + 1)

@@ -37,8 +37,8 @@ class TensorBoard:
         self._event: Any = event_pb2.Event
         self._summary: Any = summary_pb2.Summary
         folder.mkdir(parents=True, exist_ok=True)
-        # TensorBoard reads a folder's files in the order of their names, which begin with the time.
-        name = f"events.out.tfevents.{time.time():.0f}.bytemill.{os.getpid()}.{secrets.token_hex(4)}"
+        # TensorBoard reads a folder's files in the order of their names; a run may resume in the second it was stopped.
+        name = f"events.out.tfevents.{time.time():.6f}.bytemill.{os.getpid()}.{secrets.token_hex(4)}"
         self._writer = RecordWriter(open_to_append(folder / name))
         self._write(file_version=_FILE_VERSION)
         self._write(step=before_step, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))

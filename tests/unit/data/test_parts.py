@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -118,12 +117,24 @@ def test_stdin_is_a_text_or_rows(
     corpus: Path, vocabulary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for arguments, n_documents in ([], 1), (["--jsonl"], 200):
-        stdin = io.TextIOWrapper(io.BytesIO((corpus / "a.jsonl").read_bytes()))
-        monkeypatch.setattr(sys, "stdin", stdin)
         out = tmp_path / str(n_documents)
-        run("prepare", "-", "-t", vocabulary, "-o", out, "--val", 0, *arguments, monkeypatch=monkeypatch)
+        with (corpus / "a.jsonl").open() as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            run("prepare", "-", "-t", vocabulary, "-o", out, "--val", 0, *arguments, monkeypatch=monkeypatch)
         assert read_manifest(out).documents("train") == n_documents
     assert {path.name for path in tmp_path.iterdir()} == {"1", "200"}, "nothing temporary is left"
+
+
+def test_a_closed_stdin_is_an_error(
+    vocabulary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it after `<&-`
+    monkeypatch.setattr("sys.argv", ["bytemill", "data", "prepare", "-", "-t", str(vocabulary), "-o", str(tmp_path)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "bytemill: stdin is closed, expected something to read there\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_hugging_face_data_set_by_name(

@@ -8,7 +8,7 @@ import torch
 
 from bytemill.errors import CheckpointError
 from bytemill.train import checkpoint
-from bytemill.train.checkpoint import newest_valid, save_checkpoint, verify_checkpoint
+from bytemill.train.checkpoint import newest_valid, save_checkpoint, tidy_checkpoints, verify_checkpoint
 from bytemill.train.config import TrainConfig
 from bytemill.train.loop import fit
 from bytemill.train.optim import build_optimizer
@@ -143,6 +143,21 @@ def test_a_good_checkpoint_is_there_at_every_instant_while_its_state_is_written_
     save(pending=None, validation_loss=2.0)
     assert verify_checkpoint(final)["validation_loss"] == 2.0
     assert [path.name for path in tmp_path.iterdir()] == [final.name]
+
+
+def test_what_a_kill_left_in_a_checkpoint_is_cleared_away(tmp_path):
+    tensors = SavedTensors({"weight": torch.ones(3)}, {"weight:step": torch.ones(())})
+    outside = tmp_path / "outside"
+    linked = tmp_path / "run" / "step_00000003"
+    for step in (1, 2):
+        final = save_checkpoint(tmp_path / "run", step=step, tensors=tensors, model_config={}, state={}, keep=9)
+        (final / ".state.json.0123456789abcdef.tmp").write_text("{")
+        (final / ".notes.txt.0123456789abcdef.tmp").write_text("theirs")
+    shutil.copytree(final, outside)
+    linked.symlink_to(outside)
+    tidy_checkpoints(tmp_path / "run", newest=1, keep=9)
+    assert {path.parent.name for path in tmp_path.rglob(".state.json.*")} == {"outside"}
+    assert len(list(tmp_path.rglob(".notes.txt.*"))) == 3
 
 
 @pytest.mark.parametrize("fails", ["write_tensors", "write_text"])

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
 from bytemill.train.schedule import learning_rate_at
 from bytemill.train.task import BatchLoss
+from bytemill.train.tensorboard import TensorBoard
 from stand_ins import TinyModel, TinyStream, tiny_config, tiny_loss, tiny_task
 
 
@@ -371,15 +373,50 @@ def test_progress_goes_to_stderr_alone(tmp_path, capsys):
     assert "step 6 of 6: loss" in err
 
 
+def test_a_resume_clears_away_what_a_kill_left(tmp_path):
+    every = {"eval_every": 1, "sample_every": 1, "schedule": "constant"}
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    fit(tiny_task(), tiny_config(max_steps=6, **every), whole, progress=False)
+    fit(tiny_task(), tiny_config(max_steps=3, **every), cut, progress=False)
+    kept = [".report.html.0123456789abcdef.tmp"]  # of another command, which may be at work
+    state = "checkpoints/step_00000003/state.json"
+    for name in ("metrics.jsonl", "samples.jsonl", "config.toml", "profile/trace.json", state):
+        (cut / name).parent.mkdir(exist_ok=True)
+        (cut / name).with_name(f".{Path(name).name}.0123456789abcdef.tmp").write_text("{")
+    (cut / kept[0]).touch()
+    for name in ("metrics.jsonl", "samples.jsonl"):
+        with (cut / name).open("ab") as lines:
+            lines.write('{"step": 4, "text": "é'.encode()[:-1])
+    fit(tiny_task(), tiny_config(max_steps=6, **every), cut, resume=True, progress=False)
+    assert losses(cut) == losses(whole)
+    assert (cut / "samples.jsonl").read_bytes() == (whole / "samples.jsonl").read_bytes()
+    assert [path.name for path in cut.rglob("*.tmp*")] == kept
+
+
 def test_tensorboard_holds_each_step_once_after_a_resume(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     for max_steps in (3, 5):
         config = tiny_config(max_steps=max_steps, tensorboard=True)
         fit(tiny_task(), config, tmp_path / "run", resume=max_steps == 5, progress=False)
+        if max_steps == 3:  # and then killed in the middle of a record
+            (events,) = (tmp_path / "run" / "tensorboard").iterdir()
+            written = events.read_bytes()
+            events.write_bytes(written + written[:20])
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
     events.Reload()
     scalars = events.Scalars("loss")
     assert [scalar.step for scalar in scalars] == [1, 2, 3, 4, 5]
     lines = read_json_lines(tmp_path / "run" / "metrics.jsonl")
     assert [scalar.value for scalar in scalars] == pytest.approx([line["loss"] for line in lines[1:]])
+
+
+def test_event_files_of_one_second_are_named_in_the_order_of_their_making(tmp_path, monkeypatch):
+    endings = iter("fedcba")
+    monkeypatch.setattr("secrets.token_hex", lambda _: next(endings))
+    made = []
+    for _ in range(6):
+        TensorBoard(tmp_path, before_step=0).close()
+        made += sorted({path.name for path in tmp_path.iterdir()} - set(made))
+    assert made == sorted(made)
+    assert len(made) == 6
