@@ -57,8 +57,8 @@ fn normalized(normalizer: Normalizer, text: &str) -> (String, Vec<usize>) {
 /// Where in `text` the bytes of each of `ids` begin; together they are `text`, but for the spaces put in.
 fn starts(vocab: &Vocab, text: &str, ids: &[u32]) -> Result<Vec<usize>> {
     let (mut at, mut pace) = (0, Pace::default());
-    let place = |(position, &id)| {
-        let start = text.floor_char_boundary(at);
+    let start_of = |(position, &id)| {
+        let start = (0..=at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         let bytes = token(vocab, id, position)?;
         for &byte in bytes {
             // No space is put in front of another.
@@ -68,7 +68,7 @@ fn starts(vocab: &Vocab, text: &str, ids: &[u32]) -> Result<Vec<usize>> {
         pace.advance(bytes.len());
         Ok(start)
     };
-    ids.iter().enumerate().map(place).collect()
+    ids.iter().enumerate().map(start_of).collect()
 }
 
 /// For each place in `text` the index of the character there.
