@@ -233,7 +233,7 @@ fn documents_that_only_one_side_has_are_named_by_a_fresh_encoding() {
     for seed in 0..6 {
         let options = PrepareOptions { seed, check: false, ..small(Validation::Share(0.0)) };
         let right = Upper { end_of_text: None, fault: None };
-        let silent = Upper { end_of_text: None, fault: Some(|ids, at| ids.truncate(at)) };
+        let silent = Upper { end_of_text: None, fault: Some(Vec::truncate) };
         let [lacks, has] = [0, 1].map(|_| tempfile::tempdir().unwrap());
         prepare(from_ref(&source), lacks.path(), &silent, &options, go).unwrap();
         let message = verify_against(lacks.path(), from_ref(&source), &right, go).unwrap_err().to_string();
