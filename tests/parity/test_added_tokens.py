@@ -515,3 +515,14 @@ def test_shards_hold_the_ids_of_tokenizers(tmp_path: Path) -> None:
         ids = [ours.eot_token, *theirs.encode(text, add_special_tokens=False).ids]
         split = _core.SplitReader(folder, "train")
         assert split.read(0, len(split)).tolist() == ids
+
+
+@pytest.mark.parametrize("between", ["", "word ", "word  \n"])
+def test_a_long_document_is_not_cut_inside_a_token_that_any_text_has(between: str, tmp_path: Path) -> None:
+    """Its letters and its last sign are places to cut at in ordinary text."""
+    ours, theirs = _both(_qwen(), tmp_path)
+    text = f"<think>{between}" * 90_000
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8", newline="")
+    prepare([tmp_path / "text.txt"], tmp_path / "shards", tokenizer=ours, threads=2, val=0, check=True)
+    split = _core.SplitReader(tmp_path / "shards", "train")
+    assert split.read(0, len(split)).tolist() == [ours.eot_token, *theirs.encode(text).ids]
