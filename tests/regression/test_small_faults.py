@@ -16,12 +16,14 @@ from torch import nn
 from bytemill import Tokenizer, _core
 from bytemill.data import statistics
 from bytemill.errors import CheckpointError, ConfigError, DivergedError, FormatError
+from bytemill.experiment import demo_measures
 from bytemill.model import load_pretrained
 from bytemill.model.lora import LoraConfig, apply_lora
 from bytemill.model.lora.apply import lora_layers
 from bytemill.report.run import run_page
 from bytemill.report.run_curves import MAX_OTHER_CURVES
 from bytemill.train.checkpoint import _spell, newest_valid
+from bytemill.train.environment import describe_environment
 from bytemill.train.loop import fit
 from bytemill.train.tensors import first_not_finite
 from stand_ins import tiny_config, tiny_task
@@ -183,3 +185,11 @@ def test_ordinary_patterns_mean_what_they_mean_to_peft(pattern, expected):
 def test_what_is_not_a_pattern_is_one_sentence(pattern):
     with pytest.raises(ConfigError, match="target_modules: "):
         apply_lora(linears(), LoraConfig(r=1, target_modules=pattern))
+
+
+def test_a_package_without_a_version_ended_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of a demo from a checkout that pip did not install has no version of bytemill."""
+    found = describe_environment(torch.device("cpu"))
+    found["packages"]["bytemill"] = None
+    monkeypatch.setattr(demo_measures, "describe_environment", lambda _device: found)
+    assert demo_measures.machine().versions["bytemill"] == "unknown"

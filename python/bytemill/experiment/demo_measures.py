@@ -73,5 +73,5 @@ def machine() -> Machine:
         cores=here["cores"] or 1,
         memory_bytes=here["memory_bytes"] or 0,
         system=platform.system(),
-        versions={"Python": found["python"], **found["packages"]},
+        versions={"Python": found["python"], **{name: one or "unknown" for name, one in found["packages"].items()}},
     )
