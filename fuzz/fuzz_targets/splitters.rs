@@ -20,7 +20,7 @@ fuzz_target!(|text: &str| {
     for (splitter, regex) in &*PAIRS {
         let mut by_hand = Vec::new();
         splitter.split_str(text, |pretoken| by_hand.push(pretoken.to_vec())).unwrap();
-        let by_regex: Vec<_> = regex.find_iter(text).map(|found| found.unwrap().as_str().as_bytes()).collect();
+        let by_regex: Vec<_> = regex.find_iter(text).map(|found| found.unwrap().as_str().as_bytes().to_vec()).collect();
         assert_eq!(by_hand, by_regex);
     }
 });
