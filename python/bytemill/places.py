@@ -41,12 +41,20 @@ def portable_path(path: str, run: Path) -> str:
 def resolved_path(path: str, run: Path | None = None) -> str:
     """What `portable_path` wrote, as a path from here; any other path as it is.
 
+    A relative path that is not here is looked for from the folders above the run. So a run can be used from another
+    working folder, and after its whole project was moved.
+
     >>> resolved_path("{run}/../shards", Path("runs/a")), resolved_path("shards")
     ('runs/a/../shards', 'shards')
     """
     if path.startswith(f"{RUN}/") and run is not None:
         return str(run / path.removeprefix(f"{RUN}/"))
-    return str(Path(path).expanduser()) if path.startswith("~/") else path
+    if path.startswith("~/"):
+        return str(Path(path).expanduser())
+    if run is None or Path(path).is_absolute() or Path(path).exists():
+        return path
+    above = (folder / path for folder in run.resolve().parents)
+    return next((str(place) for place in above if place.exists()), path)
 
 
 def without_user(text: str) -> str:

@@ -170,7 +170,7 @@ class TestText:
         assert generator.complete("", max_new_tokens=5, seed=0)
         tokenizer.eot_token = None
         with pytest.raises(DataError, match="prompt is empty"):
-            generator.complete("")
+            TextGenerator(model_with(64, vocab_size=257), tokenizer).complete("")
 
     def test_rows_that_suit_the_hardware_are_never_drawn(self) -> None:
         generator = TextGenerator(model_with(64, vocab_size=320), ByteTokenizer())
@@ -225,8 +225,8 @@ class TestConversation:
     ) -> list[str]:
         seen: list[str] = []
 
-        def stream(prompt: str, **_: object) -> list[str]:
-            seen.append(prompt)
+        def stream(prompt: list[int], **_: object) -> list[str]:
+            seen.append("".join("¶" if one == 256 else chr(one) for one in prompt))
             return [f"answer {len(seen)}", " \n"]
 
         monkeypatch.setattr(generator, "stream", stream)
@@ -239,7 +239,7 @@ class TestConversation:
         assert "".join(conversation.answer("first")) == "answer 1 \n"
         list(conversation.answer("second"))
         assert seen[0] == instruction_prompt("first")
-        assert seen[1] == seen[0] + "answer 1\n\n### Instruction:\nsecond\n\n### Response:\n"
+        assert seen[1] == seen[0] + "answer 1¶\n\n### Instruction:\nsecond\n\n### Response:\n"
         conversation.forget()
         list(conversation.answer("third"))
         assert seen[2] == instruction_prompt("third")

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bytemill.cli.console import json_text, put, say
-from bytemill.cli.models import Models, Page, Split, SplitSeed, Tokenizers, named, part_of, show
+from bytemill.cli.models import (
+    AskedBy,
+    Models,
+    OwnTokenizer,
+    Page,
+    Split,
+    SplitSeed,
+    named,
+    open_for_use,
+    part_of,
+    show,
+)
 from bytemill.cli.tokenizer_output import make_room
 from bytemill.cli.written import on_disk
 from bytemill.errors import ArgumentError
@@ -20,7 +31,8 @@ if TYPE_CHECKING:
 
 def prompts(
     models: Models,
-    tokenizer: Tokenizers,
+    tokenizer: OwnTokenizer = None,
+    template: AskedBy = None,
     prompt: Annotated[
         list[str] | None, typer.Option("--prompt", "-p", help="A prompt of your own; may be given several times.")
     ] = None,
@@ -39,24 +51,26 @@ def prompts(
 ) -> None:
     """Put the same prompts to several models; the ten of the battery unless you give others.
 
-    Example: bytemill eval prompts -m base=runs/first -m runs/tuned -t tokenizer.json --page prompts.html
+    Example: bytemill eval prompts -m base=runs/first -m runs/tuned --page prompts.html
     """
     from bytemill.evaluate.prompts import DEFAULT_PROMPTS, Prompt, PromptTable, answers_to, row_prompts
-    from bytemill.inference import TextGenerator
-    from bytemill.tasks.base_model import model_at_work
-    from bytemill.tokenizer.source import open_tokenizer
 
     asked = list(DEFAULT_PROMPTS)
     if prompt or rows:
         asked = [Prompt(text, text) for text in prompt or []]
         asked += row_prompts(part_of(rows, split, split_seed)[:n_rows]) if rows else []
-    loaded = open_tokenizer(tokenizer)
     answers = {}
     for name, place in named(models).items():
         say(f"{name}: {len(asked)} prompts")
-        generator = TextGenerator(model_at_work(place, tokenizer_sha256=loaded.fingerprint), loaded)
+        opened = open_for_use(place, tokenizer, template)
         answers[name] = answers_to(
-            asked, generator, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, seed=seed
+            asked,
+            opened.generator(),
+            template=opened.template,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            seed=seed,
         )
     table = PromptTable(asked, answers)
     _show_prompts(table, as_json=as_json, page=page)
@@ -74,25 +88,31 @@ def _show_prompts(table: "PromptTable", *, as_json: bool, page: Path | None) -> 
 
 
 def answer_rows(
-    model: str, tokenizer: Path, rows: Path, output: Path, *, split: str, split_seed: int, batch_size: int, **how: Any
+    model: str,
+    tokenizer: Path | None,
+    rows: Path,
+    output: Path,
+    *,
+    template: str | None,
+    split: str,
+    split_seed: int,
+    batch_size: int,
+    **how: Any,
 ) -> None:
     """Write a model's answers to a file of rows; see `bytemill generate --rows`."""
     from bytemill.evaluate.answers import write_answers
-    from bytemill.inference import TextGenerator
     from bytemill.progress import PhaseProgress
-    from bytemill.tasks.base_model import model_at_work
-    from bytemill.tokenizer.source import open_tokenizer
 
     make_room(output)
     chosen = part_of(rows, split, split_seed)
-    loaded = open_tokenizer(tokenizer)
-    generator = TextGenerator(model_at_work(model, tokenizer_sha256=loaded.fingerprint), loaded)
+    opened = open_for_use(model, tokenizer, template)
     with PhaseProgress({"answering": "rows"}, shown=True) as progress:
         write_answers(
-            generator,
+            opened.generator(),
             chosen,
             output,
             model_name=model,
+            template=opened.template,
             batch_size=batch_size,
             shown=lambda n_done: progress.update("answering", n_done, len(chosen)),
             **how,

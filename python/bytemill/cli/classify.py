@@ -1,11 +1,11 @@
 """`bytemill classify`: the class of a text, or of each line of stdin."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import json_text, open_stdin, put
+from bytemill.cli.console import json_text, open_stdin, put, say
+from bytemill.cli.models import OwnTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,22 +14,25 @@ _LINES_AT_ONCE = 32
 
 
 def classify(
-    model: Annotated[str, typer.Option("--model", "-m", help="A run of `bytemill finetune classify`.")],
-    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="A run of `bytemill finetune classify`, RUN@best, or a checkpoint.")
+    ],
     text: Annotated[str | None, typer.Argument(help="The text; without one, each line of stdin is a text.")] = None,
+    tokenizer: OwnTokenizer = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object a text, with all probabilities.")
     ] = False,
 ) -> None:
-    """Tell the class of a text: its label, and how probable the model finds it.
+    """Print the class of a text: its label, and how probable the model finds it.
 
-    Example: bytemill classify -m runs/spam -t tokenizer.json "You have won a prize, call now"
+    Example: bytemill classify -m runs/spam "You have won a prize, call now"
     """
     from bytemill.tasks.classify import classify_texts, load_classifier
-    from bytemill.tokenizer.source import open_tokenizer
+    from bytemill.tasks.usable_model import open_place, tokenizer_for
 
-    loaded = open_tokenizer(tokenizer)
-    classifier, max_tokens = load_classifier(model, tokenizer_sha256=loaded.fingerprint)
+    place = open_place(model, say=say)
+    loaded = tokenizer_for(place, tokenizer)
+    classifier, max_tokens = load_classifier(place)
     for texts in [[text]] if text is not None else _lines():
         for one, found in zip(texts, classify_texts(classifier, loaded, texts, max_tokens=max_tokens), strict=True):
             label = max(found, key=lambda name: found[name])

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from bytemill.cli import answers
-from bytemill.cli.console import json_text
+from bytemill.cli.console import json_text, say
 from bytemill.cli.matrix import matrix
+from bytemill.cli.models import Model, OwnTokenizer, open_for_use
 from bytemill.errors import DataError
 from bytemill.train.metrics import as_json_data
 
@@ -25,12 +26,9 @@ def _group() -> None:
 
 @app.command()
 def loss(
-    model: Annotated[str, typer.Option("--model", "-m", help="A run, a checkpoint, or Hugging Face weights.")],
+    model: Model,
     data: Annotated[Path, typer.Option("--data", "-d", help="A folder of token shards.")],
-    tokenizer: Annotated[
-        Path | None,
-        typer.Option("--tokenizer", "-t", help="For bits per byte, comparable across tokenizers."),
-    ] = None,
+    tokenizer: OwnTokenizer = None,
     split: Annotated[str, typer.Option(help="train or val.")] = "val",
     seq_len: Annotated[
         int | None, typer.Option(min=1, help="Tokens of a sample. Default: as many as the model sees.")
@@ -38,27 +36,31 @@ def loss(
     batch_size: Annotated[int, typer.Option(min=1, help="Samples at a time.")] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print the mean loss over a whole split: nats a token, perplexity, bits a byte.
+    """Print the mean loss over a whole split: nats per token, perplexity, bits per byte.
 
-    Example: bytemill eval loss -m runs/first -d shards -t tokenizer.json
+    Example: bytemill eval loss -m runs/first -d shards
     """
     from bytemill.data import TokenLoader, read_manifest
     from bytemill.evaluate.loss import bytes_per_token, held_out_loss
-    from bytemill.tasks.base_model import model_at_work
+    from bytemill.tasks.base_model import load_model_at
     from bytemill.tasks.pretrain import one_pass
-    from bytemill.tokenizer.source import open_tokenizer
+    from bytemill.tasks.usable_model import open_place, tokenizer_for
+    from bytemill.tokenizer.companions import tokenizer_in
+    from bytemill.train.device import pick_device
 
     manifest = read_manifest(data)
-    loaded_tokenizer = None if tokenizer is None else open_tokenizer(tokenizer)
-    if loaded_tokenizer is not None:
-        manifest.refuse_other(loaded_tokenizer)
-    loaded = model_at_work(model, tokenizer_sha256=manifest.tokenizer_sha256)
+    place = open_place(model, say=say)
+    place.refuse_other_tokenizer(manifest.tokenizer_sha256)
+    found = place.tokenizer_if_any() or tokenizer_in(data) if tokenizer is None else tokenizer_for(place, tokenizer)
+    if found is not None:
+        manifest.refuse_other(found)
+    loaded = load_model_at(place).to(pick_device())
     if manifest.n_vocab > loaded.config.vocab_size:
         raise DataError(f"{data}: its ids need a model of {manifest.n_vocab}, {model} knows {loaded.config.vocab_size}")
     loader = TokenLoader(
         data, batch_size=batch_size, seq_len=seq_len or loaded.config.n_positions, split=split, shuffle=False
     )
-    token_bytes = None if loaded_tokenizer is None else bytes_per_token(loaded_tokenizer)
+    token_bytes = None if found is None else bytes_per_token(found)
     metrics = held_out_loss(loaded, one_pass(loader), token_bytes=token_bytes).as_metrics(prefix="")
     if as_json:
         print(json_text(metrics))
@@ -69,25 +71,23 @@ def loss(
 
 @app.command()
 def hellaswag(
-    model: Annotated[str, typer.Option("--model", "-m", help="A run, a checkpoint, or Hugging Face weights.")],
-    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")],
+    model: Model,
     data: Annotated[Path, typer.Option("--data", "-d", help="hellaswag_val.jsonl: ctx, endings and label a line.")],
+    tokenizer: OwnTokenizer = None,
     items: Annotated[int, typer.Option(min=0, help="Answer so many items from the first; 0 takes all.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Items at a time, of four rows each.")] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Let a model choose endings of stories; chance is 0.25.
 
-    Example: bytemill eval hellaswag -m runs/first -t tokenizer.json -d hellaswag_val.jsonl
+    Example: bytemill eval hellaswag -m runs/first -d hellaswag_val.jsonl
     """
     from bytemill.evaluate.hellaswag import REFERENCE_SCORES, hellaswag_score, read_hellaswag
     from bytemill.progress import PhaseProgress
-    from bytemill.tasks.base_model import model_at_work
-    from bytemill.tokenizer.source import open_tokenizer
 
     chosen = read_hellaswag(data)[: items or None]
-    loaded_tokenizer = open_tokenizer(tokenizer)
-    loaded = model_at_work(model, tokenizer_sha256=loaded_tokenizer.fingerprint)
+    opened = open_for_use(model, tokenizer)
+    loaded, loaded_tokenizer = opened.model, opened.tokenizer
     with PhaseProgress({"answering": "items"}, shown=True) as progress:
         score = hellaswag_score(
             loaded,
@@ -107,9 +107,9 @@ def hellaswag(
 
 @app.command()
 def harness(
-    model: Annotated[str, typer.Option("--model", "-m", help="A run, a checkpoint, or Hugging Face weights.")],
-    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")],
+    model: Model,
     tasks: Annotated[list[str], typer.Option("--task", help="A benchmark of lm-evaluation-harness, by its name.")],
+    tokenizer: OwnTokenizer = None,
     include: Annotated[Path | None, typer.Option(help="A folder with tasks of your own, in YAML.")] = None,
     items: Annotated[int, typer.Option(min=0, help="Items of each task, from the first; 0 takes all.")] = 0,
     few_shot: Annotated[int, typer.Option(min=0, help="Examples shown before each question.")] = 0,
@@ -117,16 +117,13 @@ def harness(
 ) -> None:
     """Measure a model by EleutherAI's lm-evaluation-harness (extra `eval`); its results as JSON.
 
-    Example: bytemill eval harness -m runs/first -t tokenizer.json --task lambada_openai --task piqa
+    Example: bytemill eval harness -m runs/first --task lambada_openai --task piqa
     """
     from bytemill.evaluate.harness import TextScorer, for_harness
     from bytemill.progress import PhaseProgress
-    from bytemill.tasks.base_model import model_at_work
-    from bytemill.tokenizer.source import open_tokenizer
 
-    loaded_tokenizer = open_tokenizer(tokenizer)
-    loaded = model_at_work(model, tokenizer_sha256=loaded_tokenizer.fingerprint)
-    scorer = TextScorer(loaded, loaded_tokenizer, batch_size=batch_size)
+    opened = open_for_use(model, tokenizer)
+    scorer = TextScorer(opened.model, opened.tokenizer, batch_size=batch_size)
     units = {"likelihoods": "pairs", "texts": "windows", "answers": "prompts"}
     with PhaseProgress(units, shown=True) as progress:
         adapted = for_harness(scorer, shown=progress.update)

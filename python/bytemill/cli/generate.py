@@ -6,18 +6,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.answers import answer_rows
-from bytemill.cli.console import put, say
-from bytemill.cli.models import Split, SplitSeed
+from bytemill.cli.console import open_stdin, put, say
+from bytemill.cli.models import AskedBy, Model, OwnTokenizer, Split, SplitSeed, open_for_use
 from bytemill.cli.written import on_disk
+from bytemill.errors import ArgumentError
+from bytemill.json_reader import read_regular_file
 
 if TYPE_CHECKING:
     from bytemill.inference import Sampling
 
+MAX_PROMPT_BYTES = 1 << 26
+"""Bytes of a file with a prompt."""
+
 
 def generate(
-    model: Annotated[str, typer.Option("--model", "-m", help="A run, a checkpoint, or Hugging Face weights.")],
-    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")],
-    prompt: Annotated[str, typer.Argument(help="What to continue; nothing starts a new document.")] = "",
+    model: Model,
+    prompt: Annotated[
+        str, typer.Argument(help="Text to continue; - reads it from stdin. Default: the start of a document.")
+    ] = "",
+    tokenizer: OwnTokenizer = None,
+    prompt_file: Annotated[
+        Path | None, typer.Option(help="Read the prompt from this file.", show_default=False)
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="How many continuations.")] = 1,
     max_new_tokens: Annotated[int, typer.Option(min=0, help="Tokens of each at most.")] = 128,
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.8,
@@ -27,6 +37,7 @@ def generate(
     stop: Annotated[list[str] | None, typer.Option(help="End before this text; may be given several times.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Makes the draws repeatable.")] = None,
     rows: Annotated[Path | None, typer.Option(help="Answer the instruction rows of this file instead.")] = None,
+    template: AskedBy = None,
     split: Split = "all",
     split_seed: SplitSeed = 0,
     output: Annotated[
@@ -38,9 +49,9 @@ def generate(
 
     With --rows it answers a test set, each row by its template; called again it goes on where it was cut off.
 
-    Example: bytemill generate -m runs/first -t tokenizer.json "Hello, I'm a language model,"
+    Example: bytemill generate -m runs/first "Hello, I'm a language model,"
 
-    Example: bytemill generate -m runs/tuned -t tokenizer.json --rows alpaca.json --split test -o answers.json
+    Example: bytemill generate -m runs/tuned --rows alpaca.json --split test -o answers.json
     """
     options: Sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
     ends = tuple(stop or ())
@@ -50,6 +61,7 @@ def generate(
             tokenizer,
             rows,
             output,
+            template=template,
             split=split,
             split_seed=split_seed,
             batch_size=batch_size,
@@ -58,12 +70,8 @@ def generate(
             **options,
         )
         return
-    from bytemill.inference import TextGenerator
-    from bytemill.tasks.base_model import model_at_work
-    from bytemill.tokenizer.source import open_tokenizer
-
-    loaded = open_tokenizer(tokenizer)
-    generator = TextGenerator(model_at_work(model, tokenizer_sha256=loaded.fingerprint), loaded)
+    prompt = _whole_prompt(prompt, prompt_file)
+    generator = open_for_use(model, tokenizer).generator()
     if samples == 1:
         pieces = generator.stream(prompt, max_new_tokens=max_new_tokens, stop=ends, **options)
         put(prompt, end="")
@@ -75,3 +83,21 @@ def generate(
     for number, text in enumerate(texts, 1):
         say(f"--- sample {number} of {samples}")
         put(prompt + text)
+
+
+def _whole_prompt(prompt: str, file: Path | None) -> str:
+    """The prompt itself, or what a file or stdin holds, without its last line break.
+
+    Raises:
+        ArgumentError: A prompt is given twice, or the file cannot be read as UTF-8.
+    """
+    if file is not None and prompt:
+        raise ArgumentError(f"a prompt and --prompt-file {file} are both given; give one of the two")
+    if file is not None:
+        try:
+            return read_regular_file(file, max_bytes=MAX_PROMPT_BYTES, error=ArgumentError).decode().removesuffix("\n")
+        except OSError as error:
+            raise ArgumentError(f"--prompt-file {file}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise ArgumentError(f"--prompt-file {file}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    return open_stdin().read().removesuffix("\n") if prompt == "-" else prompt

@@ -2,16 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bytemill.cli.console import put
+from bytemill.cli.console import put, say
+from bytemill.cli.models import MODEL_HELP, OwnTokenizer
 from bytemill.cli.written import on_disk
+
+if TYPE_CHECKING:
+    from bytemill.tasks.model_place import ModelPlace
 
 app = typer.Typer(help="Look at models and convert their weights.", no_args_is_help=True)
 
-ModelPath = Annotated[str, typer.Argument(help="A run, a checkpoint, or weights in Hugging Face's form.")]
+ModelPath = Annotated[str, typer.Argument(help=MODEL_HELP)]
 
 
 @app.command()
@@ -23,16 +27,37 @@ def info(
 
     Example: bytemill model info runs/first
     """
-    from bytemill.tasks.base_model import load_base_model, model_config_json
+    from bytemill.tasks.usable_model import open_place
 
-    loaded = load_base_model(model)
-    shape = {name: value for name, value in model_config_json(loaded).items() if name not in ("format", "version")}
-    facts = {"parameters": loaded.n_parameters(), **shape}
+    place = open_place(model, say=say)
+    facts = _facts(place)
     if as_json:
         print(json.dumps(facts))
     else:
         for name, value in facts.items():
             put(f"{name}: {value:,}" if name == "parameters" else f"{name}: {value}")
+
+
+def _facts(place: "ModelPlace") -> "dict[str, Any]":
+    """The shape, and what a run adds: its step, its template, its tokenizer's size."""
+    from bytemill.tasks.base_model import load_model_at, model_config_json
+    from bytemill.tasks.classify import load_classifier
+
+    if "labels" in place.fields:
+        classifier, max_tokens = load_classifier(place)
+        model: Any = classifier.body
+        more = {"labels": list(classifier.labels), "max_tokens": max_tokens}
+    else:
+        model, more = load_model_at(place), {}
+    shape = {name: value for name, value in model_config_json(model).items() if name not in ("format", "version")}
+    facts = {"parameters": model.n_parameters(), **shape, **more}
+    if place.state is not None:
+        facts["step"] = place.state["step"]
+        facts["validation_loss"] = place.state.get("validation_loss")
+    template, tokenizer = place.template(), place.tokenizer_if_any()
+    facts["template"] = template if template is None or isinstance(template, str) else "own"
+    facts["tokenizer_ids"] = None if tokenizer is None else tokenizer.n_vocab
+    return facts
 
 
 @app.command()
@@ -41,19 +66,32 @@ def export(
     output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.", callback=on_disk)],
     adapter: Annotated[bool, typer.Option("--adapter", help="Write the run's adapter alone, as PEFT does.")] = False,
     base: Annotated[str | None, typer.Option(help="With --adapter: the base's name, which PEFT asks for.")] = None,
+    tokenizer: OwnTokenizer = None,
 ) -> None:
-    """Write weights that transformers reads; adapters are merged into them, or written alone.
+    """Write a folder that transformers loads, chats with and stops: weights, tokenizer, chat template, special ids.
 
-    Example: bytemill model export runs/first gpt2-mine
+    Adapters are merged into the weights, or written alone. A classifier becomes a GPT2ForSequenceClassification.
+
+    Example: bytemill model export runs/tuned@best my-model
     """
     from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.export import export_classifier, export_model, refuse_passed_over
+    from bytemill.tasks.usable_model import open_model, open_place, tokenizer_for
 
+    place = open_place(model, say=say)
+    refuse_passed_over(place)
     if adapter:
         from bytemill.model.lora import save_adapter
+        from bytemill.tasks.base_model import load_model_at
 
-        save_adapter(load_base_model(model, merge=False), output, base_model=base)
-    else:
+        save_adapter(load_model_at(place, merge=False), output, base_model=base)
+    elif "labels" in place.fields:
+        export_classifier(place, tokenizer_for(place, tokenizer), output)
+    elif tokenizer is None and place.tokenizer_if_any() is None:
+        say(f"{model}: no tokenizer lies with this model, so the folder has its weights alone; give one with -t")
         load_base_model(model).save_huggingface(output)
+    else:
+        export_model(open_model(model, tokenizer=tokenizer), output)
     print(output)
 
 
@@ -91,11 +129,19 @@ def merge(
     """
     from bytemill.model import GPT2, save_model
     from bytemill.model.lora import load_adapter, merge_lora
-    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.base_model import load_model_at
+    from bytemill.tasks.export import refuse_passed_over, write_files_for_use
+    from bytemill.tasks.tokenizer_files import tokenizer_files
+    from bytemill.tasks.usable_model import open_place
 
-    loaded = load_base_model(model)
+    place = open_place(model, say=say)
+    refuse_passed_over(place)
+    loaded = load_model_at(place)
     if adapter is not None:
         loaded = merge_lora(load_adapter(loaded, adapter), unwrap=True)
+    own = place.tokenizer_if_any()
+    if own is not None:
+        write_files_for_use(output, tokenizer_files(own, place.template(), n_positions=loaded.config.n_positions))
     if isinstance(loaded, GPT2):
         save_model(loaded, output)
     else:

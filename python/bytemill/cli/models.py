@@ -13,11 +13,38 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bytemill.report.page import Page as HtmlPage
+    from bytemill.tasks.usable_model import UsableModel
 
-__all__ = ["Models", "Page", "Split", "SplitSeed", "Tokenizers", "named", "part_of", "show"]
+__all__ = [
+    "AskedBy",
+    "Model",
+    "Models",
+    "OwnTokenizer",
+    "Page",
+    "Split",
+    "SplitSeed",
+    "named",
+    "open_for_use",
+    "part_of",
+    "show",
+]
 
-Models = Annotated[list[str], typer.Option("--model", "-m", help="A model, or NAME=MODEL; may be given several times.")]
-Tokenizers = Annotated[Path, typer.Option("--tokenizer", "-t", help="The models' tokenizer.")]
+MODEL_HELP = "A run (RUN, RUN@best or RUN@STEP), a checkpoint, Hugging Face weights, or a hub id."
+Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
+Models = Annotated[
+    list[str], typer.Option("--model", "-m", help=f"{MODEL_HELP} NAME=MODEL names it; may be given several times.")
+]
+OwnTokenizer = Annotated[
+    Path | None, typer.Option("--tokenizer", "-t", help="The tokenizer. Default: the model's own.", show_default=False)
+]
+AskedBy = Annotated[
+    Literal["alpaca", "alpaca_one_header", "chatml", "chatml_text"] | None,
+    typer.Option(
+        "--template",
+        help="Wording of prompts. Default: what the model was tuned with, else alpaca.",
+        show_default=False,
+    ),
+]
 Page = Annotated[Path | None, typer.Option(help="Write an HTML page here as well.", callback=on_disk)]
 Split = Annotated[
     Literal["all", "train", "test", "val"],
@@ -42,6 +69,13 @@ def named(places: "Sequence[str]") -> dict[str, str]:
     if len(found) != len(places):
         raise ArgumentError(f"two of {', '.join(places)} have the same name; give one as NAME=PLACE")
     return found
+
+
+def open_for_use(model: str, tokenizer: Path | None = None, template: str | None = None) -> "UsableModel":
+    """Load a model with its tokenizer and template; what is given instead is used, and said on stderr."""
+    from bytemill.tasks.usable_model import open_model
+
+    return open_model(model, tokenizer=tokenizer, template=template, say=say)  # type: ignore[arg-type]
 
 
 def part_of(rows: Path, split: str, seed: int) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from bytemill import _core
 from bytemill.data.manifest import Manifest, read_manifest
 from bytemill.data.prepare import prepare
 from bytemill.errors import ArgumentError
-from bytemill.files import refuse_input_as_output
+from bytemill.files import refuse_input_as_output, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,6 +99,9 @@ def merge(folders: Sequence[str | Path], out_dir: str | Path) -> Manifest:
     """
     refuse_input_as_output(out_dir, folders)
     _core.merge_shards([str(folder) for folder in folders], str(out_dir))
+    own = Path(folders[0]) / "tokenizer.json"  # shards of earlier versions have none
+    if own.is_file():
+        write_bytes(Path(out_dir) / own.name, own.read_bytes())
     return read_manifest(out_dir)
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 from bytemill import _core
 from bytemill.data.manifest import Manifest, read_manifest
 from bytemill.errors import ArgumentError, refuse_negative
-from bytemill.files import refuse_input_as_output
+from bytemill.files import refuse_input_as_output, write_text
 from bytemill.progress import PhaseProgress
+from bytemill.tokenizer.companions import tokenizer_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ def prepare(
 
     Args:
         sources: Text files (one document each), .jsonl files (one a line) or folders of them.
-        out_dir: The folder to write.
+        out_dir: The folder to write; it also gets a copy of the tokenizer.
         tokenizer: What encodes; its end-of-text stands at the start of each document.
         shard_tokens: Tokens in a full shard, at most 100 million.
         val: For validation: a share of the documents, chosen by seed (a corpus of one document gives its last
@@ -95,6 +96,7 @@ def prepare(
             check=check,
             progress=shown.update if progress else None,
         )
+    write_text(Path(out_dir) / "tokenizer.json", tokenizer_json(tokenizer))
     return read_manifest(out_dir)
 
 

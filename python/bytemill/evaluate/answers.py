@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Unpack
 
-from bytemill.data.rows import Template, instruction_prompt
+from bytemill.data.rows import Template, instruction_prompt, instruction_turns, prompt_ids, stop_texts
 from bytemill.errors import DataError
 from bytemill.evaluate.journal import LONE_SURROGATES, Journal
 from bytemill.files import write_text
@@ -60,12 +60,17 @@ def write_answers(
     """
     prompts = [instruction_prompt(row["instruction"], row.get("input") or "", template=template) for row in rows]
     how = {"model": model_name, "prompts": prompts, "max_new_tokens": max_new_tokens, "stop": list(stop), **sampling}
+    ids = [prompt_ids(instruction_turns(row), generator.tokenizer, template) for row in rows]  # type: ignore[arg-type]
     part = output.with_name(output.name + ".part")
     with Journal(part, how) as journal:
         missing = [index for index in range(len(rows)) if index not in journal.results]
-        todo = [prompts[index] for index in missing]
         answers = complete_all(
-            generator, todo, batch_size=batch_size, max_new_tokens=max_new_tokens, stop=stop, **sampling
+            generator,
+            [ids[index] for index in missing],
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+            stop=(*stop, *stop_texts(template)),
+            **sampling,
         )
         for place, answer in answers:
             journal.add(missing[place], {RESPONSE: answer.strip()})

@@ -7,10 +7,10 @@ template of instruction tuning.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
-from bytemill.data.rows import Template, instruction_prompt
+from bytemill.data.rows import Template, Turn, instruction_prompt, instruction_turns, prompt_ids, stop_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,13 +27,16 @@ class Prompt:
     label: str
     """What a table shows of it."""
     text: str
-    """What the model reads, template included."""
+    """What the model reads: text to continue, or the instruction in Alpaca's words."""
     reference: str = ""
     """A good answer, where one is known."""
+    turn: Turn | None = None
+    """The instruction, which each model is asked in the words that it was tuned with; None for text to continue."""
 
 
 def _instruction(instruction: str, input_text: str) -> Prompt:
-    return Prompt(f"{instruction}\n{input_text}", instruction_prompt(instruction, input_text))
+    turn = Turn("user", instruction, input_text)
+    return Prompt(f"{instruction}\n{input_text}", instruction_prompt(instruction, input_text), turn=turn)
 
 
 _TO_CONTINUE = (
@@ -83,7 +86,8 @@ class PromptTable:
 
     def as_json(self) -> dict[str, Any]:
         """As JSON data: the prompts, and what each model says to each."""
-        return {"prompts": [asdict(prompt) for prompt in self.prompts], "answers": dict(self.answers)}
+        prompts = [{"label": one.label, "text": one.text, "reference": one.reference} for one in self.prompts]
+        return {"prompts": prompts, "answers": dict(self.answers)}
 
     def as_markdown(self) -> str:
         r"""A table of a prompt a row and a model a column, ending in a line break.
@@ -103,23 +107,36 @@ class PromptTable:
 
 
 def answers_to(
-    prompts: Sequence[Prompt], generator: TextGenerator, *, max_new_tokens: int, **sampling: Unpack[Sampling]
+    prompts: Sequence[Prompt],
+    generator: TextGenerator,
+    *,
+    template: Template = "alpaca",
+    max_new_tokens: int,
+    **sampling: Unpack[Sampling],
 ) -> list[str]:
-    """One model's answer to each prompt, without the prompt.
+    """One model's answer to each prompt, without the prompt; instructions are asked by its template.
 
     Each answer is drawn by itself, so with a seed it does not depend on the other prompts.
     """
-    return [generator.complete(prompt.text, max_new_tokens=max_new_tokens, **sampling)[0] for prompt in prompts]
+
+    def answer(prompt: Prompt) -> str:
+        if prompt.turn is None:
+            return "".join(generator.stream(prompt.text, max_new_tokens=max_new_tokens, **sampling))
+        ids = prompt_ids([prompt.turn], generator.tokenizer, template)  # type: ignore[arg-type]
+        stop = stop_texts(template)
+        return "".join(generator.stream(ids, max_new_tokens=max_new_tokens, stop=stop, **sampling))
+
+    return [answer(prompt) for prompt in prompts]
 
 
-def row_prompts(rows: Sequence[Mapping[str, Any]], *, template: Template = "alpaca") -> list[Prompt]:
+def row_prompts(rows: Sequence[Mapping[str, Any]]) -> list[Prompt]:
     """The prompts of instruction rows, with their outputs (or chosen answers) as references."""
     found = []
     for row in rows:
-        input_text = row.get("input") or ""
-        text = instruction_prompt(row["instruction"], input_text, template=template)
-        label = f"{row['instruction']}\n{input_text}".strip()
-        found.append(Prompt(label, text, str(row.get("output") or row.get("chosen") or "")))
+        (turn,) = instruction_turns(row)
+        label = f"{turn.text}\n{turn.input_text}".strip()
+        text = instruction_prompt(turn.text, turn.input_text)
+        found.append(Prompt(label, text, str(row.get("output") or row.get("chosen") or ""), turn))
     return found
 
 

@@ -49,11 +49,15 @@ from bytemill.files import write_text
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, save_adapter
 from bytemill.outside_text import without_secrets
-from bytemill.tasks.base_model import model_config_json
+from bytemill.tasks.base_model import base_identity, model_config_json
+from bytemill.tasks.export import export_model
+from bytemill.tasks.model_place import find_model
 from bytemill.tasks.next_token import draw_samples
 from bytemill.tasks.pretrain import one_pass, pretrain_task
+from bytemill.tasks.tokenizer_files import tokenizer_files
 from bytemill.tasks.tuning import row_batches_once, tuning_task
-from bytemill.train.config import DataConfig, RunConfig, SampleConfig, TrainConfig
+from bytemill.tasks.usable_model import open_model
+from bytemill.train.config import DataConfig, LoraSettings, RunConfig, SampleConfig, TrainConfig
 from bytemill.train.device import autocast
 from bytemill.train.loop import fit
 
@@ -203,6 +207,7 @@ class _Demo:
                 validation=validation,
                 tokenizer=tokenizer,
                 model_config=model_config_json(network),
+                files=tokenizer_files(tokenizer, n_positions=size.seq_len),
             )
 
         n_steps = steps_within(size.pretrain_seconds, size.max_pretrain_steps, task(copy.deepcopy(model)))
@@ -210,7 +215,7 @@ class _Demo:
         doing = f"{n_steps} steps of {size.batch_size * size.seq_len:,} tokens, {model.n_parameters():,} parameters"
         with self._phase("Pretrain GPT-2", doing, size.pretrain_seconds):
             outcome = fit(task(model), config, self.folder / "pretrain")
-        model.save_huggingface(self.folder / "model")
+        export_model(open_model(self.folder / "pretrain"), self.folder / "model")
         return PretrainResults(
             model=model.config.model_dump(),
             n_parameters=model.n_parameters(),
@@ -257,6 +262,7 @@ class _Demo:
 
     def _train_adapter(self, model: GPT2, tokenizer: Tokenizer, questions: _Questions) -> None:
         size = self.size
+        base = base_identity(find_model(self.folder / "pretrain"))
 
         def task(network: GPT2) -> Task:
             return tuning_task(
@@ -266,17 +272,26 @@ class _Demo:
                 validation_rows=questions.test,
                 data=self._row_settings(),
                 parameters=list(lora_parameters(network)),
+                model_config=model_config_json(network, _LORA),
+                base=base,
+                files=tokenizer_files(tokenizer, "alpaca", n_positions=size.seq_len),
             )
 
         n_steps = steps_within(size.tune_seconds, size.max_tune_steps, task(copy.deepcopy(model)))
-        config = RunConfig(task="instruct", data=self._row_settings(), train=_schedule(n_steps, learning_rate=2e-3))
+        config = RunConfig(
+            task="instruct",
+            base=base["path"],
+            data=self._row_settings(),
+            train=_schedule(n_steps, learning_rate=2e-3),
+            lora=LoraSettings(**_LORA.model_dump()),
+        )
         doing = f"{n_steps} steps of {size.batch_size} questions, prompts masked"
         with self._phase("Tune with LoRA", doing, size.tune_seconds):
             fit(task(model), config, self.folder / "tune")
         save_adapter(model, self.folder / "adapter")
 
     def _row_settings(self) -> DataConfig:
-        return DataConfig(batch_size=self.size.batch_size, seq_len=self.size.seq_len)
+        return DataConfig(batch_size=self.size.batch_size, seq_len=self.size.seq_len, template="alpaca")
 
     def _examine(self, model: GPT2, tokenizer: Tokenizer, questions: _Questions) -> _Marks:
         """The loss on all held-out answers, and the model's own answers to a few."""

@@ -16,7 +16,7 @@ __all__ = ["complete_all"]
 
 def complete_all(
     generator: TextGenerator,
-    prompts: Sequence[str],
+    prompts: Sequence[str | Sequence[int]],
     *,
     batch_size: int = 8,
     max_new_tokens: int = 32,
@@ -29,7 +29,7 @@ def complete_all(
 
     Args:
         generator: Model and tokenizer.
-        prompts: Texts; an empty one starts a document.
+        prompts: Texts, or ids; an empty one starts a document.
         batch_size: Prompts at a time at most.
         max_new_tokens: Tokens of each text at most.
         stop: A text ends before the first of these that would come up in it.

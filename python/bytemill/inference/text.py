@@ -52,6 +52,11 @@ class Sampling(TypedDict, total=False):
 class TextGenerator:
     """Continues text with a model, until the tokenizer's end-of-text or a number of tokens.
 
+    Args:
+        model: What continues the text.
+        tokenizer: The model's.
+        stop_ids: Ids after which a text is over; None takes the tokenizer's end of text, if it has one.
+
     The weights must not change meanwhile: on a CPU large ones are kept in a second form, which is faster to multiply.
 
     >>> from bytemill.model import GPT2Config
@@ -65,7 +70,7 @@ class TextGenerator:
     2
     """
 
-    def __init__(self, model: CausalModel, tokenizer: TextTokenizer) -> None:
+    def __init__(self, model: CausalModel, tokenizer: TextTokenizer, *, stop_ids: Sequence[int] | None = None) -> None:
         n_spare = model.config.vocab_size - tokenizer.n_vocab
         if n_spare and not (n_spare > 0 and _suits_hardware(model, n_spare)):
             raise DataError(
@@ -74,6 +79,8 @@ class TextGenerator:
             )
         self.model = model
         self.tokenizer = tokenizer
+        self.stop_ids = tuple(_end_of_text(tokenizer) if stop_ids is None else stop_ids)
+        """Ids after which a text is over."""
         self._products = PackedProducts()
 
     def complete(
@@ -102,7 +109,7 @@ class TextGenerator:
     ) -> list[str]:
         """As `complete`, for prompts of equal length as ids, (B, T)."""
         columns = self._columns(ids, max_new_tokens, sampling)
-        texts = [_TextSoFar(self.tokenizer, self._stop_ids(), stop) for _ in ids]
+        texts = [_TextSoFar(self.tokenizer, self.stop_ids, stop) for _ in ids]
         pieces: list[list[str]] = [[] for _ in texts]
         for column in columns:
             for row, (text, new_id) in enumerate(zip(texts, column.flatten().tolist(), strict=True)):
@@ -112,35 +119,45 @@ class TextGenerator:
         return ["".join([*parts, text.finish()]) for parts, text in zip(pieces, texts, strict=True)]
 
     def stream(
-        self, prompt: str, *, max_new_tokens: int = 32, stop: Sequence[str] = (), **sampling: Unpack[Sampling]
+        self,
+        prompt: str | Sequence[int],
+        *,
+        max_new_tokens: int = 32,
+        stop: Sequence[str] = (),
+        **sampling: Unpack[Sampling],
     ) -> Iterator[str]:
-        """As `complete`, one text in pieces of whole characters, each as soon as it is known."""
+        """As `complete`, one text in pieces of whole characters, each as soon as it is known; ids may be the prompt."""
         columns = self._columns(self.prompt_ids(prompt), max_new_tokens, sampling)
-        return _pieces(_TextSoFar(self.tokenizer, self._stop_ids(), stop), (int(column) for column in columns))
+        return _pieces(_TextSoFar(self.tokenizer, self.stop_ids, stop), (int(column) for column in columns))
 
     def _columns(self, ids: Tensor, max_new_tokens: int, sampling: Sampling) -> Iterator[Tensor]:
         return generate_stream(
             self.model,
             ids,
             max_new_tokens=max_new_tokens,
-            stop_ids=self._stop_ids(),
+            stop_ids=self.stop_ids,
             n_ids=self.tokenizer.n_vocab,
             products=self._products,
             **sampling,
         )
 
-    def prompt_ids(self, prompt: str) -> Tensor:
+    def prompt_ids(self, prompt: str | Sequence[int]) -> Tensor:
         """A prompt as ids (1, T) on the model's device; an empty one is where documents begin."""
-        ids = self.tokenizer.encode_ordinary(prompt)
+        ids = self.tokenizer.encode_ordinary(prompt) if isinstance(prompt, str) else list(prompt)
         if not ids:  # a document's start looks to the model like the end of another
-            ids = list(self._stop_ids())
+            ids = list(_end_of_text(self.tokenizer) or self.stop_ids[:1])
         if not ids:
-            raise DataError("the prompt is empty, and the tokenizer has no end-of-text to start from")
+            raise DataError("the prompt is empty, and the tokenizer has no end of text to start from; give a prompt")
         return torch.tensor([ids], device=next(self.model.parameters()).device)
 
-    def _stop_ids(self) -> tuple[int, ...]:
-        end_of_text = self.tokenizer.eot_token
-        return () if end_of_text is None else (end_of_text,)
+
+def _end_of_text(tokenizer: TextTokenizer) -> tuple[int, ...]:
+    """The tokenizer's id for it, if there is one: tiktoken's face raises a KeyError where there is none."""
+    try:
+        found = tokenizer.eot_token
+    except KeyError:
+        return ()
+    return () if found is None else (found,)
 
 
 def stream_text(tokenizer: TextTokenizer, ids: Iterable[int], *, stop: Sequence[str] = ()) -> Iterator[str]:

@@ -2,71 +2,130 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import hashlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
 
 from bytemill.errors import CheckpointError, ConfigError, DataError, FormatError
-from bytemill.json_reader import read_object
 from bytemill.model import GPT2, CausalModel, GPT2Config, TransformersCausal, load_pretrained
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, merge_lora
 from bytemill.model.lora.peft_backend import apply_peft, merge_peft
-from bytemill.tokenizer import Tokenizer
+from bytemill.places import resolved_path
+from bytemill.tasks.model_place import ModelPlace, find_model
+from bytemill.tasks.tokenizer_files import tokenizer_files
 from bytemill.tokenizer.source import open_tokenizer
-from bytemill.train.checkpoint import newest_valid, verify_checkpoint
 from bytemill.train.device import pick_device
 from bytemill.train.tensors import load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from bytemill.data.rows import Template
+    from bytemill.tokenizer import Tokenizer
     from bytemill.train.config import LoraSettings, RunConfig
 
 __all__ = [
+    "ASKING_TASKS",
     "adapt",
-    "checkpoint_folder",
+    "base_identity",
+    "base_of",
+    "body_at",
+    "files_for_use",
     "fitted_to_data",
     "load_base_model",
+    "load_model_at",
     "lora_config",
     "merge_adapters",
     "model_at_work",
     "model_config_json",
     "model_from_json",
-    "refuse_other_tokenizer",
     "starting_model",
+    "template_of",
     "tokenizer_of",
+    "with_saved_weights",
+    "with_settled_base",
     "wrap_as_saved",
 ]
 
+ASKING_TASKS = ("instruct", "chat", "preference")
+"""Tasks whose rows are asked and answered, so that they need a template."""
 Model = TypeVar("Model", bound=nn.Module)
 
 
 def load_base_model(base: str | Path, *, tokenizer_sha256: str | None = None, merge: bool = True) -> CausalModel:
-    """A trained model, its adapters merged into its weights.
+    """Return a trained model, its adapters merged into its weights.
 
     Args:
-        base: A checkpoint; a run, which stands for its newest whole checkpoint; a folder that `save_model` or
-            Hugging Face wrote; or a hub repository.
+        base: See `bytemill.tasks.model_place`.
         tokenizer_sha256: Fingerprint of the tokenizer that it shall work with; None does not care.
-        merge: False leaves adapters beside the weights.
+        merge: False leaves adapters next to the weights.
 
     Raises:
         DataError: A run or checkpoint was trained with another tokenizer, or is a classifier.
-        CheckpointError: The checkpoint is damaged, or the run has none that is whole.
+        CheckpointError: The checkpoint is damaged, the run has none that is whole, or its base is gone or has changed.
         FormatError: The weights are damaged, or no causal language model's.
     """
-    folder = checkpoint_folder(Path(base))
-    if folder is None:
-        return load_pretrained(base)
-    refuse_other_tokenizer(folder, tokenizer_sha256)
-    fields = read_object(folder / "config.json", error=CheckpointError)
-    if "labels" in fields:
-        raise DataError(f"{base}: a classifier of {', '.join(map(str, fields['labels']))}, no language model")
-    model = wrap_as_saved(model_from_json(fields), fields)
-    load_weights(folder, model)
-    return merge_adapters(model, fields).requires_grad_(True) if merge else model
+    place = find_model(base)
+    place.refuse_other_tokenizer(tokenizer_sha256)
+    return load_model_at(place, merge=merge)
+
+
+def load_model_at(place: ModelPlace, *, merge: bool = True) -> CausalModel:
+    """As `load_base_model`, from a place that is found already."""
+    if place.state is None:
+        return load_pretrained(place.folder)
+    if "labels" in place.fields:
+        labels = ", ".join(map(str, place.fields["labels"]))
+        raise DataError(f"{place.given}: a classifier of {labels}, no language model")
+    model = with_saved_weights(body_at(place), place)
+    return merge_adapters(model, place.fields).requires_grad_(True) if merge else model
+
+
+def body_at(place: ModelPlace) -> CausalModel:
+    """Return the network of a checkpoint before its own weights are read: its base, or random weights.
+
+    Raises:
+        CheckpointError: The base is gone, or is another one by now.
+    """
+    if not isinstance(place.fields.get("base"), dict):
+        return model_from_json(place.fields)
+    path, sha256 = (str(place.fields["base"].get(name)) for name in ("path", "sha256"))
+    where = resolved_path(path, place.run or place.folder)
+    try:
+        base = find_model(where)
+    except (CheckpointError, FormatError, ConfigError) as error:
+        raise CheckpointError(f"{place.folder}: holds an adapter; its base {where} cannot be read: {error}") from None
+    if base_identity(base)["sha256"] != sha256:
+        raise CheckpointError(f"{place.folder}: holds an adapter; its base {where} has other weights by now")
+    return load_model_at(base)
+
+
+def base_identity(place: ModelPlace) -> dict[str, str]:
+    """Return what a LoRA checkpoint notes of its base: where it is, and the SHA-256 of its weights."""
+    if place.state is not None:
+        return {"path": str(place.folder), "sha256": place.state["files"]["model.safetensors"]["sha256"]}
+    digest = hashlib.sha256()
+    for file in sorted(place.folder.glob("*.safetensors")):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return {"path": place.given, "sha256": digest.hexdigest()}
+
+
+def base_of(config: RunConfig) -> dict[str, str] | None:
+    """Return path and SHA-256 of the base where only adapters train and are saved; None where all weights are saved."""
+    if config.base is None or not config.lora.r:
+        return None
+    return base_identity(find_model(config.base))
+
+
+def with_saved_weights(model: Model, place: ModelPlace) -> Model:
+    """Put the adapters of a checkpoint on a model, and its weights into it."""
+    wrap_as_saved(model, place.fields)
+    load_weights(place.folder, model, partial="base" in place.fields)
+    return model
 
 
 def model_at_work(base: str | Path, *, tokenizer_sha256: str | None = None) -> CausalModel:
@@ -75,7 +134,7 @@ def model_at_work(base: str | Path, *, tokenizer_sha256: str | None = None) -> C
 
 
 def starting_model(config: RunConfig, *, tokenizer_sha256: str) -> CausalModel:
-    """What a run starts from: `config.base`, or random weights by `train.seed`.
+    """Return what a run starts from: `config.base`, or random weights by `train.seed`.
 
     Raises:
         DataError: `config.base` was trained with another tokenizer than the one with this fingerprint.
@@ -93,19 +152,74 @@ def starting_model(config: RunConfig, *, tokenizer_sha256: str) -> CausalModel:
         raise ConfigError(f"model.{error}") from None
 
 
-def tokenizer_of(config: RunConfig) -> Tokenizer:
-    """The tokenizer of `data.tokenizer`, or the one that lies in the folder of `base`.
+def with_settled_base(config: RunConfig) -> RunConfig:
+    """Return the configuration with what its base decides.
+
+    `base` names one checkpoint, so that a base that is trained further changes nothing here. `data.template`, where
+    it is not given, is the base's; without one, alpaca, in tasks of instructions and conversations.
 
     Raises:
-        ConfigError: Neither is there.
+        CheckpointError, FormatError: There is no such base; says that it is `base`.
+    """
+    template = config.data.template
+    base = config.base
+    if base is not None:
+        try:
+            place = find_model(base)
+        except (CheckpointError, FormatError) as error:
+            raise type(error)(f"base: {error}") from None
+        base = base if place.state is None else str(place.folder)
+        if template is None:
+            found = place.template()
+            template = found if found is None or isinstance(found, str) else "own"
+    if template is None and config.task in ASKING_TASKS:
+        template = "alpaca"
+    return config.model_copy(update={"base": base, "data": config.data.model_copy(update={"template": template})})
+
+
+def template_of(config: RunConfig) -> Template:
+    """Return the template of a settled configuration.
+
+    Raises:
+        ConfigError: `data.template` is own, and the base brings none.
+    """
+    if config.data.template != "own":
+        return config.data.template or "alpaca"
+    found = None if config.base is None else find_model(config.base).template()
+    if found is None:
+        raise ConfigError("data.template is 'own', but no chat template lies next to the tokenizer of `base`")
+    return found
+
+
+def tokenizer_of(config: RunConfig) -> Tokenizer:
+    """Return the tokenizer of `data.tokenizer`, or the base's own.
+
+    Raises:
+        ConfigError: Neither is there, or it has no end of text, which every task but pretraining needs.
         FormatError: It is damaged, or no byte-level BPE.
     """
+    tokenizer, source = None, ""
     if config.data.tokenizer is not None:
-        return open_tokenizer(config.data.tokenizer)
-    beside = None if config.base is None else Path(config.base) / "tokenizer.json"
-    if beside is None or not beside.is_file():
-        raise ConfigError("data.tokenizer is not given, and no tokenizer.json lies beside the model's weights")
-    return Tokenizer.load(beside)
+        tokenizer, source = open_tokenizer(config.data.tokenizer), config.data.tokenizer
+    elif config.base is not None:
+        tokenizer, source = find_model(config.base).tokenizer_if_any(), config.base
+    if tokenizer is None:
+        whose = "there is no base that brings one" if config.base is None else f"none lies with the base {config.base}"
+        raise ConfigError(f"data.tokenizer is not given, and {whose}")
+    if tokenizer.end_of_text_id is None and config.task != "pretrain":
+        raise ConfigError(
+            f"{source}: this tokenizer has no end of text, so a model could not learn where an answer ends; expected a "
+            "special token such as <|endoftext|>, or an eos_token in the tokenizer_config.json next to it"
+        )
+    return tokenizer
+
+
+def files_for_use(config: RunConfig, tokenizer: Tokenizer | None, n_positions: int) -> dict[str, str]:
+    """Return the files of a run's folder with which its model is used: tokenizer and template."""
+    if tokenizer is None:
+        return {}
+    template = None if config.data.template is None else template_of(config)
+    return tokenizer_files(tokenizer, template, n_positions=n_positions)
 
 
 def fitted_to_data(config: RunConfig, n_vocab: int) -> RunConfig:
@@ -182,27 +296,3 @@ def merge_adapters(model: Model, fields: Mapping[str, Any]) -> Model:
     if "lora" not in fields:
         return model
     return merge_peft(model) if fields.get("lora_backend") == "peft" else merge_lora(model, unwrap=True)
-
-
-def checkpoint_folder(base: Path) -> Path | None:
-    """The folder itself if it is a checkpoint, the newest one in it if it is a run, else None."""
-    if (base / "state.json").exists():
-        verify_checkpoint(base)
-        return base
-    if not (base / "checkpoints").is_dir():
-        return None
-    newest, faults = newest_valid(base)
-    if newest is None:
-        raise CheckpointError(f"{base}: no checkpoint of this run is whole: {'; '.join(faults)}")
-    return newest.path
-
-
-def refuse_other_tokenizer(checkpoint: Path, given: str | None) -> None:
-    """Make sure that a checkpoint was trained with the tokenizer of this fingerprint; None does not care."""
-    state = read_object(checkpoint / "state.json", error=CheckpointError)
-    own = state["fingerprints"].get("tokenizer", given)
-    if given is not None and own != given:
-        raise DataError(
-            f"{checkpoint}: this model was trained with another tokenizer: its own has the fingerprint {own[:12]}, "
-            f"the one given {given[:12]}"
-        )

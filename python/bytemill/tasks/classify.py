@@ -6,7 +6,6 @@ linear layer reads the class; texts are cut at the length of the longest trainin
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,33 +15,34 @@ import torch.nn.functional as F
 from bytemill.data.rows import LabelledRow, LabelledRows, encode_labelled, split_rows, undersampled
 from bytemill.data.rows.encode import text_fault
 from bytemill.data.rows.labels import LabelledBatches, collate_labelled, label_names
-from bytemill.errors import CheckpointError, ConfigError, DataError
+from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.classification import ClassificationScore, classification_score
-from bytemill.json_reader import read_object
 from bytemill.model.classifier import Classifier
 from bytemill.tasks.base_model import (
     adapt,
-    checkpoint_folder,
+    base_of,
+    body_at,
+    files_for_use,
     fitted_to_data,
     lora_config,
     merge_adapters,
     model_config_json,
-    model_from_json,
-    refuse_other_tokenizer,
     starting_model,
     tokenizer_of,
-    wrap_as_saved,
+    with_saved_weights,
+    with_settled_base,
 )
+from bytemill.tasks.model_place import ModelPlace, find_model
 from bytemill.tasks.next_token import refuse_misfit
 from bytemill.tasks.tuning import at_most, read_for_task, resolve_epochs
 from bytemill.train.config import DataConfig
 from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
 from bytemill.train.task import BatchLoss, Task
-from bytemill.train.tensors import load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from bytemill.train.config import RunConfig
 
@@ -80,6 +80,8 @@ def classify_task(
     parameters: Sequence[torch.nn.Parameter] = (),
     data: DataConfig | None = None,
     model_config: Mapping[str, Any] | None = None,
+    base: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
     fingerprints: Mapping[str, str] | None = None,
     rank: int = 0,
     world_size: int = 1,
@@ -94,6 +96,8 @@ def classify_task(
         parameters: Those that train; empty takes all that require a gradient.
         data: Batch size and seed.
         model_config: Saved with each checkpoint; rebuilds the model.
+        base: Path and SHA-256 of a frozen base, which checkpoints then lack.
+        files: Saved in the run's folder: the tokenizer.
         fingerprints: Of the tokenizer, by name; the rows' own is added.
         rank: Of this process.
         world_size: Processes that share the rows.
@@ -129,6 +133,9 @@ def classify_task(
         loss=loss,
         validate=validate,
         model_config=dict(model_config or {}),
+        base=base,
+        outside_base=list(model.head.parameters()),
+        files=files or {},
         fingerprints={**(fingerprints or {}), "rows": rows.train.fingerprint()},
     )
 
@@ -143,6 +150,7 @@ def classify_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, Class
     data, world = config.data, World.from_environment()
     if data.path is None:
         raise ConfigError("data.path is not given")
+    config = with_settled_base(config)
     tokenizer = tokenizer_of(config)
     rows = labelled_rows(config, tokenizer)
     config = fitted_to_data(config, tokenizer.n_vocab)
@@ -165,6 +173,8 @@ def classify_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, Class
         parameters=parameters,
         data=data,
         model_config={**saved, "labels": list(model.labels), "max_tokens": rows.train.longest},
+        base=base_of(config),
+        files=files_for_use(config, tokenizer, body.config.n_positions),
         fingerprints={"tokenizer": tokenizer.fingerprint},
         rank=world.rank,
         world_size=world.size,
@@ -216,23 +226,23 @@ def score_classifier(
     return classification_score(rows.labels, pairs), nats / len(pairs)
 
 
-def load_classifier(base: str | Path, *, tokenizer_sha256: str | None = None) -> tuple[Classifier, int]:
-    """A trained classifier on the fastest device there is, its adapters merged, and the most tokens of a text.
+def load_classifier(base: str | Path | ModelPlace, *, tokenizer_sha256: str | None = None) -> tuple[Classifier, int]:
+    """Return a trained classifier on the fastest device there is, its adapters merged, and the most tokens of a text.
 
     Raises:
         DataError: `base` is no classifier, or was trained with another tokenizer.
         CheckpointError: The checkpoint is damaged, or the run has none that is whole.
     """
-    folder = checkpoint_folder(Path(base))
-    fields = {} if folder is None else read_object(folder / "config.json", error=CheckpointError)
-    if folder is None or "labels" not in fields:
-        raise DataError(f"{base}: no run of `bytemill finetune classify`, nor a checkpoint of one")
+    place = base if isinstance(base, ModelPlace) else find_model(base)
+    fields = place.fields
+    if "labels" not in fields:
+        raise DataError(f"{place.given}: no run of `bytemill finetune classify`, nor a checkpoint of one")
     labels, max_tokens = fields["labels"], fields.get("max_tokens")
     if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels) or type(max_tokens) is not int:
-        raise DataError(f"{folder / 'config.json'}: expected labels, a list of strings, and max_tokens, a whole number")
-    refuse_other_tokenizer(folder, tokenizer_sha256)
-    model = wrap_as_saved(Classifier(model_from_json(fields), labels), fields)
-    load_weights(folder, model)
+        file = place.folder / "config.json"
+        raise DataError(f"{file}: expected labels, a list of strings, and max_tokens, a whole number")
+    place.refuse_other_tokenizer(tokenizer_sha256)
+    model = with_saved_weights(Classifier(body_at(place), labels), place)
     return merge_adapters(model, fields).eval().to(pick_device()), max_tokens
 
 

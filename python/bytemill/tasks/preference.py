@@ -25,11 +25,15 @@ from bytemill.errors import ConfigError
 from bytemill.model.lora import adapter_disabled
 from bytemill.tasks.base_model import (
     adapt,
+    base_of,
+    files_for_use,
     fitted_to_data,
     lora_config,
     model_config_json,
     starting_model,
+    template_of,
     tokenizer_of,
+    with_settled_base,
 )
 from bytemill.tasks.next_token import draw_samples, refuse_misfit
 from bytemill.tasks.tuning import held_out, resolve_epochs
@@ -133,6 +137,8 @@ def preference_task(
     data: DataConfig | None = None,
     sample: SampleConfig | None = None,
     model_config: Mapping[str, Any] | None = None,
+    base: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
     fingerprints: Mapping[str, str] | None = None,
     rank: int = 0,
     world_size: int = 1,
@@ -150,6 +156,8 @@ def preference_task(
         data: Batch size (pairs) and seed.
         sample: Prompts that are continued on the way, in full, template included.
         model_config: Saved with each checkpoint; rebuilds the model.
+        base: Path and SHA-256 of a frozen base, which checkpoints then lack.
+        files: Saved in the run's folder: the tokenizer, the template.
         fingerprints: Of the tokenizer and the base, by name; the rows' own is added.
         rank: Of this process.
         world_size: Processes that share the pairs.
@@ -193,6 +201,8 @@ def preference_task(
         validate=validate,
         samples=lambda: draw_samples(model, tokenizer, sample.prompts, sample),
         model_config=dict(model_config or {}),
+        base=base,
+        files=files or {},
         fingerprints={**(fingerprints or {}), "rows": train_pairs.fingerprint()},
     )
 
@@ -210,6 +220,7 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
     for name, value in {"base": config.base, "data.path": data.path}.items():
         if value is None:
             raise ConfigError(f"{name} is not given")
+    config = with_settled_base(config)
     tokenizer = tokenizer_of(config)
     train, _, validation = split_rows(read_pairs(config), seed=data.seed, at_most=data.max_rows)
     train_pairs = encode_for_preference(train, tokenizer, config)
@@ -231,6 +242,8 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
         data=data,
         sample=config.sample,
         model_config=model_config_json(model, lora_config(config.lora), backend=config.lora.backend),
+        base=base_of(config),
+        files=files_for_use(config, tokenizer, model.config.n_positions),
         fingerprints={"tokenizer": tokenizer.fingerprint},
         rank=world.rank,
         world_size=world.size,
@@ -255,10 +268,7 @@ def encode_for_preference(rows: Sequence[Mapping[str, Any]], tokenizer: Any, con
     Raises:
         DataError: No row can be used; says why.
     """
-    data = config.data
-    return encode_pairs(
-        rows, tokenizer, max_tokens=data.seq_len, template=data.template, chat_template=data.chat_template
-    )
+    return encode_pairs(rows, tokenizer, max_tokens=config.data.seq_len, template=template_of(config))
 
 
 def turn_off_dropout(model: AnyModel) -> AnyModel:

@@ -10,8 +10,15 @@ from bytemill.errors import ConfigError
 from bytemill.evaluate.hellaswag import HellaSwagItem, HellaSwagScore, hellaswag_score, read_hellaswag
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
-from bytemill.tasks.base_model import fitted_to_data, model_config_json, starting_model
+from bytemill.tasks.base_model import (
+    files_for_use,
+    fitted_to_data,
+    model_config_json,
+    starting_model,
+    with_settled_base,
+)
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
+from bytemill.tokenizer.companions import tokenizer_in
 from bytemill.tokenizer.source import open_tokenizer
 from bytemill.train.config import SampleConfig
 from bytemill.train.distributed import World
@@ -48,6 +55,7 @@ def pretrain_task(
     hellaswag: Sequence[HellaSwagItem] = (),
     seq_len: int | None = None,
     model_config: Mapping[str, Any] | None = None,
+    files: Mapping[str, str] | None = None,
     fingerprints: Mapping[str, str] | None = None,
 ) -> Task:
     """Next-token training of `model` on a stream of (inputs, targets).
@@ -62,6 +70,7 @@ def pretrain_task(
         hellaswag: Items to answer at each validation, parted over the processes.
         seq_len: Tokens of a sample, for MFU; without it there is none.
         model_config: Saved with each checkpoint; rebuilds the model.
+        files: Saved in the run's folder: the tokenizer.
         fingerprints: Of data and tokenizer, by name.
     """
     sample = sample or SampleConfig()
@@ -94,6 +103,7 @@ def pretrain_task(
         validate_together=answer if hellaswag else None,
         samples=samples,
         model_config=dict(model_config or {}),
+        files=files or {},
         fingerprints=dict(fingerprints or {}),
     )
 
@@ -115,7 +125,8 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         if value:
             raise ConfigError(f"{name} is {value}, but pretraining counts in train.max_steps and trains all parameters")
     manifest = _manifest(data.path)
-    tokenizer = None if data.tokenizer is None else open_tokenizer(data.tokenizer)
+    config = with_settled_base(config)
+    tokenizer = tokenizer_in(manifest.folder) if data.tokenizer is None else open_tokenizer(data.tokenizer)
     if tokenizer is not None:
         manifest.refuse_other(tokenizer)
     config = fitted_to_data(config, manifest.n_vocab)
@@ -155,6 +166,7 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         hellaswag=_hellaswag_items(config, has_tokenizer=tokenizer is not None),
         seq_len=data.seq_len,
         model_config=model_config_json(model),
+        files=files_for_use(config, tokenizer, model.config.n_positions),
         fingerprints={"data": manifest.root_sha256, "tokenizer": manifest.tokenizer_sha256},
     )
     return task, resolve_micro_batches(config)

@@ -25,11 +25,15 @@ from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
 from bytemill.tasks.base_model import (
     adapt,
+    base_of,
+    files_for_use,
     fitted_to_data,
     lora_config,
     model_config_json,
     starting_model,
+    template_of,
     tokenizer_of,
+    with_settled_base,
 )
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
 from bytemill.train.config import DataConfig, SampleConfig
@@ -75,6 +79,8 @@ def tuning_task(
     data: DataConfig | None = None,
     sample: SampleConfig | None = None,
     model_config: Mapping[str, Any] | None = None,
+    base: Mapping[str, str] | None = None,
+    files: Mapping[str, str] | None = None,
     fingerprints: Mapping[str, str] | None = None,
     rank: int = 0,
     world_size: int = 1,
@@ -91,6 +97,8 @@ def tuning_task(
         data: Batch size, seed and masking.
         sample: Prompts that are continued on the way, in full, template included.
         model_config: Saved with each checkpoint; rebuilds the model.
+        base: Path and SHA-256 of a frozen base, which checkpoints then lack.
+        files: Saved in the run's folder: the tokenizer, the template.
         fingerprints: Of the tokenizer, by name; the rows' own is added.
         rank: Of this process.
         world_size: Processes that share the rows.
@@ -122,6 +130,8 @@ def tuning_task(
         validate=validate,
         samples=lambda: draw_samples(model, tokenizer, sample.prompts, sample),
         model_config=dict(model_config or {}),
+        base=base,
+        files=files or {},
         fingerprints={**(fingerprints or {}), "rows": train_rows.fingerprint()},
     )
 
@@ -138,6 +148,7 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
     data, world = config.data, World.from_environment()
     if data.path is None:
         raise ConfigError("data.path is not given")
+    config = with_settled_base(config)
     tokenizer = tokenizer_of(config)
     train, _, validation = split_rows(read_for_task(config), seed=data.seed, at_most=data.max_rows)
     train_rows = encode_for_task(train, tokenizer, config)
@@ -158,6 +169,8 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
         data=data,
         sample=config.sample,
         model_config=model_config_json(model, lora_config(config.lora), backend=config.lora.backend),
+        base=base_of(config),
+        files=files_for_use(config, tokenizer, model.config.n_positions),
         fingerprints={"tokenizer": tokenizer.fingerprint},
         rank=world.rank,
         world_size=world.size,
@@ -195,8 +208,8 @@ def encode_for_task(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: R
     if config.task == "lm":
         return encode_texts(rows, tokenizer, max_tokens=data.seq_len)
     if config.task == "chat":
-        return encode_conversations(rows, tokenizer, max_tokens=data.seq_len, template=data.chat_template)
-    return encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=data.template)
+        return encode_conversations(rows, tokenizer, max_tokens=data.seq_len, template=template_of(config))
+    return encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=template_of(config))
 
 
 def held_out(

@@ -26,7 +26,7 @@ __all__ = ["Tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
 _Checked = TypeVar("_Checked")
-_OTHER_ENDS_OF_TEXT = ("<|end_of_text|>", "</s>", "<eos>")
+_OTHER_ENDS_OF_TEXT = ("<|end_of_text|>", "</s>", "<eos>", "[EOS]", "<|eos|>")
 
 
 class Tokenizer(_core.Tokenizer):
@@ -44,6 +44,7 @@ class Tokenizer(_core.Tokenizer):
     """
 
     _name: str | None = None
+    _eos_name: str | None = None
 
     @classmethod
     def train(
@@ -174,12 +175,18 @@ class Tokenizer(_core.Tokenizer):
         inside = path / "tokenizer.json"
         file = inside if inside.is_file() else path
         try:
-            return cls(_core.load_tokenizer(str(file), pattern, given))
+            loaded = cls(_core.load_tokenizer(str(file), pattern, given))
         except FormatError:
             from bytemill.tokenizer.convert import refuse_other_kinds
 
             refuse_other_kinds(file)
             raise
+        if path.is_dir() or file.name == inside.name:
+            from bytemill.tokenizer.companions import read_companions
+
+            folder = path if path.is_dir() else file.parent
+            loaded._eos_name = read_companions(folder).special_names.get("eos_token")
+        return loaded
 
     @classmethod
     def from_tiktoken(cls, encoding: tiktoken.Encoding | str) -> Self:
@@ -338,17 +345,28 @@ class Tokenizer(_core.Tokenizer):
 
     @property
     def eot_token(self) -> int:
-        """The id of `<|endoftext|>`, or of what vocabularies without it call it (Llama 3, Bloom, Gemma).
+        """The id of `<|endoftext|>`, or of what vocabularies without it call it (Llama 3, Bloom, Gemma, BERT's kind).
 
         Raises:
             KeyError: The vocabulary has none.
         """
+        return self.special_tokens[self._end_of_text or END_OF_TEXT]
+
+    @property
+    def end_of_text_id(self) -> int | None:
+        """As `eot_token`, and None where the vocabulary has none."""
+        name = self._end_of_text
+        return None if name is None else self.special_tokens[name]
+
+    @property
+    def _end_of_text(self) -> str | None:
+        """The name that is known, else what the tokenizer_config.json next to the file calls the end of a sequence."""
         special = self.special_tokens
-        name = next((name for name in (END_OF_TEXT, *_OTHER_ENDS_OF_TEXT) if name in special), END_OF_TEXT)
-        return special[name]
+        known = (END_OF_TEXT, *_OTHER_ENDS_OF_TEXT, *([self._eos_name] if self._eos_name else []))
+        return next((name for name in known if name in special), None)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self.to_readable(), self._name)
+        return _restore, (type(self), self.to_readable(), self._name, self._eos_name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # nothing in it ever changes
@@ -362,7 +380,7 @@ def _unless_none(check: Callable[[str, object], _Checked], name: str, given: obj
     return None if given is None else check(name, given)
 
 
-def _restore(cls: type[Tokenizer], readable: str, name: str | None = None) -> Tokenizer:
+def _restore(cls: type[Tokenizer], readable: str, name: str | None = None, eos_name: str | None = None) -> Tokenizer:
     made = cls(_core.tokenizer_from_readable(readable))
-    made._name = name
+    made._name, made._eos_name = name, eos_name
     return made

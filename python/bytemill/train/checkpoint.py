@@ -30,12 +30,13 @@ from bytemill.json_reader import parse_json, read_regular_file
 from bytemill.model.weight_files import write_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from bytemill.train.tensors import SavedTensors
 
 __all__ = [
     "Checkpoint",
+    "all_checkpoints",
     "newest_valid",
     "save_checkpoint",
     "tidy_checkpoints",
@@ -113,15 +114,28 @@ def save_checkpoint(
     return final
 
 
-def newest_valid(run_dir: str | Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint of a run that verifies, and a sentence on each newer one that does not."""
+def newest_valid(
+    run_dir: str | Path, *, verify: Callable[[Path], dict[str, Any]] | None = None
+) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint of a run that verifies, and a sentence on each newer one that does not.
+
+    Args:
+        run_dir: The run's folder.
+        verify: Used in place of `verify_checkpoint`.
+    """
     skipped: list[str] = []
     for _, path in reversed(list(_checkpoints(Path(run_dir) / "checkpoints"))):
         try:
-            return Checkpoint(path, verify_checkpoint(path)), skipped
+            return Checkpoint(path, (verify or verify_checkpoint)(path)), skipped
         except CheckpointError as error:
             skipped.append(str(error))
     return None, skipped
+
+
+def all_checkpoints(run_dir: str | Path) -> Iterator[tuple[int, tuple[Path, float | None]]]:
+    """Step -> (folder, validation loss or None) of each checkpoint of a run, oldest first; none of them is verified."""
+    for step, path in _checkpoints(Path(run_dir) / "checkpoints"):
+        yield step, (path, _validation_loss(path))
 
 
 def tidy_checkpoints(folder: Path, *, newest: int, keep: int) -> None:

@@ -156,10 +156,10 @@ class DataConfig(_Section):
     """File of HellaSwag items (.jsonl) to answer at each validation; needs data.tokenizer."""
     hellaswag_items: int = Field(0, ge=0)
     """How many of them, from the first; 0 takes all."""
-    template: Literal["alpaca", "alpaca_one_header"] = "alpaca"
-    """Wording of the prompt; alpaca_one_header opens rows with and without input alike."""
-    chat_template: Literal["alpaca", "chatml"] = "alpaca"
-    """Wording around the turns of conversations."""
+    template: Literal["alpaca", "alpaca_one_header", "chatml", "chatml_text", "own"] | None = None
+    """Wording around instructions and turns; own is the chat template that the base brings. Default: the one that the
+    base was tuned with, else alpaca. alpaca_one_header opens rows with and without input alike; chatml marks turns by
+    <|im_start|> and <|im_end|>; chatml_text is the chatml of earlier versions."""
     mask_prompt: bool = True
     """Whether only the response is trained."""
     max_rows: int = Field(0, ge=0)
@@ -255,6 +255,21 @@ class RunConfig(_Section):
     """What is special about learning to classify."""
     sample: SampleConfig = SampleConfig()
     """Text drawn on the way."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_template(cls, settings: Any) -> Any:
+        """Runs of earlier versions have two settings, of which `data.chat_template` was for conversations."""
+        data = settings.get("data") if isinstance(settings, dict) else None
+        if not isinstance(data, dict) or "chat_template" not in data:
+            return settings
+        data = dict(data)
+        chat = data.pop("chat_template")
+        if "template" not in data:
+            data["template"] = chat
+        elif settings.get("task") == "chat" or (settings.get("task") == "preference" and chat == "chatml"):
+            data["template"] = "chatml_text" if chat == "chatml" else chat
+        return settings | {"data": data}
 
     @model_validator(mode="after")
     def _settings_of_this_task(self) -> RunConfig:

@@ -2,6 +2,8 @@
 
     config.toml        the settings, resolved: running it again repeats the run
     environment.json   versions, machine, git commit, counts of parameters, fingerprints of data and tokenizer
+    tokenizer.json     the tokenizer, where the task has one; next to it tokenizer_config.json (its special tokens) and,
+                       after tuning on instructions or conversations, chat_template.jinja
     changes.jsonl      settings changed on a resume: step, setting, old value, new value
     metrics.jsonl      one JSON object a logged step
     samples.jsonl      text sampled on the way
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from bytemill.errors import CheckpointError, ConfigError, DivergedError
 from bytemill.files import refuse_input_as_output, remove_leftovers, write_text
 from bytemill.json_reader import read_object
+from bytemill.places import portable_path
 from bytemill.train.background import Background
 from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
 from bytemill.train.config import (
@@ -48,7 +51,8 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 _LINES = ("changes.jsonl", "metrics.jsonl", "samples.jsonl")
-_FILES = (*_LINES, "config.toml", "environment.json", "test.json", "wandb_id")
+_FOR_USE = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+_FILES = (*_LINES, *_FOR_USE, "config.toml", "environment.json", "test.json", "wandb_id")
 
 
 class Run:
@@ -150,7 +154,7 @@ class Run:
             return
         learner, self._saved_step = self._learner, step
         self._saving.wait()  # before the copy: never are there two
-        tensors = saved_tensors(self.task.model, learner.optimizer, keep=self.writes)
+        tensors = saved_tensors(self.task.model, learner.optimizer, keep=self.writes, only=self.task.saved_names())
         if not self.writes:
             return
         if broken := first_not_finite(tensors.model):
@@ -174,11 +178,18 @@ class Run:
                 self.folder / "checkpoints",
                 step=step,
                 tensors=tensors,
-                model_config=self.task.model_config,
+                model_config=self._model_config(),
                 state=state,
                 keep=self.config.train.keep_checkpoints,
             )
         )
+
+    def _model_config(self) -> dict[str, Any]:
+        """What rebuilds the model, with its base where the checkpoint lacks that."""
+        base = self.task.base
+        if base is None:
+            return dict(self.task.model_config)
+        return {**self.task.model_config, "base": {**base, "path": portable_path(base["path"], self.folder)}}
 
     def _find(self, *, resume: bool) -> Checkpoint | None:
         """The checkpoint to go on from; None to start at the first step."""
@@ -200,7 +211,7 @@ class Run:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         self._refuse_mismatch(checkpoint)
-        load_weights(checkpoint.path, self.task.model)
+        load_weights(checkpoint.path, self.task.model, partial=self.task.base is not None)
         load_optimizer(checkpoint.path, self.task.model, self._learner.optimizer)
         self._learner.loss_scale.load_state_dict(checkpoint.state.get("loss_scale", {}))
         self.task.batches.load_state_dict(checkpoint.state["batches"])
@@ -210,7 +221,13 @@ class Run:
 
     def _refuse_mismatch(self, checkpoint: Checkpoint) -> None:
         saved_model = read_object(checkpoint.path / "config.json", error=CheckpointError)
-        own_model = json.loads(json.dumps(dict(self.task.model_config)))
+        own_model = json.loads(json.dumps(self._model_config()))
+        saved_base, own_base = saved_model.pop("base", None), own_model.pop("base", None)
+        if saved_base is not None and own_base is not None and saved_base["sha256"] != own_base["sha256"]:
+            raise CheckpointError(
+                f"{checkpoint.path}: holds an adapter of {saved_base['path']}; base is {own_base['path']} now, which "
+                "has other weights"
+            )
         pairs = [("model", saved_model, own_model)]
         pairs.append(("data", checkpoint.state["fingerprints"], dict(self.task.fingerprints)))
         for kind, saved, own in pairs:
@@ -241,6 +258,8 @@ class Run:
                 "trainable": sum(parameter.numel() for parameter in self.task.trainable()),
             },
         }
+        for name, text in self.task.files.items():
+            write_text(self.folder / name, text)
         write_text(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
         write_text(self.folder / "config.toml", dump_toml(portable_config(self.config, self.folder)))
 

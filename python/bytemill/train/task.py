@@ -87,8 +87,21 @@ class Task:
     """Tokens that a micro-batch makes the model read; for the speed that is shown."""
     model_config: Mapping[str, Any] = field(default_factory=dict)
     """What rebuilds the model: saved as config.json beside the weights, compared on resume."""
+    base: Mapping[str, str] | None = None
+    """Of a frozen base: its path and SHA-256. Checkpoints then hold what trains, and not the base."""
+    outside_base: Sequence[torch.nn.Parameter] = ()
+    """Frozen parameters that the base lacks, and checkpoints hold: a random head under its adapter."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files of the run's folder that belong with the model, by name: its tokenizer, the template."""
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """What data and tokenizer are, by hash; compared on resume."""
+
+    def saved_names(self) -> set[str] | None:
+        """The names of the tensors that a checkpoint holds; None for all."""
+        if self.base is None:
+            return None
+        trained = {id(parameter) for parameter in (*self.trainable(), *self.outside_base)}
+        return {name for name, parameter in self.model.named_parameters() if id(parameter) in trained}
 
     def trainable(self) -> list[torch.nn.Parameter]:
         """The parameters that the optimizer moves."""

@@ -15,7 +15,7 @@ from bytemill.errors import CheckpointError, FormatError
 from bytemill.model.weight_files import read_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from bytemill.train.optim import AnyOptimizer
@@ -32,14 +32,18 @@ class SavedTensors(NamedTuple):
     """`<parameter>:<quantity>`, such as `wte.weight:exp_avg`."""
 
 
-def saved_tensors(model: torch.nn.Module, optimizer: AnyOptimizer, *, keep: bool = True) -> SavedTensors:
+def saved_tensors(
+    model: torch.nn.Module, optimizer: AnyOptimizer, *, keep: bool = True, only: Collection[str] | None = None
+) -> SavedTensors:
     """Copy everything out.
 
     Args:
         model: Its `state_dict` is taken.
         optimizer: Its per-parameter tensors are taken.
         keep: False copies nothing, but takes part in gathering what is sharded: all processes must call this.
+        only: Names of the model's tensors to copy; None copies all.
     """
+    weights = {name: value for name, value in model.state_dict().items() if only is None or name in only}
     names = dict(enumerate(_names(model, optimizer)))
     moments = {
         f"{names[index]}:{quantity}": torch.as_tensor(value)
@@ -49,7 +53,7 @@ def saved_tensors(model: torch.nn.Module, optimizer: AnyOptimizer, *, keep: bool
     return SavedTensors(
         *(
             {n: t for n, v in named.items() if (t := _copy(v, keep)) is not None}
-            for named in (_unshared(model.state_dict()), moments)
+            for named in (_unshared(weights), moments)
         )
     )
 
@@ -68,14 +72,22 @@ def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str | None:
     return None
 
 
-def load_weights(path: Path, model: torch.nn.Module) -> None:
+def load_weights(path: Path, model: torch.nn.Module, *, partial: bool = False) -> None:
     """Copy a checkpoint's weights into `model`, on whatever device that is.
+
+    Args:
+        path: The checkpoint.
+        model: Gets the weights.
+        partial: Whether the checkpoint may lack tensors that are frozen in the model: those of its base.
 
     Raises:
         CheckpointError: The model's tensors have other names or shapes; names the first of them.
     """
     file = path / "model.safetensors"
     saved, own = _load(file), _unshared(model.state_dict())
+    if partial:
+        trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+        own = {name: tensor for name, tensor in own.items() if name in saved or name in trained}
     if saved.keys() != own.keys():
         odd = sorted(saved.keys() ^ own.keys())[0]
         there, here = ("holds", "lacks") if odd in saved else ("lacks", "has")

@@ -105,11 +105,11 @@ TURNS = [
 def test_the_turns_before_an_answer_are_its_prompt() -> None:
     row = {"messages": TURNS, "chosen": {"from": "gpt", "value": "So long."}, "rejected": "?"}
     parts = [
-        Part(instruction_prompt("Hi!"), is_answer=False),
-        Part("Hello.", is_answer=True),
-        Part("\n\n### Instruction:\nBye!\n\n### Response:\n", is_answer=False),
+        Part((instruction_prompt("Hi!"),), is_answer=False),
+        Part(("Hello.", ""), is_answer=True),
+        Part(("\n\n### Instruction:\nBye!\n\n### Response:\n",), is_answer=False),
     ]
-    assert preference_parts(row) == (parts, "So long.", "?")
+    assert preference_parts(row) == (parts, Part(("So long.", ""), is_answer=True), Part(("?", ""), is_answer=True))
     (pair,) = encoded(row).pairs
     prompt = pair.chosen.ids[: pair.chosen.n_prompt].tolist()
     assert prompt == [*parts[0].text.encode(), *b"Hello.", EOT, *parts[2].text.encode()]
@@ -118,9 +118,9 @@ def test_the_turns_before_an_answer_are_its_prompt() -> None:
 
 def test_a_template_with_marks_puts_them_around_both_answers() -> None:
     row = {"messages": TURNS[:1], "chosen": "Yes.", "rejected": "No."}
-    parts, *answers = preference_parts(row, chat_template="chatml")
+    parts, *answers = preference_parts(row, template="chatml_text")
     assert parts[-1].text == "\n<|im_start|>assistant\n"
-    assert answers == ["Yes.<|im_end|>", "No.<|im_end|>"]
+    assert [answer.text for answer in answers] == ["Yes.<|im_end|>", "No.<|im_end|>"]
 
 
 def test_pairs_come_in_the_order_of_rows() -> None:

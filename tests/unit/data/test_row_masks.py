@@ -9,6 +9,7 @@ from bytemill.data.rows import (
     encode_conversations,
     encode_rows,
     encode_texts,
+    turns_of_messages,
 )
 from bytemill.errors import DataError
 
@@ -109,6 +110,14 @@ class TestConversation:
         encoded = chat(("system", "Be brief."), *TWO_TURNS, template="chatml")
         assert shown(encoded.rows[0].ids) == (
             "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi!<|im_end|>\n<|im_start|>assistant\n"
+            "Hello!¶\n<|im_start|>user\nBye.<|im_end|>\n<|im_start|>assistant\nSee you.¶"
+        )
+        assert trained_text(encoded) == "Hello!¶|See you.¶"
+
+    def test_chatml_as_earlier_versions_wrote_it(self) -> None:
+        encoded = chat(("system", "Be brief."), *TWO_TURNS, template="chatml_text")
+        assert shown(encoded.rows[0].ids) == (
+            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi!<|im_end|>\n<|im_start|>assistant\n"
             "Hello!<|im_end|>¶\n<|im_start|>user\nBye.<|im_end|>\n<|im_start|>assistant\nSee you.<|im_end|>¶"
         )
         assert trained_text(encoded) == "Hello!<|im_end|>¶|See you.<|im_end|>¶"
@@ -162,5 +171,5 @@ class TestConversation:
         np.testing.assert_array_equal(one.rows[0].trained(), other.rows[0].trained())
 
     def test_parts_join_to_the_text(self) -> None:
-        messages = [{"from": role, "value": text} for role, text in TWO_TURNS]
-        assert [part.is_answer for part in conversation_parts(messages)] == [False, True] * 2
+        turns = turns_of_messages([{"from": role, "value": text} for role, text in TWO_TURNS])
+        assert [part.is_answer for part in conversation_parts(turns)] == [False, True] * 2

@@ -9,18 +9,28 @@ from bytemill.data.rows.encode import (
     EncodedRows,
     Row,
     RowEncoder,
+    conversation_row,
     encode_conversations,
     encode_rows,
     encode_texts,
+    prompt_ids,
     rows_fingerprint,
 )
 from bytemill.data.rows.labels import LabelledRow, LabelledRows, encode_labelled, undersampled
 from bytemill.data.rows.read import read_rows
 from bytemill.data.rows.split import split_rows
-from bytemill.data.rows.templates import ChatTemplate, Template, conversation_parts, instruction_prompt
+from bytemill.data.rows.templates import (
+    Template,
+    TemplateName,
+    Turn,
+    conversation_parts,
+    instruction_prompt,
+    instruction_turns,
+    stop_texts,
+    turns_of_messages,
+)
 
 __all__ = [
-    "ChatTemplate",
     "EncodedRows",
     "LabelledRow",
     "LabelledRows",
@@ -28,16 +38,23 @@ __all__ = [
     "RowBatches",
     "RowEncoder",
     "Template",
+    "TemplateName",
+    "Turn",
     "collate",
     "collate_packed",
     "conversation_parts",
+    "conversation_row",
     "encode_conversations",
     "encode_labelled",
     "encode_rows",
     "encode_texts",
     "instruction_prompt",
+    "instruction_turns",
+    "prompt_ids",
     "read_rows",
     "rows_fingerprint",
     "split_rows",
+    "stop_texts",
+    "turns_of_messages",
     "undersampled",
 ]

@@ -25,7 +25,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from bytemill.data.rows.read import INSTRUCTION_COLUMNS
-from bytemill.data.rows.templates import ChatTemplate, Template, conversation_parts, instruction_prompt
+from bytemill.data.rows.templates import (
+    EndOfTurn,
+    Marker,
+    Part,
+    Template,
+    Turn,
+    conversation_parts,
+    instruction_turns,
+    turns_of_messages,
+)
 from bytemill.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,9 +47,12 @@ __all__ = [
     "Row",
     "RowEncoder",
     "Unusable",
+    "conversation_row",
     "encode_conversations",
     "encode_rows",
     "encode_texts",
+    "part_ids",
+    "prompt_ids",
     "rows_fingerprint",
     "text_fault",
 ]
@@ -120,7 +132,7 @@ def encode_rows(
         rows: Mappings with those keys.
         tokenizer: Its `encode_ordinary` keeps user text from making special tokens.
         max_tokens: Longest input of the model; a row keeps one id more, the last label.
-        template: See `instruction_prompt`.
+        template: See `conversation_parts`.
 
     Raises:
         DataError: No row can be used; says why.
@@ -132,10 +144,7 @@ def encode_rows(
                 raise Unusable(fault)
         if not isinstance(row.get("input") or "", str):
             raise Unusable("with an input that is no text")
-        text = instruction_prompt(row["instruction"], row.get("input") or "", template=template)
-        prompt = tokenizer.encode_ordinary(text)
-        ids = [*prompt, *tokenizer.encode_ordinary(row["output"]), tokenizer.eot_token]
-        return Row(np.array(ids, dtype=np.int64), len(prompt))
+        return conversation_row([*instruction_turns(row), Turn("assistant", row["output"])], tokenizer, template)
 
     return _encode_all(rows, encoded, max_tokens)
 
@@ -166,12 +175,12 @@ def encode_conversations(
     tokenizer: RowEncoder,
     *,
     max_tokens: int,
-    template: ChatTemplate = "alpaca",
+    template: Template = "alpaca",
 ) -> EncodedRows:
     """Conversations as ids; every turn of the assistant is trained, each with its end-of-text.
 
     Args:
-        rows: Mappings with the key `messages`, see `conversation_parts`, and perhaps `chosen`, a last message.
+        rows: Mappings with the key `messages`, see `turns_of_messages`, and perhaps `chosen`, a last message.
         tokenizer: As of `encode_rows`.
         max_tokens: Longest input of the model.
         template: See `conversation_parts`.
@@ -186,22 +195,56 @@ def encode_conversations(
             raise Unusable("without messages")
         if isinstance(row.get("chosen"), dict):  # a preference row: its liked answer ends the conversation
             messages = [*messages, row["chosen"]]
-        ids: list[int] = []
-        prompts: list[tuple[int, int]] = []
         try:
-            parts = conversation_parts(messages, template=template)
+            return conversation_row(turns_of_messages(messages), tokenizer, template)
         except ValueError as fault:
             raise Unusable(str(fault)) from None
-        for part in parts:
-            start = len(ids)
-            ids += tokenizer.encode_ordinary(part.text)
-            if part.is_answer:
-                ids.append(tokenizer.eot_token)
-            else:
-                prompts.append((start, len(ids)))
-        return Row(np.array(ids, dtype=np.int64), _leading(prompts), tuple(prompts[_n_leading(prompts) :]))
 
     return _encode_all(rows, encoded, max_tokens)
+
+
+def conversation_row(turns: Sequence[Turn], tokenizer: RowEncoder, template: Template) -> Row:
+    """Return a conversation as ids; each answer and what ends it is trained.
+
+    Raises:
+        ValueError: The template has no place for such turns, or the last is no answer.
+    """
+    parts = conversation_parts(turns, template=template)
+    if not parts[-1].is_answer:
+        raise ValueError("whose turns do not alternate between user and assistant, from user to assistant")
+    ids: list[int] = []
+    prompts: list[tuple[int, int]] = []
+    for part in parts:
+        start = len(ids)
+        ids += part_ids(part, tokenizer)
+        if not part.is_answer:
+            prompts.append((start, len(ids)))
+    return Row(np.array(ids, dtype=np.int64), _leading(prompts), tuple(prompts[_n_leading(prompts) :]))
+
+
+def prompt_ids(turns: Sequence[Turn], tokenizer: RowEncoder, template: Template) -> list[int]:
+    """Return a conversation that ends with the user's turn as ids, up to where the answer begins.
+
+    These are the ids that `conversation_row` has before that answer.
+    """
+    return [one for part in conversation_parts(turns, template=template) for one in part_ids(part, tokenizer)]
+
+
+def part_ids(part: Part, tokenizer: RowEncoder) -> list[int]:
+    """Return a part as ids: the template's marks as special tokens where there are such, all else as text."""
+    special: Mapping[str, int] = getattr(tokenizer, "special_tokens", {})
+    ids: list[int] = []
+    text = ""
+    for piece in part.pieces:
+        own = special.get(piece) if isinstance(piece, Marker) else None
+        if own is None and isinstance(piece, EndOfTurn):
+            own = tokenizer.eot_token
+        if own is None:
+            text += piece
+        else:
+            ids += [*tokenizer.encode_ordinary(text), own]
+            text = ""
+    return ids + tokenizer.encode_ordinary(text)
 
 
 def rows_fingerprint(rows: Iterable[Row]) -> str:

@@ -20,9 +20,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bytemill.data.rows.batches import RowBatches, collate
-from bytemill.data.rows.encode import Row, Unusable, rows_fingerprint, text_fault
+from bytemill.data.rows.encode import Row, Unusable, part_ids, rows_fingerprint, text_fault
 from bytemill.data.rows.read import read_rows
-from bytemill.data.rows.templates import ChatTemplate, Part, Template, conversation_parts, instruction_prompt
+from bytemill.data.rows.templates import (
+    Part,
+    Template,
+    Turn,
+    conversation_parts,
+    instruction_turns,
+    turns_of_messages,
+)
 from bytemill.errors import DataError
 
 if TYPE_CHECKING:
@@ -103,15 +110,14 @@ def read_preferences(source: str | Path, *, names: Mapping[str, str] | None = No
     return rows
 
 
-def preference_parts(
-    row: Mapping[str, Any], *, template: Template = "alpaca", chat_template: ChatTemplate = "alpaca"
-) -> tuple[list[Part], str, str]:
-    r"""(The prompt's parts, chosen answer, rejected answer) of a row, as texts.
+def preference_parts(row: Mapping[str, Any], *, template: Template = "alpaca") -> tuple[list[Part], Part, Part]:
+    r"""Return the prompt's parts, the chosen answer and the rejected answer of a row.
 
     Raises:
         Unusable: The row teaches nothing, or is of another form; says why.
 
-    >>> preference_parts({"instruction": "Hi!", "chosen": "Hello.", "rejected": "What?"})[1:]
+    >>> chosen, rejected = preference_parts({"instruction": "Hi!", "chosen": "Hello.", "rejected": "What?"})[1:]
+    >>> chosen.text, rejected.text
     ('Hello.', 'What?')
     """
     answers = {name: _text_of(row.get(name)) for name in _ANSWERS}
@@ -121,10 +127,14 @@ def preference_parts(
     chosen, rejected = map(str, answers.values())
     if chosen == rejected:
         raise Unusable("with chosen equal to rejected")
-    if row.get("messages") is None:
-        return [_instruction(row, template)], chosen, rejected
-    whole = [_continued(row["messages"], answer, chat_template) for answer in (chosen, rejected)]
-    return whole[0][:-1], whole[0][-1].text, whole[1][-1].text
+    try:
+        asked = _instruction(row) if row.get("messages") is None else _conversation(row["messages"])
+        whole = [
+            conversation_parts([*asked, Turn("assistant", answer)], template=template) for answer in (chosen, rejected)
+        ]
+    except ValueError as fault:
+        raise Unusable(str(fault)) from None
+    return whole[0][:-1], whole[0][-1], whole[1][-1]
 
 
 def encode_pairs(
@@ -133,7 +143,6 @@ def encode_pairs(
     *,
     max_tokens: int,
     template: Template = "alpaca",
-    chat_template: ChatTemplate = "alpaca",
 ) -> EncodedPairs:
     """Preference rows as pairs of ids.
 
@@ -142,8 +151,7 @@ def encode_pairs(
         tokenizer: Its `encode_ordinary` keeps user text from making special tokens.
         max_tokens: Longest input of the model; an answer that does not fit is cut, and then has no
             end-of-text.
-        template: See `instruction_prompt`.
-        chat_template: See `conversation_parts`; answers inside the conversation have their end-of-text.
+        template: See `conversation_parts`; answers inside a conversation have their end, too.
 
     Raises:
         DataError: No row can be used; says why.
@@ -153,7 +161,7 @@ def encode_pairs(
     n_cut = 0
     for row in rows:
         try:
-            parts, *answers = preference_parts(row, template=template, chat_template=chat_template)
+            parts, *answers = preference_parts(row, template=template)
             pair, is_cut = _encoded(parts, answers, tokenizer, max_tokens)
         except Unusable as fault:
             refused[str(fault)] += 1
@@ -188,15 +196,13 @@ class PairBatches(RowBatches[Pair]):
 
 
 def _encoded(
-    parts: Sequence[Part], answers: Sequence[str], tokenizer: RowEncoder, max_tokens: int
+    parts: Sequence[Part], answers: Sequence[Part], tokenizer: RowEncoder, max_tokens: int
 ) -> tuple[Pair, bool]:
     """A pair and whether an answer was cut."""
-    prompt: list[int] = []
-    for part in parts:
-        prompt += [*tokenizer.encode_ordinary(part.text), *([tokenizer.eot_token] if part.is_answer else [])]
+    prompt = [one for part in parts for one in part_ids(part, tokenizer)]
     if len(prompt) > max_tokens:
         raise Unusable(f"with a prompt that alone fills {max_tokens} tokens")
-    whole = [[*prompt, *tokenizer.encode_ordinary(answer), tokenizer.eot_token] for answer in answers]
+    whole = [[*prompt, *part_ids(answer, tokenizer)] for answer in answers]
     chosen, rejected = (ids[: max_tokens + 1] for ids in whole)
     if chosen == rejected:
         raise Unusable(f"whose answers are equal within {max_tokens} tokens")
@@ -204,22 +210,18 @@ def _encoded(
     return Pair(*rows), any(len(ids) > max_tokens + 1 for ids in whole)
 
 
-def _instruction(row: Mapping[str, Any], template: Template) -> Part:
+def _instruction(row: Mapping[str, Any]) -> list[Turn]:
     if fault := text_fault(row, "instruction"):
         raise Unusable(fault)
     if not isinstance(row.get("input") or "", str):
         raise Unusable("with an input that is no text")
-    return Part(instruction_prompt(row["instruction"], row.get("input") or "", template=template), is_answer=False)
+    return instruction_turns(row)
 
 
-def _continued(messages: Any, answer: str, template: ChatTemplate) -> list[Part]:
-    """The conversation with one more answer."""
+def _conversation(messages: Any) -> list[Turn]:
     if not isinstance(messages, list | tuple):
         raise Unusable("without messages")
-    try:
-        return conversation_parts([*messages, {"role": "assistant", "content": answer}], template=template)
-    except ValueError as fault:
-        raise Unusable(str(fault)) from None
+    return turns_of_messages(messages)
 
 
 def _text_of(value: Any) -> Any:

@@ -1,28 +1,43 @@
-r"""The wording around examples: Alpaca's for instructions, two for conversations.
+r"""The wording around conversations: the one place that turns turns into the text that a model reads.
 
-A conversation is a list of parts, each trained or not; what the model writes itself is trained:
+A conversation is a list of parts. What the model writes itself is trained, the rest is not:
 
     ### Instruction:\nHi!\n\n### Response:\n | Hello! <end> | \n\n### Instruction:\n… | … <end>
     no                                       | yes          | no                     | yes
+
+Training, `bytemill chat`, `generate --rows` and evaluations all use `conversation_parts`, and exported models carry
+the same wording as a Jinja template (`jinja_templates.py`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ChatTemplate", "Part", "Template", "conversation_parts", "instruction_prompt"]
+__all__ = [
+    "EndOfTurn",
+    "Marker",
+    "Part",
+    "Template",
+    "TemplateName",
+    "Turn",
+    "conversation_parts",
+    "instruction_prompt",
+    "instruction_turns",
+    "stop_texts",
+    "turns_of_messages",
+]
 
-Template = Literal["alpaca", "alpaca_one_header"]
-ChatTemplate = Literal["alpaca", "chatml"]
+TemplateName = Literal["alpaca", "alpaca_one_header", "chatml", "chatml_text"]
+"""`chatml_text` is the wording of earlier versions: `<|im_end|>` as text after each answer, then the end of text."""
 
 _WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
     "Write a response that appropriately completes the request."
 )
-_WITHOUT_INPUT = (
+WITHOUT_INPUT = (
     "Below is an instruction that describes a task. Write a response that appropriately completes the request."
 )
 _ROLES = {
@@ -35,22 +50,110 @@ _ROLES = {
 }
 
 
-class Part(NamedTuple):
-    """A piece of a conversation's text."""
+class Turn(NamedTuple):
+    """What one side of a conversation says."""
 
+    role: str
+    """`system`, `user` or `assistant`."""
     text: str
+    input_text: str = ""
+    """What an instruction is about, as Alpaca's rows have it; templates without a place for it append it."""
+
+    def whole_text(self) -> str:
+        """The text, and after a blank line its input."""
+        return f"{self.text}\n\n{self.input_text}" if self.input_text else self.text
+
+
+class Marker(str):
+    """Text that a template writes: one special token where the tokenizer has it, plain text where it does not."""
+
+    __slots__ = ()
+
+
+class EndOfTurn(Marker):
+    """What ends an answer: this special token where the tokenizer has it, else its end of text."""
+
+    __slots__ = ()
+
+
+class Part(NamedTuple):
+    """A piece of a conversation."""
+
+    pieces: tuple[str, ...]
+    """Texts; each `Marker` is the template's own."""
     is_answer: bool
-    """Whether the model writes it: it is trained, and an end-of-text follows."""
+    """Whether the model writes it: it is trained."""
+
+    @property
+    def text(self) -> str:
+        """The text without what ends an answer."""
+        return "".join(piece for piece in self.pieces if not isinstance(piece, EndOfTurn))
+
+
+class OwnWording(Protocol):
+    """A model's own chat template; see `bytemill.data.rows.jinja_templates.ChatTemplate`."""
+
+    def parts(self, turns: Sequence[Turn]) -> list[Part]:
+        """The conversation in parts; a last turn of the user is followed by the opening of an answer."""
+        ...
+
+
+Template = TemplateName | OwnWording
+
+
+def conversation_parts(turns: Sequence[Turn], *, template: Template = "alpaca") -> list[Part]:
+    r"""Return a conversation in parts that are trained or not.
+
+    Args:
+        turns: User and assistant alternate, perhaps after one system message. After a last turn of the user comes the
+            opening of the answer: such parts are a prompt.
+        template: "alpaca" and "alpaca_one_header" have the headings of `instruction_prompt`, where a system message
+            takes the place of the first line. "chatml" marks each turn by `<|im_start|>` and `<|im_end|>`: special
+            tokens where the tokenizer has them, else plain text, and answers end with the end of text.
+
+    Raises:
+        ValueError: The turns do not alternate, or there is none of the user.
+
+    >>> turns = [Turn("user", "Hi!"), Turn("assistant", "Hello!")]
+    >>> conversation_parts(turns, template="chatml")[-1]
+    Part(pieces=('Hello!', '<|im_end|>'), is_answer=True)
+    """
+    roles = [turn.role for turn in turns if turn.role != "system"]
+    if not roles or roles != (["user", "assistant"] * len(roles))[: len(roles)]:
+        raise ValueError("whose turns do not alternate between user and assistant, from user to assistant")
+    if any(turn.role == "system" for turn in turns[1:]):
+        raise ValueError("with a system message after the first turn")
+    if not isinstance(template, str):
+        return template.parts(turns)
+    return {"chatml": _chatml, "chatml_text": _chatml_text}.get(template, _alpaca)(turns, template)
+
+
+def instruction_turns(row: Mapping[str, Any]) -> list[Turn]:
+    """Return the user's turn of a row of `instruction` and perhaps `input`."""
+    return [Turn("user", row["instruction"], row.get("input") or "")]
+
+
+def turns_of_messages(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
+    """Return messages as turns.
+
+    Args:
+        messages: Each with `from` (or `role`) and `value` (or `content`), as ShareGPT's and OpenAI's rows have
+            them; "gpt", "assistant" and "model" are answers.
+
+    Raises:
+        ValueError: A message has no text or an unknown role; says which.
+    """
+    return [_turn(message) for message in messages]
 
 
 def instruction_prompt(instruction: str, input_text: str = "", *, template: Template = "alpaca") -> str:
-    r"""The prompt of one row, up to where the response begins (Taori et al., "Stanford Alpaca", 2023).
+    r"""Return the prompt of one row as text, up to where the response begins (Taori et al., "Stanford Alpaca", 2023).
 
     Args:
         instruction: What to do.
         input_text: What to do it with; its block is left out when empty.
         template: "alpaca" has another first line with an input than without; "alpaca_one_header" has
-            the shorter one for both.
+            the shorter one for both. Others as in `conversation_parts`.
 
     >>> print(instruction_prompt("Translate.", "The sun is shining.").partition("\n\n")[2], end="")
     ### Instruction:
@@ -61,37 +164,22 @@ def instruction_prompt(instruction: str, input_text: str = "", *, template: Temp
     <BLANKLINE>
     ### Response:
     """
-    header = _WITH_INPUT if input_text and template == "alpaca" else _WITHOUT_INPUT
-    block = f"### Input:\n{input_text}\n\n" if input_text else ""
-    return f"{header}\n\n### Instruction:\n{instruction}\n\n{block}### Response:\n"
+    parts = conversation_parts([Turn("user", instruction, input_text)], template=template)
+    return "".join(part.text for part in parts)
 
 
-def conversation_parts(messages: Sequence[Mapping[str, Any]], *, template: ChatTemplate = "alpaca") -> list[Part]:
-    r"""The text of a conversation in parts that are trained or not.
+def stop_texts(template: Template) -> tuple[str, ...]:
+    r"""Return the texts that end an answer where no token does: a heading or mark of the next turn.
 
-    Args:
-        messages: Each with `from` (or `role`) and `value` (or `content`), as ShareGPT's and OpenAI's rows have
-            them; "gpt", "assistant" and "model" are answers.
-        template: "alpaca" has the headings that `bytemill chat` uses; "chatml" marks each turn by `<|im_start|>`
-            and `<|im_end|>`, as plain text.
-
-    Raises:
-        ValueError: A message has no text, an unknown role, or does not follow its forerunner; says which.
-
-    >>> turns = [{"from": "human", "value": "Hi!"}, {"from": "gpt", "value": "Hello!"}]
-    >>> conversation_parts(turns, template="chatml")[-1]
-    Part(text='Hello!<|im_end|>', is_answer=True)
+    >>> stop_texts("alpaca")
+    ('\n\n### Instruction:',)
     """
-    turns = [_turn(message) for message in messages]
-    roles = [role for role, _ in turns if role != "system"]
-    if roles != ["user", "assistant"] * (len(roles) // 2) or not roles:
-        raise ValueError("whose turns do not alternate between user and assistant, from user to assistant")
-    if any(role == "system" for role, _ in turns[1:]):
-        raise ValueError("with a system message after the first turn")
-    return _chatml(turns) if template == "chatml" else _alpaca(turns)
+    if not isinstance(template, str):
+        return ()
+    return ("<|im_end|>", "<|im_start|>") if template.startswith("chatml") else ("\n\n### Instruction:",)
 
 
-def _turn(message: Mapping[str, Any]) -> tuple[str, str]:
+def _turn(message: Mapping[str, Any]) -> Turn:
     if not hasattr(message, "get"):
         raise ValueError("with a message that is no object")
     role, text = message.get("from", message.get("role")), message.get("value", message.get("content"))
@@ -99,28 +187,52 @@ def _turn(message: Mapping[str, Any]) -> tuple[str, str]:
         raise ValueError(f"with a role {role!r}")
     if not isinstance(text, str) or not text.strip():
         raise ValueError("with an empty message")
-    return _ROLES[role], text
+    return Turn(_ROLES[role], text)
 
 
-def _alpaca(turns: list[tuple[str, str]]) -> list[Part]:
-    """A system message stands where the template's first line stands otherwise."""
-    header = _WITHOUT_INPUT
-    if turns[0][0] == "system":
-        header, turns = turns[0][1], turns[1:]
+def _alpaca(turns: Sequence[Turn], template: str) -> list[Part]:
+    """A system message takes the place of the template's first line."""
+    header = _WITH_INPUT if turns[0].input_text and template == "alpaca" else WITHOUT_INPUT
+    if turns[0].role == "system":
+        header, turns = turns[0].text, turns[1:]
     parts: list[Part] = []
-    for (_, asked), (_, answer) in zip(turns[::2], turns[1::2], strict=True):
+    for turn in turns:
+        if turn.role == "assistant":
+            parts.append(Part((turn.text, EndOfTurn("")), is_answer=True))
+            continue
         opening = "" if parts else header
-        parts.append(Part(f"{opening}\n\n### Instruction:\n{asked}\n\n### Response:\n", is_answer=False))
-        parts.append(Part(answer, is_answer=True))
+        block = f"### Input:\n{turn.input_text}\n\n" if turn.input_text else ""
+        text = f"{opening}\n\n### Instruction:\n{turn.text}\n\n{block}### Response:\n"
+        parts.append(Part((text,), is_answer=False))
     return parts
 
 
-def _chatml(turns: list[tuple[str, str]]) -> list[Part]:
-    parts = []
-    for number, (role, text) in enumerate(turns):
-        opening = ("\n" if number else "") + f"<|im_start|>{role}\n"
-        is_answer = role == "assistant"
-        parts.append(Part(opening if is_answer else f"{opening}{text}<|im_end|>", is_answer=False))
-        if is_answer:
-            parts.append(Part(f"{text}<|im_end|>", is_answer=True))
+def _chatml(turns: Sequence[Turn], _: str) -> list[Part]:
+    start, end = Marker("<|im_start|>"), Marker("<|im_end|>")
+    parts: list[Part] = []
+    asked: list[str] = []
+    for turn in turns:
+        if turn.role != "assistant":
+            asked += [start, f"{turn.role}\n{turn.whole_text()}", end, "\n"]
+            continue
+        parts.append(Part((*asked, start, "assistant\n"), is_answer=False))
+        parts.append(Part((turn.text, EndOfTurn(end)), is_answer=True))
+        asked = ["\n"]
+    if turns[-1].role != "assistant":
+        parts.append(Part((*asked, start, "assistant\n"), is_answer=False))
+    return parts
+
+
+def _chatml_text(turns: Sequence[Turn], _: str) -> list[Part]:
+    """Each turn is encoded by itself, as its text."""
+    parts: list[Part] = []
+    for number, turn in enumerate(turns):
+        opening = ("\n" if number else "") + f"<|im_start|>{turn.role}\n"
+        if turn.role == "assistant":
+            parts.append(Part((opening,), is_answer=False))
+            parts.append(Part((f"{turn.text}<|im_end|>", EndOfTurn("")), is_answer=True))
+        else:
+            parts.append(Part((f"{opening}{turn.whole_text()}<|im_end|>",), is_answer=False))
+    if turns[-1].role != "assistant":
+        parts.append(Part(("\n<|im_start|>assistant\n",), is_answer=False))
     return parts

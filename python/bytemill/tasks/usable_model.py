@@ -1,0 +1,104 @@
+"""A trained model ready for use: its weights on the fastest device, its tokenizer, and how it is asked.
+
+All of it comes from where the model lies. What a caller gives instead is used, and said.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from bytemill.inference import Conversation, Sampling, TextGenerator
+from bytemill.tasks.base_model import load_model_at
+from bytemill.tasks.model_place import ModelPlace, find_model
+from bytemill.tokenizer import Tokenizer
+from bytemill.tokenizer.source import open_tokenizer
+from bytemill.train.device import pick_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Unpack
+
+    from bytemill.data.rows import Template
+    from bytemill.model import CausalModel
+
+__all__ = ["UsableModel", "open_model", "open_place", "tokenizer_for"]
+
+
+class UsableModel(NamedTuple):
+    """A language model with what it needs to be used."""
+
+    place: ModelPlace
+    model: CausalModel
+    tokenizer: Tokenizer
+    template: Template
+    """The one that the model was tuned with; alpaca for one that was not."""
+
+    def generator(self) -> TextGenerator:
+        """Return what continues text, up to an id that ends a text or an answer."""
+        return TextGenerator(self.model, self.tokenizer, stop_ids=self.place.stop_ids(self.tokenizer))
+
+    def conversation(
+        self, *, system: str = "", max_new_tokens: int = 256, **sampling: Unpack[Sampling]
+    ) -> Conversation:
+        """Return a conversation with the model in its own template."""
+        return Conversation(
+            self.generator(), template=self.template, system=system, max_new_tokens=max_new_tokens, **sampling
+        )
+
+
+def open_model(
+    given: str | Path,
+    *,
+    tokenizer: str | Path | Tokenizer | None = None,
+    template: Template | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> UsableModel:
+    """Load a model with its tokenizer and template.
+
+    Args:
+        given: See `bytemill.tasks.model_place`.
+        tokenizer: In place of the model's own.
+        template: In place of the one that the model was tuned with.
+        say: Called with a sentence on each checkpoint that was passed over, and on a template that is not the model's.
+
+    Raises:
+        DataError: It is a classifier, or was trained with another tokenizer.
+        CheckpointError: It is damaged, or its base is gone or has changed.
+        FormatError: There is no such model, or it is no causal language model.
+        ConfigError: No tokenizer is given, and none lies with the model.
+    """
+    place = open_place(given, say=say)
+    own = tokenizer_for(place, tokenizer)
+    tuned_with = place.template()
+    if template is not None and tuned_with is not None and template != tuned_with:
+        say(f"{given}: asked by the template {_name(template)}; it was tuned with {_name(tuned_with)}")
+    return UsableModel(place, load_model_at(place).to(pick_device()), own, template or tuned_with or "alpaca")
+
+
+def open_place(given: str | Path, *, say: Callable[[str], None]) -> ModelPlace:
+    """Find a model, and say which checkpoints were passed over."""
+    place = find_model(given)
+    for fault in place.passed_over:
+        say(f"passed over a damaged checkpoint: {fault}")
+    if place.passed_over and place.state is not None:
+        say(f"{given}: using the checkpoint of step {place.state['step']}")
+    return place
+
+
+def tokenizer_for(place: ModelPlace, given: str | Path | Tokenizer | None) -> Tokenizer:
+    """Return the tokenizer that is given, or the model's own.
+
+    Raises:
+        DataError: The model was trained with another.
+        ConfigError: None is given, and none lies with the model.
+    """
+    if given is None:
+        return place.tokenizer()
+    tokenizer = given if isinstance(given, Tokenizer) else open_tokenizer(given)
+    place.refuse_other_tokenizer(tokenizer)
+    return tokenizer
+
+
+def _name(template: Template) -> str:
+    return template if isinstance(template, str) else "own"
