@@ -13,7 +13,7 @@ from bytemill.model import GPT2, CausalModel, GPT2Config, TransformersCausal, lo
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, merge_lora
 from bytemill.model.lora.peft_backend import apply_peft, merge_peft
 from bytemill.places import resolved_path
-from bytemill.tasks.model_place import ModelPlace, find_model
+from bytemill.tasks.model_place import ASKING_TASKS, ModelPlace, find_model
 from bytemill.tasks.tokenizer_files import tokenizer_files
 from bytemill.tokenizer.source import open_tokenizer
 from bytemill.train.device import pick_device
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from bytemill.train.config import LoraSettings, RunConfig
 
 __all__ = [
-    "ASKING_TASKS",
     "adapt",
     "base_identity",
     "base_of",
@@ -50,8 +49,6 @@ __all__ = [
     "wrap_as_saved",
 ]
 
-ASKING_TASKS = ("instruct", "chat", "preference")
-"""Tasks whose rows are asked and answered, so that they need a template."""
 Model = TypeVar("Model", bound=nn.Module)
 
 

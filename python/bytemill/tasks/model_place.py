@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from bytemill.data.rows import Template
     from bytemill.tokenizer import Tokenizer
 
-__all__ = ["ModelPlace", "find_model"]
+__all__ = ["ASKING_TASKS", "ModelPlace", "find_model"]
+
+ASKING_TASKS = ("instruct", "chat", "preference")
+"""Tasks whose rows are asked and answered, so that they need a template."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,14 @@ class ModelPlace:
         """Return the template that the model was tuned with, or brings; None where it knows of none."""
         if self.state is None or (self.settings is not None and self.settings.data.template == "own"):
             return self._own_template()
-        return None if self.settings is None else self.settings.data.template  # type: ignore[return-value]
+        if self.settings is None or (self._is_earlier and self.settings.task not in ASKING_TASKS):
+            return None
+        return self.settings.data.template  # type: ignore[return-value]
+
+    @property
+    def _is_earlier(self) -> bool:
+        """Whether the run is of a version whose settings name a template whatever the task."""
+        return self.state is not None and "chat_template" in self.state["settings"].get("data", {})
 
     def stop_ids(self, tokenizer: Tokenizer) -> tuple[int, ...]:
         """Return the ids that end an answer: the end of text, and what the model's files name besides."""
