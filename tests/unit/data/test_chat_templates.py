@@ -52,9 +52,9 @@ def theirs(tokenizer: Tokenizer, source: str, turns: list[Turn], *, asks: bool) 
 
 @pytest.mark.parametrize("source", [QWEN, LLAMA])
 def test_ids_are_those_of_transformers(tokenizer: Tokenizer, source: str) -> None:
+    if source is LLAMA and tokenizer.encode_ordinary("a\n\nb")[1:-1] != tokenizer.encode_ordinary("\n\n"):
+        source = source.replace("\\n\\n", "\\n")  # no model has this template with GPT-2's pattern
     assert prompt_ids(TURNS, tokenizer, own(source)) == theirs(tokenizer, source, TURNS, asks=True)
-    if source is LLAMA and not tokenizer.encode_ordinary("a\n\nb")[1:-1] == tokenizer.encode_ordinary("\n\n"):
-        return  # transformers splits two line breaks before an answer otherwise than at a prompt's end; ours does not
     whole = [*TURNS, Turn("assistant", "the hill")]
     row = conversation_row(whole, tokenizer, own(source))
     expected = theirs(tokenizer, source, whole, asks=False)
