@@ -22,6 +22,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_folder_is_a_working_model(folder: Path, tmp_path: Path) -> None:
+    """Its tuned model could not be loaded: the checkpoint's config.json was empty."""
+    said = call("chat", "-m", folder / "tune", "--temperature", "0", stdin="What does `print` do?\n")
+    assert len(said) > 1
+    assert call("generate", "-m", folder / "pretrain", "def", "--max-new-tokens", "4").startswith("def")
+    assert "template: alpaca" in call("model", "info", folder / "tune")
+    call("model", "export", folder / "tune", tmp_path / "mine")
+    again = call("chat", "-m", tmp_path / "mine", "--temperature", "0", stdin="What does `print` do?\n")
+    assert again == said
+    assert call("chat", "-m", folder / "model", "--temperature", "0", "--max-new-tokens", "4", stdin="Hi\n")
+
+
+def call(*words: object, stdin: str | None = None) -> str:
+    """What a command prints on stdout."""
+    command = [sys.executable, "-m", "bytemill", *map(str, words)]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_the_page_is_one_file(folder: Path) -> None:
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert len(page) < 3_000_000

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.answers import answer_rows
-from bytemill.cli.console import open_stdin, put, say
+from bytemill.cli.console import json_text, open_stdin, put
 from bytemill.cli.models import AskedBy, Model, OwnTokenizer, Split, SplitSeed, open_for_use
 from bytemill.cli.written import on_disk
 from bytemill.errors import ArgumentError
@@ -43,7 +43,8 @@ def generate(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where the answers to --rows go.", callback=on_disk)
     ] = Path("answers.json"),
-    batch_size: Annotated[int, typer.Option(min=1, help="Of --rows, so many at a time.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows of --rows at a time.")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object per sample: prompt and text.")] = False,
 ) -> None:
     """Continue a prompt, to the end of the text or so many tokens; one sample streams as it is drawn.
 
@@ -72,7 +73,7 @@ def generate(
         return
     prompt = _whole_prompt(prompt, prompt_file)
     generator = open_for_use(model, tokenizer).generator()
-    if samples == 1:
+    if samples == 1 and not as_json:
         pieces = generator.stream(prompt, max_new_tokens=max_new_tokens, stop=ends, **options)
         put(prompt, end="")
         for piece in pieces:
@@ -81,8 +82,11 @@ def generate(
         return
     texts = generator.complete(prompt, n_samples=samples, max_new_tokens=max_new_tokens, stop=ends, **options)
     for number, text in enumerate(texts, 1):
-        say(f"--- sample {number} of {samples}")
-        put(prompt + text)
+        if as_json:
+            print(json_text({"prompt": prompt, "text": text}))
+        else:
+            put(f"--- sample {number} of {samples} ---")
+            put(prompt + text)
 
 
 def _whole_prompt(prompt: str, file: Path | None) -> str:

@@ -1,6 +1,6 @@
 """Where a model lies: a run, one of its checkpoints, weights in Hugging Face's form, a repository of the hub.
 
-    runs/first          the newest whole checkpoint of a run
+    runs/first          the newest whole checkpoint of a run; the best of one with early stopping (train.patience)
     runs/first@best     the one of lowest validation loss
     runs/first@40       the one after 40 steps
     runs/first/checkpoints/step_00000040
@@ -176,6 +176,8 @@ def find_model(given: str | Path) -> ModelPlace:
             raise CheckpointError(f"{path}: this run has no checkpoint yet; resume it, or wait for its first")
         if newest is None:
             raise CheckpointError(f"{path}: no checkpoint of this run is whole: {'; '.join(faults)}")
+        if newest.state["settings"].get("train", {}).get("patience"):
+            return _best_of(given, path) or ModelPlace(given, newest.path, newest.state, faults)
         return ModelPlace(given, newest.path, newest.state, faults)
     if (path / "config.toml").exists() and not (path / "config.json").exists():
         raise CheckpointError(f"{path}: this run has no checkpoint yet; resume it, or wait for its first")
@@ -197,16 +199,28 @@ def _stamp(file: Path) -> tuple[str, int, int, int]:
     return file.name, found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def _best_of(given: str, run: Path) -> ModelPlace | None:
+    """The checkpoint of lowest validation loss; None where none has one."""
+    losses = {path: loss for _, (path, loss) in all_checkpoints(run) if loss is not None}
+    if not losses:
+        return None
+    path = min(losses, key=lambda path: losses[path])
+    return ModelPlace(given, path, _verified(path))
+
+
 def _named(given: str, run: Path, which: str) -> ModelPlace:
     """The checkpoint of a run that is called newest, best, or by its steps."""
-    if which == "newest":
-        return find_model(run)
     found = dict(all_checkpoints(run))
     if which == "best":
-        losses = {step: loss for step, (_, loss) in found.items() if loss is not None}
-        if not losses:
+        best = _best_of(given, run)
+        if best is None:
             raise CheckpointError(f"{given}: no checkpoint of this run has a validation loss; name one by its step")
-        which = str(min(losses, key=lambda step: losses[step]))
+        return best
+    if which == "newest":
+        newest, faults = newest_valid(run, verify=_verified)
+        if newest is None:
+            raise CheckpointError(f"{run}: no checkpoint of this run is whole: {'; '.join(faults) or 'it has none'}")
+        return ModelPlace(given, newest.path, newest.state, faults)
     if not which.isdigit() or int(which) not in found:
         steps = ", ".join(map(str, found)) or "none"
         raise CheckpointError(f"{given}: expected {run}@best, @newest or @STEP with one of its checkpoints ({steps})")
