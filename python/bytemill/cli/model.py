@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from bytemill.cli.console import put
+from bytemill.cli.console import put, say
 from bytemill.cli.written import on_disk
+from bytemill.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from bytemill.model import CausalModel
 
 app = typer.Typer(help="Look at models and convert their weights.", no_args_is_help=True)
 
@@ -60,22 +64,28 @@ def export(
 @app.command(name="import")
 def import_(
     source: Annotated[
-        str, typer.Argument(help="A folder, a hub repository, or a file: .safetensors, .bin, .pt, .pth.")
+        str, typer.Argument(help="A folder, a hub repository, or a file: .safetensors, .bin, .pt, .pth, .ckpt.")
     ],
     output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.", callback=on_disk)],
     allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Read .bin, .pt and .pth, of sources that you trust.")
+        bool, typer.Option("--allow-pickle", help="Read .bin, .pt, .pth and .ckpt, of sources that you trust.")
     ] = False,
-    heads: Annotated[int | None, typer.Option(min=1, help="Attention heads, where a file does not tell.")] = None,
+    heads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of attention heads (default: what the file or its config.json says)."),
+    ] = None,
+    activation: Annotated[
+        Literal["gelu_new", "gelu"] | None,
+        typer.Option(help="GELU in its tanh form (gelu_new) or exact (gelu) (default: what the file's program uses)."),
+    ] = None,
 ) -> None:
-    """Write weights of transformers or nanoGPT as a model of ours.
+    """Write weights of transformers, nanoGPT, build-nanogpt or LLMs-from-scratch as a model of ours.
 
     Example: bytemill model import out/ckpt.pt first --allow-pickle
     """
-    from bytemill.model import save_model
     from bytemill.model.foreign import import_weights
 
-    save_model(import_weights(source, allow_pickle=allow_pickle, n_head=heads), output)
+    _write(import_weights(source, allow_pickle=allow_pickle, n_head=heads, activation=activation, say=say), output)
     print(output)
 
 
@@ -89,15 +99,23 @@ def merge(
 
     Example: bytemill model merge runs/first merged --adapter adapter
     """
-    from bytemill.model import GPT2, save_model
-    from bytemill.model.lora import load_adapter, merge_lora
+    from bytemill.model.lora import is_own_adapter, load_adapter, merge_lora
     from bytemill.tasks.base_model import load_base_model
 
+    if adapter is not None and is_own_adapter(load_base_model(model, merge=False), adapter):
+        raise ArgumentError(f"--adapter: {adapter} is the adapter of {model}, which is merged anyway; leave it out")
     loaded = load_base_model(model)
     if adapter is not None:
         loaded = merge_lora(load_adapter(loaded, adapter), unwrap=True)
-    if isinstance(loaded, GPT2):
-        save_model(loaded, output)
-    else:
-        loaded.save_huggingface(output)
+    _write(loaded, output)
     print(output)
+
+
+def _write(model: "CausalModel", output: Path) -> None:
+    """Write a model in our own form, or a network of transformers in theirs."""
+    from bytemill.model import GPT2, save_model
+
+    if isinstance(model, GPT2):
+        save_model(model, output)
+    else:
+        model.save_huggingface(output)

@@ -52,7 +52,8 @@ class Sampling(TypedDict, total=False):
 class TextGenerator:
     """Continues text with a model, until the tokenizer's end-of-text or a number of tokens.
 
-    The weights must not change meanwhile: on a CPU large ones are kept in a second form, which is faster to multiply.
+    On a CPU large weights are kept in a second form, which is faster to multiply. It is made again where weights have
+    changed from one answer to the next, as by `merge_lora`.
 
     >>> from bytemill.model import GPT2Config
     >>> class Bytes:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from bytemill.errors import CheckpointError, ConfigError, DivergedError
 from bytemill.files import refuse_input_as_output, remove_leftovers, write_text
 from bytemill.json_reader import read_object
+from bytemill.model.config import with_added_fields
 from bytemill.train.background import Background
 from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
 from bytemill.train.config import (
@@ -209,7 +210,7 @@ class Run:
         self.say(f"resumed after step {checkpoint.step} from {checkpoint.path}")
 
     def _refuse_mismatch(self, checkpoint: Checkpoint) -> None:
-        saved_model = read_object(checkpoint.path / "config.json", error=CheckpointError)
+        saved_model = with_added_fields(read_object(checkpoint.path / "config.json", error=CheckpointError))
         own_model = json.loads(json.dumps(dict(self.task.model_config)))
         pairs = [("model", saved_model, own_model)]
         pairs.append(("data", checkpoint.state["fingerprints"], dict(self.task.fingerprints)))
