@@ -301,7 +301,7 @@ class TestFiles:
 
     @pytest.mark.parametrize(
         ("name", "value"),
-        [("peft_type", "IA3"), ("rank_pattern", {"c_attn": 4}), ("init_lora_weights", "pissa")],
+        [("peft_type", "IA3"), ("ensure_weight_tying", True), ("use_magic", True), ("init_lora_weights", "pissa")],
     )
     def test_what_we_cannot_compute_is_refused(self, tmp_path, name: str, value: object) -> None:
         import json

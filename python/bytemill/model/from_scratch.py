@@ -15,6 +15,7 @@ FROM_SCRATCH = re.compile(r"(tok_emb|pos_emb|trf_blocks)\.")
 
 _OUTSIDE = {"tok_emb": "wte", "pos_emb": "wpe", "final_norm": "ln_f", "out_head": "lm_head"}
 _INSIDE = {
+    "att": "attn",
     "att.qkv": "attn.c_attn",
     "att.out_proj": "attn.c_proj",
     "att.proj": "attn.c_proj",

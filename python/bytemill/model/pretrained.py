@@ -79,15 +79,17 @@ def load_transformers(
     check_weight_files(folder)
     causal: Any = transformers.AutoModelForCausalLM
     try:
-        given: dict[str, Any] = {"use_safetensors": True}
+        given: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False}
         if tensors is not None:
-            given = {"state_dict": tensors, "config": transformers.AutoConfig.from_pretrained(folder)}
+            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            given = {"state_dict": tensors, "config": config}
+            with torch.device("meta"):
+                causal = type(causal.from_config(config, trust_remote_code=False))
         with _without_warnings(transformers):  # what they say is an error here
             network, report = causal.from_pretrained(
                 folder if tensors is None else None,
                 dtype=torch.float32,
                 local_files_only=True,
-                trust_remote_code=False,
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
                 **given,
