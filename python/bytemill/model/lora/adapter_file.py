@@ -118,13 +118,12 @@ def _own_tensors(model: nn.Module, names: dict[str, str]) -> dict[str, Tensor]:
 
 def _own_view(model: nn.Module, name: str, part: str) -> Tensor:
     """A tensor of the adapter or of its base, as the file keeps it."""
-    module = model.get_submodule(name)
-    if isinstance(module, LoraLayer):
-        if part in _UPDATE_PARTS:
-            tensor = getattr(module.update, part)
-            assert isinstance(tensor, Tensor)
-            return tensor
-        name = f"{name}.base_layer"
+    adapted = dict(lora_layers(model)).get(name)
+    if adapted is not None and part in _UPDATE_PARTS:
+        tensor = getattr(adapted.update, part)
+        assert isinstance(tensor, Tensor)
+        return tensor
+    name = name if adapted is None else f"{name}.base_layer"
     for place, gpt2 in model.named_modules():
         prefix = f"{place}." if place else ""
         if isinstance(gpt2, GPT2) and name.startswith(prefix):

@@ -64,7 +64,7 @@ def wrap_modules(model: Model, names: list[str], config: LoraConfig) -> Model:
     _untie_gpt2(model, config)
     saved = saved_modules(model, config)
     model.requires_grad_(False)
-    for name in saved:
+    for name in (*saved, *names):
         _give_own_weights(model, name)
     for name in names:
         wrap_module(model, name, config)

@@ -77,8 +77,8 @@ class LoraLayer(nn.Module):
 
     def add_update(self, name: str, config: LoraConfig, module_names: Sequence[str] = ()) -> None:
         """Make a fresh update; it does nothing before it is active."""
-        update = LowRankUpdate(linear_weight(self.base_layer), config, module_names)
-        self.updates[name] = update.train(self.training)
+        self.updates[name] = LowRankUpdate(linear_weight(self.base_layer), config, module_names)
+        self.updates.train(self.training)
 
     @property
     def update(self) -> "LowRankUpdate | None":
