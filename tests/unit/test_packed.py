@@ -69,7 +69,7 @@ def test_what_is_generated_does_not_change(model):
 
 def test_adapters_are_seen_beside_a_packed_base(model):
     torch.manual_seed(1)
-    adapted = apply_lora(model, LoraConfig(r=4, target_modules="all-linear")).eval()
+    adapted = apply_lora(copy.deepcopy(model), LoraConfig(r=4, target_modules="all-linear")).eval()
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.2)
