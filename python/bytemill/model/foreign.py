@@ -103,7 +103,10 @@ def _import_file(path: Path, chosen: dict[str, Any], allow_pickle: bool, say: Ca
     tensors = {_WRAPPERS.sub("", name): tensor for name, tensor in file.tensors.items()}
     is_from_scratch = any(FROM_SCRATCH.match(name) for name in tensors)
     if is_from_scratch:
-        tensors = as_nanogpt_names(tensors)
+        try:
+            tensors = as_nanogpt_names(tensors)
+        except RuntimeError as error:
+            raise FormatError(f"{path}: queries, keys and values have shapes that do not fit: {error}") from None
     tensors = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
     tensors = {name: tensor for name, tensor in tensors.items() if not _NOT_WEIGHTS.fullmatch(name)}
     shape = _shape(tensors, path)
@@ -126,8 +129,9 @@ def _shape(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
     try:
         vocab_size, n_embd = tensors["wte.weight"].shape
         n_positions = tensors["wpe.weight"].shape[0]
-        inner, _ = tensors["h.0.mlp.c_fc.weight"], tensors["h.0.attn.c_attn.weight"]
-    except (KeyError, ValueError):
+        n_inner = tensors["h.0.mlp.c_fc.weight"].numel() // n_embd
+        _ = tensors["h.0.attn.c_attn.weight"].shape[0]
+    except (KeyError, ValueError, IndexError, ZeroDivisionError):
         raise FormatError(f"{path}: holds no GPT-2: wte.weight, wpe.weight or h.0 are missing") from None
     head = tensors.get("lm_head.weight")
     if head is not None and len(head) != vocab_size:
@@ -137,7 +141,7 @@ def _shape(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
         "n_positions": n_positions,
         "n_embd": n_embd,
         "n_layer": len({name.split(".")[1] for name in tensors if name.startswith("h.")}),
-        "n_inner": inner.numel() // n_embd,
+        "n_inner": n_inner,
         "qkv_bias": "h.0.attn.c_attn.bias" in tensors,
     }
 

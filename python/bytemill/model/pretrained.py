@@ -47,6 +47,11 @@ def load_pretrained(path_or_repo: str | Path) -> CausalModel:
     if is_native(folder):
         return load_model(folder)
     settings = read_json(folder / "config.json")
+    if not any(folder.glob("model*.safetensors*")):
+        raise FormatError(
+            f"{path_or_repo}: has no model.safetensors; weights in a pickle are read by: "
+            f"bytemill model import {path_or_repo} FOLDER --allow-pickle"
+        )
     kind = settings.get("model_type", "gpt2")
     if kind in (None, "gpt2") and unknown_setting({**settings, "model_type": "gpt2"}) is None:
         return from_huggingface(folder)

@@ -10,7 +10,6 @@ Letters: B rows, T tokens, C width, V ids.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import tempfile
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from bytemill.errors import ConfigError, DataError
 from bytemill.files import move_into, refuse_output_in_checkpoint
 from bytemill.model.config import refuse_absurd_sizes
+from bytemill.model.head_of_network import has_plain_head, logits_by_network
 from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ _FORGOTTEN_SETTINGS = ("_name_or_path", "transformers_version", "_attn_implement
 _UNLIMITED_POSITIONS = 1 << 20  # Bloom's ALiBi knows no longest text
 _SLAB_BYTES = 96 << 20
 """fp32 logits that may exist at a time where the network's own forward pass makes them."""
-_LARGE_LOGIT = 1e3
-"""Size of the logits that the head is tried out with: a soft cap at 30 or 50 changes them beyond doubt."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +188,7 @@ class TransformersCausal(nn.Module):
         if self._head_is_plain:
             plain: Tensor = self.get_output_embeddings()(hidden)
             return plain
-        logits = self._logits_of_network(hidden.flatten(0, -2))
+        logits = logits_by_network(self.network, self._base_name, hidden.flatten(0, -2))
         return logits.reshape(*hidden.shape[:-1], -1)
 
     def new_cache(self, n_positions: int | None = None) -> TransformersCache:
@@ -224,15 +222,6 @@ class TransformersCausal(nn.Module):
         """The head's weight, if it alone makes logits of hidden states; not where an adapter has replaced the head."""
         head = self.get_output_embeddings()
         return head.weight if self._head_is_plain and type(head) is nn.Linear else None
-
-    def _logits_of_network(self, hidden: Tensor) -> Tensor:
-        """(N, C) -> (N, V) by the network's own forward pass, with a base that returns these hidden states."""
-        network = copy.copy(self.network)  # shares all modules but the base
-        base = _GivenHiddenStates(hidden[None], self._base)
-        network._modules = {**self.network._modules, self._base_name: base}
-        ids = torch.zeros(1, len(hidden), dtype=torch.long, device=hidden.device)
-        logits: Tensor = network(input_ids=ids, use_cache=False).logits[0]
-        return logits
 
     def _in_slabs(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Log-probabilities of the targets, (N, C) and (N,) to (N,) in fp32, and 0 for -100.
@@ -284,7 +273,7 @@ class TransformersCausal(nn.Module):
         ids = torch.arange(min(4, self.config.vocab_size), device=next(self.parameters()).device)[None]
         kind = type(self.network).__name__
         try:
-            self._head_is_plain = self._has_plain_head()
+            self._head_is_plain = has_plain_head(self.network, self._base_name)
             expected = self.network(input_ids=ids, use_cache=False).logits
             given = self.logits(self.hidden_states(ids))
         except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -292,53 +281,6 @@ class TransformersCausal(nn.Module):
             raise ConfigError(f"{kind}: cannot be used as a causal language model: {reason}") from None
         if given.shape != expected.shape or not torch.allclose(given, expected, atol=1e-4, rtol=1e-4, equal_nan=True):
             raise ConfigError(f"{kind}: its logits are not computed from its base model's hidden states")
-
-    def _has_plain_head(self) -> bool:
-        """Whether a linear layer without bias makes the network's logits of hidden states, however large they are."""
-        head = self.get_output_embeddings()
-        if type(head) is not nn.Linear or head.bias is not None:
-            return False
-        generator = torch.Generator().manual_seed(0)
-        hidden = torch.randn(4, head.in_features, generator=generator).to(head.weight)
-        plain = head(hidden)
-        factor = _LARGE_LOGIT / plain.abs().max()
-        expected = self._logits_of_network(factor * hidden)
-        return expected.shape == plain.shape and torch.allclose(factor * plain, expected, atol=0.1, rtol=1e-3)
-
-
-class _GivenHiddenStates(nn.Module):
-    """A base model that returns given hidden states whatever it is called with; so do the parts that it has."""
-
-    def __init__(self, hidden: Tensor, base: nn.Module) -> None:
-        super().__init__()
-        self.hidden = hidden
-        self._replaced = [base]  # in a list, so that it is no module of this one
-
-    def forward(self, *_: Any, **__: Any) -> _BaseOutput:
-        """Return the hidden states as a base model of transformers does."""
-        return _BaseOutput([self.hidden])
-
-    def __getattr__(self, name: str) -> Any:
-        """Settings of the replaced base; OPT calls its base's decoder."""
-        if name in ("hidden", "_replaced"):
-            return super().__getattr__(name)
-        found = getattr(self._replaced[0], name)
-        return self if isinstance(found, nn.Module) else found
-
-
-class _BaseOutput(tuple[Tensor]):
-    """What a base model returns, with its last hidden states alone: every other field is None."""
-
-    __slots__ = ()
-
-    @property
-    def last_hidden_state(self) -> Tensor:
-        """(B, T, C)."""
-        return self[0]
-
-    def __getattr__(self, name: str) -> None:
-        if name.startswith("__"):
-            raise AttributeError(name)
 
 
 class TransformersCache:
