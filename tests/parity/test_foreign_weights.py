@@ -271,6 +271,24 @@ def test_tensors_that_are_missing_or_too_many_are_named(model, tmp_path):
         read(tmp_path / "more.pt", n_head=HEADS)
 
 
+def test_shapes_that_no_model_has_are_one_sentence(model, tmp_path):
+    empty = linear(model) | {"transformer.wte.weight": torch.zeros(5, 0)}
+    flat = linear(model) | {"transformer.h.0.attn.c_attn.weight": torch.tensor(1.0)}
+    torn = from_scratch(model) | {"trf_blocks.0.att.W_key.weight": torch.zeros(3, 5)}
+    for number, tensors in enumerate((empty, flat, torn)):
+        torch.save(tensors, tmp_path / f"{number}.pt")
+        with pytest.raises(FormatError, match=r"holds no GPT-2|shapes that do not fit"):
+            read(tmp_path / f"{number}.pt", n_head=HEADS)
+
+
+def test_a_folder_with_a_pickle_alone_says_how_to_read_it(model, tmp_path):
+    model.save_huggingface(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(theirs(model), tmp_path / "pytorch_model.bin")
+    with pytest.raises(FormatError, match=rf"bytemill model import {tmp_path} FOLDER --allow-pickle"):
+        load_pretrained(tmp_path)
+
+
 @pytest.mark.parametrize(("width", "name"), [(768, "gpt2"), (1_024, "gpt2-medium"), (1_600, "gpt2-xl"), (5, "gpt2")])
 def test_openais_tensorflow_files_name_the_hubs_copy(width, name, tmp_path):
     for file in ("checkpoint", "model.ckpt.index", "model.ckpt.meta", "model.ckpt.data-00000-of-00001"):

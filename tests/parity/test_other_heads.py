@@ -192,6 +192,8 @@ def test_another_architecture_is_imported_from_a_pickle(tmp_path) -> None:
     (tmp_path / "model.safetensors").unlink()
     tensors = {name: tensor.clone() for name, tensor in theirs.state_dict().items()}
     torch.save(tensors, tmp_path / "pytorch_model.bin")
+    with pytest.raises(FormatError, match=r"has no model\.safetensors; .* --allow-pickle"):
+        load_pretrained(tmp_path)
     read = import_weights(tmp_path, allow_pickle=True)
     torch.testing.assert_close(read(IDS)[0], theirs(input_ids=IDS).logits)
     torch.save(tensors | {"more.weight": torch.ones(1)}, tmp_path / "pytorch_model.bin")

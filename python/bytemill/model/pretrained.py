@@ -47,13 +47,9 @@ def load_pretrained(path_or_repo: str | Path) -> CausalModel:
     if is_native(folder):
         return load_model(folder)
     settings = read_json(folder / "config.json")
-    if not any(folder.glob("model*.safetensors*")):
-        raise FormatError(
-            f"{path_or_repo}: has no model.safetensors; weights in a pickle are read by: "
-            f"bytemill model import {path_or_repo} FOLDER --allow-pickle"
-        )
     kind = settings.get("model_type", "gpt2")
     if kind in (None, "gpt2") and unknown_setting({**settings, "model_type": "gpt2"}) is None:
+        _refuse_without_safetensors(folder, path_or_repo)
         return from_huggingface(folder)
     return load_transformers(folder, settings, path_or_repo)
 
@@ -100,10 +96,20 @@ def load_transformers(
                 **given,
             )
     except (ValueError, OSError, RuntimeError) as error:
+        if isinstance(error, OSError):
+            _refuse_without_safetensors(folder, source)
         reason = str(error).strip().partition("\n")[0]
         raise FormatError(f"{folder}: transformers cannot load it as a causal language model: {reason}") from None
     _refuse_other_tensors(report, type(network).__name__, folder)
     return TransformersCausal(network)
+
+
+def _refuse_without_safetensors(folder: Path, source: object) -> None:
+    if not any(folder.glob("model*.safetensors*")):
+        raise FormatError(
+            f"{source}: has no model.safetensors; weights in a pickle are read by: "
+            f"bytemill model import {source} FOLDER --allow-pickle"
+        )
 
 
 @contextmanager
