@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bytemill.errors import ConfigError, FormatError
-from bytemill.model import GPT2, GPT2Config
+from bytemill.model import GPT2, GPT2Config, TransformersCausal, load_pretrained
 
 transformers = pytest.importorskip("transformers", reason="extra `hf` is not installed")
 
@@ -42,7 +42,18 @@ def assert_equal_logits(ours: GPT2, theirs: torch.nn.Module) -> None:
     torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("settings", [{}, {"n_inner": 80}, {"layer_norm_epsilon": 1e-3}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"n_inner": 80},
+        {"layer_norm_epsilon": 1e-3},
+        {"activation_function": "gelu"},
+        {"activation_function": "gelu_pytorch_tanh"},
+        {"tie_word_embeddings": False},
+    ],
+    ids=str,
+)
 def test_their_weights_in_ours(tmp_path, settings: dict[str, object]) -> None:
     theirs = their_model(**settings)
     theirs.save_pretrained(tmp_path)
@@ -53,7 +64,18 @@ def test_their_weights_in_ours(tmp_path, settings: dict[str, object]) -> None:
     assert all(parameter.requires_grad for parameter in ours.parameters())
 
 
-@pytest.mark.parametrize("fields", [{}, {"n_inner": 80}, {"qkv_bias": False}, {"pad_vocab_to": 1}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"n_inner": 80},
+        {"qkv_bias": False},
+        {"pad_vocab_to": 1},
+        {"activation_function": "gelu"},
+        {"tie_word_embeddings": False},
+    ],
+    ids=str,
+)
 def test_our_weights_in_theirs_and_back(tmp_path, fields: dict[str, object]) -> None:
     ours = our_model(**fields)
     ours.save_huggingface(tmp_path)
@@ -83,6 +105,49 @@ def test_equal_losses_and_gradients(tmp_path) -> None:
     )
 
 
+def test_exact_gelu_and_an_untied_head_learn_as_in_transformers(tmp_path) -> None:
+    theirs = their_model(activation_function="gelu", tie_word_embeddings=False)
+    theirs.save_pretrained(tmp_path)
+    ours = GPT2.from_huggingface(tmp_path).eval()
+    assert (ours.config.activation_function, ours.config.tie_word_embeddings) == ("gelu", False)
+    loss, their_loss = ours(IDS[:, :-1], IDS[:, 1:])[1], theirs(IDS, labels=IDS).loss
+    torch.testing.assert_close(loss, their_loss)
+    torch.testing.assert_close(ours(IDS[:, :-1], IDS[:, 1:], reduction="rows")[1].sum(), 62 * their_loss)
+    loss.backward()
+    their_loss.backward()
+    pairs = (ours.token_embedding, theirs.transformer.wte), (ours.head, theirs.lm_head)
+    for one, other in pairs:
+        torch.testing.assert_close(one.weight.grad[:100], other.weight.grad, atol=1e-5, rtol=1e-4)
+        assert not one.weight.grad[100:].any()
+    assert ours.n_parameters() == sum(p.numel() for p in theirs.parameters())
+    assert ours.config.n_parameters() == sum(p.numel() for p in ours.parameters())
+
+
+def test_a_head_that_differs_was_refused_though_transformers_reads_it(tmp_path) -> None:
+    """As transformers does: weights that differ are two tables, whatever config.json says."""
+    from safetensors.torch import load_file, save_file
+
+    their_model().save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["transformer.wte.weight"].flip(0).clone()
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert json.loads((tmp_path / "config.json").read_text())["tie_word_embeddings"] is True
+    ours = GPT2.from_huggingface(tmp_path)
+    assert_equal_logits(ours, transformers.GPT2LMHeadModel.from_pretrained(tmp_path))
+    ours.save_huggingface(tmp_path / "again")
+    assert_equal_logits(ours, transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "again"))
+
+
+def test_a_gpt2_with_another_activation_is_transformers_own(tmp_path) -> None:
+    theirs = their_model(activation_function="relu", scale_attn_by_inverse_layer_idx=True)
+    theirs.save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match="activation_function is 'relu'"):
+        GPT2.from_huggingface(tmp_path)
+    ours = load_pretrained(tmp_path)
+    assert isinstance(ours, TransformersCausal)
+    assert_equal_logits(ours, theirs)
+
+
 def test_shards_are_read(tmp_path) -> None:
     theirs = their_model()
     theirs.save_pretrained(tmp_path, max_shard_size="100KB")
@@ -105,10 +170,6 @@ def test_the_bare_form_of_openais_files_is_read(tmp_path) -> None:
     save_file(tensors | masks, tmp_path / "model.safetensors")
     assert "lm_head.weight" in tensors
     assert_equal_logits(GPT2.from_huggingface(tmp_path), theirs)
-    tensors["lm_head.weight"][0] += 1
-    save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(ConfigError, match=r"lm_head\.weight differs"):
-        GPT2.from_huggingface(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +177,6 @@ def test_the_bare_form_of_openais_files_is_read(tmp_path) -> None:
     [
         ("activation_function", "relu"),
         ("scale_attn_by_inverse_layer_idx", True),
-        ("tie_word_embeddings", False),
         ("model_type", "llama"),
         ("n_layer", 0),
     ],
@@ -148,7 +208,7 @@ def test_files_that_do_not_fit_are_named(tmp_path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path) -> None:
-    with pytest.raises(FormatError, match="nowhere: there is no such folder"):
+    with pytest.raises(FormatError, match="nowhere: not an existing folder"):
         GPT2.from_huggingface(tmp_path / "nowhere")
 
 

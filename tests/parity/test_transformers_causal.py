@@ -39,11 +39,21 @@ CONFIGS = {
     ),
 }
 OTHERS = ["bloom", "llama", "qwen2"]
+NOT_PLAIN = {  # their heads are more than a linear layer
+    "phi": lambda: transformers.PhiConfig(
+        vocab_size=VOCAB, **WIDE, max_position_embeddings=64, attention_dropout=0.0, resid_pdrop=0.0
+    ),
+    "gemma2": lambda: transformers.Gemma2Config(
+        vocab_size=VOCAB, **WIDE, num_key_value_heads=2, head_dim=8, max_position_embeddings=64
+    ),
+}
+LORA = [["lora.r=2"], ["lora.r=0"], ["lora.r=2", "lora.backend=peft"]]
+TUNED = [*((kind, lora) for kind in OTHERS for lora in LORA), ("phi", LORA[0]), ("gemma2", LORA[1])]
 
 
 def network(kind: str):
     torch.manual_seed(0)
-    config = CONFIGS[kind]()
+    config = (CONFIGS | NOT_PLAIN)[kind]()
     config.bos_token_id = config.eos_token_id = config.pad_token_id = None
     return transformers.AutoModelForCausalLM.from_config(config).eval()
 
@@ -53,7 +63,7 @@ def folders(tmp_path_factory):
     """Each network as a folder that came from the hub, with our tokenizer in it."""
     root = tmp_path_factory.mktemp("bases")
     tokenizer = Tokenizer.train(texts=[TEXT], vocab_size=300)
-    for kind in CONFIGS:
+    for kind in CONFIGS | NOT_PLAIN:
         network(kind).save_pretrained(root / kind)
         tokenizer.save(root / kind / "tokenizer.json")
     (root / "rows.csv").write_text("text\n" + "\n".join(TEXT.split(". ")))
@@ -163,8 +173,7 @@ def settings(folders, kind, *more):
     return load_config(overrides=[*overrides, *more])
 
 
-@pytest.mark.parametrize("kind", OTHERS)
-@pytest.mark.parametrize("lora", [["lora.r=2"], ["lora.r=0"], ["lora.r=2", "lora.backend=peft"]], ids=str)
+@pytest.mark.parametrize(("kind", "lora"), TUNED, ids=str)
 def test_tuned_saved_resumed_and_loaded(folders, kind, lora, tmp_path) -> None:
     config = settings(folders, kind, *lora)
     task, config, _ = tuning_task_from_config(config)

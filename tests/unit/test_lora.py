@@ -11,13 +11,16 @@ from bytemill.model import GPT2, GPT2Config, generate
 from bytemill.model.lora import (
     LoraConfig,
     LoraLayer,
+    add_adapter,
     apply_lora,
+    is_own_adapter,
     load_adapter,
     lora_parameters,
     merge_lora,
     save_adapter,
     unmerge_lora,
 )
+from bytemill.model.lora.peft_backend import apply_peft
 
 IDS = torch.tensor([[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]])
 
@@ -81,6 +84,9 @@ def test_biases_that_train(bias: str, extra: int) -> None:
     [
         (["qkv"], {"attention.qkv"}),
         (["c_attn"], {"attention.qkv"}),
+        ("c_attn", {"attention.qkv"}),
+        ("attn.c_proj", {"attention.projection"}),
+        ("qkv", {"attention.qkv"}),
         (["c_proj"], {"attention.projection", "mlp.contract"}),
         (["mlp.c_proj", "c_fc"], {"mlp.expand", "mlp.contract"}),
         (r".*\.(expand|contract)", {"mlp.expand", "mlp.contract"}),
@@ -301,7 +307,7 @@ class TestFiles:
 
     @pytest.mark.parametrize(
         ("name", "value"),
-        [("peft_type", "IA3"), ("rank_pattern", {"c_attn": 4}), ("init_lora_weights", "pissa")],
+        [("peft_type", "IA3"), ("ensure_weight_tying", True), ("use_magic", True), ("init_lora_weights", "pissa")],
     )
     def test_what_we_cannot_compute_is_refused(self, tmp_path, name: str, value: object) -> None:
         import json
@@ -320,3 +326,56 @@ def test_counts_of_the_spam_classifier() -> None:
     assert sum(p.numel() for p in model.parameters()) == 124_441_346
     apply_lora(model, LoraConfig(r=16, lora_alpha=16, target_modules="all-linear"))
     assert sum(p.numel() for p in lora_parameters(model)) == 2_371_616
+
+
+class TestMode:
+    """Dropout of an adapter was active in a model that evaluates: two calls differed by 0.56."""
+
+    CONFIG = LoraConfig(r=3, lora_dropout=0.5, target_modules="all-linear")
+
+    @pytest.mark.parametrize("training", [False, True])
+    def test_apply_lora_keeps_it(self, training: bool) -> None:
+        model = apply_lora(tiny_model().train(training), self.CONFIG)
+        assert {module.training for module in model.modules()} == {training}
+        self.assert_dropout(model, training)
+
+    @pytest.mark.parametrize("training", [False, True])
+    def test_load_adapter_and_more_adapters_keep_it(self, tmp_path, training: bool) -> None:
+        save_adapter(adapted(lora_dropout=0.5), tmp_path)
+        model = load_adapter(tiny_model().train(training), tmp_path)
+        add_adapter(model, "more", self.CONFIG)
+        assert {module.training for module in model.modules()} == {training}
+        self.assert_dropout(model, training)
+
+    def assert_dropout(self, model: GPT2, training: bool) -> None:
+        with torch.no_grad():
+            for parameter in lora_parameters(model):
+                parameter.add_(0.3)
+        torch.manual_seed(0)
+        assert torch.equal(logits(model), logits(model)) != training
+
+    @pytest.mark.parametrize("training", [False, True])
+    def test_peft_as_backend_keeps_it(self, training: bool) -> None:
+        pytest.importorskip("peft", reason="extra `hf` is not installed")
+        model = tiny_model().train(training)
+        apply_peft(model, self.CONFIG)
+        assert {module.training for module in model.modules()} == {training}
+
+
+class TestOwnAdapter:
+    def test_it_is_known_by_its_numbers(self, tmp_path) -> None:
+        model = adapted()
+        save_adapter(model, tmp_path / "own")
+        assert is_own_adapter(model, tmp_path / "own")
+        assert not is_own_adapter(tiny_model(), tmp_path / "own")
+        with torch.no_grad():
+            lora_parameters(model)[3][0, 0] += 1e-3
+        assert not is_own_adapter(model, tmp_path / "own")
+        assert not is_own_adapter(adapted(["c_attn"]), tmp_path / "own")
+
+
+def test_new_settings_left_out_leave_saved_configs_as_they_were() -> None:
+    """Runs made before there were patterns compare their settings with today's when they are resumed."""
+    names = {"r", "lora_alpha", "lora_dropout", "target_modules", "bias", "use_rslora", "use_dora"}
+    assert LoraConfig(target_modules=["qkv"]).model_dump().keys() == names
+    assert LoraConfig(target_modules=["qkv"], rank_pattern={"qkv": 2}).model_dump()["rank_pattern"] == {"qkv": 2}

@@ -1,12 +1,14 @@
 """Products with weights laid out anew: the same numbers, also under autocast, and only where it pays."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from bytemill.model import GPT2, GPT2Config, generate
 from bytemill.model.generate import generate_stream
-from bytemill.model.lora import LoraConfig, apply_lora
+from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, merge_lora
 from bytemill.model.packed import PackedProducts
 
 
@@ -67,7 +69,7 @@ def test_what_is_generated_does_not_change(model):
 
 def test_adapters_are_seen_beside_a_packed_base(model):
     torch.manual_seed(1)
-    adapted = apply_lora(model, LoraConfig(r=4, target_modules="all-linear")).eval()
+    adapted = apply_lora(copy.deepcopy(model), LoraConfig(r=4, target_modules="all-linear")).eval()
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.2)
@@ -76,6 +78,72 @@ def test_adapters_are_seen_beside_a_packed_base(model):
         plain = adapted(ids)[0]
         with PackedProducts():
             torch.testing.assert_close(adapted(ids)[0], plain, rtol=1e-3, atol=1e-2)
+
+
+class TestChangedWeights:
+    """A kept generator answered with old weights after they had changed."""
+
+    IDS = torch.tensor([[5, 9, 100, 700], [1, 2, 3, 4]])
+
+    def answers(self, model, products):
+        return torch.cat(list(generate_stream(model, self.IDS, max_new_tokens=8, temperature=0, products=products)), 1)
+
+    def assert_noticed(self, model, change) -> None:
+        kept = PackedProducts()
+        before = self.answers(model, kept)
+        change(model)
+        after = self.answers(model, kept)
+        assert torch.equal(after, self.answers(model, PackedProducts()))
+        assert not torch.equal(after, before)
+        assert kept._n_bytes == sum(entry.weight.nbytes for entry in kept._packed.values()) > 0
+
+    def test_merging_an_adapter(self, model):
+        adapted = apply_lora(copy.deepcopy(model), LoraConfig(r=4, target_modules="all-linear")).eval()
+        with torch.no_grad():
+            for parameter in lora_parameters(adapted):
+                parameter.add_(0.2 * torch.randn_like(parameter))
+        kept = PackedProducts()
+        before = self.answers(adapted, kept)
+        merge_lora(adapted)
+        assert torch.equal(self.answers(adapted, kept), before)  # the same sum, in the weights
+        fresh = self.answers(merge_lora(adapted, unwrap=True), kept)
+        assert torch.equal(fresh, before)
+
+    def test_another_state_dict(self, model):
+        torch.manual_seed(7)
+        other = {name: tensor + 0.1 * torch.randn_like(tensor) for name, tensor in model.state_dict().items()}
+        self.assert_noticed(copy.deepcopy(model), lambda changed: changed.load_state_dict(other))
+
+    def test_a_step_of_an_optimizer(self, model):
+        def step(changed):
+            changed(self.IDS, self.IDS.flip(1))[1].backward()
+            torch.optim.SGD(changed.parameters(), lr=3.0).step()
+
+        self.assert_noticed(copy.deepcopy(model), step)
+
+    def test_numbers_written_through_data(self, model):
+        def overwrite(changed):
+            for parameter in changed.parameters():
+                parameter.data.neg_()
+
+        self.assert_noticed(copy.deepcopy(model), overwrite)
+
+    def test_other_tensors_in_their_place(self, model):
+        def replace(changed):
+            for parameter in changed.parameters():
+                parameter.data = parameter.data.flip(0)
+
+        self.assert_noticed(copy.deepcopy(model), replace)
+
+    def test_weights_that_are_not_counted_are_never_kept(self):
+        with torch.inference_mode():
+            weight, x = torch.randn(1024, 768), torch.randn(2, 768)
+            products = PackedProducts()
+            with products:
+                F.linear(x, weight)
+                weight.neg_()
+                assert torch.equal(F.linear(x, weight), x @ weight.T)
+        assert not products._packed
 
 
 def test_a_single_row_in_bf16_is_multiplied_as_ever(model):

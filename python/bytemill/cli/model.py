@@ -2,15 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from bytemill.cli.console import put, say
 from bytemill.cli.models import MODEL_HELP, OwnTokenizer
 from bytemill.cli.written import on_disk
+from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from bytemill.model import CausalModel
     from bytemill.tasks.model_place import ModelPlace
 
 app = typer.Typer(help="Look at models and convert their weights.", no_args_is_help=True)
@@ -98,22 +100,32 @@ def export(
 @app.command(name="import")
 def import_(
     source: Annotated[
-        str, typer.Argument(help="A folder, a hub repository, or a file: .safetensors, .bin, .pt, .pth.")
+        str, typer.Argument(help="A folder, a hub repository, or a file: .safetensors, .bin, .pt, .pth, .ckpt.")
     ],
     output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.", callback=on_disk)],
     allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Read .bin, .pt and .pth, of sources that you trust.")
+        bool, typer.Option("--allow-pickle", help="Read .bin, .pt, .pth and .ckpt, of sources that you trust.")
     ] = False,
-    heads: Annotated[int | None, typer.Option(min=1, help="Attention heads, where a file does not tell.")] = None,
+    heads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of attention heads (default: what the file or its config.json says)."),
+    ] = None,
+    activation: Annotated[
+        Literal["gelu_new", "gelu"] | None,
+        typer.Option(help="GELU in its tanh form (gelu_new) or exact (gelu) (default: what the file's program uses)."),
+    ] = None,
 ) -> None:
-    """Write weights of transformers or nanoGPT as a model of ours.
+    """Write weights of transformers, nanoGPT, build-nanogpt or LLMs-from-scratch as a model of ours.
 
     Example: bytemill model import out/ckpt.pt first --allow-pickle
     """
-    from bytemill.model import save_model
     from bytemill.model.foreign import import_weights
+    from bytemill.tasks.model_place import find_model
 
-    save_model(import_weights(source, allow_pickle=allow_pickle, n_head=heads), output)
+    model = import_weights(source, allow_pickle=allow_pickle, n_head=heads, activation=activation, say=say)
+    if Path(source).is_dir():
+        _write_files_for_use(find_model(source), output, model.config.n_positions)
+    _write(model, output)
     print(output)
 
 
@@ -127,23 +139,38 @@ def merge(
 
     Example: bytemill model merge runs/first merged --adapter adapter
     """
-    from bytemill.model import GPT2, save_model
-    from bytemill.model.lora import load_adapter, merge_lora
+    from bytemill.model.lora import is_own_adapter, load_adapter, merge_lora
     from bytemill.tasks.base_model import load_model_at
-    from bytemill.tasks.export import refuse_passed_over, write_files_for_use
-    from bytemill.tasks.tokenizer_files import tokenizer_files
+    from bytemill.tasks.export import refuse_passed_over
     from bytemill.tasks.usable_model import open_place
 
     place = open_place(model, say=say)
     refuse_passed_over(place)
+    if adapter is not None and is_own_adapter(load_model_at(place, merge=False), adapter):
+        raise ArgumentError(f"--adapter: {adapter} is the adapter of {model}, which is merged anyway; leave it out")
     loaded = load_model_at(place)
     if adapter is not None:
         loaded = merge_lora(load_adapter(loaded, adapter), unwrap=True)
+    _write_files_for_use(place, output, loaded.config.n_positions)
+    _write(loaded, output)
+    print(output)
+
+
+def _write_files_for_use(place: "ModelPlace", output: Path, n_positions: int) -> None:
+    """Write the model's tokenizer and template, if it has them."""
+    from bytemill.tasks.export import write_files_for_use
+    from bytemill.tasks.tokenizer_files import tokenizer_files
+
     own = place.tokenizer_if_any()
     if own is not None:
-        write_files_for_use(output, tokenizer_files(own, place.template(), n_positions=loaded.config.n_positions))
-    if isinstance(loaded, GPT2):
-        save_model(loaded, output)
+        write_files_for_use(output, tokenizer_files(own, place.template(), n_positions=n_positions))
+
+
+def _write(model: "CausalModel", output: Path) -> None:
+    """Write a model in our own form, or a network of transformers in theirs."""
+    from bytemill.model import GPT2, save_model
+
+    if isinstance(model, GPT2):
+        save_model(model, output)
     else:
-        loaded.save_huggingface(output)
-    print(output)
+        model.save_huggingface(output)

@@ -53,8 +53,8 @@ def _undertrained(model: str, tokenizer: "Tokenizer") -> "Answer":
 
     loaded = load_base_model(model, tokenizer_sha256=tokenizer.fingerprint)
     # The output's table, which shows what was asked for; in GPT-2 it is the input's too.
-    table = loaded.token_embedding if isinstance(loaded, GPT2) else loaded.get_output_embeddings()
-    return undertrained_answer(tokenizer, table.weight.detach().float().cpu().numpy())
+    table = loaded.head_weight if isinstance(loaded, GPT2) else loaded.get_output_embeddings().weight
+    return undertrained_answer(tokenizer, table.detach().float().cpu().numpy())
 
 
 def _written(name: str, tokenizer: "Tokenizer", answers: "tuple[Answer, ...]", form: str) -> str:

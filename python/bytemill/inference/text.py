@@ -52,12 +52,13 @@ class Sampling(TypedDict, total=False):
 class TextGenerator:
     """Continues text with a model, until the tokenizer's end-of-text or a number of tokens.
 
+    On a CPU large weights are kept in a second form, which is faster to multiply. It is made again where weights have
+    changed from one answer to the next, as by `merge_lora`.
+
     Args:
         model: What continues the text.
         tokenizer: The model's.
         stop_ids: Ids after which a text is over; None takes the tokenizer's end of text, if it has one.
-
-    The weights must not change meanwhile: on a CPU large ones are kept in a second form, which is faster to multiply.
 
     >>> from bytemill.model import GPT2Config
     >>> class Bytes:

@@ -2,6 +2,7 @@
 
 The fields carry transformers' names, so a `config.json` from the hub reads like ours. Two are our own:
 `qkv_bias`, and `pad_vocab_to`, which rounds the embedding table up to a size that matrix units like.
+Fields that were added later have defaults that leave older models as they were; see `with_added_fields`.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bytemill.errors import ConfigError
 
-__all__ = ["GPT2Config", "GPT2Name", "refuse_absurd_sizes"]
+__all__ = ["GPT2Config", "GPT2Name", "refuse_absurd_sizes", "with_added_fields"]
 
 # Larger sizes than any model has, so that a damaged or hostile config.json is refused before memory is asked for.
 MAX_LAYERS = 1_000
@@ -84,6 +85,12 @@ class GPT2Config(BaseModel):
     """The embedding table gets a multiple of this many rows; 1 means no padding. Rows from `vocab_size` on
     are never sampled and cost no loss."""
 
+    activation_function: Literal["gelu_new", "gelu"] = "gelu_new"
+    """GELU in the MLP: "gelu_new" is the tanh form that GPT-2 was trained with, "gelu" the exact one, as in nanoGPT."""
+
+    tie_word_embeddings: bool = True
+    """Whether the token embedding is also the output head, as in GPT-2. False gives the head a table of its own."""
+
     if not TYPE_CHECKING:  # the type checker keeps pydantic's own signature, with its field names
 
         def __init__(self, **fields: Any) -> None:
@@ -115,14 +122,15 @@ class GPT2Config(BaseModel):
         return -(-self.vocab_size // self.pad_vocab_to) * self.pad_vocab_to
 
     def n_parameters(self) -> int:
-        """Count the model's numbers, padded rows included and the embedding table once, without making them.
+        """Count the model's numbers, padded rows included and a shared embedding table once, without making them.
 
         >>> GPT2Config.named("gpt2", pad_vocab_to=1).n_parameters()
         124439808
         """
         width, inner = self.n_embd, self.inner_width
         block = 4 * width * width + 2 * width * inner + (9 if self.qkv_bias else 6) * width + inner
-        return (self.padded_vocab_size + self.n_positions) * width + self.n_layer * block + 2 * width
+        n_tables = 1 if self.tie_word_embeddings else 2
+        return (n_tables * self.padded_vocab_size + self.n_positions) * width + self.n_layer * block + 2 * width
 
     @property
     def head_width(self) -> int:
@@ -159,6 +167,20 @@ def refuse_absurd_sizes(settings: Mapping[str, Any], source: object) -> None:
             refuse_absurd_sizes(value, source)
         elif isinstance(value, int) and value > _MOST.get(name, value):
             raise ConfigError(f"{source}: {name} is {value}, expected at most {_MOST[name]}")
+
+
+_ADDED_FIELDS = ("activation_function", "tie_word_embeddings")  # config.json of earlier versions lacks them
+
+
+def with_added_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config.json of our GPT-2 with the fields that earlier versions did not write, at their defaults.
+
+    >>> with_added_fields({"format": "bytemill-gpt2", "n_layer": 2})["activation_function"]
+    'gelu_new'
+    """
+    if fields.get("format") != "bytemill-gpt2":
+        return dict(fields)
+    return {**{name: GPT2Config.model_fields[name].default for name in _ADDED_FIELDS}, **fields}
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -1,113 +1,187 @@
-"""Weights of other programs: pickled state dicts (.bin, .pt, .pth) with GPT-2's names, of transformers and nanoGPT.
+"""Weights of other programs: transformers, nanoGPT, build-nanogpt, LLMs-from-scratch.
 
-A pickle can run code when it is read. So none is read unless the caller says that it may be, and then only by
-`torch.load(weights_only=True)`, which knows tensors and plain containers and refuses the rest.
+Each has names of its own for a GPT-2's tensors. Here they become transformers' names and shapes, and what a file does
+not say is taken from the config.json next to it, from the program that wrote it, or asked for; a guess is reported.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from bytemill.errors import ConfigError, FormatError
 from bytemill.model.config import GPT2Config
-from bytemill.model.huggingface import from_huggingface, gpt2_of_tensors
-from bytemill.model.weight_files import read_tensors
+from bytemill.model.folder import model_folder, refuse_tensorflow
+from bytemill.model.from_scratch import FROM_SCRATCH, as_nanogpt_names
+from bytemill.model.huggingface import config_of_settings, from_huggingface, gpt2_of_tensors, unknown_setting
+from bytemill.model.native import is_native, load_model
+from bytemill.model.pickles import PICKLE_SUFFIXES, PickledWeights, read_pickle
+from bytemill.model.pretrained import load_transformers
+from bytemill.model.weight_files import read_json, read_tensors, refuse_not_finite, weight_shards
 
 if TYPE_CHECKING:
-    from bytemill.model.gpt2 import GPT2
+    from collections.abc import Callable, Mapping
+
+    from bytemill.model.pretrained import CausalModel
 
 __all__ = ["import_weights"]
 
-_SUFFIXES = (".bin", ".pt", ".pth")
-_LAYERS_OF_CONV1D = re.compile(r"\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$")
-_HEAD_WIDTH = 64  # of all of OpenAI's sizes
+Activation = Literal["gelu_new", "gelu"]
+
+_LAYERS_OF_CONV1D = re.compile(r"^h\.\d+\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$")
+_NOT_WEIGHTS = re.compile(r"h\.\d+\.attn\.(bias|masked_bias|mask)")
+_PUBLISHED_WIDTHS = (768, 1_024, 1_280, 1_600)
+_HEAD_WIDTH = 64  # in all sizes that OpenAI published
+_WRAPPERS = re.compile(r"^((module|_orig_mod|_fsdp_wrapped_module|model)\.)+")
+"""What DistributedDataParallel, torch.compile, FSDP and Lightning put before names."""
+_HEADS = ("n_head", "n_heads", "num_heads", "num_attention_heads")
 
 
-def import_weights(source: str | Path, *, allow_pickle: bool = False, n_head: int | None = None) -> GPT2:
-    """Read a GPT-2 from a folder or hub repository in Hugging Face's form, or from one file of weights.
+def import_weights(
+    source: str | Path,
+    *,
+    allow_pickle: bool = False,
+    n_head: int | None = None,
+    activation: Activation | None = None,
+    say: Callable[[str], object] = lambda _: None,
+) -> CausalModel:
+    """Read a model from a folder or hub repository in Hugging Face's form, or a GPT-2 from one file of weights.
 
     Args:
-        source: A folder, a repository, a `.safetensors` file, or a pickled `.bin`, `.pt` or `.pth`: a state dict under
-            transformers' names, or a checkpoint of nanoGPT.
+        source: A folder, a repository, a `.safetensors` file, or a pickled `.bin`, `.pt`, `.pth` or `.ckpt`: a state
+            dict of transformers, nanoGPT, build-nanogpt or LLMs-from-scratch, or a checkpoint of theirs.
         allow_pickle: Whether a pickle may be read.
-        n_head: Attention heads, which a bare state dict does not tell; if None, as many as are 64 wide.
+        n_head: Attention heads. If None, what the file or the config.json next to it says; without either, as many as
+            are 64 wide in a model of one of OpenAI's widths, and in others it must be given.
+        activation: "gelu_new" (the tanh form) or "gelu" (exact). If None, what the program that wrote the file uses.
+        say: Gets one sentence for each guess.
 
     Raises:
-        ConfigError: The file is a pickle, and `allow_pickle` is False.
-        FormatError: It is damaged, holds more than tensors, or is not a GPT-2's.
+        ConfigError: The file is a pickle, and `allow_pickle` is False; or the number of heads is not known.
+        FormatError: It is damaged, holds no GPT-2, holds tensors that a GPT-2 does not have, or NaN.
     """
     path = Path(source)
-    if path.is_dir() and not list(path.glob("model*.safetensors*")) and (path / "pytorch_model.bin").exists():
-        tensors, _ = _state_dict(path / "pytorch_model.bin", allow_pickle)
-        return from_huggingface(path, tensors=tensors)
-    if not path.is_file():
-        return from_huggingface(source)
-    shape: dict[str, Any] = {}
-    if path.suffix == ".safetensors":
-        tensors = read_tensors(path)
-    elif path.suffix in _SUFFIXES:
-        tensors, shape = _state_dict(path, allow_pickle)
+    refuse_tensorflow(path)
+    chosen: dict[str, Any] = {"n_head": n_head, "activation_function": activation}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    if path.is_file():
+        model: CausalModel = _import_file(path, chosen, allow_pickle, say)
     else:
-        raise FormatError(f"{path}: expected a folder, .safetensors, {', '.join(_SUFFIXES)}")
-    tensors = {name.removeprefix("_orig_mod.").removeprefix("transformer."): t for name, t in tensors.items()}
-    config = _config(tensors, shape, n_head, path)
-    return gpt2_of_tensors(config, _as_theirs(tensors, config), path)
+        model = _import_folder(model_folder(source, pickles=allow_pickle), chosen, allow_pickle)
+    refuse_not_finite(model.state_dict(), source)
+    return model
 
 
-def _state_dict(path: Path, allow_pickle: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a pickle, and nanoGPT's `model_args` where they are with them."""
-    if not allow_pickle:
-        raise ConfigError(
-            f"{path}: is a pickle, which can run code when it is read; allow it (--allow-pickle) if you trust its "
-            "source, or convert it to safetensors there"
-        )
-    try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise FormatError(f"{path}: damaged, or holds more than tensors ({reason})") from None
-    shape: dict[str, Any] = {}
-    if isinstance(loaded, dict) and isinstance(loaded.get("model"), dict):
-        loaded, shape = loaded["model"], dict(loaded.get("model_args") or {})
-    if not isinstance(loaded, dict) or not all(isinstance(tensor, Tensor) for tensor in loaded.values()):
-        raise FormatError(f"{path}: expected a state dict, names to tensors")
-    return loaded, shape
+def _import_folder(folder: Path, chosen: dict[str, Any], allow_pickle: bool) -> CausalModel:
+    """A folder with config.json, and safetensors or, without those, pytorch_model.bin, in one piece or in shards."""
+    if is_native(folder):
+        return load_model(folder)
+    settings = read_json(folder / "config.json")
+    tensors = None
+    if not list(folder.glob("model*.safetensors*")) and list(folder.glob("pytorch_model*.bin*")):
+        tensors = dict[str, Tensor]()
+        for file in weight_shards(folder, "pytorch_model.bin"):
+            tensors |= read_pickle(file, allowed=allow_pickle).tensors
+    if unknown_setting(settings) is None:
+        return from_huggingface(folder, tensors=tensors, **chosen)
+    return load_transformers(folder, settings, folder, tensors=tensors)
 
 
-def _config(tensors: dict[str, Tensor], shape: dict[str, Any], n_head: int | None, path: Path) -> GPT2Config:
-    """The shape of the model, told by the shapes of its weights and, for the heads, by nanoGPT's arguments."""
+def _import_file(path: Path, chosen: dict[str, Any], allow_pickle: bool, say: Callable[[str], object]) -> CausalModel:
+    if path.suffix == ".safetensors":
+        if is_native(path.parent) and path.name == "model.safetensors":
+            return load_model(path.parent)
+        file = PickledWeights(read_tensors(path), {}, frozenset())
+    elif path.suffix in PICKLE_SUFFIXES:
+        file = read_pickle(path, allowed=allow_pickle)
+    else:
+        raise FormatError(f"{path}: expected a folder, .safetensors, {', '.join(PICKLE_SUFFIXES)}")
+    tensors = {_WRAPPERS.sub("", name): tensor for name, tensor in file.tensors.items()}
+    is_from_scratch = any(FROM_SCRATCH.match(name) for name in tensors)
+    if is_from_scratch:
+        try:
+            tensors = as_nanogpt_names(tensors)
+        except RuntimeError as error:
+            raise FormatError(f"{path}: queries, keys and values have shapes that do not fit: {error}") from None
+    tensors = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
+    tensors = {name: tensor for name, tensor in tensors.items() if not _NOT_WEIGHTS.fullmatch(name)}
+    shape = _shape(tensors, path)
+    is_turned = tensors["h.0.attn.c_attn.weight"].shape[0] != shape["n_embd"]
+    near = _settings_near(path, shape["n_embd"])
+    if near and not is_turned:
+        config = config_of_settings(path.parent / "config.json", **chosen)
+    else:
+        fields: dict[str, Any] = {"activation_function": "gelu_new", **shape, **chosen}
+        if "n_head" not in chosen:
+            fields["n_head"] = _heads({**near, **file.settings}, shape["n_embd"], path, say)
+        if is_turned and not is_from_scratch and "activation_function" not in chosen:
+            fields["activation_function"] = _activation_of_nanogpt(file, path, say)
+        config = GPT2Config(**fields)
+    return gpt2_of_tensors(config, _as_theirs(tensors, config, is_turned), path)
+
+
+def _shape(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
+    """The shape of the model as far as the shapes of its weights show it."""
     try:
         vocab_size, n_embd = tensors["wte.weight"].shape
         n_positions = tensors["wpe.weight"].shape[0]
-        inner = tensors["h.0.mlp.c_fc.weight"]
-    except (KeyError, ValueError):
+        n_inner = tensors["h.0.mlp.c_fc.weight"].numel() // n_embd
+        _ = tensors["h.0.attn.c_attn.weight"].shape[0]
+    except (KeyError, ValueError, IndexError, ZeroDivisionError):
         raise FormatError(f"{path}: holds no GPT-2: wte.weight, wpe.weight or h.0 are missing") from None
-    n_layer = len({name.split(".")[1] for name in tensors if name.startswith("h.")})
-    return GPT2Config(
-        vocab_size=vocab_size,
-        n_positions=n_positions,
-        n_embd=n_embd,
-        n_layer=n_layer,
-        n_head=n_head or int(shape.get("n_head", max(1, n_embd // _HEAD_WIDTH))),
-        n_inner=inner.numel() // n_embd,
-    )
+    head = tensors.get("lm_head.weight")
+    if head is not None and len(head) != vocab_size:
+        raise FormatError(f"{path}: its head gives {len(head)} scores for {vocab_size} ids: no language model")
+    return {
+        "vocab_size": vocab_size,
+        "n_positions": n_positions,
+        "n_embd": n_embd,
+        "n_layer": len({name.split(".")[1] for name in tensors if name.startswith("h.")}),
+        "n_inner": n_inner,
+        "qkv_bias": "h.0.attn.c_attn.bias" in tensors,
+    }
 
 
-def _as_theirs(tensors: dict[str, Tensor], config: GPT2Config) -> dict[str, Tensor]:
-    """The tensors as transformers keeps them: nanoGPT's linear layers turned, the biases it leaves out as zeros."""
-    turned = tensors["h.0.mlp.c_fc.weight"].shape[0] != config.n_embd
+def _settings_near(path: Path, n_embd: int) -> dict[str, Any]:
+    """The config.json next to the file, if it is of a GPT-2 of this width."""
+    place = path.parent / "config.json"
+    settings = read_json(place) if place.is_file() else {}
+    is_its_own = settings.get("model_type", "gpt2") == "gpt2" and settings.get("n_embd") == n_embd
+    return settings if is_its_own and "format" not in settings else {}
+
+
+def _heads(settings: Mapping[str, Any], n_embd: int, path: Path, say: Callable[[str], object]) -> int:
+    known = next((settings[name] for name in _HEADS if isinstance(settings.get(name), int)), None)
+    if known is not None:
+        return int(known)
+    if n_embd not in _PUBLISHED_WIDTHS:
+        raise ConfigError(f"{path}: does not say how many attention heads the model has; give them (--heads)")
+    say(f"{path}: does not say how many attention heads it has: {n_embd // _HEAD_WIDTH} assumed, as in OpenAI's")
+    return n_embd // _HEAD_WIDTH
+
+
+def _activation_of_nanogpt(file: PickledWeights, path: Path, say: Callable[[str], object]) -> Activation:
+    """NanoGPT uses the exact GELU, build-nanogpt the tanh form; their state dicts look alike."""
+    if "model_args" in file.entries:
+        return "gelu"
+    if {"config", "step", "val_loss"} <= file.entries:
+        return "gelu_new"
+    say(f"{path}: does not say which GELU it uses: nanoGPT's exact one assumed; --activation gelu_new is GPT-2's own")
+    return "gelu"
+
+
+def _as_theirs(tensors: dict[str, Tensor], config: GPT2Config, is_turned: bool) -> dict[str, Tensor]:
+    """The tensors as transformers keeps them: linear layers turned, and zeros for biases that are left out."""
     theirs = {
-        name: tensor.T if turned and _LAYERS_OF_CONV1D.search(f".{name}") else tensor
-        for name, tensor in tensors.items()
+        name: tensor.T if is_turned and _LAYERS_OF_CONV1D.search(name) else tensor for name, tensor in tensors.items()
     }
     for name, tensor in list(theirs.items()):
         bias = name.removesuffix("weight") + "bias"
-        if bias not in theirs and not name.startswith(("wte", "wpe", "lm_head")) and name.endswith(".weight"):
+        is_needed = name.endswith(".weight") and not name.startswith(("wte", "wpe", "lm_head"))
+        if is_needed and bias not in theirs and (config.qkv_bias or "c_attn" not in name):
             theirs[bias] = torch.zeros(tensor.shape[-1])
     return theirs

@@ -95,7 +95,7 @@ def generate_stream(
 ) -> Iterator[Tensor]:
     """As `generate`, but yield each new column (B, 1) as soon as it is drawn.
 
-    Who generates more than once with the same weights can keep `products` from call to call.
+    A caller that generates more than once can keep `products` from call to call; weights may change in between.
     """
     _check_options(max_new_tokens, temperature, top_k, top_p, min_p)
     if ids.dim() != 2 or ids.shape[1] == 0:
@@ -123,6 +123,7 @@ def _products(
     if ids.shape[0] == 1 and product_dtype(weights) == torch.bfloat16:
         return contextlib.nullcontext()
     if kept is not None:
+        kept.forget_changed()
         return kept
     return PackedProducts() if max_new_tokens >= _WORTH_PACKING_TOKENS else contextlib.nullcontext()
 

@@ -1,7 +1,8 @@
 """GPT-2: token and position embeddings, a stack of pre-norm blocks, and the embedding table again as head.
 
 After Radford et al. 2019, "Language Models are Unsupervised Multitask Learners". The head has no weights of
-its own and is therefore no module: it is the token embedding, read the other way round.
+its own and is therefore no module: it is the token embedding, read the other way round. Only a model from
+elsewhere whose head has other weights (`tie_word_embeddings=False`) has it as a module.
 
 Letters: B rows, T tokens, C width (n_embd), V ids (vocab_size).
 """
@@ -56,6 +57,10 @@ class GPT2(nn.Module):
         self.embedding_dropout = nn.Dropout(config.embd_pdrop)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.final_norm = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.head: nn.Embedding | None = None
+        """The head's table, if it is not the token embedding; no linear layer, so that no adapter is put on it."""
+        if not config.tie_word_embeddings:
+            self.head = nn.Embedding(config.padded_vocab_size, config.n_embd)
         self.checkpoints_activations = False
         """Whether training keeps only what goes into each block, and computes the rest again on the way back:
         a third more arithmetic, for memory that no longer grows with what is inside a block (Chen et al. 2016)."""
@@ -109,7 +114,7 @@ class GPT2(nn.Module):
         """Give the summed loss and how many targets it sums over, both scalars."""
         self._check_targets(ids, targets)
         hidden, flat_targets = self.hidden_states(ids, cu_seqlens).flatten(0, 1), targets.flatten()
-        loss = cross_entropy_sum(hidden, self.token_embedding.weight, flat_targets, n_classes=self.config.vocab_size)
+        loss = cross_entropy_sum(hidden, self.head_weight, flat_targets, n_classes=self.config.vocab_size)
         return loss, (flat_targets != IGNORED_TARGET).sum()
 
     def row_log_probabilities(self, ids: Tensor, targets: Tensor) -> Tensor:
@@ -118,7 +123,7 @@ class GPT2(nn.Module):
         asked = targets != IGNORED_TARGET  # (B, T)
         values = target_log_probabilities(
             self.hidden_states(ids)[asked],
-            self.token_embedding.weight,
+            self.head_weight,
             targets[asked],
             n_classes=self.config.vocab_size,
         )
@@ -152,7 +157,23 @@ class GPT2(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """(…, C) -> (…, V): a score for every id that exists, none for padding."""
         # The product is taken with the padded table, whose size suits the hardware, and cut after.
-        return F.linear(hidden, self.token_embedding.weight)[..., : self.config.vocab_size]
+        return F.linear(hidden, self.head_weight)[..., : self.config.vocab_size]
+
+    @property
+    def head_weight(self) -> Tensor:
+        """The table that the head multiplies with, (padded V, C): the token embedding's, or the head's own."""
+        return self.token_embedding.weight if self.head is None else self.head.weight
+
+    def untie_head(self) -> None:
+        """Give the head a table of its own, with the token embedding's numbers, if it has none."""
+        if self.head is None:
+            table = self.token_embedding.weight.detach().clone()
+            self.head = nn.Embedding(table.shape[0], table.shape[1], _weight=table)
+            self.config = self.config.model_copy(update={"tie_word_embeddings": False})
+
+    def get_output_embeddings(self) -> nn.Module | None:
+        """Return the head if it is a module of its own."""
+        return self.head
 
     def new_cache(self, n_positions: int | None = None) -> KeyValueCache:
         """An empty cache with room for so many tokens, or for the whole context."""
@@ -162,16 +183,19 @@ class GPT2(nn.Module):
 
     def n_parameters(self) -> int:
         """Count the model's numbers, padding left out: 124,439,808 for GPT-2 small."""
-        n_padding = (self.config.padded_vocab_size - self.config.vocab_size) * self.config.n_embd
+        n_tables = 1 if self.head is None else 2
+        n_padding = n_tables * (self.config.padded_vocab_size - self.config.vocab_size) * self.config.n_embd
         return sum(parameter.numel() for parameter in self.parameters()) - n_padding
 
     def flops_per_token(self, seq_len: int) -> float:
         """Floating-point operations of forward and backward for one token of a sample of `seq_len`.
 
         6 a weight that is multiplied, and 12 * n_layer * n_embd * seq_len for attention (Chowdhery et al.,
-        "PaLM", 2022, appendix B); position embeddings are only looked up.
+        "PaLM", 2022, appendix B); position embeddings are only looked up, and so are token embeddings that are no head.
         """
         n_multiplied = self.n_parameters() - self.position_embedding.weight.numel()
+        if self.head is not None:
+            n_multiplied -= self.config.vocab_size * self.config.n_embd
         return 6.0 * n_multiplied + 12.0 * self.config.n_layer * self.config.n_embd * seq_len
 
     def hidden_matrices(self) -> list[nn.Parameter]:
@@ -192,6 +216,7 @@ class GPT2(nn.Module):
                 for projection in (module.attention.projection, module.mlp.contract):
                     nn.init.normal_(projection.weight, std=std / math.sqrt(2 * self.config.n_layer))
         self.token_embedding.weight[self.config.vocab_size :] = 0
+        self.head_weight[self.config.vocab_size :] = 0
 
     def _check_targets(self, ids: Tensor, targets: Tensor) -> None:
         if targets.shape != ids.shape:
@@ -240,21 +265,22 @@ class Block(nn.Module):
 
 
 class MLP(nn.Module):
-    """Each token by itself: widen, GELU in its tanh form (as GPT-2 was trained), narrow."""
+    """Each token by itself: widen, GELU (in its tanh form, as GPT-2 was trained, or exact), narrow."""
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.expand = nn.Linear(config.n_embd, config.inner_width)
         self.contract = nn.Linear(config.inner_width, config.n_embd)
         self.residual_dropout = nn.Dropout(config.resid_pdrop)
+        self.activation = F.gelu if config.activation_function == "gelu" else _tanh_gelu
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        narrowed: Tensor = self.residual_dropout(self.contract(_gelu(self.expand(x))))
+        narrowed: Tensor = self.residual_dropout(self.contract(self.activation(self.expand(x))))
         return narrowed
 
 
-def _gelu(x: Tensor) -> Tensor:
+def _tanh_gelu(x: Tensor) -> Tensor:
     """GELU in its tanh form, 0.5 x (1 + tanh(u)), which is x sigmoid(2u): compiled for a CPU in a third of the time."""
     if x.device.type != "cpu" or not torch.compiler.is_compiling():
         return F.gelu(x, approximate="tanh")

@@ -5,7 +5,7 @@ transformers keeps OpenAI's `Conv1D`, a linear layer whose weight is (in, out); 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from bytemill.errors import ConfigError, FormatError
+from bytemill.files import refuse_output_in_checkpoint
 from bytemill.model.config import GPT2Config
+from bytemill.model.folder import model_folder
 from bytemill.model.gpt2 import GPT2
 from bytemill.model.transformers_causal import NETWORK_PREFIX, TransformersCausal
-from bytemill.model.weight_files import read_json, read_tensors, write_json, write_tensors
+from bytemill.model.weight_files import read_json, read_weights, write_json, write_tensors
 
-__all__ = ["from_huggingface", "gpt2_of_tensors", "huggingface_module_names", "model_folder", "save_huggingface"]
+__all__ = [
+    "config_of_settings",
+    "from_huggingface",
+    "gpt2_of_tensors",
+    "huggingface_module_names",
+    "save_huggingface",
+    "their_view",
+    "unknown_setting",
+]
 
 # {} is the number of a block.
 _NAMES = {
@@ -31,19 +41,26 @@ _NAMES = {
     "blocks.{}.mlp.expand": "transformer.h.{}.mlp.c_fc",
     "blocks.{}.mlp.contract": "transformer.h.{}.mlp.c_proj",
     "final_norm": "transformer.ln_f",
+    "head": "lm_head",
+}
+
+# transformers' names of activations that compute what ours with the name on the right do.
+_ACTIVATIONS = {
+    "gelu_new": "gelu_new",
+    "gelu_pytorch_tanh": "gelu_new",
+    "gelu_fast": "gelu_new",
+    "gelu": "gelu",
+    "gelu_python": "gelu",
 }
 
 # Settings of transformers' GPT2Config that change the arithmetic, and the values that are ours.
 _REQUIRED_SETTINGS: dict[str, tuple[object, ...]] = {
     "model_type": ("gpt2",),
-    "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+    "activation_function": tuple(_ACTIVATIONS),
     "scale_attn_weights": (True,),
     "scale_attn_by_inverse_layer_idx": (False,),
     "add_cross_attention": (False,),
-    "tie_word_embeddings": (True,),
 }
-
-_HUB_FILES = ["config.json", "generation_config.json", "model*.safetensors*", "tokenizer.json"]
 
 # Old checkpoints carry the causal mask as if it were a weight.
 _NOT_WEIGHTS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
@@ -65,18 +82,45 @@ def from_huggingface(path_or_repo: str | Path, *, tensors: dict[str, Tensor] | N
         ConfigError: the model does what this GPT-2 cannot, such as another activation.
     """
     folder = model_folder(path_or_repo)
-    config = _config_from_settings(folder / "config.json", overrides)
-    return gpt2_of_tensors(config, _read_weights(folder) if tensors is None else tensors, folder)
+    config = config_of_settings(folder / "config.json", **overrides)
+    return gpt2_of_tensors(config, read_weights(folder) if tensors is None else tensors, folder)
+
+
+def config_of_settings(path: Path, **overrides: Any) -> GPT2Config:
+    """Read the shape of a GPT-2 from a config.json of transformers.
+
+    Raises:
+        ConfigError: it asks for something that this GPT-2 does not have; names the setting.
+    """
+    settings = read_json(path)
+    if (unknown := unknown_setting(settings)) is not None:
+        known = " or ".join(repr(value) for value in _REQUIRED_SETTINGS[unknown])
+        raise ConfigError(f"{path}: {unknown} is {settings[unknown]!r}; this GPT-2 can only do {known}")
+    fields = {name: settings[name] for name in GPT2Config.model_fields if name in settings}
+    if "activation_function" in fields:
+        fields["activation_function"] = _ACTIVATIONS[fields["activation_function"]]
+    return GPT2Config(**{**fields, **overrides})
+
+
+def unknown_setting(settings: Mapping[str, Any]) -> str | None:
+    """Return the name of the first setting that asks for something that this GPT-2 does not have, if there is one.
+
+    >>> unknown_setting({"model_type": "gpt2", "activation_function": "relu"})
+    'activation_function'
+    """
+    return next((name for name, known in _REQUIRED_SETTINGS.items() if settings.get(name, known[0]) not in known), None)
 
 
 def gpt2_of_tensors(config: GPT2Config, tensors: dict[str, Tensor], source: Path) -> GPT2:
     """Build a model from weights in transformers' form; `source` is named in errors.
 
+    A head whose weights differ from the token embedding's stays a table of its own, whatever `config` says.
+
     Raises:
         FormatError: a tensor is missing, too many, or of another shape than the configuration says.
-        ConfigError: the output head is not the token embedding.
     """
-    tensors = _weights_alone(tensors, source)
+    tensors = {name: tensor for name, tensor in tensors.items() if not _NOT_WEIGHTS.fullmatch(name)}
+    config = _with_head_of(tensors, config)
     with torch.device("meta"):  # no time for random weights that are replaced at once
         model = GPT2(config)
     given = [_take(tensors, name, view, source) for name, view in _their_views(model)]
@@ -85,6 +129,7 @@ def gpt2_of_tensors(config: GPT2Config, tensors: dict[str, Tensor], source: Path
     model.to_empty(device="cpu")  # only now that all shapes are those of the weights
     with torch.no_grad():
         model.token_embedding.weight.zero_()
+        model.head_weight.zero_()
         for (_, view), tensor in zip(_their_views(model), given, strict=True):
             view.copy_(tensor)
     return model
@@ -97,7 +142,11 @@ def save_huggingface(model: GPT2, folder: str | Path, *, end_of_text_id: int | N
         model: a plain GPT-2; adapters must be merged into it before.
         folder: made if missing.
         end_of_text_id: where transformers' `generate` is to stop; None for never.
+
+    Raises:
+        ArgumentError: `folder` is a run's checkpoint, which writing would damage.
     """
+    refuse_output_in_checkpoint(folder)
     weights = dict(_their_views(model))
     if not model.config.qkv_bias:  # transformers has no such option, but zeros do the same
         for block in range(model.config.n_layer):
@@ -122,7 +171,8 @@ def huggingface_module_names(model: nn.Module) -> dict[str, str]:
     for name, module in model.named_modules():
         if isinstance(module, GPT2):
             prefix = f"{name}." if name else ""
-            names |= {prefix + ours: prefix + theirs for ours, theirs in _name_table(module.config.n_layer).items()}
+            table = {prefix + ours: prefix + theirs for ours, theirs in _name_table(module.config.n_layer).items()}
+            names |= {ours: theirs for ours, theirs in table.items() if ours in names}
         elif isinstance(module, TransformersCausal):
             inside = f"{name}.{NETWORK_PREFIX}" if name else NETWORK_PREFIX
             outside = f"{name}." if name else ""
@@ -130,29 +180,21 @@ def huggingface_module_names(model: nn.Module) -> dict[str, str]:
     return names
 
 
-def model_folder(path_or_repo: str | Path) -> Path:
-    """The folder itself, or one into which the hub's files were fetched.
+def their_view(model: GPT2, module_name: str, kind: str) -> Tensor:
+    """View a weight or bias of ours as transformers' files keep it: Conv1D weights transposed, padded rows cut off.
 
-    Raises:
-        FormatError: There is neither such a folder nor such a repository.
+    Args:
+        model: A GPT-2.
+        module_name: Our name of the module; "head" of a model whose head is the token embedding means that.
+        kind: "weight" or "bias".
     """
-    if Path(path_or_repo).is_dir():
-        return Path(path_or_repo)
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path_or_repo)):
-        raise FormatError(f"{path_or_repo}: there is no such folder, nor can a repository be called so")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise ConfigError(
-            f"{path_or_repo}: there is no such folder; to fetch it from the hub, pip install 'bytemill[hf]'"
-        ) from error
-    try:
-        return Path(snapshot_download(str(path_or_repo), allow_patterns=_HUB_FILES))
-    except Exception as error:  # the hub's client raises its own, httpx's and the system's
-        reason = str(error).strip().partition("\n")[0]
-        raise FormatError(
-            f"{path_or_repo}: there is no such folder, and the hub did not give such a repository ({reason})"
-        ) from error
+    is_table = module_name in ("token_embedding", "head")
+    module = model.token_embedding if module_name == "head" and model.head is None else model.get_submodule(module_name)
+    tensor = getattr(module, kind).detach()
+    assert isinstance(tensor, Tensor)
+    if is_table:
+        return tensor[: model.config.vocab_size]
+    return tensor.T if kind == "weight" and isinstance(module, nn.Linear) else tensor
 
 
 def _name_table(n_layer: int) -> dict[str, str]:
@@ -162,16 +204,11 @@ def _name_table(n_layer: int) -> dict[str, str]:
 def _their_views(model: GPT2) -> Iterator[tuple[str, Tensor]]:
     """Each tensor of their files as a view of ours: Conv1D weights transposed, padded rows cut off."""
     table = _name_table(model.config.n_layer)
-    for name, parameter in model.named_parameters():
+    for name, _ in model.named_parameters():
         module_name, _, kind = name.rpartition(".")
         if module_name not in table:
             raise ConfigError(f"{name} is no part of a plain GPT-2: merge_lora(model, unwrap=True) takes adapters in")
-        view = parameter.detach()
-        if kind == "weight" and isinstance(model.get_submodule(module_name), nn.Linear):
-            view = view.T
-        elif module_name == "token_embedding":
-            view = view[: model.config.vocab_size]
-        yield f"{table[module_name]}.{kind}", view
+        yield f"{table[module_name]}.{kind}", their_view(model, module_name, kind)
 
 
 def _take(tensors: dict[str, Tensor], name: str, view: Tensor, folder: Path) -> Tensor:
@@ -187,49 +224,23 @@ def _take(tensors: dict[str, Tensor], name: str, view: Tensor, folder: Path) -> 
     return tensor
 
 
-def _read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of model.safetensors, or of the shards its index names."""
-    index = folder / "model.safetensors.index.json"
-    tensors: dict[str, Tensor] = {}
-    for file in _shards(index) if index.is_file() else [folder / "model.safetensors"]:
-        tensors |= read_tensors(file)
-    return tensors
-
-
-def _weights_alone(tensors: dict[str, Tensor], source: Path) -> dict[str, Tensor]:
-    """The tensors less what is no weight, and less a head that is the embedding."""
-    tensors = {name: tensor for name, tensor in tensors.items() if not _NOT_WEIGHTS.fullmatch(name)}
-    head = tensors.pop("lm_head.weight", None)
+def _with_head_of(tensors: dict[str, Tensor], config: GPT2Config) -> GPT2Config:
+    """The configuration with the head that the weights have; a written-out copy of a tied embedding is dropped."""
+    head = tensors.get("lm_head.weight")
     embedding = tensors.get("transformer.wte.weight", tensors.get("wte.weight"))
-    if head is not None and embedding is not None and not torch.equal(head, embedding):
-        raise ConfigError(f"{source}: lm_head.weight differs from the token embedding; here they are one")
-    return tensors
-
-
-def _shards(index: Path) -> list[Path]:
-    weight_map = read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
-        raise FormatError(f"{index}: weight_map should be an object from tensor names to file names")
-    for name in weight_map.values():
-        if Path(name).name != name:
-            raise FormatError(f"{index}: shard {name!r} must be a plain name of a file beside the index")
-    return [index.with_name(name) for name in sorted(set(weight_map.values()))]
-
-
-def _config_from_settings(path: Path, overrides: dict[str, Any]) -> GPT2Config:
-    settings = read_json(path)
-    for name, allowed in _REQUIRED_SETTINGS.items():
-        if settings.get(name, allowed[0]) not in allowed:
-            raise ConfigError(f"{path}: {name} is {settings[name]!r}; this GPT-2 can only do {allowed[0]!r}")
-    known = {name: settings[name] for name in GPT2Config.model_fields if name in settings}
-    return GPT2Config(**{**known, **overrides})
+    if head is None or embedding is None or not config.tie_word_embeddings:
+        return config
+    if not torch.equal(head, embedding):
+        return config.model_copy(update={"tie_word_embeddings": False})
+    del tensors["lm_head.weight"]
+    return config
 
 
 def _settings(config: GPT2Config, end_of_text_id: int | None) -> dict[str, Any]:
     ours_alone = {"qkv_bias", "pad_vocab_to"}
     return {
         "architectures": ["GPT2LMHeadModel"],
-        **{name: allowed[0] for name, allowed in _REQUIRED_SETTINGS.items()},
+        **{name: known[0] for name, known in _REQUIRED_SETTINGS.items()},
         **config.model_dump(exclude=ours_alone),
         "bos_token_id": end_of_text_id,
         "eos_token_id": end_of_text_id,

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from bytemill.errors import FormatError
+from bytemill.files import refuse_output_in_checkpoint
 from bytemill.model.config import GPT2Config
 from bytemill.model.gpt2 import GPT2
 from bytemill.model.weight_files import read_json, read_tensors, write_json, write_tensors
@@ -19,7 +20,12 @@ _VERSION = 1
 
 
 def save_model(model: GPT2, folder: str | Path) -> None:
-    """Write the model's configuration and weights into `folder`, which is made if missing."""
+    """Write the model's configuration and weights into `folder`, which is made if missing.
+
+    Raises:
+        ArgumentError: `folder` is a run's checkpoint, which writing would damage.
+    """
+    refuse_output_in_checkpoint(folder)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})

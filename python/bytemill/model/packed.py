@@ -14,7 +14,7 @@ keeps under private names: where they are missing, products are what they always
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +37,8 @@ _LARGEST_SUM_BYTES = 4 << 30
 class PackedProducts(TorchFunctionMode):
     """Context in which `F.linear` with a large weight on the CPU takes oneDNN's layout, made when first needed.
 
-    The weights must not change as long as it is used, and no gradient may be wanted.
+    A weight that was changed in place is laid out again: torch counts such changes, and `forget_changed` finds those
+    made through `.data`, which it does not count. No gradient may be wanted.
 
     >>> x, weight = torch.ones(2, 1024), torch.ones(512, 1024)
     >>> with torch.no_grad(), PackedProducts():
@@ -48,8 +49,7 @@ class PackedProducts(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._n_bytes = 0
-        self._packed: dict[tuple[Any, ...], Tensor] = {}
-        self._originals: list[Tensor] = []  # kept, so that no memory is given again
+        self._packed: dict[tuple[Any, ...], _Packed] = {}
 
     def __torch_function__(
         self,
@@ -72,17 +72,59 @@ class PackedProducts(TorchFunctionMode):
         """The weight laid out for products with x; None where the usual product is to be taken."""
         if x.device.type != "cpu" or weight.nbytes < _SMALLEST_WEIGHT_BYTES or not _HAS_LAYOUT:
             return None
+        if weight.is_inference():  # changes of such a tensor are not counted
+            return None
         dtype = product_dtype(x)
         # By its memory, not its identity: an expert of a mixture is a new view of one tensor at each call.
         key = weight.data_ptr(), weight.shape, weight.stride(), dtype
-        if key not in self._packed:
+        kept = self._packed.get(key)
+        if kept is None or kept.version != weight._version:
+            self._drop(key)
             if dtype not in (torch.float32, torch.bfloat16) or self._n_bytes + weight.nbytes > _LARGEST_SUM_BYTES:
                 return None
             self._n_bytes += weight.nbytes
-            self._originals.append(weight)
             n_rows = x.numel() // x.shape[-1]
-            self._packed[key] = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(dtype), n_rows)
-        return self._packed[key]
+            packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().to(dtype), n_rows)
+            kept = self._packed[key] = _Packed(weight, weight._version, _sample(weight), packed)
+        return kept.packed
+
+    def forget_changed(self) -> None:
+        """Drop the layouts of weights that have changed; call it before answering with kept layouts.
+
+        >>> x, weight, products = torch.ones(1, 1024), torch.ones(512, 1024), PackedProducts()
+        >>> with torch.no_grad(), products:
+        ...     _ = F.linear(x, weight)
+        >>> weight.data += 1
+        >>> products.forget_changed()
+        >>> with torch.no_grad(), products:
+        ...     F.linear(x, weight)[0, 0]
+        tensor(2048.)
+        """
+        for key, kept in list(self._packed.items()):
+            if kept.weight._version != kept.version or not torch.equal(_sample(kept.weight), kept.sample):
+                self._drop(key)
+
+    def _drop(self, key: tuple[Any, ...]) -> None:
+        if key in self._packed:
+            self._n_bytes -= self._packed.pop(key).weight.nbytes
+
+
+class _Packed(NamedTuple):
+    """A weight and what was made of it."""
+
+    weight: Tensor
+    """Kept, so that its memory is not given to another."""
+    version: int
+    """How many changes torch had counted."""
+    sample: Tensor
+    """Some of its numbers, to notice changes that torch does not count."""
+    packed: Tensor
+
+
+def _sample(weight: Tensor) -> Tensor:
+    """A number of each row, of all columns in turn."""
+    rows = torch.arange(weight.shape[0])
+    return weight.detach()[rows, rows % weight.shape[1]]
 
 
 def product_dtype(x: Tensor) -> torch.dtype:

@@ -1,7 +1,9 @@
-"""Any causal language model of transformers behind the face of our GPT-2.
+"""Any causal language model of transformers with the interface of our GPT-2.
 
-The network is transformers' own; what stands here is how it is called: `model(ids, targets)`, hidden states with a
-cache, and a loss that never holds all logits, where the head is a plain linear layer, which is tried out once.
+The network is transformers' own. This module only calls it: `model(ids, targets)`, hidden states with a cache, and a
+loss that never holds all logits. Where the head is a plain linear layer the loss is computed from its weight;
+elsewhere (a bias, a soft cap, a scale) the network's own forward pass turns slabs of hidden states into logits.
+Both are tried out once, when the network is loaded.
 
 Letters: B rows, T tokens, C width, V ids.
 """
@@ -17,10 +19,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from bytemill.errors import ConfigError, DataError
-from bytemill.files import move_into
+from bytemill.files import move_into, refuse_output_in_checkpoint
 from bytemill.model.config import refuse_absurd_sizes
+from bytemill.model.head_of_network import has_plain_head, logits_by_network
 from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ NETWORK_PREFIX = "network."
 
 _FORGOTTEN_SETTINGS = ("_name_or_path", "transformers_version", "_attn_implementation_autoset")
 _UNLIMITED_POSITIONS = 1 << 20  # Bloom's ALiBi knows no longest text
+_SLAB_BYTES = 96 << 20
+"""fp32 logits that may exist at a time where the network's own forward pass makes them."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,12 @@ class TransformersCausal(nn.Module):
             n_positions=int(getattr(settings, "max_position_embeddings", 0) or _UNLIMITED_POSITIONS),
             n_embd=settings.hidden_size,
         )
-        self._head_is_plain = self._has_plain_head()
+        self._base_name = self._name_of_base()
         self._cache_name = self._name_of_cache()
+        self._head_is_plain = True
+        self.note_untied_head()
+        self.eval()  # as transformers gives a network that it has read
+        self._try_out()
 
     @staticmethod
     def from_settings(settings: Mapping[str, Any]) -> TransformersCausal:
@@ -89,6 +99,7 @@ class TransformersCausal(nn.Module):
 
     def save_huggingface(self, folder: str | Path, *, end_of_text_id: int | None = None) -> None:
         """Write the network as transformers writes it; adapters must be merged into it before."""
+        refuse_output_in_checkpoint(folder)
         if end_of_text_id is not None:
             self.network.config.eos_token_id = end_of_text_id
         folder = Path(folder)
@@ -147,8 +158,7 @@ class TransformersCausal(nn.Module):
         weight = self._plain_weight()
         if weight is not None:
             return cross_entropy_sum(hidden, weight, flat_targets, n_classes=weight.shape[0]), n_targets
-        logits = self.logits(hidden[None])[0].float()
-        return F.cross_entropy(logits, flat_targets, ignore_index=IGNORED_TARGET, reduction="sum"), n_targets
+        return -self._in_slabs(hidden, flat_targets).sum(), n_targets
 
     def row_log_probabilities(self, ids: Tensor, targets: Tensor) -> Tensor:
         """(B,) in fp32: the log-probability of each row's targets together."""
@@ -160,27 +170,26 @@ class TransformersCausal(nn.Module):
         if weight is not None:
             values = target_log_probabilities(hidden, weight, targets[asked], n_classes=weight.shape[0])
         else:
-            log_probabilities = torch.log_softmax(self.logits(hidden).float(), dim=-1)
-            values = log_probabilities.gather(1, targets[asked].unsqueeze(1)).squeeze(1)
+            values = self._in_slabs(hidden, targets[asked])
         return values.new_zeros(asked.shape).masked_scatter(asked, values).sum(dim=1)
 
     def hidden_states(self, ids: Tensor, *, cache: TransformersCache | None = None) -> Tensor:
         """Ids (B, T) to what the head reads, (B, T, C)."""
         if cache is None:
-            found: Tensor = self.network.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            found: Tensor = self._base(input_ids=ids, use_cache=False).last_hidden_state
             return found
-        output = self.network.base_model(input_ids=ids, use_cache=True, **{self._cache_name: cache.past})
+        output = self._base(input_ids=ids, use_cache=True, **{self._cache_name: cache.past})
         cache.store(output[self._cache_name], ids.shape[1])
         hidden: Tensor = output.last_hidden_state
         return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(…, C) -> (…, V)."""
-        if not self._head_is_plain:
-            kind = type(self.network).__name__
-            raise ConfigError(f"{kind} does more between its hidden states and its logits than a linear layer")
-        logits: Tensor = self.get_output_embeddings()(hidden)
-        return logits
+        if self._head_is_plain:
+            plain: Tensor = self.get_output_embeddings()(hidden)
+            return plain
+        logits = logits_by_network(self.network, self._base_name, hidden.flatten(0, -2))
+        return logits.reshape(*hidden.shape[:-1], -1)
 
     def new_cache(self, n_positions: int | None = None) -> TransformersCache:
         """An empty cache; transformers' grow by themselves, so `n_positions` only is here to be like ours."""
@@ -205,33 +214,73 @@ class TransformersCausal(nn.Module):
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The matrices between embeddings and head."""
         outside = {id(_weight(m)) for m in (self.network.get_input_embeddings(), self.get_output_embeddings())}
-        linears = [m for m in self.network.base_model.modules() if isinstance(m, nn.Linear)]
+        linears = [m for m in self._base.modules() if isinstance(m, nn.Linear)]
         weights = [m.weight for m in linears if isinstance(m.weight, nn.Parameter)]
         return [weight for weight in weights if id(weight) not in outside]
 
     def _plain_weight(self) -> Tensor | None:
-        """The head's weight, if it alone makes logits of hidden states: an adapter may stand in the head's place."""
+        """The head's weight, if it alone makes logits of hidden states; not where an adapter has replaced the head."""
         head = self.get_output_embeddings()
         return head.weight if self._head_is_plain and type(head) is nn.Linear else None
 
+    def _in_slabs(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Log-probabilities of the targets, (N, C) and (N,) to (N,) in fp32, and 0 for -100.
+
+        Only a slab of logits exists at a time: they are computed again on the way back.
+        """
+        n_rows = max(1, _SLAB_BYTES // (4 * self.config.vocab_size))
+        slabs = zip(torch.split(hidden, n_rows), torch.split(targets, n_rows), strict=True)
+        parts = [checkpoint(self._log_probabilities, *slab, use_reentrant=False) for slab in slabs]
+        return torch.cat(parts) if parts else hidden.new_zeros(0, dtype=torch.float32)
+
+    def _log_probabilities(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        logits = self.logits(hidden).float()
+        return -F.cross_entropy(logits, targets, ignore_index=IGNORED_TARGET, reduction="none")
+
+    @property
+    def _base(self) -> Any:
+        """The network without its head."""
+        return getattr(self.network, self._base_name)
+
+    def _name_of_base(self) -> str:
+        """Name of the child of the network that makes the hidden states."""
+        for name in (self.network.base_model_prefix, "model", "transformer"):  # Llama 4's prefix names no child
+            if name in self.network._modules:
+                return str(name)
+        raise ConfigError(f"{type(self.network).__name__}: has no base model that gives hidden states")
+
     def _name_of_cache(self) -> str:
         """How the network names what it keeps of tokens it saw: `cache`, or as older transformers do."""
-        known = inspect.signature(self.network.base_model.forward).parameters
+        known = inspect.signature(self._base.forward).parameters
         return "cache" if "cache" in known else "past_key_values"
 
+    def note_untied_head(self) -> None:
+        """Make the settings say so where the weights have another head than config.json promised."""
+        looked_up, head = self.network.get_input_embeddings(), self.get_output_embeddings()
+        says_tied = getattr(self.network.config, "tie_word_embeddings", False) and self.network._tied_weights_keys
+        if says_tied and head is not None and _weight(head) is not _weight(looked_up):
+            self.network.config.tie_word_embeddings = False
+
     @torch.no_grad()
-    def _has_plain_head(self) -> bool:
-        """Whether a linear layer without bias on the hidden states gives the network's logits."""
-        head = self.get_output_embeddings()
-        if type(head) is not nn.Linear or head.bias is not None:
-            return False
-        if head.weight.is_meta:
-            return True
-        self.network.eval()
-        ids = torch.arange(min(4, self.config.vocab_size), device=head.weight.device)[None]
-        expected = self.network(input_ids=ids, use_cache=False).logits
-        hidden = self.network.base_model(input_ids=ids, use_cache=False).last_hidden_state
-        return expected.shape == head(hidden).shape and torch.allclose(head(hidden), expected, atol=1e-4, rtol=1e-4)
+    def _try_out(self) -> None:
+        """Find out how the network makes logits, and that they are made of its base's last hidden states.
+
+        Raises:
+            ConfigError: They are not, or the network takes no ids alone.
+        """
+        if self.network.get_input_embeddings().weight.is_meta:
+            return
+        ids = torch.arange(min(4, self.config.vocab_size), device=next(self.parameters()).device)[None]
+        kind = type(self.network).__name__
+        try:
+            self._head_is_plain = has_plain_head(self.network, self._base_name)
+            expected = self.network(input_ids=ids, use_cache=False).logits
+            given = self.logits(self.hidden_states(ids))
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ConfigError(f"{kind}: cannot be used as a causal language model: {reason}") from None
+        if given.shape != expected.shape or not torch.allclose(given, expected, atol=1e-4, rtol=1e-4, equal_nan=True):
+            raise ConfigError(f"{kind}: its logits are not computed from its base model's hidden states")
 
 
 class TransformersCache:

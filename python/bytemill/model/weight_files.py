@@ -5,12 +5,14 @@ Files are written by `bytemill.files`: an interruption leaves the old file as it
 
 import errno
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -19,7 +21,17 @@ from bytemill.errors import FormatError
 from bytemill.files import write_text, write_with
 from bytemill.json_reader import read_object
 
-__all__ = ["check_weight_files", "read_json", "read_tensors", "write_json", "write_tensors"]
+__all__ = [
+    "check_weight_files",
+    "first_not_finite",
+    "read_json",
+    "read_tensors",
+    "read_weights",
+    "refuse_not_finite",
+    "weight_shards",
+    "write_json",
+    "write_tensors",
+]
 
 MAX_TENSORS = 100_000
 """Tensors in one file of weights: each costs time to load, however small it is."""
@@ -38,6 +50,56 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise FormatError(f"{path}: damaged, cut short, or not a safetensors file ({error})") from error
     return tensors
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """Read all tensors of model.safetensors in a folder, or of the shards that its index names."""
+    tensors: dict[str, Tensor] = {}
+    for file in weight_shards(folder, "model.safetensors"):
+        tensors |= read_tensors(file)
+    return tensors
+
+
+def weight_shards(folder: Path, name: str) -> list[Path]:
+    """The file `name` in a folder, or the shards that its index names.
+
+    Raises:
+        FormatError: The index is damaged, or names a file elsewhere.
+    """
+    index = folder / f"{name}.index.json"
+    if not index.is_file():
+        return [folder / name]
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
+        raise FormatError(f"{index}: weight_map should be an object from tensor names to file names")
+    for file in weight_map.values():
+        if Path(file).name != file:
+            raise FormatError(f"{index}: shard {file!r} must be a plain name of a file next to the index")
+    return [folder / file for file in sorted(set(weight_map.values()))]
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Return the name of the first tensor with an infinite number or a NaN, if there is one.
+
+    >>> first_not_finite({"a": torch.ones(2), "b": torch.tensor([1.0, math.inf])})
+    'b'
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.numel():
+            least, most = torch.aminmax(tensor)  # a NaN is both
+            if not (math.isfinite(least.item()) and math.isfinite(most.item())):
+                return name
+    return None
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor], source: object) -> None:
+    """Refuse weights that are NaN or infinite.
+
+    Raises:
+        FormatError: Some are; names the source and the tensor.
+    """
+    if (broken := first_not_finite(tensors)) is not None:
+        raise FormatError(f"{source}: {broken} holds NaN or infinite numbers, expected trained weights")
 
 
 def write_tensors(

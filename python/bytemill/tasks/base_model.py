@@ -10,6 +10,7 @@ from torch import nn
 
 from bytemill.errors import CheckpointError, ConfigError, DataError, FormatError
 from bytemill.model import GPT2, CausalModel, GPT2Config, TransformersCausal, load_pretrained
+from bytemill.model.config import with_added_fields
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, merge_lora
 from bytemill.model.lora.peft_backend import apply_peft, merge_peft
 from bytemill.places import resolved_path
@@ -268,6 +269,7 @@ def model_from_json(fields: Mapping[str, Any]) -> CausalModel:
     """The model that `model_config_json` described, with random weights and without adapters."""
     if fields.get("format") == "bytemill-transformers" and isinstance(fields.get("settings"), dict):
         return TransformersCausal.from_settings(fields["settings"])
+    fields = with_added_fields(fields)
     missing = [name for name in GPT2Config.model_fields if name not in fields]
     if fields.get("format") != "bytemill-gpt2" or missing:
         found = f"lacks {', '.join(missing)}" if missing else f"has the format {fields.get('format')!r}"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from bytemill.data.rows.jinja_templates import ChatTemplate, named_template
 from bytemill.errors import CheckpointError, ConfigError, DataError
 from bytemill.json_reader import read_object
-from bytemill.model.huggingface import model_folder
+from bytemill.model.folder import model_folder
 from bytemill.tokenizer.companions import Companions, read_companions, tokenizer_in
 from bytemill.tokenizer.source import open_tokenizer
 from bytemill.train.checkpoint import all_checkpoints, newest_valid, verify_checkpoint

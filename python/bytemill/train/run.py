@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from bytemill.errors import CheckpointError, ConfigError, DivergedError
 from bytemill.files import refuse_input_as_output, remove_leftovers, write_text
 from bytemill.json_reader import read_object
+from bytemill.model.config import with_added_fields
 from bytemill.places import portable_path
 from bytemill.train.background import Background
 from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
@@ -220,7 +221,7 @@ class Run:
         self.say(f"resumed after step {checkpoint.step} from {checkpoint.path}")
 
     def _refuse_mismatch(self, checkpoint: Checkpoint) -> None:
-        saved_model = read_object(checkpoint.path / "config.json", error=CheckpointError)
+        saved_model = with_added_fields(read_object(checkpoint.path / "config.json", error=CheckpointError))
         own_model = json.loads(json.dumps(self._model_config()))
         saved_base, own_base = saved_model.pop("base", None), own_model.pop("base", None)
         if saved_base is not None and own_base is not None and saved_base["sha256"] != own_base["sha256"]:

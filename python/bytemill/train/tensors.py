@@ -6,13 +6,12 @@ nothing of how many processes wrote it.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from bytemill.errors import CheckpointError, FormatError
-from bytemill.model.weight_files import read_tensors
+from bytemill.model.weight_files import first_not_finite, read_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -56,20 +55,6 @@ def saved_tensors(
             for named in (_unshared(weights), moments)
         )
     )
-
-
-def first_not_finite(tensors: Mapping[str, torch.Tensor]) -> str | None:
-    """The name of the first tensor with an infinite number or a NaN.
-
-    >>> first_not_finite({"a": torch.ones(2), "b": torch.tensor([1.0, math.inf])})
-    'b'
-    """
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and tensor.numel():
-            least, most = torch.aminmax(tensor)  # a NaN is both
-            if not (math.isfinite(least.item()) and math.isfinite(most.item())):
-                return name
-    return None
 
 
 def load_weights(path: Path, model: torch.nn.Module, *, partial: bool = False) -> None:

@@ -4,7 +4,7 @@
 models, `adapters.py` several on one base, `adapter_file.py` the exchange with PEFT. Read them in this order.
 """
 
-from bytemill.model.lora.adapter_file import load_adapter, save_adapter
+from bytemill.model.lora.adapter_file import is_own_adapter, load_adapter, save_adapter
 from bytemill.model.lora.adapters import adapter_disabled, adapter_names, add_adapter, set_adapter
 from bytemill.model.lora.apply import apply_lora, lora_parameters, merge_lora, unmerge_lora
 from bytemill.model.lora.config import LoraConfig
@@ -18,6 +18,7 @@ __all__ = [
     "adapter_names",
     "add_adapter",
     "apply_lora",
+    "is_own_adapter",
     "load_adapter",
     "lora_parameters",
     "merge_lora",

@@ -11,7 +11,7 @@ from typing import TypeVar
 from torch import nn
 
 from bytemill.errors import ConfigError
-from bytemill.model.lora.apply import active_updates, lora_layers, targeted_modules, wrap_module
+from bytemill.model.lora.apply import active_updates, lora_layers, module_names, targeted_modules, wrap_module
 from bytemill.model.lora.config import LoraConfig
 
 __all__ = ["adapter_disabled", "adapter_names", "add_adapter", "set_adapter"]
@@ -26,7 +26,7 @@ def add_adapter(model: Model, name: str, config: LoraConfig) -> Model:
 
     Raises:
         ConfigError: The name is taken or cannot be one, the model carries no adapter yet, or an adapter trains
-            biases: they belong to the base, which the adapters share.
+            biases or whole modules: they belong to the base, which the adapters share.
 
     >>> from bytemill.model.lora import apply_lora
     >>> model = apply_lora(nn.Sequential(nn.Linear(8, 4)), LoraConfig(r=2, target_modules="all-linear"))
@@ -38,13 +38,16 @@ def add_adapter(model: Model, name: str, config: LoraConfig) -> Model:
         raise ConfigError("the model carries no adapter: apply_lora(model, config) makes the first")
     if name in names or not name or "." in name:
         raise ConfigError(f"{name!r} cannot name an adapter: it is empty, has a dot, or is one of {', '.join(names)}")
-    if config.bias != "none" or any(update.config.bias != "none" for _, update in active_updates(model)):
-        raise ConfigError("bias: adapters that share a base cannot train its biases; give bias='none'")
+    if config.changes_base or any(update.config.changes_base for _, update in active_updates(model)):
+        raise ConfigError(
+            "bias, modules_to_save: adapters that share a base cannot train its biases or modules; "
+            "give bias='none' and no modules_to_save"
+        )
     active = _active_name(model)
     present = dict(lora_layers(model))
     for module_name in targeted_modules(model, config.target_modules):
         if module_name in present:
-            present[module_name].add_update(name, config)
+            present[module_name].add_update(name, config, module_names(model, module_name))
         else:
             wrap_module(model, module_name, config, name)
     return set_adapter(model, active)
@@ -81,7 +84,7 @@ def adapter_disabled(model: nn.Module) -> Iterator[None]:
     A merged adapter is taken out meanwhile. A model without adapters is left as it is.
 
     Raises:
-        ConfigError: The adapter trains biases, which are the base's own: the base is not what it was.
+        ConfigError: The adapter trains biases or whole modules, which are the base's own: the base has changed.
 
     >>> import torch
     >>> from bytemill.model.lora import apply_lora
@@ -95,6 +98,8 @@ def adapter_disabled(model: nn.Module) -> Iterator[None]:
     for _, update in active_updates(model):
         if update.config.bias != "none":
             raise ConfigError(f"bias is {update.config.bias!r}: trained biases cannot be switched off; give 'none'")
+        if update.config.modules_to_save:
+            raise ConfigError("modules_to_save: modules that train in full cannot be switched off; give none")
     layers = [layer for _, layer in lora_layers(model) if layer.enabled]
     merged = [layer for layer in layers if layer.merged]
     for layer in layers:

@@ -4,6 +4,7 @@ Modules are found by name. Inside our GPT-2 a module answers to two names, ours 
 "qkv" and "c_attn" mean the same layers.
 """
 
+import copy
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -12,9 +13,11 @@ from torch import nn
 
 from bytemill._core import matches_whole
 from bytemill.errors import ArgumentError, ConfigError
+from bytemill.model.gpt2 import GPT2
 from bytemill.model.huggingface import huggingface_module_names
 from bytemill.model.lora.config import LoraConfig
 from bytemill.model.lora.layer import DEFAULT_ADAPTER, LoraLayer, LowRankUpdate, is_linear
+from bytemill.model.transformers_causal import TransformersCausal
 
 __all__ = [
     "active_updates",
@@ -23,7 +26,9 @@ __all__ = [
     "lora_parameters",
     "merge_lora",
     "met_names",
+    "module_names",
     "named_lora_parameters",
+    "saved_modules",
     "targeted_modules",
     "unmerge_lora",
     "wrap_module",
@@ -56,17 +61,43 @@ def apply_lora(model: Model, config: LoraConfig) -> Model:
 
 def wrap_modules(model: Model, names: list[str], config: LoraConfig) -> Model:
     """Do what `apply_lora` does, for modules given by their full names in `model`."""
+    _untie_gpt2(model, config)
+    saved = saved_modules(model, config)
     model.requires_grad_(False)
+    for name in (*saved, *names):
+        _give_own_weights(model, name)
     for name in names:
         wrap_module(model, name, config)
-    for parameter in _trained_biases(model, config):
+    for parameter in _trained_in_base(model, config):
         parameter.requires_grad_(True)
     return model
 
 
 def wrap_module(model: nn.Module, name: str, config: LoraConfig, adapter: str = DEFAULT_ADAPTER) -> None:
     """Put a `LoraLayer` in the place of one linear layer."""
-    _replace(model, name, LoraLayer(model.get_submodule(name), config, adapter))
+    names = module_names(model, name)
+    _replace(model, name, LoraLayer(model.get_submodule(name), config, adapter, names))
+
+
+def module_names(model: nn.Module, name: str) -> tuple[str, ...]:
+    """A module's name in `model`, and its name in transformers."""
+    return name, huggingface_module_names(model)[name]
+
+
+def saved_modules(model: nn.Module, config: LoraConfig) -> list[str]:
+    """Full names of the modules that `modules_to_save` means, which train in full.
+
+    Raises:
+        ConfigError: One of its names means no module, or one with a linear layer that gets an adapter.
+    """
+    theirs = huggingface_module_names(model)
+    found: list[str] = []
+    for wanted in config.modules_to_save:
+        met = [name for name in theirs if met_names([name, theirs[name]], (wanted,))]
+        if not met:
+            raise ConfigError(f"modules_to_save: {wanted!r} means no module of this model")
+        found += met
+    return list(dict.fromkeys(found))
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
@@ -84,20 +115,20 @@ def active_updates(model: nn.Module) -> Iterator[tuple[str, LowRankUpdate]]:
 
 
 def lora_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """All that trains of the adapter at work: A and B, DoRA's magnitudes, and the biases that the config lets train."""
+    """All that trains of the active adapter: A and B, DoRA's magnitudes, and the config's biases and whole modules."""
     return [parameter for _, parameter in named_lora_parameters(model)]
 
 
 def named_lora_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The adapter's parameters with their names in the model, biases included."""
+    """The adapter's parameters with their names in the model, trained biases and modules included."""
     updates = dict(active_updates(model))
     if not updates:
         raise ConfigError("the model carries no adapter: apply_lora(model, config) comes first")
     config = next(iter(updates.values())).config
-    biases = {id(bias) for bias in _trained_biases(model, config)}
+    in_base = {id(parameter) for parameter in _trained_in_base(model, config)}
     adapters = {id(parameter) for update in updates.values() for parameter in update.parameters()}
     for name, parameter in model.named_parameters():
-        if id(parameter) in adapters | biases:
+        if id(parameter) in adapters | in_base:
             yield name, parameter
 
 
@@ -132,8 +163,9 @@ def targeted_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[s
         return _some([name for name in linears if name not in not_wanted], targets, linears)
     chosen: set[str] = set()
     for target in [targets] if isinstance(targets, str) else [(target,) for target in targets]:
-        ours, theirs = met_names(linears, target), met_names([foreign[name] for name in linears], target)
-        met = [name for name in linears if name in ours or foreign[name] in theirs]
+        met = _met_linears(linears, foreign, target)
+        if not met and isinstance(target, str):  # such as c_attn, which is no whole name
+            met = _met_linears(linears, foreign, (target,))
         chosen.update(_some(met, target, linears))
     for name in sorted(chosen & _shared(model, linears)):
         raise ConfigError(f"target_modules: {name} shares its weight with another module, which must not change")
@@ -152,6 +184,11 @@ def met_names(names: Sequence[str], target: tuple[str, ...] | str) -> set[str]:
         return {name for name, met in zip(names, matches_whole(target, names), strict=True) if met}
     except ArgumentError as error:
         raise ConfigError(f"target_modules: {error}") from None
+
+
+def _met_linears(linears: list[str], foreign: dict[str, str], target: tuple[str, ...] | str) -> list[str]:
+    ours, theirs = met_names(linears, target), met_names([foreign[name] for name in linears], target)
+    return [name for name in linears if name in ours or foreign[name] in theirs]
 
 
 def _some(found: list[str], target: tuple[str, ...] | str, linears: list[str]) -> list[str]:
@@ -180,6 +217,34 @@ def _shared(model: nn.Module, linears: list[str]) -> set[str]:
         return (module.base_layer if isinstance(module, LoraLayer) else module).weight
 
     return {name for name in linears if owners[id(weight(name))] > 1}
+
+
+def _untie_gpt2(model: nn.Module, config: LoraConfig) -> None:
+    """Give each GPT-2 whose embedding or head trains in full a head of its own, as peft does."""
+    for place, module in list(model.named_modules()):
+        prefix = f"{place}." if place else ""
+        tables = [prefix + name for name in ("token_embedding", "transformer.wte", "head", "lm_head")]
+        if isinstance(module, GPT2) and met_names(tables, config.modules_to_save):
+            module.untie_head()
+
+
+def _give_own_weights(model: nn.Module, name: str) -> None:
+    """Untie a module whose weights are shared, so that training it changes nothing else."""
+    module = model.get_submodule(name)
+    own = {id(parameter) for parameter in module.parameters()}
+    inside = {id(part) for part in module.modules()}
+    others = (part for part in model.modules() if id(part) not in inside)
+    if any(id(parameter) in own for part in others for parameter in part.parameters(recurse=False)):
+        _replace(model, name, copy.deepcopy(module))
+    for part in model.modules():
+        if isinstance(part, TransformersCausal):
+            part.note_untied_head()
+
+
+def _trained_in_base(model: nn.Module, config: LoraConfig) -> list[nn.Parameter]:
+    """Biases and whole modules that train with the adapter."""
+    whole = [model.get_submodule(name) for name in saved_modules(model, config)]
+    return [*_trained_biases(model, config), *(parameter for module in whole for parameter in module.parameters())]
 
 
 def _trained_biases(model: nn.Module, config: LoraConfig) -> list[nn.Parameter]:

@@ -1,12 +1,27 @@
 """The settings of a LoRA adapter, under PEFT's names; no torch here."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
-from bytemill.errors import ConfigError
+from bytemill._core import matches_whole
+from bytemill.errors import ArgumentError, ConfigError
 
 __all__ = ["LoraConfig"]
+
+Value = TypeVar("Value")
+
+_LATER_FIELDS = ("rank_pattern", "alpha_pattern", "modules_to_save")  # left out where empty, as before there were any
 
 
 class LoraConfig(BaseModel):
@@ -30,8 +45,8 @@ class LoraConfig(BaseModel):
     """Dropout on what goes into A; the base sees everything."""
 
     target_modules: tuple[str, ...] | str
-    """Module names or their last parts; or a regular expression that a whole name must match; or
-    "all-linear": every linear layer but the output head."""
+    """Module names or their last parts; or one text: a regular expression that a whole name must match, a last part
+    where it matches no whole name, or "all-linear": every linear layer but the output head."""
 
     bias: Literal["none", "lora_only", "all"] = "none"
     """Which biases train along: no one's, those of the targeted modules, or all in the model."""
@@ -41,6 +56,16 @@ class LoraConfig(BaseModel):
 
     use_dora: bool = False
     """Learn the length of each row of the weight apart from its direction (Liu et al. 2024)."""
+
+    rank_pattern: dict[str, PositiveInt] = Field(default_factory=dict)
+    """Ranks other than `r`: regular expression -> rank. It must match the end of a module's name, from the name's
+    beginning or a dot on; the first that matches counts."""
+
+    alpha_pattern: dict[str, PositiveInt | PositiveFloat] = Field(default_factory=dict)
+    """Values other than `lora_alpha`, by patterns as in `rank_pattern`."""
+
+    modules_to_save: tuple[str, ...] = ()
+    """Names, or last parts, of modules that train in full and are saved with the adapter, such as a head."""
 
     if not TYPE_CHECKING:  # the type checker keeps pydantic's own signature, with its field names
 
@@ -53,5 +78,42 @@ class LoraConfig(BaseModel):
 
     @property
     def scaling(self) -> float:
-        """What the product BA is multiplied by."""
-        return self.lora_alpha / (self.r**0.5 if self.use_rslora else self.r)
+        """What the product BA is multiplied by, where no pattern says otherwise."""
+        return self.scaling_of(())
+
+    @property
+    def changes_base(self) -> bool:
+        """Whether parameters of the base train, so that the base alone is no longer at hand."""
+        return self.bias != "none" or bool(self.modules_to_save)
+
+    def rank_of(self, names: Sequence[str]) -> int:
+        r"""Return the rank of the update of a module that goes by these names.
+
+        >>> LoraConfig(r=4, target_modules=["c_attn"], rank_pattern={r"h\.0\..*": 2}).rank_of(["h.0.attn.c_attn"])
+        2
+        """
+        return _first_match(self.rank_pattern, names, self.r, "rank_pattern")
+
+    def alpha_of(self, names: Sequence[str]) -> float:
+        """Return `lora_alpha` for a module that goes by these names."""
+        return _first_match(self.alpha_pattern, names, self.lora_alpha, "alpha_pattern")
+
+    def scaling_of(self, names: Sequence[str]) -> float:
+        """Return what the product BA of a module that goes by these names is multiplied by."""
+        rank = self.rank_of(names)
+        return self.alpha_of(names) / (rank**0.5 if self.use_rslora else rank)
+
+    @model_serializer(mode="wrap")
+    def _without_empty_fields(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value or name not in _LATER_FIELDS}
+
+
+def _first_match(patterns: Mapping[str, Value], names: Sequence[str], default: Value, setting: str) -> Value:
+    """As peft's `get_pattern_key`, in time that a hostile pattern cannot stretch."""
+    for pattern, value in patterns.items():
+        try:
+            if any(matches_whole(rf"(.*\.)?({pattern})", list(names))):
+                return value
+        except ArgumentError as error:
+            raise ConfigError(f"{setting}: {error}") from None
+    return default

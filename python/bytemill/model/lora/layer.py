@@ -8,6 +8,7 @@ Letters: x is (…, in), A (r, in), B (out, r), W (out, in); a transformers `Con
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -34,9 +35,22 @@ def linear_weight(module: nn.Module) -> Tensor:
 
 
 class LoraLayer(nn.Module):
-    """Stands in the place of `base_layer` and holds its updates."""
+    """Stands in the place of `base_layer` and holds its updates; it trains or evaluates as the base does.
 
-    def __init__(self, base_layer: nn.Module, config: LoraConfig, name: str = DEFAULT_ADAPTER) -> None:
+    Args:
+        base_layer: A linear layer.
+        config: Of the adapter.
+        name: Of the adapter.
+        module_names: The names of the base in its model, which patterns in the config refer to.
+    """
+
+    def __init__(
+        self,
+        base_layer: nn.Module,
+        config: LoraConfig,
+        name: str = DEFAULT_ADAPTER,
+        module_names: Sequence[str] = (),
+    ) -> None:
         super().__init__()
         self.base_layer = base_layer
         self.weight_is_transposed = _is_conv1d(base_layer)
@@ -47,7 +61,8 @@ class LoraLayer(nn.Module):
         """Whether the active update is in the base's weight."""
         self.enabled = True
         """Whether the active update is added; see `adapter_disabled`."""
-        self.add_update(name, config)
+        self.training = base_layer.training
+        self.add_update(name, config, module_names)
 
     def forward(self, x: Tensor) -> Tensor:
         """(…, in) -> (…, out)."""
@@ -60,9 +75,10 @@ class LoraLayer(nn.Module):
         added: Tensor = update(x, base, self.base_layer)
         return added
 
-    def add_update(self, name: str, config: LoraConfig) -> None:
+    def add_update(self, name: str, config: LoraConfig, module_names: Sequence[str] = ()) -> None:
         """Make a fresh update; it does nothing before it is active."""
-        self.updates[name] = LowRankUpdate(linear_weight(self.base_layer), config)
+        self.updates[name] = LowRankUpdate(linear_weight(self.base_layer), config, module_names)
+        self.updates.train(self.training)
 
     @property
     def update(self) -> "LowRankUpdate | None":
@@ -106,16 +122,20 @@ class LowRankUpdate(nn.Module):
     Args:
         weight: (out, in), the base's; only its shape, type, device and, for DoRA, its row lengths count.
         config: Of the adapter.
+        module_names: The names of the layer in its model, which patterns in the config refer to.
     """
 
-    def __init__(self, weight: Tensor, config: LoraConfig) -> None:
+    def __init__(self, weight: Tensor, config: LoraConfig, module_names: Sequence[str] = ()) -> None:
         super().__init__()
         self.config = config
+        self.r = config.rank_of(module_names)
+        self.lora_alpha = config.alpha_of(module_names)
+        self.scaling = config.scaling_of(module_names)
         self.dropout = nn.Dropout(config.lora_dropout)
         dtype = torch.float32 if weight.dtype in (torch.float16, torch.bfloat16) else weight.dtype
         n_out, n_in = weight.shape
-        self.lora_A = nn.Parameter(torch.empty(config.r, n_in, dtype=dtype, device=weight.device))
-        self.lora_B = nn.Parameter(torch.zeros(n_out, config.r, dtype=dtype, device=weight.device))
+        self.lora_A = nn.Parameter(torch.empty(self.r, n_in, dtype=dtype, device=weight.device))
+        self.lora_B = nn.Parameter(torch.zeros(n_out, self.r, dtype=dtype, device=weight.device))
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
         self.lora_magnitude_vector: nn.Parameter | None = None
         if config.use_dora:
@@ -127,7 +147,7 @@ class LowRankUpdate(nn.Module):
         """What went into the base layer and what came out, to what the adapted layer gives."""
         dropped = self.dropout(x if torch.is_autocast_enabled(x.device.type) else x.to(self.lora_A.dtype))
         # Scaled while it is narrow: (…, r) instead of (…, out).
-        narrow = self.config.scaling * F.linear(dropped, self.lora_A)
+        narrow = self.scaling * F.linear(dropped, self.lora_A)
         if self.config.use_dora:
             return base + self._dora_update(dropped, narrow, base, base_layer).to(base.dtype)
         if narrow.dtype != base.dtype:
@@ -152,7 +172,7 @@ class LowRankUpdate(nn.Module):
         weight.copy_(restored - self._delta())
 
     def _delta(self) -> Tensor:
-        return self.config.scaling * (self.lora_B @ self.lora_A)  # (out, in)
+        return self.scaling * (self.lora_B @ self.lora_A)  # (out, in)
 
     def _dora_update(self, dropped: Tensor, narrow: Tensor, base: Tensor, base_layer: nn.Module) -> Tensor:
         """What to add to the base's output so that the rows of W + delta get the learned lengths.

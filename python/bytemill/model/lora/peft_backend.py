@@ -21,6 +21,7 @@ def apply_peft(model: nn.Module, config: LoraConfig) -> list[nn.Parameter]:
         ConfigError: peft is not installed, or a target meets no linear layer.
     """
     names = targeted_modules(model, config.target_modules)
+    was_training = model.training
     is_conv1d = [is_linear(model.get_submodule(n)) and hasattr(model.get_submodule(n), "nf") for n in names]
     settings = config.model_dump(exclude={"target_modules"})
     model.requires_grad_(False)
@@ -28,6 +29,7 @@ def apply_peft(model: nn.Module, config: LoraConfig) -> list[nn.Parameter]:
     peft.inject_adapter_in_model(
         peft.LoraConfig(**settings, target_modules=names, fan_in_fan_out=all(is_conv1d)), model
     )
+    model.train(was_training)  # peft's dropout is on in a model that evaluates, too
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 

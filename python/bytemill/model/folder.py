@@ -1,0 +1,85 @@
+"""Where a model is: a folder, or a repository of the hub whose files are fetched; and what else people give for one."""
+
+import re
+from pathlib import Path
+
+from bytemill.errors import ConfigError, FormatError
+from bytemill.json_reader import read_object
+
+__all__ = ["model_folder", "refuse_tensorflow"]
+
+_TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "vocab.json", "merges.txt"]
+_HUB_FILES = ["config.json", "generation_config.json", "model*.safetensors*", *_TOKENIZER_FILES]
+_HUB_PICKLES = "pytorch_model*.bin*"
+_PICKLE_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt")
+_IDS_BY_WIDTH = {768: "gpt2", 1_024: "gpt2-medium", 1_280: "gpt2-large", 1_600: "gpt2-xl"}
+
+
+def model_folder(path_or_repo: str | Path, *, pickles: bool = False) -> Path:
+    """The folder itself, or one into which the hub's files were fetched.
+
+    Args:
+        path_or_repo: A folder, or a repository of the hub.
+        pickles: Whether pytorch_model.bin may be fetched from a repository without safetensors.
+
+    Raises:
+        FormatError: There is neither such a folder nor such a repository.
+    """
+    refuse_tensorflow(Path(path_or_repo))
+    if Path(path_or_repo).is_dir():
+        return Path(path_or_repo)
+    if Path(path_or_repo).is_file():
+        raise FormatError(
+            f"{path_or_repo}: is a file, expected a folder with config.json{_how_to_import(path_or_repo)}"
+        )
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path_or_repo)) or Path(path_or_repo).suffix in _PICKLE_SUFFIXES:
+        raise FormatError(f"{path_or_repo}: not an existing folder, and not a valid repository name")
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise ConfigError(
+            f"{path_or_repo}: there is no such folder; to fetch it from the hub, pip install 'bytemill[hf]'"
+        ) from error
+    try:
+        folder = Path(snapshot_download(str(path_or_repo), allow_patterns=_HUB_FILES))
+        if pickles and not any(folder.glob("model*.safetensors*")):
+            folder = Path(snapshot_download(str(path_or_repo), allow_patterns=[*_HUB_FILES, _HUB_PICKLES]))
+        return folder
+    except Exception as error:  # the hub's client raises its own, httpx's and the system's
+        reason = str(error).strip().partition("\n")[0]
+        raise FormatError(
+            f"{path_or_repo}: there is no such folder, and the hub did not give such a repository ({reason})"
+        ) from error
+
+
+def refuse_tensorflow(path: Path) -> None:
+    """Refuse GPT-2 as OpenAI published it, a checkpoint of TensorFlow: a folder, or a file in one.
+
+    Raises:
+        FormatError: It is; names the repository that has the same weights.
+    """
+    folder = path if path.is_dir() else path.parent
+    is_checkpoint = path.is_dir() or path.name.startswith(("model.ckpt", "checkpoint", "hparams.json"))
+    if is_checkpoint and not (folder / "config.json").exists() and any(folder.glob("model.ckpt.*")):
+        name = _IDS_BY_WIDTH.get(_width(folder), "gpt2")
+        raise FormatError(
+            f"{path}: is a checkpoint of TensorFlow, which is not read; the hub has the same weights: "
+            f"give openai-community/{name}"
+        )
+
+
+def _width(folder: Path) -> int:
+    """The width that OpenAI's hparams.json gives; 0 without one."""
+    try:
+        width = read_object(folder / "hparams.json").get("n_embd", 0)
+    except (OSError, FormatError):
+        return 0
+    return width if isinstance(width, int) else 0
+
+
+def _how_to_import(path: str | Path) -> str:
+    if Path(path).suffix in _PICKLE_SUFFIXES:
+        return f"; make one with: bytemill model import {path} FOLDER --allow-pickle"
+    if Path(path).suffix == ".safetensors":
+        return f"; make one with: bytemill model import {path} FOLDER"
+    return ""
