@@ -11,13 +11,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from bytemill.data.rows import Template, instruction_prompt
+from bytemill.evaluate.lengths import LENGTH_COLUMNS, AnswerLengths, answer_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bytemill.inference import Sampling, TextGenerator
 
-__all__ = ["DEFAULT_PROMPTS", "Prompt", "PromptTable", "answers_to", "row_prompts"]
+__all__ = ["DEFAULT_PROMPTS", "EXPECTED_ANSWER", "Prompt", "PromptTable", "answers_to", "row_prompts"]
+
+EXPECTED_ANSWER = "expected answer"
+"""Heading of the column of right answers; "reference" would be read as preference tuning's reference model."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Prompt:
     """What a table shows of it."""
     text: str
     """What the model reads, template included."""
-    reference: str = ""
+    expected_answer: str = ""
     """A good answer, where one is known."""
 
 
@@ -81,25 +85,35 @@ class PromptTable:
     answers: Mapping[str, Sequence[str]]
     """By model: one answer a prompt."""
 
+    def lengths(self) -> dict[str, AnswerLengths]:
+        """Return the length statistics of each model's answers."""
+        return {name: answer_lengths(answers) for name, answers in self.answers.items()}
+
     def as_json(self) -> dict[str, Any]:
-        """As JSON data: the prompts, and what each model says to each."""
-        return {"prompts": [asdict(prompt) for prompt in self.prompts], "answers": dict(self.answers)}
+        """Return JSON data: the prompts, what each model says to each, and how long the answers are."""
+        prompts = [asdict(prompt) for prompt in self.prompts]
+        lengths = {name: one.as_json() for name, one in self.lengths().items()}
+        return {"prompts": prompts, "answers": dict(self.answers), "lengths": lengths}
 
     def as_markdown(self) -> str:
-        r"""A table of a prompt a row and a model a column, ending in a line break.
+        r"""Return a table with a row per prompt and a column per model, then one of lengths, ending in a line break.
 
         >>> print(PromptTable([Prompt("Hi | you", "Hi | you")], {"base": ["Hel\nlo"]}).as_markdown(), end="")
         | prompt | base |
         | --- | --- |
         | Hi \| you | Hel<br>lo |
+        <BLANKLINE>
+        | answers | mean words | median | min | max |
+        | --- | --- | --- | --- | --- |
+        | base | 2.0 | 2.0 | 2 | 2 |
         """
-        has_references = any(prompt.reference for prompt in self.prompts)
-        header = ["prompt", *(["reference"] if has_references else []), *self.answers]
-        lines = [header, ["---"] * len(header)]
+        has_expected = any(prompt.expected_answer for prompt in self.prompts)
+        rows = [["prompt", *([EXPECTED_ANSWER] if has_expected else []), *self.answers]]
         for i, prompt in enumerate(self.prompts):
             said = [answers[i] for answers in self.answers.values()]
-            lines.append([prompt.label, *([prompt.reference] if has_references else []), *said])
-        return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
+            rows.append([prompt.label, *([prompt.expected_answer] if has_expected else []), *said])
+        lengths = [["answers", *LENGTH_COLUMNS], *([name, *one.cells()] for name, one in self.lengths().items())]
+        return f"{_markdown(rows)}\n{_markdown(lengths)}"
 
 
 def answers_to(
@@ -113,7 +127,7 @@ def answers_to(
 
 
 def row_prompts(rows: Sequence[Mapping[str, Any]], *, template: Template = "alpaca") -> list[Prompt]:
-    """The prompts of instruction rows, with their outputs (or chosen answers) as references."""
+    """Return the prompts of instruction rows, with their outputs (or chosen answers) as expected answers."""
     found = []
     for row in rows:
         input_text = row.get("input") or ""
@@ -121,6 +135,13 @@ def row_prompts(rows: Sequence[Mapping[str, Any]], *, template: Template = "alpa
         label = f"{row['instruction']}\n{input_text}".strip()
         found.append(Prompt(label, text, str(row.get("output") or row.get("chosen") or "")))
     return found
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown; the first row is its header."""
+    header, *others = rows
+    lines = [header, ["---"] * len(header), *others]
+    return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
 
 
 def _cell(text: str) -> str:
