@@ -40,7 +40,7 @@ def log_likelihood(model: GPT2, context: list[int], continuation: list[int]) -> 
 def test_a_token_that_spans_the_join_leaves_a_continuation_to_score(
     model: GPT2, context: str, continuation: str
 ) -> None:
-    """Reported for lm-evaluation-harness (1297, 1053): the continuation had no token, and the whole evaluation ended."""
+    """Reported for lm-evaluation-harness (1297, 1053): the continuation had no token, and the evaluation ended."""
     tokens = Pairs()
     assert len(tokens.encode_ordinary(context + continuation)) <= len(tokens.encode_ordinary(context))
     [(found, _)] = TextScorer(model, tokens).continuations([(context, continuation)])

@@ -22,11 +22,7 @@ def ladder_page(ladder: Ladder) -> Page:
     """Return a page with a plot, a table, and why rungs were left out."""
     measured = [one for one in ladder.measurements if one.left_out is None]
     lead = f"GPT-2 with {ladder.size.described()}. Measured on {ladder.place_and_date}."
-    if len(measured) > 1:
-        best = max(measured, key=lambda one: one.factor_first or 0)
-        lead = (
-            f"{lead} The fastest way, up to `{best.name}`, is {decimal(best.factor_first or 1)} times as fast as fp32."
-        )
+    lead = f"{lead} {_verdict(measured)}"
     blocks: list[Block] = [_plot(measured), _table(ladder)]
     left_out = [one for one in ladder.measurements if one.left_out is not None]
     if left_out:
@@ -34,6 +30,15 @@ def ladder_page(ladder: Ladder) -> Page:
         blocks.append(Table("Rungs that this machine lacks", ("rung", "why"), rows))
     sections = (Section("Every rung on this machine", tuple(blocks)), Section("How to read it", (Prose(_NOTES),)))
     return Page("The ladder", lead, sections, kicker="bytemill ladder", footer=_FOOTER)
+
+
+def _verdict(measured: Sequence[Measurement]) -> str:
+    best = max(measured, key=lambda one: one.factor_first or 0, default=None)
+    if best is None:
+        return "No rung could be measured."
+    if best is measured[0]:
+        return f"No rung is faster than {best.name} here."
+    return f"The fastest rung is `{best.name}`, {decimal(best.factor_first or 1)} times as fast as {measured[0].name}."
 
 
 _NOTES = """Each rung changes one thing of the fastest way before it; `x before` is the speed against that one.
@@ -56,8 +61,8 @@ def _plot(measured: Sequence[Measurement]) -> Plot:
         "Tokens per second",
         bars("rungs", names, speeds, value_format="{:,.0f}", alt=f"Tokens per second of each rung: {told}."),
         what="Each rung changes one thing of the fastest way before it.",
-        good="""On a GPU every bar is longer than the one before. On a CPU bf16 brings most, where its units
-        multiply it; compiling brings little to a small model.""",
+        good="""On a GPU every bar is longer than the one before. On a CPU a small model gains little: most of its
+        time goes into matrix products, and only a processor that multiplies bf16 does these faster.""",
     )
 
 
