@@ -6,9 +6,17 @@ import random
 from pathlib import Path
 
 from bytemill import Tokenizer
+from bytemill.evaluate.judge import Scores
+from bytemill.evaluate.lengths import answer_lengths
+from bytemill.evaluate.prompts import Prompt, PromptTable
+from bytemill.experiment.ladder import Ladder, LadderSize, Measurement
+from bytemill.experiment.rungs import RUNGS, Way
+from bytemill.model import GPT2Config
 from bytemill.report.audit import audit_page
 from bytemill.report.comparison import comparison_page
+from bytemill.report.evaluation import judge_page, prompts_page
 from bytemill.report.inspection import inspection_page
+from bytemill.report.ladder import ladder_page
 from bytemill.report.page import Page
 from bytemill.report.run import run_page
 from bytemill.tokenizer.audit import audit
@@ -35,7 +43,22 @@ def pages(folder: Path) -> dict[str, Page]:
         "inspect": inspection_page([pieces(tokenizer, TEXT + HOSTILE, special=True)], trace(tokenizer, "the mat\n")),
         "bare run": run_page(bare),
         "two runs": run_page(runs),
+        "ladder": ladder_page(_ladder()),
+        "prompts": prompts_page(PromptTable([Prompt(HOSTILE, HOSTILE, "yes")], {"base": [HOSTILE], "tuned": [TEXT]})),
+        "judge": judge_page("quality", HOSTILE, {"a": _ANSWERS}, {"a": Scores([7.0], 0, 0, answer_lengths([TEXT]))}),
     }
+
+
+_ANSWERS = [{"prompt": HOSTILE, "model_response": TEXT}]
+
+
+def _ladder() -> Ladder:
+    """Three rungs measured, three explained."""
+    first, *others = RUNGS
+    measured = [Measurement(first, first.name, Way(), 20.0, 1e5, 1.0, 1.0, 9.4, 812.0)]
+    measured += [Measurement(rung, rung.name, Way("bf16"), 10.0, 2e5, 2.0, 2.0, None, 500.0) for rung in others[:2]]
+    measured += [Measurement(rung, rung.name, left_out=f"it fails here: {HOSTILE}") for rung in others[2:]]
+    return Ladder(LadderSize(GPT2Config(), 4, 1_024), "a machine; 30 November 2026", tuple(measured))
 
 
 def write_run(folder: Path, *, n_steps: int, rate: float) -> Path:

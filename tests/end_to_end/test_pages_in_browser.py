@@ -59,7 +59,7 @@ def browse(folder: Path, page: str, *, width: int, dark: bool = False) -> tuple[
     return json.loads(title[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")), done.stderr
 
 
-@pytest.mark.parametrize("page", ["compare", "audit", "inspect", "bare-run", "two-runs"])
+@pytest.mark.parametrize("page", ["compare", "audit", "inspect", "bare-run", "two-runs", "ladder", "prompts", "judge"])
 def test_a_page_fits_a_phone_and_says_nothing_on_the_console(folder: Path, page: str) -> None:
     found, console = browse(folder, page, width=PHONE_PX)
     assert found["wide"] == []

@@ -12,7 +12,7 @@ from page_reader import Reader
 from sample_pages import pages, write_run
 
 STYLE = (Path(__file__).parents[2] / "python/bytemill/report/page.css").read_text(encoding="utf-8")
-KINDS = ("compare", "audit", "inspect", "bare run", "two runs")
+KINDS = ("compare", "audit", "inspect", "bare run", "two runs", "ladder", "prompts", "judge")
 
 
 @pytest.fixture(scope="module")

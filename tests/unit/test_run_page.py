@@ -8,6 +8,7 @@ import pytest
 from bytemill.errors import DataError
 from bytemill.report.figures import count
 from bytemill.report.run import run_page
+from console_blocks import call_bytemill
 from page_reader import Reader
 from sample_pages import write_run
 
@@ -80,3 +81,19 @@ def test_the_largest_numbers_are_drawn(tmp_path: Path) -> None:
     rows = [{"step": 1, "loss": 1}, {"step": largest, "loss": largest}]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert f"Trained for {count(largest)} steps" in run_page(tmp_path).html()
+
+
+def test_the_command_names_runs_as_eval_names_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in ("a/run", "b/run"):
+        write_run(tmp_path / folder, n_steps=4, rate=1.0)
+    page = tmp_path / "page.html"
+    runs = [f"AdamW={tmp_path}/a/run", f"{tmp_path}/b/run"]
+    assert call_bytemill(["report", *runs, "-o", str(page)]) == 0
+    text = Reader(page.read_text(encoding="utf-8")).text
+    assert "AdamW, step 4" in text
+    assert "All settings of AdamW" in text
+    assert "All settings of run" in text
+    assert call_bytemill(["report", runs[0]]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{tmp_path}/a/run/report.html"
+    assert call_bytemill(["report", runs[1], runs[1]]) == 2
+    assert "have the same name; give one as NAME=PLACE" in capsys.readouterr().err

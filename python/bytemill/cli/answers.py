@@ -1,6 +1,7 @@
 """`bytemill eval prompts`, `eval judge` and `generate --rows`: what models answer, and how good it is."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -26,6 +27,8 @@ from bytemill.json_reader import read_regular_file
 from bytemill.outside_text import checked_key, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bytemill.evaluate.prompts import PromptTable
 
 
@@ -121,7 +124,12 @@ def answer_rows(
 
 
 def judge(
-    answers: Annotated[list[Path], typer.Argument(help="Files that `generate --rows` wrote.")],
+    answers: Annotated[
+        list[str],
+        typer.Argument(
+            help="What `generate --rows` or `eval prompts --json` wrote, or rows with prompt and text; or NAME=FILE."
+        ),
+    ],
     model: Annotated[str, typer.Option("--judge", help="The judge's model, by its server's name.")],
     url: Annotated[
         str, typer.Option(help="The server; redirects to another are not followed.")
@@ -142,13 +150,13 @@ def judge(
 ) -> None:
     """Let a language model give each answer 0 to 100 points; several files come side by side.
 
+    Answers are those to instructions, or continuations of a text: prompt and text, as in a run's samples.jsonl.
     Each file's scores go to NAME.RUBRIC.jsonl, row by row; a second call asks only about what is missing there.
 
     Example: bytemill eval judge base.json tuned.json --judge llama3 --rubric safety
     """
-    from bytemill.evaluate.answers import read_answers
     from bytemill.evaluate.journal import Journal
-    from bytemill.evaluate.judge import RUBRICS, Judge, judge_answers
+    from bytemill.evaluate.judge import CONTINUATION_RUBRICS, RUBRICS, Judge, judge_answers
     from bytemill.progress import PhaseProgress
     from bytemill.report.evaluation import judge_markdown, judge_page
 
@@ -156,11 +164,11 @@ def judge(
     rubric_name = rubric if rubric in RUBRICS else Path(rubric).stem
     key = _key(key_variable)
     asked = Judge(url, model, api, api_key=key, timeout_s=timeout_s, tries=tries, first_wait_s=first_wait_s, seed=seed)
-    files = named([str(path) for path in answers])
-    rows = {name: read_answers(Path(path)) for name, path in files.items()}
+    continuations = CONTINUATION_RUBRICS.get(rubric, text)
+    stems, rows = _answer_sets(named(answers))
     scores = {}
-    for name, path in files.items():
-        notes = (output or Path(path).parent) / f"{Path(path).stem}.{rubric_name}.jsonl"
+    for name, stem in stems.items():
+        notes = (output or stem.parent) / f"{stem.name}.{rubric_name}.jsonl"
         header = {"judge": model, "url": asked.endpoint, "seed": seed, "rubric": text, "rows": rows[name]}
         with Journal(notes, header) as journal, PhaseProgress({printable(name): "rows"}, shown=True) as progress:
             scores[name] = judge_answers(
@@ -168,6 +176,7 @@ def judge(
                 rows[name],
                 text,
                 journal,
+                continuations=continuations,
                 shown=lambda n_done, name=name: progress.update(printable(name), n_done, len(rows[name])),  # type: ignore[misc]
             )
         say(f"{name}: {notes}")
@@ -180,6 +189,22 @@ def judge(
     if any(one.n_failed for one in scores.values()):
         say("the server failed on some rows; call again to ask about them")
         raise typer.Exit(1)
+
+
+def _answer_sets(files: "Mapping[str, str]") -> "tuple[dict[str, Path], dict[str, list[dict[str, Any]]]]":
+    """Return, by name, where each model's scores go, without an ending, and its rows."""
+    from bytemill.evaluate.answers import read_answer_sets
+
+    stems, rows = {}, {}
+    for name, place in files.items():
+        path = Path(place)
+        found = read_answer_sets(name, path)
+        for model, answered in found.items():
+            shared = len(found) > 1 or model != name
+            label = f"{name}: {model}" if shared and len(files) > 1 else model
+            ending = re.sub(r"[^\w.-]", "_", f".{model}") if shared else ""
+            stems[label], rows[label] = path.with_name(path.stem + ending), answered
+    return stems, rows
 
 
 def _own_rubric(path: Path) -> str:

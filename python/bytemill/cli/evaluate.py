@@ -76,9 +76,13 @@ def hellaswag(
     tokenizer: OwnTokenizer = None,
     items: Annotated[int, typer.Option(min=0, help="Answer so many items from the first; 0 takes all.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Items at a time, of four rows each.")] = 8,
+    strips: Annotated[
+        bool,
+        typer.Option("--strip", help="Remove spaces at the start of endings. Default: keep them, as build-nanogpt."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Let a model choose endings of stories; chance is 0.25.
+    """Let a model choose endings of stories by build-nanogpt's rule; chance is 0.25.
 
     Example: bytemill eval hellaswag -m runs/first -d hellaswag_val.jsonl
     """
@@ -95,6 +99,7 @@ def hellaswag(
             chosen,
             n_positions=loaded.config.n_positions,
             batch_items=batch_size,
+            strip_endings=strips,
             shown=lambda n_done: progress.update("answering", n_done, len(chosen)),
         )
     if as_json:

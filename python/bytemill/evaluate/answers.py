@@ -14,7 +14,7 @@ from bytemill.errors import DataError
 from bytemill.evaluate.journal import LONE_SURROGATES, Journal
 from bytemill.files import write_text
 from bytemill.inference.batches import complete_all
-from bytemill.json_reader import MAX_ROWS_BYTES, read_json
+from bytemill.json_reader import MAX_ROWS_BYTES, parse_object, read_json, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from bytemill.inference import Sampling, TextGenerator
 
-__all__ = ["RESPONSE", "read_answers", "write_answers"]
+__all__ = [
+    "RESPONSE",
+    "expected_answer_of",
+    "is_continuation",
+    "question_of",
+    "read_answer_sets",
+    "read_answers",
+    "write_answers",
+]
 
 RESPONSE = "model_response"
 """The column that holds the model's answer."""
@@ -84,19 +92,103 @@ def write_answers(
 
 
 def read_answers(path: Path) -> list[dict[str, Any]]:
-    """What `write_answers` wrote.
+    """Read one model's answers: what `write_answers` wrote, or continuations.
+
+    The file is a JSON list or, as .jsonl, one object per line. A row has an `instruction` and a `model_response`, or a
+    `prompt` and the `text` that continues it, as in a run's samples.jsonl.
+
+    Returns:
+        The rows; continuations as {"prompt": …, "model_response": …}.
 
     Raises:
-        DataError: The file cannot be read, or is of another form; names the columns that are there.
+        DataError: The file cannot be read, or a row has another form; names the row and its columns.
     """
-    try:
-        rows = read_json(path, max_bytes=MAX_ROWS_BYTES, error=DataError)
-    except OSError as error:
-        raise DataError(f"{path}: the answers cannot be read: {error.strerror}") from None
+    rows = _read_objects(path)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{path}: expected a list of objects, one a row, and at least one")
-    for number, row in enumerate(rows, start=1):
-        for column in ("instruction", RESPONSE):
-            if not isinstance(row.get(column), str):
-                raise DataError(f"{path}: row {number} has no text in {column!r}; it has {', '.join(row)}")
+    return [_checked_row(row, f"{path}: row {number}") for number, row in enumerate(rows, start=1)]
+
+
+def read_answer_sets(name: str, path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Read the answers of each model in a file: one model as in `read_answers`, or several on the same prompts.
+
+    The latter is the JSON that `bytemill eval prompts --json` prints.
+
+    Args:
+        name: Name of the model of a file that holds one.
+        path: The file.
+
+    Returns:
+        Rows by the model's name.
+
+    Raises:
+        DataError: As `read_answers`; or the prompts and the answers do not match.
+    """
+    found = None if _has_lines(path) else _read_objects(path)
+    if not isinstance(found, dict):
+        return {name: read_answers(path)}
+    prompts, answers = found.get("prompts"), found.get("answers")
+    if not isinstance(prompts, list) or not prompts or not isinstance(answers, dict) or not answers:
+        raise DataError(f"{path}: expected a list of rows, or prompts and answers, as `eval prompts --json` prints")
+    return {model: _battery_rows(prompts, said, f"{path}: {model}") for model, said in answers.items()}
+
+
+def question_of(row: Mapping[str, Any]) -> str:
+    r"""Return what a row asks, or the text that it continues.
+
+    >>> question_of({"instruction": "Translate.", "input": "Hi"}), question_of({"prompt": "Once upon"})
+    ('Translate.\nHi', 'Once upon')
+    """
+    if is_continuation(row):
+        return str(row["prompt"])
+    return f"{row.get('instruction') or ''}\n{row.get('input') or ''}".strip()
+
+
+def expected_answer_of(row: Mapping[str, Any]) -> str:
+    """Return the right answer that a row knows: its `output`, or its `chosen` answer; otherwise nothing."""
+    return str(row.get("output") or row.get("chosen") or "")
+
+
+def is_continuation(row: Mapping[str, Any]) -> bool:
+    """Return whether a row continues a text instead of answering an instruction."""
+    return "instruction" not in row and "prompt" in row
+
+
+def _has_lines(path: Path) -> bool:
+    return path.suffix in (".jsonl", ".ndjson")
+
+
+def _read_objects(path: Path) -> Any:
+    try:
+        if _has_lines(path):
+            lines = read_lines(path, error=DataError)
+            return [parse_object(line, f"{path}, line {number}", error=DataError) for number, line in lines]
+        return read_json(path, max_bytes=MAX_ROWS_BYTES, error=DataError)
+    except OSError as error:
+        raise DataError(f"{path}: the answers cannot be read: {error.strerror}") from None
+
+
+def _checked_row(row: dict[str, Any], place: str) -> dict[str, Any]:
+    continues = is_continuation(row)
+    question = "prompt" if continues else "instruction"
+    answer = "text" if continues and RESPONSE not in row else RESPONSE
+    for column in (question, answer):
+        if not isinstance(row.get(column), str):
+            raise DataError(f"{place} has no text in {column!r}; it has {', '.join(row)}")
+    return {"prompt": row["prompt"], RESPONSE: row[answer]} if continues else row
+
+
+def _battery_rows(prompts: list[Any], answers: Any, place: str) -> list[dict[str, Any]]:
+    if not isinstance(answers, list) or len(answers) != len(prompts):
+        raise DataError(f"{place}: expected a list of {len(prompts)} answers, one per prompt")
+    rows = []
+    for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True), start=1):
+        texts = [prompt.get("label"), prompt.get("text"), answer] if isinstance(prompt, dict) else [None]
+        if not all(isinstance(text, str) for text in texts):
+            raise DataError(f"{place}: prompt {number} or its answer is not text; expected label, text and an answer")
+        label, text, _ = texts
+        # A prompt that is shown as the model reads it has no template around it: it is a text to continue.
+        row = {"prompt": text} if label == text else {"instruction": label}
+        expected = prompt.get("expected_answer") or prompt.get("reference")  # the name before
+        rows.append(row | ({"output": expected} if expected else {}) | {RESPONSE: answer})
     return rows

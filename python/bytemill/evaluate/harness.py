@@ -97,6 +97,9 @@ class TextScorer:
         context_ids = self.tokenizer.encode_ordinary(context)
         ids = self.tokenizer.encode_ordinary(context + continuation)
         n_asked = len(ids) - len(context_ids)
+        if n_asked <= 0:  # a token spans the join: together they have no more ids than the context
+            continuation_ids = self.tokenizer.encode_ordinary(continuation)
+            ids, n_asked = context_ids + continuation_ids, len(continuation_ids)
         n_positions = self.model.config.n_positions
         if not 0 < n_asked <= n_positions:
             raise DataError(f"a continuation of {n_asked} tokens cannot be scored by a model of {n_positions}")

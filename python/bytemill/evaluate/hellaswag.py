@@ -1,8 +1,11 @@
-"""HellaSwag: which of four endings goes on with a story (Zellers et al., "HellaSwag", 2019).
+"""HellaSwag: which of four endings continues a story (Zellers et al., "HellaSwag", 2019).
 
-GPT-2 is too small to be asked; it is measured instead: each ending's tokens get a loss behind the context, and
-the ending of lowest mean loss is the model's choice. The mean, not the sum, or short endings would win. Chance
-is 0.25. The bare form, without examples before it, is what GPT-3's report calls zero-shot.
+GPT-2 is too small to answer a question, so its losses are compared: the choice is the ending with the lowest mean
+loss after the context. The mean, not the sum, or short endings would win. Chance is 0.25. No examples come before
+the story: GPT-3's report calls that zero-shot.
+
+The rule is that of build-nanogpt's hellaswag.py, so that GPT-2's 0.2955 can be compared: context and ending are
+encoded separately, the ending as one space and its text as it is in the file, spaces at its start included.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["REFERENCE_SCORES", "HellaSwagItem", "HellaSwagScore", "ending_losses", "hellaswag_score", "read_hellaswag"]
 
 REFERENCE_SCORES = {"GPT-2 124M": 0.2955, "GPT-3 124M": 0.337}
-"""Published accuracies on all 10,042 items: of OpenAI's GPT-2 by this measure, and of GPT-3's smallest model."""
+"""Published accuracies on all 10,042 items: OpenAI's GPT-2 by this rule, and GPT-3's smallest model."""
 
 
 class _Encoder(Protocol):
@@ -92,6 +95,7 @@ def hellaswag_score(
     *,
     n_positions: int,
     batch_items: int = 8,
+    strip_endings: bool = False,
     shown: Callable[[int], None] | None = None,
 ) -> HellaSwagScore:
     """Let `model` choose an ending for each item.
@@ -102,11 +106,12 @@ def hellaswag_score(
         items: What to answer.
         n_positions: The model's context; of an item that is longer, the beginning is left out.
         batch_items: Items at a time, four rows each.
+        strip_endings: Remove spaces at the start of endings. The published figures keep them.
         shown: Called with the number of items done.
     """
     n_right = n_done = 0
     for batch in _batches(items, batch_items):
-        losses = ending_losses(model, tokenizer, batch, n_positions=n_positions)
+        losses = ending_losses(model, tokenizer, batch, n_positions=n_positions, strip_endings=strip_endings)
         n_right += sum(int(row.argmin()) == item.label for row, item in zip(losses, batch, strict=True))
         n_done += len(batch)
         if shown is not None:
@@ -116,11 +121,23 @@ def hellaswag_score(
 
 @torch.no_grad()
 def ending_losses(
-    model: torch.nn.Module, tokenizer: _Encoder, items: Sequence[HellaSwagItem], *, n_positions: int
+    model: torch.nn.Module,
+    tokenizer: _Encoder,
+    items: Sequence[HellaSwagItem],
+    *,
+    n_positions: int,
+    strip_endings: bool = False,
 ) -> torch.Tensor:
-    """Mean loss in nats of each ending's tokens behind its context, (items, endings) in fp32, in eval mode."""
+    """Return the mean loss in nats of each ending's tokens after its context: (items, endings) in fp32, in eval mode.
+
+    The arguments are those of `hellaswag_score`.
+    """
     device = next(model.parameters()).device
-    rows = [_row(tokenizer, item.context, ending, n_positions) for item in items for ending in item.endings]
+    rows = [
+        _row(tokenizer, item.context, ending.lstrip() if strip_endings else ending, n_positions)
+        for item in items
+        for ending in item.endings
+    ]
     width = max(len(ids) for ids, _ in rows)
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     asked = torch.zeros(len(rows), width, dtype=torch.bool)
@@ -141,9 +158,9 @@ def ending_losses(
 
 
 def _row(tokenizer: _Encoder, context: str, ending: str, n_positions: int) -> tuple[list[int], int]:
-    """Ids of context and ending, and how many of them are the context's."""
+    """Return the ids of context and ending, and how many of them are the context's."""
     context_ids = tokenizer.encode_ordinary(context)
-    ending_ids = tokenizer.encode_ordinary(" " + ending.lstrip())
+    ending_ids = tokenizer.encode_ordinary(" " + ending)
     if len(ending_ids) >= n_positions:
         raise DataError(f"an ending of {len(ending_ids)} tokens leaves no room for its context in {n_positions}")
     kept = context_ids[max(0, len(context_ids) + len(ending_ids) - n_positions) :]

@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from bytemill.data.rows import Template, Turn, instruction_prompt, instruction_turns, prompt_ids, stop_texts
+from bytemill.evaluate.lengths import LENGTH_COLUMNS, AnswerLengths, answer_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bytemill.inference import Sampling, TextGenerator
 
-__all__ = ["DEFAULT_PROMPTS", "Prompt", "PromptTable", "answers_to", "row_prompts"]
+__all__ = ["DEFAULT_PROMPTS", "EXPECTED_ANSWER", "Prompt", "PromptTable", "answers_to", "row_prompts"]
+
+EXPECTED_ANSWER = "expected answer"
+"""Heading of the column of right answers; "reference" would be read as preference tuning's reference model."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Prompt:
     """What a table shows of it."""
     text: str
     """What the model reads: text to continue, or the instruction in Alpaca's words."""
-    reference: str = ""
+    expected_answer: str = ""
     """A good answer, where one is known."""
     turn: Turn | None = None
     """The instruction, which each model is asked in the words that it was tuned with; None for text to continue."""
@@ -84,26 +88,37 @@ class PromptTable:
     answers: Mapping[str, Sequence[str]]
     """By model: one answer a prompt."""
 
+    def lengths(self) -> dict[str, AnswerLengths]:
+        """Return the length statistics of each model's answers."""
+        return {name: answer_lengths(answers) for name, answers in self.answers.items()}
+
     def as_json(self) -> dict[str, Any]:
-        """As JSON data: the prompts, and what each model says to each."""
-        prompts = [{"label": one.label, "text": one.text, "reference": one.reference} for one in self.prompts]
-        return {"prompts": prompts, "answers": dict(self.answers)}
+        """Return JSON data: the prompts, what each model says to each, and how long the answers are."""
+        prompts = [
+            {"label": one.label, "text": one.text, "expected_answer": one.expected_answer} for one in self.prompts
+        ]
+        lengths = {name: one.as_json() for name, one in self.lengths().items()}
+        return {"prompts": prompts, "answers": dict(self.answers), "lengths": lengths}
 
     def as_markdown(self) -> str:
-        r"""A table of a prompt a row and a model a column, ending in a line break.
+        r"""Return a table with a row per prompt and a column per model, then one of lengths, ending in a line break.
 
         >>> print(PromptTable([Prompt("Hi | you", "Hi | you")], {"base": ["Hel\nlo"]}).as_markdown(), end="")
         | prompt | base |
         | --- | --- |
         | Hi \| you | Hel<br>lo |
+        <BLANKLINE>
+        | answers | mean words | median | min | max |
+        | --- | --- | --- | --- | --- |
+        | base | 2.0 | 2.0 | 2 | 2 |
         """
-        has_references = any(prompt.reference for prompt in self.prompts)
-        header = ["prompt", *(["reference"] if has_references else []), *self.answers]
-        lines = [header, ["---"] * len(header)]
+        has_expected = any(prompt.expected_answer for prompt in self.prompts)
+        rows = [["prompt", *([EXPECTED_ANSWER] if has_expected else []), *self.answers]]
         for i, prompt in enumerate(self.prompts):
             said = [answers[i] for answers in self.answers.values()]
-            lines.append([prompt.label, *([prompt.reference] if has_references else []), *said])
-        return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
+            rows.append([prompt.label, *([prompt.expected_answer] if has_expected else []), *said])
+        lengths = [["answers", *LENGTH_COLUMNS], *([name, *one.cells()] for name, one in self.lengths().items())]
+        return f"{_markdown(rows)}\n{_markdown(lengths)}"
 
 
 def answers_to(
@@ -129,8 +144,8 @@ def answers_to(
     return [answer(prompt) for prompt in prompts]
 
 
-def row_prompts(rows: Sequence[Mapping[str, Any]]) -> list[Prompt]:
-    """The prompts of instruction rows, with their outputs (or chosen answers) as references."""
+def row_prompts(rows: Sequence[Mapping[str, Any]], *, template: Template = "alpaca") -> list[Prompt]:
+    """Return the prompts of instruction rows, with their outputs (or chosen answers) as expected answers."""
     found = []
     for row in rows:
         (turn,) = instruction_turns(row)
@@ -138,6 +153,13 @@ def row_prompts(rows: Sequence[Mapping[str, Any]]) -> list[Prompt]:
         text = instruction_prompt(turn.text, turn.input_text)
         found.append(Prompt(label, text, str(row.get("output") or row.get("chosen") or ""), turn))
     return found
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown; the first row is its header."""
+    header, *others = rows
+    lines = [header, ["---"] * len(header), *others]
+    return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
 
 
 def _cell(text: str) -> str:

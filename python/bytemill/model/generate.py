@@ -23,6 +23,10 @@ __all__ = ["generate", "generate_stream"]
 _WORTH_PACKING_TOKENS = 32
 
 
+_GREEDY_BELOW = 1e-6
+"""Divided by a smaller temperature, logits could overflow, and no token would have a probability."""
+
+
 def generate(
     model: CausalModel,
     ids: Tensor,
@@ -179,7 +183,7 @@ def _draw(
     generator: torch.Generator,
 ) -> Tensor:
     """One id a row, (B, 1), from logits (B, V)."""
-    if temperature == 0:
+    if temperature < _GREEDY_BELOW:
         return logits.argmax(dim=-1, keepdim=True)
     logits = logits / temperature
     if top_k is not None and top_k < logits.shape[-1]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from bytemill.evaluate.answers import RESPONSE, expected_answer_of, question_of
+from bytemill.evaluate.lengths import LENGTH_COLUMNS, AnswerLengths
+from bytemill.evaluate.prompts import EXPECTED_ANSWER
 from bytemill.report.figures import decimal
 from bytemill.report.page import Block, Comparison, Page, Prose, Section, Table
 
@@ -26,11 +29,12 @@ def prompts_page(table: PromptTable) -> Page:
     blocks: list[Block] = []
     for number, prompt in enumerate(table.prompts, start=1):
         columns = [(name, answers[number - 1]) for name, answers in table.answers.items()]
-        if prompt.reference:
-            columns.insert(0, ("reference", prompt.reference))
+        if prompt.expected_answer:
+            columns.insert(0, (EXPECTED_ANSWER, prompt.expected_answer))
         blocks.append(Comparison(f"Prompt {number}", tuple(columns), question=prompt.label))
     lead = f"{len(table.answers)} models answer {len(table.prompts)} prompts: {', '.join(table.answers)}."
-    return Page("Answers", lead, (Section("Prompts", tuple(blocks)),), kicker="bytemill eval prompts", footer=_FOOTER)
+    sections = (Section("Prompts", tuple(blocks)), Section("Lengths", (_lengths_table(table.lengths()),)))
+    return Page("Answers", lead, sections, kicker="bytemill eval prompts", footer=_FOOTER)
 
 
 def matrix_page(matrix: LossMatrix) -> Page:
@@ -77,25 +81,30 @@ def judge_page(
 
 
 def _judge_table(scores: Mapping[str, Scores]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    header = ("answers", "mean", "rows", "scored", "no score in the reply", "server failed")
+    header = ("answers", "mean", "rows", "scored", "no score in the reply", "server failed", *LENGTH_COLUMNS)
     rows = []
     for name, one in scores.items():
         found = one.as_json()
         counts = (str(found[key]) for key in ("n_rows", "n_scored", "n_unparsed", "n_failed"))
-        rows.append((name, _points(one.mean), *counts))
+        rows.append((name, _points(one.mean), *counts, *one.lengths.cells()))
     return header, rows
 
 
+def _lengths_table(lengths: Mapping[str, AnswerLengths]) -> Table:
+    rows = tuple((name, *one.cells()) for name, one in lengths.items())
+    return Table("Lengths of the answers", ("answers", *LENGTH_COLUMNS), rows, numeric=(1, 2, 3, 4))
+
+
 def _judged(rows: Mapping[str, Sequence[Mapping[str, Any]]], scores: Mapping[str, Scores]) -> list[Block]:
-    """One block an instruction of the first file, with the answers of all files that hold it at the same place."""
+    """Return a block per row of the first file, with the answers of all files that ask the same at the same place."""
     first = next(iter(rows.values()))
     blocks: list[Block] = []
     for i, row in enumerate(first[:_MAX_ROWS_SHOWN]):
-        columns = [("reference", str(row["output"]))] if row.get("output") else []
+        question, expected = question_of(row), expected_answer_of(row)
+        columns = [(EXPECTED_ANSWER, expected)] if expected else []
         for name, others in rows.items():
-            if i < len(others) and others[i]["instruction"] == row["instruction"]:
-                columns.append((f"{name}: {_points(scores[name].scores[i])}", str(others[i]["model_response"])))
-        question = f"{row['instruction']}\n{row.get('input') or ''}".strip()
+            if i < len(others) and question_of(others[i]) == question:
+                columns.append((f"{name}: {_points(scores[name].scores[i])}", str(others[i][RESPONSE])))
         blocks.append(Comparison(f"Row {i + 1}", tuple(columns), question=question))
     if len(first) > _MAX_ROWS_SHOWN:
         blocks.append(Prose(f"And {len(first) - _MAX_ROWS_SHOWN} rows more, in the files."))

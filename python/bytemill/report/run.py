@@ -25,8 +25,11 @@ __all__ = ["run_page"]
 _LARGEST = 2**64 - 1
 
 
-def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str], *, is_private: bool = False) -> Page:
-    """Make a page of one or more runs' folders.
+Folder = str | os.PathLike[str]
+
+
+def run_page(run_dirs: Mapping[str, Folder] | Sequence[Folder] | Folder, *, is_private: bool = False) -> Page:
+    """Make a page of one or more runs' folders; a mapping gives each the name that the page shows.
 
     A folder must hold metrics.jsonl; config.toml, changes.jsonl, environment.json and samples.jsonl are shown
     where they are. With `is_private`, the machine, its software and the command line are left out.
@@ -34,10 +37,9 @@ def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
     Raises:
         DataError: a folder has no metrics.jsonl, or a line of it is not what it should be.
     """
-    folders = [Path(run_dirs)] if isinstance(run_dirs, str | os.PathLike) else [Path(folder) for folder in run_dirs]
-    if not folders:
+    named = _named(run_dirs)
+    if not named:
         raise DataError("no run was named; give at least one folder that holds metrics.jsonl")
-    named = {_name(folder, folders): folder for folder in folders}
     runs = {name: _read_jsonl(folder / "metrics.jsonl", "step", int | float) for name, folder in named.items()}
     names = list(runs)
     samples = {
@@ -60,6 +62,13 @@ def run_page(run_dirs: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]
         sections=tuple(sections),
         footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
     )
+
+
+def _named(run_dirs: Mapping[str, Folder] | Sequence[Folder] | Folder) -> dict[str, Path]:
+    if isinstance(run_dirs, Mapping):
+        return {name: Path(folder) for name, folder in run_dirs.items()}
+    folders = [Path(run_dirs)] if isinstance(run_dirs, str | os.PathLike) else [Path(folder) for folder in run_dirs]
+    return {_name(folder, folders): folder for folder in folders}
 
 
 def _name(folder: Path, folders: Sequence[Path]) -> str:

@@ -17,7 +17,7 @@ from bytemill.cli import main
 from bytemill.cli.models import named, part_of
 from bytemill.data.rows import Row, collate, split_rows
 from bytemill.errors import ArgumentError, ConfigError, DataError
-from bytemill.evaluate.answers import RESPONSE, read_answers, write_answers
+from bytemill.evaluate.answers import RESPONSE, read_answer_sets, read_answers, write_answers
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.evaluate.matrix import LossMatrix, data_set_losses, draw_data_set
 from bytemill.evaluate.prompts import DEFAULT_PROMPTS, Prompt, PromptTable, answers_to, row_prompts
@@ -118,6 +118,36 @@ def test_answers_of_another_form_are_named(tmp_path: Path, content: str, sentenc
         read_answers(path)
 
 
+def test_continuations_are_read_from_lists_and_lines(tmp_path: Path) -> None:
+    rows = [{"prompt": "Once", "text": " upon a time", "step": 4}, {"prompt": "", "text": "The"}]
+    (tmp_path / "samples.json").write_text(json.dumps(rows))
+    (tmp_path / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    expected = [{"prompt": "Once", RESPONSE: " upon a time"}, {"prompt": "", RESPONSE: "The"}]
+    assert read_answers(tmp_path / "samples.json") == expected
+    assert read_answers(tmp_path / "samples.jsonl") == expected
+    (tmp_path / "samples.json").write_text(json.dumps([rows[0], {"prompt": "Once"}]))
+    with pytest.raises(DataError, match=r"samples\.json: row 2 has no text in 'text'; it has prompt"):
+        read_answers(tmp_path / "samples.json")
+
+
+def test_a_battery_s_json_holds_the_answers_of_several_models(tmp_path: Path) -> None:
+    prompts = [Prompt("Once", "Once"), *row_prompts(ROWS[:1])]
+    table = PromptTable(prompts, {"a": ["upon", "1"], "b": ["more", "2"]})
+    (tmp_path / "battery.json").write_text(json.dumps(table.as_json()))
+    assert read_answer_sets("battery.json", tmp_path / "battery.json") == {
+        name: [{"prompt": "Once", RESPONSE: said}, {"instruction": "Say 1.", "output": "1", RESPONSE: number}]
+        for name, said, number in (("a", "upon", "1"), ("b", "more", "2"))
+    }
+    for broken, sentence in (
+        ({"prompts": []}, "expected a list of rows, or prompts and answers"),
+        ({"prompts": [{"label": "a", "text": "a"}], "answers": {"a": []}}, "a: expected a list of 1 answers"),
+        ({"prompts": ["a"], "answers": {"a": ["b"]}}, "a: prompt 1 or its answer is not text"),
+    ):
+        (tmp_path / "battery.json").write_text(json.dumps(broken))
+        with pytest.raises(DataError, match=sentence):
+            read_answer_sets("battery.json", tmp_path / "battery.json")
+
+
 def test_the_book_s_responses_are_read(shared_data: Callable[[str], Path]) -> None:
     rows = read_answers(shared_data("llms_from_scratch/instruction-data-with-response.json"))
     assert rows[0][RESPONSE] == "The car is as fast as a bullet."
@@ -140,17 +170,37 @@ def test_a_table_of_prompts(generator: TextGenerator) -> None:
     assert answers["a"] == answers_to(prompts, generator, max_new_tokens=5, seed=3)
     assert answers["a"][1:] == answers_to(prompts[1:], generator, max_new_tokens=5, seed=3)
     table = PromptTable(prompts, answers)
-    assert table.as_markdown().splitlines()[:2] == ["| prompt | reference | a | b |", "| --- | --- | --- | --- |"]
-    assert len(table.as_markdown().splitlines()) == 4
+    assert table.as_markdown().splitlines()[:2] == ["| prompt | expected answer | a | b |", "| --- | --- | --- | --- |"]
+    assert len(table.as_markdown().splitlines()) == 4 + 1 + 4
     assert table.as_json()["answers"] == answers
     html = prompts_page(table).html()
-    assert (html.count("<h4>a</h4>"), html.count("<h4>reference</h4>")) == (2, 1)
+    assert (html.count("<h4>a</h4>"), html.count("<h4>expected answer</h4>")) == (2, 1)
 
 
-def test_a_chosen_answer_is_a_reference_too() -> None:
+def test_the_right_answer_does_not_share_a_heading_with_the_reference_model() -> None:
+    table = PromptTable([Prompt("Hi", "Hi", "Hello.")], {"reference": ["Go."], "preferred": ["Hello!"]})
+    assert table.as_markdown().splitlines()[0] == "| prompt | expected answer | reference | preferred |"
+    html = prompts_page(table).html()
+    assert (html.count("<h4>expected answer</h4>"), html.count("<h4>reference</h4>")) == (1, 1)
+
+
+def test_a_table_of_prompts_shows_how_long_each_model_s_answers_are() -> None:
+    prompts = [Prompt(str(n), str(n)) for n in range(4)]
+    table = PromptTable(prompts, {"base": ["", "a b c d", "a", "a b c"], "tuned": ["one two"] * 4})
+    assert table.as_markdown().splitlines()[-4:] == [
+        "| answers | mean words | median | min | max |",
+        "| --- | --- | --- | --- | --- |",
+        "| base | 2.0 | 2.0 | 0 | 4 |",
+        "| tuned | 2.0 | 2.0 | 2 | 2 |",
+    ]
+    assert table.as_json()["lengths"]["base"] == {"mean": 2.0, "median": 2.0, "min": 0, "max": 4}
+    assert "mean words" in prompts_page(table).html()
+
+
+def test_a_chosen_answer_is_an_expected_answer_too() -> None:
     row = {"instruction": "Say.", "input": "this", "chosen": "yes", "rejected": "no"}
     (prompt,) = row_prompts([row])
-    assert (prompt.label, prompt.reference) == ("Say.\nthis", "yes")
+    assert (prompt.label, prompt.expected_answer) == ("Say.\nthis", "yes")
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -305,7 +355,7 @@ def test_the_commands(
     found = json.loads(capsys.readouterr().out)
     assert [len(answers) for answers in found["answers"].values()] == [10, 10]
     assert run(monkeypatch, *prompts, "-p", "Hi", "--rows", sources["rows.json"], "--n-rows", 2) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2 + 3
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 3 + 1 + 4
     assert run(monkeypatch, *prompts, "--json", "--rows", sources["rows.json"], "--split", "test") == 0
     tested = part_of(Path(sources["rows.json"]), "test", 0)
     assert [one["label"] for one in json.loads(capsys.readouterr().out)["prompts"]] == [

@@ -1,4 +1,4 @@
-"""HellaSwag against a plain reference: one row at a time, one token at a time."""
+"""HellaSwag against a plain reference: build-nanogpt's rule, one row at a time, one token at a time."""
 
 import json
 from collections.abc import Callable
@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
+from bytemill import Tokenizer
 from bytemill.errors import DataError
 from bytemill.evaluate.hellaswag import HellaSwagItem, ending_losses, hellaswag_score, read_hellaswag
 from bytemill.model import GPT2, GPT2Config
+from console_blocks import call_bytemill
 
 ITEMS = "hellaswag/hellaswag_val_1000.jsonl"
 
@@ -27,7 +30,7 @@ def model() -> GPT2:
 
 @torch.no_grad()
 def plain_loss(model: GPT2, context: str, ending: str) -> float:
-    context_ids, ending_ids = list(context.encode()), list((" " + ending.lstrip()).encode())
+    context_ids, ending_ids = list(context.encode()), list((" " + ending).encode())
     ids = (context_ids + ending_ids)[-model.config.n_positions :]
     losses = []
     for place in range(len(ids) - len(ending_ids), len(ids)):
@@ -52,6 +55,72 @@ def test_losses_equal_a_plain_reference(model: GPT2) -> None:
         HellaSwagItem("x" * 300, ("one", "two", "three", "four and more"), 0),
     ]
     check_against_the_plain_loss(model, items)
+
+
+@torch.no_grad()
+def build_nanogpt_choice(model: GPT2, encode: Callable[[str], list[int]], item: HellaSwagItem) -> int:
+    """build-nanogpt's hellaswag.py in its own steps: rows and masks padded with zeros, shifted, the mean's minimum."""
+    context_ids = encode(item.context)
+    endings = [encode(" " + ending) for ending in item.endings]
+    width = max(len(context_ids) + len(ending) for ending in endings)
+    tokens, mask = torch.zeros(4, width, dtype=torch.long), torch.zeros(4, width)
+    for row, ending in enumerate(endings):
+        ids = context_ids + ending
+        tokens[row, : len(ids)] = torch.tensor(ids)
+        mask[row, len(context_ids) : len(ids)] = 1
+    logits = model(tokens)[0][:, :-1]
+    losses = F.cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none") * mask[:, 1:]
+    return int((losses.sum(dim=1) / mask[:, 1:].sum(dim=1)).argmin())
+
+
+def test_choices_are_those_of_build_nanogpt_spaces_before_endings_included(
+    gpt2: Tokenizer, shared_data: Callable[[str], Path]
+) -> None:
+    torch.manual_seed(0)
+    model = GPT2(GPT2Config(vocab_size=50_257, n_positions=256, n_embd=8, n_layer=1, n_head=1, initializer_range=0.5))
+    items = read_hellaswag(shared_data(ITEMS))
+    spaced = [item for item in items if any(ending.startswith(" ") for ending in item.endings)]
+    assert len(spaced) > 250
+    chosen = [item for item in spaced if len(item.context) < 200][:40]
+    choices = [build_nanogpt_choice(model, gpt2.encode_ordinary, item) for item in chosen]
+    losses = ending_losses(model, gpt2, chosen, n_positions=256)
+    assert losses.argmin(dim=1).tolist() == choices
+    n_right = sum(choice == item.label for choice, item in zip(choices, chosen, strict=True))
+    assert hellaswag_score(model, gpt2, chosen, n_positions=256).n_right == n_right
+    stripped = ending_losses(model, gpt2, chosen, n_positions=256, strip_endings=True)
+    assert stripped.argmin(dim=1).tolist() != choices
+
+
+def test_stripped_endings_lose_the_spaces_at_their_start(model: GPT2) -> None:
+    spaced, bare = (HellaSwagItem("He", (f"{space}sits", "a", "b", "c"), 0) for space in ("  ", ""))
+    losses = [ending_losses(model, Bytes(), [item], n_positions=128, strip_endings=True) for item in (spaced, bare)]
+    assert torch.equal(*losses)
+    assert not torch.equal(ending_losses(model, Bytes(), [spaced], n_positions=128), losses[0])
+
+
+def test_the_command_strips_endings_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tokenizer = Tokenizer.train(texts=["a city"], vocab_size=258)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    torch.manual_seed(1)
+    model = GPT2(GPT2Config(vocab_size=258, n_positions=64, n_embd=8, n_layer=1, n_head=1, initializer_range=0.5))
+    model.save_huggingface(tmp_path / "model")
+    endings = ["runs.", "  sits.", "   looks up.", "goes."]
+    items = [HellaSwagItem(f"The man number {n}", tuple(endings), 1) for n in range(30)]
+    lines = [{"ctx": item.context, "endings": item.endings, "label": item.label} for item in items]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    command = "eval hellaswag --json -m model -t tokenizer.json -d items.jsonl".replace(
+        " model ", f" {tmp_path}/model "
+    )
+    command = command.replace(" tokenizer", f" {tmp_path}/tokenizer").replace(" items", f" {tmp_path}/items")
+    found = []
+    for options in ([], ["--strip"]):
+        assert call_bytemill([*command.split(), *options]) == 0
+        found.append(json.loads(capsys.readouterr().out)["n_right"])
+    scores = [
+        hellaswag_score(model, tokenizer, items, n_positions=64, strip_endings=strips) for strips in (False, True)
+    ]
+    assert found == [score.n_right for score in scores]
+    assert found[0] != found[1]
 
 
 @pytest.mark.long

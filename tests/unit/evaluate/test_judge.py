@@ -16,6 +16,7 @@ from bytemill.cli import main
 from bytemill.errors import ConfigError, FormatError, ServiceError
 from bytemill.evaluate.journal import Journal
 from bytemill.evaluate.judge import RUBRICS, Judge, judge_answers, rubric_prompt, score_in
+from bytemill.evaluate.lengths import answer_lengths
 from bytemill.report.evaluation import judge_markdown, judge_page
 
 Answer = Callable[[dict[str, Any]], tuple[int, bytes]]
@@ -222,6 +223,11 @@ def test_the_rubric_holds_the_row_s_texts_as_they_are() -> None:
     assert "A correct answer" not in rubric_prompt(RUBRICS["safety"], ROWS[1])
 
 
+def test_the_correct_answer_of_a_preference_row_is_the_chosen_one() -> None:
+    row = {"instruction": "Say.", "chosen": "Gladly.", "rejected": "No.", "model_response": "Yes."}
+    assert "A correct answer:\nGladly.\n" in rubric_prompt(RUBRICS["quality"], row)
+
+
 def test_rows_are_scored_once_and_nonsense_is_counted(server: Server, tmp_path: Path) -> None:
     replies = ["90", "who knows", "60", "0"]
     server.scripts = [lambda _, reply=reply: ollama(reply) for reply in replies]  # type: ignore[misc]
@@ -234,7 +240,14 @@ def test_rows_are_scored_once_and_nonsense_is_counted(server: Server, tmp_path: 
     with Journal(path, {"rubric": "quality"}) as journal:
         scores = judge_answers(judge(server), ROWS, RUBRICS["quality"], journal)
     assert scores.scores == [90, None, 60, 0]
-    assert scores.as_json() == {"mean": 50.0, "n_rows": 4, "n_scored": 3, "n_unparsed": 1, "n_failed": 0}
+    assert scores.as_json() == {
+        "mean": 50.0,
+        "n_rows": 4,
+        "n_scored": 3,
+        "n_unparsed": 1,
+        "n_failed": 0,
+        "words": {"mean": 4.0, "median": 4.0, "min": 4, "max": 4},
+    }
     assert len(server.questions) == 4
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert lines[2] == {"index": 1, "score": None, "reply": "who knows"}
@@ -303,8 +316,8 @@ def test_the_command_compares_files(server: Server, tmp_path: Path, capsys: pyte
     options = ["--judge", "llama3", "--url", server.url, "--rubric", "safety", "--page", page]
     assert run("eval", "judge", *files, *options) == 0
     assert capsys.readouterr().out.splitlines()[2:] == [
-        "| base.json | 30.0 | 4 | 4 | 0 | 0 |",
-        "| tuned.json | 80.0 | 4 | 4 | 0 | 0 |",
+        "| base.json | 30.0 | 4 | 4 | 0 | 0 | 3.0 | 3.0 | 3 | 3 |",
+        "| tuned.json | 80.0 | 4 | 4 | 0 | 0 | 3.0 | 3.0 | 3 | 3 |",
     ]
     html = page.read_text()
     assert "gives <code>tuned.json</code> the highest mean safety: 80.0 of 100" in html
@@ -314,6 +327,46 @@ def test_the_command_compares_files(server: Server, tmp_path: Path, capsys: pyte
     assert run("eval", "judge", *files, *options, "--json") == 0
     assert json.loads(capsys.readouterr().out)["tuned.json"]["mean"] == 80
     assert len(server.questions) == n_asked
+
+
+def test_free_continuations_are_judged_as_continuations(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"step": 20, "prompt": "ROMEO:", "text": "Good {prompt}."}, {"step": 20, "prompt": "", "text": "O"}]
+    (tmp_path / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["--judge", "m", "--url", server.url]
+    page = tmp_path / "page.html"
+    assert run("eval", "judge", tmp_path / "samples.jsonl", *options, "--page", page) == 0
+    assert "| samples.jsonl | 50.0 | 2 | 2 | 0 | 0 | 1.5 | 1.5 | 1 | 2 |" in capsys.readouterr().out
+    asked = server.questions[0]["messages"][0]["content"]
+    assert "The text:\nROMEO:\n" in asked
+    assert "The continuation to grade:\nGood {prompt}.\n" in asked
+    assert "nstruction" not in asked
+    assert page.read_text().count("<h4>samples.jsonl: 50.0</h4>") == 2
+    (tmp_path / "kind.txt").write_text("{instruction}|{prompt}|{response}")
+    assert run("eval", "judge", tmp_path / "samples.jsonl", *options, "--rubric", tmp_path / "kind.txt") == 0
+    assert server.questions[2]["messages"][0]["content"] == "ROMEO:|ROMEO:|Good {prompt}."
+
+
+def test_the_answers_of_eval_prompts_are_judged_model_by_model(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = [{"label": "Once", "text": "Once"}, {"label": "Say 1.", "text": "Below…", "expected_answer": "One."}]
+    answers = {"base": ["a b c", "d"], "runs/tuned": ["upon a time there was", "One."]}
+    (tmp_path / "battery.json").write_text(json.dumps({"prompts": prompts, "answers": answers}))
+    server.scripts = [
+        lambda question: ollama("90" if "upon" in str(question) or "grade:\nOne." in str(question) else "20")
+    ]
+    assert run("eval", "judge", tmp_path / "battery.json", "--judge", "m", "--url", server.url) == 0
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| base | 20.0 | 2 | 2 | 0 | 0 | 2.0 | 2.0 | 1 | 3 |",
+        "| runs/tuned | 55.0 | 2 | 2 | 0 | 0 | 3.0 | 3.0 | 1 | 5 |",
+    ]
+    assert {path.name for path in tmp_path.glob("*.jsonl")} == {
+        "battery.base.quality.jsonl",
+        "battery.runs_tuned.quality.jsonl",
+    }
+    assert "A correct answer:\nOne.\n" in server.questions[1]["messages"][0]["content"]
 
 
 @pytest.mark.parametrize(
@@ -344,7 +397,11 @@ def test_a_rubric_of_your_own(server: Server, tmp_path: Path, capsys: pytest.Cap
 def test_tables_show_what_has_no_score() -> None:
     from bytemill.evaluate.judge import Scores
 
-    scores = {"a": Scores([None, None], 1, 1), "b": Scores([3.0, None], 1, 0)}
-    assert judge_markdown(scores).splitlines()[2:] == ["| a | – | 2 | 0 | 1 | 1 |", "| b | 3.0 | 2 | 1 | 1 | 0 |"]
+    lengths = answer_lengths(["one two", "one two three"])
+    scores = {"a": Scores([None, None], 1, 1, lengths), "b": Scores([3.0, None], 1, 0, lengths)}
+    assert judge_markdown(scores).splitlines()[2:] == [
+        "| a | – | 2 | 0 | 1 | 1 | 2.5 | 2.5 | 2 | 3 |",
+        "| b | 3.0 | 2 | 1 | 1 | 0 | 2.5 | 2.5 | 2 | 3 |",
+    ]
     page = judge_page("quality", "m", {"a": ROWS[:2], "b": ROWS[:2]}, scores).html()
     assert "<code>b</code> the highest mean quality: 3.0" in page
