@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bytemill.cli import answers
+from bytemill.cli.classes import classify
 from bytemill.cli.console import json_text
 from bytemill.cli.matrix import matrix
 from bytemill.errors import DataError
@@ -14,6 +15,7 @@ from bytemill.train.metrics import as_json_data
 
 app = typer.Typer(help="Measure a model on data.", no_args_is_help=True)
 app.command()(matrix)
+app.command()(classify)
 app.command()(answers.prompts)
 app.command()(answers.judge)
 
@@ -48,6 +50,7 @@ def loss(
     from bytemill.tasks.pretrain import one_pass
     from bytemill.tokenizer.source import open_tokenizer
 
+    _refuse_rows(data)
     manifest = read_manifest(data)
     loaded_tokenizer = None if tokenizer is None else open_tokenizer(tokenizer)
     if loaded_tokenizer is not None:
@@ -65,6 +68,15 @@ def loss(
     else:
         for name, value in metrics.items():
             print(f"{name.replace('_', ' ')}: {value:.4f}")
+
+
+def _refuse_rows(data: Path) -> None:
+    """Refuse a file: its text or rows are measured by another command."""
+    if data.is_file():
+        raise DataError(
+            f"{data}: a file, expected a folder of token shards, as `bytemill data prepare` writes it; for a text or "
+            f"rows use `bytemill eval matrix -m MODEL -t TOKENIZER -d {data}`"
+        )
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bytemill.cli.console import say
+from bytemill.cli.tested import test_after
 from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
 from bytemill.cli.written import RunFolder
 
@@ -59,4 +60,5 @@ def preference(
     for report in reports:
         say(report)
     outcome = fit(task, resolved, output, resume=resume)
+    test_after(task, resolved, output)
     finish(output, outcome.steps, outcome.metrics)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["permutation", "split_rows"]
+__all__ = ["permutation", "split_rows", "split_text"]
 
 
 def split_rows(
@@ -44,6 +44,21 @@ def split_rows(
     if 0 < at_most < len(rows):
         parts = [part[: len(wanted)] for part, wanted in zip(parts, _cut(range(at_most), shares), strict=True)]
     return [[rows[i] for i in part] for part in parts]
+
+
+def split_text(text: str, shares: Sequence[float]) -> list[str]:
+    r"""One text split into stretches of about these shares, at a line break, or at a blank if none is near.
+
+    >>> split_text("a\nb\nc\nd\n", (0.5, 0.25, 0.25))
+    ['a\nb\n', 'c\n', 'd\n']
+    """
+    ends, near = [0], max(len(text) // 100, 200)
+    for i in range(len(shares) - 1):
+        target = round(len(text) * sum(shares[: i + 1]))
+        lowest = max(ends[-1], target - near)
+        found = next((place for mark in "\n " if (place := text.rfind(mark, lowest, target)) >= 0), target - 1)
+        ends.append(found + 1 if target < len(text) else len(text))
+    return [text[start:end] for start, end in zip(ends, [*ends[1:], len(text)], strict=True)]
 
 
 def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
