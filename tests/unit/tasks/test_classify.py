@@ -220,12 +220,11 @@ def test_measures() -> None:
 
 
 def test_macro_f1_leaves_out_classes_that_never_occur() -> None:
-    """As scikit-learn does by default; counted as 0 it was 0.357 here."""
-    sklearn = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
+    """As scikit-learn does by default; the class that never occurs was counted as 0."""
     true, given = [0] * 5 + [1] * 3, [0] * 4 + [1] + [0] * 2 + [1]
     score = classification_score(["a", "b", "never"], zip(true, given, strict=True))
-    assert score.macro_f1 == pytest.approx(sklearn.f1_score(true, given, average="macro"))
     assert score.macro_f1 == pytest.approx((8 / 11 + 2 / 5) / 2)
+    assert score.f1[2] == 0
     assert score.precision[:2] == pytest.approx([4 / 6, 1 / 2])
     assert score.recall[:2] == pytest.approx([4 / 5, 1 / 3])
     assert classification_score(["a", "b"], []).macro_f1 == 0
@@ -307,4 +306,4 @@ def test_a_report_on_labelled_rows_has_the_worst_first(folder) -> None:
     for one in report.worst:
         assert one.given == max(probabilities[one.row - 1], key=probabilities[one.row - 1].get)
     assert report.as_json()["confusion"] == report.score.confusion.tolist()
-    assert report.as_text().count("\n") == 11
+    assert report.as_text().count("\n") == 12

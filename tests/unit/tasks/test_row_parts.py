@@ -13,6 +13,7 @@ from bytemill.tasks.labelled_parts import labelled_rows
 from bytemill.tasks.preference import preference_task_from_config
 from bytemill.tasks.row_parts import row_parts
 from bytemill.tasks.tuning import tuning_task_from_config
+from bytemill.train.checkpoint import _spell
 from bytemill.train.config import changed_settings, former_settings, load_config
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
@@ -230,7 +231,7 @@ class TestResumed:
             fields = json.loads(state.read_text())
             for name in ("long_texts", "train_rows", "split", "val", "test"):
                 del fields["settings"]["data"][name]
-            state.write_text(json.dumps(fields))
+            state.write_text(_spell(fields))
 
     def test_a_run_made_before_windows_goes_on_with_its_cut_texts(self, folder) -> None:
         self.tune(folder, "data.long_texts=cut")

@@ -55,9 +55,12 @@ def split_text(text: str, shares: Sequence[float]) -> list[str]:
     ends, near = [0], max(len(text) // 100, 200)
     for i in range(len(shares) - 1):
         target = round(len(text) * sum(shares[: i + 1]))
+        if not shares[i] or target == len(text):
+            ends.append(len(text) if shares[i] else ends[-1])
+            continue
         lowest = max(ends[-1], target - near)
         found = next((place for mark in "\n " if (place := text.rfind(mark, lowest, target)) >= 0), target - 1)
-        ends.append(found + 1 if target < len(text) else len(text))
+        ends.append(found + 1)
     return [text[start:end] for start, end in zip(ends, [*ends[1:], len(text)], strict=True)]
 
 
