@@ -119,6 +119,18 @@ def test_a_classifier_is_measured_on_other_labelled_rows(folder, tmp_path) -> No
         call(*other)
 
 
+def test_the_rows_that_a_run_takes_are_shown(folder, tmp_path) -> None:
+    (tmp_path / "book.txt").write_text(TEXT)
+    where = ["-t", folder / "tokenizer.json", "-n", 1, "--set"]
+    result = call("data", "inspect", tmp_path / "book.txt", "--task", "lm", *where, "data.seq_len=20")
+    assert "longer than 20 tokens became" in result.stderr
+    assert "21 tokens, 20 trained" in result.stdout
+    texts = ["data", "inspect", folder / "texts.csv", "--task", "lm", *where, "data.text_column=review"]
+    assert call(*texts, "--set", "data.train_rows=2").stderr.startswith("2 of 2 rows used")
+    spam = ["data", "inspect", folder / "spam", "--task", "classify", *where, "classify.names.ham=not spam"]
+    assert "the class 'not spam' is read" in call(*spam).stdout
+
+
 def test_a_run_with_a_test_file_is_tested(folder, tmp_path) -> None:
     more = ["--set", "data.text_column=review", f"data.test={folder / 'texts.csv'}"]
     result = tune(folder, "lm", "texts.csv", tmp_path / "run", *more)

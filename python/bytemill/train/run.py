@@ -185,8 +185,9 @@ class Run:
 
     def _find(self, *, resume: bool) -> Checkpoint | None:
         """The checkpoint to go on from; None to start at the first step."""
+        data = self.config.data
         if not resume:
-            refuse_input_as_output(self.folder, [self.config.base, self.config.data.path])
+            refuse_input_as_output(self.folder, [self.config.base, data.path, data.val, data.test])
         there = (self.folder / "config.toml").exists()
         if there and not resume:
             raise ConfigError(f"{self.folder}: already holds a run; resume it, or choose another folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from bytemill.data.rows.file_text import read_text
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["json_lines", "json_value"]
+
+_NOT_BLANK = re.compile(r"\S")
 
 
 def json_value(path: Path, _: Sequence[str], __: list[str]) -> Any:
@@ -39,11 +42,12 @@ def _lines(text: str, path: Path) -> list[Any]:
 
 def _first_line_is_an_object(text: str) -> bool:
     """Whether the first line is whole JSON and another line follows."""
-    first, _, others = text.lstrip().partition("\n")
-    if not others.strip():
+    start = len(text) - len(text.lstrip())
+    end = text.find("\n", start)
+    if end < 0 or not _NOT_BLANK.search(text, end):
         return False
     try:
-        parse_json(first, "", error=DataError)
+        parse_json(text[start:end], "", error=DataError)
     except DataError:
         return False
     return True
