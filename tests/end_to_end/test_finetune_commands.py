@@ -94,7 +94,7 @@ def test_a_classifier_is_measured_on_other_labelled_rows(folder, tmp_path) -> No
     )
     figures = json.loads((tmp_path / "run" / "test.json").read_text())
     assert figures["train_accuracy"] == 1
-    assert 0 <= figures["train_accuracy_before"] < 1
+    assert 0 <= figures["train_accuracy_before"] <= 1
     before = f"{figures['train_accuracy_before']:.4f}"
     assert f"training accuracy: {before} before, 1.0000 after, 42 rows" in result.stdout
     (tmp_path / "labelled.csv").write_text("label;text\nham;the cat sat\nspam;ate the hat\nham;ate the hat\neggs;x\n")
