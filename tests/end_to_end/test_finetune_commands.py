@@ -117,6 +117,8 @@ def test_a_classifier_is_measured_on_other_labelled_rows(folder, tmp_path) -> No
     assert json.loads(call(*other, *columns).stdout)["accuracy"] == 1
     with pytest.raises(DataError, match="no row has a column 'text'; there are kind, words"):
         call(*other)
+    with pytest.raises(DataError, match="base: no run of `bytemill finetune classify`"):
+        call("eval", "classify", folder / "base", "--data", tmp_path / "other.csv")
 
 
 def test_the_rows_that_a_run_takes_are_shown(folder, tmp_path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bytemill.data.rows import LabelledRows, encode_labelled
-from bytemill.errors import CheckpointError, ConfigError
+from bytemill.errors import CheckpointError, ConfigError, DataError
 from bytemill.evaluate.classification import ClassificationReport, ScoredText, classification_score
 from bytemill.json_reader import read_object
 from bytemill.tasks.base_model import checkpoint_folder
@@ -71,10 +71,15 @@ def classification_report(
 
 
 def settings_of(base: str | Path) -> RunConfig:
-    """The settings that a run or checkpoint was trained with; the defaults if it has none."""
+    """The settings that a run or checkpoint was trained with; the defaults if it has none.
+
+    Raises:
+        DataError: `base` is neither.
+        CheckpointError: The checkpoint is damaged, or its settings are of another version.
+    """
     folder = checkpoint_folder(Path(base))
     if folder is None:
-        return RunConfig()
+        raise DataError(f"{base}: no run of `bytemill finetune classify`, nor a checkpoint of one")
     saved = read_object(folder / "state.json", error=CheckpointError).get("settings")
     if not isinstance(saved, dict):
         return RunConfig()

@@ -60,7 +60,8 @@ def _shares(config: RunConfig) -> tuple[float, float, float]:
     """Of training, test and validation; the share of a part that has a file of its own goes to training."""
     data = config.data
     if data.split is not None:
-        return data.split
+        train, test, validation = data.split
+        return train, test, validation
     train, test, validation = _CLASSIFY_SHARES if config.task == "classify" else _SHARES
     if data.test is not None:
         train, test = train + test, 0.0

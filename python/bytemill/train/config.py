@@ -143,7 +143,7 @@ class DataConfig(_Section):
     """Rows for validation, of the kinds of data.path; when not given, a share of data.path's rows."""
     test: str | None = None
     """Rows for the test after training, of the kinds of data.path; when not given, a share of data.path's rows."""
-    split: tuple[float, float, float] | None = None
+    split: tuple[float, ...] | None = None
     """Shares of training, test and validation rows; not given, [0.85, 0.1, 0.05], in classify [0.7, 0.2, 0.1]."""
     tokenizer: str | None = None
     """File or folder of the tokenizer."""
@@ -189,20 +189,6 @@ class DataConfig(_Section):
     """Column of the answer, in instruct."""
     messages_column: str = "conversations"
     """Column of the turns, in chat; rows without it may call it messages."""
-
-    @model_validator(mode="after")
-    def _split_is_whole(self) -> DataConfig:
-        if self.split is None:
-            return self
-        if not self.split[0] > 0 or min(self.split) < 0 or abs(sum(self.split) - 1) > 1e-9:
-            raise ValueError(
-                f"split is {list(self.split)}, expected shares of training, test and validation rows that add up to 1, "
-                "such as [0.85, 0.1, 0.05]; [1.0, 0, 0] trains on all"
-            )
-        for name, share in (("test", self.split[1]), ("val", self.split[2])):
-            if share and getattr(self, name) is not None:
-                raise ValueError(f"split keeps {share} of the rows for {name}, and data.{name} names others; give one")
-        return self
 
 
 class LoraSettings(_Section):
@@ -293,6 +279,7 @@ class RunConfig(_Section):
             raise ValueError(f"data.packing is for pretraining; task {self.task} has rows, and may take data.pack_rows")
         if self.data.pack_rows and self.task not in ("lm", "instruct", "chat"):
             raise ValueError(f"data.pack_rows is for the tasks lm, instruct and chat, not for {self.task}")
+        _refuse_wrong_split(self.data)
         for name in ("val", "test", "split", "train_rows"):
             if self.task == "pretrain" and getattr(self.data, name):
                 raise ValueError(f"data.{name} is for tasks with rows; token shards have their own validation split")
@@ -405,6 +392,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: its lists or tables are nested too deeply") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _refuse_wrong_split(data: DataConfig) -> None:
+    """Refuse shares that are not three of a whole, or that keep rows where a file of their own is given."""
+    if data.split is None:
+        return
+    if len(data.split) != 3 or not data.split[0] > 0 or min(data.split) < 0 or not abs(sum(data.split) - 1) < 1e-9:
+        raise ValueError(
+            f"data.split is {list(data.split)}, expected shares of training, test and validation rows that sum to 1, "
+            "such as [0.85, 0.1, 0.05]; [1.0, 0, 0] trains on all"
+        )
+    for name, share in (("test", data.split[1]), ("val", data.split[2])):
+        if share and getattr(data, name) is not None:
+            raise ValueError(f"data.split keeps {share} of the rows for {name}, and data.{name} names others; give one")
 
 
 def _with_paths(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
