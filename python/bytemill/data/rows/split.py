@@ -1,4 +1,4 @@
-"""Rows parted into training, test and validation, and put in order, by a seed."""
+"""Rows split into training, test and validation, and put in order, by a seed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def split_rows(
     seed: int | None = 0,
     at_most: int = 0,
 ) -> list[list[Any]]:
-    """Rows parted into train, test and validation (or as many parts as there are shares).
+    """Rows split into train, test and validation (or as many parts as there are shares).
 
     Args:
-        rows: What to part.
+        rows: What to split.
         shares: Of each part; the last takes what rounding leaves.
         seed: Of the shuffle before; None keeps the order.
         at_most: Rows that are wanted of all parts together, in the same shares; 0 takes all. Each part is cut, so that
