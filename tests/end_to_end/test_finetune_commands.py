@@ -88,6 +88,73 @@ def test_spam_by_its_last_block_and_one_text_at_a_time(folder, tmp_path) -> None
     assert [json.loads(line)["label"] for line in lines.splitlines()] == ["ham", "spam"]
 
 
+def test_a_classifier_is_measured_on_other_labelled_rows(folder, tmp_path) -> None:
+    result = tune(
+        folder, "classify", "spam", tmp_path / "run", "--set", "train.epochs=4", 'classify.names.ham="not spam"'
+    )
+    figures = json.loads((tmp_path / "run" / "test.json").read_text())
+    assert figures["train_accuracy"] == 1
+    assert 0 <= figures["train_accuracy_before"] <= 1
+    before = f"{figures['train_accuracy_before']:.4f}"
+    assert f"training accuracy: {before} before, 1.0000 after, 42 rows" in result.stdout
+    (tmp_path / "labelled.csv").write_text("label;text\nham;the cat sat\nspam;ate the hat\nham;ate the hat\neggs;x\n")
+    where = ["eval", "classify", tmp_path / "run", "--data", tmp_path / "labelled.csv"]
+    result = call(*where, "--json", "--worst", 1, "--page", tmp_path / "page.html")
+    found = json.loads(result.stdout)
+    assert [found[name] for name in ("n_rows", "accuracy", "confusion")] == [3, pytest.approx(2 / 3), [[1, 1], [0, 1]]]
+    assert [one["label"] for one in found["classes"]] == ["not spam", "spam"]
+    assert [found["worst"][0][name] for name in ("row", "label", "given", "text")] == [
+        3, "not spam", "spam", "ate the hat"
+    ]  # fmt: skip
+    assert "1 with the label 'eggs', never seen in training" in result.stderr
+    assert "Confusion matrix" in (tmp_path / "page.html").read_text()
+    shown = call("eval", "classify", "-m", tmp_path / "run", "--data", tmp_path / "labelled.csv").stdout
+    assert "accuracy: 0.6667, macro F1 0.6667" in shown
+    assert "not spam as spam  ate the hat" in shown
+    (tmp_path / "other.csv").write_text("kind,words\nspam,ate the hat\n")
+    columns = ["--text-column", "words", "--label-column", "kind"]
+    other = ["eval", "classify", tmp_path / "run", "--data", tmp_path / "other.csv", "--json"]
+    assert json.loads(call(*other, *columns).stdout)["accuracy"] == 1
+    with pytest.raises(DataError, match="no row has a column 'text'; there are kind, words"):
+        call(*other)
+    with pytest.raises(DataError, match="base: no run of `bytemill finetune classify`"):
+        call("eval", "classify", folder / "base", "--data", tmp_path / "other.csv")
+
+
+def test_the_rows_that_a_run_takes_are_shown(folder, tmp_path) -> None:
+    (tmp_path / "book.txt").write_text(TEXT)
+    where = ["-t", folder / "tokenizer.json", "-n", 1, "--set"]
+    result = call("data", "inspect", tmp_path / "book.txt", "--task", "lm", *where, "data.seq_len=20")
+    assert "longer than 20 tokens became" in result.stderr
+    assert "21 tokens, 20 trained" in result.stdout
+    texts = ["data", "inspect", folder / "texts.csv", "--task", "lm", *where, "data.text_column=review"]
+    assert call(*texts, "--set", "data.train_rows=2").stderr.startswith("2 of 2 rows used")
+    spam = ["data", "inspect", folder / "spam", "--task", "classify", *where, "classify.names.ham=not spam"]
+    assert "the class 'not spam' is read" in call(*spam).stdout
+
+
+def test_a_run_with_a_test_file_is_tested(folder, tmp_path) -> None:
+    more = ["--set", "data.text_column=review", f"data.test={folder / 'texts.csv'}"]
+    result = tune(folder, "lm", "texts.csv", tmp_path / "run", *more)
+    figures = json.loads((tmp_path / "run" / "test.json").read_text())
+    assert f"test: loss {figures['test_loss']:.4f}, perplexity" in result.stderr
+    assert "test: 30 of 31 rows used" in result.stderr
+
+
+def test_a_book_is_tuned_on_in_windows(folder, tmp_path) -> None:
+    (tmp_path / "book.txt").write_text(TEXT * 3)
+    result = tune(folder, "lm", tmp_path / "book.txt", tmp_path / "run")
+    assert "training: 1 of 1 rows used, 0 of them cut; 1 longer than 160 tokens became" in result.stderr
+    assert "validation: 1 of 1 rows used" in result.stderr
+
+
+def test_eval_loss_on_a_file_names_the_command_to_use(folder) -> None:
+    with pytest.raises(
+        DataError, match=r"texts\.csv: a file, expected a folder of token shards.* `bytemill eval matrix"
+    ):
+        call("eval", "loss", "-m", folder / "base", "-d", folder / "texts.csv")
+
+
 @pytest.mark.parametrize(
     ("task", "data", "shown"),
     [

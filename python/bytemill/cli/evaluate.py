@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from bytemill.cli import answers
+from bytemill.cli.classes import classify
 from bytemill.cli.console import json_text, say
 from bytemill.cli.matrix import matrix
 from bytemill.cli.models import Model, OwnTokenizer, open_for_use
@@ -15,6 +16,7 @@ from bytemill.train.metrics import as_json_data
 
 app = typer.Typer(help="Measure a model on data.", no_args_is_help=True)
 app.command()(matrix)
+app.command()(classify)
 app.command()(answers.prompts)
 app.command()(answers.judge)
 
@@ -48,6 +50,7 @@ def loss(
     from bytemill.tokenizer.companions import tokenizer_in
     from bytemill.train.device import pick_device
 
+    _refuse_rows(data)
     manifest = read_manifest(data)
     place = open_place(model, say=say)
     place.refuse_other_tokenizer(manifest.tokenizer_sha256)
@@ -67,6 +70,15 @@ def loss(
     else:
         for name, value in metrics.items():
             print(f"{name.replace('_', ' ')}: {value:.4f}")
+
+
+def _refuse_rows(data: Path) -> None:
+    """Refuse a file: its text or rows are measured by another command."""
+    if data.is_file():
+        raise DataError(
+            f"{data}: a file, expected a folder of token shards, as `bytemill data prepare` writes it; for a text or "
+            f"rows use `bytemill eval matrix -m MODEL -d {data}`"
+        )
 
 
 @app.command()

@@ -7,6 +7,7 @@ import typer
 
 from bytemill.cli.console import is_first_process, json_text, say
 from bytemill.cli.preference import preference
+from bytemill.cli.tested import test_after
 from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
 from bytemill.cli.written import RunFolder
 from bytemill.files import write_text
@@ -17,7 +18,10 @@ app.command()(preference)
 Model = Annotated[str | None, typer.Option(help="A run, a checkpoint, Hugging Face weights, or a hub id.")]
 RowsPath = Annotated[
     str | None,
-    typer.Option(help="Rows: .json, .jsonl, .csv, .tsv, .parquet, lines of label-tab-text, or hf:ID of the hub."),
+    typer.Option(
+        help="Rows: .json, .jsonl, .csv, .tsv (also .gz), .parquet, a folder of save_to_disk, lines of label-tab-text, "
+        "in lm a .txt, or hf:ID of the hub."
+    ),
 ]
 TokenizerPath = Annotated[Path | None, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")]
 LoraRank = Annotated[
@@ -44,7 +48,7 @@ def lm(
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:
-    """Tune a model on a column of text; each row is a document.
+    """Tune a model on a column of text, or on a .txt; each row is a document, and long ones become windows.
 
     Example: bytemill finetune lm --model runs/first --data imdb.csv -t tokenizer.json --set data.text_column=text
     """
@@ -118,21 +122,26 @@ def classify(
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:
-    """Tune a model to tell labelled texts apart; the test rows' score goes to stdout and into test.json.
+    """Tune a model to classify labelled texts; scores on training and test rows go to stdout and into test.json.
 
     Example: bytemill finetune classify --model runs/first --data SMSSpamCollection -t tokenizer.json
     """
     given = {"base": model, "data.path": data, "data.tokenizer": tokenizer, "lora.r": lora_rank}
     changes = [*as_settings(given), "task=classify", *(settings or []), *(more_settings or [])]
     resolved = resolve(config, changes, output if resume else None, prints=prints_config)
+    from bytemill.tasks.base_model import tokenizer_of
+    from bytemill.tasks.classifier_report import training_accuracy
     from bytemill.tasks.classify import classify_task_from_config
     from bytemill.train.loop import fit
 
     task, resolved, rows = classify_task_from_config(resolved)
     for report in rows.reports():
         say(report)
+    pad_id = tokenizer_of(resolved).eot_token
+    before = training_accuracy(task.model, rows.train, resolved, pad_id=pad_id)
     outcome = fit(task, resolved, output, resume=resume)
-    _test(task.model, rows.test, resolved, output)
+    after = training_accuracy(task.model, rows.train, resolved, pad_id=pad_id)
+    _test(task.model, rows, resolved, output, pad_id=pad_id, accuracies=(before, after))
     finish(output, outcome.steps, outcome.metrics)
 
 
@@ -158,19 +167,28 @@ def _tune(
     for report in reports:
         say(report)
     outcome = fit(task, resolved, output, resume=resume)
+    test_after(task, resolved, output)
     finish(output, outcome.steps, outcome.metrics)
 
 
-def _test(model: Any, rows: Any, config: Any, output: Path) -> None:
-    """Measure the rows that were kept aside."""
-    from bytemill.tasks.base_model import tokenizer_of
+def _test(
+    model: Any, rows: Any, config: Any, output: Path, *, pad_id: int, accuracies: tuple[float | None, float | None]
+) -> None:
+    """Measure the rows that were kept aside; write and print that and the accuracy on the training rows."""
     from bytemill.tasks.classify import score_classifier
 
-    pad_id = tokenizer_of(config).eot_token
-    score, loss = score_classifier(model, rows, config.data, pad_id=pad_id)
+    scored = None if rows.test is None else score_classifier(model, rows.test, config.data, pad_id=pad_id)
     if not is_first_process():
         return
-    figures = {"test_loss": loss, "n_rows": len(rows.rows), **score.as_metrics("test_")}
-    write_text(output / "test.json", json_text(figures, indent=2) + "\n")
-    say(score.table())
-    print(f"test accuracy: {score.accuracy:.4f}, macro F1 {score.macro_f1:.4f}, {len(rows.rows):,} rows")
+    before, after = accuracies
+    figures = {"train_accuracy_before": before, "train_accuracy": after} if after is not None else {}
+    if scored is not None:
+        score, loss = scored
+        figures = {"test_loss": loss, "n_rows": len(rows.test.rows), **score.as_metrics("test_"), **figures}
+        say(score.table())
+    if figures:
+        write_text(output / "test.json", json_text(figures, indent=2) + "\n")
+    if after is not None:
+        print(f"training accuracy: {before:.4f} before, {after:.4f} after, {len(rows.train.rows):,} rows")
+    if scored is not None:
+        print(f"test accuracy: {score.accuracy:.4f}, macro F1 {score.macro_f1:.4f}, {len(rows.test.rows):,} rows")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bytemill.cli.console import say
+from bytemill.cli.tested import test_after
 from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
 from bytemill.cli.written import RunFolder
 
@@ -26,7 +27,9 @@ def preference(
     settings: Settings = None,
     more_settings: MoreSettings = None,
     model: Annotated[str | None, typer.Option(help="A run, a checkpoint, or weights in Hugging Face's form.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Rows with chosen and rejected answers, .json or .jsonl.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Rows with chosen and rejected answers, of the kinds that the other tasks read.")
+    ] = None,
     tokenizer: Annotated[Path | None, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")] = None,
     lora_rank: Annotated[
         int | None, typer.Option(help="Rank of the adapters; 0 trains all parameters. Default 8.")
@@ -59,4 +62,5 @@ def preference(
     for report in reports:
         say(report)
     outcome = fit(task, resolved, output, resume=resume)
+    test_after(task, resolved, output)
     finish(output, outcome.steps, outcome.metrics)

@@ -12,6 +12,7 @@ from bytemill.outside_text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bytemill.tasks.row_parts import Rows
     from bytemill.train.config import RunConfig
 
 __all__ = ["TASKS", "show_rows"]
@@ -63,13 +64,15 @@ def show_rows(config: RunConfig, *, first: int, number: int, most_tokens: int) -
 
 def _encoded(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
     from bytemill.data.rows import encode_labelled
-    from bytemill.data.rows.labels import label_names
+    from bytemill.data.rows.labels import label_names, renamed_labels
     from bytemill.tasks.tuning import encode_for_task, read_for_task
 
     if config.task == "preference":
         return _pairs(config, tokenizer)
-    given = _drawn(read_for_task(config), config)
+    notes: list[str] = []
+    given = _drawn(read_for_task(config, notes=notes), config)
     if config.task == "classify":
+        given = renamed_labels(given, config.classify.names)
         labelled = encode_labelled(given, tokenizer, labels=label_names(given), max_tokens=config.data.seq_len)
         rows = [
             _Shown(
@@ -79,25 +82,27 @@ def _encoded(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
             )
             for row in labelled.rows
         ]
-        return rows, labelled.report()
+        return rows, "; ".join([labelled.report(), *notes])
     encoded = encode_for_task(given, tokenizer, config)
     shown = []
     for row in encoded.rows:
         trained = row.trained().tolist() if config.data.mask_prompt else [True] * len(row.ids)
         trained[0] = False  # nothing stands before it that could predict it
         shown.append(_Shown(f"{len(row.ids):,} tokens, {sum(trained):,} trained", row.ids.tolist(), trained))
-    return shown, encoded.report()
+    return shown, "; ".join([encoded.report(), *notes])
 
 
-def _drawn(rows: list[dict[str, Any]], config: RunConfig) -> list[dict[str, Any]]:
-    """What a run takes of the rows: all, or `data.max_rows`, those that it trains on first."""
-    from bytemill.data.rows import split_rows
+def _drawn(rows: Rows, config: RunConfig) -> Rows:
+    """What a run takes of `data.path`: all, or `data.max_rows`, those that it trains on first, or `data.train_rows`."""
+    from bytemill.tasks.row_parts import row_parts
     from bytemill.tasks.tuning import at_most
 
     data = config.data
+    if data.train_rows:
+        return row_parts(config, rows, lambda _: [], at_most=data.max_rows).train
     if config.task == "classify" or not data.max_rows:
         return at_most(rows, data)
-    return list(chain(*split_rows(rows, seed=data.seed, at_most=data.max_rows)))
+    return list(chain(*row_parts(config, rows, lambda _: [], at_most=data.max_rows)))
 
 
 def _pairs(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:

@@ -87,13 +87,16 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, 
 
     With `prints` they go to stdout with their documentation, as TOML that --config reads, and the command ends.
     """
-    from bytemill.train.config import load_config
+    from bytemill.train.config import former_settings, load_config, read_toml
     from bytemill.train.config_text import documented_toml
 
-    if config is None and resumed_run is not None:
-        config = resumed_run / "config.toml"
-        if not config.exists():
+    if resumed_run is not None:
+        saved = resumed_run / "config.toml"
+        if saved.exists():
+            settings = [*former_settings(read_toml(saved)), *settings]
+        elif config is None:
             raise ConfigError(f"{resumed_run}: holds no run that could be resumed; leave --resume out to start one")
+        config = config or saved
     resolved = load_config(config, settings)
     if prints:
         print(documented_toml(resolved), end="")

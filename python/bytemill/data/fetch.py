@@ -35,7 +35,7 @@ def cache_folder() -> Path:
 
 
 def fetch(name: str, *, cache: str | Path | None = None, progress: bool = False) -> Path:
-    """Download the data set `name` of `SOURCES`, as far as it is not in the cache.
+    """Download the data set `name` of `SOURCES`, as far as it is not in the cache; a .zip is unpacked there.
 
     Args:
         name: One of `SOURCES`.
@@ -55,6 +55,7 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = False)
         raise ArgumentError(f"name is {name!r}, expected one of {', '.join(sorted(SOURCES))}")
     from bytemill.data.download import download
     from bytemill.data.hub_listing import files_of, hub_key
+    from bytemill.data.unpack import unpack_zip
 
     parent = Path(cache or cache_folder())
     folder = parent / name
@@ -76,6 +77,8 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = False)
                     key_origin=key_origin,
                     heard=lambda done, total: shown.update("downloading", done, total),
                 )
+            if target.suffix == ".zip":
+                unpack_zip(target)
     return folder
 
 

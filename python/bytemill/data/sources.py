@@ -46,7 +46,7 @@ SOURCES = {
         url=f"{_GITHUB}/rowanz/hellaswag/master/data/hellaswag_val.jsonl",
     ),
     "sms-spam": Source(
-        about="5,574 short messages, 747 of them spam, in a .zip",
+        about="5,574 short messages, 747 of them spam: SMSSpamCollection",
         licence="CC BY 4.0 (UCI, Almeida and Hidalgo)",
         url="https://archive.ics.uci.edu/static/public/228/sms+spam+collection.zip",
     ),

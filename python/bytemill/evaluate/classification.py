@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ClassificationScore", "classification_score"]
+__all__ = ["ClassificationReport", "ClassificationScore", "ScoredText", "classification_score"]
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,30 @@ class ClassificationScore:
     @property
     def f1(self) -> list[float]:
         """Of each class, the harmonic mean of precision and recall; 0 where the class neither is nor is given."""
-        right = np.diag(self.confusion)
-        involved = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
-        return [float(2 * r / n) if n else 0.0 for r, n in zip(right, involved, strict=True)]
+        return _shares(2 * np.diag(self.confusion), self.confusion.sum(axis=0) + self.confusion.sum(axis=1))
 
     @property
     def macro_f1(self) -> float:
-        """Mean of the classes' F1, however rare they are."""
-        return float(np.mean(self.f1))
+        """Mean of the classes' F1, however rare they are; as in scikit-learn, without classes that never occur.
+
+        A class counts if it is the true or the given one of at least one text.
+
+        >>> round(ClassificationScore(("a", "b", "c"), np.array([[1, 1, 0], [0, 2, 0], [0, 0, 0]])).macro_f1, 4)
+        0.7333
+        """
+        involved = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
+        occurring = [f1 for f1, n in zip(self.f1, involved, strict=True) if n]
+        return float(np.mean(occurring)) if occurring else 0.0
+
+    @property
+    def precision(self) -> list[float]:
+        """Of each class, the share of the texts given it that are of it; 0 where no text is given it."""
+        return _shares(np.diag(self.confusion), self.confusion.sum(axis=0))
+
+    @property
+    def recall(self) -> list[float]:
+        """Of each class, the share of its texts that are given it; 0 where no text is of it."""
+        return _shares(np.diag(self.confusion), self.confusion.sum(axis=1))
 
     def as_metrics(self, prefix: str = "val_") -> dict[str, float]:
         """The figures by name, the confusion matrix cell by cell, as the loop logs them."""
@@ -66,9 +82,97 @@ class ClassificationScore:
         return "\n".join([head, *rows])
 
 
+@dataclass(frozen=True)
+class ScoredText:
+    """What a classifier makes of one labelled text."""
+
+    row: int
+    """Its place among the rows, from 1."""
+    text: str
+    label: str
+    given: str
+    """The class that the model finds most probable."""
+    probability: float
+    """Of the given class."""
+    loss: float
+    """-ln of the probability of the true class, in nats."""
+
+
+@dataclass(frozen=True)
+class ClassificationReport:
+    """How a classifier does on labelled texts, and which of them it does worst on."""
+
+    score: ClassificationScore
+    loss: float
+    """Mean over the texts, in nats."""
+    worst: tuple[ScoredText, ...]
+    """The texts of highest loss, the highest first."""
+    rows: str
+    """One sentence on what became of the rows."""
+
+    @property
+    def n_rows(self) -> int:
+        """Texts that were classified."""
+        return int(self.score.confusion.sum())
+
+    def classes(self) -> list[dict[str, Any]]:
+        """Label, precision, recall, F1 and number of texts of each class."""
+        score = self.score
+        columns = zip(
+            score.labels, score.precision, score.recall, score.f1, score.confusion.sum(axis=1).tolist(), strict=True
+        )
+        return [dict(zip(("label", "precision", "recall", "f1", "n_rows"), one, strict=True)) for one in columns]
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON data; rows of `confusion` are true classes, columns given ones, in the order of `classes`."""
+        return {
+            "n_rows": self.n_rows,
+            "accuracy": self.score.accuracy,
+            "macro_f1": self.score.macro_f1,
+            "loss": self.loss,
+            "classes": self.classes(),
+            "confusion": self.score.confusion.tolist(),
+            "worst": [asdict(one) for one in self.worst],
+            "rows": self.rows,
+        }
+
+    def as_text(self) -> str:
+        """The figures as tables for a terminal, without a line break at the end."""
+        score, classes = self.score, self.classes()
+        figures = [
+            [one["label"], *(f"{one[name]:.4f}" for name in ("precision", "recall", "f1")), f"{one['n_rows']:,}"]
+            for one in classes
+        ]
+        counts = [
+            [label, *(f"{count:,}" for count in given)]
+            for label, given in zip(score.labels, score.confusion.tolist(), strict=True)
+        ]
+        parts = [
+            f"accuracy: {score.accuracy:.4f}, macro F1 {score.macro_f1:.4f}, loss {self.loss:.4f}, {self.n_rows} rows",
+            _aligned([["class", "precision", "recall", "F1", "rows"], *figures]),
+            _aligned([["true, given:", *score.labels], *counts]),
+        ]
+        if self.worst:
+            shown = [
+                [f"{one.loss:.4f}", f"row {one.row}", f"{one.label} as {one.given}", one.text] for one in self.worst
+            ]
+            parts.append("highest loss:\n" + "\n".join("  ".join(cells) for cells in shown))
+        return "\n\n".join(parts)
+
+
 def classification_score(labels: Sequence[str], pairs: Iterable[tuple[int, int]]) -> ClassificationScore:
     """Count (true class, given class)."""
     confusion = np.zeros((len(labels), len(labels)), dtype=np.int64)
     for true, given in pairs:
         confusion[true, given] += 1
     return ClassificationScore(tuple(labels), confusion)
+
+
+def _shares(parts: NDArray[np.int64], wholes: NDArray[np.int64]) -> list[float]:
+    return [float(part / whole) if whole else 0.0 for part, whole in zip(parts, wholes, strict=True)]
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Cells in columns of their widest, aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)

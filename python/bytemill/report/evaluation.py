@@ -14,11 +14,12 @@ from bytemill.report.page import Block, Comparison, Page, Prose, Section, Table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bytemill.evaluate.classification import ClassificationReport
     from bytemill.evaluate.judge import Scores
     from bytemill.evaluate.matrix import LossMatrix
     from bytemill.evaluate.prompts import PromptTable
 
-__all__ = ["judge_markdown", "judge_page", "matrix_page", "prompts_page"]
+__all__ = ["classes_page", "judge_markdown", "judge_page", "matrix_page", "prompts_page"]
 
 _FOOTER = "Written by bytemill. This page is one file: it loads nothing, and you can send it as it is."
 _MAX_ROWS_SHOWN = 50
@@ -50,6 +51,38 @@ def matrix_page(matrix: LossMatrix) -> Page:
         f"{len(matrix.losses)} models, {len(matrix.data_sets)} data sets, the same rows for all models.",
         (Section("Losses", (table, what)),),
         kicker="bytemill eval matrix",
+        footer=_FOOTER,
+    )
+
+
+def classes_page(found: ClassificationReport, *, model: str, data: str) -> Page:
+    """How a classifier does: figures of each class, the confusion matrix, the texts of highest loss."""
+    figures = tuple(
+        (one["label"], *(decimal(one[name], 4) for name in ("precision", "recall", "f1")), f"{one['n_rows']:,}")
+        for one in found.classes()
+    )
+    labels = found.score.labels
+    counts = tuple(
+        (label, *(f"{count:,}" for count in given))
+        for label, given in zip(labels, found.score.confusion.tolist(), strict=True)
+    )
+    worst = tuple(
+        (decimal(one.loss, 4), str(one.row), one.label, one.given, decimal(one.probability, 4), one.text)
+        for one in found.worst
+    )
+    blocks: list[Block] = [
+        Table("Classes", ("class", "precision", "recall", "F1", "rows"), figures, numeric=(1, 2, 3, 4)),
+        Table("Confusion matrix", ("true class, given:", *labels), counts, numeric=tuple(range(1, len(labels) + 1))),
+    ]
+    if worst:
+        header = ("loss", "row", "true class", "given", "probability of the given", "text")
+        blocks.append(Table("Texts of highest loss, in nats", header, worst, numeric=(0, 1, 4)))
+    accuracy, macro_f1 = decimal(found.score.accuracy, 4), decimal(found.score.macro_f1, 4)
+    return Page(
+        "Classes",
+        f"`{model}` on `{data}`: accuracy {accuracy}, macro F1 {macro_f1}, {found.n_rows:,} rows.",
+        (Section("Figures", tuple(blocks)), Section("Rows", (Prose(found.rows),))),
+        kicker="bytemill eval classify",
         footer=_FOOTER,
     )
 

@@ -1,20 +1,20 @@
 """Classification: a language model learns to tell texts apart, by its head, its last block, LoRA, or all weights.
 
-The rows are parted 70 / 10 / 20 into training, validation and test. Every text ends with the end-of-text, where a
-linear layer reads the class; texts are cut at the length of the longest training row.
+The rows are split 70 / 10 / 20 into training, validation and test, unless `data.split` says otherwise. Every text ends
+with the end-of-text, where a linear layer reads the class; texts are cut at the length of the longest training row.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bytemill.data.rows import LabelledRow, LabelledRows, encode_labelled, split_rows, undersampled
-from bytemill.data.rows.encode import text_fault
-from bytemill.data.rows.labels import LabelledBatches, collate_labelled, label_names
+from bytemill.data.rows import LabelledRow, LabelledRows
+from bytemill.data.rows.labels import LabelledBatches, collate_labelled
 from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.classification import ClassificationScore, classification_score
 from bytemill.model.classifier import Classifier
@@ -32,9 +32,10 @@ from bytemill.tasks.base_model import (
     with_saved_weights,
     with_settled_base,
 )
+from bytemill.tasks.labelled_parts import ClassifyRows, labelled_rows
 from bytemill.tasks.model_place import ModelPlace, find_model
 from bytemill.tasks.next_token import refuse_misfit
-from bytemill.tasks.tuning import at_most, read_for_task, resolve_epochs
+from bytemill.tasks.tuning import resolve_epochs
 from bytemill.train.config import DataConfig
 from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
@@ -51,24 +52,12 @@ __all__ = [
     "classify_task",
     "classify_task_from_config",
     "classify_texts",
+    "in_eval_mode",
     "labelled_rows",
     "load_classifier",
     "score_classifier",
+    "scored_batches",
 ]
-
-_SHARES = (0.7, 0.1, 0.2)
-
-
-class ClassifyRows(NamedTuple):
-    """The three parts of the labelled rows."""
-
-    train: LabelledRows
-    validation: LabelledRows
-    test: LabelledRows
-
-    def reports(self) -> list[str]:
-        """A sentence on each."""
-        return [f"{name}: {part.report()}" for name, part in zip(self._fields, self, strict=True)]
 
 
 def classify_task(
@@ -109,12 +98,16 @@ def classify_task(
         ids, ends, labels = batch
         scores = network(ids, ends).float()
         own = class_weights.to(scores.device)
-        right = own[labels] * (scores.argmax(dim=1) == labels)
+        n_right = (scores.argmax(dim=1) == labels).sum()
         return BatchLoss(
-            F.cross_entropy(scores, labels, weight=own, reduction="sum"), own[labels].sum(), {"accuracy": right.sum()}
+            F.cross_entropy(scores, labels, weight=own, reduction="sum"),
+            own[labels].sum(),
+            {"accuracy": (n_right, len(labels))},  # whatever the classes weigh
         )
 
     def validate() -> dict[str, float]:
+        if rows.validation is None:
+            return {}
         score, mean = score_classifier(model, rows.validation, data, pad_id=pad_id)
         return {"val_loss": mean, **score.as_metrics()}
 
@@ -182,47 +175,25 @@ def classify_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, Class
     return task, resolve_epochs(config, n_rows=len(rows.train.rows)), rows
 
 
-def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
-    """The rows of `data.path`, balanced if wished, parted and encoded.
-
-    Raises:
-        DataError: They cannot be read, lack a column, or have fewer than two labels.
-    """
-    data = config.data
-    rows: Sequence[Mapping[str, Any]] = at_most(read_for_task(config), data)
-    if config.classify.imbalance == "undersample":
-        rows = undersampled(rows, seed=data.seed)
-    train, validation, test = split_rows(rows, _SHARES, seed=data.seed)
-    labels = label_names([row for row in train if text_fault(row, "text") is None])
-    if len(labels) < 2:
-        raise DataError(
-            f"{data.path}: the column {data.label_column!r} of {len(train)} training rows has "
-            f"{len(labels)} labels ({', '.join(labels)}); telling apart takes two"
-        )
-    encoded = encode_labelled(train, tokenizer, labels=labels, max_tokens=data.seq_len)
-    others = []
-    for name, part in (("validation", validation), ("test", test)):
-        try:
-            others.append(encode_labelled(part, tokenizer, labels=labels, max_tokens=encoded.longest))
-        except DataError as error:
-            raise DataError(
-                f"{data.path}: for {name} {len(part)} of {len(rows)} rows were kept aside: {error}"
-            ) from None
-    return ClassifyRows(encoded, *others)
-
-
-@torch.no_grad()
 def score_classifier(
-    model: Classifier, rows: LabelledRows, data: DataConfig, *, pad_id: int
+    model: Classifier, rows: LabelledRows, data: DataConfig, *, pad_id: int, n_batches: int = 0
 ) -> tuple[ClassificationScore, float]:
-    """Classify each row once, in eval mode; give the counts and the mean loss in nats a row."""
+    """Classify each row once, in eval mode; return the counts and the mean loss in nats per row.
+
+    Args:
+        model: With the labels of the rows.
+        rows: At least one.
+        data: Rows at a time.
+        pad_id: What short rows are filled up with.
+        n_batches: Batches that are measured, from the first; 0 takes all.
+    """
     pairs: list[tuple[int, int]] = []
-    nats, was_training = 0.0, model.training
-    model.eval()
-    for scores, labels in _scored(model, rows.rows, data.batch_size, pad_id):
-        nats += float(F.cross_entropy(scores, labels, reduction="sum"))
-        pairs += zip(labels.tolist(), scores.argmax(dim=1).tolist(), strict=True)
-    model.train(was_training)
+    nats = 0.0
+    with in_eval_mode(model):
+        chosen = rows.rows[: n_batches * data.batch_size or None]
+        for scores, labels in scored_batches(model, chosen, data.batch_size, pad_id):
+            nats += float(F.cross_entropy(scores, labels, reduction="sum"))
+            pairs += zip(labels.tolist(), scores.argmax(dim=1).tolist(), strict=True)
     return classification_score(rows.labels, pairs), nats / len(pairs)
 
 
@@ -259,9 +230,22 @@ def classify_texts(
     return [dict(zip(model.labels, row, strict=True)) for row in scores.float().softmax(dim=1).tolist()]
 
 
-def _scored(
+@contextmanager
+def in_eval_mode(model: Classifier) -> Iterator[None]:
+    """Without dropout and gradients inside the block; the model's mode afterwards is as it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)
+
+
+def scored_batches(
     model: Classifier, rows: Sequence[LabelledRow], batch_size: int, pad_id: int
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield scores (B, K) and classes (B,) of each batch, in order."""
     device = next(model.parameters()).device
     for start in range(0, len(rows), batch_size):
         batch = collate_labelled(rows[start : start + batch_size], pad_id=pad_id)

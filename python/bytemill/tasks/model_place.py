@@ -25,7 +25,7 @@ from bytemill.model.folder import model_folder
 from bytemill.tokenizer.companions import Companions, read_companions, tokenizer_in
 from bytemill.tokenizer.source import open_tokenizer
 from bytemill.train.checkpoint import all_checkpoints, newest_valid, verify_checkpoint
-from bytemill.train.config import RunConfig, config_from_settings
+from bytemill.train.config import RunConfig, config_from_settings, former_settings
 
 if TYPE_CHECKING:
     from bytemill.data.rows import Template
@@ -68,7 +68,8 @@ class ModelPlace:
         if self.state is None:
             return None
         try:
-            return config_from_settings(self.state["settings"], run=self.run or self.folder)
+            saved = self.state["settings"]
+            return config_from_settings(saved, former_settings(saved), run=self.run or self.folder)
         except ConfigError:
             return None
 

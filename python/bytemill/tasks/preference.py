@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import copy
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
 from torch.nn import functional as F
 
-from bytemill.data.rows import split_rows
 from bytemill.data.rows.pairs import EncodedPairs, PairBatches, collate_pairs, encode_pairs, read_preferences
 from bytemill.errors import ConfigError
 from bytemill.model.lora import adapter_disabled
@@ -36,7 +35,8 @@ from bytemill.tasks.base_model import (
     with_settled_base,
 )
 from bytemill.tasks.next_token import draw_samples, refuse_misfit
-from bytemill.tasks.tuning import held_out, resolve_epochs
+from bytemill.tasks.row_parts import row_parts
+from bytemill.tasks.tuning import COLUMN_SETTING, column_names, held_out, resolve_epochs
 from bytemill.train.config import DataConfig, PreferenceConfig, SampleConfig
 from bytemill.train.device import to_device
 from bytemill.train.distributed import World
@@ -132,6 +132,7 @@ def preference_task(
     *,
     reference: torch.nn.Module | None = None,
     validation_pairs: EncodedPairs | None = None,
+    test_pairs: EncodedPairs | None = None,
     settings: PreferenceConfig | None = None,
     parameters: Sequence[torch.nn.Parameter] = (),
     data: DataConfig | None = None,
@@ -151,6 +152,7 @@ def preference_task(
         tokenizer: Of the model.
         reference: A frozen copy of the model; None takes the model itself under its switched-off adapter.
         validation_pairs: Held-out pairs, each measured once a validation.
+        test_pairs: Pairs that are measured once, after training.
         settings: beta, label smoothing, sum or mean.
         parameters: Those that train; empty takes all that require a gradient.
         data: Batch size (pairs) and seed.
@@ -175,15 +177,15 @@ def preference_task(
         found = preferences(policy, batch)
         return BatchLoss(found.losses.sum(), len(found.losses), found.sums())
 
-    def validate() -> dict[str, float]:
+    def measured(pairs: EncodedPairs | None, prefix: str) -> dict[str, float]:
         sums: dict[str, float] = {}
         n_pairs = 0
-        for batch in _batches_once(validation_pairs, data, pad_id=tokenizer.eot_token):
+        for batch in _batches_once(pairs, data, pad_id=tokenizer.eot_token):
             found = preferences(model, to_device(batch, next(model.parameters()).device))
             for name, value in {"loss": found.losses.sum(), **found.sums()}.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
             n_pairs += len(found.losses)
-        return {f"val_{name}": value / n_pairs for name, value in sums.items()}
+        return {f"{prefix}{name}": value / n_pairs for name, value in sums.items()}
 
     return Task(
         model=model,
@@ -198,7 +200,8 @@ def preference_task(
             world_size=world_size,
         ),
         loss=loss,
-        validate=validate,
+        validate=lambda: measured(validation_pairs, "val_"),
+        test=lambda: measured(test_pairs, "test_"),
         samples=lambda: draw_samples(model, tokenizer, sample.prompts, sample),
         model_config=dict(model_config or {}),
         base=base,
@@ -210,7 +213,8 @@ def preference_task(
 def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[str]]:
     """The task that a configuration describes, its settled configuration, and what became of the rows.
 
-    The rows are parted 85 / 10 / 5 into training, test and validation; the test rows are left alone.
+    The rows are split by `data.split`, 85 / 10 / 5 if it is not given, into training, test and validation. Test rows
+    are measured only if they have a file of their own, `data.test`.
 
     Raises:
         ConfigError: `base` or `data.path` is not given, nor a tokenizer, or a setting cannot work.
@@ -222,9 +226,20 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
             raise ConfigError(f"{name} is not given")
     config = with_settled_base(config)
     tokenizer = tokenizer_of(config)
-    train, _, validation = split_rows(read_pairs(config), seed=data.seed, at_most=data.max_rows)
-    train_pairs = encode_for_preference(train, tokenizer, config)
-    validation_pairs, told = held_out(validation, lambda rows: encode_for_preference(rows, tokenizer, config))
+    notes: list[str] = []
+    parts = row_parts(
+        config,
+        read_pairs(config, notes=notes),
+        lambda source: read_pairs(config, source, notes=notes),
+        at_most=data.max_rows,
+    )
+    train_pairs = encode_for_preference(parts.train, tokenizer, config)
+    train_pairs = replace(train_pairs, notes=(*train_pairs.notes, *notes))
+    kept_aside = ((parts.validation, data.val), (parts.test if data.test else (), data.test))
+    (validation_pairs, told), (test_pairs, test_told) = (
+        held_out(rows, lambda rows: encode_for_preference(rows, tokenizer, config), source=source)
+        for rows, source in kept_aside
+    )
     config = fitted_to_data(config, tokenizer.n_vocab)
     model = turn_off_dropout(starting_model(config, tokenizer_sha256=tokenizer.fingerprint))
     refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
@@ -237,6 +252,7 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
         tokenizer,
         reference=reference,
         validation_pairs=validation_pairs,
+        test_pairs=test_pairs,
         settings=config.preference,
         parameters=parameters,
         data=data,
@@ -249,17 +265,23 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
         world_size=world.size,
     )
     reports = [f"training: {train_pairs.report()}", f"validation: {told}"]
+    if data.test is not None:
+        reports.append(f"test: {test_told}")
     return task, resolve_epochs(config, n_rows=len(train_pairs.pairs)), reports
 
 
-def read_pairs(config: RunConfig) -> list[dict[str, Any]]:
-    """The preference rows of `data.path` with our column names.
+def read_pairs(config: RunConfig, source: str | None = None, *, notes: list[str] | None = None) -> list[dict[str, Any]]:
+    """The preference rows of `data.path`, or of another source, with our column names.
 
     Raises:
         DataError: They cannot be read, or lack a column.
     """
-    names = {column: str(getattr(config.data, f"{column}_column")) for column in _COLUMNS}
-    return read_preferences(str(config.data.path), names=names)
+    return read_preferences(
+        source or str(config.data.path),
+        names=column_names(config.data, _COLUMNS),
+        setting=COLUMN_SETTING,
+        notes=notes,
+    )
 
 
 def encode_for_preference(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: RunConfig) -> EncodedPairs:

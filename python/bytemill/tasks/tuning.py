@@ -7,6 +7,8 @@ from there on they are one task.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bytemill.data.rows import (
@@ -20,6 +22,7 @@ from bytemill.data.rows import (
     read_rows,
     split_rows,
 )
+from bytemill.data.rows.messages import as_conversation, changes_note
 from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
@@ -36,6 +39,7 @@ from bytemill.tasks.base_model import (
     with_settled_base,
 )
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
+from bytemill.tasks.row_parts import row_parts
 from bytemill.train.config import DataConfig, SampleConfig
 from bytemill.train.distributed import World
 from bytemill.train.task import Task
@@ -50,7 +54,9 @@ if TYPE_CHECKING:
     from bytemill.train.config import RunConfig
 
 __all__ = [
+    "COLUMN_SETTING",
     "at_most",
+    "column_names",
     "encode_for_task",
     "held_out",
     "read_for_task",
@@ -61,6 +67,8 @@ __all__ = [
 ]
 
 Encoded = TypeVar("Encoded", EncodedRows, "EncodedPairs")
+COLUMN_SETTING = "data.{}_column"
+"""What sets the name of a column, by our name."""
 _COLUMNS = {
     "lm": ("text",),
     "instruct": ("instruction", "input", "output"),
@@ -75,6 +83,7 @@ def tuning_task(
     tokenizer: Any,
     *,
     validation_rows: EncodedRows | None = None,
+    test_rows: EncodedRows | None = None,
     parameters: Sequence[torch.nn.Parameter] = (),
     data: DataConfig | None = None,
     sample: SampleConfig | None = None,
@@ -92,6 +101,7 @@ def tuning_task(
         train_rows: From one of the encoders of `bytemill.data.rows`.
         tokenizer: Of the model.
         validation_rows: Held-out rows, each measured once a validation.
+        test_rows: Rows that are measured once, after training.
         parameters: Those that train, such as `lora_parameters(model)`; empty takes all that require a
             gradient.
         data: Batch size, seed and masking.
@@ -106,11 +116,11 @@ def tuning_task(
     data, sample = data or DataConfig(), sample or SampleConfig()
     pad_id, token_bytes = tokenizer.eot_token, bytes_per_token(tokenizer)
 
-    def validate() -> dict[str, float]:
-        if validation_rows is None:
+    def measured(rows: EncodedRows | None, prefix: str) -> dict[str, float]:
+        if rows is None:
             return {}
-        held_out = row_batches_once(validation_rows, data, pad_id=pad_id)
-        return held_out_loss(model, held_out, token_bytes=token_bytes).as_metrics()
+        held_out = row_batches_once(rows, data, pad_id=pad_id)
+        return held_out_loss(model, held_out, token_bytes=token_bytes).as_metrics(prefix)
 
     return Task(
         model=model,
@@ -127,7 +137,8 @@ def tuning_task(
             world_size=world_size,
         ),
         loss=labels_loss,
-        validate=validate,
+        validate=lambda: measured(validation_rows, "val_"),
+        test=lambda: measured(test_rows, "test_"),
         samples=lambda: draw_samples(model, tokenizer, sample.prompts, sample),
         model_config=dict(model_config or {}),
         base=base,
@@ -139,7 +150,8 @@ def tuning_task(
 def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[str]]:
     """The task that a configuration describes, its settled configuration, and what became of the rows.
 
-    The rows are parted 85 / 10 / 5 into training, test and validation; the test rows are left alone.
+    The rows are split by `data.split`, 85 / 10 / 5 if it is not given, into training, test and validation. Test rows
+    are measured only if they have a file of their own, `data.test`.
 
     Raises:
         ConfigError: `data.path` is not given, nor a tokenizer, or a setting cannot work.
@@ -150,9 +162,20 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
         raise ConfigError("data.path is not given")
     config = with_settled_base(config)
     tokenizer = tokenizer_of(config)
-    train, _, validation = split_rows(read_for_task(config), seed=data.seed, at_most=data.max_rows)
-    train_rows = encode_for_task(train, tokenizer, config)
-    validation_rows, told = held_out(validation, lambda rows: encode_for_task(rows, tokenizer, config))
+    notes: list[str] = []
+    parts = row_parts(
+        config,
+        read_for_task(config, notes=notes),
+        lambda source: read_for_task(config, source, notes=notes),
+        at_most=data.max_rows,
+    )
+    train_rows = encode_for_task(parts.train, tokenizer, config)
+    train_rows = replace(train_rows, notes=(*train_rows.notes, *notes))
+    kept_aside = ((parts.validation, data.val), (parts.test if data.test else (), data.test))
+    (validation_rows, told), (test_rows, test_told) = (
+        held_out(rows, lambda rows: encode_for_task(rows, tokenizer, config), source=source)
+        for rows, source in kept_aside
+    )
     config = fitted_to_data(config, tokenizer.n_vocab)
     model = starting_model(config, tokenizer_sha256=tokenizer.fingerprint)
     refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
@@ -165,6 +188,7 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
         train_rows,
         tokenizer,
         validation_rows=validation_rows,
+        test_rows=test_rows,
         parameters=parameters,
         data=data,
         sample=config.sample,
@@ -176,22 +200,44 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
         world_size=world.size,
     )
     reports = [f"training: {train_rows.report()}", f"validation: {told}"]
+    if data.test is not None:
+        reports.append(f"test: {test_told}")
     return task, resolve_epochs(config, n_rows=len(train_rows.rows)), reports
 
 
-def read_for_task(config: RunConfig) -> list[dict[str, Any]]:
-    """The rows of `data.path` with our column names.
+def read_for_task(
+    config: RunConfig, source: str | None = None, *, notes: list[str] | None = None
+) -> list[dict[str, Any]]:
+    """The rows of `data.path`, or of another source, with our column names.
+
+    Args:
+        config: Says the task and the columns.
+        source: As of `read_rows`.
+        notes: As of `read_rows`.
 
     Raises:
         DataError: They cannot be read, or lack a column that the task needs.
     """
-    data, columns = config.data, _COLUMNS[config.task]
-    names = {column: str(getattr(data, f"{column}_column")) for column in columns}
+    columns = _COLUMNS[config.task]
     needed = [column for column in columns if column != "input"]
-    return read_rows(str(data.path), needed, names=names)
+    return read_rows(
+        source or str(config.data.path),
+        needed,
+        names=column_names(config.data, columns),
+        setting=COLUMN_SETTING,
+        notes=notes,
+    )
 
 
-def at_most(rows: list[dict[str, Any]], data: DataConfig) -> list[dict[str, Any]]:
+def column_names(data: DataConfig, columns: Sequence[str]) -> dict[str, str | tuple[str, ...]]:
+    """The names of columns in the file; by default turns may be in `messages` too, as OpenAI and trl have them."""
+    names: dict[str, str | tuple[str, ...]] = {column: getattr(data, f"{column}_column") for column in columns}
+    if names.get("messages") == DataConfig().messages_column:
+        names["messages"] = (DataConfig().messages_column, "messages")
+    return names
+
+
+def at_most(rows: Sequence[Mapping[str, Any]], data: DataConfig) -> Sequence[Mapping[str, Any]]:
     """`data.max_rows` of rows not parted yet, drawn by `data.seed`; all where there are no more, or it is 0."""
     if not 0 < data.max_rows < len(rows):
         return rows
@@ -206,24 +252,33 @@ def encode_for_task(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: R
     """
     data = config.data
     if config.task == "lm":
-        return encode_texts(rows, tokenizer, max_tokens=data.seq_len)
+        return encode_texts(rows, tokenizer, max_tokens=data.seq_len, long_texts=data.long_texts)
     if config.task == "chat":
-        return encode_conversations(rows, tokenizer, max_tokens=data.seq_len, template=template_of(config))
+        changes: Counter[str] = Counter()
+        plain = [as_conversation(row, changes) for row in rows]
+        encoded = encode_conversations(plain, tokenizer, max_tokens=data.seq_len, template=template_of(config))
+        return replace(encoded, notes=(*encoded.notes, *changes_note(changes)))
     return encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=template_of(config))
 
 
 def held_out(
-    rows: Sequence[Mapping[str, Any]], encode: Callable[[Sequence[Mapping[str, Any]]], Encoded]
+    rows: Sequence[Mapping[str, Any]],
+    encode: Callable[[Sequence[Mapping[str, Any]]], Encoded],
+    *,
+    source: str | None = None,
 ) -> tuple[Encoded | None, str]:
     """What can be used of the rows that are kept aside, None if nothing can, and a sentence on it.
 
-    Training needs none of them: of few rows the only one for validation may be the one without an answer.
+    Training needs none of them: of few rows the only one for validation may be the one without an answer. Rows from a
+    file of their own, `source`, must be of use.
     """
     if not rows:
-        return None, "too few rows to keep any aside"
+        return None, "no rows are kept aside"
     try:
         encoded = encode(rows)
     except DataError as error:
+        if source is not None:
+            raise DataError(f"{source}: {error}") from None
         return None, str(error)
     return encoded, encoded.report()
 

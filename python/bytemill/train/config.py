@@ -34,6 +34,7 @@ __all__ = [
     "changed_settings",
     "config_from_settings",
     "dump_toml",
+    "former_settings",
     "load_config",
     "portable_config",
     "read_toml",
@@ -41,9 +42,11 @@ __all__ = [
 
 MAX_SETTINGS_BYTES = 1 << 20
 """Bytes of a file of settings."""
-_DATA_PATHS = ("path", "tokenizer", "hellaswag")
+_DATA_PATHS = ("path", "val", "test", "tokenizer", "hellaswag")
 _REPLACED_BY = {"train.max_steps": "epochs", "train.micro_batches": "total_batch_tokens"}
 """What a setting would follow from, and no longer does once it is given itself."""
+_BEFORE_IT_EXISTED: dict[str, dict[str, Any]] = {"data": {"long_texts": "cut"}}
+"""What runs did whose saved settings lack a setting, if that is not its default."""
 
 
 class _Section(BaseModel):
@@ -135,13 +138,21 @@ class DataConfig(_Section):
     """What is read, and in which portions."""
 
     path: str | None = None
-    """Folder of shards; or rows: a file (.json, .jsonl, .csv, .tsv, .parquet, label-tab-text) or hf:ID."""
+    """Folder of shards; or rows: a file (.json, .jsonl, .csv, .tsv, .parquet, label-tab-text, in lm .txt) or hf:ID."""
+    val: str | None = None
+    """Rows for validation, of the kinds of data.path; when not given, a share of data.path's rows."""
+    test: str | None = None
+    """Rows for the test after training, of the kinds of data.path; when not given, a share of data.path's rows."""
+    split: tuple[float, ...] | None = None
+    """Shares of training, test and validation rows; not given, [0.85, 0.1, 0.05], in classify [0.7, 0.2, 0.1]."""
     tokenizer: str | None = None
     """File or folder of the tokenizer."""
     batch_size: int = Field(8, ge=1)
     """Samples or rows of one micro-batch of one process."""
     seq_len: int = Field(256, ge=1)
-    """Tokens of one sample; rows are cut to this many."""
+    """Tokens of one sample; rows are cut to this many, texts as data.long_texts says."""
+    long_texts: Literal["window", "cut"] = "window"
+    """In lm, what a text longer than seq_len becomes: windows that train every token once, or its beginning."""
     seed: int = Field(0, ge=0)
     """Seed of the order of samples or rows."""
     packing: Literal["chunk", "bestfit"] = "chunk"
@@ -164,6 +175,8 @@ class DataConfig(_Section):
     """Whether only the response is trained."""
     max_rows: int = Field(0, ge=0)
     """Rows taken of all parts together, drawn by the seed; 0 takes all."""
+    train_rows: int = Field(0, ge=0)
+    """Most rows of the training part, drawn by the seed; 0 takes all."""
     text_column: str = "text"
     """Column of the text, in lm and classify."""
     label_column: str = "label"
@@ -175,7 +188,7 @@ class DataConfig(_Section):
     output_column: str = "output"
     """Column of the answer, in instruct."""
     messages_column: str = "conversations"
-    """Column of the turns, in chat."""
+    """Column of the turns, in chat; rows without it may call it messages."""
 
 
 class LoraSettings(_Section):
@@ -206,6 +219,8 @@ class ClassifyConfig(_Section):
     """Which weights train when lora.r is 0; last_block also has the last norm and the head."""
     imbalance: Literal["none", "undersample", "weighted"] = "none"
     """undersample takes as many rows of each label as the rarest has; weighted gives rare labels more weight."""
+    names: dict[str, str] = Field(default_factory=dict)
+    """What classes are called, by their label in the rows, such as ham = "not spam"; others keep their label."""
 
 
 class PreferenceConfig(_Section):
@@ -279,6 +294,10 @@ class RunConfig(_Section):
             raise ValueError(f"data.packing is for pretraining; task {self.task} has rows, and may take data.pack_rows")
         if self.data.pack_rows and self.task not in ("lm", "instruct", "chat"):
             raise ValueError(f"data.pack_rows is for the tasks lm, instruct and chat, not for {self.task}")
+        _refuse_wrong_split(self.data)
+        for name in ("val", "test", "split", "train_rows"):
+            if self.task == "pretrain" and getattr(self.data, name):
+                raise ValueError(f"data.{name} is for tasks with rows; token shards have their own validation split")
         return self
 
     def with_train(self, **settings: Any) -> RunConfig:
@@ -334,6 +353,20 @@ def config_from_settings(
         raise ConfigError("; ".join(_explain(fault) for fault in error.errors())) from None
 
 
+def former_settings(saved: Mapping[str, Any]) -> list[str]:
+    """Overrides that make a run which saved these settings go on as it began, where a setting did not exist yet.
+
+    >>> former_settings({"task": "lm", "data": {"seq_len": 8}})
+    ['data.long_texts=cut']
+    """
+    return [
+        f"{section}.{name}={value}"
+        for section, defaults in _BEFORE_IT_EXISTED.items()
+        for name, value in defaults.items()
+        if name not in saved.get(section, {})
+    ]
+
+
 def changed_settings(old: RunConfig, new: RunConfig) -> list[tuple[str, Any, Any]]:
     """Each setting that differs, as (dotted name, old value, new value).
 
@@ -374,6 +407,20 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: its lists or tables are nested too deeply") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _refuse_wrong_split(data: DataConfig) -> None:
+    """Refuse shares that are not three of a whole, or that keep rows where a file of their own is given."""
+    if data.split is None:
+        return
+    if len(data.split) != 3 or not data.split[0] > 0 or min(data.split) < 0 or not abs(sum(data.split) - 1) < 1e-9:
+        raise ValueError(
+            f"data.split is {list(data.split)}, expected shares of training, test and validation rows that sum to 1, "
+            "such as [0.85, 0.1, 0.05]; [1.0, 0, 0] trains on all"
+        )
+    for name, share in (("test", data.split[1]), ("val", data.split[2])):
+        if share and getattr(data, name) is not None:
+            raise ValueError(f"data.split keeps {share} of the rows for {name}, and data.{name} names others; give one")
 
 
 def _with_paths(config: RunConfig, change: Callable[[str], str]) -> RunConfig:

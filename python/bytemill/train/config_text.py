@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from bytemill.train.toml import toml_literal
+from bytemill.train.toml import toml_key, toml_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def _setting(name: str, field: FieldInfo, value: Any) -> Iterator[str]:
 
 def _given(values: dict[str, Any]) -> Iterator[str]:
     for name, value in values.items():
-        yield f"{name} = {toml_literal(_plain(value))}"
+        yield f"{toml_key(name)} = {toml_literal(_plain(value))}"
 
 
 def _model_fields(given: dict[str, Any]) -> Iterator[str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Learner", "StepLog"]
 
 _SMALLEST_SCALE = 2.0**-20
+_COUNT = "count of "
 
 
 class StepLog(Protocol):
@@ -85,7 +86,7 @@ class Learner:
         sums = self._accumulate(batches, stop_wished=stop_wished)
         somebody_wishes_to_stop = bool(sums.pop("stop_wished"))
         weight, tokens = sums.pop("weight"), int(sums.pop("tokens"))
-        means = {name: total / weight if weight else math.nan for name, total in sums.items()}
+        means = _means(sums, weight)
         gradient_norm = self._mean_gradient(weight)
         rate = learning_rate_at(step, self.settings)
         moves = self._settle(step, means["loss"], gradient_norm, f"its batches began at {place}", log)
@@ -137,7 +138,7 @@ class Learner:
                     loss_sum, weight, metrics = self.task.loss(self._model, batch)
                 self.loss_scale.scaled(loss_sum).backward()  # type: ignore[no-untyped-call]
             sums["tokens"] += self.task.tokens_in(batch)
-            for name, value in {"loss": loss_sum, "weight": weight, **metrics}.items():
+            for name, value in {"loss": loss_sum, "weight": weight, **_with_counts(metrics)}.items():
                 value = value.detach().to(self._sum_dtype) if isinstance(value, torch.Tensor) else value
                 sums[name] = sums.get(name, 0.0) + value
         totals = self.world.sum([float(value) for value in sums.values()], self.device)
@@ -183,6 +184,27 @@ class Learner:
             whole = self._peak_flops * self.world.size
             speed["mfu"] = round(tokens_per_s * self.task.flops_per_token / whole, 4)
         return speed
+
+
+def _with_counts(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Each sum by its name, and the counts that some have by names of their own."""
+    pairs = {name: value for name, value in metrics.items() if isinstance(value, tuple)}
+    sums = {name: value[0] if name in pairs else value for name, value in metrics.items()}
+    return sums | {_COUNT + name: count for name, (_, count) in pairs.items()}
+
+
+def _means(sums: dict[str, float], weight: float) -> dict[str, float]:
+    """Each sum over its own count, if it has one, or over the weight.
+
+    >>> _means({"loss": 6.0, "accuracy": 2.0, "count of accuracy": 4.0}, 3.0)
+    {'loss': 2.0, 'accuracy': 0.5}
+    """
+    means = {}
+    for name, total in sums.items():
+        if not name.startswith(_COUNT):
+            divisor = sums.get(_COUNT + name, weight)
+            means[name] = total / divisor if divisor else math.nan
+    return means
 
 
 def _names_of(parameters: Any, model: torch.nn.Module) -> list[str]:

@@ -33,6 +33,7 @@ from bytemill.train.config import (
     changed_settings,
     config_from_settings,
     dump_toml,
+    former_settings,
     portable_config,
 )
 from bytemill.train.environment import describe_environment
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 __all__ = ["Run"]
 
 _LINES = ("changes.jsonl", "metrics.jsonl", "samples.jsonl")
+_WHATEVER_THE_ROWS = ("path", "val", "test", "tokenizer", "hellaswag", "batch_size", "eval_batches")
+"""Settings of data that change no training row, or that are written differently when they are saved."""
 _FOR_USE = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _FILES = (*_LINES, *_FOR_USE, "config.toml", "environment.json", "test.json", "wandb_id")
 
@@ -194,8 +197,9 @@ class Run:
 
     def _find(self, *, resume: bool) -> Checkpoint | None:
         """The checkpoint to go on from; None to start at the first step."""
+        data = self.config.data
         if not resume:
-            refuse_input_as_output(self.folder, [self.config.base, self.config.data.path])
+            refuse_input_as_output(self.folder, [self.config.base, data.path, data.val, data.test])
         there = (self.folder / "config.toml").exists()
         if there and not resume:
             raise ConfigError(f"{self.folder}: already holds a run; resume it, or choose another folder")
@@ -221,6 +225,12 @@ class Run:
         self.say(f"resumed after step {checkpoint.step} from {checkpoint.path}")
 
     def _refuse_mismatch(self, checkpoint: Checkpoint) -> None:
+        seeds = checkpoint.state["settings"].get("data", {}).get("seed"), self.config.data.seed
+        if seeds[0] is not None and seeds[0] != seeds[1]:
+            raise ConfigError(
+                f"data.seed was {seeds[0]} when {self.folder} began and is {seeds[1]} now: it orders the data, so a "
+                "resumed run keeps it; leave it as it was, or start another run"
+            )
         saved_model = with_added_fields(read_object(checkpoint.path / "config.json", error=CheckpointError))
         own_model = json.loads(json.dumps(self._model_config()))
         saved_base, own_base = saved_model.pop("base", None), own_model.pop("base", None)
@@ -234,22 +244,39 @@ class Run:
         for kind, saved, own in pairs:
             for name in sorted(saved.keys() | own.keys()):
                 if saved.get(name) != own.get(name):
+                    self._refuse_changed_rows(checkpoint, name)
                     raise CheckpointError(
                         f"{checkpoint.path}: of another {kind}: {name} was {saved.get(name)!r} there, "
                         f"and is {own.get(name)!r} now"
                     )
 
+    def _refuse_changed_rows(self, checkpoint: Checkpoint, name: str) -> None:
+        """If a setting may be why the rows are others, name it."""
+        if name != "rows":
+            return
+        saved, own = checkpoint.state["settings"].get("data", {}), self.config.model_dump(mode="json")["data"]
+        changes = [
+            f"data.{setting} was {saved[setting]!r} and is {own[setting]!r} now"
+            for setting in own
+            if setting in saved and saved[setting] != own[setting] and setting not in _WHATEVER_THE_ROWS
+        ]
+        if changes:
+            raise ConfigError(
+                f"{self.folder} was trained on other rows: {', '.join(changes)}; keep these, or start a new run"
+            )
+
     def _record_settings(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
             try:
-                old = config_from_settings(checkpoint.state["settings"], run=self.folder)
+                saved = checkpoint.state["settings"]
+                old = config_from_settings(saved, former_settings(saved), run=self.folder)
             except ConfigError as error:
                 raise CheckpointError(
                     f"{checkpoint.path / 'state.json'}: its settings are of another version of bytemill: {error}"
                 ) from None
             changes = JsonLines(self.folder / "changes.jsonl", before_step=checkpoint.step)
-            saved = (portable_config(config, self.folder) for config in (old, self.config))
-            for name, before, after in changed_settings(*saved):
+            portable = (portable_config(config, self.folder) for config in (old, self.config))
+            for name, before, after in changed_settings(*portable):
                 changes.append({"step": checkpoint.step, "setting": name, "old": before, "new": after})
             changes.close()
         environment = describe_environment(self._learner.device) | {

@@ -45,8 +45,8 @@ class BatchLoss(NamedTuple):
     """Scalar with gradient: the loss summed, not averaged, over what carries a label."""
     weight: float | torch.Tensor
     """How many labels that were; the step's loss is the sum of sums over the sum of weights."""
-    metrics: Mapping[str, float | torch.Tensor] = {}
-    """Further sums, logged as means over the same weight."""
+    metrics: Mapping[str, float | torch.Tensor | tuple[float | torch.Tensor, float]] = {}
+    """Further sums, logged as means over the same weight; of a pair (sum, count), as the mean over that count."""
 
 
 def _nothing() -> dict[str, float]:
@@ -81,6 +81,8 @@ class Task:
     """Measures on held-out data, the model in eval mode; `val_loss` tells which checkpoint is best."""
     validate_together: Callable[[World], Mapping[str, float]] | None = None
     """Further measures that all processes share, each doing its part and all giving the same sums."""
+    test: Callable[[], Mapping[str, float]] = _nothing
+    """Measures on test data after the last step, the model in eval mode."""
     samples: Callable[[], Sequence[Mapping[str, str]]] = _no_samples
     """Texts drawn from the model, as {"prompt": …, "text": …}."""
     tokens_in: Callable[[Any], int] = _numel_of_first

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["toml_literal", "toml_text"]
+__all__ = ["toml_key", "toml_literal", "toml_text"]
 
 
 def toml_text(table: Mapping[str, Any]) -> str:
@@ -41,12 +41,13 @@ def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
     """Plain values first, then one section for each table, as TOML's grammar wants it."""
     for name, value in table.items():
         if value is not None and not isinstance(value, dict):
-            yield f"{_toml_key(name)} = {toml_literal(value)}"
+            yield f"{toml_key(name)} = {toml_literal(value)}"
     for name, value in table.items():
         if isinstance(value, dict) and value:
-            yield f"\n[{prefix}{_toml_key(name)}]"
-            yield from _toml_lines(value, f"{prefix}{_toml_key(name)}.")
+            yield f"\n[{prefix}{toml_key(name)}]"
+            yield from _toml_lines(value, f"{prefix}{toml_key(name)}.")
 
 
-def _toml_key(name: str) -> str:
+def toml_key(name: str) -> str:
+    """A name as TOML spells it, in quotes if it needs them."""
     return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else toml_literal(name)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import sys
+import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bytemill.data import fetch
+from bytemill.data import fetch, unpack
+from bytemill.data.hub import hub_rows
 from bytemill.data.hub_listing import safe_name
 from bytemill.data.sources import SOURCES, Source
+from bytemill.data.unpack import unpack_zip
 from bytemill.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -133,6 +139,84 @@ def test_the_hub_is_asked_where_hf_endpoint_says(
     folder = fetch("hub", cache=tmp_path)
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["a.parquet", "b.parquet"]
     assert server.asked[0][0] == "/api/datasets/some/data/tree/main/data?recursive=true"
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.fixture
+def archive(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    content = zipped({"SMSSpamCollection": b"ham\thi\n" * 1000, "readme": b"read me"})
+    monkeypatch.setitem(globals(), "CONTENT", content)
+    monkeypatch.setitem(SOURCES, "archive", Source(about="a .zip", licence="none", url=f"{server.url}/some+data.zip"))
+    return "archive"
+
+
+def test_an_archive_is_unpacked_next_to_itself(server: Server, archive: str, tmp_path: Path) -> None:
+    folder = fetch(archive, cache=tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == ["SMSSpamCollection", "readme", "some_data.zip"]
+    assert (folder / "SMSSpamCollection").read_bytes() == b"ham\thi\n" * 1000
+    (folder / "readme").unlink()
+    (folder / "SMSSpamCollection").write_bytes(b"mine")
+    fetch(archive, cache=tmp_path)
+    assert (folder / "readme").read_bytes() == b"read me"
+    assert (folder / "SMSSpamCollection").read_bytes() == b"mine"
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "a\\b", "..", "a.zip", "a\nb"])
+def test_an_archive_whose_names_lead_elsewhere_is_not_unpacked(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.zip").write_bytes(zipped({"good": b"good", name: b"bad"}))
+    with pytest.raises(DataError, match="which is not a plain file name; nothing was unpacked"):
+        unpack_zip(tmp_path / "a.zip")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_an_archive_up_to_the_limits_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.zip").write_bytes(zipped({"a": b"12345", "b": b"67890"}))
+    for files, n_bytes in ((1, 10), (2, 9)):
+        monkeypatch.setattr(unpack, "MAX_FILES", files)
+        monkeypatch.setattr(unpack, "MAX_BYTES", n_bytes)
+        with pytest.raises(DataError, match=f"holds more than {files} files or {n_bytes} bytes"):
+            unpack_zip(tmp_path / "a.zip")
+    monkeypatch.setattr(unpack, "MAX_BYTES", 10)
+    assert [path.name for path in unpack_zip(tmp_path / "a.zip")] == ["a", "b"]
+
+
+@pytest.mark.parametrize("place", [10, 40, -10])
+def test_a_damaged_archive_leaves_no_damaged_file(tmp_path: Path, place: int) -> None:
+    content = bytearray(zipped({"a": b"12345" * 100}))
+    content[place] ^= 0xFF
+    (tmp_path / "a.zip").write_bytes(content[:-1] if place < 0 else content)
+    try:
+        unpack_zip(tmp_path / "a.zip")
+    except DataError as error:
+        assert "a.zip: not a whole .zip" in str(error)  # noqa: PT017 - damage to a date changes nothing
+        assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+    else:
+        assert (tmp_path / "a").read_bytes() == b"12345" * 100
+
+
+def test_a_data_set_s_own_code_is_never_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+
+    def old(path: str, name: str | None = None, *, split: str, streaming: bool, trust_remote_code: bool = True) -> list:
+        asked.append({"trust_remote_code": trust_remote_code})
+        return [{"text": "a"}]
+
+    def new(path: str, name: str | None = None, *, split: str, streaming: bool, **more: object) -> list:
+        asked.append(more)
+        return [{"text": "a"}]
+
+    for load in (old, new):
+        monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load))
+        assert list(hub_rows("hf:some/data")) == [{"text": "a"}]
+    assert asked == [{"trust_remote_code": False}, {}]
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:

@@ -59,7 +59,7 @@ def test_a_tab_table_ends_its_lines_at_line_feeds_alone(tmp_path) -> None:
     (tmp_path / "a.tsv").write_text(
         "label\ttext\tid\na\tone\u2028two\x0c\x85\t1\r\n\nb\tx\n", encoding="utf-8", newline=""
     )
-    with pytest.raises(DataError, match=r"a\.tsv:4: has 2 fields, the first line 3"):
+    with pytest.raises(DataError, match=r"a\.tsv:4: row 2 has 2 fields, the first line 3"):
         read_rows(tmp_path / "a.tsv", ["text"])
     (tmp_path / "a.tsv").write_text("label\ttext\tid\na\tone\u2028two\t1\r\n", encoding="utf-8", newline="")
     assert read_rows(tmp_path / "a.tsv", ["text"]) == [{"label": "a", "text": "one\u2028two", "id": "1"}]
@@ -89,25 +89,31 @@ def test_the_spam_collection(shared_data) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"text,label\none,a\ntwo\n", "row 2 has not as many fields as the first line, 2"),
-        ("a.csv", b"text,label\none,a,b\n", "row 1 has not as many fields"),
+        ("a.csv", b"text,label\none,a\ntwo\n", "a.csv:3: row 2 has 1 fields, the first line 2"),
+        ("a.csv", b"text,label\none,a,b\n", "a.csv:2: row 1 has 3 fields, the first line 2"),
         ("a.csv", b'text,label\n"one,a\n', "not a table in CSV"),
-        ("a.csv", b"text,label\n\xff,a\n", "a.csv:2: not JSON in UTF-8 or a table in it: byte 0xff"),
+        ("a.csv", b"text,label\n\xff,a\n", "a.csv:2: byte 1 of this line, 0xff, is not UTF-8; save it as UTF-8"),
         ("a.csv", b"", "at least one"),
-        ("a.tsv", b"text\tlabel\tmore\none\ta\n", "a.tsv:2: has 2 fields, the first line 3"),
+        ("a.tsv", b"text\tlabel\tmore\none\ta\n", "a.tsv:2: row 1 has 2 fields, the first line 3"),
+        ("a.csv", b"text,text\none,two\n", "a.csv: 2 columns are called 'text'"),
         ("a.jsonl", b'{"text": "x"}\n{"text": \n', "a.jsonl:2: not JSON"),
         ("a.jsonl", b"[1]\n", "expected a list of objects"),
         ("a.parquet", b"PAR1 and nothing else", "not whole Parquet"),
-        ("a.txt", b"ham\thello\njust a text\n", "a.txt:2: rows are read from files in .json, .jsonl, .csv"),
-        ("a.txt", b"ham\t\xff\n", "a.txt:1: .* byte 0xff"),
+        ("a.txt", b"ham\thello\njust a text\n", "a.txt:2: rows are read from files in .json, .jsonl, .ndjson"),
+        ("a.txt", b"ham\t\xff\n", "a.txt:1: byte 5 of this line, 0xff"),
+        ("a.xlsx", b"PK", "a.xlsx: a spreadsheet, which is not read; save it as CSV in UTF-8"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path, name, content, message) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=message):
+        read_rows(tmp_path / name, ["text", "label"] if name == "a.txt" else ["text"])
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.csv", "a.tsv", "a.parquet", "a.txt", "a.csv.gz", "folder"])
+def test_a_missing_file_is_named(tmp_path, name) -> None:
+    with pytest.raises(DataError, match=rf"{name}: the rows cannot be read: |{name}: .*No such file"):
         read_rows(tmp_path / name, ["text"])
-    with pytest.raises(DataError, match="cannot be read"):
-        read_rows(tmp_path / f"missing-{name}", ["text"])
 
 
 def test_a_data_set_as_the_hub_gives_it(tmp_path) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bytemill import Tokenizer
 from bytemill.data.rows import (
     collate,
     conversation_parts,
@@ -76,6 +77,37 @@ class TestText:
         )
         with pytest.raises(DataError, match="no row can be trained on"):
             texts("", "")
+
+    @pytest.mark.parametrize("text", ["four", "fives", "A long film.", "exactly ten", "0123456789" * 20])
+    def test_windows_train_every_token_of_a_long_text_once(self, text) -> None:
+        encoded = encode_texts([{"text": text}], ByteTokenizer(), max_tokens=5, long_texts="window")
+        labels = [shown(row.ids[row.trained()]) for row in encoded.rows]
+        assert "".join(labels) == f"{text}¶"
+        assert all(len(row.ids) <= 6 for row in encoded.rows)
+        assert all(len(one) == 5 for one in labels[:-1])
+        whole = f"¶{text}¶"
+        assert [shown(row.ids) for row in encoded.rows] == [whole[i : i + 6] for i in range(0, len(whole) - 1, 5)]
+        assert encoded.n_cut == 0
+
+    def test_windows_are_counted(self) -> None:
+        rows = [{"text": "0123456789"}, {"text": "four"}, {"text": ""}]
+        encoded = encode_texts(rows, ByteTokenizer(), max_tokens=5, long_texts="window")
+        assert encoded.report() == (
+            "2 of 3 rows used, 0 of them cut; not used: 1 with an empty text; 1 longer than 5 tokens became 3 windows"
+        )
+
+    def test_texts_that_fit_are_the_same_rows_as_ever(self) -> None:
+        rows = [{"text": "One."}, {"text": "Two."}]
+        cut, windows = (encode_texts(rows, ByteTokenizer(), max_tokens=5, long_texts=how) for how in ("cut", "window"))
+        assert cut.fingerprint() == windows.fingerprint()
+        assert cut.report() == windows.report()
+
+    def test_a_long_text_has_the_ids_of_a_short_one(self, monkeypatch) -> None:
+        tokenizer = Tokenizer.train(texts=["the river and the hill. " * 20], vocab_size=280)
+        rows = [{"text": "the river <|endoftext|> and the hill. " * 9}]
+        lists = encode_texts(rows, tokenizer, max_tokens=50, long_texts="window").fingerprint()
+        monkeypatch.setattr("bytemill.data.rows.encode._LONG_CHARACTERS", 10)
+        assert encode_texts(rows, tokenizer, max_tokens=50, long_texts="window").fingerprint() == lists
 
 
 class TestInstruction:

@@ -1,6 +1,7 @@
 """Classification: what trains, what padding changes (nothing), and that it learns, is saved and loaded."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from bytemill.evaluate.classification import classification_score
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.classifier import Classifier
 from bytemill.tasks.base_model import load_base_model
+from bytemill.tasks.classifier_report import classification_report, settings_of, training_accuracy
 from bytemill.tasks.classify import (
     classify_task_from_config,
     classify_texts,
@@ -215,3 +217,93 @@ def test_measures() -> None:
     assert score.f1 == [pytest.approx(2 / 3), 0.8, 0.0]
     assert score.as_metrics("test_")["test_a_as_b"] == 1
     assert score.table().splitlines()[1].split() == ["a", "1", "1", "0", "0.6667"]
+
+
+def test_macro_f1_leaves_out_classes_that_never_occur() -> None:
+    """As scikit-learn does by default; the class that never occurs was counted as 0."""
+    true, given = [0] * 5 + [1] * 3, [0] * 4 + [1] + [0] * 2 + [1]
+    score = classification_score(["a", "b", "never"], zip(true, given, strict=True))
+    assert score.macro_f1 == pytest.approx((8 / 11 + 2 / 5) / 2)
+    assert score.f1[2] == 0
+    assert score.precision[:2] == pytest.approx([4 / 6, 1 / 2])
+    assert score.recall[:2] == pytest.approx([4 / 5, 1 / 3])
+    assert classification_score(["a", "b"], []).macro_f1 == 0
+
+
+def test_accuracy_in_the_log_is_plain_whatever_the_classes_weigh(folder, tmp_path) -> None:
+    """With weights it was the weighted share: 0.5 where a classifier that always says one thing is right in 0.667."""
+    config = settings(folder, "classify.imbalance=weighted", "data.batch_size=7", "train.micro_batches=4")
+    task, config, rows = classify_task_from_config(config)
+    with torch.no_grad():  # every text is "good"
+        task.model.head.weight.zero_()
+        task.model.head.bias.copy_(torch.tensor([0.0, 1.0]))
+    stream = classify_task_from_config(config)[0].batches
+    labels = np.concatenate([next(stream)[2] for _ in range(4)])
+    fit(task, config.with_train(max_steps=1, eval_every=0), tmp_path / "run", progress=False)
+    (line,) = read_json_lines(tmp_path / "run" / "metrics.jsonl")
+    assert rows.train.labels == ("bad", "good")
+    assert 0 < labels.mean() < 1
+    assert line["accuracy"] == pytest.approx(labels.mean())
+
+
+def test_classes_have_the_names_that_are_set(folder, tmp_path) -> None:
+    named = settings(folder, 'classify.names.good="not bad"', "train.epochs=0.1", "train.eval_every=0")
+    task, config, rows = classify_task_from_config(named)
+    assert rows.train.labels == ("bad", "not bad")
+    fit(task, config, tmp_path / "run", progress=False)
+    model, _ = load_classifier(tmp_path / "run")
+    assert model.labels == ("bad", "not bad")
+    assert settings_of(tmp_path / "run").classify.names == {"good": "not bad"}
+    for names, sentence in (
+        ("{god = 'x'}", "classify.names has 'god', which is no label of the rows; there are bad, good"),
+        ("{good = 'bad'}", "2 labels would be called 'bad'"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            labelled_rows(settings(folder, f"classify.names={names}"), Tokenizer.load(folder / "tokenizer.json"))
+
+
+def test_a_split_that_is_turned_off_needs_no_other_rows(folder, tmp_path) -> None:
+    task, config, rows = classify_task_from_config(settings(folder, "data.split=[1.0, 0, 0]", "train.epochs=0.1"))
+    assert len(rows.train.rows) == 120
+    assert rows.reports()[1:] == ["validation: no rows are kept aside", "test: no rows are kept aside"]
+    assert fit(task, config, tmp_path / "run", progress=False).steps == 2
+
+
+def test_accuracy_on_the_training_rows(folder) -> None:
+    config = settings(folder)
+    task, config, rows = classify_task_from_config(config)
+    score, _ = score_classifier(task.model, rows.train, config.data, pad_id=_end(folder))
+    assert training_accuracy(task.model, rows.train, config, pad_id=_end(folder)) == score.accuracy
+    some = settings(folder, "data.eval_batches=2")
+    first = replace(rows.train, rows=rows.train.rows[:16])
+    expected, _ = score_classifier(task.model, first, config.data, pad_id=_end(folder))
+    assert training_accuracy(task.model, rows.train, some, pad_id=_end(folder)) == expected.accuracy
+    assert training_accuracy(task.model, rows.train, config.with_train(eval_every=0), pad_id=_end(folder)) is None
+
+
+def test_a_report_on_labelled_rows_has_the_worst_first(folder) -> None:
+    tokenizer = Tokenizer.load(folder / "tokenizer.json")
+    model = Classifier(
+        GPT2(GPT2Config(vocab_size=tokenizer.n_vocab, n_positions=16, n_embd=16, n_layer=1, n_head=2)), ["bad", "good"]
+    )
+    rows = [
+        {"text": "sun joy", "label": "good"}, {"text": "woe", "label": "bad"}, {"text": "?", "label": "other"},
+        {"text": "light", "label": "bad"},
+    ]  # fmt: skip
+    report = classification_report(model, rows, tokenizer, max_tokens=16, batch_size=2, n_worst=2)
+    probabilities = [classify_texts(model.eval(), tokenizer, [row["text"]], max_tokens=16)[0] for row in rows]
+    losses = {
+        i + 1: -np.log(one[row["label"]])
+        for i, (one, row) in enumerate(zip(probabilities, rows, strict=True))
+        if i != 2
+    }
+    assert [one.row for one in report.worst] == sorted(losses, key=losses.get, reverse=True)[:2]
+    assert [one.loss for one in report.worst] == pytest.approx(sorted(losses.values(), reverse=True)[:2], abs=1e-5)
+    assert report.loss == pytest.approx(np.mean(list(losses.values())), abs=1e-5)
+    assert report.rows == (
+        "3 of 4 rows used (2 bad, 1 good), 0 of them cut; not used: 1 with the label 'other', never seen in training"
+    )
+    for one in report.worst:
+        assert one.given == max(probabilities[one.row - 1], key=probabilities[one.row - 1].get)
+    assert report.as_json()["confusion"] == report.score.confusion.tolist()
+    assert report.as_text().count("\n") == 12

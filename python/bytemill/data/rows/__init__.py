@@ -1,6 +1,7 @@
 """Examples to ids with a loss mask: files of rows, templates, masks, batches; free of torch.
 
-`read.py` opens files of rows, `split.py` parts them, `templates.py` holds the wording around them, `encode.py`
+`read.py` opens files of rows (`file_text.py`, `tables.py`, `json_rows.py` and `arrow.py` by kind), `split.py` splits
+them, `messages.py` brings conversations into one form, `templates.py` holds the wording around them, `encode.py`
 decides what is trained, `labels.py` does so for classification, `batches.py` pads and orders.
 """
 

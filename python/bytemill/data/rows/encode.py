@@ -11,8 +11,8 @@ r"""Rows to ids with a mask. What is trained is decided here and nowhere else.
 
 An end-of-text is trained once because a model that never sees it as a target never stops; the
 padding after it is the same id and is not trained, because it says nothing. A row that is too long is
-cut and then has no end-of-text: to stop in mid-sentence is not worth learning. Rows that cannot be
-used are counted by reason, never dropped in silence.
+cut and then has no end-of-text: to stop in mid-sentence is not worth learning. A long text may become windows instead,
+in which each of its tokens is trained once. Rows that cannot be used are counted by reason, never dropped in silence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -56,6 +56,9 @@ __all__ = [
     "rows_fingerprint",
     "text_fault",
 ]
+
+
+_LONG_CHARACTERS = 1 << 20
 
 
 class RowEncoder(Protocol):
@@ -103,6 +106,10 @@ class EncodedRows:
     """Usable rows that were cut at the longest length."""
     refused: dict[str, int]
     """Rows that could not be used, by reason."""
+    n_more: int = 0
+    """Rows beyond the first that long texts became."""
+    notes: tuple[str, ...] = ()
+    """What else happened to the rows, in words that end the report."""
 
     def report(self) -> str:
         """One sentence on what became of the rows.
@@ -110,9 +117,9 @@ class EncodedRows:
         >>> EncodedRows([], 3, 0, {"empty output": 2, "empty instruction": 1}).report()
         '0 of 3 rows used, 0 of them cut; not used: 2 empty output, 1 empty instruction'
         """
-        text = f"{len(self.rows)} of {self.n_given} rows used, {self.n_cut} of them cut"
+        used = f"{len(self.rows) - self.n_more} of {self.n_given} rows used, {self.n_cut} of them cut"
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
-        return f"{text}; not used: {reasons}" if reasons else text
+        return "; ".join([used, *([f"not used: {reasons}"] if reasons else []), *self.notes])
 
     def fingerprint(self) -> str:
         """SHA-256 of all ids and masks, in order."""
@@ -149,13 +156,21 @@ def encode_rows(
     return _encode_all(rows, encoded, max_tokens)
 
 
-def encode_texts(rows: Sequence[Mapping[str, Any]], tokenizer: RowEncoder, *, max_tokens: int) -> EncodedRows:
+def encode_texts(
+    rows: Sequence[Mapping[str, Any]],
+    tokenizer: RowEncoder,
+    *,
+    max_tokens: int,
+    long_texts: Literal["window", "cut"] = "cut",
+) -> EncodedRows:
     """Rows of text, each a document between two ends of text; all of it is trained.
 
     Args:
         rows: Mappings with the key `text`.
         tokenizer: As of `encode_rows`.
         max_tokens: Longest input of the model.
+        long_texts: What a text that is longer becomes: "window", rows of `max_tokens` labels, each of which begins with
+            the last label of the row before, so that every token is trained once; or "cut", its beginning alone.
 
     Raises:
         DataError: No row can be used; says why.
@@ -165,9 +180,20 @@ def encode_texts(rows: Sequence[Mapping[str, Any]], tokenizer: RowEncoder, *, ma
     def encoded(row: Mapping[str, Any]) -> Row:
         if fault := text_fault(row, "text"):
             raise Unusable(fault)
-        return Row(np.array([end, *tokenizer.encode_ordinary(row["text"]), end], dtype=np.int64), 1)
+        return Row(_between(end, _text_ids(tokenizer, row["text"])), 1)
 
-    return _encode_all(rows, encoded, max_tokens)
+    if long_texts == "cut":
+        return _encode_all(rows, encoded, max_tokens)
+    whole = _encode_all(rows, encoded, max_tokens=None)
+    windows = [
+        Row(row.ids[start : start + max_tokens + 1], 1)
+        for row in whole.rows
+        for start in range(0, len(row.ids) - 1, max_tokens)
+    ]
+    n_long = sum(len(row.ids) > max_tokens + 1 for row in whole.rows)
+    n_more = len(windows) - len(whole.rows)
+    notes = (f"{n_long} longer than {max_tokens} tokens became {n_long + n_more} windows",) if n_long else ()
+    return EncodedRows(windows, len(rows), 0, whole.refused, n_more, notes)
 
 
 def encode_conversations(
@@ -266,26 +292,44 @@ def text_fault(row: Mapping[str, Any], column: str) -> str | None:
 
 
 def _encode_all(
-    rows: Sequence[Mapping[str, Any]], encoded: Callable[[Mapping[str, Any]], Row], max_tokens: int
+    rows: Sequence[Mapping[str, Any]], encoded: Callable[[Mapping[str, Any]], Row], max_tokens: int | None
 ) -> EncodedRows:
-    """Encode what can be, cut what is too long, count what is neither."""
+    """Encode what can be, cut what is too long unless `max_tokens` is None, count what is neither."""
     usable: list[Row] = []
     refused: Counter[str] = Counter()
     n_cut = 0
     for row in rows:
         try:
             one = encoded(row)
-            if one.n_prompt > max_tokens:
+            if max_tokens is not None and one.n_prompt > max_tokens:
                 raise Unusable(f"with a prompt that alone fills {max_tokens} tokens")
         except Unusable as fault:
             refused[str(fault)] += 1
             continue
-        n_cut += len(one.ids) > max_tokens + 1
-        usable.append(Row(one.ids[: max_tokens + 1], one.n_prompt, one.prompts_inside))
+        if max_tokens is not None and len(one.ids) > max_tokens + 1:
+            n_cut += 1
+            one = Row(one.ids[: max_tokens + 1].copy(), one.n_prompt, one.prompts_inside)  # the rest is freed
+        usable.append(one)
     result = EncodedRows(usable, len(rows), n_cut, dict(refused))
     if not usable:
         raise DataError(f"no row can be trained on: {result.report()}")
     return result
+
+
+def _text_ids(tokenizer: RowEncoder, text: str) -> Sequence[int] | NDArray[np.uint32]:
+    """The ids of a text; of a long one as an array, which takes a tenth of a list's memory."""
+    to_array = getattr(tokenizer, "encode_to_numpy", None)
+    if to_array is None or len(text) < _LONG_CHARACTERS:
+        return tokenizer.encode_ordinary(text)
+    ids: NDArray[np.uint32] = to_array(text, disallowed_special=())
+    return ids
+
+
+def _between(end: int, ids: Sequence[int] | NDArray[np.uint32]) -> NDArray[np.int64]:
+    """(len(ids) + 2,): ids between two ends of text."""
+    whole = np.full(len(ids) + 2, end, dtype=np.int64)
+    whole[1:-1] = ids
+    return whole
 
 
 def _n_leading(spans: list[tuple[int, int]]) -> int:

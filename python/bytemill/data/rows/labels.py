@@ -19,7 +19,7 @@ import numpy as np
 from bytemill.data.rows.batches import RowBatches
 from bytemill.data.rows.encode import text_fault
 from bytemill.data.rows.split import permutation
-from bytemill.errors import DataError
+from bytemill.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,7 @@ __all__ = [
     "collate_labelled",
     "encode_labelled",
     "label_names",
+    "renamed_labels",
     "undersampled",
 ]
 
@@ -45,6 +46,8 @@ class LabelledRow:
 
     ids: NDArray[np.int64]
     label: int
+    place: int = 0
+    """Where the row was among those given."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class LabelledRows:
     """Usable rows whose text was cut at the longest length."""
     refused: dict[str, int]
     """Rows that could not be used, by reason."""
+    notes: tuple[str, ...] = ()
+    """What else happened to the rows, in words that end the report."""
 
     @property
     def longest(self) -> int:
@@ -75,7 +80,7 @@ class LabelledRows:
         counts = ", ".join(f"{count} {name}" for name, count in zip(self.labels, self.counts(), strict=True))
         text = f"{len(self.rows)} of {self.n_given} rows used ({counts}), {self.n_cut} of them cut"
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
-        return f"{text}; not used: {reasons}" if reasons else text
+        return "; ".join([text, *([f"not used: {reasons}"] if reasons else []), *self.notes])
 
     def fingerprint(self) -> str:
         """SHA-256 of all ids and classes, in order."""
@@ -93,6 +98,28 @@ def label_names(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     ('ham', 'spam')
     """
     return tuple(sorted({name for row in rows if (name := _label(row)) is not None}))
+
+
+def renamed_labels(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
+    """Rows with their labels called as `names` says, label in the file -> name; others keep theirs.
+
+    Raises:
+        ConfigError: No row has one of the labels, or two labels would have one name.
+
+    >>> renamed_labels([{"label": 0}, {"label": "spam"}], {"0": "not spam"})
+    [{'label': 'not spam'}, {'label': 'spam'}]
+    """
+    if not names:
+        return rows
+    there = label_names(rows)
+    for label in names:
+        if label not in there:
+            raise ConfigError(f"classify.names has {label!r}, which is no label of the rows; there are {_some(there)}")
+    called = [names.get(label, label) for label in there]
+    for name, count in Counter(called).items():
+        if count > 1:
+            raise ConfigError(f"classify.names: {count} labels would be called {name!r}; give each its own name")
+    return [{**row, "label": names.get(_label(row) or "", row.get("label"))} for row in rows]
 
 
 def undersampled(rows: Sequence[Mapping[str, Any]], *, seed: int = 0) -> list[Mapping[str, Any]]:
@@ -134,7 +161,7 @@ def encode_labelled(
     usable: list[LabelledRow] = []
     refused: Counter[str] = Counter()
     n_cut = 0
-    for row in rows:
+    for place, row in enumerate(rows):
         label = _label(row)
         fault = text_fault(row, "text")
         if not fault and label is None:
@@ -147,7 +174,7 @@ def encode_labelled(
         ids = tokenizer.encode_ordinary(row["text"])
         n_cut += len(ids) >= max_tokens
         whole = np.array([*ids[: max_tokens - 1], tokenizer.eot_token], dtype=np.int64)
-        usable.append(LabelledRow(whole, numbers[str(label)]))
+        usable.append(LabelledRow(whole, numbers[str(label)], place))
     result = LabelledRows(usable, tuple(labels), len(rows), n_cut, dict(refused))
     if not usable:
         raise DataError(f"no row can be used: {result.report()}")
@@ -179,6 +206,10 @@ class LabelledBatches(RowBatches[LabelledRow]):
 
     def _collated(self, rows: Sequence[Any]) -> Any:
         return collate_labelled(rows, pad_id=self._pad_id)
+
+
+def _some(labels: Sequence[str], most: int = 20) -> str:
+    return ", ".join(labels[:most]) + (f" and {len(labels) - most} more" if len(labels) > most else "")
 
 
 def _label(row: Mapping[str, Any]) -> str | None:

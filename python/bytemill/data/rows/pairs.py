@@ -21,6 +21,7 @@ import numpy as np
 
 from bytemill.data.rows.batches import RowBatches, collate
 from bytemill.data.rows.encode import Row, Unusable, part_ids, rows_fingerprint, text_fault
+from bytemill.data.rows.messages import as_preference, changes_note
 from bytemill.data.rows.read import read_rows
 from bytemill.data.rows.templates import (
     Part,
@@ -72,6 +73,8 @@ class EncodedPairs:
     """Usable pairs of which an answer was cut at the longest length."""
     refused: dict[str, int]
     """Rows that could not be used, by reason."""
+    notes: tuple[str, ...] = ()
+    """What else happened to the rows, in words that end the report."""
 
     def report(self) -> str:
         """One sentence on what became of the rows.
@@ -81,32 +84,46 @@ class EncodedPairs:
         """
         text = f"{len(self.pairs)} of {self.n_given} pairs used, {self.n_cut} of them cut"
         reasons = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
-        return f"{text}; not used: {reasons}" if reasons else text
+        return "; ".join([text, *([f"not used: {reasons}"] if reasons else []), *self.notes])
 
     def fingerprint(self) -> str:
         """SHA-256 of all ids and prompt lengths, in order."""
         return rows_fingerprint(row for pair in self.pairs for row in (pair.chosen, pair.rejected))
 
 
-def read_preferences(source: str | Path, *, names: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    """The rows of a file or hub data set of one of two forms.
+def read_preferences(
+    source: str | Path,
+    *,
+    names: Mapping[str, str | Sequence[str]] | None = None,
+    setting: str = "",
+    notes: list[str] | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of a file or hub data set, their prompts and answers in one of two forms.
 
     Either `instruction`, `input` (may be absent), `chosen` and `rejected`; or a conversation in `messages`, with
-    `chosen` and `rejected` as its next turn, texts or messages.
+    `chosen` and `rejected` as its next turn, texts or messages. A `prompt`, and answers that are lists of messages, as
+    trl has them, are read too: see `as_preference`.
 
     Args:
         source: As of `read_rows`.
         names: Our name of a column -> its name in the file, where the two differ.
+        setting: As of `read_rows`.
+        notes: As of `read_rows`.
 
     Raises:
         DataError: The source cannot be read, is of another form, or all rows lack a column that is
             needed; the error names the columns that are there.
     """
-    rows = read_rows(source, _ANSWERS, names=names)
+    rows = read_rows(source, _ANSWERS, names=names, setting=setting, notes=notes)
     there = dict.fromkeys(name for row in rows for name in row)
-    if not there.keys() & {"instruction", "messages"}:
-        messages = (names or {}).get("messages", "messages")
-        raise DataError(f"{source}: no row has a column 'instruction' or {messages!r}; there are {', '.join(there)}")
+    has_conversations = any(isinstance(row.get("chosen"), list) for row in rows)
+    if not has_conversations and not there.keys() & {"instruction", "prompt", "messages"}:
+        theirs = (names or {}).get("messages", "messages")
+        messages = theirs if isinstance(theirs, str) else theirs[0]
+        hint = f"; {setting.format('instruction')} names the column of prompts" if setting else ""
+        raise DataError(
+            f"{source}: no row has a column 'instruction' or {messages!r}; there are {', '.join(there)}{hint}"
+        )
     return rows
 
 
@@ -158,8 +175,10 @@ def encode_pairs(
     """
     pairs: list[Pair] = []
     refused: Counter[str] = Counter()
+    changes: Counter[str] = Counter()
     n_cut = 0
-    for row in rows:
+    for given in rows:
+        row = as_preference(given, changes)
         try:
             parts, *answers = preference_parts(row, template=template)
             pair, is_cut = _encoded(parts, answers, tokenizer, max_tokens)
@@ -168,7 +187,7 @@ def encode_pairs(
             continue
         pairs.append(pair)
         n_cut += is_cut
-    encoded = EncodedPairs(pairs, len(rows), n_cut, dict(refused))
+    encoded = EncodedPairs(pairs, len(rows), n_cut, dict(refused), changes_note(changes))
     if not pairs:
         raise DataError(f"no row can be trained on: {encoded.report()}")
     return encoded

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bytemill.errors import ArgumentError, DataError
-from bytemill.json_reader import MAX_ROWS_BYTES, parse_json, read_regular_file
+from bytemill.data.rows.arrow import parquet_table, saved_data_set
+from bytemill.data.rows.json_rows import json_lines, json_value
+from bytemill.data.rows.tables import comma_table, labelled_lines, tab_table
+from bytemill.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -17,45 +16,64 @@ if TYPE_CHECKING:
 __all__ = ["INSTRUCTION_COLUMNS", "read_rows"]
 
 INSTRUCTION_COLUMNS = ("instruction", "output")
-_LABELLED_COLUMNS = ("label", "text")
-_KNOWN_COLUMNS = (*INSTRUCTION_COLUMNS, *_LABELLED_COLUMNS)
-"""By one of these a .tsv is seen to have names in its first line, where no column is asked for."""
-
-csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a text may be longer than csv's 128 KiB
+_MAX_SHOWN_COLUMNS = 20
+_SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
 
 def read_rows(
     source: str | Path,
     columns: Sequence[str] = INSTRUCTION_COLUMNS,
     *,
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, str | Sequence[str]] | None = None,
+    setting: str = "",
+    notes: list[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The rows of a file or of a hub data set, each a mapping from column to value.
+    """Return the rows of a file or of a hub data set, each a mapping from column to value.
 
     Args:
-        source: .json (an array of objects), .jsonl (an object a line), .csv and .tsv (names in the first line),
-            .parquet; "hf:ID", "hf:ID:CONFIG" or "hf:ID:CONFIG:SPLIT"; or a file of another ending in which each
-            line is a label, a tab and a text, as SMSSpamCollection is. In .tsv, too, such a file may lack names.
+        source: .json (a list of objects, or an object that holds one), .jsonl or .ndjson (an object in each line), .csv
+            and .tsv (names in the first line), all of them also as .gz; .parquet; a folder that `datasets.save_to_disk`
+            wrote; "hf:ID", "hf:ID:CONFIG" or "hf:ID:CONFIG:SPLIT"; or a file of another ending in which each line is a
+            label, a tab and a text, as SMSSpamCollection is. In .tsv, too, such a file may lack names. If only a text
+            is asked for, a file of another ending that is no such list, as a .txt, is one row.
         columns: Those that are needed, by our name.
-        names: Our name of a column -> its name in the file, where the two differ.
+        names: Our name of a column -> its name in the file, where the two differ; of several the first that is there.
+        setting: What sets a column's name, with {} for our name, such as "data.{}_column"; for the error.
+        notes: Gets a sentence on each choice that was made while reading.
 
     Raises:
-        DataError: The source cannot be read, is of another form, or all rows lack a column that is
-            needed; the error names the columns that are there.
+        DataError: The source cannot be read, is of another form, or all rows lack a column that is needed; the error
+            names the columns that are there.
         ArgumentError: A package is missing that reads it.
     """
-    names = names or {}
-    needed = [names.get(column, column) for column in columns]
-    rows = _hub(str(source)) if str(source).startswith("hf:") else _file(Path(source), needed)
+    wanted = {column: _names(names, column) for column in dict.fromkeys([*columns, *(names or ())])}
+    asked = [name for column in columns for name in wanted[column]]
+    made = [] if notes is None else notes
+    rows = _hub(str(source)) if str(source).startswith("hf:") else _file(Path(source), asked, made)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{source}: expected a list of objects, one a row, and at least one")
     there = dict.fromkeys(name for row in rows for name in row)
-    for column in needed:
-        if column not in there:
-            shown = ", ".join(repr(name) if not name.strip() else name for name in there)
-            raise DataError(f"{source}: no row has a column {column!r}; there are {shown}")
-    renamed = {theirs: ours for ours, theirs in names.items() if ours != theirs}
+    for column in columns:
+        if not there.keys() & set(wanted[column]):
+            raise DataError(_missing(source, column, wanted[column], list(there), setting))
+    renamed = {}
+    for column, theirs in wanted.items():
+        found = next((name for name in theirs if name in there), column)
+        if found != column:
+            renamed[found] = column
     return [_renamed(row, renamed) for row in rows] if renamed else rows
+
+
+def _names(names: Mapping[str, str | Sequence[str]] | None, column: str) -> list[str]:
+    given = (names or {}).get(column, column)
+    return [given] if isinstance(given, str) else list(given)
+
+
+def _missing(source: object, column: str, theirs: Sequence[str], there: Sequence[str], setting: str) -> str:
+    shown = ", ".join(name if name and name == name.strip() else repr(name) for name in there[:_MAX_SHOWN_COLUMNS])
+    more = f" and {len(there) - _MAX_SHOWN_COLUMNS} more" if len(there) > _MAX_SHOWN_COLUMNS else ""
+    hint = f"; {setting.format(column)} names the column to read" if setting else ""
+    return f"{source}: no row has a column {' or '.join(map(repr, theirs))}; there are {shown}{more}{hint}"
 
 
 def _renamed(row: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
@@ -64,80 +82,16 @@ def _renamed(row: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, An
     return {name: value for name, value in row.items() if name not in renamed and name not in ours} | ours
 
 
-def _file(path: Path, columns: Sequence[str]) -> Any:
-    reader = _READERS.get(path.suffix.lower(), _label_and_text)
+def _file(path: Path, columns: Sequence[str], notes: list[str]) -> Any:
+    kind = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+    if kind in _SPREADSHEETS:
+        raise DataError(f"{path}: a spreadsheet, which is not read; save it as CSV in UTF-8")
     try:
-        return reader(path, columns)
+        if path.is_dir() and kind not in _READERS:
+            return saved_data_set(path)
+        return _READERS.get(kind, labelled_lines)(path, columns, notes)
     except OSError as error:
         raise DataError(f"{path}: the rows cannot be read: {error.strerror or error}") from None
-
-
-def _json(path: Path, _: Sequence[str]) -> Any:
-    return parse_json(_text(path), path, error=DataError)
-
-
-def _json_lines(path: Path, _: Sequence[str]) -> Any:
-    rows = []
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        if line.strip():
-            rows.append(parse_json(line, f"{path}:{number}", error=DataError))
-    return rows
-
-
-def _comma_table(path: Path, _: Sequence[str]) -> Any:
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
-    try:
-        rows = list(reader)
-    except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: not a table in CSV: {error}") from None
-    for number, row in enumerate(rows, 1):
-        if None in row or None in row.values():
-            raise DataError(f"{path}: row {number} has not as many fields as the first line, {len(row)}")
-    return rows
-
-
-def _tab_table(path: Path, columns: Sequence[str]) -> Any:
-    """No quotes: a field has neither tab nor line break (IANA's text/tab-separated-values)."""
-    lines = [line.removesuffix("\r") for line in _text(path).split("\n")]
-    names = lines[0].split("\t")
-    if len(names) == 2 and not set(columns or _KNOWN_COLUMNS) & set(names):
-        return _label_and_text(path, columns)
-    rows = []
-    for number, line in enumerate(lines[1:], 2):
-        fields = line.split("\t")
-        if line and len(fields) != len(names):
-            raise DataError(f"{path}:{number}: has {len(fields)} fields, the first line {len(names)}")
-        if line:
-            rows.append(dict(zip(names, fields, strict=True)))
-    return rows
-
-
-def _label_and_text(path: Path, _: Sequence[str]) -> Any:
-    rows = []
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        label, tab, text = line.rstrip("\r").partition("\t")
-        if line.strip() and not tab:
-            known = ", ".join(_READERS)
-            raise DataError(
-                f"{path}:{number}: rows are read from files in {known}, or from lines of a label, a tab and a text; "
-                "this line has no tab"
-            )
-        if line.strip():
-            rows.append(dict(zip(_LABELLED_COLUMNS, (label, text), strict=True)))
-    return rows
-
-
-def _parquet(path: Path, _: Sequence[str]) -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise ArgumentError(f"{path}: rows in Parquet need the package pyarrow: pip install 'bytemill[hf]'") from None
-    if path.exists() and not path.is_file():
-        raise DataError(f"{path}: a folder, pipe or device, expected a regular file; save what it gives in one")
-    try:
-        return pyarrow.parquet.read_table(path).to_pylist()
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{path}: not whole Parquet: {error}") from None
 
 
 def _hub(name: str) -> Any:
@@ -146,19 +100,11 @@ def _hub(name: str) -> Any:
     return [dict(row) for row in hub_rows(name)]
 
 
-def _text(path: Path) -> str:
-    data = read_regular_file(path, max_bytes=MAX_ROWS_BYTES, error=DataError)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}:{line}: not JSON in UTF-8 or a table in it: byte {data[error.start]:#04x}") from None
-
-
-_READERS: dict[str, Callable[[Path, Sequence[str]], Any]] = {
-    ".json": _json,
-    ".jsonl": _json_lines,
-    ".csv": _comma_table,
-    ".tsv": _tab_table,
-    ".parquet": _parquet,
+_READERS: dict[str, Callable[[Path, Sequence[str], list[str]], Any]] = {
+    ".json": json_value,
+    ".jsonl": json_lines,
+    ".ndjson": json_lines,
+    ".csv": comma_table,
+    ".tsv": tab_table,
+    ".parquet": parquet_table,
 }

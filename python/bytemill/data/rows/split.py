@@ -1,4 +1,4 @@
-"""Rows parted into training, test and validation, and put in order, by a seed."""
+"""Rows split into training, test and validation, and put in order, by a seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["permutation", "split_rows"]
+__all__ = ["permutation", "split_rows", "split_text"]
 
 
 def split_rows(
@@ -23,10 +23,10 @@ def split_rows(
     seed: int | None = 0,
     at_most: int = 0,
 ) -> list[list[Any]]:
-    """Rows parted into train, test and validation (or as many parts as there are shares).
+    """Rows split into train, test and validation (or as many parts as there are shares).
 
     Args:
-        rows: What to part.
+        rows: What to split.
         shares: Of each part; the last takes what rounding leaves.
         seed: Of the shuffle before; None keeps the order.
         at_most: Rows that are wanted of all parts together, in the same shares; 0 takes all. Each part is cut, so that
@@ -44,6 +44,24 @@ def split_rows(
     if 0 < at_most < len(rows):
         parts = [part[: len(wanted)] for part, wanted in zip(parts, _cut(range(at_most), shares), strict=True)]
     return [[rows[i] for i in part] for part in parts]
+
+
+def split_text(text: str, shares: Sequence[float]) -> list[str]:
+    r"""One text split into stretches of about these shares, at a line break, or at a blank if none is near.
+
+    >>> split_text("a\nb\nc\nd\n", (0.5, 0.25, 0.25))
+    ['a\nb\n', 'c\n', 'd\n']
+    """
+    ends, near = [0], max(len(text) // 100, 200)
+    for i in range(len(shares) - 1):
+        target = round(len(text) * sum(shares[: i + 1]))
+        if not shares[i] or target == len(text):
+            ends.append(len(text) if shares[i] else ends[-1])
+            continue
+        lowest = max(ends[-1], target - near)
+        found = next((place for mark in "\n " if (place := text.rfind(mark, lowest, target)) >= 0), target - 1)
+        ends.append(found + 1)
+    return [text[start:end] for start, end in zip(ends, [*ends[1:], len(text)], strict=True)]
 
 
 def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:

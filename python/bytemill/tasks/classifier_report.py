@@ -1,0 +1,78 @@
+"""How well a trained classifier does: on labelled rows of any file, and on its own training rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from bytemill.data.rows import LabelledRows, encode_labelled
+from bytemill.evaluate.classification import ClassificationReport, ScoredText, classification_score
+from bytemill.tasks.classify import in_eval_mode, score_classifier, scored_batches
+from bytemill.train.device import pick_device
+from bytemill.train.distributed import World
+
+if TYPE_CHECKING:
+    from bytemill.model.classifier import Classifier
+    from bytemill.tasks.row_parts import Rows
+    from bytemill.train.config import RunConfig
+
+__all__ = ["classification_report", "training_accuracy"]
+
+
+def classification_report(
+    model: Classifier,
+    rows: Rows,
+    tokenizer: Any,
+    *,
+    max_tokens: int,
+    batch_size: int = 8,
+    n_worst: int = 10,
+) -> ClassificationReport:
+    """Classify labelled rows and measure how well; see `ClassificationReport`.
+
+    Args:
+        model: From `load_classifier`.
+        rows: Mappings with the keys `text` and `label`; labels that the model does not have are not used.
+        tokenizer: Of the model.
+        max_tokens: From `load_classifier`.
+        batch_size: Rows at a time.
+        n_worst: Texts of highest loss that are kept.
+
+    Raises:
+        DataError: No row can be used; says why.
+    """
+    encoded = encode_labelled(rows, tokenizer, labels=model.labels, max_tokens=max_tokens)
+    log_probabilities = []
+    with in_eval_mode(model):
+        for scores, _ in scored_batches(model, encoded.rows, batch_size, tokenizer.eot_token):
+            log_probabilities.append(scores.log_softmax(dim=1).cpu())
+    found = torch.cat(log_probabilities)
+    true = torch.tensor([row.label for row in encoded.rows])
+    losses, best = -found[torch.arange(len(true)), true], found.max(dim=1)
+    order = losses.argsort(descending=True, stable=True)[:n_worst].tolist()
+    worst = [
+        ScoredText(
+            row=encoded.rows[i].place + 1,
+            text=str(rows[encoded.rows[i].place]["text"]),
+            label=model.labels[int(true[i])],
+            given=model.labels[int(best.indices[i])],
+            probability=float(best.values[i].exp()),
+            loss=float(losses[i]),
+        )
+        for i in order
+    ]
+    score = classification_score(model.labels, zip(true.tolist(), best.indices.tolist(), strict=True))
+    return ClassificationReport(score, float(losses.double().mean()), tuple(worst), encoded.report())
+
+
+def training_accuracy(model: Any, rows: LabelledRows, config: RunConfig, *, pad_id: int) -> float | None:
+    """The share of the training rows that get their class; None if `train.eval_every` is 0, which measures nothing.
+
+    `data.eval_batches` limits the rows, as in validation.
+    """
+    if not config.train.eval_every:
+        return None
+    model.to(pick_device(config.train.device, local_rank=World.from_environment().local_rank))
+    score, _ = score_classifier(model, rows, config.data, pad_id=pad_id, n_batches=config.data.eval_batches)
+    return score.accuracy

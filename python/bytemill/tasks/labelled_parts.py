@@ -1,0 +1,88 @@
+"""Labelled rows read, named, balanced, split and encoded, as learning to classify wants them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bytemill.data.rows import LabelledRows, encode_labelled, undersampled
+from bytemill.data.rows.encode import text_fault
+from bytemill.data.rows.labels import label_names, renamed_labels
+from bytemill.errors import DataError
+from bytemill.tasks.row_parts import row_parts
+from bytemill.tasks.tuning import at_most, read_for_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bytemill.tasks.row_parts import Rows
+    from bytemill.train.config import RunConfig
+
+__all__ = ["ClassifyRows", "called", "labelled_rows"]
+
+
+class ClassifyRows(NamedTuple):
+    """The three parts of the labelled rows."""
+
+    train: LabelledRows
+    validation: LabelledRows | None
+    test: LabelledRows | None
+    """None for a part whose share is 0."""
+
+    def reports(self) -> list[str]:
+        """A sentence on each."""
+        parts = zip(self._fields, self, strict=True)
+        return [f"{name}: {'no rows are kept aside' if part is None else part.report()}" for name, part in parts]
+
+
+def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
+    """The rows of `data.path`, balanced if wished, split and encoded, with those of `data.val` and `data.test`.
+
+    Raises:
+        DataError: They cannot be read, lack a column, or have fewer than two labels.
+        ConfigError: `classify.names` does not fit the labels.
+    """
+    data = config.data
+    notes: list[str] = []
+    names = config.classify.names
+    rows: Rows = at_most(renamed_labels(read_for_task(config, notes=notes), names), data)
+    if config.classify.imbalance == "undersample":
+        rows = undersampled(rows, seed=data.seed)
+    parts = row_parts(config, rows, lambda source: called(read_for_task(config, source, notes=notes), names))
+    labels = label_names([row for row in parts.train if text_fault(row, "text") is None])
+    if len(labels) < 2:
+        raise DataError(
+            f"{data.path}: the column {data.label_column!r} of {len(parts.train)} training rows has "
+            f"{len(labels)} labels ({', '.join(labels)}); telling apart takes two"
+        )
+    encoded = encode_labelled(parts.train, tokenizer, labels=labels, max_tokens=data.seq_len)
+    encode = partial(encode_labelled, tokenizer=tokenizer, labels=labels, max_tokens=encoded.longest)
+    validation = _held_out("validation", parts.validation, encode, config, data.val, len(rows))
+    test = _held_out("test", parts.test, encode, config, data.test, len(rows))
+    return ClassifyRows(replace(encoded, notes=(*encoded.notes, *notes)), validation, test)
+
+
+def called(rows: Rows, names: Mapping[str, str]) -> Rows:
+    """Rows with their classes' names, as `renamed_labels`; they need not have all of the labels."""
+    there = label_names(rows)
+    return renamed_labels(rows, {label: name for label, name in names.items() if label in there})
+
+
+def _held_out(
+    name: str,
+    rows: Rows,
+    encode: Callable[[Rows], LabelledRows],
+    config: RunConfig,
+    source: str | None,
+    n_all: int,
+) -> LabelledRows | None:
+    """The encoded rows of a part that measures; None if its share is 0."""
+    share = 0 if config.data.split is None else config.data.split[("train", "test", "validation").index(name)]
+    if config.data.split is not None and not share and source is None:
+        return None
+    try:
+        return encode(rows)
+    except DataError as error:
+        whole = f"{source}" if source else f"{config.data.path}: for {name} {len(rows)} of {n_all} rows were kept aside"
+        raise DataError(f"{whole}: {error}") from None

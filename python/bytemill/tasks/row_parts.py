@@ -1,0 +1,70 @@
+"""Rows in three parts, for training, test and validation: by shares of one source, or from files of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bytemill.data.rows import split_rows
+from bytemill.data.rows.split import split_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bytemill.train.config import RunConfig
+
+__all__ = ["RowParts", "Rows", "row_parts"]
+
+Rows = Sequence[Mapping[str, Any]]
+_SHARES = (0.85, 0.10, 0.05)
+_CLASSIFY_SHARES = (0.7, 0.2, 0.1)
+
+
+class RowParts(NamedTuple):
+    """The rows of each part, in the order in which they were drawn."""
+
+    train: Rows
+    test: Rows
+    validation: Rows
+
+
+def row_parts(config: RunConfig, rows: Rows, read: Callable[[str], Rows], *, at_most: int = 0) -> RowParts:
+    """Split the rows of `data.path` as the settings say, and read what has a file of its own.
+
+    A single text of the task lm is split at line breaks, so that its end can validate.
+
+    Args:
+        config: Its data section says shares, seed, files and `train_rows`.
+        rows: Of `data.path`.
+        read: Reads the rows of `data.val` and `data.test`.
+        at_most: Rows wanted of all parts of `data.path` together; 0 takes all.
+    """
+    data = config.data
+    train, test, validation = _shares(config)
+    if config.task == "lm" and data.long_texts == "window" and len(rows) == 1 and isinstance(rows[0].get("text"), str):
+        texts = split_text(rows[0]["text"], (train, test, validation))
+        parts: list[Rows] = [[{**rows[0], "text": text}] if text.strip() else [] for text in texts]
+    elif config.task == "classify":  # validation rows are cut before test rows
+        parts = list(split_rows(rows, (train, validation, test), seed=data.seed, at_most=at_most))
+        parts = [parts[0], parts[2], parts[1]]
+    else:
+        parts = list(split_rows(rows, (train, test, validation), seed=data.seed, at_most=at_most))
+    if data.test is not None:
+        parts[1] = read(data.test)
+    if data.val is not None:
+        parts[2] = read(data.val)
+    return RowParts(parts[0][: data.train_rows or None], parts[1], parts[2])
+
+
+def _shares(config: RunConfig) -> tuple[float, float, float]:
+    """Of training, test and validation; the share of a part that has a file of its own goes to training."""
+    data = config.data
+    if data.split is not None:
+        train, test, validation = data.split
+        return train, test, validation
+    train, test, validation = _CLASSIFY_SHARES if config.task == "classify" else _SHARES
+    if data.test is not None:
+        train, test = train + test, 0.0
+    if data.val is not None:
+        train, validation = train + validation, 0.0
+    return train, test, validation
