@@ -120,7 +120,7 @@ def test_zero_new_tokens_give_the_prompt() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    [{"temperature": -1.0}, {"temperature": float("nan")}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}],
+    [{"temperature": -1.0}, {"temperature": float("nan")}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.5}],
 )
 def test_a_wrong_option_is_named(option: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(option))):

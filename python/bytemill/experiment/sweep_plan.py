@@ -22,9 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bytemill.data.rows import instruction_prompt
 from bytemill.errors import ConfigError
-from bytemill.evaluate.prompts import DEFAULT_PROMPTS
+from bytemill.tasks.next_token import own_prompts
 from bytemill.train.config import config_from_settings, read_toml
 from bytemill.train.toml import toml_literal
 
@@ -41,10 +40,6 @@ _NAMES_OF_SWEEPS = ("configs", "logs", "report.html")
 """What a sweep's folder has beside its runs."""
 _AT_THE_ENDS = 1_000_000_000
 """As `train.sample_every`: before the first step and after the last."""
-_ORDINARY_AND_INSTRUCTION = (
-    DEFAULT_PROMPTS[0].text,
-    instruction_prompt("Give three tips for staying healthy."),
-)
 
 
 @dataclass(frozen=True)
@@ -100,6 +95,8 @@ def _base(config: Any, path: Path) -> Mapping[str, Any]:
 
 def _variations(content: Mapping[str, Any], path: Path) -> Iterable[tuple[str | None, dict[str, Any]]]:
     """(name if one is given, settings) of each run."""
+    if not isinstance(content.get("grid", {}), dict):
+        raise ConfigError(f"{path}: grid is {content['grid']!r}; it should be a table: a list of values per setting")
     grid = dict(_flat(content.get("grid", {})))
     for setting, values in grid.items():
         if not isinstance(values, list) or not values:
@@ -132,9 +129,9 @@ def _planned(
 def _with_samples(config: RunConfig) -> RunConfig:
     sample, train = config.sample, config.train
     if not sample.prompts:
-        sample = sample.model_copy(update={"prompts": _ORDINARY_AND_INSTRUCTION})
+        sample = sample.model_copy(update={"prompts": own_prompts(config)})
     if not train.sample_every:
-        train = train.model_copy(update={"sample_every": _AT_THE_ENDS})
+        train = train.model_copy(update={"sample_every": _AT_THE_ENDS, "sample_each_epoch": False})
     return config.model_copy(update={"sample": sample, "train": train})
 
 

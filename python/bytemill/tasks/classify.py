@@ -38,7 +38,7 @@ from bytemill.tasks.tuning import at_most, read_for_task, resolve_epochs
 from bytemill.train.config import DataConfig
 from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
-from bytemill.train.task import BatchLoss, Task
+from bytemill.train.task import BatchLoss, Epoch, Task
 from bytemill.train.tensors import load_weights
 
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ def classify_task(
         ),
         loss=loss,
         validate=validate,
+        why_no_samples="a classifier writes no text",
+        epoch=Epoch(len(rows.train.rows), "rows", batch_size=data.batch_size),
         model_config=dict(model_config or {}),
         fingerprints={**(fingerprints or {}), "rows": rows.train.fingerprint()},
     )

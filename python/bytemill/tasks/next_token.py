@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bytemill.data.rows import instruction_prompt
+from bytemill.data.rows.templates import conversation_parts
 from bytemill.errors import ConfigError
+from bytemill.evaluate.prompts import DEFAULT_PROMPTS
 from bytemill.inference import Sampling, TextGenerator, TextTokenizer
 from bytemill.train.task import BatchLoss
 
@@ -16,9 +19,10 @@ if TYPE_CHECKING:
     from bytemill.model import CausalModel
     from bytemill.train.config import RunConfig, SampleConfig
 
-__all__ = ["draw_samples", "labels_loss", "refuse_misfit"]
+__all__ = ["draw_samples", "labels_loss", "own_prompts", "refuse_misfit"]
 
 _IGNORED_LABEL = -100
+_INSTRUCTION = "Give three tips for staying healthy."
 
 
 def labels_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> BatchLoss:
@@ -53,6 +57,25 @@ def draw_samples(
         return "".join(generator.stream(prompt, max_new_tokens=settings.max_new_tokens, **options))
 
     return [{"prompt": prompt, "text": continuation(prompt)} for prompt in prompts]
+
+
+def own_prompts(config: RunConfig) -> tuple[str, ...]:
+    """Return what is continued when `sample.prompts` is empty: an ordinary text and a templated instruction.
+
+    >>> from bytemill.train.config import load_config
+    >>> ordinary, instruction = own_prompts(load_config(None, ["task=chat", "data.chat_template=chatml"]))
+    >>> ordinary, instruction.splitlines()[0]
+    ('I love this movie because', '<|im_start|>user')
+    """
+    return DEFAULT_PROMPTS[0].text, _instruction_in_template(config)
+
+
+def _instruction_in_template(config: RunConfig) -> str:
+    if config.task != "chat":
+        return instruction_prompt(_INSTRUCTION, template=config.data.template)
+    turns = [{"role": "user", "content": _INSTRUCTION}, {"role": "assistant", "content": "-"}]
+    parts = conversation_parts(turns, template=config.data.chat_template)
+    return "".join(part.text for part in parts if not part.is_answer)
 
 
 def refuse_misfit(model: CausalModel, config: RunConfig, *, n_vocab: int, source: str) -> None:

@@ -31,12 +31,12 @@ from bytemill.tasks.base_model import (
     starting_model,
     tokenizer_of,
 )
-from bytemill.tasks.next_token import draw_samples, refuse_misfit
+from bytemill.tasks.next_token import draw_samples, own_prompts, refuse_misfit
 from bytemill.tasks.tuning import held_out, resolve_epochs
 from bytemill.train.config import DataConfig, PreferenceConfig, SampleConfig
 from bytemill.train.device import to_device
 from bytemill.train.distributed import World
-from bytemill.train.task import BatchLoss, Task
+from bytemill.train.task import BatchLoss, Epoch, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -132,6 +132,7 @@ def preference_task(
     parameters: Sequence[torch.nn.Parameter] = (),
     data: DataConfig | None = None,
     sample: SampleConfig | None = None,
+    prompts: Sequence[str] = (),
     model_config: Mapping[str, Any] | None = None,
     fingerprints: Mapping[str, str] | None = None,
     rank: int = 0,
@@ -149,6 +150,7 @@ def preference_task(
         parameters: Those that train; empty takes all that require a gradient.
         data: Batch size (pairs) and seed.
         sample: Prompts that are continued on the way, in full, template included.
+        prompts: Those that are continued when `sample` has none.
         model_config: Saved with each checkpoint; rebuilds the model.
         fingerprints: Of the tokenizer and the base, by name; the rows' own is added.
         rank: Of this process.
@@ -191,7 +193,8 @@ def preference_task(
         ),
         loss=loss,
         validate=validate,
-        samples=lambda: draw_samples(model, tokenizer, sample.prompts, sample),
+        samples=lambda: draw_samples(model, tokenizer, sample.prompts or prompts, sample),
+        epoch=Epoch(len(train_pairs.pairs), "pairs", batch_size=data.batch_size),
         model_config=dict(model_config or {}),
         fingerprints={**(fingerprints or {}), "rows": train_pairs.fingerprint()},
     )
@@ -230,6 +233,7 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
         parameters=parameters,
         data=data,
         sample=config.sample,
+        prompts=own_prompts(config),
         model_config=model_config_json(model, lora_config(config.lora), backend=config.lora.backend),
         fingerprints={"tokenizer": tokenizer.fingerprint},
         rank=world.rank,

@@ -43,7 +43,7 @@ def test_a_grid_is_every_combination_and_a_list_is_a_list(tmp_path: Path) -> Non
         "all-parameters",
     ]
     assert [run.config.lora.r for run in planned] == [1, 1, 2, 2, 0]
-    assert [run.config.train.learning_rate for run in planned] == [1e-3, 0.01, 1e-3, 0.01, 6e-4]
+    assert [run.config.train.learning_rate for run in planned] == [1e-3, 0.01, 1e-3, 0.01, 5e-5]
     assert {(run.config.task, run.config.train.max_steps, run.config.data.seq_len) for run in planned} == {
         ("instruct", 7, 64)
     }
