@@ -200,8 +200,8 @@ class Learner:
         helps += [] if self.settings.clip_norm else ["train.clip_norm=1"]
         helps += ["train.precision=bf16 or fp32"] if self.loss_scale.enabled else []
         log.say(
-            f"warning: step {step + 1}: the gradient's norm is {norm:.3g}, after growing {growth:,.0f} times over: "
-            f"training may be about to diverge; {', '.join(helps[:-1])} or {helps[-1]} helps"
+            f"warning: step {step + 1}: the gradient's norm is {norm:.3g}, {growth:,.0f} times the median of the steps "
+            f"before: training may be about to diverge; {', '.join(helps[:-1])} or {helps[-1]} helps"
         )
 
     def _epochs(self) -> dict[str, float]:
