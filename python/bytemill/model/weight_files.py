@@ -3,11 +3,12 @@
 Files are written by `bytemill.files`: an interruption leaves the old file as it was.
 """
 
+import contextlib
 import errno
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from bytemill.errors import FormatError
 from bytemill.files import write_text, write_with
 from bytemill.json_reader import read_object
 
-__all__ = ["check_weight_files", "read_json", "read_tensors", "write_json", "write_tensors"]
+__all__ = ["check_weight_files", "read_json", "read_tensors", "system_errors", "write_json", "write_tensors"]
 
 MAX_TENSORS = 100_000
 """Tensors in one file of weights: each costs time to load, however small it is."""
@@ -40,6 +41,17 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
+@contextlib.contextmanager
+def system_errors() -> Iterator[None]:
+    """Raise what safetensors says about a failed write, as on a full disk, as the OSError that it was."""
+    try:
+        yield
+    except SafetensorError as error:  # it has the system's error as text alone
+        number = _SYSTEM_ERROR.search(str(error))
+        code = int(number[1]) if number else errno.EIO
+        raise OSError(code, os.strerror(code) if number else str(error)) from None
+
+
 def write_tensors(
     tensors: Mapping[str, Tensor], path: str | Path, *, metadata: Mapping[str, str] | None = None
 ) -> None:
@@ -52,12 +64,8 @@ def write_tensors(
     about = dict(metadata) if metadata else None
 
     def save(temporary: Path) -> None:
-        try:
+        with system_errors():
             save_file(plain, temporary, metadata=about)
-        except SafetensorError as error:  # what the system says, as text alone
-            number = _SYSTEM_ERROR.search(str(error))
-            code = int(number[1]) if number else errno.EIO
-            raise OSError(code, os.strerror(code) if number else str(error)) from None
 
     write_with(path, save)
 
