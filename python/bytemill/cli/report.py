@@ -14,6 +14,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: report.html in the first run; - is stdout.")
     ] = None,
+    x: Annotated[str, typer.Option("--x", help="What curves are drawn over: steps, tokens or epochs.")] = "steps",
     is_private: Private = False,
 ) -> None:
     """Write one self-contained HTML page for any set of runs.
@@ -23,7 +24,7 @@ def report(
     from bytemill.report.page import write_page
     from bytemill.report.run import run_page
 
-    page = run_page(runs, is_private=is_private)
+    page = run_page(runs, is_private=is_private, x=x)
     if output == STDOUT:
         sys.stdout.write(page.html())
         return

@@ -100,6 +100,8 @@ def generate_stream(
     Who generates more than once with the same weights can keep `products` from call to call.
     """
     _check_options(max_new_tokens, temperature, top_k, top_p, min_p)
+    if seed is not None and not -(2**63) <= seed < 2**64:
+        raise ConfigError(f"seed: {seed} is not a number of 64 bits")
     if ids.dim() != 2 or ids.shape[1] == 0:
         raise DataError(f"ids have shape {tuple(ids.shape)}; should be (rows, tokens) with at least one token")
     generator = torch.Generator(device=ids.device)

@@ -55,7 +55,6 @@ _MOST_STEPS = 10**12
 _MOST_ROWS = 10**12
 _MOST_SEQ_LEN = 1 << 20
 _MOST_IN_A_BATCH = 1 << 20
-_MOST_RATE = 1000.0
 _MOST_SEED = 2**64 - 1
 _MOST_THREADS = 4096
 _NAME_OF_A_SET = r"^[A-Za-z0-9_.-]{1,64}$"
@@ -77,15 +76,15 @@ class TrainConfig(_Section):
     """Optimizer steps of the whole run."""
     epochs: float | None = Field(None, gt=0, le=1e6)
     """Passes over the training data; sets max_steps."""
-    learning_rate: float = Field(6e-4, gt=0, le=_MOST_RATE)
+    learning_rate: float = Field(6e-4, gt=0)
     """Highest learning rate, reached when the warm-up ends."""
-    min_learning_rate: float = Field(6e-5, ge=0, le=_MOST_RATE)
+    min_learning_rate: float = Field(6e-5, ge=0)
     """Learning rate at max_steps and after; when not given, a tenth of learning_rate."""
     warmup_steps: int = Field(100, ge=0, le=_MOST_STEPS)
     """Steps of linear warm-up."""
     warmup_share: float | None = Field(None, ge=0, le=1)
     """Share of the steps that warm up; sets warmup_steps, rounded down."""
-    first_learning_rate: float | None = Field(None, ge=0, le=_MOST_RATE)
+    first_learning_rate: float | None = Field(None, ge=0)
     """Learning rate of the very first step; when not given, the peak divided by warmup_steps."""
     schedule: Literal["cosine", "linear", "wsd", "constant"] = "cosine"
     """What follows the warm-up; wsd stays at the peak until the decay begins."""
@@ -93,7 +92,7 @@ class TrainConfig(_Section):
     """Share of the steps after the warm-up in which wsd goes down."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """muon orthogonalises the updates of the blocks' matrices; all other parameters keep AdamW."""
-    weight_decay: float = Field(0.1, ge=0, le=_MOST_RATE)
+    weight_decay: float = Field(0.1, ge=0)
     """Decay of the weights, on tensors of two or more dimensions only."""
     betas: tuple[_Beta, _Beta] = (0.9, 0.95)
     """AdamW's decay rates of the first and second moment."""
