@@ -54,7 +54,8 @@ _REPLACED_BY = {
 _MOST_STEPS = 10**12
 _MOST_ROWS = 10**12
 _MOST_SEQ_LEN = 1 << 20
-_MOST_IN_A_BATCH = 1 << 20
+_MOST_IN_A_BATCH = 1 << 16
+_MOST_MICRO_BATCHES = 1 << 20
 _MOST_SEED = 2**64 - 1
 _MOST_THREADS = 4096
 _NAME_OF_A_SET = r"^[A-Za-z0-9_.-]{1,64}$"
@@ -104,7 +105,7 @@ class TrainConfig(_Section):
     """Largest norm of the whole gradient; 0 never clips."""
     clip_after_warmup: bool = False
     """Whether gradients are clipped only after the warm-up."""
-    micro_batches: int = Field(1, ge=1, le=_MOST_IN_A_BATCH)
+    micro_batches: int = Field(1, ge=1, le=_MOST_MICRO_BATCHES)
     """Micro-batches that make one step, over all processes together."""
     total_batch_tokens: int | None = Field(None, ge=1, le=1 << 40)
     """Tokens of one step, over all processes; sets micro_batches."""

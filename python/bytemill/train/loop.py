@@ -16,6 +16,7 @@ from bytemill.errors import ConfigError, Interrupted
 from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
 from bytemill.train.learner import Learner
+from bytemill.train.memory import lack_of_memory_named
 from bytemill.train.plan import ends_an_epoch, opening_lines
 from bytemill.train.profiler import profiled
 from bytemill.train.run import Run
@@ -53,7 +54,7 @@ def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = Fa
         DivergedError: A loss or gradient was no number, and `on_nonfinite` is "stop"; the weights of
             the last checkpoint are untouched.
         CheckpointError: Nothing to resume, or of another model or other data; or the disk is full.
-        ConfigError: A setting cannot work here.
+        ConfigError: A setting cannot work here, or memory runs out.
     """
     settings, world = config.train, World.from_environment()
     if settings.micro_batches % world.size:
@@ -63,7 +64,7 @@ def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = Fa
     if settings.threads:
         torch.set_num_threads(settings.threads)
     device = pick_device(settings.device, local_rank=world.local_rank)
-    with world.joined(device), StopSignals(alone=world.size == 1) as signals:
+    with lack_of_memory_named(), world.joined(device), StopSignals(alone=world.size == 1) as signals:
         learner = Learner(task, settings, world)
         with Run(Path(run_dir), config, learner, progress=progress) as run:
             step, record = run.begin(resume=resume)

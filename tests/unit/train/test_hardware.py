@@ -1,10 +1,11 @@
-"""MFU: the peak that it is a share of, the figure itself, and what is said where there is none."""
+"""MFU, the peak that it is a share of, and what is said where there is none; and where memory runs out."""
 
 import time
 
 import pytest
 import torch
 
+from bytemill.errors import ConfigError
 from bytemill.train import hardware, learner
 from bytemill.train.hardware import peak_flops
 from bytemill.train.loop import fit
@@ -55,3 +56,29 @@ def test_where_the_peak_is_unknown_the_run_says_so(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(learner, "peak_flops", lambda *_: None)
     fit(tiny_task(flops_per_token=5.0), tiny_config(max_steps=1), tmp_path / "run")
     assert "MFU is not logged: the peak speed of cpu is not known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError(
+            "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 34359738368 bytes"
+        ),
+        MemoryError(),
+    ],
+)
+def test_a_lack_of_memory_is_one_sentence_with_what_helps(tmp_path, error):
+    def loss(*_):
+        raise error
+
+    with pytest.raises(ConfigError, match=r"memory ran out: a lower data\.batch_size with more train\.micro_batches"):
+        fit(tiny_task(loss=loss), tiny_config(max_steps=1), tmp_path / "run", progress=False)
+
+
+def test_another_error_of_torch_stays_what_it_is(tmp_path):
+    def loss(*_):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fit(tiny_task(loss=loss), tiny_config(max_steps=1), tmp_path / "run", progress=False)
