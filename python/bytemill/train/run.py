@@ -36,6 +36,7 @@ from bytemill.train.folder_lock import alone_in
 from bytemill.train.metrics import JsonLines, WeightsAndBiases, as_json_data, read_json_lines
 from bytemill.train.profiler import PROFILE_FILES
 from bytemill.train.progress import ProgressLine
+from bytemill.train.resumable import refuse_other_optimizer, without_dropout
 from bytemill.train.tensorboard import TensorBoard
 from bytemill.train.tensors import first_not_finite, load_optimizer, load_weights, saved_tensors
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from bytemill.train.learner import Learner
 
-__all__ = ["Run", "without_dropout"]
+__all__ = ["Run"]
 
 _LINES = ("changes.jsonl", "metrics.jsonl", "samples.jsonl")
 _FILES = (*_LINES, "config.toml", "environment.json", "test.json", "wandb_id")
@@ -236,7 +237,7 @@ class Run:
     def _refuse_mismatch(self, checkpoint: Checkpoint) -> None:
         saved_model = read_object(checkpoint.path / "config.json", error=CheckpointError)
         own_model = json.loads(json.dumps(dict(self.task.model_config)))
-        self._refuse_other_optimizer(checkpoint)
+        refuse_other_optimizer(checkpoint, self.config, self.folder)
         pairs = [("model", without_dropout(saved_model), without_dropout(own_model))]
         pairs.append(("data", checkpoint.state["fingerprints"], dict(self.task.fingerprints)))
         for kind, saved, own in pairs:
@@ -246,16 +247,6 @@ class Run:
                         f"{checkpoint.path}: of another {kind}: {name} was {saved.get(name)!r} there, "
                         f"and is {own.get(name)!r} now"
                     )
-
-    def _refuse_other_optimizer(self, checkpoint: Checkpoint) -> None:
-        """The moments of one optimizer are of no use to another."""
-        saved = checkpoint.state.get("settings", {}).get("train", {}).get("optimizer", "adamw")
-        own = self.config.train.optimizer
-        if saved != own:
-            raise ConfigError(
-                f"train.optimizer is {own}, but {checkpoint.path} was trained with {saved}, whose moments {own} "
-                f"cannot use: resume with train.optimizer={saved}, or start a new run with base={self.folder}"
-            )
 
     def _record_settings(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
@@ -295,18 +286,3 @@ class Run:
             settings = self.config.model_dump(mode="json")
             self._logs.append(WeightsAndBiases(self.folder, self.config.train.wandb, settings))
             self._open.callback(self._logs[-1].close)
-
-
-def without_dropout(settings: Any) -> Any:
-    """Return a model's settings without its dropout, which may change on the way: it is no other model.
-
-    >>> without_dropout({"n_layer": 2, "resid_pdrop": 0.1, "lora": {"r": 4, "lora_dropout": 0.0}})
-    {'n_layer': 2, 'lora': {'r': 4}}
-    """
-    if isinstance(settings, dict):
-        return {name: without_dropout(value) for name, value in settings.items() if not _is_dropout(name, value)}
-    return settings
-
-
-def _is_dropout(name: str, value: Any) -> bool:
-    return "drop" in name and (value is None or isinstance(value, int | float))

@@ -6,7 +6,7 @@ import torch
 from bytemill.errors import CheckpointError, ConfigError
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
-from bytemill.train.run import without_dropout
+from bytemill.train.resumable import without_dropout
 from stand_ins import tiny_config, tiny_task
 
 needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
