@@ -9,15 +9,12 @@ from bytemill.train.metrics import read_json_lines
 from bytemill.train.resumable import without_dropout
 from stand_ins import tiny_config, tiny_task
 
-needs_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
-
 
 def with_matrices():
     task = tiny_task()
     return tiny_task(model=task.model, hidden_matrices=task.model.hidden_matrices())
 
 
-@needs_muon
 @pytest.mark.parametrize(("first", "then"), [("adamw", "muon"), ("muon", "adamw")])
 def test_another_optimizer_is_refused_both_ways_before_a_step(first, then, tmp_path):
     """AdamW to Muon ignored the moments; Muon to AdamW was `KeyError: 'step'`."""
