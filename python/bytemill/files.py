@@ -27,6 +27,7 @@ __all__ = [
     "LineFile",
     "flush_folder",
     "move_into",
+    "naming_errors",
     "new_file",
     "open_to_append",
     "open_without_links",
@@ -87,7 +88,7 @@ def write_with(path: str | os.PathLike[str], fill: Callable[[Path], object]) -> 
     """
     with new_file(path) as file:
         if file.temporary is not None:
-            with _naming(path):
+            with naming_errors(path):
                 fill(file.temporary)
             file.reopen()
             return
@@ -157,14 +158,14 @@ class LineFile:
         """Write a line with its newline."""
         assert self._descriptor is not None
         left = memoryview(line.encode("utf-8", self._errors))
-        with _naming(self._path):
+        with naming_errors(self._path):
             while left:
                 left = left[os.write(self._descriptor, left) :]
 
     def sync(self) -> None:
         """Flush all lines to the disk."""
         assert self._descriptor is not None
-        with _naming(self._path):
+        with naming_errors(self._path):
             os.fsync(self._descriptor)
 
     def close(self) -> None:
@@ -175,7 +176,7 @@ class LineFile:
 
 
 @contextlib.contextmanager
-def _naming(path: str | os.PathLike[str]) -> Iterator[None]:
+def naming_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Give the system's errors the name of the file that was to be written."""
     try:
         yield

@@ -120,13 +120,34 @@ def test_zero_new_tokens_give_the_prompt() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    [{"temperature": -1.0}, {"temperature": float("nan")}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}],
+    [
+        {"temperature": -1.0},
+        {"temperature": float("nan")},
+        {"top_k": -1},
+        {"top_p": 0.0},
+        {"top_p": 1.5},
+        {"seed": 2**64},
+    ],
 )
 def test_a_wrong_option_is_named(option: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(option))):
         generate(model_with(16), torch.tensor([[1]]), max_new_tokens=1, **option)
     with pytest.raises(ConfigError, match="max_new_tokens"):
         generate(model_with(16), torch.tensor([[1]]), max_new_tokens=-1)
+
+
+@pytest.mark.parametrize("temperature", [1e-7, 1e-40, 5e-324])
+def test_a_temperature_near_zero_takes_the_likeliest_id(temperature: float) -> None:
+    """Dividing by 1e-40 made every logit infinite, and drawing failed."""
+    model, prompt = model_with(64), torch.tensor([[1, 2, 3]])
+    greedy = generate(model, prompt, max_new_tokens=20, temperature=0)
+    assert torch.equal(generate(model, prompt, max_new_tokens=20, temperature=temperature, seed=0), greedy)
+
+
+def test_top_k_of_zero_lets_all_ids_compete() -> None:
+    model, prompt = model_with(64), torch.tensor([[1, 2, 3]])
+    every = generate(model, prompt, max_new_tokens=30, top_k=None, seed=0)
+    assert torch.equal(generate(model, prompt, max_new_tokens=30, top_k=0, seed=0), every)
 
 
 @pytest.mark.parametrize("ids", [torch.tensor([1, 2]), torch.empty(1, 0, dtype=torch.int64)])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bytemill.errors import DataError
+from bytemill.errors import ArgumentError, DataError
 from bytemill.report.figures import count
 from bytemill.report.run import run_page
 from console_blocks import call_bytemill
@@ -97,3 +97,43 @@ def test_the_command_names_runs_as_eval_names_models(tmp_path: Path, capsys: pyt
     assert capsys.readouterr().out.splitlines()[-1] == f"{tmp_path}/a/run/report.html"
     assert call_bytemill(["report", runs[1], runs[1]]) == 2
     assert "have the same name; give one as NAME=PLACE" in capsys.readouterr().err
+
+
+def lines_of(n_steps: int) -> str:
+    first = {"step": 0, "val_loss": 5.0, "val_loss/other": 6.0, "val_perplexity/other": 403.4}
+    rows = [
+        {"step": n, "loss": 5.0 - n / 10, "grad_max": 0.5, "tokens": n * 64, "epoch": n / 4}
+        for n in range(1, n_steps + 1)
+    ]
+    return "".join(json.dumps(row) + "\n" for row in [first, *rows])
+
+
+@pytest.mark.parametrize(
+    ("x", "label", "end"),
+    [
+        ("steps", "training step", "to 4.000 at step 10"),
+        ("tokens", "tokens read", "to 4.000 at token 640"),
+        ("epochs", "epochs", "to 4.000 at epoch 2.50"),
+    ],
+)
+def test_curves_run_over_steps_tokens_or_epochs(tmp_path: Path, x: str, label: str, end: str) -> None:
+    (tmp_path / "metrics.jsonl").write_text(lines_of(10))
+    html = run_page(tmp_path, x=x).html()
+    assert f">{label}</text>" in html
+    assert end in html.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Largest entry of the gradient" in html
+
+
+def test_a_further_validation_set_has_its_curve(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text(lines_of(3))
+    text = Reader(run_page(tmp_path).html()).text
+    assert "Validation loss: other" in text
+    assert "perplexity" not in text
+
+
+def test_an_axis_that_a_run_lacks_is_named(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0, "tokens": 5}\n')
+    with pytest.raises(DataError, match=r"has no epoch, as curves over epochs need; take --x steps"):
+        run_page(tmp_path, x="epochs")
+    with pytest.raises(ArgumentError, match="x is 'hours', expected one of steps, tokens, epochs"):
+        run_page(tmp_path, x="hours")

@@ -112,7 +112,7 @@ def main() -> None:
         _forget_output()
         return
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
+        place = f"{error.filename}: " if error.filename else _standard_output(error)
         made_folder = place and error.strerror == os.strerror(errno.EEXIST)
         _stop(f"{place}{'is there and is not a folder' if made_folder else error.strerror or error}", 1)
     except BytemillError as error:
@@ -144,6 +144,12 @@ def _explain_misuse(misuse: Any) -> str:
 def _forget_output() -> None:
     """The reader of our output has gone; Python would complain once more when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _standard_output(error: OSError) -> str:
+    """Name the standard output where it is redirected and a disk is full: errors on our own files have their names."""
+    is_full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+    return "standard output: " if is_full and sys.stdout and not sys.stdout.isatty() else ""
 
 
 def _stop(message: str, code: int) -> None:

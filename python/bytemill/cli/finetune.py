@@ -155,8 +155,6 @@ def _tune(
     resume: bool,
     prints: bool,
 ) -> None:
-    if given["lora.r"] is None and config is None and not resume:
-        given["lora.r"] = 8
     resolved = resolve(
         config, [*as_settings(given), f"task={task_name}", *changes], output if resume else None, prints=prints
     )

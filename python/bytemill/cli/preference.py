@@ -10,17 +10,6 @@ from bytemill.cli.tested import test_after
 from bytemill.cli.train import ConfigFile, MoreSettings, PrintConfig, Resume, Settings, as_settings, finish, resolve
 from bytemill.cli.written import RunFolder
 
-# What preference tuning needs and other tasks do not: tiny steps, once over the rows. A file of settings replaces it.
-_DEFAULTS = (
-    "lora.r=8",
-    "train.learning_rate=5e-6",
-    "train.min_learning_rate=0.0",
-    "train.warmup_steps=10",
-    "train.weight_decay=0.01",
-    "train.epochs=1",
-    "train.eval_every=25",
-)
-
 
 def preference(
     config: ConfigFile = None,
@@ -41,7 +30,7 @@ def preference(
 ) -> None:
     """Tune a model on pairs of answers, one liked and one not (DPO).
 
-    Without --config it passes once over the rows at a learning rate of 5e-6; --set changes that.
+    By default it passes once over the rows at a learning rate of 5e-6; --config and --set change that.
 
     Example: bytemill finetune preference --model runs/tuned --data preferences.json -t tokenizer.json
     """
@@ -52,8 +41,7 @@ def preference(
         "lora.r": lora_rank,
         "preference.beta": beta,
     }
-    defaults = _DEFAULTS if config is None and not resume else ()
-    changes = [*defaults, *as_settings(given), "task=preference", *(settings or []), *(more_settings or [])]
+    changes = [*as_settings(given), "task=preference", *(settings or []), *(more_settings or [])]
     resolved = resolve(config, changes, output if resume else None, prints=prints_config)
     from bytemill.tasks.preference import preference_task_from_config
     from bytemill.train.loop import fit

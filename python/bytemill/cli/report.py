@@ -18,6 +18,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Default: report.html in the first run; - is stdout.")
     ] = None,
+    x: Annotated[str, typer.Option("--x", help="What curves are drawn over: steps, tokens or epochs.")] = "steps",
     is_private: Private = False,
 ) -> None:
     """Write one self-contained HTML page for any set of runs.
@@ -30,7 +31,7 @@ def report(
     from bytemill.report.run import run_page
 
     folders = named(runs)
-    page = run_page(folders, is_private=is_private)
+    page = run_page(folders, is_private=is_private, x=x)
     if output == STDOUT:
         sys.stdout.write(page.html())
         return

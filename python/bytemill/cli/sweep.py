@@ -56,7 +56,7 @@ def sweep(
             return
         if ended.exit_code:
             say(f"{run.name} failed: {ended.error}")
-        write_page(sweep_page(config.stem, sweep_results(planned, folder)), folder / "report.html")
+        write_page(sweep_page(config.stem, sweep_results(planned, folder), each_run=False), folder / "report.html")
 
     ended = run_sweep(planned, folder, parallel=parallel, shown=shown)
     results = sweep_results(planned, folder)

@@ -22,15 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bytemill.data.rows import instruction_prompt
 from bytemill.errors import ConfigError
-from bytemill.evaluate.prompts import DEFAULT_PROMPTS
+from bytemill.tasks.next_token import own_prompts_as_text
 from bytemill.train.config import config_from_settings, read_toml
 from bytemill.train.toml import toml_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from bytemill.data.rows import TemplateName
     from bytemill.train.config import RunConfig
 
 __all__ = ["PlannedRun", "read_sweep"]
@@ -41,10 +41,6 @@ _NAMES_OF_SWEEPS = ("configs", "logs", "report.html")
 """What a sweep's folder has beside its runs."""
 _AT_THE_ENDS = 1_000_000_000
 """As `train.sample_every`: before the first step and after the last."""
-_ORDINARY_AND_INSTRUCTION = (
-    DEFAULT_PROMPTS[0].text,
-    instruction_prompt("Give three tips for staying healthy."),
-)
 
 
 @dataclass(frozen=True)
@@ -100,6 +96,8 @@ def _base(config: Any, path: Path) -> Mapping[str, Any]:
 
 def _variations(content: Mapping[str, Any], path: Path) -> Iterable[tuple[str | None, dict[str, Any]]]:
     """(name if one is given, settings) of each run."""
+    if not isinstance(content.get("grid", {}), dict):
+        raise ConfigError(f"{path}: grid is {content['grid']!r}; it should be a table: a list of values per setting")
     grid = dict(_flat(content.get("grid", {})))
     for setting, values in grid.items():
         if not isinstance(values, list) or not values:
@@ -132,9 +130,9 @@ def _planned(
 def _with_samples(config: RunConfig) -> RunConfig:
     sample, train = config.sample, config.train
     if not sample.prompts:
-        sample = sample.model_copy(update={"prompts": _ORDINARY_AND_INSTRUCTION})
+        sample = sample.model_copy(update={"prompts": own_prompts_as_text(_template(config))})
     if not train.sample_every:
-        train = train.model_copy(update={"sample_every": _AT_THE_ENDS})
+        train = train.model_copy(update={"sample_every": _AT_THE_ENDS, "sample_each_epoch": False})
     return config.model_copy(update={"sample": sample, "train": train})
 
 
@@ -170,3 +168,9 @@ def _folder_name(name: str) -> str:
     if len(safe) <= _MAX_NAME_CHARACTERS:
         return safe
     return f"{safe[:_MAX_NAME_CHARACTERS]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _template(config: RunConfig) -> TemplateName:
+    """The wording of samples, before it is known what template the base brings."""
+    template = config.data.template
+    return "alpaca" if template is None or template == "own" else template

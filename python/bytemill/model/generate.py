@@ -21,6 +21,8 @@ from bytemill.model.pretrained import CausalModel
 __all__ = ["generate", "generate_stream"]
 
 _WORTH_PACKING_TOKENS = 32
+_GREEDY_TEMPERATURE = 1e-6
+"""Below this the likeliest id has all the probability, and dividing logits by less may overflow."""
 
 
 _GREEDY_BELOW = 1e-6
@@ -46,8 +48,8 @@ def generate(
         model: a GPT-2 or another causal model, with or without adapters; its dropout is off meanwhile.
         ids: (B, T) prompts of equal length, T >= 1.
         max_new_tokens: how many ids to add at most; fewer only when every row has met a stop id.
-        temperature: divides the logits; 0 always takes the most likely id.
-        top_k: only the k most likely ids compete (Fan et al. 2018).
+        temperature: divides the logits; 0, and anything below 1e-6, always takes the most likely id.
+        top_k: only the k most likely ids compete (Fan et al. 2018); None and 0 let all compete.
         top_p: only the most likely ids that together reach this probability compete (Holtzman et al. 2019);
             applied after `top_k`.
         min_p: only ids with at least this share of the most likely id's probability compete (Nguyen et al.
@@ -102,6 +104,8 @@ def generate_stream(
     A caller that generates more than once can keep `products` from call to call; weights may change in between.
     """
     _check_options(max_new_tokens, temperature, top_k, top_p, min_p)
+    if seed is not None and not -(2**63) <= seed < 2**64:
+        raise ConfigError(f"seed: {seed} is not a number of 64 bits")
     if ids.dim() != 2 or ids.shape[1] == 0:
         raise DataError(f"ids have shape {tuple(ids.shape)}; should be (rows, tokens) with at least one token")
     generator = torch.Generator(device=ids.device)
@@ -183,10 +187,10 @@ def _draw(
     generator: torch.Generator,
 ) -> Tensor:
     """One id a row, (B, 1), from logits (B, V)."""
-    if temperature < _GREEDY_BELOW:
+    if temperature < _GREEDY_TEMPERATURE:
         return logits.argmax(dim=-1, keepdim=True)
     logits = logits / temperature
-    if top_k is not None and top_k < logits.shape[-1]:
+    if top_k and top_k < logits.shape[-1]:
         logits = _keep_top_k(logits, top_k)
     if top_p is not None:
         logits = _keep_top_p(logits, top_p)
@@ -221,8 +225,8 @@ def _check_options(
         raise ConfigError(f"max_new_tokens: {max_new_tokens} is negative")
     if not 0 <= temperature < math.inf:
         raise ConfigError(f"temperature: {temperature} is not a number from 0 up")
-    if top_k is not None and top_k < 1:
-        raise ConfigError(f"top_k: {top_k} leaves no id to draw; give at least 1, or None for all")
+    if top_k is not None and top_k < 0:
+        raise ConfigError(f"top_k: {top_k} is negative; give the number of ids that compete, or 0 for all")
     if top_p is not None and not 0 < top_p <= 1:
         raise ConfigError(f"top_p: {top_p} is not a probability above 0 and up to 1")
     if min_p is not None and not 0 < min_p <= 1:

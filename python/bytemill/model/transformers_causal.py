@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from bytemill.errors import ConfigError, DataError
-from bytemill.files import move_into, refuse_output_in_checkpoint
+from bytemill.files import move_into, naming_errors, refuse_output_in_checkpoint
 from bytemill.model.config import refuse_absurd_sizes
 from bytemill.model.head_of_network import has_plain_head, logits_by_network
 from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
+from bytemill.model.weight_files import system_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +106,8 @@ class TransformersCausal(nn.Module):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".bytemill-") as aside:
-            self.network.save_pretrained(aside)
+            with naming_errors(folder / "model.safetensors"), system_errors():
+                self.network.save_pretrained(aside)
             for path in sorted(Path(aside).iterdir(), reverse=True):  # the weights first, config.json later
                 move_into(path, folder)
 

@@ -3,12 +3,13 @@
 Files are written by `bytemill.files`: an interruption leaves the old file as it was.
 """
 
+import contextlib
 import errno
 import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = [
     "read_tensors",
     "read_weights",
     "refuse_not_finite",
+    "system_errors",
     "weight_shards",
     "write_json",
     "write_tensors",
@@ -102,6 +104,17 @@ def refuse_not_finite(tensors: Mapping[str, Tensor], source: object) -> None:
         raise FormatError(f"{source}: {broken} holds NaN or infinite numbers, expected trained weights")
 
 
+@contextlib.contextmanager
+def system_errors() -> Iterator[None]:
+    """Raise what safetensors says about a failed write, as on a full disk, as the OSError that it was."""
+    try:
+        yield
+    except SafetensorError as error:  # it has the system's error as text alone
+        number = _SYSTEM_ERROR.search(str(error))
+        code = int(number[1]) if number else errno.EIO
+        raise OSError(code, os.strerror(code) if number else str(error)) from None
+
+
 def write_tensors(
     tensors: Mapping[str, Tensor], path: str | Path, *, metadata: Mapping[str, str] | None = None
 ) -> None:
@@ -114,12 +127,8 @@ def write_tensors(
     about = dict(metadata) if metadata else None
 
     def save(temporary: Path) -> None:
-        try:
+        with system_errors():
             save_file(plain, temporary, metadata=about)
-        except SafetensorError as error:  # what the system says, as text alone
-            number = _SYSTEM_ERROR.search(str(error))
-            code = int(number[1]) if number else errno.EIO
-            raise OSError(code, os.strerror(code) if number else str(error)) from None
 
     write_with(path, save)
 

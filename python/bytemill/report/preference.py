@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bytemill.report.figures import decimal
-from bytemill.report.metrics_plots import overlaid_plot, series
+from bytemill.report.metrics_plots import STEPS, Axis, overlaid_plot, series
 from bytemill.report.page import Block, Plot
 from bytemill.report.plots import Level, Line, curves
 
@@ -44,26 +44,26 @@ def is_preference_run(metrics: Metrics) -> bool:
     return any("reward_chosen" in row for row in metrics)
 
 
-def preference_plots(runs: Mapping[str, Metrics]) -> list[Block]:
+def preference_plots(runs: Mapping[str, Metrics], axis: Axis = STEPS) -> list[Block]:
     """Margins of all such runs together, then the rewards of each."""
     chosen = {name: metrics for name, metrics in runs.items() if is_preference_run(metrics)}
     blocks: list[Block] = []
     for key, title, unit, what in _OVERLAID:
-        plot = overlaid_plot(key.replace("_", "-"), title, chosen, key, y_label=unit, what=what)
+        plot = overlaid_plot(key.replace("_", "-"), title, chosen, key, y_label=unit, what=what, axis=axis)
         blocks += [plot] if plot else []
-    return blocks + [_rewards(f"rewards-{i}", name, metrics) for i, (name, metrics) in enumerate(chosen.items())]
+    return blocks + [_rewards(f"rewards-{i}", name, metrics, axis) for i, (name, metrics) in enumerate(chosen.items())]
 
 
-def _rewards(plot_name: str, run: str, metrics: Metrics) -> Plot:
+def _rewards(plot_name: str, run: str, metrics: Metrics, axis: Axis) -> Plot:
     lines: Sequence[Line] = [
-        Line("chosen", *series(metrics, "reward_chosen"), colour="accent"),
-        Line("rejected", *series(metrics, "reward_rejected"), colour="series-2"),
+        Line("chosen", *series(metrics, "reward_chosen", axis), colour="accent"),
+        Line("rejected", *series(metrics, "reward_rejected", axis), colour="series-2"),
     ]
-    ends = ", ".join(f"{line.label} ends at {decimal(line.y[-1], 3)}" for line in lines)
+    ends = ", ".join(f"{line.label} ends at {decimal(line.y[-1], 3)}" for line in lines if line.y)
     drawing = curves(
         plot_name,
         lines,
-        x_label="training step",
+        x_label=axis.label,
         y_label="reward, nats x beta",
         levels=[Level("the base model", 0.0)],
         alt=f"Rewards of {run}: {ends}.",

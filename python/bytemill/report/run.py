@@ -8,12 +8,12 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
-from bytemill.errors import DataError
+from bytemill.errors import ArgumentError, DataError
 from bytemill.experiment.demo_results import Metrics
 from bytemill.json_reader import parse_object, read_lines
 from bytemill.outside_text import one_line
 from bytemill.report.figures import count, decimal, percent, short_count
-from bytemill.report.metrics_plots import series
+from bytemill.report.metrics_plots import AXES, Axis, series
 from bytemill.report.page import Block, Code, Details, Figure, KeyFigures, Page, Prose, Section
 from bytemill.report.preference import preference_plots
 from bytemill.report.run_curves import curves_of, ends_of
@@ -28,26 +28,31 @@ _LARGEST = 2**64 - 1
 Folder = str | os.PathLike[str]
 
 
-def run_page(run_dirs: Mapping[str, Folder] | Sequence[Folder] | Folder, *, is_private: bool = False) -> Page:
+def run_page(
+    run_dirs: Mapping[str, Folder] | Sequence[Folder] | Folder, *, is_private: bool = False, x: str = "steps"
+) -> Page:
     """Make a page of one or more runs' folders; a mapping gives each the name that the page shows.
 
     A folder must hold metrics.jsonl; config.toml, changes.jsonl, environment.json and samples.jsonl are shown
-    where they are. With `is_private`, the machine, its software and the command line are left out.
+    where they are. With `is_private`, the machine, its software and the command line are left out. `x` is what the
+    curves are drawn over: "steps", "tokens" or "epochs".
 
     Raises:
+        ArgumentError: `x` is none of these.
         DataError: a folder has no metrics.jsonl, or a line of it is not what it should be.
     """
     named = _named(run_dirs)
     if not named:
         raise DataError("no run was named; give at least one folder that holds metrics.jsonl")
     runs = {name: _read_jsonl(folder / "metrics.jsonl", "step", int | float) for name, folder in named.items()}
+    axis = _axis(x, runs)
     names = list(runs)
     samples = {
         name: _read_jsonl(folder / "samples.jsonl", "text", str)
         for name, folder in named.items()
         if (folder / "samples.jsonl").is_file()
     }
-    sections = [Section("Curves", (ends_of(runs), *preference_plots(runs), *curves_of(runs)))]
+    sections = [Section("Curves", (ends_of(runs), *preference_plots(runs, axis), *curves_of(runs, axis)))]
     if any(samples.values()):
         sections.append(Section("Samples", tuple(samples_of(samples))))
     sections.append(Section("Settings", tuple(_settings(named))))
@@ -69,6 +74,17 @@ def _named(run_dirs: Mapping[str, Folder] | Sequence[Folder] | Folder) -> dict[s
         return {name: Path(folder) for name, folder in run_dirs.items()}
     folders = [Path(run_dirs)] if isinstance(run_dirs, str | os.PathLike) else [Path(folder) for folder in run_dirs]
     return {_name(folder, folders): folder for folder in folders}
+
+
+def _axis(x: str, runs: Mapping[str, Metrics]) -> Axis:
+    """What the curves are drawn over; each run must have logged it."""
+    if x not in AXES:
+        raise ArgumentError(f"x is {x!r}, expected one of {', '.join(AXES)}")
+    axis = AXES[x]
+    for name, metrics in runs.items():
+        if not any(axis.key in row for row in metrics) and any(row["step"] for row in metrics):
+            raise DataError(f"{name}: its metrics.jsonl has no {axis.key}, as curves over {x} need; take --x steps")
+    return axis
 
 
 def _name(folder: Path, folders: Sequence[Path]) -> str:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from bytemill.report.figures import count, decimal
-from bytemill.report.metrics_plots import overlaid_plot, series
+from bytemill.report.metrics_plots import STEPS, Axis, overlaid_plot, series
 from bytemill.report.page import Block, Table
 from bytemill.report.plots import Level
 from bytemill.report.preference import IN_PREFERENCE_RUNS, PREFERENCE_KEYS, is_preference_run
@@ -48,6 +48,12 @@ _CURVES = (
         "norm, before clipping",
         "How strongly each batch pulls at the weights; a steady rise is a warning.",
     ),
+    (
+        "grad_max",
+        "Largest entry of the gradient",
+        "absolute value, before clipping",
+        "The one number that pulls hardest; far above the norm's usual share, a few weights dominate.",
+    ),
     ("tokens_per_s", "Speed", "tokens a second", "Tokens that went through training each second."),
     (
         "mfu",
@@ -58,13 +64,13 @@ _CURVES = (
     ("memory_mib", "Memory", "MiB", "The most memory that was in use so far."),
 )
 # Told otherwise (steps, the error of HellaSwag), or another spelling of a curve above.
-_NO_CURVES = {"step", "tokens", "ms", "skipped", "hellaswag_error", "val_perplexity"}
+_NO_CURVES = {"step", "tokens", "epoch", "ms", "skipped", "hellaswag_error", "val_perplexity"}
 _CHANCE = 0.25
 MAX_OTHER_CURVES = 8
 """Metrics without a name of ours that are drawn; further ones are rows of a table."""
 
 
-def curves_of(runs: Mapping[str, Metrics]) -> list[Block]:
+def curves_of(runs: Mapping[str, Metrics], axis: Axis = STEPS) -> list[Block]:
     """One plot for each quantity that some run logged."""
     blocks: list[Block] = []
     compares = any(is_preference_run(metrics) for metrics in runs.values())
@@ -74,16 +80,31 @@ def curves_of(runs: Mapping[str, Metrics]) -> list[Block]:
         if compares and key in IN_PREFERENCE_RUNS:
             unit, what = IN_PREFERENCE_RUNS[key]
         levels = _hellaswag_levels() if key == "hellaswag" and _is_logged(runs, key) else ()
-        plot = overlaid_plot(_name(key), title, runs, key, y_label=unit, what=what, levels=levels)
+        plot = overlaid_plot(_name(key), title, runs, key, y_label=unit, what=what, levels=levels, axis=axis)
         blocks += [plot] if plot else []
     known = {key for key, *_ in _CURVES} | _NO_CURVES | (PREFERENCE_KEYS if compares else set())
-    others = dict.fromkeys(key for metrics in runs.values() for row in metrics for key in row if key not in known)
+    others = dict.fromkeys(
+        key
+        for metrics in runs.values()
+        for row in metrics
+        for key in row
+        if key not in known and key.partition("/")[0] not in _NO_CURVES
+    )
     for key in [*others][:MAX_OTHER_CURVES]:
-        title = key.replace("_", " ").capitalize()
-        plot = overlaid_plot(_name(key), title, runs, key, y_label=key, what=f"`{key}`, as the run logged it.")
+        title, unit, what = _described(key)
+        plot = overlaid_plot(_name(key), title, runs, key, y_label=unit, what=what, axis=axis)
         blocks += [plot] if plot else []
     left_out = [*others][MAX_OTHER_CURVES:]
     return [*blocks, _table_of_others(runs, left_out)] if left_out else blocks
+
+
+def _described(key: str) -> tuple[str, str, str]:
+    """Title, unit and meaning of a metric without a name of ours; `val_loss/NAME` is a further validation set's."""
+    kind, _, name = key.partition("/")
+    for known, title, unit, what in _CURVES:
+        if name and known == kind:
+            return f"{title}: {name}", unit, what
+    return key.replace("_", " ").capitalize(), key, f"`{key}`, as the run logged it."
 
 
 def _table_of_others(runs: Mapping[str, Metrics], keys: Sequence[str]) -> Table:

@@ -11,11 +11,13 @@ from bytemill.json_reader import parse_object, read_lines, read_object
 from bytemill.outside_text import without_secrets
 from bytemill.report.figures import count, size
 from bytemill.report.page import Block, Prose, Table
-from bytemill.train.config import read_toml
+from bytemill.train.config import config_from_settings, read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
+
+    from bytemill.train.config import RunConfig
 
 __all__ = ["changes_table", "environment_blocks", "settings_blocks"]
 
@@ -73,13 +75,21 @@ def environment_blocks(folders: Mapping[str, Path]) -> list[Block]:
 
 
 def _beside_defaults(own: Mapping[str, str]) -> Block:
-    from bytemill.train.config import RunConfig
-
-    defaults = {name: _told(value) for name, value in _flat(RunConfig().model_dump(mode="json"))}
+    defaults = {name: _told(value) for name, value in _flat(_defaults_of(own).model_dump(mode="json"))}
     rows = tuple((key, value, defaults.get(key, _MISSING)) for key, value in own.items() if defaults.get(key) != value)
     if not rows:
         return Prose("Every setting has its default.")
     return Table("Settings that are not the default", ("setting", "this run", "default"), rows, code=(0, 1, 2))
+
+
+def _defaults_of(own: Mapping[str, str]) -> RunConfig:
+    """The defaults of the run's task, of adapters or of all weights as it trained them."""
+    rank = own.get("lora.r", "")
+    given = {"task": own.get("task", "pretrain"), "lora": {"r": int(rank)} if rank.isdecimal() else {}}
+    try:
+        return config_from_settings(given)
+    except ConfigError:  # of another version
+        return config_from_settings({})
 
 
 def _differences(settings: Mapping[str, Mapping[str, str]]) -> Block:

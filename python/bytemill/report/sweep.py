@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from bytemill.report.figures import count, decimal, duration, size
-from bytemill.report.metrics_plots import overlaid_plot
+from bytemill.report.metrics_plots import loss_plot, overlaid_plot
 from bytemill.report.page import Block, Comparison, Page, Plot, Prose, Section, Table
 from bytemill.report.plots import bars
 
@@ -34,8 +34,14 @@ def sweep_markdown(results: Sequence[SweepResult]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
-def sweep_page(title: str, results: Sequence[SweepResult]) -> Page:
-    """One page that compares all runs."""
+def sweep_page(title: str, results: Sequence[SweepResult], *, each_run: bool = True) -> Page:
+    """Return one page that compares all runs.
+
+    Args:
+        title: Of the page.
+        results: Of the runs.
+        each_run: Whether each run also has a plot of its own; drawing them takes seconds.
+    """
     header, rows = _table(results)
     n_settings = len(_settings(results))
     numeric = tuple(range(1 + n_settings, len(header) - 1))
@@ -46,6 +52,7 @@ def sweep_page(title: str, results: Sequence[SweepResult]) -> Page:
         sections=(
             Section("All runs", (Table("Figures of the runs", header, tuple(rows), numeric=numeric), *_bars(results))),
             Section("Curves", tuple(_curves(results)) or (Prose("No run has logged anything yet."),)),
+            *([Section("Training and validation loss", plots)] if each_run and (plots := _losses(results)) else []),
             Section("Samples", tuple(_samples(results)) or (Prose("No run has drawn samples yet."),)),
         ),
         footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
@@ -135,6 +142,21 @@ def _curves(results: Sequence[SweepResult]) -> list[Block]:
             )
             blocks += [plot] if plot else []
     return blocks
+
+
+def _losses(results: Sequence[SweepResult]) -> tuple[Block, ...]:
+    """Both losses of each run in one plot, in the order of the sweep."""
+    return tuple(
+        loss_plot(
+            f"losses-{number}",
+            result.name,
+            result.metrics,
+            what="The loss on the batches that train, and on the rows kept aside.",
+            good="Both fall. Where the validation loss rises while the training loss falls, " + _LEARNS_BY_HEART,
+        )
+        for number, result in enumerate(results, start=1)
+        if result.metrics
+    )
 
 
 def _samples(results: Sequence[SweepResult]) -> list[Block]:

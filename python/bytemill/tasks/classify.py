@@ -39,7 +39,7 @@ from bytemill.tasks.tuning import resolve_epochs
 from bytemill.train.config import DataConfig
 from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
-from bytemill.train.task import BatchLoss, Task
+from bytemill.train.task import BatchLoss, Epoch, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -125,6 +125,8 @@ def classify_task(
         ),
         loss=loss,
         validate=validate,
+        why_no_samples="a classifier writes no text",
+        epoch=Epoch(len(rows.train.rows), "rows", batch_size=data.batch_size),
         model_config=dict(model_config or {}),
         base=base,
         outside_base=list(model.head.parameters()),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from bytemill.data.rows import Turn, instruction_prompt, prompt_ids
 from bytemill.errors import ConfigError
+from bytemill.evaluate.prompts import DEFAULT_PROMPTS
 from bytemill.inference import Sampling, TextGenerator, TextTokenizer
 from bytemill.train.task import BatchLoss
 
@@ -13,12 +15,14 @@ if TYPE_CHECKING:
 
     import torch
 
+    from bytemill.data.rows import RowEncoder, Template
     from bytemill.model import CausalModel
     from bytemill.train.config import RunConfig, SampleConfig
 
-__all__ = ["draw_samples", "labels_loss", "refuse_misfit"]
+__all__ = ["TemplatedPrompt", "draw_samples", "labels_loss", "own_prompts", "own_prompts_as_text", "refuse_misfit"]
 
 _IGNORED_LABEL = -100
+_INSTRUCTION = "Give three tips for staying healthy."
 
 
 def labels_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> BatchLoss:
@@ -34,8 +38,15 @@ def labels_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> Batc
     return BatchLoss(mean.float() * n_labels, n_labels)
 
 
+class TemplatedPrompt(NamedTuple):
+    """A prompt whose ids are not those of its text: marks of a template may be special tokens."""
+
+    text: str
+    ids: list[int]
+
+
 def draw_samples(
-    model: CausalModel, tokenizer: TextTokenizer, prompts: Sequence[str], settings: SampleConfig
+    model: CausalModel, tokenizer: TextTokenizer, prompts: Sequence[str | TemplatedPrompt], settings: SampleConfig
 ) -> list[dict[str, str]]:
     """Continue each prompt; an empty one starts where documents begin.
 
@@ -49,10 +60,26 @@ def draw_samples(
         "seed": settings.seed,
     }
 
-    def continuation(prompt: str) -> str:
-        return "".join(generator.stream(prompt, max_new_tokens=settings.max_new_tokens, **options))
+    def continuation(prompt: str | TemplatedPrompt) -> str:
+        given = prompt if isinstance(prompt, str) else prompt.ids
+        return "".join(generator.stream(given, max_new_tokens=settings.max_new_tokens, **options))
 
-    return [{"prompt": prompt, "text": continuation(prompt)} for prompt in prompts]
+    return [{"prompt": one if isinstance(one, str) else one.text, "text": continuation(one)} for one in prompts]
+
+
+def own_prompts(tokenizer: RowEncoder, template: Template) -> tuple[str | TemplatedPrompt, ...]:
+    """Return what is continued when `sample.prompts` is empty: an ordinary text and an instruction in the template."""
+    ordinary, text = own_prompts_as_text(template)
+    return ordinary, TemplatedPrompt(text, prompt_ids([Turn("user", _INSTRUCTION)], tokenizer, template))
+
+
+def own_prompts_as_text(template: Template) -> tuple[str, str]:
+    """As `own_prompts`, as texts alone.
+
+    >>> own_prompts_as_text("chatml")[1].splitlines()[0]
+    '<|im_start|>user'
+    """
+    return DEFAULT_PROMPTS[0].text, instruction_prompt(_INSTRUCTION, template=template)
 
 
 def refuse_misfit(model: CausalModel, config: RunConfig, *, n_vocab: int, source: str) -> None:

@@ -34,13 +34,13 @@ from bytemill.tasks.base_model import (
     tokenizer_of,
     with_settled_base,
 )
-from bytemill.tasks.next_token import draw_samples, refuse_misfit
+from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, own_prompts, refuse_misfit
 from bytemill.tasks.row_parts import row_parts
 from bytemill.tasks.tuning import COLUMN_SETTING, column_names, held_out, resolve_epochs
 from bytemill.train.config import DataConfig, PreferenceConfig, SampleConfig
 from bytemill.train.device import to_device
 from bytemill.train.distributed import World
-from bytemill.train.task import BatchLoss, Task
+from bytemill.train.task import BatchLoss, Epoch, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -137,6 +137,7 @@ def preference_task(
     parameters: Sequence[torch.nn.Parameter] = (),
     data: DataConfig | None = None,
     sample: SampleConfig | None = None,
+    prompts: Sequence[str | TemplatedPrompt] = (),
     model_config: Mapping[str, Any] | None = None,
     base: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
@@ -157,6 +158,7 @@ def preference_task(
         parameters: Those that train; empty takes all that require a gradient.
         data: Batch size (pairs) and seed.
         sample: Prompts that are continued on the way, in full, template included.
+        prompts: Those that are continued when `sample` has none.
         model_config: Saved with each checkpoint; rebuilds the model.
         base: Path and SHA-256 of a frozen base, which checkpoints then lack.
         files: Saved in the run's folder: the tokenizer, the template.
@@ -202,7 +204,8 @@ def preference_task(
         loss=loss,
         validate=lambda: measured(validation_pairs, "val_"),
         test=lambda: measured(test_pairs, "test_"),
-        samples=lambda: draw_samples(model, tokenizer, sample.prompts, sample),
+        samples=lambda: draw_samples(model, tokenizer, sample.prompts or prompts, sample),
+        epoch=Epoch(len(train_pairs.pairs), "pairs", batch_size=data.batch_size),
         model_config=dict(model_config or {}),
         base=base,
         files=files or {},
@@ -257,6 +260,7 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
         parameters=parameters,
         data=data,
         sample=config.sample,
+        prompts=own_prompts(tokenizer, template_of(config)),
         model_config=model_config_json(model, lora_config(config.lora), backend=config.lora.backend),
         base=base_of(config),
         files=files_for_use(config, tokenizer, model.config.n_positions),

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from bytemill.data import Manifest, read_manifest
-from bytemill.errors import ConfigError
+from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.hellaswag import HellaSwagItem, HellaSwagScore, hellaswag_score, read_hellaswag
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
@@ -22,7 +22,8 @@ from bytemill.tokenizer.companions import tokenizer_in
 from bytemill.tokenizer.source import open_tokenizer
 from bytemill.train.config import SampleConfig
 from bytemill.train.distributed import World
-from bytemill.train.task import BatchStream, Task
+from bytemill.train.plan import with_steps
+from bytemill.train.task import BatchStream, Epoch, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["one_pass", "pretrain_task", "pretrain_task_from_config", "resolve_micro_batches"]
 
 _DEFAULT_PROMPTS = ("",)
+Split = Literal["train", "val"]
 
 
 class SampleLoader(BatchStream, Protocol):
@@ -50,10 +52,12 @@ def pretrain_task(
     *,
     validation: SampleLoader | None = None,
     validation_batches: int = 0,
+    more_validation: Mapping[str, SampleLoader] | None = None,
     tokenizer: Any = None,
     sample: SampleConfig | None = None,
     hellaswag: Sequence[HellaSwagItem] = (),
     seq_len: int | None = None,
+    epoch: Epoch | None = None,
     model_config: Mapping[str, Any] | None = None,
     files: Mapping[str, str] | None = None,
     fingerprints: Mapping[str, str] | None = None,
@@ -65,10 +69,12 @@ def pretrain_task(
         batches: Endless and resumable, such as a TokenLoader.
         validation: Held-out samples in file order (`shuffle=False`), a loader of their own.
         validation_batches: Batches of one validation; 0 takes every sample once.
+        more_validation: Further held-out samples by name; their metrics are `val_loss/NAME` and the like.
         tokenizer: For bits per byte and samples; without it there are none.
         sample: How samples are drawn.
         hellaswag: Items to answer at each validation, parted over the processes.
         seq_len: Tokens of a sample, for MFU; without it there is none.
+        epoch: What one pass over `batches` is, for the log.
         model_config: Saved with each checkpoint; rebuilds the model.
         files: Saved in the run's folder: the tokenizer.
         fingerprints: Of data and tokenizer, by name.
@@ -76,15 +82,17 @@ def pretrain_task(
     sample = sample or SampleConfig()
     token_bytes = None if tokenizer is None else bytes_per_token(tokenizer)
 
-    def validate() -> dict[str, float]:
-        if validation is None:
-            return {}
-        held_out = one_pass(validation, n_batches=validation_batches)
+    def measured(loader: SampleLoader) -> dict[str, float]:
+        held_out = one_pass(loader, n_batches=validation_batches)
         return held_out_loss(model, held_out, token_bytes=token_bytes).as_metrics()
 
+    def validate() -> dict[str, float]:
+        found = {} if validation is None else measured(validation)
+        for name, loader in (more_validation or {}).items():
+            found |= {f"{key}/{name}": value for key, value in measured(loader).items()}
+        return found
+
     def samples() -> list[dict[str, str]]:
-        if tokenizer is None:
-            return []
         return draw_samples(model, tokenizer, sample.prompts or _DEFAULT_PROMPTS, sample)
 
     def answer(world: World) -> dict[str, float]:
@@ -101,7 +109,9 @@ def pretrain_task(
         flops_per_token=model.flops_per_token(seq_len) if seq_len else 0.0,
         validate=validate,
         validate_together=answer if hellaswag else None,
-        samples=samples,
+        samples=None if tokenizer is None else samples,
+        why_no_samples="data.tokenizer is not given",
+        epoch=epoch,
         model_config=dict(model_config or {}),
         files=files or {},
         fingerprints=dict(fingerprints or {}),
@@ -113,7 +123,7 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
 
     Raises:
         ConfigError: `data.path` is not given, or settings contradict each other or the data.
-        DataError: The tokenizer, or the model to start from, does not belong to the shards.
+        DataError: The tokenizer, a further validation set or the model to start from does not belong to the shards.
         FormatError: The shards are damaged.
     """
     from bytemill.data import TokenLoader
@@ -121,9 +131,8 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
     data, world = config.data, World.from_environment()
     if data.path is None:
         raise ConfigError("data.path is not given: the folder of shards that `bytemill data prepare` wrote")
-    for name, value in {"train.epochs": config.train.epochs, "lora.r": config.lora.r}.items():
-        if value:
-            raise ConfigError(f"{name} is {value}, but pretraining counts in train.max_steps and trains all parameters")
+    if config.lora.r:
+        raise ConfigError(f"lora.r is {config.lora.r}, but pretraining trains all parameters; leave it out")
     manifest = _manifest(data.path)
     config = with_settled_base(config)
     tokenizer = tokenizer_in(manifest.folder) if data.tokenizer is None else open_tokenizer(data.tokenizer)
@@ -146,30 +155,35 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         packing=data.packing,
         documents=documents,
     )
-    validation = None
-    if manifest.tokens("val") > data.seq_len:
-        validation = TokenLoader(
-            data.path,
+
+    def held_out(folder: str, split: Split) -> TokenLoader:
+        return TokenLoader(
+            folder,
             batch_size=data.batch_size,
             seq_len=data.seq_len,
-            split="val",
+            split=split,
             shuffle=False,
             documents=documents,
         )
+
+    validation = held_out(data.path, "val") if manifest.tokens("val") > data.seq_len else None
+    epoch = Epoch(training.n_samples, f"samples of {data.seq_len:,} tokens", batch_size=data.batch_size)
     task = pretrain_task(
         model,
         training,
         validation=validation,
         validation_batches=data.eval_batches,
+        more_validation={name: held_out(*place) for name, place in _more_validation(config, manifest).items()},
         tokenizer=tokenizer,
         sample=config.sample,
         hellaswag=_hellaswag_items(config, has_tokenizer=tokenizer is not None),
         seq_len=data.seq_len,
+        epoch=epoch,
         model_config=model_config_json(model),
         files=files_for_use(config, tokenizer, model.config.n_positions),
         fingerprints={"data": manifest.root_sha256, "tokenizer": manifest.tokenizer_sha256},
     )
-    return task, resolve_micro_batches(config)
+    return task, with_steps(resolve_micro_batches(config), epoch)
 
 
 def resolve_micro_batches(config: RunConfig) -> RunConfig:
@@ -213,6 +227,31 @@ def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any,
             return
 
 
+def _more_validation(config: RunConfig, training: Manifest) -> dict[str, tuple[str, Split]]:
+    """Folder and split of each further validation set: what it keeps aside, or all of it where that is nothing.
+
+    Raises:
+        ConfigError: A folder cannot be read, or has too few tokens for one sample.
+        DataError: Its tokenizer is another than that of the training data.
+    """
+    places: dict[str, tuple[str, Split]] = {}
+    for name, folder in config.data.more_val.items():
+        manifest = _manifest(folder, setting=f"data.more_val.{name}")
+        if manifest.tokenizer_sha256 != training.tokenizer_sha256:
+            raise DataError(
+                f"data.more_val.{name}: {folder} was tokenized with another tokenizer than {config.data.path}; prepare "
+                "it with the same one"
+            )
+        split: Split = "val" if manifest.tokens("val") > config.data.seq_len else "train"
+        if manifest.tokens(split) <= config.data.seq_len:
+            raise ConfigError(
+                f"data.more_val.{name}: {folder} has {manifest.tokens(split):,} tokens, too few for one sample of "
+                f"data.seq_len, {config.data.seq_len:,}"
+            )
+        places[name] = folder, split
+    return places
+
+
 def _hellaswag_items(config: RunConfig, *, has_tokenizer: bool) -> list[HellaSwagItem]:
     if config.data.hellaswag is None:
         return []
@@ -221,8 +260,8 @@ def _hellaswag_items(config: RunConfig, *, has_tokenizer: bool) -> list[HellaSwa
     return read_hellaswag(config.data.hellaswag)[: config.data.hellaswag_items or None]
 
 
-def _manifest(folder: str) -> Manifest:
+def _manifest(folder: str, *, setting: str = "data.path") -> Manifest:
     try:
         return read_manifest(folder)
     except OSError as error:
-        raise ConfigError(f"data.path: {error.filename} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"{setting}: {error.filename} cannot be read: {error.strerror}") from None

@@ -6,7 +6,6 @@ from there on they are one task.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,11 +37,12 @@ from bytemill.tasks.base_model import (
     tokenizer_of,
     with_settled_base,
 )
-from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
+from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, labels_loss, own_prompts, refuse_misfit
 from bytemill.tasks.row_parts import row_parts
 from bytemill.train.config import DataConfig, SampleConfig
 from bytemill.train.distributed import World
-from bytemill.train.task import Task
+from bytemill.train.plan import with_steps
+from bytemill.train.task import Epoch, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -87,6 +87,7 @@ def tuning_task(
     parameters: Sequence[torch.nn.Parameter] = (),
     data: DataConfig | None = None,
     sample: SampleConfig | None = None,
+    prompts: Sequence[str | TemplatedPrompt] = (),
     model_config: Mapping[str, Any] | None = None,
     base: Mapping[str, str] | None = None,
     files: Mapping[str, str] | None = None,
@@ -106,6 +107,7 @@ def tuning_task(
             gradient.
         data: Batch size, seed and masking.
         sample: Prompts that are continued on the way, in full, template included.
+        prompts: Those that are continued when `sample` has none.
         model_config: Saved with each checkpoint; rebuilds the model.
         base: Path and SHA-256 of a frozen base, which checkpoints then lack.
         files: Saved in the run's folder: the tokenizer, the template.
@@ -139,7 +141,8 @@ def tuning_task(
         loss=labels_loss,
         validate=lambda: measured(validation_rows, "val_"),
         test=lambda: measured(test_rows, "test_"),
-        samples=lambda: draw_samples(model, tokenizer, sample.prompts, sample),
+        samples=lambda: draw_samples(model, tokenizer, sample.prompts or prompts, sample),
+        epoch=Epoch(len(train_rows.rows), "rows", batch_size=data.batch_size),
         model_config=dict(model_config or {}),
         base=base,
         files=files or {},
@@ -192,6 +195,7 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
         parameters=parameters,
         data=data,
         sample=config.sample,
+        prompts=own_prompts(tokenizer, template_of(config)),
         model_config=model_config_json(model, lora_config(config.lora), backend=config.lora.backend),
         base=base_of(config),
         files=files_for_use(config, tokenizer, model.config.n_positions),
@@ -284,7 +288,7 @@ def held_out(
 
 
 def resolve_epochs(config: RunConfig, *, n_rows: int) -> RunConfig:
-    """Turn `train.epochs` into `train.max_steps`, rounded up to whole steps.
+    """Turn `train.epochs` into `train.max_steps` and `train.warmup_share` into `train.warmup_steps`.
 
     Raises:
         ConfigError: A batch in tokens is asked for.
@@ -297,11 +301,7 @@ def resolve_epochs(config: RunConfig, *, n_rows: int) -> RunConfig:
     for name in ("total_batch_tokens", "find_batch_size"):
         if getattr(config.train, name):
             raise ConfigError(f"train.{name} is for pretraining; rows count by data.batch_size and train.micro_batches")
-    if config.train.epochs is None:
-        return config
-    rows_per_step = config.data.batch_size * config.train.micro_batches
-    # 1.1 x 100 / 10 is a little more than 11 in floats
-    return config.with_train(max_steps=math.ceil(round(config.train.epochs * n_rows / rows_per_step, 9)))
+    return with_steps(config, Epoch(n_rows, "rows", batch_size=config.data.batch_size))
 
 
 def row_batches_once(encoded: EncodedRows, data: DataConfig, *, pad_id: int) -> Iterator[tuple[Any, ...]]:

@@ -11,13 +11,14 @@ import copy
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bytemill.errors import ConfigError
 from bytemill.json_reader import read_regular_file
 from bytemill.places import portable_path, resolved_path
+from bytemill.train.defaults import floor_of, with_defaults, with_floor_below_peak
 from bytemill.train.toml import toml_text
 
 if TYPE_CHECKING:
@@ -43,31 +44,50 @@ __all__ = [
 MAX_SETTINGS_BYTES = 1 << 20
 """Bytes of a file of settings."""
 _DATA_PATHS = ("path", "val", "test", "tokenizer", "hellaswag")
-_REPLACED_BY = {"train.max_steps": "epochs", "train.micro_batches": "total_batch_tokens"}
+_REPLACED_BY = {
+    "train.max_steps": "epochs",
+    "train.micro_batches": "total_batch_tokens",
+    "train.warmup_steps": "warmup_share",
+}
 """What a setting would follow from, and no longer does once it is given itself."""
 _BEFORE_IT_EXISTED: dict[str, dict[str, Any]] = {"data": {"long_texts": "cut"}}
 """What runs did whose saved settings lack a setting, if that is not its default."""
 
+# Limits that no real run reaches: beyond them a number is a typing error, and would fail only after the start.
+_MOST_STEPS = 10**12
+_MOST_ROWS = 10**12
+_MOST_SEQ_LEN = 1 << 20
+_MOST_IN_A_BATCH = 1 << 16
+_MOST_MICRO_BATCHES = 1 << 20
+_MOST_SEED = 2**64 - 1
+_MOST_THREADS = 4096
+_NAME_OF_A_SET = r"^[A-Za-z0-9_.-]{1,64}$"
+
+_Beta = Annotated[float, Field(ge=0, lt=1)]
+_SetName = Annotated[str, Field(pattern=_NAME_OF_A_SET)]
+
 
 class _Section(BaseModel):
-    """Frozen, no unknown fields; the string under a field is its description."""
+    """Frozen, no unknown fields, finite numbers; the string under a field is its description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class TrainConfig(_Section):
     """How the weights are moved: steps, optimizer, schedule, precision, and what happens when."""
 
-    max_steps: int = Field(1000, ge=0)
+    max_steps: int = Field(1000, ge=0, le=_MOST_STEPS)
     """Optimizer steps of the whole run."""
-    epochs: float | None = Field(None, gt=0)
-    """Passes over the rows; sets max_steps, in tasks whose data are rows."""
+    epochs: float | None = Field(None, gt=0, le=1e6)
+    """Passes over the training data; sets max_steps."""
     learning_rate: float = Field(6e-4, gt=0)
     """Highest learning rate, reached when the warm-up ends."""
     min_learning_rate: float = Field(6e-5, ge=0)
-    """Learning rate at max_steps and after."""
-    warmup_steps: int = Field(100, ge=0)
+    """Learning rate at max_steps and after; when not given, a tenth of learning_rate."""
+    warmup_steps: int = Field(100, ge=0, le=_MOST_STEPS)
     """Steps of linear warm-up."""
+    warmup_share: float | None = Field(None, ge=0, le=1)
+    """Share of the steps that warm up; sets warmup_steps, rounded down."""
     first_learning_rate: float | None = Field(None, ge=0)
     """Learning rate of the very first step; when not given, the peak divided by warmup_steps."""
     schedule: Literal["cosine", "linear", "wsd", "constant"] = "cosine"
@@ -78,17 +98,19 @@ class TrainConfig(_Section):
     """muon orthogonalises the updates of the blocks' matrices; all other parameters keep AdamW."""
     weight_decay: float = Field(0.1, ge=0)
     """Decay of the weights, on tensors of two or more dimensions only."""
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[_Beta, _Beta] = (0.9, 0.95)
     """AdamW's decay rates of the first and second moment."""
-    eps: float = Field(1e-8, gt=0)
+    eps: float = Field(1e-8, gt=0, le=1)
     """AdamW's term against division by zero."""
     muon_momentum: float = Field(0.95, ge=0, lt=1)
     """Muon's share of the past in its update."""
     clip_norm: float = Field(1.0, ge=0)
     """Largest norm of the whole gradient; 0 never clips."""
-    micro_batches: int = Field(1, ge=1)
+    clip_after_warmup: bool = False
+    """Whether gradients are clipped only after the warm-up."""
+    micro_batches: int = Field(1, ge=1, le=_MOST_MICRO_BATCHES)
     """Micro-batches that make one step, over all processes together."""
-    total_batch_tokens: int | None = Field(None, ge=1)
+    total_batch_tokens: int | None = Field(None, ge=1, le=1 << 40)
     """Tokens of one step, over all processes; sets micro_batches."""
     find_batch_size: bool = False
     """Whether the fastest data.batch_size that fits is found by trying, for a given total_batch_tokens."""
@@ -102,30 +124,42 @@ class TrainConfig(_Section):
     """Whether torch.compile is applied to the training forward pass."""
     device: str = "auto"
     """cuda, mps, cpu, or auto for the first of them that is there."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=_MOST_THREADS)
     """CPU threads of torch; torch's own choice when not given."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=_MOST_SEED)
     """Seed of dropout and of everything else drawn while training (data.seed orders the data)."""
-    log_every: int = Field(1, ge=1)
+    log_every: int = Field(1, ge=1, le=_MOST_STEPS)
     """Steps between lines of metrics.jsonl."""
-    eval_every: int = Field(250, ge=0)
+    eval_every: int = Field(250, ge=0, le=_MOST_STEPS)
     """Steps between validations, also done before the first and after the last; 0 never validates."""
-    patience: int = Field(0, ge=0)
+    patience: int = Field(0, ge=0, le=_MOST_STEPS)
     """Validations in a row without a new lowest loss after which the run ends; 0 never ends it early."""
-    sample_every: int = Field(0, ge=0)
-    """Steps between samples of text, also drawn after the last; 0 never samples."""
-    checkpoint_every: int = Field(1000, ge=0)
+    sample_every: int = Field(0, ge=0, le=_MOST_STEPS)
+    """Steps between samples of text, also drawn before the first and after the last; 0 never samples."""
+    sample_each_epoch: bool = False
+    """Whether samples of text are drawn at the end of each epoch, and after the last step."""
+    checkpoint_every: int = Field(1000, ge=0, le=_MOST_STEPS)
     """Steps between checkpoints; 0 writes one only at the end. The last step always writes one."""
-    keep_checkpoints: int = Field(2, ge=1)
-    """Newest checkpoints that are kept, beside the one of lowest validation loss."""
+    keep_best: bool = False
+    """Whether each new lowest validation loss writes a checkpoint; always so with train.patience."""
+    keep_checkpoints: int = Field(2, ge=1, le=_MOST_STEPS)
+    """Newest checkpoints that are kept, in addition to the one of lowest validation loss."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """What to do with a step whose loss or gradient is no number."""
     tensorboard: bool = True
     """Whether TensorBoard files are written beside metrics.jsonl."""
     wandb: str | None = None
     """Project of Weights & Biases that gets the metrics as well; needs the package wandb."""
-    profile_steps: int = Field(0, ge=0)
+    profile_steps: int = Field(0, ge=0, le=_MOST_STEPS)
     """Steps of which a trace is written into the run's folder, after the first three; 0 for none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _floor_of_peak(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "learning_rate" in given and "min_learning_rate" not in given:
+            floor = floor_of(given["learning_rate"])
+            return given if floor is None else {**given, "min_learning_rate": floor}
+        return given
 
     @model_validator(mode="after")
     def _floor_below_peak(self) -> TrainConfig:
@@ -147,13 +181,13 @@ class DataConfig(_Section):
     """Shares of training, test and validation rows; not given, [0.85, 0.1, 0.05], in classify [0.7, 0.2, 0.1]."""
     tokenizer: str | None = None
     """File or folder of the tokenizer."""
-    batch_size: int = Field(8, ge=1)
+    batch_size: int = Field(8, ge=1, le=_MOST_IN_A_BATCH)
     """Samples or rows of one micro-batch of one process."""
-    seq_len: int = Field(256, ge=1)
+    seq_len: int = Field(256, ge=1, le=_MOST_SEQ_LEN)
     """Tokens of one sample; rows are cut to this many, texts as data.long_texts says."""
     long_texts: Literal["window", "cut"] = "window"
     """In lm, what a text longer than seq_len becomes: windows that train every token once, or its beginning."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=_MOST_SEED)
     """Seed of the order of samples or rows."""
     packing: Literal["chunk", "bestfit"] = "chunk"
     """Samples of shards: windows that cut documents wherever they end, or whole documents where they fit."""
@@ -161,11 +195,13 @@ class DataConfig(_Section):
     """Whether tokens see their own document alone, with positions counted from its beginning."""
     pack_rows: bool = False
     """Whether the rows of a micro-batch lie behind each other, each seeing itself alone, so that nothing is padded."""
-    eval_batches: int = Field(0, ge=0)
+    eval_batches: int = Field(0, ge=0, le=_MOST_ROWS)
     """Micro-batches of one validation; 0 takes the whole split."""
+    more_val: dict[_SetName, str] = Field(default_factory=dict)
+    """Further validation sets in pretraining: a name for each, and its folder of shards; logs val_loss/NAME."""
     hellaswag: str | None = None
     """File of HellaSwag items (.jsonl) to answer at each validation; needs data.tokenizer."""
-    hellaswag_items: int = Field(0, ge=0)
+    hellaswag_items: int = Field(0, ge=0, le=_MOST_ROWS)
     """How many of them, from the first; 0 takes all."""
     template: Literal["alpaca", "alpaca_one_header", "chatml", "chatml_text", "own"] | None = None
     """Wording around instructions and turns; own is the chat template that the base brings. Default: the one that the
@@ -173,7 +209,7 @@ class DataConfig(_Section):
     <|im_start|> and <|im_end|>; chatml_text is the chatml of earlier versions."""
     mask_prompt: bool = True
     """Whether only the response is trained."""
-    max_rows: int = Field(0, ge=0)
+    max_rows: int = Field(0, ge=0, le=_MOST_ROWS)
     """Rows taken of all parts together, drawn by the seed; 0 takes all."""
     train_rows: int = Field(0, ge=0)
     """Most rows of the training part, drawn by the seed; 0 takes all."""
@@ -194,9 +230,9 @@ class DataConfig(_Section):
 class LoraSettings(_Section):
     """Which low-rank adapters train; rank 0 trains all parameters. peft's names."""
 
-    r: int = Field(0, ge=0)
+    r: int = Field(0, ge=0, le=1 << 17)
     """Rank of the update; 0 trains all parameters."""
-    lora_alpha: float = Field(16.0, gt=0)
+    lora_alpha: float = Field(16.0, gt=0, le=1e9)
     """Scale of the update, divided by the rank."""
     lora_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of an adapter's inputs dropped while training."""
@@ -226,7 +262,7 @@ class ClassifyConfig(_Section):
 class PreferenceConfig(_Section):
     """How strongly a liked answer is preferred to the other (Rafailov et al. 2023, "DPO")."""
 
-    beta: float = Field(0.1, gt=0)
+    beta: float = Field(0.1, gt=0, le=1e6)
     """How dear it is to move away from the reference: the higher, the closer the model stays."""
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)
     """Share of the rows whose two answers are taken to be mixed up."""
@@ -239,13 +275,13 @@ class SampleConfig(_Section):
 
     prompts: tuple[str, ...] = ()
     """Prompts to continue; the task's own when empty."""
-    max_new_tokens: int = Field(64, ge=1)
+    max_new_tokens: int = Field(64, ge=1, le=1 << 24)
     """Tokens drawn for each prompt."""
-    temperature: float = Field(0.8, ge=0)
+    temperature: float = Field(0.8, ge=0, le=1e6)
     """Divisor of the logits; 0 takes the likeliest token."""
-    top_k: int = Field(50, ge=1)
-    """Likeliest tokens that may be drawn."""
-    seed: int = Field(42, ge=0)
+    top_k: int = Field(50, ge=0, le=1 << 24)
+    """Likeliest tokens that may be drawn; 0 takes all."""
+    seed: int = Field(42, ge=0, le=_MOST_SEED)
     """Seed of the draws."""
 
 
@@ -292,6 +328,8 @@ class RunConfig(_Section):
             raise ValueError(f"data.mask_documents is for pretraining; task {self.task} may take data.pack_rows")
         if self.data.packing != "chunk" and self.task != "pretrain":
             raise ValueError(f"data.packing is for pretraining; task {self.task} has rows, and may take data.pack_rows")
+        if self.data.more_val and self.task != "pretrain":
+            raise ValueError(f"data.more_val is for pretraining, not for task {self.task}")
         if self.data.pack_rows and self.task not in ("lm", "instruct", "chat"):
             raise ValueError(f"data.pack_rows is for the tasks lm, instruct and chat, not for {self.task}")
         _refuse_wrong_split(self.data)
@@ -306,15 +344,19 @@ class RunConfig(_Section):
         >>> RunConfig().with_train(max_steps=3).train.max_steps
         3
         """
-        train = TrainConfig.model_validate(self.train.model_dump() | settings)
+        given = self.train.model_dump()
+        if "learning_rate" in settings and given["min_learning_rate"] == floor_of(given["learning_rate"]):
+            del given["min_learning_rate"]
+        train = TrainConfig.model_validate(given | settings)
         return self.model_copy(update={"train": train})
 
 
 def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:
     """Read settings from a TOML file, then apply overrides of the form `train.max_steps=100`.
 
-    A number of steps takes the place of a number of epochs given before it, and train.micro_batches that of
-    train.total_batch_tokens, from which they would follow.
+    A number of steps takes the place of a number of epochs given before it, train.micro_batches that of
+    train.total_batch_tokens, and train.warmup_steps that of train.warmup_share. What is not given has the task's
+    default (see `bytemill.train.defaults`).
 
     Args:
         path: The file; None starts from the defaults.
@@ -347,6 +389,7 @@ def config_from_settings(
     changed = copy.deepcopy(dict(settings))
     for override in overrides:
         _apply(changed, override)
+    changed = with_defaults(with_floor_below_peak(changed, before=settings))
     try:
         return _with_paths(RunConfig.model_validate(changed), lambda path: resolved_path(path, run))
     except ValidationError as error:
@@ -426,8 +469,11 @@ def _refuse_wrong_split(data: DataConfig) -> None:
 def _with_paths(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
     """The configuration with each of its paths changed."""
     data = {name: change(path) for name in _DATA_PATHS if (path := getattr(config.data, name)) is not None}
+    more_val = {name: change(path) for name, path in config.data.more_val.items()}
     base = None if config.base is None else change(config.base)
-    return config.model_copy(update={"base": base, "data": config.data.model_copy(update=data)})
+    return config.model_copy(
+        update={"base": base, "data": config.data.model_copy(update={**data, "more_val": more_val})}
+    )
 
 
 def _apply(settings: dict[str, Any], override: str) -> None:

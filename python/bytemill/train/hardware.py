@@ -17,7 +17,7 @@ import torch
 
 from bytemill.train.device import product_dtype
 
-__all__ = ["free_memory_mib", "peak_flops", "peak_memory_mib"]
+__all__ = ["device_name", "free_memory_mib", "peak_flops", "peak_memory_mib"]
 
 # Dense tensor-core FLOP/s by (part of the device's name): (fp32 without and with TF32, bf16 and fp16). From NVIDIA's
 # data sheets, without sparsity: A100 (2021), H100 SXM and PCIe (2023), H200 (2023), B200 (2024), L4 and L40S (2023),
@@ -36,6 +36,7 @@ _GPU_PEAKS: tuple[tuple[str, float, float, float], ...] = (
     ("T4", 8.1e12, 8.1e12, 65e12),
 )
 _TRIAL_SECONDS = 0.15
+_FEWEST_TRIALS = 3
 
 
 def peak_flops(device: torch.device, precision: str) -> float | None:
@@ -58,6 +59,11 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
     return None
 
 
+def device_name(device: torch.device) -> str:
+    """Return a GPU's name; for other devices their kind."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def peak_memory_mib(device: torch.device) -> float:
     """Most memory used so far, in MiB: allocated on a GPU, resident of this process elsewhere."""
     if device.type == "cuda":
@@ -78,15 +84,16 @@ def free_memory_mib(device: torch.device) -> float:
 
 @functools.cache
 def _measured_cpu_peak(dtype: torch.dtype, _threads: int) -> float:
-    """The best of some matrix products, in FLOP/s."""
+    """The best of some matrix products, in FLOP/s: at least three, however slow the machine is."""
     size = 1024
     left, right = (torch.ones(size, size, dtype=dtype) for _ in range(2))
-    best, end = float("inf"), time.perf_counter() + _TRIAL_SECONDS
-    torch.mm(left, right)
-    while (began := time.perf_counter()) < end:
+    torch.mm(left, right)  # the first one also starts threads and chooses a kernel, which may take long
+    seconds: list[float] = []
+    while len(seconds) < _FEWEST_TRIALS or sum(seconds) < _TRIAL_SECONDS:
+        began = time.perf_counter()
         torch.mm(left, right)
-        best = min(best, time.perf_counter() - began)
-    return 2 * size**3 / best
+        seconds.append(time.perf_counter() - began)
+    return 2 * size**3 / min(seconds)
 
 
 def _most_resident_mib() -> float:

@@ -10,9 +10,10 @@ import torch
 
 from bytemill.errors import DivergedError
 from bytemill.train.device import autocast, pick_device, product_dtype, seed_step, to_device, use_tf32
-from bytemill.train.hardware import peak_flops, peak_memory_mib
+from bytemill.train.gradient_watch import GradientWatch
+from bytemill.train.hardware import device_name, peak_flops, peak_memory_mib
 from bytemill.train.loss_scale import LossScale
-from bytemill.train.optim import build_optimizer, scale_and_clip_gradients
+from bytemill.train.optim import build_optimizer, largest_gradient, scale_and_clip_gradients
 from bytemill.train.schedule import learning_rate_at
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Learner:
         self.loss_scale = LossScale(enabled=product_dtype(self.device, settings.precision) == torch.float16)
         self._model = cast("torch.nn.Module", torch.compile(self._parallel) if settings.compile else self._parallel)
         self._peak_flops = peak_flops(self.device, settings.precision) if task.flops_per_token else None
+        self._gradients = GradientWatch()
         # MPS has no float64; elsewhere sums over micro-batches lose nothing.
         self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
 
@@ -87,7 +89,7 @@ class Learner:
         somebody_wishes_to_stop = bool(sums.pop("stop_wished"))
         weight, tokens = sums.pop("weight"), int(sums.pop("tokens"))
         means = _means(sums, weight)
-        gradient_norm = self._mean_gradient(weight)
+        gradient_norm, gradient_max = self._mean_gradient(weight, step)
         rate = learning_rate_at(step, self.settings)
         moves = self._settle(step, means["loss"], gradient_norm, f"its batches began at {place}", log)
         for group in self.optimizer.param_groups:
@@ -97,15 +99,23 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         log.tokens_seen += tokens
         seconds = time.perf_counter() - began
-        always = {"lr": rate, "tokens": log.tokens_seen, "ms": round(seconds * 1e3, 3)}
+        always = {"lr": rate, "tokens": log.tokens_seen, **self._epochs(), "ms": round(seconds * 1e3, 3)}
         if not moves:
             return {"skipped": 1, **always}, somebody_wishes_to_stop
+        self._warn_of_growth(step, gradient_norm, log)
         return {
             **means,
             **always,
             "grad_norm": gradient_norm,
+            "grad_max": gradient_max,
             **self._speed(tokens / seconds),
         }, somebody_wishes_to_stop
+
+    def notes(self) -> list[str]:
+        """Return a sentence on each figure that this machine or task cannot log."""
+        if self.task.flops_per_token and not self._peak_flops:
+            return [f"MFU is not logged: the peak speed of {device_name(self.device)} is not known"]
+        return []
 
     def measure(self, *, validates: bool, samples: bool) -> tuple[dict[str, float], list[Mapping[str, str]]]:
         """Validation and samples, where they are due."""
@@ -121,7 +131,7 @@ class Learner:
         ):
             if measures:
                 validation = dict(self.task.validate()) if validates else {}
-                texts = list(self.task.samples()) if samples else []
+                texts = list(self.task.samples()) if samples and self.task.samples is not None else []
             if validates and self.task.validate_together is not None:
                 validation |= self.task.validate_together(self.world)
         return validation, texts
@@ -144,11 +154,15 @@ class Learner:
         totals = self.world.sum([float(value) for value in sums.values()], self.device)
         return dict(zip(sums, totals, strict=True))
 
-    def _mean_gradient(self, weight: float) -> float:
-        """Turn the gradients of the sum into those of the mean, clipped; gives their norm before clipping."""
+    def _mean_gradient(self, weight: float, step: int) -> tuple[float, float]:
+        """Turn the gradients of the sum into those of the mean, clipped; return norm and largest entry before that."""
+        settings = self.settings
         # The processes' gradients have been averaged; the step's gradient is their sum.
         scale = self.world.size / weight / self.loss_scale.value if weight else math.nan
-        return scale_and_clip_gradients(self._parameters, scale, self.settings.clip_norm)
+        largest = largest_gradient(self._parameters, scale)
+        clips = not settings.clip_after_warmup or step >= settings.warmup_steps
+        norm = scale_and_clip_gradients(self._parameters, scale, settings.clip_norm if clips else 0.0)
+        return norm, largest
 
     def _settle(self, step: int, loss: float, gradient_norm: float, place: str, log: StepLog) -> bool:
         """Whether the weights may move; adapts fp16's scale."""
@@ -177,6 +191,24 @@ class Learner:
             )
         log.say(f"step {step + 1} left out: its fp16 gradients overflow; the loss is scaled by {scale:g} from here")
         return False
+
+    def _warn_of_growth(self, step: int, norm: float, log: StepLog) -> None:
+        """Say that the gradient grows by orders of magnitude, and what helps."""
+        growth = self._gradients.growth(norm)
+        if growth is None:
+            return
+        helps = ["a lower train.learning_rate", "more train.warmup_steps"]
+        helps += [] if self.settings.clip_norm else ["train.clip_norm=1"]
+        helps += ["train.precision=bf16 or fp32"] if self.loss_scale.enabled else []
+        log.say(
+            f"warning: step {step + 1}: the gradient's norm is {norm:.3g}, {growth:,.0f} times the median of the steps "
+            f"before: training may be about to diverge; {', '.join(helps[:-1])} or {helps[-1]} helps"
+        )
+
+    def _epochs(self) -> dict[str, float]:
+        """Passes over the training data so far, where the task knows their size."""
+        epoch = self.task.epoch
+        return {} if epoch is None else {"epoch": round(self.task.batches.state_dict()["position"] / epoch.size, 6)}
 
     def _speed(self, tokens_per_s: float) -> dict[str, float]:
         speed = {"tokens_per_s": round(tokens_per_s, 1), "memory_mib": peak_memory_mib(self.device)}

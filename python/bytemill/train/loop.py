@@ -16,6 +16,8 @@ from bytemill.errors import ConfigError, Interrupted
 from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
 from bytemill.train.learner import Learner
+from bytemill.train.memory import lack_of_memory_named
+from bytemill.train.plan import ends_an_epoch, opening_lines
 from bytemill.train.profiler import profiled
 from bytemill.train.run import Run
 from bytemill.train.signals import StopSignals
@@ -52,7 +54,7 @@ def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = Fa
         DivergedError: A loss or gradient was no number, and `on_nonfinite` is "stop"; the weights of
             the last checkpoint are untouched.
         CheckpointError: Nothing to resume, or of another model or other data; or the disk is full.
-        ConfigError: A setting cannot work here.
+        ConfigError: A setting cannot work here, or memory runs out.
     """
     settings, world = config.train, World.from_environment()
     if settings.micro_batches % world.size:
@@ -62,10 +64,12 @@ def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = Fa
     if settings.threads:
         torch.set_num_threads(settings.threads)
     device = pick_device(settings.device, local_rank=world.local_rank)
-    with world.joined(device), StopSignals(alone=world.size == 1) as signals:
+    with lack_of_memory_named(), world.joined(device), StopSignals(alone=world.size == 1) as signals:
         learner = Learner(task, settings, world)
         with Run(Path(run_dir), config, learner, progress=progress) as run:
             step, record = run.begin(resume=resume)
+            for line in [*opening_lines(task, settings), *learner.notes()]:
+                run.say(line)
             with profiled(run.folder / "profile", settings.profile_steps if run.writes else 0) as profiler:
                 return _steps(learner, run, signals, profiler, step, record)
 
@@ -92,20 +96,23 @@ def _steps(
             if record is not None:
                 with signals.raising():
                     validation, samples = learner.measure(
-                        validates=_is_due(step, settings.eval_every, settings),
-                        samples=_is_due(step, settings.sample_every, settings),
+                        validates=_is_due(step, settings.eval_every, settings), samples=_samples_are_due(step, learner)
                     )
                 measured, record = record | validation, None
                 if _is_due(step, settings.log_every, settings) or validation or samples:
                     run.log(step, measured, samples)
-            is_over = step >= settings.max_steps or _stops_early(step, learner, run)
-            if step and is_new and (is_over or _is_due(step, settings.checkpoint_every, settings)):
+            stops_early, is_best = _judged(step, learner, run)
+            is_over = step >= settings.max_steps or stops_early
+            if step and is_new and (is_over or is_best or _is_due(step, settings.checkpoint_every, settings)):
                 run.save(step)
+            if stops_early and is_new:
+                _draw_last_samples(step, learner, run, signals)
             signals.check()
         except Interrupted:
             run.save(step, pending=record)
             raise
         if is_over:
+            run.say_which_is_best(step)
             return Outcome(step, measured)
         record, stop_wished = learner.step(step, batches, run, stop_wished=signals.received is not None)
         profiler.step()
@@ -114,15 +121,35 @@ def _steps(
         step += 1
 
 
-def _stops_early(step: int, learner: Learner, run: Run) -> bool:
-    """Whether validation has not improved for `patience` times, as the first process, which validates, sees it."""
+def _judged(step: int, learner: Learner, run: Run) -> tuple[bool, bool]:
+    """Whether the run ends early, and whether this step has the lowest validation loss that is worth a checkpoint.
+
+    Both as the first process, which validates, sees it.
+    """
     settings = learner.settings
-    if not settings.patience or not _is_due(step, settings.eval_every, settings):
-        return False
-    (verdict,) = learner.world.sum([float(run.validations_since_best() >= settings.patience)], learner.device)
-    if verdict:
+    if not (settings.patience or settings.keep_best) or not _is_due(step, settings.eval_every, settings):
+        return False, False
+    own = [float(0 < settings.patience <= run.validations_since_best()), float(run.is_best(step))]
+    stops_early, is_best = map(bool, learner.world.sum(own, learner.device))
+    if stops_early:
         run.say(f"stopped at step {step}: no lower validation loss in the last {settings.patience} validations")
-    return bool(verdict)
+    return stops_early, is_best
+
+
+def _draw_last_samples(step: int, learner: Learner, run: Run, signals: StopSignals) -> None:
+    """Draw the samples that the last step would have had, where a run ends before it."""
+    settings = learner.settings
+    if (settings.sample_every or settings.sample_each_epoch) and not _samples_are_due(step, learner):
+        with signals.raising():
+            run.log_samples(step, learner.measure(validates=False, samples=True)[1])
+
+
+def _samples_are_due(step: int, learner: Learner) -> bool:
+    settings = learner.settings
+    if _is_due(step, settings.sample_every, settings):
+        return True
+    ends = step == settings.max_steps or ends_an_epoch(step, learner.task.epoch, settings)
+    return settings.sample_each_epoch and ends
 
 
 def _is_due(step: int, every: int, settings: TrainConfig) -> bool:

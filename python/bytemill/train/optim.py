@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bytemill.train.config import TrainConfig
 
-__all__ = ["AnyOptimizer", "Optimizers", "build_optimizer", "scale_and_clip_gradients"]
+__all__ = ["AnyOptimizer", "Optimizers", "build_optimizer", "largest_gradient", "scale_and_clip_gradients"]
 
 _FUSED_DEVICES = ("cuda", "cpu")
 
@@ -144,6 +144,22 @@ def scale_and_clip_gradients(parameters: Iterable[torch.nn.Parameter], scale: fl
         shrink = max_norm / norm if max_norm and norm > max_norm else 1.0
         torch._foreach_mul_(gradients, scale * shrink)
     return norm
+
+
+@torch.no_grad()
+def largest_gradient(parameters: Iterable[torch.nn.Parameter], scale: float = 1.0) -> float:
+    """Return the largest absolute entry of all gradients, times `scale`; 0 without any.
+
+    >>> weight = torch.nn.Parameter(torch.zeros(2))
+    >>> weight.grad = torch.tensor([6.0, -8.0])
+    >>> largest_gradient([weight], scale=0.5)
+    4.0
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return 0.0
+    largest: float = _whole(torch.nn.utils.get_total_norm(gradients, norm_type=float("inf"))).item()
+    return scale * largest
 
 
 def _adamw(parameters: list[torch.nn.Parameter], settings: TrainConfig) -> torch.optim.AdamW:

@@ -41,6 +41,7 @@ from bytemill.train.folder_lock import alone_in
 from bytemill.train.metrics import JsonLines, WeightsAndBiases, as_json_data, read_json_lines
 from bytemill.train.profiler import PROFILE_FILES
 from bytemill.train.progress import ProgressLine
+from bytemill.train.resumable import refuse_other_optimizer, without_dropout
 from bytemill.train.tensorboard import TensorBoard
 from bytemill.train.tensors import first_not_finite, load_optimizer, load_weights, saved_tensors
 
@@ -73,7 +74,7 @@ class Run:
         self.folder, self.config, self.task, self._learner = folder, config, learner.task, learner
         self.writes = writes = learner.world.is_first
         self.tokens_seen = 0
-        self._validation_losses: list[float] = []
+        self._validations: list[tuple[int, float]] = []  # step and loss, oldest first, over all tries
         self._validated: tuple[int, float | None] = (-1, None)  # the step last logged, and its validation loss
         self._saved_step: int | None = None
         self._saving = Background()
@@ -123,14 +124,18 @@ class Run:
         validation_loss = as_json_data(record).get("val_loss")
         self._validated = step, validation_loss
         if validation_loss is not None:
-            self._validation_losses.append(validation_loss)
+            self._validations.append((step, validation_loss))
         if not self.writes:
             return
-        for sample in samples:
-            self._samples.append({"step": step, **sample})
+        self.log_samples(step, samples)
         for log in self._logs if record else ():
             log.append({"step": step, **record})
         self._progress.show(step, record)
+
+    def log_samples(self, step: int, samples: Sequence[Mapping[str, str]]) -> None:
+        """Write samples alone."""
+        for sample in samples if self.writes else ():
+            self._samples.append({"step": step, **sample})
 
     def say(self, text: str) -> None:
         """Print one line for the person who watches."""
@@ -138,8 +143,29 @@ class Run:
 
     def validations_since_best(self) -> int:
         """How many validations have passed since the one of lowest loss, over all tries."""
-        losses = self._validation_losses
+        losses = [loss for _, loss in self._validations]
         return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
+    def is_best(self, step: int) -> bool:
+        """Whether the lowest validation loss since training began is that of `step`, and of no step before it."""
+        best = self._best()
+        return best is not None and best[0] == step
+
+    def say_which_is_best(self, last_step: int) -> None:
+        """Say which checkpoint has the lowest validation loss, unless it is the last one."""
+        best, last = self._best(), dict(self._validations).get(last_step)
+        if not self.writes or best is None or best[0] == last_step:
+            return
+        self._saving.wait()
+        step, loss = best
+        ended = "" if last is None else f", and {last:.4f} at the end"
+        folder = self.folder / "checkpoints" / f"step_{step:08d}"
+        kept = folder if folder.is_dir() else "of that step no checkpoint was written; train.keep_best=true writes one"
+        self.say(f"lowest validation loss: {loss:.4f} at step {step}{ended}: {kept}")
+
+    def _best(self) -> tuple[int, float] | None:
+        """Step and loss of the lowest validation loss after the first step."""
+        return min((one for one in self._validations if one[0]), key=lambda one: one[1], default=None)
 
     def save(self, step: int, pending: Mapping[str, Any] | None = None) -> None:
         """Write a checkpoint in the background, unless this very state has been saved already.
@@ -239,7 +265,8 @@ class Run:
                 f"{checkpoint.path}: holds an adapter of {saved_base['path']}; base is {own_base['path']} now, which "
                 "has other weights"
             )
-        pairs = [("model", saved_model, own_model)]
+        refuse_other_optimizer(checkpoint, self.config, self.folder)
+        pairs = [("model", without_dropout(saved_model), without_dropout(own_model))]
         pairs.append(("data", checkpoint.state["fingerprints"], dict(self.task.fingerprints)))
         for kind, saved, own in pairs:
             for name in sorted(saved.keys() | own.keys()):
@@ -297,7 +324,7 @@ class Run:
         self._samples = JsonLines(self.folder / "samples.jsonl", before_step=before_step)
         self._open.callback(self._samples.close)
         lines = read_json_lines(self.folder / "metrics.jsonl")
-        self._validation_losses = [line["val_loss"] for line in lines if line.get("val_loss") is not None]
+        self._validations = [(line["step"], line["val_loss"]) for line in lines if line.get("val_loss") is not None]
         self._logs: list[JsonLines | TensorBoard | WeightsAndBiases] = [self._metrics]
         if self.config.train.tensorboard:
             self._logs.append(TensorBoard(self.folder / "tensorboard", before_step=before_step))

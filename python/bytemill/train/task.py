@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bytemill.train.distributed import World
 
-__all__ = ["BatchLoss", "BatchStream", "Task"]
+__all__ = ["BatchLoss", "BatchStream", "Epoch", "Task"]
 
 
 class BatchStream(Protocol):
@@ -49,12 +49,19 @@ class BatchLoss(NamedTuple):
     """Further sums, logged as means over the same weight; of a pair (sum, count), as the mean over that count."""
 
 
+class Epoch(NamedTuple):
+    """One pass over the training data."""
+
+    size: int
+    """Rows or samples in it; at least 1."""
+    unit: str = "rows"
+    """What they are called."""
+    batch_size: int = 1
+    """How many of them are in one micro-batch."""
+
+
 def _nothing() -> dict[str, float]:
     return {}
-
-
-def _no_samples() -> list[dict[str, str]]:
-    return []
 
 
 def _numel_of_first(batch: Any) -> int:
@@ -83,8 +90,12 @@ class Task:
     """Further measures that all processes share, each doing its part and all giving the same sums."""
     test: Callable[[], Mapping[str, float]] = _nothing
     """Measures on test data after the last step, the model in eval mode."""
-    samples: Callable[[], Sequence[Mapping[str, str]]] = _no_samples
-    """Texts drawn from the model, as {"prompt": …, "text": …}."""
+    samples: Callable[[], Sequence[Mapping[str, str]]] | None = None
+    """Draws texts from the model, as {"prompt": …, "text": …}; None where that is not possible."""
+    why_no_samples: str = "this task writes no text"
+    """Shown where samples are asked for and `samples` is None."""
+    epoch: Epoch | None = None
+    """What one pass over `batches` is, whose state then has `position`: rows or samples so far. None is unknown."""
     tokens_in: Callable[[Any], int] = _numel_of_first
     """Tokens that a micro-batch makes the model read; for the speed that is shown."""
     model_config: Mapping[str, Any] = field(default_factory=dict)

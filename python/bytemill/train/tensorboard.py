@@ -11,7 +11,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from bytemill.files import open_to_append
+from bytemill.files import naming_errors, open_to_append
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,10 +39,11 @@ class TensorBoard:
         folder.mkdir(parents=True, exist_ok=True)
         # TensorBoard reads a folder's files in the order of their names; a run may resume in the second it was stopped.
         name = f"events.out.tfevents.{time.time():.6f}.bytemill.{os.getpid()}.{secrets.token_hex(4)}"
-        self._writer = RecordWriter(open_to_append(folder / name))
+        self._path = folder / name
+        self._writer = RecordWriter(open_to_append(self._path))
         self._write(file_version=_FILE_VERSION)
         self._write(step=before_step, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
-        self._writer.flush()
+        self._flush()
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Write each number of one line of metrics."""
@@ -52,11 +53,17 @@ class TensorBoard:
             if name != "step" and value is not None
         ]
         self._write(step=line["step"], summary=self._summary(value=values))
-        self._writer.flush()
+        self._flush()
 
     def close(self) -> None:
         """Write what is left and close."""
-        self._writer.close()
+        with naming_errors(self._path):
+            self._writer.close()
 
     def _write(self, **fields: Any) -> None:
-        self._writer.write(self._event(wall_time=time.time(), **fields).SerializeToString())
+        with naming_errors(self._path):
+            self._writer.write(self._event(wall_time=time.time(), **fields).SerializeToString())
+
+    def _flush(self) -> None:
+        with naming_errors(self._path):
+            self._writer.flush()

@@ -43,7 +43,7 @@ def test_a_grid_is_every_combination_and_a_list_is_a_list(tmp_path: Path) -> Non
         "all-parameters",
     ]
     assert [run.config.lora.r for run in planned] == [1, 1, 2, 2, 0]
-    assert [run.config.train.learning_rate for run in planned] == [1e-3, 0.01, 1e-3, 0.01, 6e-4]
+    assert [run.config.train.learning_rate for run in planned] == [1e-3, 0.01, 1e-3, 0.01, 5e-5]
     assert {(run.config.task, run.config.train.max_steps, run.config.data.seq_len) for run in planned} == {
         ("instruct", 7, 64)
     }
@@ -262,6 +262,9 @@ def test_a_page_of_many_runs_keeps_their_colours_apart() -> None:
     assert [f"Validation loss, {i} of 3" in html for i in (1, 2, 3, 4)] == [True, True, True, False]
     assert all(f"text {i}" in html for i in range(14))
     assert "The lowest final validation loss is 2.0000, by <code>run-0</code>" in html
+    both = html[html.index("Training and validation loss") :]
+    assert all(f"run-{i}. training: from {2.0 + i:.3f} at step" in both for i in range(8))
+    assert "run-3. training" not in sweep_page("many", [result(3)], each_run=False).html()
 
 
 def test_a_table_has_columns_for_few_settings_that_differ() -> None:
@@ -274,6 +277,27 @@ def test_a_table_has_columns_for_few_settings_that_differ() -> None:
 
     assert header(r=[1, 2], epochs=[3, 3], bias=["none", "all"]) == "| run | r | bias |"
     assert header(**{name: [1, 2] for name in "abcde"}) == "| run |"
+
+
+@pytest.mark.parametrize("grid", ["[1]", "3", '"r"'])
+def test_a_grid_that_is_no_table_is_one_sentence(tmp_path: Path, grid: str) -> None:
+    """It was an AttributeError."""
+    with pytest.raises(ConfigError, match=r"grid is .*; it should be a table: a list of values per setting"):
+        read_sweep(written(tmp_path, f"grid = {grid}\n"))
+
+
+def test_the_ready_sweep_of_ranks_has_those_of_the_reports() -> None:
+    planned = read_sweep(Path(__file__).parents[3] / "examples" / "configs" / "sweep_rank.toml")
+    assert [run.config.lora.r for run in planned] == [0, 1, 2, 4, 8, 16, 32, 64]
+    assert {run.config.lora.lora_alpha / run.config.lora.r for run in planned[1:]} == {2}
+    assert all(run.config.train.tensorboard for run in planned)
+
+
+def test_samples_are_asked_for_in_the_template_of_the_rows(tmp_path: Path) -> None:
+    base = '[config]\ntask = "chat"\n[config.data]\nchat_template = "chatml"\n[grid]\nlora.r = [1]\n'
+    (run,) = read_sweep(written(tmp_path, base))
+    assert run.config.sample.prompts[1].startswith("<|im_start|>user\n")
+    assert (run.config.train.sample_every, run.config.train.sample_each_epoch) == (1_000_000_000, False)
 
 
 def test_a_real_run(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_every_setting_is_printed_under_a_description() -> None:
             places = [
                 place
                 for place, line in enumerate(lines)
-                if line.removeprefix("# ").startswith(f"{field} =") and place > begin
+                if place > begin and (line.removeprefix("# ").startswith(f"{field} =") or line == f"[{name}.{field}]")
             ]
             assert places, f"{name}.{field} is not printed"
             assert lines[places[0] - 1].startswith("# "), f"{name}.{field} has no description above it"

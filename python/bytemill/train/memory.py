@@ -1,0 +1,37 @@
+"""A lack of memory as one sentence with the settings that need less."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import torch
+
+from bytemill.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["lack_of_memory_named"]
+
+_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+@contextlib.contextmanager
+def lack_of_memory_named() -> Iterator[None]:
+    """Raise ConfigError where memory runs out, on a GPU or a CPU."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if not _is_lack_of_memory(error):
+            raise
+        raise ConfigError(
+            "memory ran out: a lower data.batch_size with more train.micro_batches trains the same in less; so do "
+            "train.checkpoint_activations=true, and a lower data.seq_len or a smaller model"
+        ) from error
+
+
+def _is_lack_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(words in str(error) for words in _WORDS)
