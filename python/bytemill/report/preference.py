@@ -65,13 +65,13 @@ def _rewards(plot_name: str, run: str, metrics: Metrics, axis: Axis) -> Plot:
         lines,
         x_label=axis.label,
         y_label="reward, nats x beta",
-        levels=[Level("the base model", 0.0)],
+        levels=[Level("the reference model", 0.0)],
         alt=f"Rewards of {run}: {ends}.",
     )
     return Plot(
         f"Rewards: {run}",
         drawing,
-        what="beta times what an answer's log-probability has gained on the base model, mean over the step's pairs.",
+        what="beta times what an answer's log-probability has gained on the reference model: the mean over a step.",
         good="""The rejected answers go down and the chosen ones do not: if both fall, the model forgets how to write
         either, and only their distance grows.""",
     )
