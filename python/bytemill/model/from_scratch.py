@@ -11,7 +11,7 @@ from torch import Tensor
 __all__ = ["FROM_SCRATCH", "as_nanogpt_names"]
 
 FROM_SCRATCH = re.compile(r"(tok_emb|pos_emb|trf_blocks)\.")
-"""What tells its state dicts."""
+"""Matches names that only its state dicts have."""
 
 _OUTSIDE = {"tok_emb": "wte", "pos_emb": "wpe", "final_norm": "ln_f", "out_head": "lm_head"}
 _INSIDE = {

@@ -75,7 +75,7 @@ def read_pickle(path: Path, *, allowed: bool) -> PickledWeights:
 
 
 class _Record:
-    """Stands for an object of an unknown class: its fields, and nothing that could run."""
+    """Replaces an object of an unknown class: its fields, and nothing that could run."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.fields: dict[str, Any] = {}

@@ -36,7 +36,7 @@ def load_pretrained(path_or_repo: str | Path) -> CausalModel:
         path_or_repo: A folder with config.json and safetensors, or a repository of the hub (extra `hf`).
 
     Returns:
-        In fp32 on the CPU: a GPT2, or transformers' network behind the same face. A GPT-2 with a setting that ours
+        In fp32 on the CPU: a GPT2, or transformers' network with the same interface. A GPT-2 with a setting that ours
         does not have, such as another activation, is transformers' network too.
 
     Raises:

@@ -35,7 +35,7 @@ def linear_weight(module: nn.Module) -> Tensor:
 
 
 class LoraLayer(nn.Module):
-    """Stands in the place of `base_layer` and holds its updates; it trains or evaluates as the base does.
+    """Replaces `base_layer` and holds its updates; it trains or evaluates as the base does.
 
     Args:
         base_layer: A linear layer.
