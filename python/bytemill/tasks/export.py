@@ -75,6 +75,7 @@ def export_classifier(place: ModelPlace, tokenizer: Tokenizer, folder: Path) -> 
     write_text(folder / "README.md", classifier_card(place, classifier.labels))
     save_huggingface(body, folder)
     tensors = read_tensors(folder / "model.safetensors")
+    tensors.pop("lm_head.weight", None)  # of an untied model; a class is read without it
     embedding = tensors["transformer.wte.weight"]
     tensors["transformer.wte.weight"] = torch.cat([embedding, torch.zeros(1, embedding.shape[1])])
     tensors["transformer.ln_f.bias"] = _bias_with_head(classifier.cpu())
