@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from bytemill import Tokenizer
 from bytemill.cli import app
-from bytemill.data.rows import Turn, conversation_row, prompt_ids, read_rows
+from bytemill.data.rows import Turn, conversation_row, prompt_ids, read_rows, split_rows
 from bytemill.errors import CheckpointError, ConfigError
+from bytemill.model import GPT2, GPT2Config
 from bytemill.tasks.base_model import load_base_model
 from bytemill.tasks.classify import classify_texts, load_classifier
 from bytemill.tasks.model_place import find_model
@@ -256,6 +257,67 @@ def test_a_classifier_in_transformers_gives_the_same_probabilities(folder: Path,
     for found, ours in zip(pipe(texts, batch_size=3, truncation=True), own, strict=True):
         assert {one["label"]: one["score"] for one in found} == pytest.approx(ours, abs=1e-5)
     assert run("classify", "-m", tmp_path / "spam", texts[0]).split("\t")[0] in ("ham", "spam")
+
+
+def test_the_test_rows_are_those_that_the_run_kept_aside(folder: Path, tmp_path: Path) -> None:
+    """`--split test` took 85 / 10 / 5 by seed 0, whatever the run's own split was."""
+    rows = read_rows(folder / "rows.json")
+    for number, row in enumerate(rows):
+        row["number"] = number
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    where = ["--model", folder / "base", "--data", tmp_path / "rows.json", "-o", tmp_path / "run"]
+    run("finetune", "instruct", *where, "--set", "data.split=[0.5, 0.4, 0.1]", "data.seed=3", *BRIEFLY)
+    where = ["-m", tmp_path / "run", "--rows", tmp_path / "rows.json", "--split", "test", "--max-new-tokens", 1]
+    run("generate", *where, "-o", tmp_path / "test.json")
+    answered = [row["number"] for row in json.loads((tmp_path / "test.json").read_text())]
+    assert answered == [row["number"] for row in split_rows(rows, (0.5, 0.4, 0.1), seed=3)[1]]
+    run("generate", *where, "--split-seed", 0, "-o", tmp_path / "other.json")
+    other = [row["number"] for row in json.loads((tmp_path / "other.json").read_text())]
+    assert other == [row["number"] for row in split_rows(rows, (0.5, 0.4, 0.1), seed=0)[1]]
+
+
+def test_a_models_own_chat_template_goes_from_the_base_to_the_export(folder: Path, tmp_path: Path) -> None:
+    """Qwen and Llama bring their template and its special tokens; both were ignored."""
+    transformers = pytest.importorskip("transformers")
+    template = (
+        "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+    )
+    special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    tokenizer = Tokenizer.train(
+        texts=[TEXT + "Say system user assistant\n" * 9], vocab_size=300, special_tokens=special
+    )
+    theirs = tokenizer.to_huggingface()
+    theirs.add_special_tokens({"eos_token": "<|im_end|>", "bos_token": "<|endoftext|>"})
+    theirs.chat_template = template
+    theirs.save_pretrained(tmp_path / "base")
+    shape = GPT2Config(vocab_size=tokenizer.n_vocab, n_positions=256, n_embd=32, n_layer=1, n_head=2)
+    GPT2(shape).save_huggingface(tmp_path / "base")
+    opened = open_model(tmp_path / "base")
+    assert opened.place.stop_ids(opened.tokenizer) == tuple(
+        tokenizer.special_tokens[one] for one in (special[0], special[2])
+    )
+    turns = [Turn("user", "Say hill <|im_end|>")]
+    expected = theirs.apply_chat_template([{"role": "user", "content": "Say hill"}], add_generation_prompt=True)
+    assert prompt_ids([Turn("user", "Say hill")], opened.tokenizer, opened.template) == list(
+        expected if isinstance(expected, list) else expected["input_ids"]
+    )
+    marks = [
+        one
+        for one in prompt_ids(turns, opened.tokenizer, opened.template)
+        if one == tokenizer.special_tokens[special[2]]
+    ]
+    assert len(marks) == 1  # the template's; what the user wrote stays text
+    where = ["--model", tmp_path / "base", "--data", folder / "chat.json", "-o", tmp_path / "run", "--lora-rank", 0]
+    run("finetune", "chat", *where, "--set", *LEARNS, "data.messages_column=messages")
+    assert 'template = "own"' in (tmp_path / "run" / "config.toml").read_text()
+    run("model", "export", tmp_path / "run", tmp_path / "mine")
+    assert (tmp_path / "mine" / "chat_template.jinja").read_text() == template
+    pipe = transformers.pipeline("text-generation", model=str(tmp_path / "mine"))
+    messages = [{"role": "user", "content": "Say river"}]
+    answer = pipe(messages, max_new_tokens=30, do_sample=False)[0]["generated_text"][-1]["content"]
+    assert answer.strip() == "the river"
+    assert run("chat", "-m", tmp_path / "run", "--temperature", 0, stdin="Say river\n").strip() == answer.strip()
 
 
 def test_tuning_needs_an_end_of_text_and_generating_does_not(folder: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def prompts(
         Path | None, typer.Option(help="Instruction rows to answer, their outputs beside the answers.")
     ] = None,
     split: Split = "all",
-    split_seed: SplitSeed = 0,
+    split_seed: SplitSeed = None,
     n_rows: Annotated[int, typer.Option(min=1, help="Of --rows, so many from the first.")] = 10,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer at most.")] = 64,
     temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.8,
@@ -61,7 +61,7 @@ def prompts(
     asked = list(DEFAULT_PROMPTS)
     if prompt or rows:
         asked = [Prompt(text, text) for text in prompt or []]
-        asked += row_prompts(part_of(rows, split, split_seed)[:n_rows]) if rows else []
+        asked += row_prompts(part_of(rows, split, named(models).values(), split_seed)[:n_rows]) if rows else []
     answers = {}
     for name, place in named(models).items():
         say(f"{name}: {len(asked)} prompts")
@@ -98,7 +98,7 @@ def answer_rows(
     *,
     template: str | None,
     split: str,
-    split_seed: int,
+    split_seed: int | None,
     batch_size: int,
     **how: Any,
 ) -> None:
@@ -107,7 +107,7 @@ def answer_rows(
     from bytemill.progress import PhaseProgress
 
     make_room(output)
-    chosen = part_of(rows, split, split_seed)
+    chosen = part_of(rows, split, [model], split_seed)
     opened = open_for_use(model, tokenizer, template)
     with PhaseProgress({"answering": "rows"}, shown=True) as progress:
         write_answers(

@@ -39,7 +39,7 @@ def generate(
     rows: Annotated[Path | None, typer.Option(help="Answer the instruction rows of this file instead.")] = None,
     template: AskedBy = None,
     split: Split = "all",
-    split_seed: SplitSeed = 0,
+    split_seed: SplitSeed = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where the answers to --rows go.", callback=on_disk)
     ] = Path("answers.json"),

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import json_text, put, say
-from bytemill.cli.models import AskedBy, Models, OwnTokenizer, Page, Split, SplitSeed, named, open_for_use, show
+from bytemill.cli.models import (
+    AskedBy,
+    Models,
+    OwnTokenizer,
+    Page,
+    Split,
+    SplitSeed,
+    named,
+    open_for_use,
+    show,
+    split_of,
+)
 
 if TYPE_CHECKING:
     from bytemill.evaluate.matrix import DataSet
@@ -24,7 +35,7 @@ def matrix(
     n_rows: Annotated[int, typer.Option(min=1, help="Random rows of each data set.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     split: Split = "all",
-    split_seed: SplitSeed = 0,
+    split_seed: SplitSeed = None,
     max_tokens: Annotated[int, typer.Option(min=2, help="Longer rows are cut; at most what the model sees.")] = 512,
     text_column: Annotated[str, typer.Option(help="Column of texts.")] = "text",
     batch_size: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 8,
@@ -39,6 +50,9 @@ def matrix(
     """
     from bytemill.evaluate.matrix import LossMatrix, data_set_losses, draw_data_set
 
+    places = named(models)
+    shares, seed_of_split = split_of(places.values(), split_seed)
+
     def drawn_for(opened: "UsableModel") -> "list[DataSet]":
         return [
             draw_data_set(
@@ -49,7 +63,8 @@ def matrix(
                 max_tokens=min(max_tokens, opened.model.config.n_positions),
                 seed=seed,
                 split=split,
-                split_seed=split_seed,
+                split_seed=seed_of_split,
+                shares=shares,
                 text_column=text_column,
                 template=opened.template,
             )
@@ -57,7 +72,7 @@ def matrix(
         ]
 
     losses: dict[str, list[float]] = {}
-    for name, place in named(models).items():
+    for name, place in places.items():
         opened = open_for_use(place, tokenizer, template)
         drawn = drawn_for(opened)
         for one in drawn if not losses else []:

@@ -10,7 +10,7 @@ from bytemill.cli.written import on_disk
 from bytemill.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bytemill.report.page import Page as HtmlPage
     from bytemill.tasks.usable_model import UsableModel
@@ -27,6 +27,7 @@ __all__ = [
     "open_for_use",
     "part_of",
     "show",
+    "split_of",
 ]
 
 MODEL_HELP = "A run (RUN, RUN@best or RUN@STEP), a checkpoint, Hugging Face weights, or a hub id."
@@ -48,9 +49,12 @@ AskedBy = Annotated[
 Page = Annotated[Path | None, typer.Option(help="Write an HTML page here as well.", callback=on_disk)]
 Split = Annotated[
     Literal["all", "train", "test", "val"],
-    typer.Option(help="A part of the rows, as tuning parts them (85 / 10 / 5) by data.seed."),
+    typer.Option(help="A part of the rows, split as the model's run did: by its data.split and data.seed."),
 ]
-SplitSeed = Annotated[int, typer.Option(min=0, help="The data.seed that the tuning had, for --split.")]
+SplitSeed = Annotated[
+    int | None,
+    typer.Option(min=0, help="Seed of --split. Default: the data.seed of the run, else 0.", show_default=False),
+]
 
 
 def named(places: "Sequence[str]") -> dict[str, str]:
@@ -78,18 +82,33 @@ def open_for_use(model: str, tokenizer: Path | None = None, template: str | None
     return open_model(model, tokenizer=tokenizer, template=template, say=say)  # type: ignore[arg-type]
 
 
-def part_of(rows: Path, split: str, seed: int) -> list[dict[str, Any]]:
-    """The rows of a file, or the part of them that tuning with this `data.seed` trains, tests or validates on."""
+def split_of(models: "Iterable[str]", seed: int | None) -> "tuple[tuple[float, float, float], int]":
+    """The shares and the seed by which the first of these models that was tuned on rows split them."""
+    from bytemill.tasks.model_place import find_model
+    from bytemill.tasks.row_parts import SHARES, shares_of
+
+    for model in models:
+        settings = find_model(model).settings
+        if settings is not None and settings.task in ("lm", "instruct", "chat", "preference"):
+            return shares_of(settings), settings.data.seed if seed is None else seed
+    return SHARES, seed or 0
+
+
+def part_of(rows: Path, split: str, models: "Iterable[str]", seed: int | None) -> list[dict[str, Any]]:
+    """The rows of a file, or the part of them that the models' tuning trained, tested or validated on."""
     from bytemill.data.rows import read_rows, split_rows
 
     read = read_rows(rows, ("instruction",))
     for number, row in enumerate(read, start=1):
         if not isinstance(row.get("instruction"), str) or not isinstance(row.get("input") or "", str):
             raise DataError(f"{rows}: row {number} has no text in 'instruction', or an input that is none")
-    part = read if split == "all" else split_rows(read, seed=seed)[("train", "test", "val").index(split)]
+    part: Sequence[Any] = read
+    if split != "all":
+        shares, seed = split_of(models, seed)
+        part = split_rows(read, shares, seed=seed)[("train", "test", "val").index(split)]
     if not part:
         raise DataError(f"{rows}: {len(read)} rows are too few to have a {split} part")
-    return part
+    return list(part)
 
 
 def show(page: "HtmlPage", path: Path) -> None:

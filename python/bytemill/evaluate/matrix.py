@@ -80,6 +80,7 @@ def draw_data_set(
     seed: int = 0,
     split: str = "all",
     split_seed: int = 0,
+    shares: Sequence[float] = (0.85, 0.10, 0.05),
     text_column: str = "text",
     template: Template = "alpaca",
 ) -> DataSet:
@@ -95,6 +96,7 @@ def draw_data_set(
         seed: Of the draw.
         split: "train", "test" or "val" draws from that part, as tuning parts the rows.
         split_seed: The tuning's data.seed.
+        shares: The tuning's shares of training, test and validation rows.
         text_column: Of texts.
         template: Of instructions.
 
@@ -102,10 +104,12 @@ def draw_data_set(
         DataError: The source cannot be read, has no column that could be used, or no row that can be.
     """
     if Path(source).suffix == ".txt":
-        return DataSet(name, _windows(_drawn(_ids_of(source, tokenizer, max_tokens), n_rows, seed, split, split_seed)))
+        return DataSet(
+            name, _windows(_drawn(_ids_of(source, tokenizer, max_tokens), n_rows, seed, split, split_seed, shares))
+        )
     rows = read_rows(source, ())
     there = dict.fromkeys(column for row in rows for column in row)
-    drawn = _drawn(rows, n_rows, seed, split, split_seed)
+    drawn = _drawn(rows, n_rows, seed, split, split_seed, shares)
     is_instructions = {"instruction", "output"} <= there.keys()
     if not is_instructions and text_column not in there:
         raise DataError(
@@ -141,8 +145,10 @@ def _batches(rows: Sequence[Row], pad_id: int, batch_size: int) -> Iterator[tupl
         yield collate(ordered[start : start + batch_size], pad_id=pad_id)
 
 
-def _drawn(rows: Sequence[Any], n_rows: int, seed: int, split: str, split_seed: int) -> list[Any]:
-    part = rows if split == "all" else split_rows(rows, seed=split_seed)[_SPLITS.index(split)]
+def _drawn(
+    rows: Sequence[Any], n_rows: int, seed: int, split: str, split_seed: int, shares: Sequence[float]
+) -> list[Any]:
+    part = rows if split == "all" else split_rows(rows, shares, seed=split_seed)[_SPLITS.index(split)]
     if not part:
         raise DataError(f"{len(rows)} rows are too few to have a {split} part")
     return [part[i] for i in permutation(len(part), seed, 0)[:n_rows]]

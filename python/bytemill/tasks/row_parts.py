@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
     from bytemill.train.config import RunConfig
 
-__all__ = ["RowParts", "Rows", "row_parts"]
+__all__ = ["SHARES", "RowParts", "Rows", "row_parts", "shares_of"]
 
 Rows = Sequence[Mapping[str, Any]]
-_SHARES = (0.85, 0.10, 0.05)
+SHARES = (0.85, 0.10, 0.05)
+"""Of training, test and validation, in tasks of text, instructions and pairs."""
 _CLASSIFY_SHARES = (0.7, 0.2, 0.1)
 
 
@@ -40,7 +41,7 @@ def row_parts(config: RunConfig, rows: Rows, read: Callable[[str], Rows], *, at_
         at_most: Rows wanted of all parts of `data.path` together; 0 takes all.
     """
     data = config.data
-    train, test, validation = _shares(config)
+    train, test, validation = shares_of(config)
     if config.task == "lm" and data.long_texts == "window" and len(rows) == 1 and isinstance(rows[0].get("text"), str):
         texts = split_text(rows[0]["text"], (train, test, validation))
         parts: list[Rows] = [[{**rows[0], "text": text}] if text.strip() else [] for text in texts]
@@ -56,13 +57,13 @@ def row_parts(config: RunConfig, rows: Rows, read: Callable[[str], Rows], *, at_
     return RowParts(parts[0][: data.train_rows or None], parts[1], parts[2])
 
 
-def _shares(config: RunConfig) -> tuple[float, float, float]:
-    """Of training, test and validation; the share of a part that has a file of its own goes to training."""
+def shares_of(config: RunConfig) -> tuple[float, float, float]:
+    """Return the shares of training, test and validation; that of a part with a file of its own goes to training."""
     data = config.data
     if data.split is not None:
         train, test, validation = data.split
         return train, test, validation
-    train, test, validation = _CLASSIFY_SHARES if config.task == "classify" else _SHARES
+    train, test, validation = _CLASSIFY_SHARES if config.task == "classify" else SHARES
     if data.test is not None:
         train, test = train + test, 0.0
     if data.val is not None:
