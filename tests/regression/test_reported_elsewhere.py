@@ -3,6 +3,10 @@
 import pytest
 import torch
 
+from bytemill import Tokenizer
+from bytemill.data.rows import Turn, conversation_row, prompt_ids
+from bytemill.data.rows.jinja_templates import ChatTemplate
+from bytemill.data.rows.templates import Part
 from bytemill.evaluate.harness import TextScorer
 from bytemill.model import GPT2, GPT2Config, generate
 
@@ -78,3 +82,32 @@ def test_a_temperature_near_zero_is_greedy(model: GPT2, temperature: float) -> N
     for options in ({}, {"top_k": 5}, {"top_p": 0.9}, {"min_p": 0.1}):
         found = generate(model, prompt, max_new_tokens=8, temperature=temperature, seed=1, **options)
         assert torch.equal(found, greedy)
+
+
+def test_an_answer_never_merges_into_its_prompt() -> None:
+    """Reported for trl (2054): the prompt's last token became another one before some answers."""
+    tokens = Pairs()
+    turns = [Turn("user", "r")]
+    prompt = prompt_ids(turns, tokens, Ends())
+    for answer in ("w", "wer"):
+        row = conversation_row([*turns, Turn("assistant", answer)], tokens, Ends())
+        assert row.ids[: row.n_prompt].tolist() == prompt
+        assert len(tokens.encode_ordinary("r" + answer)) < len(row.ids)
+
+
+def test_a_template_that_writes_the_first_token_gets_no_second_one() -> None:
+    """Reported for alignment-handbook (127): rows began with two of them."""
+    special = ("<s>", "</s>")
+    tokenizer = Tokenizer.train(texts=["say river " * 9], vocab_size=270, special_tokens=special)
+    source = "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"
+    template = ChatTemplate(source, special, {"bos_token": "<s>", "eos_token": "</s>"})
+    row = conversation_row([Turn("user", "say"), Turn("assistant", "river")], tokenizer, template)
+    assert row.ids.tolist().count(tokenizer.special_tokens["<s>"]) == 1
+    assert row.ids[-1] == tokenizer.special_tokens["</s>"]
+
+
+class Ends:
+    """A template without any words of its own."""
+
+    def parts(self, turns: list[Turn]) -> list[Part]:
+        return [Part((turn.text,), is_answer=turn.role == "assistant") for turn in turns]
