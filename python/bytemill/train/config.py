@@ -11,14 +11,24 @@ import copy
 import difflib
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from bytemill.errors import ConfigError
 from bytemill.json_reader import read_regular_file
 from bytemill.places import portable_path, resolved_path
 from bytemill.train.defaults import floor_of, with_defaults, with_floor_below_peak
+from bytemill.train.sections import (
+    ClassifyConfig,
+    DataConfig,
+    LoraSettings,
+    PreferenceConfig,
+    SampleConfig,
+    Section,
+    TrainConfig,
+    refuse_wrong_split,
+)
 from bytemill.train.toml import toml_text
 
 if TYPE_CHECKING:
@@ -53,239 +63,8 @@ _REPLACED_BY = {
 _BEFORE_IT_EXISTED: dict[str, dict[str, Any]] = {"data": {"long_texts": "cut"}}
 """What runs did whose saved settings lack a setting, if that is not its default."""
 
-# Limits that no real run reaches: beyond them a number is a typing error, and would fail only after the start.
-_MOST_STEPS = 10**12
-_MOST_ROWS = 10**12
-_MOST_SEQ_LEN = 1 << 20
-_MOST_IN_A_BATCH = 1 << 16
-_MOST_MICRO_BATCHES = 1 << 20
-_MOST_SEED = 2**64 - 1
-_MOST_THREADS = 4096
-_NAME_OF_A_SET = r"^[A-Za-z0-9_.-]{1,64}$"
 
-_Beta = Annotated[float, Field(ge=0, lt=1)]
-_SetName = Annotated[str, Field(pattern=_NAME_OF_A_SET)]
-
-
-class _Section(BaseModel):
-    """Frozen, no unknown fields, finite numbers; the string under a field is its description."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class TrainConfig(_Section):
-    """How the weights are moved: steps, optimizer, schedule, precision, and what happens when."""
-
-    max_steps: int = Field(1000, ge=0, le=_MOST_STEPS)
-    """Optimizer steps of the whole run."""
-    epochs: float | None = Field(None, gt=0, le=1e6)
-    """Passes over the training data; sets max_steps."""
-    learning_rate: float = Field(6e-4, gt=0)
-    """Highest learning rate, reached when the warm-up ends."""
-    min_learning_rate: float = Field(6e-5, ge=0)
-    """Learning rate at max_steps and after; when not given, a tenth of learning_rate."""
-    warmup_steps: int = Field(100, ge=0, le=_MOST_STEPS)
-    """Steps of linear warm-up."""
-    warmup_share: float | None = Field(None, ge=0, le=1)
-    """Share of the steps that warm up; sets warmup_steps, rounded down."""
-    first_learning_rate: float | None = Field(None, ge=0)
-    """Learning rate of the very first step; when not given, the peak divided by warmup_steps."""
-    schedule: Literal["cosine", "linear", "wsd", "constant"] = "cosine"
-    """What follows the warm-up; wsd stays at the peak until the decay begins."""
-    decay_share: float = Field(0.2, gt=0, le=1)
-    """Share of the steps after the warm-up in which wsd goes down."""
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    """muon orthogonalises the updates of the blocks' matrices; all other parameters keep AdamW."""
-    weight_decay: float = Field(0.1, ge=0)
-    """Decay of the weights, on tensors of two or more dimensions only."""
-    betas: tuple[_Beta, _Beta] = (0.9, 0.95)
-    """AdamW's decay rates of the first and second moment."""
-    eps: float = Field(1e-8, gt=0, le=1)
-    """AdamW's term against division by zero."""
-    muon_momentum: float = Field(0.95, ge=0, lt=1)
-    """Muon's share of the past in its update."""
-    clip_norm: float = Field(1.0, ge=0)
-    """Largest norm of the whole gradient; 0 never clips."""
-    clip_after_warmup: bool = False
-    """Whether gradients are clipped only after the warm-up."""
-    micro_batches: int = Field(1, ge=1, le=_MOST_MICRO_BATCHES)
-    """Micro-batches that make one step, over all processes together."""
-    total_batch_tokens: int | None = Field(None, ge=1, le=1 << 40)
-    """Tokens of one step, over all processes; sets micro_batches."""
-    find_batch_size: bool = False
-    """Whether the fastest data.batch_size that fits is found by trying, for a given total_batch_tokens."""
-    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
-    """Number format of matrix products; auto is bf16 where the hardware multiplies it, else fp16 on CUDA, else fp32."""
-    parallel: Literal["ddp", "fsdp"] = "ddp"
-    """Of several processes: each holds all weights (ddp), or a share of weights, gradients and moments (fsdp)."""
-    checkpoint_activations: bool = False
-    """Whether blocks are computed again on the way back instead of kept: less memory, a third more arithmetic."""
-    compile: bool = False
-    """Whether torch.compile is applied to the training forward pass."""
-    device: str = "auto"
-    """cuda, mps, cpu, or auto for the first of them that is there."""
-    threads: int | None = Field(None, ge=1, le=_MOST_THREADS)
-    """CPU threads of torch; torch's own choice when not given."""
-    seed: int = Field(0, ge=0, le=_MOST_SEED)
-    """Seed of dropout and of everything else drawn while training (data.seed orders the data)."""
-    log_every: int = Field(1, ge=1, le=_MOST_STEPS)
-    """Steps between lines of metrics.jsonl."""
-    eval_every: int = Field(250, ge=0, le=_MOST_STEPS)
-    """Steps between validations, also done before the first and after the last; 0 never validates."""
-    patience: int = Field(0, ge=0, le=_MOST_STEPS)
-    """Validations in a row without a new lowest loss after which the run ends; 0 never ends it early."""
-    sample_every: int = Field(0, ge=0, le=_MOST_STEPS)
-    """Steps between samples of text, also drawn before the first and after the last; 0 never samples."""
-    sample_each_epoch: bool = False
-    """Whether samples of text are drawn at the end of each epoch, and after the last step."""
-    checkpoint_every: int = Field(1000, ge=0, le=_MOST_STEPS)
-    """Steps between checkpoints; 0 writes one only at the end. The last step always writes one."""
-    keep_best: bool = False
-    """Whether each new lowest validation loss writes a checkpoint; always so with train.patience."""
-    keep_checkpoints: int = Field(2, ge=1, le=_MOST_STEPS)
-    """Newest checkpoints that are kept, in addition to the one of lowest validation loss."""
-    on_nonfinite: Literal["stop", "skip"] = "stop"
-    """What to do with a step whose loss or gradient is no number."""
-    tensorboard: bool = True
-    """Whether TensorBoard files are written beside metrics.jsonl."""
-    wandb: str | None = None
-    """Project of Weights & Biases that gets the metrics as well; needs the package wandb."""
-    profile_steps: int = Field(0, ge=0, le=_MOST_STEPS)
-    """Steps of which a trace is written into the run's folder, after the first three; 0 for none."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _floor_of_peak(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "learning_rate" in given and "min_learning_rate" not in given:
-            floor = floor_of(given["learning_rate"])
-            return given if floor is None else {**given, "min_learning_rate": floor}
-        return given
-
-    @model_validator(mode="after")
-    def _floor_below_peak(self) -> TrainConfig:
-        if self.schedule != "constant" and self.min_learning_rate > self.learning_rate:
-            raise ValueError(f"min_learning_rate {self.min_learning_rate} is above learning_rate {self.learning_rate}")
-        return self
-
-
-class DataConfig(_Section):
-    """What is read, and in which portions."""
-
-    path: str | None = None
-    """Folder of shards; or rows: a file (.json, .jsonl, .csv, .tsv, .parquet, label-tab-text, in lm .txt) or hf:ID."""
-    val: str | None = None
-    """Rows for validation, of the kinds of data.path; when not given, a share of data.path's rows."""
-    test: str | None = None
-    """Rows for the test after training, of the kinds of data.path; when not given, a share of data.path's rows."""
-    split: tuple[float, ...] | None = None
-    """Shares of training, test and validation rows; not given, [0.85, 0.1, 0.05], in classify [0.7, 0.2, 0.1]."""
-    tokenizer: str | None = None
-    """File or folder of the tokenizer."""
-    batch_size: int = Field(8, ge=1, le=_MOST_IN_A_BATCH)
-    """Samples or rows of one micro-batch of one process."""
-    seq_len: int = Field(256, ge=1, le=_MOST_SEQ_LEN)
-    """Tokens of one sample; rows are cut to this many, texts as data.long_texts says."""
-    long_texts: Literal["window", "cut"] = "window"
-    """In lm, what a text longer than seq_len becomes: windows that train every token once, or its beginning."""
-    seed: int = Field(0, ge=0, le=_MOST_SEED)
-    """Seed of the order of samples or rows."""
-    packing: Literal["chunk", "bestfit"] = "chunk"
-    """Samples of shards: windows that cut documents wherever they end, or whole documents where they fit."""
-    mask_documents: bool = False
-    """Whether tokens see their own document alone, with positions counted from its beginning."""
-    pack_rows: bool = False
-    """Whether the rows of a micro-batch lie behind each other, each seeing itself alone, so that nothing is padded."""
-    eval_batches: int = Field(0, ge=0, le=_MOST_ROWS)
-    """Micro-batches of one validation; 0 takes the whole split."""
-    more_val: dict[_SetName, str] = Field(default_factory=dict)
-    """Further validation sets in pretraining: a name for each, and its folder of shards; logs val_loss/NAME."""
-    hellaswag: str | None = None
-    """File of HellaSwag items (.jsonl) to answer at each validation; needs data.tokenizer."""
-    hellaswag_items: int = Field(0, ge=0, le=_MOST_ROWS)
-    """How many of them, from the first; 0 takes all."""
-    template: Literal["alpaca", "alpaca_one_header", "chatml", "chatml_text", "own"] | None = None
-    """Wording around instructions and turns; own is the chat template that the base brings. Default: the one that the
-    base was tuned with, else alpaca. alpaca_one_header opens rows with and without input alike; chatml marks turns by
-    <|im_start|> and <|im_end|>; chatml_text is the chatml of earlier versions."""
-    mask_prompt: bool = True
-    """Whether only the response is trained."""
-    max_rows: int = Field(0, ge=0, le=_MOST_ROWS)
-    """Rows taken of all parts together, drawn by the seed; 0 takes all."""
-    train_rows: int = Field(0, ge=0)
-    """Most rows of the training part, drawn by the seed; 0 takes all."""
-    text_column: str = "text"
-    """Column of the text, in lm and classify."""
-    label_column: str = "label"
-    """Column of the class, in classify."""
-    instruction_column: str = "instruction"
-    """Column of the instruction, in instruct."""
-    input_column: str = "input"
-    """Column of its input, in instruct; rows may lack it."""
-    output_column: str = "output"
-    """Column of the answer, in instruct."""
-    messages_column: str = "conversations"
-    """Column of the turns, in chat; rows without it may call it messages."""
-
-
-class LoraSettings(_Section):
-    """Which low-rank adapters train; rank 0 trains all parameters. peft's names."""
-
-    r: int = Field(0, ge=0, le=1 << 17)
-    """Rank of the update; 0 trains all parameters."""
-    lora_alpha: float = Field(16.0, gt=0, le=1e9)
-    """Scale of the update, divided by the rank."""
-    lora_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of an adapter's inputs dropped while training."""
-    target_modules: tuple[str, ...] | str = "all-linear"
-    """Names of the modules that get an adapter, or all-linear for every one but the output head."""
-    bias: Literal["none", "lora_only", "all"] = "none"
-    """Which biases train too."""
-    use_rslora: bool = False
-    """Whether the scale is alpha / sqrt(r) instead of alpha / r."""
-    use_dora: bool = False
-    """Whether magnitude and direction are tuned apart."""
-    backend: Literal["bytemill", "peft"] = "bytemill"
-    """Whose adapters: this project's, or the package peft's, to compare."""
-
-
-class ClassifyConfig(_Section):
-    """What is special about learning to classify."""
-
-    train_layers: Literal["head", "last_block", "all"] = "last_block"
-    """Which weights train when lora.r is 0; last_block also has the last norm and the head."""
-    imbalance: Literal["none", "undersample", "weighted"] = "none"
-    """undersample takes as many rows of each label as the rarest has; weighted gives rare labels more weight."""
-    names: dict[str, str] = Field(default_factory=dict)
-    """What classes are called, by their label in the rows, such as ham = "not spam"; others keep their label."""
-
-
-class PreferenceConfig(_Section):
-    """How strongly a liked answer is preferred to the other (Rafailov et al. 2023, "DPO")."""
-
-    beta: float = Field(0.1, gt=0, le=1e6)
-    """How dear it is to move away from the reference: the higher, the closer the model stays."""
-    label_smoothing: float = Field(0.0, ge=0, lt=0.5)
-    """Share of the rows whose two answers are taken to be mixed up."""
-    log_probabilities: Literal["sum", "mean"] = "sum"
-    """Whether an answer's log-probability is the sum over its tokens or their mean, which forgets its length."""
-
-
-class SampleConfig(_Section):
-    """Text drawn from the model on the way."""
-
-    prompts: tuple[str, ...] = ()
-    """Prompts to continue; the task's own when empty."""
-    max_new_tokens: int = Field(64, ge=1, le=1 << 24)
-    """Tokens drawn for each prompt."""
-    temperature: float = Field(0.8, ge=0, le=1e6)
-    """Divisor of the logits; 0 takes the likeliest token."""
-    top_k: int = Field(50, ge=0, le=1 << 24)
-    """Likeliest tokens that may be drawn; 0 takes all."""
-    seed: int = Field(42, ge=0, le=_MOST_SEED)
-    """Seed of the draws."""
-
-
-class RunConfig(_Section):
+class RunConfig(Section):
     """Everything that a run depends on."""
 
     task: Literal["pretrain", "lm", "instruct", "chat", "classify", "preference"] = "pretrain"
@@ -332,7 +111,7 @@ class RunConfig(_Section):
             raise ValueError(f"data.more_val is for pretraining, not for task {self.task}")
         if self.data.pack_rows and self.task not in ("lm", "instruct", "chat"):
             raise ValueError(f"data.pack_rows is for the tasks lm, instruct and chat, not for {self.task}")
-        _refuse_wrong_split(self.data)
+        refuse_wrong_split(self.data)
         for name in ("val", "test", "split", "train_rows"):
             if self.task == "pretrain" and getattr(self.data, name):
                 raise ValueError(f"data.{name} is for tasks with rows; token shards have their own validation split")
@@ -450,20 +229,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: its lists or tables are nested too deeply") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-
-
-def _refuse_wrong_split(data: DataConfig) -> None:
-    """Refuse shares that are not three of a whole, or that keep rows where a file of their own is given."""
-    if data.split is None:
-        return
-    if len(data.split) != 3 or not data.split[0] > 0 or min(data.split) < 0 or not abs(sum(data.split) - 1) < 1e-9:
-        raise ValueError(
-            f"data.split is {list(data.split)}, expected shares of training, test and validation rows that sum to 1, "
-            "such as [0.85, 0.1, 0.05]; [1.0, 0, 0] trains on all"
-        )
-    for name, share in (("test", data.split[1]), ("val", data.split[2])):
-        if share and getattr(data, name) is not None:
-            raise ValueError(f"data.split keeps {share} of the rows for {name}, and data.{name} names others; give one")
 
 
 def _with_paths(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
