@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -341,3 +343,17 @@ def test_tuning_needs_an_end_of_text_and_generating_does_not(folder: Path, tmp_p
     assert conversation_row([Turn("user", rows[0]["instruction"]), Turn("assistant", "a")], other, "alpaca").ids[
         -1
     ] == (other.eot_token)
+
+
+def test_sharded_over_processes_a_lora_checkpoint_holds_the_adapter_too(folder: Path, tmp_path: Path) -> None:
+    """Sharding puts other parameters in the places of those that the task named."""
+    where = ["--model", folder / "base", "--data", folder / "rows.json", "-o", tmp_path / "run", "--lora-rank", 2]
+    settings = [*BRIEFLY, "train.max_steps=1", "train.parallel=fsdp", "train.micro_batches=2"]
+    words = ["-m", "bytemill", "finetune", "instruct", *where, "--set", *settings]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    done = subprocess.run([*launch, *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    names = load_file(find_model(tmp_path / "run").folder / "model.safetensors").keys()
+    assert names
+    assert all("lora" in name for name in names), names
+    open_model(tmp_path / "run")

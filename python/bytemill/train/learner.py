@@ -56,6 +56,8 @@ class Learner:
         self.device = pick_device(settings.device, local_rank=world.local_rank)
         use_tf32(settings.precision)
         trainable = _names_of(task.trainable(), task.model)
+        self.saved_names = task.saved_names()
+        """The names of the tensors that a checkpoint holds; None for all."""
         matrices = _names_of(task.hidden_matrices, task.model)
         task.model.to(self.device)
         self._parallel = world.wrap(task.model, settings.parallel)

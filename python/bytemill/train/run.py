@@ -184,7 +184,7 @@ class Run:
             return
         learner, self._saved_step = self._learner, step
         self._saving.wait()  # before the copy: never are there two
-        tensors = saved_tensors(self.task.model, learner.optimizer, keep=self.writes, only=self.task.saved_names())
+        tensors = saved_tensors(self.task.model, learner.optimizer, keep=self.writes, only=learner.saved_names)
         if not self.writes:
             return
         if broken := first_not_finite(tensors.model):
