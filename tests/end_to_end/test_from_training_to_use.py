@@ -350,7 +350,7 @@ def test_sharded_over_processes_a_lora_checkpoint_holds_the_adapter_too(folder: 
     where = ["--model", folder / "base", "--data", folder / "rows.json", "-o", tmp_path / "run", "--lora-rank", 2]
     settings = [*BRIEFLY, "train.max_steps=1", "train.parallel=fsdp", "train.micro_batches=2"]
     words = ["-m", "bytemill", "finetune", "instruct", *where, "--set", *settings]
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run([*launch, *map(str, words)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     names = load_file(find_model(tmp_path / "run").folder / "model.safetensors").keys()
