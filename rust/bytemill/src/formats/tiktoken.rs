@@ -112,7 +112,11 @@ pub fn ranks(vocab: &Vocab) -> Result<Vec<(Vec<u8>, u32)>> {
 }
 
 fn parse(path: &Path, content: &[u8]) -> Result<Vec<(Vec<u8>, u32)>> {
-    let lines = content.strip_suffix(b"\n").unwrap_or(content).split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let lines = content
+        .strip_suffix(b"\n")
+        .unwrap_or(content)
+        .split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let mut pace = Pace::default();
     let tokens = lines.enumerate().map(|(index, entry)| {
         pace.advance(entry.len());
