@@ -24,6 +24,7 @@ __all__ = [
     "merge_shards",
     "prepare_shards",
     "read_documents",
+    "splitting_backend",
     "tokenizer_from_ranks",
     "tokenizer_from_readable",
     "train_tokenizer",
@@ -446,6 +447,13 @@ def read_documents(
 def load_tokenizer(
     path: str, pattern: str | None, special_tokens: Sequence[tuple[str, int | None]] | None
 ) -> Tokenizer: ...
+def splitting_backend() -> Literal["avx512", "avx2", "neon", "scalar"]:
+    """The backend that splits text in this process.
+
+    Raises:
+        ArgumentError: The environment's `BYTEMILL_SIMD` names none.
+    """
+
 def tokenizer_from_readable(text: str) -> Tokenizer: ...
 def tokenizer_from_ranks(
     ranks: Sequence[tuple[bytes, int]], pattern: str | None, special_tokens: Sequence[tuple[str, int]]

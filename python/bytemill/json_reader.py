@@ -11,6 +11,7 @@ import json
 import os
 import re
 import stat
+import sys
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import BytemillError, FormatError
@@ -64,8 +65,13 @@ def parse_json(text: str | bytes, source: object, *, error: type[BytemillError] 
         raise error(f"{source}: its JSON is nested more than {MAX_DEPTH} levels deep")
     try:
         return json.loads(decoded)
-    except (ValueError, RecursionError) as fault:
+    except (json.JSONDecodeError, RecursionError) as fault:
         raise error(f"{source}: not JSON in UTF-8: {one_line(str(fault))}") from None
+    except ValueError:  # Python reads no longer integer, whose time grows with the square of its length
+        limit = sys.get_int_max_str_digits()
+        found = re.search(rf"\d{{{limit + 1},}}", decoded)
+        place = f"line {decoded.count(chr(10), 0, found.start()) + 1} of " if found else ""
+        raise error(f"{source}: {place}its JSON has an integer of more than {limit:,} digits") from None
 
 
 def parse_object(text: str | bytes, source: object, *, error: type[BytemillError] = FormatError) -> dict[str, Any]:

@@ -31,18 +31,19 @@ class PhaseProgress:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        if self._shown:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        if not self._shown:
+            return self
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-            console = Console(stderr=True)
+        console = Console(stderr=True)
+        if console.is_terminal:  # before rich 14.3 a bar that is disabled prints an empty line when it stops
             self._bars = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TextColumn("{task.fields[figures]}"),
                 TimeRemainingColumn(),
                 console=console,
-                disable=not console.is_terminal,
                 transient=True,
             )
             self._bars.start()

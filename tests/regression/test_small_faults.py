@@ -20,11 +20,13 @@ from bytemill.experiment import demo_measures
 from bytemill.model import load_pretrained
 from bytemill.model.lora import LoraConfig, apply_lora
 from bytemill.model.lora.apply import lora_layers
+from bytemill.progress import PhaseProgress
 from bytemill.report.run import run_page
 from bytemill.report.run_curves import MAX_OTHER_CURVES
 from bytemill.train.checkpoint import _spell, newest_valid
 from bytemill.train.environment import describe_environment
 from bytemill.train.loop import fit
+from bytemill.train.progress import ProgressLine
 from bytemill.train.tensors import first_not_finite
 from stand_ins import tiny_config, tiny_task
 
@@ -193,3 +195,11 @@ def test_a_package_without_a_version_ended_the_demo(monkeypatch: pytest.MonkeyPa
     found["packages"]["bytemill"] = None
     monkeypatch.setattr(demo_measures, "describe_environment", lambda _device: found)
     assert demo_measures.machine().versions["bytemill"] == "unknown"
+
+
+def test_progress_bars_left_an_empty_line_in_a_log_file(capfd):
+    """With rich before 14.3."""
+    with PhaseProgress({"counting": "bytes"}, shown=True) as progress:
+        progress.update("counting", 1, 2)
+    ProgressLine(3, shown=True).close()
+    assert capfd.readouterr().err == ""

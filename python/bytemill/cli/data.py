@@ -54,9 +54,16 @@ def prepare(
     """
     from bytemill.data import prepare
     from bytemill.tokenizer.source import open_tokenizer
+    from bytemill.tokenizer.tokenizer import END_OF_TEXT
 
+    opened = open_tokenizer(tokenizer)
+    if END_OF_TEXT not in opened.special_tokens:
+        say(
+            f"bytemill: warning: {tokenizer} has no special token {END_OF_TEXT}, so documents are joined without a "
+            "mark between them"
+        )
     options: dict[str, Any] = {
-        "tokenizer": open_tokenizer(tokenizer),
+        "tokenizer": opened,
         "shard_tokens": shard_tokens,
         "val": "first_shard" if val == "first_shard" else _share(val),
         "seed": seed,
@@ -151,8 +158,8 @@ def verify(
 
     Example: bytemill data verify shards/ --against corpus/ -t tokenizer.json
     """
-    from bytemill import Tokenizer
     from bytemill.data import read_manifest, verify
+    from bytemill.tokenizer.source import open_tokenizer
 
     if (against is None) != (tokenizer is None):
         given, missing = ("--against", "--tokenizer") if tokenizer is None else ("--tokenizer", "--against")
@@ -166,7 +173,7 @@ def verify(
         raise typer.BadParameter("--against compares one folder; give each folder with its own sources")
     text_field = read_manifest(folders[0]).text_field
     with _files(against, folders[0], text_field, json_lines=json_lines) as files:
-        verify(folders[0], against=files, tokenizer=Tokenizer.load(tokenizer), progress=True)
+        verify(folders[0], against=files, tokenizer=open_tokenizer(tokenizer), progress=True)
     print(f"{folders[0]}: good, and its tokens are those of the text")
 
 

@@ -172,17 +172,19 @@ def convert(
     pattern: Annotated[
         str,
         typer.Option(
-            help="Where the source holds none: gpt2, cl100k, o200k, a name of tiktoken's, none, or any regex."
+            help="Only if the source holds none: gpt2, cl100k, o200k, a name of tiktoken's, none, or any regex."
         ),
     ] = "auto",
     special_token: Annotated[
         list[str] | None,
-        typer.Option(help="Where the source holds none: a special token, as TEXT or TEXT=ID; may be given again."),
+        typer.Option(help="Only if the source holds none: a special token, as TEXT or TEXT=ID; may be given again."),
     ] = None,
 ) -> None:
     """Write a vocabulary in another tool's form.
 
-    Example: bytemill tokenizer convert gpt2.tiktoken tokenizer.json
+    GPT-2's vocabulary is part of bytemill: the name gpt2 needs no network.
+
+    Example: bytemill tokenizer convert gpt2 gpt2.json
     """
     from bytemill.tokenizer.source import open_tokenizer
 

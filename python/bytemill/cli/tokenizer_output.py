@@ -2,13 +2,17 @@
 
 import errno
 import os
+import re
+import shlex
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bytemill.cli.console import say
 from bytemill.cli.written import STDOUT
-from bytemill.errors import ArgumentError
+from bytemill.errors import ArgumentError, BytemillError
+from bytemill.tokenizer.arguments import LARGEST_ID
 
 if TYPE_CHECKING:
     from bytemill import Tokenizer
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Format", "make_room", "pattern_named", "special_tokens_given", "write_vocabulary"]
 
 Format = Literal["huggingface", "tiktoken", "readable", "gpt2"]
+
+_LIKE_A_NUMBER = re.compile(r"[+-]?(0x[\da-f]+|[\d.,_]*\d[\d.,_]*(e[+-]?\d+)?)", re.IGNORECASE)
+_MOST_DIGITS = 20
 
 
 def pattern_named(given: str) -> str | None:
@@ -31,11 +38,12 @@ def special_tokens_given(options: list[str] | None) -> dict[str, int] | list[str
     """
     if not options:
         return None
-    split = [option.rpartition("=") for option in options]
-    with_id = [bool(text) and number.isascii() and number.isdigit() for text, _, number in split]
-    if all(with_id):
-        return {text: int(number) for text, _, number in split}
-    if any(with_id):
+    ids = {option: _id_of(option) for option in options}
+    if None not in ids.values():
+        if len({option.rpartition("=")[0] for option in options}) < len(options):
+            raise ArgumentError(f"--special-token has the same text twice: {', '.join(options)}")
+        return {option.rpartition("=")[0]: one for option, one in ids.items() if one is not None}
+    if any(one is not None for one in ids.values()):
         raise ArgumentError(f"--special-token has ids for some and not for others: {', '.join(options)}")
     return options
 
@@ -59,9 +67,54 @@ def write_vocabulary(tokenizer: "Tokenizer", output: Path, form: Format) -> None
         output.parent.mkdir(parents=True, exist_ok=True)
         tokenizer.save(output, format=form)
         print(output)
+        _say_what_is_lost(tokenizer, output, output, form)
         return
     if form == "gpt2":
         raise ArgumentError("the form gpt2 is two files; name a folder instead of -")
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(Path(folder) / "vocabulary", format=form)
         sys.stdout.write((Path(folder) / "vocabulary").read_text(encoding="utf-8"))
+        _say_what_is_lost(tokenizer, Path(folder) / "vocabulary", Path("FILE"), form)
+
+
+def _say_what_is_lost(tokenizer: "Tokenizer", written: Path, shown: Path, form: Format) -> None:
+    """Say what a .tiktoken file does not hold, and how to give it back; nothing if it is known by its hash."""
+    from bytemill import Tokenizer
+
+    if form != "tiktoken":
+        return
+    try:
+        if Tokenizer.load(written).fingerprint == tokenizer.fingerprint:
+            return
+    except BytemillError:
+        pass
+    special = [f"{text}={one}" for text, one in tokenizer.special_tokens.items()]
+    options = ["--pattern", _pattern_name(tokenizer.pattern)]
+    options += [word for one in special for word in ("--special-token", one)]
+    lost = f"the pattern and the special tokens {', '.join(special)}" if special else "the pattern"
+    say(
+        f"The form tiktoken does not hold {lost}; to read the file later, write one that does: "
+        f"bytemill tokenizer convert {shlex.join([str(shown), 'tokenizer.json', *options])}"
+    )
+
+
+def _id_of(option: str) -> int | None:
+    """The id of TEXT=ID; None for TEXT, whose last part after an = is not written like a number."""
+    text, equals, number = option.rpartition("=")
+    if not equals or (number and not _LIKE_A_NUMBER.fullmatch(number)):
+        return None
+    is_number = number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS
+    if not text or not is_number or int(number) > LARGEST_ID:
+        raise ArgumentError(
+            f"--special-token is {option!r}, expected TEXT or TEXT=ID with an id from 0 to {LARGEST_ID:,}"
+        )
+    return int(number)
+
+
+def _pattern_name(pattern: str | None) -> str:
+    """The shortest spelling of a pattern that an option takes."""
+    from bytemill.tokenizer.tokenizer import is_same_pattern
+
+    if pattern is None:
+        return "none"
+    return next((name for name in ("gpt2", "cl100k", "o200k") if is_same_pattern(name, pattern)), pattern)

@@ -1,5 +1,6 @@
 """`bytemill tokenizer train`: learn a vocabulary, save smaller ones with it, report on what was learnt."""
 
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -33,8 +34,11 @@ def train(
         ),
     ] = None,
     pattern: Annotated[
-        str, typer.Option(help="gpt2, cl100k, o200k, a name of tiktoken's, none, or any regex.")
-    ] = "gpt2",
+        str | None,
+        typer.Option(
+            help="gpt2, cl100k, o200k, a name of tiktoken's, none, or any regex. Default gpt2, or with --base its own."
+        ),
+    ] = None,
     special_token: Annotated[
         list[str] | None, typer.Option(help="A special token; may be given again. Default <|endoftext|>.")
     ] = None,
@@ -78,6 +82,7 @@ def train(
     """
     from bytemill import Tokenizer
     from bytemill.tokenizer.source import open_tokenizer
+    from bytemill.tokenizer.tokenizer import NO_PAIR
 
     if bool(files) == bool(counts):
         raise ArgumentError("give files to learn from, or --counts of an earlier run, one of the two")
@@ -85,6 +90,8 @@ def train(
         raise ArgumentError(
             "--also-save cannot go with --base, whose special tokens lie between its merges and new ones"
         )
+    if base and pattern is not None:
+        raise ArgumentError("--pattern cannot go with --base, whose own pattern is used; leave --pattern out")
     special_tokens = ["<|endoftext|>"] if special_token is None else special_token
     sizes = _sizes(also_save, 256 + len(special_tokens), vocab_size, output)
     _check_report(report, held_out)
@@ -94,13 +101,14 @@ def train(
         if written:
             make_room(written)
     from_stdin = files == [Path("-")]
+    opened_base = open_tokenizer(base) if base else None
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         tokenizer = Tokenizer.train(
             files=None if from_stdin else files,
             texts=[read_text(Path("-"))] if from_stdin else None,
             vocab_size=vocab_size,
-            pattern=pattern_named(pattern),
+            pattern=pattern_named("gpt2" if pattern is None else pattern),
             special_tokens=special_tokens,
             ties=ties,
             feed=feed,
@@ -112,15 +120,14 @@ def train(
             max_memory=max_memory,
             threads=threads,
             progress=True,
-            base=open_tokenizer(base) if base else None,
+            base=opened_base,
             counts=counts,
             save_counts=save_counts,
         )
     for warning in warned:
+        if str(warning.message).startswith(NO_PAIR):
+            raise DataError(f"{', '.join(map(str, files)) if files else counts}: {NO_PAIR}")
         say(f"bytemill: warning: {warning.message}")
-    if tokenizer.n_vocab < vocab_size and not tokenizer.merges:
-        sources = ", ".join(map(str, files)) if files else counts
-        raise DataError(f"{sources}: no two bytes to merge: is there any text?")
     if tokenizer.n_vocab < vocab_size:
         say(f"The text gives no more than {tokenizer.n_vocab:,} ids; {vocab_size:,} were asked for.")
     say(f"{tokenizer.n_vocab:,} ids, {len(tokenizer.merges):,} of them merges, written to:")
@@ -132,14 +139,18 @@ def train(
 
 def _sizes(also_save: str | None, smallest: int, vocab_size: int, output: Path) -> list[int]:
     """The smaller sizes asked for, as `8192,16384`."""
-    words = also_save.replace(",", " ").split() if also_save else []
+    if also_save is None:
+        return []
+    words = re.split(r"\s*,\s*|\s+", also_save.strip())
+    if len(set(words)) < len(words) or "" in words:
+        raise ArgumentError(f"--also-save is {also_save!r}, expected different sizes with a comma between two")
     for word in words:
         if not (word.isascii() and word.isdigit() and len(word) < 20 and smallest <= int(word) < vocab_size):
             raise ArgumentError(
                 f"--also-save has {word!r}, expected sizes from {smallest} (bytes and special tokens) to below "
                 f"--vocab-size, {vocab_size}"
             )
-    if words and output == STDOUT:
+    if output == STDOUT:
         raise ArgumentError("--also-save needs a file name in --output, not -")
     return [int(word) for word in words]
 

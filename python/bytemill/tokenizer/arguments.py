@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
-from os import PathLike, fspath
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from os import PathLike, fsencode, fspath
 from typing import Any
 
 from bytemill.errors import ArgumentError
 
-__all__ = ["a_count", "a_flag", "a_path", "a_text", "paths", "special_tokens", "special_tokens_by_id", "texts", "words"]
+__all__ = [
+    "LARGEST_ID",
+    "a_count",
+    "a_flag",
+    "a_path",
+    "a_pattern",
+    "a_text",
+    "paths",
+    "special_tokens",
+    "special_tokens_by_id",
+    "texts",
+    "words",
+]
 
-_LARGEST_ID = (1 << 32) - 1
+LARGEST_ID = (1 << 32) - 1
+_LARGEST_COUNT = (1 << 63) - 1
 
 
 def a_path(name: str, given: object) -> str:
@@ -24,6 +37,10 @@ def a_path(name: str, given: object) -> str:
     path = fspath(given) if isinstance(given, PathLike) else given
     if not isinstance(path, str) or not path:
         raise _wrong(name, given, "a path, as str or Path")
+    try:
+        fsencode(path)
+    except UnicodeEncodeError:
+        raise _wrong(name, given, "a path that can be written in bytes: it has a lone surrogate") from None
     return path
 
 
@@ -54,15 +71,27 @@ def a_count(name: str, given: object, *, least: int = 0) -> int:
     except TypeError:
         raise _wrong(name, given, expected) from None
     if number < least:
-        raise ArgumentError(f"{name} is {number}, expected {expected}")
+        raise _wrong(name, number, expected)
+    if number > _LARGEST_COUNT:
+        raise _wrong(name, number, f"a whole number of at most {_LARGEST_COUNT}")
     return number
 
 
 def a_text(name: str, given: object) -> str:
-    """Return a str, which anything else is not."""
+    """Return a str, which anything else is not, and which UTF-8 can write."""
     if not isinstance(given, str):
         raise _wrong(name, given, "a str")
+    if any("\ud800" <= character <= "\udfff" for character in given):
+        raise _wrong(name, given, "text that UTF-8 can write: it has a lone surrogate")
     return given
+
+
+def a_pattern(name: str, given: object) -> str:
+    """Return a pattern that can match something, which the empty one cannot."""
+    pattern = a_text(name, given)
+    if not pattern:
+        raise ArgumentError(f"{name} is empty, expected a name such as gpt2, a regex, or none to leave texts whole")
+    return pattern
 
 
 def a_flag(name: str, given: object) -> bool:
@@ -73,13 +102,18 @@ def a_flag(name: str, given: object) -> bool:
 
 
 def texts(name: str, given: object) -> Iterable[Any]:
-    """Return an iterable of texts, which one text is not; each text is checked when it is read."""
+    """Return an iterable of texts, which one text is not; each text is checked when it is read.
+
+    An iterable that gives no text is an error, once it was read.
+    """
     if isinstance(given, str | bytes):
         raise ArgumentError(f"{name} is one {type(given).__name__}, expected several; for one give [text]")
     if not isinstance(given, Iterable):
         raise _wrong(name, given, "an iterable of str or bytes")
-    if given in ([], ()):
-        raise ArgumentError(f"{name} is empty, expected at least one text")
+    if not isinstance(given, Sized):
+        return _counted(name, given)
+    if not len(given):
+        raise _no_text(name)
     return given
 
 
@@ -87,11 +121,14 @@ def words(name: str, given: object) -> list[tuple[Any, int]]:
     """Return pretokens and how often each occurs."""
     if not isinstance(given, Mapping):
         raise _wrong(name, given, "a mapping of str or bytes to counts")
+    if not given:
+        raise ArgumentError(f"{name} is empty, expected at least one word")
     for word, count in given.items():
         if not isinstance(word, str | bytes):
             raise _wrong(f"a word of {name}", word, "str or bytes")
-        if not isinstance(count, int) or count < 0:
+        if not isinstance(count, int):
             raise _wrong(f"the count of {word!r} in {name}", count, "a whole number of at least 0")
+        a_count(f"the count of {word!r} in {name}", count)
     return list(given.items())
 
 
@@ -122,10 +159,23 @@ def special_tokens_by_id(name: str, given: object) -> list[tuple[str, int | None
     ids: list[tuple[str, int | None]] = []
     for text, given_id in zip(special_tokens(name, given.keys()), given.values(), strict=True):
         one = a_count(f"the id of {text!r} in {name}", given_id)
-        if one > _LARGEST_ID:
-            raise ArgumentError(f"the id of {text!r} in {name} is {one}, expected at most {_LARGEST_ID}")
+        if one > LARGEST_ID:
+            raise ArgumentError(f"the id of {text!r} in {name} is {one}, expected at most {LARGEST_ID}")
         ids.append((text, one))
     return ids
+
+
+def _counted(name: str, given: Iterable[Any]) -> Iterator[Any]:
+    is_empty = True
+    for text in given:
+        is_empty = False
+        yield text
+    if is_empty:
+        raise _no_text(name)
+
+
+def _no_text(name: str) -> ArgumentError:
+    return ArgumentError(f"{name} is empty, expected at least one text")
 
 
 def _several(name: str, given: object, expected: str) -> Iterable[object]:
@@ -135,5 +185,8 @@ def _several(name: str, given: object, expected: str) -> Iterable[object]:
 
 
 def _wrong(name: str, given: object, expected: str) -> ArgumentError:
-    shown = repr(given)
+    try:
+        shown = repr(given)
+    except ValueError:  # of a whole number that has too many digits to print
+        shown = "a number of thousands of digits"
     return ArgumentError(f"{name} is {shown if len(shown) <= 60 else type(given).__name__}, expected {expected}")

@@ -10,6 +10,7 @@ from bytemill import _core
 from bytemill.errors import ArgumentError, FormatError
 from bytemill.files import write_text
 from bytemill.json_reader import read_object
+from bytemill.tokenizer.shipped import SHIPPED
 
 if TYPE_CHECKING:
     import tiktoken
@@ -17,17 +18,34 @@ if TYPE_CHECKING:
 
     from bytemill.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["from_huggingface", "from_tiktoken", "refuse_other_kinds", "to_huggingface", "to_tiktoken"]
+__all__ = [
+    "TIKTOKEN_MISSING",
+    "from_huggingface",
+    "from_tiktoken",
+    "refuse_other_kinds",
+    "to_huggingface",
+    "to_tiktoken",
+]
+
+
+TIKTOKEN_MISSING = "tiktoken, which knows other names, is not installed: pip install 'bytemill[tiktoken]'"
 
 
 def from_tiktoken(encoding: tiktoken.Encoding | str) -> _core.Tokenizer:
     """Take over ranks, pattern and special tokens; a name makes tiktoken load (perhaps download) it.
 
+    The names of GPT-2's vocabulary, which is part of bytemill, need neither tiktoken nor a download.
+
     Raises:
-        ArgumentError: It is neither an Encoding nor a name.
+        ArgumentError: It is neither an Encoding nor a name, or a name and tiktoken is not installed.
     """
     if isinstance(encoding, str):
-        import tiktoken
+        if encoding in SHIPPED:
+            return _core.load_tokenizer(str(SHIPPED[encoding]), "auto", None)
+        try:
+            import tiktoken
+        except ImportError:
+            raise ArgumentError(f"no vocabulary {encoding!r}: {TIKTOKEN_MISSING}") from None
 
         encoding = tiktoken.get_encoding(encoding)
     if not hasattr(encoding, "_mergeable_ranks"):

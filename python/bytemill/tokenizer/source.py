@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bytemill.errors import ArgumentError, DataError
+from bytemill.errors import ArgumentError, DataError, FormatError
+from bytemill.tokenizer.convert import TIKTOKEN_MISSING
 from bytemill.tokenizer.hub import fetch_tokenizer_file
-from bytemill.tokenizer.tokenizer import Tokenizer
+from bytemill.tokenizer.shipped import SHIPPED
+from bytemill.tokenizer.tokenizer import Tokenizer, is_same_pattern
 
 __all__ = ["open_tokenizer", "open_tokenizers"]
 
@@ -35,10 +37,12 @@ def open_tokenizer(
 ) -> Tokenizer:
     """Open a file or folder, `hf:REPOSITORY` of Hugging Face's hub, or a name that tiktoken knows.
 
+    GPT-2's vocabulary (`gpt2`, `r50k_base`) is part of bytemill; for other names tiktoken must be installed.
+
     Args:
-        source: Which one; `hf:` and tiktoken's names are tried only where no such file or folder is.
-        pattern: As in `Tokenizer.load`; "auto" for all but files and folders.
-        special_tokens: As in `Tokenizer.load`; None for all but files and folders.
+        source: Which one; `hf:` and names are tried only if there is no such file or folder.
+        pattern: For a file or folder that holds no pattern, as in `Tokenizer.load`; otherwise "auto".
+        special_tokens: For a file or folder that holds none, as in `Tokenizer.load`; otherwise None.
 
     Raises:
         ArgumentError: It is none of these, or holds its own pattern and another is given.
@@ -47,13 +51,17 @@ def open_tokenizer(
     """
     source, path = str(source), Path(source)
     if path.exists():
-        return Tokenizer.load(path, pattern=pattern, special_tokens=special_tokens)
+        loaded = Tokenizer.load(path, pattern=pattern, special_tokens=special_tokens)
+        _refuse_other_pattern(path, loaded, pattern)
+        return loaded
     if pattern != "auto" or special_tokens is not None:
         raise ArgumentError(
             f"no file or folder {source!r}; a pattern and special tokens can be given only for one of these"
         )
     if source.startswith(HUB):
         return Tokenizer.load(fetch_tokenizer_file(source.removeprefix(HUB)))
+    if source in SHIPPED:
+        return Tokenizer.from_tiktoken(source)
     names = _tiktoken_names()
     if source in names:
         try:
@@ -62,8 +70,24 @@ def open_tokenizer(
             raise DataError(
                 f"tiktoken holds no copy of {source!r} and could not fetch one; name a file of the vocabulary instead"
             ) from error
-    known = f"one of tiktoken's names ({', '.join(names)})" if names else "a name of tiktoken, which is not installed"
+    known = f"one of tiktoken's names ({', '.join(names)})" if names else f"gpt2; {TIKTOKEN_MISSING}"
     raise ArgumentError(f"no tokenizer {source!r}; expected a file, a folder, {HUB}REPOSITORY or {known}")
+
+
+def _refuse_other_pattern(path: Path, loaded: Tokenizer, pattern: str | None) -> None:
+    """Refuse to replace the pattern that a file holds; GPT-2's two files and .tiktoken files hold none."""
+    is_pair = path.is_dir() and not (path / "tokenizer.json").is_file()
+    if pattern == "auto" or is_pair:
+        return
+    try:
+        own = Tokenizer.load(path)
+    except FormatError:  # a .tiktoken file
+        return
+    if not is_same_pattern(own.pattern, loaded.pattern):
+        raise ArgumentError(
+            f"{path} has a pattern of its own, {own.pattern!r}, expected no other; to replace it, load the file in "
+            "Python with Tokenizer.load(path, pattern=…)"
+        )
 
 
 def _own_name(source: str) -> str:

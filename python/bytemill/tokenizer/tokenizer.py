@@ -6,6 +6,7 @@ other libraries. Where tiktoken or Hugging Face has a name for a thing, ours is 
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
+NO_PAIR = "no two bytes to merge: is there any text?"
 _Checked = TypeVar("_Checked")
 _OTHER_ENDS_OF_TEXT = ("<|end_of_text|>", "</s>", "<eos>", "[EOS]", "<|eos|>")
 
@@ -80,7 +82,8 @@ class Tokenizer(_core.Tokenizer):
             texts: str or bytes, one document each; or
             word_counts: Pretokens counted already, each with how often it occurs; they are not split again; or
             counts: A file that an earlier run wrote by `save_counts`. Exactly one of the four.
-            vocab_size: Ids in all: 256 bytes, merges and special tokens; fewer when the text gives no more.
+            vocab_size: Ids in all: 256 bytes, merges and special tokens; fewer when the text gives no more. A text
+                that gives no merge at all, as an empty one, is warned of.
             pattern: "gpt2", "cl100k", "o200k", tiktoken's names of these ("cl100k_base" and so on), any regex, steps
                 as JSON like the `pre_tokenizer` of a tokenizer.json, or None for no split at all. A word that is no
                 known name is refused.
@@ -104,9 +107,10 @@ class Tokenizer(_core.Tokenizer):
                 Without a pattern a document is one pretoken, and must fit too.
             threads: That count; every core if None.
             progress: Show progress on stderr.
-            base: A tokenizer to go on from. Its pattern is used, its merges are made first, and all its ids stay,
-                special tokens' too: new tokens get the next ids, then the special tokens that it lacks. With the
-                text that it was learnt from the merges are those of training to `vocab_size` at once.
+            base: A tokenizer to go on from. Its pattern is used (another `pattern` is refused), its merges are made
+                first, and all its ids stay, special tokens' too: new tokens get the next ids, then the special tokens
+                that it lacks. With the text that it was trained on the merges are those of training to `vocab_size`
+                at once.
             save_counts: Where to write the counted pretokens, for a later run to begin with.
 
         Raises:
@@ -118,6 +122,9 @@ class Tokenizer(_core.Tokenizer):
         """
         if base is not None and not isinstance(base, _core.Tokenizer):
             raise ArgumentError(f"base is a {type(base).__name__}, expected a Tokenizer")
+        pattern = _unless_none(arguments.a_pattern, "pattern", pattern)
+        if base is not None and pattern != "gpt2" and not is_same_pattern(pattern, base.pattern):
+            raise ArgumentError("pattern is not that of base, which is used; leave pattern out")
         sources = _unless_none(arguments.paths, "files", files)
         counts = _unless_none(arguments.a_path, "counts", counts)
         save_counts = _unless_none(arguments.a_path, "save_counts", save_counts)
@@ -129,7 +136,7 @@ class Tokenizer(_core.Tokenizer):
                 word_counts=_unless_none(arguments.words, "word_counts", word_counts),
                 counts=counts,
                 vocab_size=arguments.a_count("vocab_size", vocab_size),
-                pattern=_unless_none(arguments.a_text, "pattern", pattern),
+                pattern=pattern,
                 special_tokens=arguments.special_tokens("special_tokens", special_tokens),
                 ties=_unless_none(arguments.a_text, "ties", ties),
                 feed=arguments.a_text("feed", feed),
@@ -144,6 +151,8 @@ class Tokenizer(_core.Tokenizer):
                 progress=shown.update if progress else None,
                 base=base,
             )
+        if trained.n_vocab < vocab_size and not trained.merges:
+            warnings.warn(f"{NO_PAIR}; the vocabulary has no merges", stacklevel=2)
         return cls(trained)
 
     @classmethod
@@ -170,7 +179,7 @@ class Tokenizer(_core.Tokenizer):
             OSError: It cannot be read.
         """
         given = arguments.special_tokens_by_id("special_tokens", special_tokens)
-        pattern = _unless_none(arguments.a_text, "pattern", pattern)
+        pattern = _unless_none(arguments.a_pattern, "pattern", pattern)
         path = Path(arguments.a_path("path", path))
         inside = path / "tokenizer.json"
         file = inside if inside.is_file() else path
@@ -374,6 +383,17 @@ class Tokenizer(_core.Tokenizer):
     def __repr__(self) -> str:
         specials = ", ".join(map(repr, self.special_tokens)) or "no special tokens"
         return f"<bytemill.Tokenizer of {self.n_vocab:,} ids, {specials}>"
+
+
+def is_same_pattern(pattern: str | None, other: str | None) -> bool:
+    r"""Whether two patterns are one, by name or in any of the known spellings.
+
+    >>> is_same_pattern("gpt2", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+    True
+    """
+    byte_ranks = [(bytes([byte]), byte) for byte in range(256)]
+    one, another = (_core.tokenizer_from_ranks(byte_ranks, given, []).fingerprint for given in (pattern, other))
+    return one == another
 
 
 def _unless_none(check: Callable[[str, object], _Checked], name: str, given: object) -> _Checked | None:

@@ -14,13 +14,19 @@ __all__ = ["advice", "uses"]
 
 LITTLE_DISK_BYTES = 5_000_000_000
 LITTLE_MEMORY_BYTES = 4_000_000_000
+_BACKENDS = {
+    "avx512": "AVX-512, 64 bytes at a time",
+    "avx2": "AVX2, 64 bytes at a time",
+    "neon": "NEON, 64 bytes at a time",
+    "scalar": "a character at a time",
+}
 
 
 def uses(machine: Machine) -> dict[str, str]:
     """What is chosen when nothing is said, and by which rule."""
     torch = machine.torch
     chosen = {
-        "splitting text": f"{_simd(machine)} (BYTEMILL_SIMD forces another way)",
+        "splitting text": _splitting(machine.splitting, os.environ.get("BYTEMILL_SIMD", "").lower()),
         "encoding, preparing": f"{machine.cores} thread{'' if machine.cores == 1 else 's'}, one a core (--threads)",
     }
     if torch is None:
@@ -65,16 +71,21 @@ def _advice(machine: Machine) -> Iterator[str]:
         yield "Little disk is free: a checkpoint of GPT-2 124M takes 1.5 GB; train.keep_checkpoints says how many stay."
 
 
-def _simd(machine: Machine) -> str:
-    forced = os.environ.get("BYTEMILL_SIMD")
-    if forced:
-        return forced
-    has = set(machine.instructions)
-    if {"avx512f", "avx512_vbmi2"} <= has:
-        return "AVX-512, 64 bytes at a time"
-    if "asimd" in has or "arm64" in machine.system:  # macOS names no instructions
-        return "NEON, 64 bytes at a time"
-    return "AVX2, 64 bytes at a time" if "avx2" in has else "a character at a time"
+def _splitting(used: str | None, forced: str) -> str:
+    """Name the backend, and say what BYTEMILL_SIMD has to do with it.
+
+    >>> _splitting("avx2", "avx512")
+    'AVX2, 64 bytes at a time (BYTEMILL_SIMD=avx512 is ignored: this processor lacks it)'
+    """
+    if used is None:
+        return f"nothing: BYTEMILL_SIMD is {forced!r}, expected {', '.join(_BACKENDS)} or nothing"
+    if not forced:
+        why = "BYTEMILL_SIMD forces another way"
+    elif forced == used:
+        why = f"forced by BYTEMILL_SIMD={forced}"
+    else:
+        why = f"BYTEMILL_SIMD={forced} is ignored: this processor lacks it"
+    return f"{_BACKENDS[used]} ({why})"
 
 
 def _precision(machine: Machine) -> str:

@@ -16,6 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bytemill._core import splitting_backend
+from bytemill.errors import ArgumentError
+
 __all__ = ["Gpu", "Machine", "Torch", "container_memory", "examine"]
 
 # As Linux spells them; of the ARM processors' one suffices.
@@ -58,6 +61,8 @@ class Machine:
     """Logical ones that this process may use."""
     physical_cores: int | None
     instructions: tuple[str, ...]
+    splitting: str | None
+    """The backend that splits text in this process: avx512, avx2, neon or scalar; None if BYTEMILL_SIMD names none."""
     memory_bytes: int | None
     free_memory_bytes: int | None
     free_disk_bytes: int
@@ -94,6 +99,7 @@ def examine() -> Machine:
         cores=_usable_cores(),
         physical_cores=_physical_cores(),
         instructions=_instructions(),
+        splitting=_splitting(),
         memory_bytes=_least(_meminfo("MemTotal"), limit),
         free_memory_bytes=_least(_meminfo("MemAvailable"), None if limit is None else limit - used),
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
@@ -158,6 +164,13 @@ def _physical_cores() -> int | None:
 def _instructions() -> tuple[str, ...]:
     flags = set((_cpuinfo("flags") or _cpuinfo("Features") or "").split())
     return tuple(name for name in _INSTRUCTIONS if name in flags)
+
+
+def _splitting() -> str | None:
+    try:
+        return splitting_backend()
+    except ArgumentError:
+        return None
 
 
 def _cpuinfo(field: str) -> str | None:

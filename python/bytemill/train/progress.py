@@ -59,7 +59,8 @@ class ProgressLine:
 
     def close(self) -> None:
         """Take the bar away."""
-        self._bar.stop()
+        if not self._bar.disable:  # before rich 14.3 a bar that is disabled prints an empty line when it stops
+            self._bar.stop()
 
 
 def _describe(record: Mapping[str, Any]) -> str:

@@ -40,7 +40,9 @@ mod _core {
     #[pymodule_export]
     use super::stream::DecodeStream;
     #[pymodule_export]
-    use super::tokenizer::{Tokenizer, load_tokenizer, tokenizer_from_ranks, tokenizer_from_readable};
+    use super::tokenizer::{
+        Tokenizer, load_tokenizer, splitting_backend, tokenizer_from_ranks, tokenizer_from_readable,
+    };
     #[pymodule_export]
     use super::trainer::train_tokenizer;
 

@@ -9,6 +9,7 @@ use bytemill::Error;
 use bytemill::corpus::Reading;
 use bytemill::encode::{Request, SpecialPolicy, Specials};
 use bytemill::formats::{self, Format, PatternChoice};
+use bytemill::split::backend;
 use bytemill::token_file::{TokenFileOptions, Width, encode_files};
 use bytemill::tokenizer::Tokenizer as Core;
 use bytemill::vocab::Normalizer;
@@ -28,6 +29,12 @@ use crate::threads::{self, limit};
 
 type Offsets<'py> = Bound<'py, PyArray1<i64>>;
 type Names<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
+
+/// The backend that splits text in this process.
+#[pyfunction]
+pub(crate) fn splitting_backend() -> Result<&'static str, CoreError> {
+    Ok(backend()?)
+}
 
 /// The base of `bytemill.Tokenizer`, which adds names, defaults and other libraries' objects.
 #[pyclass(subclass, frozen, module = "bytemill._core")]

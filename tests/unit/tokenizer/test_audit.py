@@ -50,7 +50,7 @@ def test_characters_are_told_in_code_points_bytes_and_ids(answers: tuple[Answer,
     north = rows(answers[0])[0]
     assert north == {
         "character": "北",
-        "code point": "U+5317",
+        "code point": "21271 (U+5317)",
         "UTF-8": "e5 8c 97",
         "bytes": 3,
         "tokens": 2,

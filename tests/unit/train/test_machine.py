@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,7 @@ PLAIN = Machine(
     cores=8,
     physical_cores=4,
     instructions=("avx2",),
+    splitting="avx2",
     memory_bytes=16_000_000_000,
     free_memory_bytes=8_000_000_000,
     free_disk_bytes=100_000_000_000,
@@ -90,13 +94,37 @@ def test_what_is_missing_is_named(machine: Machine, words: str) -> None:
     assert any(words in line for line in advice(machine))
 
 
-def test_the_way_of_splitting_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_backend_of_splitting_is_the_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shown(splitting: str | None) -> str:
+        return uses(changed(splitting=splitting))["splitting text"]
+
     monkeypatch.delenv("BYTEMILL_SIMD", raising=False)
-    assert uses(changed(instructions=("avx2", "avx512f", "avx512_vbmi2")))["splitting text"].startswith("AVX-512")
-    assert uses(changed(instructions=("avx2", "avx512f")))["splitting text"].startswith("AVX2")
-    assert uses(changed(instructions=("asimd",)))["splitting text"].startswith("NEON")
-    assert uses(changed(instructions=(), system="macOS-15.1-arm64-arm-64bit"))["splitting text"].startswith("NEON")
-    assert uses(changed(instructions=("sse2",)))["splitting text"].startswith("a character")
+    assert shown("avx512") == "AVX-512, 64 bytes at a time (BYTEMILL_SIMD forces another way)"
+    assert shown("neon").startswith("NEON")
+    assert shown("scalar").startswith("a character")
+    monkeypatch.setenv("BYTEMILL_SIMD", "AVX512")
+    assert shown("avx512").endswith("(forced by BYTEMILL_SIMD=avx512)")
+    assert shown("avx2") == "AVX2, 64 bytes at a time (BYTEMILL_SIMD=avx512 is ignored: this processor lacks it)"
+    monkeypatch.setenv("BYTEMILL_SIMD", "sse2")
+    assert shown(None) == "nothing: BYTEMILL_SIMD is 'sse2', expected avx512, avx2, neon, scalar or nothing"
+
+
+def test_a_backend_that_the_processor_lacks_was_said_to_run() -> None:
+    """On every machine one of these is missing."""
+    ran = {}
+    for forced in ("avx512", "neon", "scalar"):
+        code = "from bytemill.train.machine import examine; print(examine().splitting)"
+        outcome = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "BYTEMILL_SIMD": forced},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        ran[forced] = outcome.stdout.strip()
+    assert ran["scalar"] == "scalar"
+    assert not (ran["avx512"] == "avx512" and ran["neon"] == "neon")
+    assert set(ran.values()) <= {"avx512", "avx2", "neon", "scalar"}
 
 
 def test_printed_settings_read_back_as_they_were(tmp_path: Path) -> None:

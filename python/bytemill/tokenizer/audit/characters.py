@@ -56,5 +56,5 @@ def reversing(tokenizer: Tokenizer) -> Answer:
 def _character(tokenizer: Tokenizer, character: str) -> tuple[str, str, str, int, int, str]:
     ids = tokenizer.encode_ordinary(character)
     written = character.encode()
-    code_point = f"U+{ord(character):04X}"
+    code_point = f"{ord(character)} (U+{ord(character):04X})"
     return character, code_point, written.hex(" "), len(written), len(ids), " ".join(map(str, ids))

@@ -24,10 +24,7 @@ const NAMES: [(&str, &str); 2] = [("vocab.json", "merges.txt"), ("encoder.json",
 
 pub(super) fn read(folder: &Path, pattern: PatternChoice, special_tokens: GivenSpecials) -> Result<(Vocab, Splitter)> {
     let found = NAMES.iter().find(|(vocab, merges)| folder.join(vocab).is_file() && folder.join(merges).is_file());
-    let Some((vocab_name, merges_name)) = found else {
-        let reason = "holds neither vocab.json with merges.txt nor encoder.json with vocab.bpe";
-        return Err(Error::format(folder, reason));
-    };
+    let Some((vocab_name, merges_name)) = found else { return Err(incomplete(folder)) };
     let (vocab_path, merges_path) = (folder.join(vocab_name), folder.join(merges_name));
     let entries: Entries<u32> = parse(&vocab_path, &file::read_text(&vocab_path)?)?;
     let (first_line, merges) = read_merges(&merges_path)?;
@@ -87,6 +84,31 @@ pub(super) fn write(folder: &Path, vocab: &Vocab, splitter: &Splitter) -> Result
     let [merges, vocab] = [("merges.txt", merges), ("vocab.json", json)]
         .map(|(name, content)| DurableFile::create(&folder.join(name))?.with(content.as_bytes()));
     commit_all(vec![merges?, vocab?])
+}
+
+/// Whether a file is the merges of the two files, by its name or its first line.
+pub(super) fn is_merges(path: &Path, content: &[u8]) -> bool {
+    content.starts_with(b"#version") || NAMES.iter().any(|(_, merges)| path.ends_with(merges))
+}
+
+/// The refusal of merges without the folder that they lie in.
+pub(super) fn merges_alone(path: &Path) -> Error {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let reason = match NAMES.iter().find(|(vocab, _)| folder.join(vocab).is_file()) {
+        Some((vocab, _)) => format!("holds merges without their ids, which {vocab} has: give the folder of both"),
+        None => "holds merges without their ids: give a folder with this file and its vocab.json".to_owned(),
+    };
+    Error::format(path, reason)
+}
+
+/// Why a folder is no vocabulary.
+fn incomplete(folder: &Path) -> Error {
+    let lone = NAMES.iter().flat_map(|(vocab, merges)| [(vocab, merges), (merges, vocab)]);
+    let reason = match lone.into_iter().find(|(there, _)| folder.join(there).is_file()) {
+        Some((there, missing)) => format!("holds {there} without {missing}"),
+        None => "holds neither vocab.json with merges.txt nor encoder.json with vocab.bpe".to_owned(),
+    };
+    Error::format(folder, reason)
 }
 
 /// The line of the first merge, and the merges.

@@ -98,6 +98,9 @@ pub fn load(path: &Path, pattern: PatternChoice, special_tokens: GivenSpecials) 
     }
     let bytes = file::read(path)?;
     let content = bytes.trim_ascii_start();
+    if gpt2::is_merges(path, content) {
+        return Err(gpt2::merges_alone(path));
+    }
     if !content.starts_with(b"minbpe v") && !is_json(path, content) {
         return tiktoken::read(path, &bytes, pattern, special_tokens);
     }

@@ -128,7 +128,7 @@ fn tiktoken_files_come_back_when_pattern_and_special_tokens_are_given() {
     let (read, read_splitter) = load(&path, PatternChoice::Given(Some("cl100k")), Some(&given)).unwrap();
     assert_eq!(fingerprint(&read, &read_splitter), fingerprint(&vocab, &splitter));
     let message = load(&path, PatternChoice::Auto, None).unwrap_err().to_string();
-    assert!(message.contains("holds no pattern"), "{message}");
+    assert!(message.contains("holds neither pattern"), "{message}");
 }
 
 #[test]

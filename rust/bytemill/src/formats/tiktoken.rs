@@ -72,9 +72,8 @@ pub(super) fn read(
     let special_tokens = special_tokens.or(known.map(|known| known.special_tokens)).unwrap_or_default();
     let special_tokens = with_ids(special_tokens, &tokens);
     check_gaps(path, &tokens, &special_tokens)?;
-    let vocab = Vocab::from_ranks(&tokens, special_tokens).map_err(|error| {
-        in_file(path, error, |fault| fault.token_index().map(|index| format!("line {}", index + 1)))
-    })?;
+    let vocab = Vocab::from_ranks(&tokens, special_tokens)
+        .map_err(|error| in_file(path, error, |fault| fault.token_index().map(|index| line(content, index))))?;
     Ok((vocab, splitter))
 }
 
@@ -113,18 +112,27 @@ pub fn ranks(vocab: &Vocab) -> Result<Vec<(Vec<u8>, u32)>> {
 }
 
 fn parse(path: &Path, content: &[u8]) -> Result<Vec<(Vec<u8>, u32)>> {
-    let content = content.strip_suffix(b"\n").unwrap_or(content);
-    let lines = content.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let lines = content
+        .strip_suffix(b"\n")
+        .unwrap_or(content)
+        .split(|&byte| byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let mut pace = Pace::default();
-    let tokens = lines.enumerate().map(|(index, line)| {
-        pace.advance(line.len());
-        parse_line(line).ok_or_else(|| {
-            let reason =
-                format!("line {}: {}, expected a token in base64, a space and its rank", index + 1, show(line));
-            Error::format(path, reason)
+    let tokens = lines.enumerate().map(|(index, entry)| {
+        pace.advance(entry.len());
+        parse_line(entry).ok_or_else(|| {
+            let found = format!("{}: {}", line(content, index), show(entry));
+            Error::format(path, format!("{found}, expected a token in base64, a space and its rank"))
         })
     });
     tokens.collect()
+}
+
+/// The number of a line, and that the file may be cut off there.
+fn line(content: &[u8], index: usize) -> String {
+    let is_cut = !content.ends_with(b"\n") && content.iter().filter(|&&byte| byte == b'\n').count() == index;
+    let note = if is_cut && index > 0 { ", the last, without its end: the file may be cut off" } else { "" };
+    format!("line {}{note}", index + 1)
 }
 
 fn parse_line(line: &[u8]) -> Option<(Vec<u8>, u32)> {
@@ -171,7 +179,11 @@ fn first_gap(tokens: &[(Vec<u8>, u32)], special_tokens: &[(String, u32)]) -> Opt
 }
 
 fn no_pattern(path: &Path) -> Error {
-    let reason = "is a .tiktoken file, which holds no pattern, and not one that is known by its SHA-256: \
-                  give the pattern (pattern=\"gpt2\", \"cl100k\", \"o200k\", a regex, or none)";
+    let name = path.display();
+    let reason = format!(
+        "is a .tiktoken file, which holds neither pattern nor special tokens, and is not known by its SHA-256: give \
+         them in Python (pattern=\"gpt2\", \"cl100k\", \"o200k\", a regex, or None), or write a file that holds them: \
+         bytemill tokenizer convert {name} tokenizer.json --pattern PATTERN --special-token TEXT=ID"
+    );
     Error::format(path, reason)
 }

@@ -81,6 +81,19 @@ fn check(forced: &str) -> Result<()> {
 }
 
 impl Way {
+    /// As `BYTEMILL_SIMD` names it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
+            Self::Scalar => "scalar",
+        }
+    }
+
     /// Every way that this processor has, the best first.
     pub(super) fn all() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
@@ -95,7 +108,7 @@ impl Way {
     /// What `forced` names, or the best there is where that is missing here.
     fn best(forced: &str) -> Self {
         let ways = Self::all();
-        let named = |way: &&Self| format!("{way:?}").eq_ignore_ascii_case(forced);
+        let named = |way: &&Self| way.name() == forced;
         *ways.iter().find(named).unwrap_or(&ways[0])
     }
 }
@@ -108,9 +121,8 @@ mod tests {
     #[test]
     fn a_way_that_is_none_is_refused_and_named() {
         for way in Way::all() {
-            let name = format!("{way:?}").to_lowercase();
-            check(&name).unwrap();
-            assert_eq!(Way::best(&name), way);
+            check(way.name()).unwrap();
+            assert_eq!(Way::best(way.name()), way);
         }
         check("").unwrap();
         assert_eq!(

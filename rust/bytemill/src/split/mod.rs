@@ -41,6 +41,17 @@ use std::sync::Arc;
 pub(crate) use steps::{Described, Step, read as read_steps};
 use steps::{Plan, plan};
 
+/// The backend that splits text by the known patterns here: `avx512`, `avx2`, `neon` or `scalar`.
+///
+/// It is the one that the environment's `BYTEMILL_SIMD` forces, if this processor has it, or else the best.
+///
+/// # Errors
+/// When `BYTEMILL_SIMD` names no backend.
+pub fn backend() -> Result<&'static str> {
+    lanes::check_environment()?;
+    Ok(lanes::WAY.name())
+}
+
 /// Cuts text into pretokens by one rule.
 ///
 /// ```
