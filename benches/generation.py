@@ -145,14 +145,14 @@ def main() -> None:
             rows.append([f"{dtype}, batch {batch}", *(f"{ms[name]:.1f}" for name in names), *others])
             figures[f"{dtype} {batch}"] = ms
             print(rows[-1], file=sys.stderr)
-    columns = ["CPU ms a step", *names, *(f"faster than {name}" for name in names[1:])]
+    columns = ["CPU ms per step", *names, *(f"faster than {name}" for name in names[1:])]
     text = page.table(columns, rows)
     print(text)
     if asked.json:
         asked.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if asked.docs:
         source = page.provenance(page.command_line(), ["torch", "transformers"])
-        page.write_section("generation", f"## Generating beside others\n\n{text}\n\n{source}")
+        page.write_section("generation", "generation", f"## CPU time per step\n\n{text}\n\n{source}")
 
 
 if __name__ == "__main__":

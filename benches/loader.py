@@ -6,8 +6,9 @@
 B 32, T 1,024, shuffled, warm, one process; CPU time of all its threads, rounds interleaved so that drift of the
 machine falls on all alike, medians told. bytemill checks checksums (verify="first_touch") and reads ahead as it does by
 default. Also: the first batch after a resume, the state's size, and memory over many batches, in fresh processes.
---docs puts the tables into docs/benchmarks.md. MosaicML's streaming wants an older huggingface_hub than datasets does:
---mosaicml-python names the interpreter of an environment of its own, in which it is timed after the others.
+--docs writes the tables into docs/benchmarks/loader.md. MosaicML's streaming wants an older huggingface_hub than
+datasets does: --mosaicml-python names the interpreter of an environment of its own, in which it is timed after the
+others.
 """
 
 import argparse
@@ -144,7 +145,7 @@ def markdown(found: dict[str, Any], n_tokens: int) -> str:
     lines = [
         "## Delivering batches",
         "",
-        f"B {BATCH}, T {LENGTH:,}, shuffled but where it says otherwise, {n_tokens / 1e6:,.0f} M tokens, warm, one "
+        f"B {BATCH}, T {LENGTH:,}, shuffled unless noted, {n_tokens / 1e6:,.0f} M tokens, warm, one "
         'process; `verify="first_touch"`. Tokens were compared first.',
         "",
         page.table(columns, rows),
@@ -181,7 +182,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(found, indent=2))
     if options.docs:
-        page.write_section("loader", text)
+        page.write_section("loader", "loader", text)
 
 
 if __name__ == "__main__":

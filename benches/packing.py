@@ -63,7 +63,7 @@ def main() -> None:
     text = "\n\n".join(["## Packing", table, page.provenance(page.command_line(), ["torch"])])
     print(text)
     if options.docs:
-        page.write_section("packing", text)
+        page.write_section("loader", "packing", text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A bench's table as Markdown, and in docs/benchmarks.md between markers of its own."""
+"""A benchmark's table as Markdown, and between its own markers in a page of docs/benchmarks."""
 
 import datetime
 import os
@@ -8,7 +8,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+PAGES = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
@@ -30,12 +30,13 @@ def command_line() -> str:
     return " ".join(["python", *(Path(word).name if word.startswith("/") else word for word in sys.argv)])
 
 
-def write_section(key: str, text: str) -> None:
-    """Put `text` between the markers of `key`, or at the page's end where there are none."""
+def write_section(area: str, key: str, text: str) -> None:
+    """Put `text` between the markers of `key` in docs/benchmarks/AREA.md, or at its end if it has none."""
+    path = PAGES / f"{area}.md"
     begin, end = f"<!-- benches/{key} -->", f"<!-- /benches/{key} -->"
-    section, page = f"{begin}\n{text}\n{end}", PAGE.read_text(encoding="utf-8")
+    section, page = f"{begin}\n{text}\n{end}", path.read_text(encoding="utf-8")
     if begin in page:
         page = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: section, page, flags=re.DOTALL)
     else:
         page = f"{page.rstrip()}\n\n{section}\n"
-    PAGE.write_text(page, encoding="utf-8")
+    path.write_text(page, encoding="utf-8")

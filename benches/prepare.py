@@ -209,7 +209,7 @@ def markdown(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> s
         for way, figures in found.items()
     ]
     columns = [
-        "way",
+        "method",
         "MB",
         "MB per CPU-second",
         "MB/s",
@@ -222,10 +222,10 @@ def markdown(found: dict[str, dict[str, Any]], options: argparse.Namespace) -> s
         [
             "## Preparing a corpus",
             "",
-            f"{text} as rows of JSON of about 4 KB, repeated to the length told, GPT-2's vocabulary, {options.threads} "
-            "threads or processes, each way in a fresh process; tokens were compared first. Peak: above the start, "
-            f"without child processes; bytemill with `max_memory` of {MAX_MEMORY >> 20} MiB; encoding alone holds all "
-            "of its ids.",
+            f"{text} as rows of JSON of about 4 KB, repeated to the given length, GPT-2's vocabulary, "
+            f"{options.threads} threads or processes, each method in a fresh process; tokens were compared first. "
+            f"Peak: above the start, without child processes; bytemill with `max_memory` of {MAX_MEMORY >> 20} MiB; "
+            "encoding alone holds all of its ids.",
             "",
             page.table(columns, rows),
             "",
@@ -267,7 +267,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(found | {"tiktoken": metadata.version("tiktoken")}, indent=2))
     if options.docs:
-        page.write_section("prepare", text)
+        page.write_section("loader", "prepare", text)
 
 
 if __name__ == "__main__":

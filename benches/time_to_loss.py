@@ -180,7 +180,7 @@ def main() -> None:
         asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if asked.docs:
         source = page.provenance(page.command_line(), ["torch"])
-        page.write_section("time_to_loss", f"## Time to a loss\n\n{text}\n\n{source}")
+        page.write_section("training", "time_to_loss", f"## Time to a loss\n\n{text}\n\n{source}")
 
 
 if __name__ == "__main__":

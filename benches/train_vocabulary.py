@@ -6,7 +6,7 @@ longer than some seconds runs once, Hugging Face's trainer at one size only. A r
 bytemill by the same rule is told, with the place. Parts to choose from: the rivals, two threads, the manual.
 
     python benches/train_vocabulary.py --rivals-python ENV/bin/python --text english=en.txt --text code=code.txt \
-        --text chinese=zh.txt --manual pku_manual/manual.txt --json out.json --write docs/benchmarks.md
+        --text chinese=zh.txt --manual pku_manual/manual.txt --json out.json --write docs/benchmarks/vocabulary.md
     python benches/train_vocabulary.py --part threads --text english=en.txt
 """
 
@@ -26,6 +26,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import summary
 from trainers import MODULES, RIVALS
 
 WORKER = Path(__file__).with_name("trainers.py")
@@ -252,12 +253,14 @@ def main() -> None:
         f"CPUs, Python {platform.python_version()}; {minutes:.0f} minutes, load {os.getloadavg()[2]:.1f}."
         + (f" Not installed: {', '.join(missing)}." if missing else "")
     )
-    section = f"## Training a vocabulary beside others\n\n{about}\n\n{tables(found)}"
+    section = f"## Compared with other trainers\n\n{about}\n\n{tables(found)}"
     print(section)
     if arguments.json:
         arguments.json.write_text(json.dumps(machine | {"command": command, "missing": missing} | found, indent=1))
     if arguments.write:
         write_section(arguments.write, section)
+    if arguments.write and arguments.write.resolve() == summary.VOCABULARY:
+        summary.main()
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@
 One processor, CPU time, rounds interleaved, medians. Everybody gets the same vocabulary and the same text, and must
 give tiktoken's ids for it before it is timed. Without --text the texts are put together from the sources and the
 documentation installed on this machine; Chinese is rare there, so give a file of it. Prints Markdown; --json FILE
-writes the figures, --docs puts each table between its markers in docs/benchmarks.md.
+writes the figures, --docs puts each table between its markers in docs/benchmarks/encoding.md, and the figures that
+README.md and docs/benchmarks.md repeat into those.
 """
 
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,7 +26,8 @@ from processes import growth, hostile, load, threads, unique, unseen
 from rivals import DISTRIBUTIONS, NotHere, Rival, make, version
 from tables import calls, decode, document_calls, lists, warm
 
-DOCS = Path(__file__).parents[2] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).parents[2] / "docs" / "benchmarks" / "encoding.md"
+SUMMARY = Path(__file__).parents[1] / "summary.py"
 
 EACH_TEXT: dict[str, Callable[[Bench, Table], None]] = {
     "warm": warm,
@@ -41,23 +44,28 @@ FIRST_TEXT: dict[str, Callable[[Bench, Table], None]] = {
     "growth": growth,
 }
 NEW_TABLES: dict[str, Callable[[], Table]] = {
-    "warm": lambda: Table("warm", "One string seen before, all its ids as a flat array", "MB a CPU second", True),
-    "unseen": lambda: Table("unseen", "Unseen text: each byte once, in a fresh process", "MB a CPU second", True),
-    "documents": lambda: Table("documents", "Documents of 4 KB, a call for each", "MB a CPU second", True),
-    "lists": lambda: Table("lists", "Ids as a Python list", "MB a CPU second", True),
-    "calls": lambda: Table("calls", "Calls with short texts", "µs of CPU a call", False),
-    "decode": lambda: Table("decode", "Ids of numpy to bytes", "million ids a CPU second", True),
-    "threads": lambda: Table("threads", "Documents of 4 KB in one call, two threads", "MB a second of wall time", True),
+    "warm": lambda: Table("warm", "A string seen before, ids as a flat array", "MB per CPU second", True),
+    "unseen": lambda: Table("unseen", "Unseen text: each byte once, in a fresh process", "MB per CPU second", True),
+    "documents": lambda: Table("documents", "Documents of 4 KB, one call per document", "MB per CPU second", True),
+    "lists": lambda: Table("lists", "Ids as a Python list", "MB per CPU second", True),
+    "calls": lambda: Table("calls", "Calls with short texts", "µs of CPU per call", False),
+    "decode": lambda: Table("decode", "Ids in a NumPy array to bytes", "million ids per CPU second", True),
+    "threads": lambda: Table(
+        "threads", "Documents of 4 KB in one call, two threads", "MB per second of wall time", True
+    ),
     "load": lambda: Table("load", "Import, vocabulary and first call in a fresh process", "seconds of CPU, MiB", False),
     "peak": lambda: Table("peak", "Peak memory over the unseen text, its ids included", "MiB above the start", False),
     "unique": lambda: Table(
         "unique", "Memory kept after text of words that never repeat", "MiB above the start", False
     ),
     "hostile": lambda: Table(
-        "hostile", "1 MiB that tokenizers fear", "ms of CPU, and how many times more 2 MiB take", False
+        "hostile", "Adversarial text of 1 MiB", "ms of CPU, and how many times as much 2 MiB take", False
     ),
     "growth": lambda: Table(
-        "growth", "bytemill alone on the same, by size", "ms of CPU, and the worst doubling", False
+        "growth",
+        "bytemill alone on the adversarial texts, by size",
+        "ms of CPU, and the largest growth when the size doubles",
+        False,
     ),
 }
 
@@ -122,7 +130,7 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
-    parser.add_argument("--docs", action="store_true", help="write the tables into docs/benchmarks.md")
+    parser.add_argument("--docs", action="store_true", help="write the tables into docs/benchmarks/encoding.md")
     options = parser.parse_args()
     options.table = options.table or list(NEW_TABLES)
     if "peak" in options.table and "unseen" not in options.table:
@@ -143,6 +151,8 @@ def main() -> None:
         print(f"\n{markdown(table)}")
         if options.docs:
             write_into(DOCS, table)
+    if options.docs:
+        subprocess.run([sys.executable, SUMMARY], check=True)
     if options.json:
         options.json.write_text(json.dumps({key: table.rows for key, table in tables.items()}, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""Tables as Markdown, as JSON, and in docs/benchmarks.md between the markers of each."""
+"""Tables as Markdown, and in docs/benchmarks/encoding.md between the markers of each."""
 
 import datetime
 import os
@@ -42,7 +42,7 @@ class Table:
 def markdown(table: Table) -> str:
     """The table, with how many times better bytemill is than gigatoken and than the best rival."""
     names = list(dict.fromkeys(name for row in table.rows.values() for name in row))
-    lines = [["", *names, "beside gigatoken", "beside the best"], ["---"] + ["---:"] * (len(names) + 2)]
+    lines = [["", *names, "vs gigatoken", "vs the best"], ["---"] + ["---:"] * (len(names) + 2)]
     for row, figures in table.rows.items():
         best = table.best_rival(row)
         ratios = [_times(table.ratio(row, "gigatoken")), _times(table.ratio(row, best)) if best else ""]
@@ -63,7 +63,7 @@ def provenance() -> str:
 
 
 def write_into(page: Path, table: Table) -> None:
-    """Put `table` between its markers in `page`, or where there are none, at the end."""
+    """Put `table` between its markers in `page`, or at its end if it has none."""
     begin, end = f"<!-- benches/encode {table.key} -->", f"<!-- /benches/encode {table.key} -->"
     section = f"{begin}\n{markdown(table)}\n\n{provenance()}\n{end}"
     text = page.read_text(encoding="utf-8")

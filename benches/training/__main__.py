@@ -79,7 +79,7 @@ def main() -> None:
         asked.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if asked.docs:
         source = page.provenance(page.command_line(), ["torch", "transformers"])
-        page.write_section("training", "\n\n".join(["## A training step beside others", *texts, source]))
+        page.write_section("training", "training", "\n\n".join(["## A training step, compared", *texts, source]))
 
 
 def run(asked: argparse.Namespace, way: Way, vocab_size: int, n_steps: int, *more: Any) -> Any:
@@ -115,8 +115,8 @@ def curve(asked: argparse.Namespace) -> tuple[str, Any]:
         rows.append([str(seed), *apart, f"{ours[-1]:.3f}"])
         curves.append({"bytemill": ours, "nanoGPT": theirs, "nanoGPT, nudged": nudged})
     text = (
-        f"Losses of {CURVE_STEPS + 1} steps in fp32 from the same weights on the same batches, GELU alike, the rate "
-        "growing as in nanoGPT's recipe for Shakespeare; largest distances:"
+        f"Losses of {CURVE_STEPS + 1} steps in fp32 from the same weights on the same batches, with the same "
+        "GELU and the learning rate warming up as in nanoGPT's recipe for Shakespeare; largest distances:"
     )
     columns = ["seed of the weights", "bytemill from nanoGPT", "nanoGPT from itself, weights nudged", "last loss"]
     return f"{text}\n\n{page.table(columns, rows)}", curves
@@ -176,7 +176,7 @@ def step_table(asked: argparse.Namespace) -> tuple[str, Any]:
         ]
         columns = [
             f"vocabulary {vocab_size:,}",
-            "CPU s a step",
+            "CPU s per step",
             "tokens per CPU s",
             f"x {rival.name}",
             "peak MiB",

@@ -12,8 +12,10 @@ from rich.text import Text
 import console_blocks
 from bytemill.cli import app
 
-PAGES = sorted([*console_blocks.REPOSITORY.glob("docs/*.md"), *console_blocks.REPOSITORY.glob("examples/*/README.md")])
-DOCS = [page for page in PAGES if page.parent.name == "docs"]
+PAGES = sorted(
+    [*console_blocks.REPOSITORY.glob("docs/**/*.md"), *console_blocks.REPOSITORY.glob("examples/*/README.md")]
+)
+DOCS = [page for page in PAGES if page.is_relative_to(console_blocks.REPOSITORY / "docs")]
 SHOWN_UNCHECKED = {"doctor.md": {"bytemill doctor"}}
 """Outputs that are another machine's business."""
 WITH_BLOCKS = [page for page in PAGES if console_blocks.steps(page.read_text(encoding="utf-8"))]
@@ -72,7 +74,7 @@ def test_checked_blocks_print_what_they_show(page: Path, tmp_path: Path) -> None
         assert step.shown_rightly(printed), f"$ {step.command}\n{printed}"
 
 
-@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: str(page.relative_to(console_blocks.REPOSITORY)))
 def test_no_output_is_shown_unchecked(page: Path) -> None:
     """`python tests/console_blocks.py PAGE` fills a block that begins with ```console checked."""
     shown = {step.command for step in console_blocks.unchecked_outputs(page.read_text(encoding="utf-8"))}

@@ -152,7 +152,7 @@ def attend_in_blocks(queries: Tensor, keys: Tensor, values: Tensor, dropout: flo
     """What the fused kernel gives for causal attention, all (B, heads, T, D), by products for some queries at a time.
 
     In bf16 on a CPU that takes a fifth of the kernel's time for 64 tokens, half for 256 and 55-70 % for 1,024, forward
-    and backward (docs/benchmarks.md); for the way back it keeps some T / 2 weights a query and head.
+    and backward (docs/experiments/attention.md); for the way back it keeps some T / 2 weights a query and head.
 
     >>> q = k = torch.zeros(1, 1, 3, 2)
     >>> attend_in_blocks(q, k, torch.tensor([[[[1.0, 0.0], [2.0, 0.0], [6.0, 0.0]]]]), 0.0)[0, 0, :, 0].tolist()

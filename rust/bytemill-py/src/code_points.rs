@@ -4,7 +4,7 @@
 //! as the string lives. The stable ABI has no other way to a string's content than copies of it; so where strings
 //! lie in memory as they have since 3.3, which is looked at once, they are read there.
 
-// A first pass over 16 MiB takes four fifths of the time (docs/benchmarks.md).
+// A first pass over 16 MiB takes four fifths of the time (docs/experiments/encoding.md).
 #![allow(unsafe_code)]
 
 use std::slice;

@@ -3,7 +3,7 @@
 //! The stable ABI knows lists by calls alone, one for each item, which take longer than finding the item. So where
 //! lists lie in memory as `CPython`'s have since 3.0, which is looked at once, items are written there.
 
-// Writing a list's items takes a third of the time that calls take (docs/benchmarks.md).
+// Writing a list's items takes a third of the time that calls take (docs/experiments/encoding.md).
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,7 +2,7 @@
 //!
 //! Encoding looks into tables, and merging jumps through an arena, that no near cache holds. What will be
 //! looked at soon is fetched ahead, and pages of 2 MiB instead of 4 KiB are had in a tenth of the time and spare
-//! searches for where they are; figures in docs/benchmarks.md.
+//! searches for where they are; figures in docs/experiments/encoding.md.
 
 // The hints are calls that only exist as `unsafe`; they pay for it.
 #![allow(unsafe_code)]

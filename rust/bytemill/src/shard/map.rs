@@ -1,7 +1,7 @@
 //! A file's bytes where the system keeps them, read without a call and without a copy.
 //!
 //! Asked for by `mmap`: measured, a third less time a batch than `pread`, which needs a system call a sample
-//! (docs/benchmarks.md). The price is that a file that is cut while it is mapped kills the process.
+//! (docs/benchmarks/loader.md). The price is that a file that is cut while it is mapped kills the process.
 #![allow(
     unsafe_code,
     reason = "mapping a file is unsafe, for others may change it; benches/loader.py shows what it buys"

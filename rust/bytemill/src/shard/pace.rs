@@ -2,7 +2,7 @@
 //!
 //! Handing a batch from thread to thread takes as long as reading it from memory does. Whoever asks for the next
 //! one at once, as a loop that only counts tokens does, is better served on its own thread: measured in
-//! docs/benchmarks.md. What is delivered does not depend on it.
+//! docs/experiments/loader.md. What is delivered does not depend on it.
 
 use std::time::{Duration, Instant};
 

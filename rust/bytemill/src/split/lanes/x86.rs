@@ -1,6 +1,6 @@
 //! Blocks in the registers of x86: one of AVX-512 or two of AVX2.
 
-// Intrinsics are what this file is for: splitting is 4-10 times as fast with them (see docs/benchmarks.md).
+// Intrinsics are what this file is for: splitting is 4-10 times as fast with them.
 #![allow(unsafe_code)]
 // Each method is one or two instructions of the loop over blocks.
 #![allow(clippy::inline_always)]
