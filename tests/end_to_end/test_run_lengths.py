@@ -1,6 +1,7 @@
 """Epochs, several validation sets, samples of each task's own prompts, and settings changed on the way."""
 
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -11,7 +12,7 @@ from bytemill.data import TokenLoader, prepare
 from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.tasks.base_model import load_base_model
-from bytemill.tasks.next_token import own_prompts
+from bytemill.tasks.next_token import own_prompts_as_text
 from bytemill.tasks.pretrain import one_pass, pretrain_task_from_config
 from bytemill.train.config import load_config
 from bytemill.train.loop import fit
@@ -139,7 +140,7 @@ def test_a_tuning_run_samples_the_prompts_of_its_task(folder, base, tmp_path, ta
     samples = read_json_lines(run / "samples.jsonl")
     n_steps = read_json_lines(run / "metrics.jsonl")[-1]["step"]
     assert [line["step"] for line in samples] == [n_steps // 2 + n_steps % 2] * 2 + [n_steps] * 2
-    ordinary, instruction = own_prompts(load_config(run / "config.toml"))
+    ordinary, instruction = own_prompts_as_text(load_config(run / "config.toml").data.template)
     assert [line["prompt"] for line in samples] == [ordinary, instruction] * 2
     assert "Give three tips" not in ordinary
     assert instruction.endswith(ends)
@@ -152,7 +153,9 @@ def test_a_classifier_says_that_it_draws_no_samples(folder, base, tmp_path):
 
 
 def test_pretraining_without_a_tokenizer_says_that_it_draws_no_samples(folder, tmp_path, capsys):
-    settings = [*SMALL, f"data.path={folder}/shards_a", "train.max_steps=1", "train.sample_every=1"]
+    shutil.copytree(folder / "shards_a", tmp_path / "shards")
+    (tmp_path / "shards" / "tokenizer.json").unlink()  # as shards of earlier versions are
+    settings = [*SMALL, f"data.path={tmp_path}/shards", "train.max_steps=1", "train.sample_every=1"]
     task, config = pretrain_task_from_config(load_config(None, settings))
     fit(task, config, tmp_path / "run")
     assert "no samples will be drawn: data.tokenizer is not given" in capsys.readouterr().err

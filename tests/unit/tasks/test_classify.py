@@ -13,7 +13,7 @@ from bytemill.evaluate.classification import classification_score
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.classifier import Classifier
 from bytemill.tasks.base_model import load_base_model
-from bytemill.tasks.classifier_report import classification_report, settings_of, training_accuracy
+from bytemill.tasks.classifier_report import classification_report, training_accuracy
 from bytemill.tasks.classify import (
     classify_task_from_config,
     classify_texts,
@@ -21,6 +21,7 @@ from bytemill.tasks.classify import (
     load_classifier,
     score_classifier,
 )
+from bytemill.tasks.model_place import find_model
 from bytemill.train.config import load_config
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
@@ -253,7 +254,7 @@ def test_classes_have_the_names_that_are_set(folder, tmp_path) -> None:
     fit(task, config, tmp_path / "run", progress=False)
     model, _ = load_classifier(tmp_path / "run")
     assert model.labels == ("bad", "not bad")
-    assert settings_of(tmp_path / "run").classify.names == {"good": "not bad"}
+    assert find_model(tmp_path / "run").settings.classify.names == {"good": "not bad"}
     for names, sentence in (
         ("{god = 'x'}", "classify.names has 'god', which is no label of the rows; there are bad, good"),
         ("{good = 'bad'}", "2 labels would be called 'bad'"),
