@@ -82,7 +82,6 @@ def train(
     """
     from bytemill import Tokenizer
     from bytemill.tokenizer.source import open_tokenizer
-    from bytemill.tokenizer.tokenizer import NO_PAIR
 
     if bool(files) == bool(counts):
         raise ArgumentError("give files to learn from, or --counts of an earlier run, one of the two")
@@ -125,9 +124,10 @@ def train(
             save_counts=save_counts,
         )
     for warning in warned:
-        if str(warning.message).startswith(NO_PAIR):
-            raise DataError(f"{', '.join(map(str, files)) if files else counts}: {NO_PAIR}")
         say(f"bytemill: warning: {warning.message}")
+    if tokenizer.n_vocab < vocab_size and not tokenizer.merges:
+        sources = ", ".join(map(str, files)) if files else counts
+        raise DataError(f"{sources}: no two bytes to merge: is there any text?")
     if tokenizer.n_vocab < vocab_size:
         say(f"The text gives no more than {tokenizer.n_vocab:,} ids; {vocab_size:,} were asked for.")
     say(f"{tokenizer.n_vocab:,} ids, {len(tokenizer.merges):,} of them merges, written to:")

@@ -6,7 +6,6 @@ other libraries. Where tiktoken or Hugging Face has a name for a thing, ours is 
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
-NO_PAIR = "no two bytes to merge: is there any text?"
 _Checked = TypeVar("_Checked")
 _OTHER_ENDS_OF_TEXT = ("<|end_of_text|>", "</s>", "<eos>", "[EOS]", "<|eos|>")
 
@@ -82,8 +80,7 @@ class Tokenizer(_core.Tokenizer):
             texts: str or bytes, one document each; or
             word_counts: Pretokens counted already, each with how often it occurs; they are not split again; or
             counts: A file that an earlier run wrote by `save_counts`. Exactly one of the four.
-            vocab_size: Ids in all: 256 bytes, merges and special tokens; fewer when the text gives no more. A text
-                that gives no merge at all, as an empty one, is warned of.
+            vocab_size: Ids in all: 256 bytes, merges and special tokens; fewer when the text gives no more.
             pattern: "gpt2", "cl100k", "o200k", tiktoken's names of these ("cl100k_base" and so on), any regex, steps
                 as JSON like the `pre_tokenizer` of a tokenizer.json, or None for no split at all. A word that is no
                 known name is refused.
@@ -151,8 +148,6 @@ class Tokenizer(_core.Tokenizer):
                 progress=shown.update if progress else None,
                 base=base,
             )
-        if trained.n_vocab < vocab_size and not trained.merges:
-            warnings.warn(f"{NO_PAIR}; the vocabulary has no merges", stacklevel=2)
         return cls(trained)
 
     @classmethod
