@@ -1,5 +1,6 @@
 """What the README shows is what happens: its Python and its commands run as they stand there."""
 
+import io
 import json
 import re
 import shlex
@@ -33,7 +34,7 @@ def code_blocks(language: str) -> list[str]:
 
 def commands() -> list[list[str]]:
     (block,) = code_blocks("sh")
-    return [shlex.split(line)[1:] for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in block.replace("\\\n", " ").splitlines()]
 
 
 def test_ten_lines_of_python(workplace: Path) -> None:
@@ -50,8 +51,9 @@ def test_commands(workplace: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytes
             arguments += FEW_STEPS
         elif arguments[0] == "finetune":
             arguments += ["--set", *FEW_STEPS]
-        elif arguments[0] == "generate":
+        elif arguments[0] in ("generate", "chat"):
             arguments += ["--max-new-tokens", "4"]
+            monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"Who are you?\n")))
         monkeypatch.setattr("sys.argv", ["bytemill", *arguments])
         with pytest.raises(SystemExit) as stopped:
             main()

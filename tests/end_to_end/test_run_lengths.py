@@ -140,7 +140,7 @@ def test_a_tuning_run_samples_the_prompts_of_its_task(folder, base, tmp_path, ta
     samples = read_json_lines(run / "samples.jsonl")
     n_steps = read_json_lines(run / "metrics.jsonl")[-1]["step"]
     assert [line["step"] for line in samples] == [n_steps // 2 + n_steps % 2] * 2 + [n_steps] * 2
-    ordinary, instruction = own_prompts_as_text(load_config(run / "config.toml").data.template)
+    ordinary, instruction = own_prompts_as_text(load_config(run / "config.toml").data.template or "alpaca")
     assert [line["prompt"] for line in samples] == [ordinary, instruction] * 2
     assert "Give three tips" not in ordinary
     assert instruction.endswith(ends)

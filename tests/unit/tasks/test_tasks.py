@@ -114,7 +114,7 @@ def test_no_row_for_tests_is_tuned_or_validated_on(tmp_path, monkeypatch, max_ro
     places = [f"data.path={tmp_path / 'rows.json'}", f"data.tokenizer={tmp_path / 'tokenizer.json'}"]
     shape = ["model.n_layer=1", "model.n_head=2", "model.n_embd=8", "data.seq_len=256", f"data.max_rows={max_rows}"]
     tuning_task_from_config(load_config(overrides=["task=instruct", *places, *shape]))
-    tuned, tested = [row for part in encoded for row in part], part_of(tmp_path / "rows.json", "test", 0)
+    tuned, tested = [row for part in encoded for row in part], part_of(tmp_path / "rows.json", "test", [], 0)
     assert len(tested) == 2
     assert not [row for row in tested if row in tuned]
     assert len(tuned) == {0: 18, 10: 8, 19: 17, 20: 18}[max_rows]
