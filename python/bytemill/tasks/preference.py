@@ -19,6 +19,7 @@ import torch
 from bytemill.data.rows.pairs import EncodedPairs, PairBatches, collate_pairs, encode_pairs, read_preferences
 from bytemill.errors import ConfigError
 from bytemill.model.lora import adapter_disabled
+from bytemill.targets import IGNORED_TARGET
 from bytemill.tasks.base_model import (
     adapt,
     base_of,
@@ -59,7 +60,6 @@ __all__ = [
 
 _COLUMNS = ("instruction", "input", "messages")
 AnyModel = TypeVar("AnyModel", bound=torch.nn.Module)
-_IGNORED_LABEL = -100
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def answer_log_probabilities(
         average: "mean" divides by the number of targets.
     """
     sums: torch.Tensor = -model(inputs, targets, reduction="rows")[1].float()
-    return sums if average == "sum" else sums / (targets != _IGNORED_LABEL).sum(dim=1).clamp(min=1)
+    return sums if average == "sum" else sums / (targets != IGNORED_TARGET).sum(dim=1).clamp(min=1)
 
 
 def preference_task(
