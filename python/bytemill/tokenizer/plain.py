@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 try:
-    import regex as re  # supports \p{L} (any letter) and \p{N} (any digit), which GPT-2's pattern needs
+    import regex as re  # knows \p{L} (letters) and \p{N} (digits), which GPT-2's pattern needs: pip install regex
 except ImportError:
     import re
 
