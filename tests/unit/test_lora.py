@@ -20,6 +20,7 @@ from bytemill.model.lora import (
     save_adapter,
     unmerge_lora,
 )
+from bytemill.model.lora.layer import lora_by_definition
 from bytemill.model.lora.peft_backend import apply_peft
 
 IDS = torch.tensor([[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]])
@@ -164,7 +165,7 @@ class TestLayer:
         with torch.no_grad():
             layer.update.lora_B.normal_()
         x = torch.randn(3, 6)
-        expected = x @ base.weight.T + base.bias + 6 / 2 * (x @ layer.update.lora_A.T) @ layer.update.lora_B.T
+        expected = lora_by_definition(x, base, layer.update.lora_A, layer.update.lora_B, scaling=6 / 2)
         torch.testing.assert_close(layer(x), expected)
 
     def test_fresh_values(self) -> None:

@@ -16,13 +16,12 @@ import numpy as np
 import torch
 
 from bytemill.errors import DataError
+from bytemill.targets import IGNORED_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["HeldOutLoss", "bytes_per_token", "held_out_loss"]
-
-_IGNORED_LABEL = -100
 
 
 class _Vocabulary(Protocol):
@@ -97,7 +96,7 @@ def held_out_loss(
     try:
         for batch in batches:
             ids, labels, *documents = (torch.as_tensor(part).to(device) for part in batch)
-            labelled = labels != _IGNORED_LABEL
+            labelled = labels != IGNORED_TARGET
             n_labels = int(labelled.sum())
             if not n_labels:
                 continue

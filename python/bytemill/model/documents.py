@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 import torch.nn.functional as F
 
-from bytemill.model.attention import BLOCK_QUERIES, attend_by_products
+from bytemill.model.attention_kernels import BLOCK_QUERIES, attend_by_products
 
 if TYPE_CHECKING:
     from torch import Tensor

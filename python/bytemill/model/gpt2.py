@@ -22,7 +22,8 @@ from torch.utils.checkpoint import checkpoint
 from bytemill.errors import ConfigError, DataError
 from bytemill.model.attention import CausalSelfAttention
 from bytemill.model.documents import Documents
-from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
+from bytemill.model.loss import cross_entropy_sum, target_log_probabilities
+from bytemill.targets import IGNORED_TARGET
 
 if TYPE_CHECKING:
     from pathlib import Path

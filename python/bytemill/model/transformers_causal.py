@@ -25,8 +25,9 @@ from bytemill.errors import ConfigError, DataError
 from bytemill.files import move_into, naming_errors, refuse_output_in_checkpoint
 from bytemill.model.config import refuse_absurd_sizes
 from bytemill.model.head_of_network import has_plain_head, logits_by_network
-from bytemill.model.loss import IGNORED_TARGET, cross_entropy_sum, target_log_probabilities
+from bytemill.model.loss import cross_entropy_sum, target_log_probabilities
 from bytemill.model.weight_files import system_errors
+from bytemill.targets import IGNORED_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,6 +8,7 @@ from bytemill.data.rows import Turn, instruction_prompt, prompt_ids
 from bytemill.errors import ConfigError
 from bytemill.evaluate.prompts import DEFAULT_PROMPTS
 from bytemill.inference import Sampling, TextGenerator, TextTokenizer
+from bytemill.targets import IGNORED_TARGET
 from bytemill.train.task import BatchLoss
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TemplatedPrompt", "draw_samples", "labels_loss", "own_prompts", "own_prompts_as_text", "refuse_misfit"]
 
-_IGNORED_LABEL = -100
 _INSTRUCTION = "Give three tips for staying healthy."
 
 
@@ -33,7 +33,7 @@ def labels_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> Batc
         batch: (inputs, targets), each (B, T), and what else the model takes: cu_seqlens.
     """
     inputs, targets, *documents = batch
-    n_labels = (targets != _IGNORED_LABEL).sum()
+    n_labels = (targets != IGNORED_TARGET).sum()
     _, mean = model(inputs, targets, *documents)
     return BatchLoss(mean.float() * n_labels, n_labels)
 

@@ -1,12 +1,10 @@
-"""Preference tuning: of two answers to one prompt, the liked one becomes likelier than it was, the other less.
+"""Preference tuning (DPO): make the chosen answer of each pair more likely than it was, the rejected one less.
 
-Direct Preference Optimization (Rafailov et al. 2023): no reward model and no sampling. The reward of an answer
-is beta times what the policy has gained on a frozen reference, log p - log p_reference; the loss is
--log sigmoid(reward of the chosen - reward of the rejected). At the first step policy and reference are the same
-model: the loss is ln 2 and the margin 0.
+No reward model and no sampling: the loss compares the log-probabilities of the two answers with those under a frozen
+reference, the model as it was before tuning. The formula is in `bytemill.tasks.losses`.
 
 Under LoRA the reference is the policy itself with its adapter switched off: no second model in memory.
-Otherwise it is a frozen copy, of which a run needs the base again when it is resumed.
+Otherwise it is a frozen copy, and resuming the run needs the base again to make it.
 """
 
 from __future__ import annotations
@@ -17,11 +15,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import torch
-from torch.nn import functional as F
 
 from bytemill.data.rows.pairs import EncodedPairs, PairBatches, collate_pairs, encode_pairs, read_preferences
 from bytemill.errors import ConfigError
 from bytemill.model.lora import adapter_disabled
+from bytemill.targets import IGNORED_TARGET
 from bytemill.tasks.base_model import (
     adapt,
     base_of,
@@ -34,6 +32,7 @@ from bytemill.tasks.base_model import (
     tokenizer_of,
     with_settled_base,
 )
+from bytemill.tasks.losses import dpo_loss
 from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, own_prompts, refuse_misfit
 from bytemill.tasks.row_parts import row_parts
 from bytemill.tasks.tuning import COLUMN_SETTING, column_names, held_out, resolve_epochs
@@ -51,8 +50,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Preferences",
     "answer_log_probabilities",
-    "compare_answers",
     "encode_for_preference",
+    "losses_and_rewards",
     "preference_task",
     "preference_task_from_config",
     "read_pairs",
@@ -61,7 +60,6 @@ __all__ = [
 
 _COLUMNS = ("instruction", "input", "messages")
 AnyModel = TypeVar("AnyModel", bound=torch.nn.Module)
-_IGNORED_LABEL = -100
 
 
 @dataclass(frozen=True)
@@ -84,26 +82,22 @@ class Preferences:
         }
 
 
-def compare_answers(policy: torch.Tensor, reference: torch.Tensor, settings: PreferenceConfig) -> Preferences:
-    """DPO's loss and rewards from log-probabilities, the chosen answers' first, then the rejected ones'.
-
-    With label smoothing e the loss is the mean over a world in which a share e of the pairs was mixed up
-    (Mitchell 2023, "conservative DPO").
+def losses_and_rewards(policy: torch.Tensor, reference: torch.Tensor, settings: PreferenceConfig) -> Preferences:
+    """Return the loss of each pair and the rewards of its answers.
 
     Args:
-        policy: (2B,) of the model that learns.
-        reference: (2B,) of the model as it was.
+        policy: (2B,) log-probabilities under the model that trains: B chosen answers, then B rejected ones.
+        reference: (2B,) the same under the model as it was.
         settings: beta and label smoothing.
 
     >>> same = torch.tensor([-3.0, -5.0])
-    >>> round(float(compare_answers(same, same, PreferenceConfig()).losses), 4)
-    0.6931
+    >>> losses_and_rewards(same, same, PreferenceConfig()).losses
+    tensor([0.6931])
     """
-    chosen, rejected = (settings.beta * (policy - reference)).chunk(2)
-    losses = -F.logsigmoid(chosen - rejected) * (1 - settings.label_smoothing)
-    if settings.label_smoothing:
-        losses = losses - F.logsigmoid(rejected - chosen) * settings.label_smoothing
-    return Preferences(losses, chosen.detach(), rejected.detach())
+    beta, smoothing = settings.beta, settings.label_smoothing
+    losses = dpo_loss(*policy.chunk(2), *reference.chunk(2), beta=beta, label_smoothing=smoothing)
+    chosen, rejected = (beta * (policy - reference)).detach().chunk(2)
+    return Preferences(losses, chosen, rejected)
 
 
 def answer_log_probabilities(
@@ -122,7 +116,7 @@ def answer_log_probabilities(
         average: "mean" divides by the number of targets.
     """
     sums: torch.Tensor = -model(inputs, targets, reduction="rows")[1].float()
-    return sums if average == "sum" else sums / (targets != _IGNORED_LABEL).sum(dim=1).clamp(min=1)
+    return sums if average == "sum" else sums / (targets != IGNORED_TARGET).sum(dim=1).clamp(min=1)
 
 
 def preference_task(
@@ -173,7 +167,7 @@ def preference_task(
         with torch.no_grad(), _reference(model, reference, batch[0].device) as frozen:
             theirs = answer_log_probabilities(frozen, *batch, average=settings.log_probabilities)
         own = answer_log_probabilities(policy, *batch, average=settings.log_probabilities)
-        return compare_answers(own, theirs, settings)
+        return losses_and_rewards(own, theirs, settings)
 
     def loss(policy: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> BatchLoss:
         found = preferences(policy, batch)

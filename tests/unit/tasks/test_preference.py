@@ -22,9 +22,10 @@ from bytemill.model import GPT2, GPT2Config, TransformersCausal
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters
 from bytemill.model.loss import target_log_probabilities
 from bytemill.report.run import run_page
+from bytemill.tasks.losses import dpo_loss, preference_losses
 from bytemill.tasks.preference import (
     answer_log_probabilities,
-    compare_answers,
+    losses_and_rewards,
     preference_task,
     preference_task_from_config,
     read_pairs,
@@ -72,7 +73,7 @@ def sums(values: list[list[float]], *, mean: bool = False) -> torch.Tensor:
     [(False, 0.1, 0.650529385), (False, 0.5, 0.502320051), (True, 0.1, 0.685947776), (True, 0.5, 0.658991396)],
 )
 def test_the_loss_is_that_of_trl(mean: bool, beta: float, loss: float) -> None:
-    found = compare_answers(sums(POLICY, mean=mean), sums(REFERENCE, mean=mean), PreferenceConfig(beta=beta))
+    found = losses_and_rewards(sums(POLICY, mean=mean), sums(REFERENCE, mean=mean), PreferenceConfig(beta=beta))
     assert float(found.losses.mean()) == pytest.approx(loss, abs=1e-6)
 
 
@@ -84,7 +85,7 @@ def test_the_loss_is_its_definition(
     policy: torch.Tensor, reference: torch.Tensor, beta: float, smoothing: float
 ) -> None:
     settings = PreferenceConfig(beta=beta, label_smoothing=smoothing)
-    found = compare_answers(policy, reference, settings)
+    found = losses_and_rewards(policy, reference, settings)
     for i in range(2):
         ratio = float(policy[i] - policy[i + 2]) - float(reference[i] - reference[i + 2])
         likely, unlikely = (math.log1p(math.exp(-abs(z))) + max(-z, 0) for z in (beta * ratio, -beta * ratio))
@@ -95,11 +96,41 @@ def test_the_loss_is_its_definition(
     assert int(found.sums()["accuracy"]) == int((margins > 0).sum())
 
 
+@given(log_probabilities, log_probabilities, st.floats(0.01, 2), st.sampled_from([0.0, 0.1, 0.45]))
+def test_the_loss_and_its_gradient_have_the_bits_of_all_pairs_in_one_tensor(
+    policy: torch.Tensor, reference: torch.Tensor, beta: float, smoothing: float
+) -> None:
+    results = []
+    for apart in (True, False):
+        leaf = policy.clone().requires_grad_()
+        if apart:
+            losses = preference_losses["sigmoid"](
+                *leaf.chunk(2), *reference.chunk(2), beta=beta, label_smoothing=smoothing
+            )
+        else:
+            chosen, rejected = (beta * (leaf - reference)).chunk(2)
+            losses = -F.logsigmoid(chosen - rejected) * (1 - smoothing)
+            if smoothing:
+                losses = losses - F.logsigmoid(rejected - chosen) * smoothing
+        results.append((losses.detach(), *torch.autograd.grad(losses.sum(), leaf)))
+    for apart, together in zip(*results, strict=True):
+        assert torch.equal(apart, together)
+
+
+def test_each_loss_has_the_shape_of_its_pairs_and_falls_with_the_margin() -> None:
+    zeros, gained = torch.zeros(3), torch.tensor([-1.0, 0.0, 1.0])
+    assert preference_losses["sigmoid"] is dpo_loss
+    for loss in preference_losses.values():
+        losses = loss(gained, -gained, zeros, zeros, beta=0.5)
+        assert losses.shape == (3,)
+        assert losses.diff().lt(0).all()
+
+
 @given(log_probabilities, st.floats(0.01, 2), st.floats(0, 0.45))
 def test_a_policy_that_is_its_reference_has_ln_2_and_no_margin(
     policy: torch.Tensor, beta: float, smoothing: float
 ) -> None:
-    found = compare_answers(policy, policy.clone(), PreferenceConfig(beta=beta, label_smoothing=smoothing))
+    found = losses_and_rewards(policy, policy.clone(), PreferenceConfig(beta=beta, label_smoothing=smoothing))
     assert found.losses.tolist() == pytest.approx([math.log(2)] * 2, abs=1e-6)
     assert {name: float(value) for name, value in found.sums().items()} == dict.fromkeys(FIGURES[1:], 0.0)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from bytemill.data.rows.split import permutation
 from bytemill.errors import DataError
+from bytemill.targets import IGNORED_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
 
     from bytemill.data.rows.encode import Row
 
-__all__ = ["IGNORED_LABEL", "RowBatches", "collate", "collate_packed"]
+__all__ = ["RowBatches", "collate", "collate_packed"]
 
-IGNORED_LABEL = -100
 AnyRow = TypeVar("AnyRow")
 
 
@@ -43,11 +43,11 @@ def collate(
     """
     shape = (len(rows), max(len(row.ids) for row in rows) - 1)
     inputs = np.full(shape, pad_id, dtype=np.int64)
-    targets = np.full(shape, IGNORED_LABEL, dtype=np.int64)
+    targets = np.full(shape, IGNORED_TARGET, dtype=np.int64)
     for i, row in enumerate(rows):
         n = len(row.ids) - 1
         inputs[i, :n] = row.ids[:-1]
-        targets[i, :n] = np.where(row.trained()[1:], row.ids[1:], IGNORED_LABEL) if mask_prompt else row.ids[1:]
+        targets[i, :n] = np.where(row.trained()[1:], row.ids[1:], IGNORED_TARGET) if mask_prompt else row.ids[1:]
     return inputs, targets
 
 

@@ -1,8 +1,11 @@
-"""A linear layer with low-rank updates beside it: y = base(x) + scaling * dropout(x) A^T B^T.
+"""LoRA: a frozen linear layer plus a trained low-rank update.
 
-Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models". A is random and B zero, so training
-starts from the base model exactly. With DoRA (Liu et al. 2024) each row of W + scaling * BA is also brought
-to a learned length. A layer may hold updates of several adapters, by name; at most one is at work.
+    y = base(x) + scaling * (x @ A.T) @ B.T        scaling = alpha / r
+
+Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models". A starts random and B zero, so training starts
+from the base model exactly. `lora_by_definition` is that line; `LowRankUpdate.forward` computes it with dropout, in
+mixed precision and with DoRA (Liu et al. 2024), which also gives each row of W + scaling * B @ A a trained length.
+`LoraLayer` takes the place of the base layer. It may hold updates of several adapters by name; at most one is active.
 
 Letters: x is (…, in), A (r, in), B (out, r), W (out, in); a transformers `Conv1D` keeps W transposed.
 """
@@ -16,19 +19,32 @@ from torch import Tensor, nn
 
 from bytemill.model.lora.config import LoraConfig
 
-__all__ = ["DEFAULT_ADAPTER", "LoraLayer", "LowRankUpdate", "is_linear", "linear_weight"]
+__all__ = ["DEFAULT_ADAPTER", "LoraLayer", "LowRankUpdate", "is_linear", "linear_weight", "lora_by_definition"]
 
 DEFAULT_ADAPTER = "default"
 """Name of the adapter that `apply_lora` makes."""
 
 
+def lora_by_definition(x: Tensor, base: nn.Module, a: Tensor, b: Tensor, scaling: float) -> Tensor:
+    """Return the output of an adapted layer: (…, in) -> (…, out).
+
+    >>> base = nn.Linear(2, 2, bias=False)
+    >>> _ = nn.init.eye_(base.weight)
+    >>> x, a, b = torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 1.0]]), torch.tensor([[0.0], [1.0]])
+    >>> lora_by_definition(x, base, a, b, scaling=0.5).tolist()
+    [1.0, 3.5]
+    """
+    output: Tensor = base(x) + scaling * (x @ a.T) @ b.T
+    return output
+
+
 def is_linear(module: nn.Module) -> bool:
-    """Whether `module` is an `nn.Linear`, or a `Conv1D` of transformers, told by its `nf`."""
+    """Whether `module` is an `nn.Linear` or a `Conv1D` of transformers, which has an `nf`."""
     return isinstance(module, nn.Linear) or _is_conv1d(module)
 
 
 def linear_weight(module: nn.Module) -> Tensor:
-    """The weight of a linear layer as (out, in), whichever way it is kept; a view."""
+    """Return the weight of a linear layer as (out, in), a view."""
     weight = module.weight
     assert isinstance(weight, Tensor)
     return weight.T if _is_conv1d(module) else weight
@@ -56,9 +72,9 @@ class LoraLayer(nn.Module):
         self.weight_is_transposed = _is_conv1d(base_layer)
         self.updates = nn.ModuleDict()
         self.active: str | None = name
-        """The update at work; a name that this layer has no update of leaves the base alone."""
+        """Name of the active update; with a name that this layer lacks the output is the base's."""
         self.merged = False
-        """Whether the active update is in the base's weight."""
+        """Whether the base's weight includes the active update."""
         self.enabled = True
         """Whether the active update is added; see `adapter_disabled`."""
         self.training = base_layer.training
@@ -98,7 +114,7 @@ class LoraLayer(nn.Module):
 
     @torch.no_grad()
     def merge(self) -> None:
-        """Put the active update into the base's weight: same outputs, no extra work a token."""
+        """Add the active update to the base's weight: same outputs, no extra work per token."""
         if self.merged or self.update is None:
             return
         self.update.merge_into(linear_weight(self.base_layer))
@@ -114,10 +130,10 @@ class LoraLayer(nn.Module):
 
 
 class LowRankUpdate(nn.Module):
-    """What one adapter adds to one layer.
+    """What one adapter adds to one layer: the matrices A and B, and DoRA's row lengths.
 
-    The base's own precision is left alone; a half-precision base gets an update in fp32, as small steps
-    would be rounded away.
+    The base keeps its precision. A half-precision base gets an update in fp32, because small steps would be rounded
+    away.
 
     Args:
         weight: (out, in), the base's; only its shape, type, device and, for DoRA, its row lengths count.
@@ -140,11 +156,11 @@ class LowRankUpdate(nn.Module):
         self.lora_magnitude_vector: nn.Parameter | None = None
         if config.use_dora:
             self.lora_magnitude_vector = nn.Parameter(_row_lengths(weight.detach().to(dtype)))
-        # DoRA's factor a row while it is merged, as unmerging has to undo it.
+        # DoRA's factor for each row while merged: unmerging divides by it.
         self._merged_factor: Tensor | None = None
 
     def forward(self, x: Tensor, base: Tensor, base_layer: nn.Module) -> Tensor:
-        """What went into the base layer and what came out, to what the adapted layer gives."""
+        """Return the output of the adapted layer, (…, out), from the input and the output of the base layer."""
         dropped = self.dropout(x if torch.is_autocast_enabled(x.device.type) else x.to(self.lora_A.dtype))
         # Scaled while it is narrow: (…, r) instead of (…, out).
         narrow = self.scaling * F.linear(dropped, self.lora_A)
@@ -175,9 +191,9 @@ class LowRankUpdate(nn.Module):
         return self.scaling * (self.lora_B @ self.lora_A)  # (out, in)
 
     def _dora_update(self, dropped: Tensor, narrow: Tensor, base: Tensor, base_layer: nn.Module) -> Tensor:
-        """What to add to the base's output so that the rows of W + delta get the learned lengths.
+        """Return what to add to the base's output so that the rows of W + delta get the trained lengths.
 
-        The present lengths count as constants in the gradient, as section 4.3 of the paper proposes: it
+        The current lengths are constants in the gradient, as section 4.3 of the paper proposes: this
         saves memory and changes little.
         """
         assert self.lora_magnitude_vector is not None
@@ -194,7 +210,7 @@ class LowRankUpdate(nn.Module):
 
 
 def _in_product_dtype(x: Tensor) -> Tensor:
-    """What autocast would make of x for the base's product and again for A's: here once for both."""
+    """Cast x once, as autocast would do twice: for the base's product and for A's."""
     device_type = x.device.type
     if x.dtype != torch.float32 or not torch.is_autocast_enabled(device_type):
         return x

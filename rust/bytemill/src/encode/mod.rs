@@ -1,4 +1,35 @@
-//! Text to ids: split, look each pretoken up, merge those that are not remembered.
+//! Text to ids: split the text, look up each pretoken, merge those that are not in a table.
+//!
+//! The definition: start each pretoken as its bytes; while any two neighbours have a merge, apply the merge of lowest
+//! rank. (Some vocabularies, such as Llama 3's, first check whether the whole pretoken is a token.)
+//!
+//! ```text
+//! for pretoken in split(text):
+//!     ids = the id of each byte of pretoken
+//!     while some neighbours of ids are a merge:
+//!         (left, right) = those whose merge has the lowest rank, the leftmost if there are several
+//!         replace them by the id that the merge makes
+//!     append ids
+//! ```
+//!
+//! The ids depend on the pretoken alone, and most pretokens of a text have occurred before. So this module does the
+//! same with a table of known pretokens in front:
+//!
+//! ```text
+//! "the cat sat"
+//!    │ split/            pretoken ends, a batch at a time
+//!    ▼
+//! "the" " cat" " sat"
+//!    │ chunk             hash a batch of them and prefetch their table entries
+//!    ▼
+//! table, memory ── found ─────────────────────────────────────► ids
+//!    │ missing                                                   ▲
+//!    ▼                                                           │
+//! vocab::merge           the loop above, made fast ── remember ──┘
+//! ```
+//!
+//! `special` finds special tokens before the split, `batch` uses several threads, `room` sizes the output, `truncate`
+//! and `offsets` answer for the first ids only and for positions in the text.
 
 mod batch;
 mod chunk;

@@ -1,0 +1,71 @@
+"""Losses of preference tuning: from the log-probabilities of two answers to one prompt to a loss per pair.
+
+Each takes four tensors (B,): the log-probability of the chosen and of the rejected answer, under the policy (the model
+that trains) and under the reference (the model before tuning, frozen). `preference_losses` lists them by name.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["PreferenceLoss", "dpo_loss", "preference_losses"]
+
+
+class PreferenceLoss(Protocol):
+    """A function from the four log-probabilities to one loss per pair."""
+
+    def __call__(
+        self,
+        policy_chosen: Tensor,
+        policy_rejected: Tensor,
+        reference_chosen: Tensor,
+        reference_rejected: Tensor,
+        *,
+        beta: float,
+        label_smoothing: float = 0.0,
+    ) -> Tensor:
+        """Return (B,), in nats."""
+
+
+def dpo_loss(
+    policy_chosen: Tensor,
+    policy_rejected: Tensor,
+    reference_chosen: Tensor,
+    reference_rejected: Tensor,
+    *,
+    beta: float,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Return -log sigmoid(reward of the chosen answer - reward of the rejected answer), (B,).
+
+    The reward of an answer is beta (log p_policy - log p_reference). Direct Preference Optimization, Rafailov et al.
+    2023, equation 7. At the first step policy and reference are the same model, and the loss is ln 2.
+
+    Args:
+        policy_chosen: (B,) log-probabilities, here and below.
+        policy_rejected: As above.
+        reference_chosen: As above.
+        reference_rejected: As above.
+        beta: Penalty for moving away from the reference; higher values stay closer.
+        label_smoothing: Assumed fraction of pairs with swapped labels, 0 to 0.5 ("conservative DPO", Mitchell 2023).
+
+    >>> import torch
+    >>> chosen, rejected = torch.tensor([-3.0]), torch.tensor([-5.0])
+    >>> dpo_loss(chosen, rejected, chosen, rejected, beta=0.1)
+    tensor([0.6931])
+    >>> dpo_loss(chosen + 10, rejected - 10, chosen, rejected, beta=0.1)
+    tensor([0.1269])
+    """
+    chosen_reward = beta * (policy_chosen - reference_chosen)
+    rejected_reward = beta * (policy_rejected - reference_rejected)
+    margin = chosen_reward - rejected_reward
+    if label_smoothing == 0:
+        return -F.logsigmoid(margin)
+    return -F.logsigmoid(margin) * (1 - label_smoothing) - F.logsigmoid(-margin) * label_smoothing
+
+
+preference_losses: Mapping[str, PreferenceLoss] = MappingProxyType({"sigmoid": dpo_loss})
+"""The losses by name, as trl calls them."""
