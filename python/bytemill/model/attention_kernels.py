@@ -49,7 +49,8 @@ def attend_in_blocks(queries: Tensor, keys: Tensor, values: Tensor, dropout: flo
     """Causal attention by products, `BLOCK_QUERIES` queries at a time; all (B, heads, T, D).
 
     In bf16 on a CPU that takes a fifth of the fused kernel's time for 64 tokens, half for 256 and 55-70 % for 1,024,
-    forward and backward (docs/experiments/attention.md). For the backward pass it keeps about T / 2 weights per query and head.
+    forward and backward (docs/experiments/attention.md). For the backward pass it keeps about T / 2 weights per query
+    and head.
 
     >>> q = k = torch.zeros(1, 1, 3, 2)
     >>> attend_in_blocks(q, k, torch.tensor([[[[1.0, 0.0], [2.0, 0.0], [6.0, 0.0]]]]), 0.0)[0, 0, :, 0].tolist()
