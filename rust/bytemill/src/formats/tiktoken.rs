@@ -130,7 +130,7 @@ fn parse(path: &Path, content: &[u8]) -> Result<Vec<(Vec<u8>, u32)>> {
 
 /// The number of a line, and that the file may be cut off there.
 fn line(content: &[u8], index: usize) -> String {
-    let is_cut = !content.ends_with(b"\n") && content.iter().filter(|&&byte| byte == b'\n').count() == index;
+    let is_cut = !content.ends_with(b"\n") && content.split(|&byte| byte == b'\n').count() == index + 1;
     let note = if is_cut && index > 0 { ", the last, without its end: the file may be cut off" } else { "" };
     format!("line {}{note}", index + 1)
 }
