@@ -76,7 +76,7 @@ def _everything(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """From raw text to a fine-tuned GPT-2."""
+    """Build a small GPT-2 from raw text: tokenizer, token shards, pretraining, fine-tuning, evaluation."""
 
 
 def main() -> None:

@@ -24,55 +24,62 @@ HELD_OUT_BYTES = 16 << 20
 
 
 def train(
-    vocab_size: Annotated[int, typer.Option(help="Ids in all: 256 bytes, merges and special tokens.")],
+    vocab_size: Annotated[int, typer.Option(help="Total number of ids: 256 bytes, merges and special tokens.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The tokenizer.json to write; - is stdout.")],
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Text or .jsonl, also as .gz or .zst, .parquet, .arrow, or folders of them; - alone reads stdin."
+            help="Text, .jsonl (both also .gz or .zst), .parquet, .arrow, or folders of them; - alone reads stdin."
         ),
     ] = None,
     pattern: Annotated[
-        str, typer.Option(help="gpt2, cl100k, o200k, a name of tiktoken's, none, or any regex.")
+        str, typer.Option(help="How to split text: gpt2, cl100k, o200k, a tiktoken name, none, or any regex.")
     ] = "gpt2",
     special_token: Annotated[
-        list[str] | None, typer.Option(help="A special token; may be given again. Default <|endoftext|>.")
+        list[str] | None, typer.Option(help="A special token; repeat for several. Default: <|endoftext|>.")
     ] = None,
     ties: Annotated[
         Ties | None,
-        typer.Option(help="Among equal counts: huggingface, lowest_id, first_seen, largest_bytes."),
+        typer.Option(
+            help="Which pair to merge first when counts are equal. Default: huggingface; without a pattern, first_seen."
+        ),
     ] = None,
-    feed: Annotated[Feed, typer.Option(help="What is one text: documents or lines.")] = "documents",
+    feed: Annotated[Feed, typer.Option(help="Unit of text: whole documents, or single lines.")] = "documents",
     text_field: Annotated[
-        str, typer.Option(help="The field of a .jsonl line, or the column of a table, that holds the text.")
+        str, typer.Option(help="Field of a .jsonl row, or column of a table, that holds the text.")
     ] = "text",
-    min_frequency: Annotated[int, typer.Option(min=0, help="Stop at pairs met less often.")] = 0,
-    max_token_bytes: Annotated[int | None, typer.Option(min=1, help="Make no token longer than this.")] = None,
-    utf8_safe: Annotated[bool, typer.Option("--utf8-safe", help="Make no token that cuts a character.")] = False,
-    separator: Annotated[str | None, typer.Option(help="What stands between the documents of a text file.")] = None,
-    max_memory: Annotated[int | None, typer.Option(min=1, help="Bytes of memory to take at most.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
+    min_frequency: Annotated[int, typer.Option(min=0, help="Do not merge pairs that occur fewer times than this.")] = 0,
+    max_token_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Maximum length of a token in bytes. Default: no limit.")
+    ] = None,
+    utf8_safe: Annotated[bool, typer.Option("--utf8-safe", help="Make no token that cuts a UTF-8 character.")] = False,
+    separator: Annotated[
+        str | None, typer.Option(help="Text between the documents of a text file. Default: a file is one document.")
+    ] = None,
+    max_memory: Annotated[int | None, typer.Option(min=1, help="Memory limit in bytes. Default: none.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: one per core.")] = None,
     base: Annotated[
         str | None,
         typer.Option(
-            help="Continue this vocabulary (a file, a folder, hf:REPOSITORY, or a name of tiktoken); all its ids stay."
+            help="Extend this vocabulary and keep its ids: a file, a folder, hf:REPOSITORY, or a tiktoken name."
         ),
     ] = None,
-    counts: Annotated[Path | None, typer.Option(help="Counts that an earlier run saved, instead of files.")] = None,
+    counts: Annotated[Path | None, typer.Option(help="Counts from an earlier --save-counts, instead of files.")] = None,
     save_counts: Annotated[
-        Path | None, typer.Option(help="Write the counts here for a later run.", callback=on_disk)
+        Path | None, typer.Option(help="Also write the counts to this file, for --counts.", callback=on_disk)
     ] = None,
     also_save: Annotated[
-        str | None, typer.Option(help="Smaller vocabularies to save too, as 8192,16384: NAME.8192.json beside NAME.")
+        str | None,
+        typer.Option(help="Also save smaller vocabularies: 8192,16384 writes NAME.8192.json and NAME.16384.json."),
     ] = None,
     held_out: Annotated[
-        list[Path] | None, typer.Option(help="Text kept out of training, to measure on; may be given again.")
+        list[Path] | None, typer.Option(help="Text file to measure on, not trained on; repeat for several.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="The report to write: .html, .md or .json.", callback=on_disk)
+        Path | None, typer.Option(help="Report to write: .html, .md or .json; needs --held-out.", callback=on_disk)
     ] = None,
 ) -> None:
-    """Learn a vocabulary from text.
+    """Train a BPE vocabulary on text.
 
     Example: bytemill tokenizer train book.txt --vocab-size 4096 -o tokenizer.json
     """

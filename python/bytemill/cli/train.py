@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="A.B=C", help="Change a setting; more may follow after spaces."),
+    typer.Option(
+        "--set", metavar="A.B=C", help="Change settings, such as train.max_steps=100; separate several by spaces."
+    ),
 ]
-MoreSettings = Annotated[list[str] | None, typer.Argument(metavar="[A.B=C]...", help="Further settings of --set.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Settings in TOML.")]
+MoreSettings = Annotated[list[str] | None, typer.Argument(metavar="[A.B=C]...", help="More settings for --set.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file with settings.")]
 PrintConfig = Annotated[
-    bool, typer.Option("--print-config", help="Print all settings as commented TOML for --config, and do nothing else.")
+    bool, typer.Option("--print-config", help="Print all settings as commented TOML for --config, then exit.")
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest valid checkpoint of the run.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue from the run's newest valid checkpoint.")]
 
 
 def train(
@@ -34,17 +36,20 @@ def train(
     output: RunFolder = Path("runs/pretrain"),
     resume: Resume = False,
     is_dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Try a few steps, say what the run would take, and write nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Run a few steps, print the time and memory that the run would take, and write nothing."
+        ),
     ] = False,
     profiles: Annotated[
-        bool, typer.Option("--profile", help="Write a trace of three steps into the run's profile/ folder.")
+        bool, typer.Option("--profile", help="Profile three steps and write the trace to the run's profile/ folder.")
     ] = False,
     prints_config: PrintConfig = False,
 ) -> None:
     """Pretrain a GPT-2 on token shards.
 
-    Stops cleanly on Ctrl-C and SIGTERM; --resume goes on as if nothing had happened, with settings changed by --set
-    if you like.
+    Ctrl-C and SIGTERM stop the run cleanly, with a checkpoint. --resume continues as if the run had not stopped; --set
+    can change settings.
 
     Example: bytemill train --set data.path=shards data.tokenizer=tokenizer.json model.name=gpt2 -o runs/first
     """

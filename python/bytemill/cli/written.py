@@ -46,7 +46,7 @@ def _is_given_empty(parameter: typer.CallbackParam) -> bool:
 Private = Annotated[
     bool, typer.Option("--private", help="Leave the machine, its software and the command line out of the page.")
 ]
-RunFolder = Annotated[Path, typer.Option("--output", "-o", help="The run's folder.", callback=on_disk)]
+RunFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.", callback=on_disk)]
 
 
 def stdout_for_numbers() -> BinaryIO:
