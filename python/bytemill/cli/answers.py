@@ -216,10 +216,10 @@ def _answer_sets(files: "Mapping[str, str]") -> "tuple[dict[str, Path], dict[str
 
 def _own_rubric(path: Path) -> str:
     if not path.is_file():
-        raise ArgumentError(f"--rubric is {str(path)!r}: neither quality, nor safety, nor a file")
+        raise ArgumentError(f"--rubric is {str(path)!r}, expected quality, safety or an existing file")
     text = read_regular_file(path, error=ArgumentError).decode()
     if "{response}" not in text:
-        raise ArgumentError(f"{path}: a rubric has to say {{response}} where the answer shall stand")
+        raise ArgumentError(f"{path}: a rubric must contain {{response}} where the answer goes")
     return text
 
 

@@ -51,7 +51,7 @@ def classify(
 
     given = model or named_model
     if given is None or (model and named_model):
-        raise typer.BadParameter("give one model, as MODEL or by --model")
+        raise typer.BadParameter("give one model, either as MODEL or with --model")
     place = open_place(given, say=say)
     classifier, max_tokens = load_classifier(place)
     vocabulary = tokenizer_for(place, tokenizer)

@@ -302,7 +302,7 @@ def fetch(
 def _bytes(size: str) -> int:
     number, unit = (size[:-1], size[-1].lower()) if size[-1:].isalpha() else (size, "")
     if unit not in _UNITS or not number.isdecimal():
-        raise typer.BadParameter(f"{size!r} is no size such as 200M or 2G")
+        raise typer.BadParameter(f"{size!r} is not a size, such as 200M or 2G")
     return int(number) * _UNITS[unit]
 
 
@@ -310,4 +310,4 @@ def _share(val: str) -> float:
     try:
         return float(val)
     except ValueError:
-        raise typer.BadParameter(f"{val!r} is neither a share such as 0.01 nor first_shard") from None
+        raise typer.BadParameter(f"{val!r} is neither a fraction, such as 0.01, nor first_shard") from None

@@ -59,7 +59,9 @@ def loss(
         manifest.refuse_other(found)
     loaded = load_model_at(place).to(pick_device())
     if manifest.n_vocab > loaded.config.vocab_size:
-        raise DataError(f"{data}: its ids need a model of {manifest.n_vocab}, {model} knows {loaded.config.vocab_size}")
+        raise DataError(
+            f"{data}: its ids need a vocabulary of {manifest.n_vocab}, {model} has {loaded.config.vocab_size}"
+        )
     loader = TokenLoader(
         data, batch_size=batch_size, seq_len=seq_len or loaded.config.n_positions, split=split, shuffle=False
     )
@@ -76,8 +78,8 @@ def _refuse_rows(data: Path) -> None:
     """Refuse a file: its text or rows are measured by another command."""
     if data.is_file():
         raise DataError(
-            f"{data}: a file, expected a folder of token shards, as `bytemill data prepare` writes it; for a text or "
-            f"rows use `bytemill eval matrix -m MODEL -d {data}`"
+            f"{data}: is a file, expected a folder of token shards from `bytemill data prepare`; for text or rows, "
+            f"use `bytemill eval matrix -m MODEL -d {data}`"
         )
 
 

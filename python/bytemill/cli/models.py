@@ -103,13 +103,13 @@ def part_of(rows: Path, split: str, models: "Iterable[str]", seed: int | None) -
     read = read_rows(rows, ("instruction",))
     for number, row in enumerate(read, start=1):
         if not isinstance(row.get("instruction"), str) or not isinstance(row.get("input") or "", str):
-            raise DataError(f"{rows}: row {number} has no text in 'instruction', or an input that is none")
+            raise DataError(f"{rows}: row {number}: 'instruction' is missing or not text, or 'input' is not text")
     part: Sequence[Any] = read
     if split != "all":
         shares, seed = split_of(models, seed)
         part = split_rows(read, shares, seed=seed)[("train", "test", "val").index(split)]
     if not part:
-        raise DataError(f"{rows}: {len(read)} rows are too few to have a {split} part")
+        raise DataError(f"{rows}: {len(read)} rows are too few for a {split} part")
     return list(part)
 
 

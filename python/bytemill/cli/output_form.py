@@ -34,7 +34,7 @@ def form_of(given: Form | None, output: Path | None) -> Form:
     if output in (None, STDOUT):
         return "text"
     if output.suffix not in _BY_ENDING:
-        raise ArgumentError(f"{output}: its ending tells no form; expected {', '.join(_BY_ENDING)}, or --format")
+        raise ArgumentError(f"{output}: unknown file ending; expected {', '.join(_BY_ENDING)}, or --format")
     return _BY_ENDING[output.suffix]
 
 

@@ -78,7 +78,7 @@ def encode(
         _encode_to(loaded, out, files, text, special=special, max_tokens=max_tokens, end_token=end_token)
         return
     if end_token is not None:
-        raise ArgumentError("--end-token goes with --out")
+        raise ArgumentError("--end-token needs --out")
     for one in documents(text, files):
         ids = loaded.encode(one, max_tokens=max_tokens, **_rules(special))
         print(json.dumps(ids) if as_json else " ".join(map(str, ids)))

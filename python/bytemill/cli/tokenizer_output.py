@@ -36,7 +36,9 @@ def special_tokens_given(options: list[str] | None) -> dict[str, int] | list[str
     if all(with_id):
         return {text: int(number) for text, _, number in split}
     if any(with_id):
-        raise ArgumentError(f"--special-token has ids for some and not for others: {', '.join(options)}")
+        raise ArgumentError(
+            f"--special-token has ids for only some tokens, expected for all or none: {', '.join(options)}"
+        )
     return options
 
 
@@ -61,7 +63,7 @@ def write_vocabulary(tokenizer: "Tokenizer", output: Path, form: Format) -> None
         print(output)
         return
     if form == "gpt2":
-        raise ArgumentError("the form gpt2 is two files; name a folder instead of -")
+        raise ArgumentError("the gpt2 format is two files; give a folder instead of -")
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(Path(folder) / "vocabulary", format=form)
         sys.stdout.write((Path(folder) / "vocabulary").read_text(encoding="utf-8"))

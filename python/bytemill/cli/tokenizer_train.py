@@ -87,10 +87,10 @@ def train(
     from bytemill.tokenizer.source import open_tokenizer
 
     if bool(files) == bool(counts):
-        raise ArgumentError("give files to learn from, or --counts of an earlier run, one of the two")
+        raise ArgumentError("give either files to train on, or --counts from an earlier run")
     if base and also_save:
         raise ArgumentError(
-            "--also-save cannot go with --base, whose special tokens lie between its merges and new ones"
+            "--also-save cannot be combined with --base: its special tokens are between its merges and the new ones"
         )
     special_tokens = ["<|endoftext|>"] if special_token is None else special_token
     sizes = _sizes(also_save, 256 + len(special_tokens), vocab_size, output)
@@ -127,7 +127,7 @@ def train(
         say(f"bytemill: warning: {warning.message}")
     if tokenizer.n_vocab < vocab_size and not tokenizer.merges:
         sources = ", ".join(map(str, files)) if files else counts
-        raise DataError(f"{sources}: no two bytes to merge: is there any text?")
+        raise DataError(f"{sources}: the text has no two bytes to merge; give more text")
     if tokenizer.n_vocab < vocab_size:
         say(f"The text gives no more than {tokenizer.n_vocab:,} ids; {vocab_size:,} were asked for.")
     say(f"{tokenizer.n_vocab:,} ids, {len(tokenizer.merges):,} of them merges, written to:")
@@ -143,7 +143,7 @@ def _sizes(also_save: str | None, smallest: int, vocab_size: int, output: Path) 
     for word in words:
         if not (word.isascii() and word.isdigit() and len(word) < 20 and smallest <= int(word) < vocab_size):
             raise ArgumentError(
-                f"--also-save has {word!r}, expected sizes from {smallest} (bytes and special tokens) to below "
+                f"--also-save has {word!r}, expected sizes of at least {smallest} (bytes and special tokens) below "
                 f"--vocab-size, {vocab_size}"
             )
     if words and output == STDOUT:
@@ -159,7 +159,7 @@ def _check_report(report: Path | None, held_out: list[Path] | None) -> None:
 
     check_report_name(report)
     if not held_out:
-        raise ArgumentError("--report needs --held-out FILE: text that the vocabulary is not learnt from")
+        raise ArgumentError("--report needs --held-out FILE: text that the vocabulary is not trained on")
 
 
 def _save_smaller(tokenizer: "Tokenizer", sizes: list[int], output: Path) -> None:

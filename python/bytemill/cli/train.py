@@ -60,7 +60,7 @@ def train(
     from bytemill.train.loop import fit
 
     if resolved.task != "pretrain":
-        raise ConfigError(f"task is {resolved.task!r}: that is `bytemill finetune {resolved.task}`")
+        raise ConfigError(f"task is {resolved.task!r}: use `bytemill finetune {resolved.task}`")
     if resolved.train.find_batch_size:
         resolved = find_batch_size(resolved, lambda tried: pretrain_task_from_config(tried)[0], say=say)
         say(f"data.batch_size is {resolved.data.batch_size}")
@@ -100,7 +100,7 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, 
         if saved.exists():
             settings = [*former_settings(read_toml(saved)), *settings]
         elif config is None:
-            raise ConfigError(f"{resumed_run}: holds no run that could be resumed; leave --resume out to start one")
+            raise ConfigError(f"{resumed_run}: contains no run to resume; remove --resume to start a new run")
         config = config or saved
     resolved = load_config(config, settings)
     if prints:
