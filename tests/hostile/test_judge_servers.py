@@ -133,7 +133,7 @@ def test_a_reply_of_the_limit_is_read(server: HostileServer) -> None:
 
 def test_a_packed_reply_is_not_unpacked(server: HostileServer) -> None:
     server.on("/api/chat", replies(b"\x1f\x8b", headers={"Content-Encoding": "gzip"}))
-    with pytest.raises(ServiceError, match=r"it packs its reply \(gzip\), which was not asked for"):
+    with pytest.raises(ServiceError, match=r"it compresses its reply \(gzip\), which was not requested"):
         ask(server.url)
     assert server.headers_of("Accept-Encoding") == ["identity"]
 
@@ -210,7 +210,7 @@ def test_a_password_in_the_address_is_sent_and_not_shown(server: HostileServer) 
     judge = Judge(url, "m")
     assert "PASSWORD" not in f"{judge!r}{judge.endpoint}"
     assert "K123" not in f"{judge!r}{judge.endpoint}"
-    with pytest.raises(ArgumentError, match="a user name or password and a key is given"):
+    with pytest.raises(ArgumentError, match="contains a user name or password, and a key is given too"):
         Judge(url, "m", api_key=KEY)
 
 

@@ -221,7 +221,7 @@ class TestRefused:
             texts=["to be or not to be"], vocab_size=VOCAB + 2, special_tokens=[f"<{n}>" for n in range(60)]
         )
         assert tokenizer.n_vocab > VOCAB
-        with pytest.raises(DataError, match="not made for each other"):
+        with pytest.raises(DataError, match="this tokenizer does not match this model"):
             TextGenerator(load_pretrained(folders / "gpt2"), tokenizer)
 
     def test_an_unknown_architecture(self, tmp_path) -> None:

@@ -242,7 +242,7 @@ class TestMerge:
     def test_unwrapping_leaves_a_plain_model(self, tmp_path) -> None:
         model = adapted()
         before = logits(model)
-        with pytest.raises(ConfigError, match="no part of a plain GPT-2"):
+        with pytest.raises(ConfigError, match="not part of a plain GPT-2"):
             model.save_huggingface(tmp_path)
         merge_lora(model, unwrap=True)
         assert model.state_dict().keys() == tiny_model().state_dict().keys()

@@ -119,7 +119,7 @@ class TestSwitching:
 
 def test_wrong_names_are_told_with_the_right_ones() -> None:
     model = two_adapters()
-    with pytest.raises(ConfigError, match="no adapter is called 'third'; there are default, other"):
+    with pytest.raises(ConfigError, match="no adapter is named 'third'; the adapters are default, other"):
         set_adapter(model, "third")
     for name in ("other", "", "a.b"):
         with pytest.raises(ConfigError, match="cannot name an adapter"):

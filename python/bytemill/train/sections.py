@@ -265,4 +265,6 @@ def refuse_wrong_split(data: DataConfig) -> None:
         )
     for name, share in (("test", data.split[1]), ("val", data.split[2])):
         if share and getattr(data, name) is not None:
-            raise ValueError(f"data.split keeps {share} of the rows for {name}, and data.{name} names others; give one")
+            raise ValueError(
+                f"data.split keeps {share} of the rows for {name}, and data.{name} names others; give only one"
+            )
