@@ -273,7 +273,7 @@ class Run:
                 if saved.get(name) != own.get(name):
                     self._refuse_changed_rows(checkpoint, name)
                     raise CheckpointError(
-                        f"{checkpoint.path}: of another {kind}: {name} was {saved.get(name)!r} there, "
+                        f"{checkpoint.path}: from another {kind}: {name} was {saved.get(name)!r} there, "
                         f"and is {own.get(name)!r} now"
                     )
 
