@@ -267,7 +267,7 @@ class Run:
             )
         refuse_other_optimizer(checkpoint, self.config, self.folder)
         pairs = [("model", without_dropout(saved_model), without_dropout(own_model))]
-        pairs.append(("data", checkpoint.state["fingerprints"], dict(self.task.fingerprints)))
+        pairs.append(("data set", checkpoint.state["fingerprints"], dict(self.task.fingerprints)))
         for kind, saved, own in pairs:
             for name in sorted(saved.keys() | own.keys()):
                 if saved.get(name) != own.get(name):
