@@ -126,5 +126,5 @@ def test_wrong_names_are_told_with_the_right_ones() -> None:
             add_adapter(model, name, LoraConfig(r=1, target_modules=["qkv"]))
     with pytest.raises(ConfigError, match="share a base"):
         add_adapter(model, "third", LoraConfig(r=1, target_modules=["qkv"], bias="all"))
-    with pytest.raises(ConfigError, match="carries no adapter"):
+    with pytest.raises(ConfigError, match="the model has no adapter"):
         add_adapter(base(), "first", LoraConfig(r=1, target_modules=["qkv"]))

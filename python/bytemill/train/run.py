@@ -267,13 +267,13 @@ class Run:
             )
         refuse_other_optimizer(checkpoint, self.config, self.folder)
         pairs = [("model", without_dropout(saved_model), without_dropout(own_model))]
-        pairs.append(("data", checkpoint.state["fingerprints"], dict(self.task.fingerprints)))
+        pairs.append(("data set", checkpoint.state["fingerprints"], dict(self.task.fingerprints)))
         for kind, saved, own in pairs:
             for name in sorted(saved.keys() | own.keys()):
                 if saved.get(name) != own.get(name):
                     self._refuse_changed_rows(checkpoint, name)
                     raise CheckpointError(
-                        f"{checkpoint.path}: of another {kind}: {name} was {saved.get(name)!r} there, "
+                        f"{checkpoint.path}: from another {kind}: {name} was {saved.get(name)!r} there, "
                         f"and is {own.get(name)!r} now"
                     )
 

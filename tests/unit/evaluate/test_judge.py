@@ -372,7 +372,7 @@ def test_the_answers_of_eval_prompts_are_judged_model_by_model(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--rubric", "kindness"], "--rubric is 'kindness': expected quality, safety or an existing file"),
+        (["--rubric", "kindness"], "--rubric is 'kindness', expected quality, safety or an existing file"),
         (["--key-variable", "NO_SUCH_KEY"], "--key-variable is 'NO_SUCH_KEY', which is not set in the environment"),
     ],
 )

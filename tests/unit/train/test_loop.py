@@ -229,7 +229,7 @@ def test_only_the_given_parameters_move(tmp_path):
     ("other", "sentence"),
     [
         ({"width": 9}, "from another model: width was 8 there, and is 9 now"),
-        ({"fingerprints": {"data": "xyz"}}, "of another data: data was 'abc' there, and is 'xyz' now"),
+        ({"fingerprints": {"data": "xyz"}}, "from another data set: data was 'abc' there, and is 'xyz' now"),
         (
             {"model_config": {"width": 8}, "model": 9},
             "the shape of embedding.weight is (17, 8) there and (17, 9)",

@@ -53,7 +53,7 @@ def apply_lora(model: Model, config: LoraConfig) -> Model:
     """
     if any(True for _ in lora_layers(model)):
         raise ConfigError(
-            "the model carries an adapter already: add_adapter(model, name, config) for one more, or "
+            "the model already has an adapter; use add_adapter(model, name, config) for one more, or "
             "merge_lora(model, unwrap=True)"
         )
     return wrap_modules(model, targeted_modules(model, config.target_modules), config)
