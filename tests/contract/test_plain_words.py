@@ -14,7 +14,12 @@ from bytemill.cli import app
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(bytemill.__file__).parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("**/*.md")),
+    *sorted((ROOT / "examples").glob("**/*.md")),
+]
 
 INSTEAD = {
     "told": "says, shows, given",
