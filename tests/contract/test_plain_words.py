@@ -1,4 +1,4 @@
-"""Help texts, errors and pages use plain words: none of those that make a reader go back."""
+"""Help texts, settings, errors and pages use plain words: none of those that make a reader go back."""
 
 import ast
 import re
@@ -11,6 +11,8 @@ import typer.main
 
 import bytemill
 from bytemill.cli import app
+from bytemill.train.config import RunConfig
+from bytemill.train.config_text import documented_toml
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(bytemill.__file__).parent
@@ -94,6 +96,12 @@ def test_help_texts() -> None:
     texts = dict(help_texts(typer.main.get_command(app)))
     assert len(texts) > 300
     assert {place: words for place, text in texts.items() if (words := hard_words(text))} == {}
+
+
+def test_descriptions_of_settings() -> None:
+    text = documented_toml(RunConfig())
+    assert text.count("# ") > 80
+    assert hard_words(text) == []
 
 
 def test_error_messages() -> None:
