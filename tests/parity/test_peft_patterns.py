@@ -193,7 +193,7 @@ class TestRefused:
 
     def test_a_module_that_is_not_there(self) -> None:
         model = TransformersCausal(llama(tied=False))
-        with pytest.raises(ConfigError, match="modules_to_save: 'score' means no module"):
+        with pytest.raises(ConfigError, match="modules_to_save: 'score' matches no module"):
             apply_lora(model, LoraConfig(target_modules=["q_proj"], modules_to_save=["score"]))
         assert all(parameter.requires_grad for parameter in model.parameters())
 

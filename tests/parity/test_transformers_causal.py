@@ -228,7 +228,7 @@ class TestRefused:
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "perceptron"}))
         with pytest.raises(FormatError, match="transformers cannot load it"):
             load_pretrained(tmp_path)
-        with pytest.raises(ConfigError, match="'perceptron' is no causal language model"):
+        with pytest.raises(ConfigError, match="'perceptron' is not a causal language model"):
             TransformersCausal.from_settings({"model_type": "perceptron"})
 
     def test_a_tokenizer_that_is_no_byte_level_bpe(self, tmp_path) -> None:
