@@ -168,7 +168,7 @@ def test_broken_http_is_one_sentence(server: HostileServer, data: bytes, sentenc
         (b'"message"', r"its reply has no text in message\.content"),
         (b'{"message": {"content": ["70"]}}', r"its reply has no text in message\.content"),
         (b"\xff{}", "its reply: not JSON in UTF-8: byte 0xff"),
-        (b"9" * 10_000, "its reply: not JSON in UTF-8: Exceeds the limit"),
+        (b"9" * 10_000, "its reply: line 1 of its JSON has an integer of more than 4,300 digits"),
     ],
 )
 def test_json_that_is_no_reply_is_one_sentence(server: HostileServer, body: bytes, sentence: str) -> None:

@@ -166,7 +166,7 @@ class TestRefused:
             ({"rank_pattern": {"(": 2}}, "rank_pattern"),
             ({"rank_pattern": {"q_proj": 0}}, "rank_pattern"),
             ({"alpha_pattern": {"q_proj": "x"}}, "alpha_pattern"),
-            ({"use_invention": True}, "use_invention is True, which is not known here"),
+            ({"use_invention": True}, "use_invention is True, which is unknown here"),
             ({"ensure_weight_tying": True}, "ensure_weight_tying"),
         ],
         ids=str,
