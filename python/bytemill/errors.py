@@ -63,8 +63,8 @@ def refuse_negative(**numbers: int | None) -> None:
 
     >>> refuse_negative(seed=0, threads=-1)
     Traceback (most recent call last):
-    bytemill.errors.ArgumentError: threads is -1, expected no negative number
+    bytemill.errors.ArgumentError: threads is -1, expected at least 0
     """
     for name, number in numbers.items():
         if number is not None and number < 0:
-            raise ArgumentError(f"{name} is {number}, expected no negative number")
+            raise ArgumentError(f"{name} is {number}, expected at least 0")

@@ -114,7 +114,9 @@ def open_without_links(path: Path, flags: int) -> int:
         descriptor = os.open(path, flags | os.O_CREAT | _NO_LINK | _NEVER_WAIT, 0o666)
     except OSError as error:
         if path.is_symlink():
-            raise OSError(error.errno, "is a symbolic link; remove it, so that a file can be made here", path) from None
+            raise OSError(
+                error.errno, "is a symbolic link; remove it, so that a file can be written here", path
+            ) from None
         if path.exists() and not path.is_file():
             raise _not_a_file(path) from None
         raise
@@ -125,7 +127,7 @@ def open_without_links(path: Path, flags: int) -> int:
 
 
 def _not_a_file(path: Path) -> OSError:
-    reason = "is not a regular file; remove it, so that a file can be made here"
+    reason = "is not a regular file; remove it, so that a file can be written here"
     return FileExistsError(errno.EEXIST, reason, str(path))
 
 
@@ -244,7 +246,9 @@ def refuse_input_as_output(
     for given in inputs:
         for path in () if given is None else _read_paths(Path(given), walk=walk):
             if _identity(path) in written:
-                raise ArgumentError(f"{output}: is also read, as {path}: writing would destroy it; give another output")
+                raise ArgumentError(
+                    f"{output}: is also an input, {path}, and writing would destroy it; give another output"
+                )
 
 
 def refuse_output_in_checkpoint(output: str | os.PathLike[str] | None) -> None:

@@ -120,11 +120,11 @@ def read_regular_file(
     status = os.fstat(opened)
     if not stat.S_ISREG(status.st_mode):
         os.close(opened)
-        raise error(f"{path}: a folder, pipe or device, expected a regular file; save what it gives in one")
+        raise error(f"{path}: a folder, pipe or device, expected a regular file; save its content to a file")
     with os.fdopen(opened, "rb") as file:
         if status.st_size <= max_bytes:
             return file.read(status.st_size)
-    raise error(f"{path}: larger than {max_bytes:,} bytes, the most that is read of such a file")
+    raise error(f"{path}: larger than {max_bytes:,} bytes, the maximum for such a file")
 
 
 def _too_deep(text: str) -> bool:

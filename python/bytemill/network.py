@@ -165,7 +165,9 @@ def ask(
         coding = response.headers.get("Content-Encoding", "identity")
         if coding.lower() != "identity":
             raise NetworkError(
-                url, f"it packs its reply ({one_line(request.hidden(coding))}), which was not asked for", again=False
+                url,
+                f"it compresses its reply ({one_line(request.hidden(coding))}), which was not requested",
+                again=False,
             )
         yield Reply(request, response, deadline)
 
@@ -266,7 +268,7 @@ def _redirected(request: _Request, response: httpx.Response, *, across_origins: 
         fault = f"it redirects to {shown}, another origin, where nothing was sent; give that address if you trust it"
         raise NetworkError(request.url, fault, again=False)
     if request.url.startswith("https:") and there.startswith("http:"):
-        raise NetworkError(request.url, f"it redirects from https to {shown}, which anybody can change", again=False)
+        raise NetworkError(request.url, f"it redirects from https to {shown}, which is not encrypted", again=False)
     return _Request(there, None, None, "", request.secrets | _secrets(there, None, None))
 
 

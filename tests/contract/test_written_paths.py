@@ -69,7 +69,7 @@ def test_there_are_options_of_both_kinds() -> None:
 def test_what_has_to_be_on_disk_refuses_stdout(run, command: tuple[str, ...]) -> None:
     outcome = run(*command)
     assert outcome.code == 2
-    assert "is -, which stands for stdout; what goes here has to be on disk" in outcome.err
+    assert "is -, which means stdout, but this output must be on disk" in outcome.err
 
 
 EMPTY = [(*command[:-1], "") for command in [*REFUSING, *ARGUMENTS_ON_DISK]]

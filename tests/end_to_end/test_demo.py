@@ -74,5 +74,5 @@ def test_a_second_demo_replaces_the_first_but_nothing_else(folder: Path, tmp_pat
     command = [sys.executable, "-m", "bytemill", "demo", "--fast", "--output", str(tmp_path)]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
-    assert "holds no earlier demo" in refused.stderr
+    assert "contains no earlier demo" in refused.stderr
     assert (tmp_path / "mine.txt").exists()

@@ -117,7 +117,7 @@ def test_a_classifier_is_measured_on_other_labelled_rows(folder, tmp_path) -> No
     assert json.loads(call(*other, *columns).stdout)["accuracy"] == 1
     with pytest.raises(DataError, match="no row has a column 'text'; there are kind, words"):
         call(*other)
-    with pytest.raises(DataError, match="base: no run of `bytemill finetune classify`"):
+    with pytest.raises(DataError, match="base: not a run of `bytemill finetune classify`"):
         call("eval", "classify", folder / "base", "--data", tmp_path / "other.csv")
 
 
@@ -150,7 +150,7 @@ def test_a_book_is_tuned_on_in_windows(folder, tmp_path) -> None:
 
 def test_eval_loss_on_a_file_names_the_command_to_use(folder) -> None:
     with pytest.raises(
-        DataError, match=r"texts\.csv: a file, expected a folder of token shards.* `bytemill eval matrix"
+        DataError, match=r"texts\.csv: is a file, expected a folder of token shards.* `bytemill eval matrix"
     ):
         call("eval", "loss", "-m", folder / "base", "-d", folder / "texts.csv")
 
@@ -169,7 +169,7 @@ def test_rows_are_shown_with_their_masks(folder, task, data, shown) -> None:
     result = call(*where, "-n", 1, "--set", "data.seq_len=400", *settings)
     assert shown in result.stdout
     assert "rows used" in result.stderr
-    with pytest.raises(ArgumentError, match="first is 900; the rows go from 0 to"):
+    with pytest.raises(ArgumentError, match="first is 900, expected 0 to"):
         call(*where, "--first", 900, "--set", "data.seq_len=400", *settings)
     with pytest.raises(ArgumentError, match="task is 'pretrain', expected one of lm"):
         call(*where[:-3], "pretrain")

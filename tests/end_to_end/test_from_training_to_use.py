@@ -174,7 +174,7 @@ def test_an_adapter_whose_base_is_gone_or_was_changed_says_which(adapted: Path, 
     with pytest.raises(CheckpointError, match=rf"holds an adapter; its base {tmp_path / 'base'}"):
         load_base_model(tmp_path / "run")
     shutil.copytree(find_model(folder / "adapted").folder, tmp_path / "base" / "checkpoints" / "step_00000004")
-    with pytest.raises(CheckpointError, match="has other weights by now"):
+    with pytest.raises(CheckpointError, match="has other weights now"):
         load_base_model(tmp_path / "run")
 
 
@@ -218,7 +218,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_never_handed_on(tuned: Path, t
     assert "passed over a damaged checkpoint" in result.stderr
     assert "using the checkpoint of step" in result.stderr
     for command in ("export", "merge"):
-        with pytest.raises(CheckpointError, match=r"damaged.*to take the checkpoint before it, give .*@\d+"):
+        with pytest.raises(CheckpointError, match=r"damaged.*to use the checkpoint before it, give .*@\d+"):
             run("model", command, copy, tmp_path / command)
         assert not (tmp_path / command).exists()
 

@@ -76,7 +76,7 @@ def fetched(name: str, cache: Path) -> bytes:
 
 def test_a_file_that_is_the_same_is_resumed(server: HostileServer, tmp_path: Path) -> None:
     server.on("/f.txt", breaks_off(OLD, 40, ETag='"v1"'), rest(OLD, 40, ETag='"v1"'))
-    with pytest.raises(OSError, match="at byte 40 of 100; run again to go on from there"):
+    with pytest.raises(OSError, match="at byte 40 of 100; run again to continue from there"):
         fetch("one", cache=tmp_path)
     assert fetched("one", tmp_path) == OLD
     assert server.headers_of("Range") == [None, "bytes=40-"]
@@ -155,14 +155,14 @@ def test_a_known_hash_decides_whether_a_part_was_of_the_file(server: HostileServ
 
 def test_a_file_of_another_hash_is_deleted_with_its_note(server: HostileServer, tmp_path: Path) -> None:
     server.on("/f.txt", replies(OLD, headers={"ETag": '"v1"'}))
-    with pytest.raises(DataError, match=r"SHA-256 is [0-9a-f]{64}, expected [0-9a-f]{64}; what came was deleted"):
+    with pytest.raises(DataError, match=r"SHA-256 is [0-9a-f]{64}, expected [0-9a-f]{64}; the downloaded file was"):
         fetch("hashed", cache=tmp_path)
     assert list((tmp_path / "hashed").iterdir()) == []
 
 
 def test_a_part_that_was_not_asked_for_is_refused(server: HostileServer, tmp_path: Path) -> None:
     server.on("/f.txt", rest(OLD, 0))
-    with pytest.raises(NetworkError, match="it sends a part of the file, though the whole was asked for"):
+    with pytest.raises(NetworkError, match="it sent only part of the file, although all of it was requested"):
         fetch("one", cache=tmp_path)
 
 
@@ -234,7 +234,7 @@ def test_another_size_than_the_listing_s_is_refused(server: HostileServer, tmp_p
 def test_a_chunked_body_cut_short_is_resumed(server: HostileServer, tmp_path: Path) -> None:
     first = head(200, {"Transfer-Encoding": "chunked", "ETag": '"v1"'}) + b"28\r\n" + OLD[:40] + b"\r\n3c\r\n"
     server.on("/f.txt", sends(first), rest(OLD, 40, ETag='"v1"'))
-    with pytest.raises(NetworkError, match=r"the connection broke: .*at byte 40; run again to go on from there"):
+    with pytest.raises(NetworkError, match=r"the connection broke: .*at byte 40; run again to continue from there"):
         fetch("one", cache=tmp_path)
     assert fetched("one", tmp_path) == OLD
 
@@ -286,7 +286,7 @@ def test_the_token_does_not_go_to_an_address_that_begins_like_the_hub_s(
 def test_a_redirect_from_https_to_http_is_refused() -> None:
     reply = httpx.Response(302, headers={"Location": "http://cdn/a.txt"}, request=httpx.Request("GET", "https://hub/a"))
     asked = network._Request("https://hub/a", None, TOKEN, "https://hub:443", frozenset({TOKEN}))
-    with pytest.raises(NetworkError, match=r"it redirects from https to http://cdn/a\.txt, which anybody can change"):
+    with pytest.raises(NetworkError, match=r"it redirects from https to http://cdn/a\.txt, which is not encrypted"):
         network._redirected(asked, reply, across_origins=True)
     reply.headers["Location"] = "https://hub:444/a.txt"  # another port is another origin
     assert network._redirected(asked, reply, across_origins=True).authorization() == {}

@@ -116,7 +116,7 @@ def test_the_size_is_limited_on_both_sides(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(b"[1,2]")
     assert read_json(path, max_bytes=5) == [1, 2]
-    with pytest.raises(FormatError, match=r"x\.json: larger than 4 bytes, the most that is read of such a file$"):
+    with pytest.raises(FormatError, match=r"x\.json: larger than 4 bytes, the maximum for such a file$"):
         read_json(path, max_bytes=4)
     with path.open("wb") as file:
         file.truncate(1 << 40)  # sparse
@@ -255,8 +255,8 @@ def test_deep_settings_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFi
         ({}, "has no step or no files"),
         ({"step": "1", "files": {}}, "has no step or no files"),
         ({"step": 1, "files": []}, "has no step or no files"),
-        ({"step": 1, "files": {"model.safetensors": 7}}, "says no size and SHA-256 of model.safetensors"),
-        ({"step": 1, "files": {}}, "says no size and SHA-256 of model.safetensors"),
+        ({"step": 1, "files": {"model.safetensors": 7}}, "has no size and SHA-256 for model.safetensors"),
+        ({"step": 1, "files": {}}, "has no size and SHA-256 for model.safetensors"),
     ],
 )
 def test_a_state_of_another_shape_with_its_checksum_is_refused(

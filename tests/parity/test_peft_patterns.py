@@ -166,7 +166,7 @@ class TestRefused:
             ({"rank_pattern": {"(": 2}}, "rank_pattern"),
             ({"rank_pattern": {"q_proj": 0}}, "rank_pattern"),
             ({"alpha_pattern": {"q_proj": "x"}}, "alpha_pattern"),
-            ({"use_invention": True}, "use_invention is True, which is not known here"),
+            ({"use_invention": True}, "use_invention is True, which is unknown here"),
             ({"ensure_weight_tying": True}, "ensure_weight_tying"),
         ],
         ids=str,
@@ -193,7 +193,7 @@ class TestRefused:
 
     def test_a_module_that_is_not_there(self) -> None:
         model = TransformersCausal(llama(tied=False))
-        with pytest.raises(ConfigError, match="modules_to_save: 'score' means no module"):
+        with pytest.raises(ConfigError, match="modules_to_save: 'score' matches no module"):
             apply_lora(model, LoraConfig(target_modules=["q_proj"], modules_to_save=["score"]))
         assert all(parameter.requires_grad for parameter in model.parameters())
 

@@ -196,7 +196,7 @@ def test_files_that_do_not_fit_are_named(tmp_path) -> None:
     for change, message in (
         ({"n_layer": 4}, r"lack transformer\.h\.3\.ln_1"),
         ({"n_layer": 2}, r"does not have: transformer\.h\.2"),
-        ({"n_positions": 64}, r"transformer\.wpe\.weight has shape \(32, 48\), by config\.json \(64, 48\)"),
+        ({"n_positions": 64}, r"transformer\.wpe\.weight has shape \(32, 48\), expected \(64, 48\) by config\.json"),
     ):
         config.write_text(json.dumps(settings | change))
         with pytest.raises(FormatError, match=message):

@@ -221,14 +221,14 @@ class TestRefused:
             texts=["to be or not to be"], vocab_size=VOCAB + 2, special_tokens=[f"<{n}>" for n in range(60)]
         )
         assert tokenizer.n_vocab > VOCAB
-        with pytest.raises(DataError, match="not made for each other"):
+        with pytest.raises(DataError, match="this tokenizer does not match this model"):
             TextGenerator(load_pretrained(folders / "gpt2"), tokenizer)
 
     def test_an_unknown_architecture(self, tmp_path) -> None:
         (tmp_path / "config.json").write_text(json.dumps({"model_type": "perceptron"}))
         with pytest.raises(FormatError, match="transformers cannot load it"):
             load_pretrained(tmp_path)
-        with pytest.raises(ConfigError, match="'perceptron' is no causal language model"):
+        with pytest.raises(ConfigError, match="'perceptron' is not a causal language model"):
             TransformersCausal.from_settings({"model_type": "perceptron"})
 
     def test_a_tokenizer_that_is_no_byte_level_bpe(self, tmp_path) -> None:

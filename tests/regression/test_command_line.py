@@ -190,7 +190,7 @@ def test_train_took_a_run_of_another_task_for_its_own(run, shards, tmp_path):
 
 
 def test_run_that_is_not_there_was_an_unreadable_file(run, tmp_path):
-    says_one_sentence(run("train", "-o", tmp_path / "none", "--resume"), 2, "no run that could be resumed")
+    says_one_sentence(run("train", "-o", tmp_path / "none", "--resume"), 2, "contains no run to resume")
 
 
 def test_metrics_that_are_no_objects_ended_in_a_traceback(run, trained):

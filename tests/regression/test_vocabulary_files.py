@@ -239,7 +239,7 @@ def test_nothing_to_learn_from_went_unsaid(run: Callable[..., Outcome], tmp_path
             Tokenizer.train(**{name: nothing}, vocab_size=300)  # type: ignore[arg-type]
     (tmp_path / "empty.txt").touch()
     outcome = run("tokenizer", "train", "empty.txt", "--vocab-size", 300, "-o", "t.json")
-    says(outcome, 1, "empty.txt: no two bytes to merge: is there any text?")
+    says(outcome, 1, "empty.txt: the text has no two bytes to merge; give more text")
     assert not Path("t.json").exists()
     assert Tokenizer.train(texts=(text for text in ("", "a")), vocab_size=300).n_vocab == 257
 

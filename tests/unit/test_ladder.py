@@ -173,7 +173,7 @@ def test_real_tokens_are_taken_from_shards(shards):
 
 def test_shards_with_more_ids_than_the_model_are_refused(shards, monkeypatch):
     monkeypatch.setattr(ladder, "read_manifest", lambda _: type("Manifest", (), {"n_vocab": 60_000}))
-    with pytest.raises(ConfigError, match="its ids need a model of 60,000, gpt2 has 50,257; leave --model out"):
+    with pytest.raises(ConfigError, match="its ids need a vocabulary of 60,000, gpt2 has 50,257; leave --model out"):
         ladder_size("gpt2", data=shards, device="cpu")
 
 

@@ -119,12 +119,12 @@ class TestSwitching:
 
 def test_wrong_names_are_told_with_the_right_ones() -> None:
     model = two_adapters()
-    with pytest.raises(ConfigError, match="no adapter is called 'third'; there are default, other"):
+    with pytest.raises(ConfigError, match="no adapter is named 'third'; the adapters are default, other"):
         set_adapter(model, "third")
     for name in ("other", "", "a.b"):
         with pytest.raises(ConfigError, match="cannot name an adapter"):
             add_adapter(model, name, LoraConfig(r=1, target_modules=["qkv"]))
     with pytest.raises(ConfigError, match="share a base"):
         add_adapter(model, "third", LoraConfig(r=1, target_modules=["qkv"], bias="all"))
-    with pytest.raises(ConfigError, match="carries no adapter"):
+    with pytest.raises(ConfigError, match="the model has no adapter"):
         add_adapter(base(), "first", LoraConfig(r=1, target_modules=["qkv"]))

@@ -346,7 +346,7 @@ class TestCache:
         model, cache = tiny_model(), KeyValueCache(TINY)
         with torch.no_grad():
             model(random_ids(1, 10), cache=cache)
-            with pytest.raises(DataError, match=r"7 tokens behind 10 in the cache.*16"):
+            with pytest.raises(DataError, match=r"7 tokens after 10 in the cache.*16"):
                 model(random_ids(1, 7), cache=cache)
 
 

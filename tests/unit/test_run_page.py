@@ -73,7 +73,7 @@ def test_a_number_that_no_plot_holds_is_refused_by_its_line(tmp_path: Path, row:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 1}\n' + row + "\n")
     with pytest.raises(DataError) as failed:
         run_page(tmp_path)
-    assert str(failed.value) == f"{tmp_path}/metrics.jsonl, line 2: {name} is not a number of at most 64 bits"
+    assert str(failed.value) == f"{tmp_path}/metrics.jsonl, line 2: {name} is not a number that fits in 64 bits"
 
 
 def test_the_largest_numbers_are_drawn(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_further_validation_set_has_its_curve(tmp_path: Path) -> None:
 
 def test_an_axis_that_a_run_lacks_is_named(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0, "tokens": 5}\n')
-    with pytest.raises(DataError, match=r"has no epoch, as curves over epochs need; take --x steps"):
+    with pytest.raises(DataError, match=r"has no epoch, as curves over epochs need; use --x steps"):
         run_page(tmp_path, x="epochs")
     with pytest.raises(ArgumentError, match="x is 'hours', expected one of steps, tokens, epochs"):
         run_page(tmp_path, x="hours")

@@ -76,7 +76,7 @@ def _everything(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """From raw text to a fine-tuned GPT-2."""
+    """Build a small GPT-2 from raw text: tokenizer, token shards, pretraining, fine-tuning, evaluation."""
 
 
 def main() -> None:
@@ -131,7 +131,7 @@ def _refuse_other_encodings(arguments: list[str]) -> None:
             continue
         if not any(name and Path(name).exists() for name in (argument, argument.partition("=")[2])):
             shown = os.fsencode(argument).decode(errors="backslashreplace")
-            raise ArgumentError(f"the argument '{shown}' is not UTF-8 text, and no file of that name is there")
+            raise ArgumentError(f"the argument '{shown}' is not UTF-8 text, and no file with that name exists")
 
 
 def _explain_misuse(misuse: Any) -> str:

@@ -37,22 +37,25 @@ def prompts(
     tokenizer: OwnTokenizer = None,
     template: AskedBy = None,
     prompt: Annotated[
-        list[str] | None, typer.Option("--prompt", "-p", help="A prompt of your own; may be given several times.")
+        list[str] | None, typer.Option("--prompt", "-p", help="Your own prompt; repeat for several.")
     ] = None,
     rows: Annotated[
-        Path | None, typer.Option(help="Instruction rows to answer, their outputs beside the answers.")
+        Path | None,
+        typer.Option(help="File of instruction rows to answer; their outputs are shown next to the answers."),
     ] = None,
     split: Split = "all",
     split_seed: SplitSeed = None,
-    n_rows: Annotated[int, typer.Option(min=1, help="Of --rows, so many from the first.")] = 10,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer at most.")] = 64,
-    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.8,
-    top_k: Annotated[int, typer.Option(help="Likeliest tokens that may be drawn.")] = 50,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 42,
+    n_rows: Annotated[int, typer.Option(min=1, help="Number of rows to use from the start of --rows.")] = 10,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of tokens per answer.")] = 64,
+    temperature: Annotated[
+        float, typer.Option(help="Sampling temperature; 0 always takes the most likely token.")
+    ] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Sample only from the K most likely tokens; 0 allows all.")] = 50,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for sampling.")] = 42,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
     page: Page = None,
 ) -> None:
-    """Put the same prompts to several models; the ten of the battery unless you give others.
+    """Answer the same prompts with several models; without --prompt or --rows, ten built-in prompts.
 
     Example: bytemill eval prompts -m base=runs/first -m runs/tuned --page prompts.html
     """
@@ -127,31 +130,35 @@ def judge(
     answers: Annotated[
         list[str],
         typer.Argument(
-            help="What `generate --rows` or `eval prompts --json` wrote, or rows with prompt and text; or NAME=FILE."
+            help="Files from `generate --rows` or `eval prompts --json`, or rows with prompt and text; or NAME=FILE."
         ),
     ],
-    model: Annotated[str, typer.Option("--judge", help="The judge's model, by its server's name.")],
+    model: Annotated[str, typer.Option("--judge", help="Name of the judge model on the server.")],
     url: Annotated[
-        str, typer.Option(help="The server; redirects to another are not followed.")
+        str, typer.Option(help="Address of the server; redirects to other servers are not followed.")
     ] = "http://localhost:11434",
-    api: Annotated[Literal["ollama", "openai"], typer.Option(help="What the server speaks.")] = "ollama",
-    rubric: Annotated[str, typer.Option(help="quality, safety, or a file with a text of your own.")] = "quality",
+    api: Annotated[Literal["ollama", "openai"], typer.Option(help="API of the server: ollama or openai.")] = "ollama",
+    rubric: Annotated[str, typer.Option(help="quality, safety, or a file with your own rubric.")] = "quality",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder of the scores. Default: that of each file.", callback=on_disk),
+        typer.Option(
+            "--output", "-o", help="Folder for the scores. Default: the folder of each file.", callback=on_disk
+        ),
     ] = None,
-    key_variable: Annotated[str | None, typer.Option(help="Environment variable that holds the server's key.")] = None,
-    timeout_s: Annotated[float, typer.Option(min=0.1, help="Seconds until a whole reply must have arrived.")] = 60.0,
+    key_variable: Annotated[str | None, typer.Option(help="Environment variable with the server's API key.")] = None,
+    timeout_s: Annotated[float, typer.Option(min=0.1, help="Maximum seconds for a complete reply.")] = 60.0,
     tries: Annotated[int, typer.Option(min=1, help="Maximum attempts per row.")] = 5,
-    first_wait_s: Annotated[float, typer.Option(min=0, help="Before the second try; then doubled.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="Given to the server.")] = 123,
+    first_wait_s: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait before the second attempt; doubled after each.")
+    ] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed sent to the server.")] = 123,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
     page: Page = None,
 ) -> None:
-    """Let a language model give each answer 0 to 100 points; several files come side by side.
+    """Let a language model score each answer from 0 to 100; several files are compared in one table.
 
-    Answers are those to instructions, or continuations of a text: prompt and text, as in a run's samples.jsonl.
-    Each file's scores go to NAME.RUBRIC.jsonl, row by row; a second call asks only about what is missing there.
+    Answers are answers to instructions, or continuations of a prompt (prompt and text, as in a run's samples.jsonl).
+    The scores of each file go to NAME.RUBRIC.jsonl, row by row; run the command again to score only missing rows.
 
     Example: bytemill eval judge base.json tuned.json --judge llama3 --rubric safety
     """
@@ -209,10 +216,10 @@ def _answer_sets(files: "Mapping[str, str]") -> "tuple[dict[str, Path], dict[str
 
 def _own_rubric(path: Path) -> str:
     if not path.is_file():
-        raise ArgumentError(f"--rubric is {str(path)!r}: neither quality, nor safety, nor a file")
+        raise ArgumentError(f"--rubric is {str(path)!r}, expected quality, safety or an existing file")
     text = read_regular_file(path, error=ArgumentError).decode()
     if "{response}" not in text:
-        raise ArgumentError(f"{path}: a rubric has to say {{response}} where the answer shall stand")
+        raise ArgumentError(f"{path}: a rubric must contain {{response}} where the answer goes")
     return text
 
 

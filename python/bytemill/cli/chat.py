@@ -20,17 +20,26 @@ def chat(
     model: Model,
     tokenizer: OwnTokenizer = None,
     template: AskedBy = None,
-    system: Annotated[str, typer.Option(help="A system message before the first turn. Default: none.")] = "",
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer at most.")] = 256,
-    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.7,
-    top_k: Annotated[int, typer.Option(help="Likeliest tokens that may be drawn.")] = 50,
-    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens up to this probability.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Makes the draws repeatable.")] = None,
+    system: Annotated[str, typer.Option(help="System message before the first turn. Default: none.")] = "",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of tokens per answer.")] = 256,
+    temperature: Annotated[
+        float, typer.Option(help="Sampling temperature; 0 always takes the most likely token.")
+    ] = 0.7,
+    top_k: Annotated[int, typer.Option(help="Sample only from the K most likely tokens; 0 allows all.")] = 50,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            help="Sample only from the most likely tokens that together reach this probability. Default: off."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Random seed for sampling. Default: a new one each time.")
+    ] = None,
 ) -> None:
-    """Talk with a model that was tuned on instructions or conversations: each line is a question.
+    """Chat with a model that was tuned on instructions or conversations; each input line is a question.
 
-    The model is asked in the words that it was tuned with. Answers go to stdout, so questions may come through a pipe,
-    one a line.
+    Prompts use the template that the model was tuned with. Answers go to stdout, so questions can also come through a
+    pipe, one per line.
 
     Example: bytemill chat -m runs/tuned
     """

@@ -14,27 +14,31 @@ if TYPE_CHECKING:
 
 def classify(
     data: Annotated[
-        str, typer.Option("--data", "-d", help="Labelled rows: the kinds of files that `finetune classify` reads.")
+        str, typer.Option("--data", "-d", help="Labelled rows, in any format that `finetune classify` reads.")
     ],
     model: Annotated[
         str | None, typer.Argument(help="A run of `bytemill finetune classify`, or a checkpoint of one.")
     ] = None,
-    named_model: Annotated[str | None, typer.Option("--model", "-m", help="The same, as an option.")] = None,
+    named_model: Annotated[
+        str | None, typer.Option("--model", "-m", help="The model, as an option instead of an argument.")
+    ] = None,
     tokenizer: OwnTokenizer = None,
     text_column: Annotated[
-        str | None, typer.Option(help="Column of the texts. Default: the one that the model was tuned on.")
+        str | None, typer.Option(help="Column that holds the text. Default: the one used in tuning.")
     ] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="Column of the classes. Default: the one that the model was tuned on.")
+        str | None, typer.Option(help="Column that holds the class. Default: the one used in tuning.")
     ] = None,
-    worst: Annotated[int, typer.Option(min=0, help="Texts of highest loss to show; 0 shows none.")] = 10,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 8,
+    worst: Annotated[
+        int, typer.Option(min=0, help="Number of texts with the highest loss to show; 0 shows none.")
+    ] = 10,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows per batch.")] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     page: Page = None,
 ) -> None:
-    """Classify labelled texts and print accuracy, macro F1, figures of each class and the texts of highest loss.
+    """Classify labelled texts and print accuracy, macro F1, scores per class and the texts with the highest loss.
 
-    Macro F1 leaves out classes that are neither the true nor the given one of any text, as scikit-learn does.
+    Like scikit-learn, macro F1 ignores classes that are neither the true nor the predicted class of any text.
 
     Example: bytemill eval classify runs/spam --data labelled.csv
     """
@@ -47,7 +51,7 @@ def classify(
 
     given = model or named_model
     if given is None or (model and named_model):
-        raise typer.BadParameter("give one model, as MODEL or by --model")
+        raise typer.BadParameter("give one model, either as MODEL or with --model")
     place = open_place(given, say=say)
     classifier, max_tokens = load_classifier(place)
     vocabulary = tokenizer_for(place, tokenizer)

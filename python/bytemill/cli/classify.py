@@ -17,13 +17,13 @@ def classify(
     model: Annotated[
         str, typer.Option("--model", "-m", help="A run of `bytemill finetune classify`, RUN@best, or a checkpoint.")
     ],
-    text: Annotated[str | None, typer.Argument(help="The text; without one, each line of stdin is a text.")] = None,
+    text: Annotated[str | None, typer.Argument(help="Text to classify. Default: each line of stdin.")] = None,
     tokenizer: OwnTokenizer = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object a text, with all probabilities.")
+        bool, typer.Option("--json", help="Print one JSON object per text, with all probabilities.")
     ] = False,
 ) -> None:
-    """Print the class of a text: its label, and how probable the model finds it.
+    """Print the class of a text: the label and its probability.
 
     Example: bytemill classify -m runs/spam "You have won a prize, call now"
     """

@@ -66,7 +66,7 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 def open_stdin() -> TextIO:
     """What a command reads from; where it is closed, Python has None in its place, and `ArgumentError` says so."""
     if sys.stdin is None:
-        raise ArgumentError("stdin is closed, expected something to read there")
+        raise ArgumentError("stdin is closed, expected input")
     return sys.stdin
 
 
@@ -76,5 +76,7 @@ def read_text(path: Path) -> bytes:
         return read_regular_file(path, max_bytes=MAX_TEXT_BYTES, error=DataError)
     content = open_stdin().buffer.read(MAX_TEXT_BYTES + 1)
     if len(content) > MAX_TEXT_BYTES:
-        raise DataError(f"stdin: more than {MAX_TEXT_BYTES:,} bytes, the most that is read whole; give a file instead")
+        raise DataError(
+            f"stdin: more than {MAX_TEXT_BYTES:,} bytes, the maximum for a text read from there; give a file instead"
+        )
     return content

@@ -14,7 +14,7 @@ from bytemill.cli.temporary_folder import temporary_folder
 from bytemill.cli.written import on_disk
 from bytemill.outside_text import printable
 
-app = typer.Typer(help="Prepare, check and look at token shards; fetch data sets.", no_args_is_help=True)
+app = typer.Typer(help="Prepare, check and inspect token shards; download data sets.", no_args_is_help=True)
 
 _PIECE_BYTES = 1 << 20
 _LOOK_EVERY_S = 0.2
@@ -26,29 +26,32 @@ def prepare(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Files or folders of them; - for text on stdin; hf:ID[:CONFIG[:SPLIT]] for a Hugging Face data set."
+            help="Files or folders; - reads text from stdin; hf:ID[:CONFIG[:SPLIT]] reads a Hugging Face data set."
         ),
     ],
-    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="Any vocabulary that `load` reads.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.", callback=on_disk)],
-    shard_tokens: Annotated[int, typer.Option(min=1, help="Tokens in a full shard.")] = 100_000_000,
-    val: Annotated[str, typer.Option(help="For validation: a share of the documents, or first_shard.")] = "0.01",
-    seed: Annotated[int, typer.Option(min=0, help="Shuffles the documents and chooses those for validation.")] = 0,
-    text_field: Annotated[str, typer.Option(help="The field of a row that holds the text.")] = "text",
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="Tokenizer: a file or a folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", callback=on_disk)],
+    shard_tokens: Annotated[int, typer.Option(min=1, help="Maximum tokens per shard.")] = 100_000_000,
+    val: Annotated[str, typer.Option(help="Validation part: a fraction of the documents, or first_shard.")] = "0.01",
+    seed: Annotated[
+        int, typer.Option(min=0, help="Random seed for the shuffle and the choice of validation documents.")
+    ] = 0,
+    text_field: Annotated[str, typer.Option(help="Field of a row that holds the text.")] = "text",
+    threads: Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: one per core.")] = None,
     max_memory: Annotated[
-        str | None, typer.Option(help="Memory for text and tokens on their way, such as 200M; default 40M per thread.")
+        str | None, typer.Option(help="Memory limit for text and tokens, such as 200M. Default: about 40M per thread.")
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Decode what was written and compare it with the text.")
+        bool, typer.Option("--check", help="Decode the written shards and compare them with the text.")
     ] = False,
     shard_of: Annotated[
-        str | None, typer.Option(help="i/n: only this task's share of the files, each into a part_… folder of output.")
+        str | None,
+        typer.Option(help="i/n: prepare only part i of n of the files, each into a part_… folder inside --output."),
     ] = None,
-    ray: Annotated[str | None, typer.Option(help="A Ray cluster's address, or auto: a task for each file.")] = None,
-    json_lines: Annotated[bool, typer.Option("--jsonl", help="stdin holds rows of JSON, not one text.")] = False,
+    ray: Annotated[str | None, typer.Option(help="Run one Ray task per file: a cluster address, or auto.")] = None,
+    json_lines: Annotated[bool, typer.Option("--jsonl", help="Read stdin as JSON rows, not as one text.")] = False,
 ) -> None:
-    """Encode documents into checked token shards.
+    """Encode documents into token shards with checksums.
 
     Example: bytemill data prepare corpus/ -t tokenizer.json -o shards/
     """
@@ -142,19 +145,19 @@ def _copy_stdin(path: Path) -> None:
 
 @app.command()
 def verify(
-    folders: Annotated[list[Path], typer.Argument(help="Folders that `prepare` wrote.")],
+    folders: Annotated[list[Path], typer.Argument(help="Folders written by `prepare`.")],
     against: Annotated[
         list[str] | None,
         typer.Option(
-            help="What the shards were prepared from: decode every token and compare. Repeat it for several sources."
+            help="Source of the shards: decode every token and compare with this text; repeat for several sources."
         ),
     ] = None,
     tokenizer: Annotated[
-        Path | None, typer.Option("--tokenizer", "-t", help="The vocabulary of the shards; needed with --against.")
+        Path | None, typer.Option("--tokenizer", "-t", help="Tokenizer of the shards; required with --against.")
     ] = None,
-    json_lines: Annotated[bool, typer.Option("--jsonl", help="stdin (--against -) holds rows of JSON.")] = False,
+    json_lines: Annotated[bool, typer.Option("--jsonl", help="Read stdin (--against -) as JSON rows.")] = False,
 ) -> None:
-    """Check every byte of shards against their checksums, or against their text; report the first fault.
+    """Check every byte of shards against their checksums or their source text, and report the first error.
 
     Example: bytemill data verify shards/ --against corpus/ -t tokenizer.json
     """
@@ -179,20 +182,24 @@ def verify(
 
 @app.command()
 def inspect(
-    source: Annotated[str, typer.Argument(help="A folder that `prepare` wrote; with --task, rows as for finetune.")],
-    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="The vocabulary of the shards or the model.")],
+    source: Annotated[str, typer.Argument(help="Folder written by `prepare`; with --task, rows as for finetune.")],
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="Tokenizer of the shards or the model.")],
     task: Annotated[
-        str | None, typer.Option(help="Show rows as lm, instruct, chat, classify or preference trains them.")
+        str | None,
+        typer.Option(help="Show rows as this task trains on them: lm, instruct, chat, classify or preference."),
     ] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Settings of the task.")] = None,
-    split: Annotated[str, typer.Option(help="train or val.")] = "train",
-    first: Annotated[int, typer.Option(min=0, help="The number of the first document or row shown.")] = 0,
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many documents or rows.")] = 3,
-    tokens: Annotated[int, typer.Option(min=1, help="Tokens shown of each.")] = 200,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="Settings for the task, such as data.max_rows=100."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split: train or val.")] = "train",
+    first: Annotated[int, typer.Option(min=0, help="Index of the first document or row to show.")] = 0,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Number of documents or rows to show.")] = 3,
+    tokens: Annotated[int, typer.Option(min=1, help="Maximum tokens to show of each.")] = 200,
 ) -> None:
-    """Show documents decoded, their tokens in turning colours; or rows of a task, what is trained in colour.
+    """Show decoded documents with coloured tokens, or the rows of a task with trained tokens highlighted.
 
-    Where stdout is no terminal, trained tokens stand in ⟦ ⟧.
+    If stdout is not a terminal, trained tokens are marked with ⟦ ⟧.
 
     Example: bytemill data inspect shards/ -t tokenizer.json -n 2
     """
@@ -236,14 +243,17 @@ def inspect(
 
 @app.command()
 def stats(
-    folder: Annotated[Path, typer.Argument(help="A folder that `prepare` wrote.")],
-    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", "-t", help="Spells the frequent tokens.")] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Write the lengths' histogram here (.png, .svg, .pdf).", callback=on_disk)
+    folder: Annotated[Path, typer.Argument(help="Folder written by `prepare`.")],
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", "-t", help="Tokenizer, to show the text of frequent tokens.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Write a histogram of document lengths to this file (.png, .svg, .pdf).", callback=on_disk),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
-    """Lengths of documents, the most frequent tokens, the share of each source.
+    """Print document lengths, the most frequent tokens and the share of each source.
 
     Example: bytemill data stats shards/ -t tokenizer.json --plot lengths.png
     """
@@ -260,10 +270,10 @@ def stats(
 
 @app.command()
 def merge(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of shards, in the order wanted.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The new folder.", callback=on_disk)],
+    folders: Annotated[list[Path], typer.Argument(help="Folders of shards, in the order to merge.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="New folder to write.", callback=on_disk)],
 ) -> None:
-    """Put the shards of several folders into one; every byte is checked on the way.
+    """Merge the shards of several folders into one folder, and check every byte.
 
     Example: bytemill data merge parts/part_* -o shards/
     """
@@ -274,12 +284,13 @@ def merge(
 
 @app.command()
 def fetch(
-    name: Annotated[str | None, typer.Argument(help="The data set; without one, all are listed.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Name of the data set. Default: list all.")] = None,
     cache: Annotated[
-        Path | None, typer.Option(help="Default: BYTEMILL_CACHE, or ~/.cache/bytemill.", callback=on_disk)
+        Path | None,
+        typer.Option(help="Folder for downloads. Default: BYTEMILL_CACHE, else ~/.cache/bytemill.", callback=on_disk),
     ] = None,
 ) -> None:
-    """Download a named data set, its licence shown; what broke off is resumed.
+    """Download a data set by name and show its licence; an interrupted download is resumed.
 
     Example: bytemill data fetch tinyshakespeare
     """
@@ -298,7 +309,7 @@ def fetch(
 def _bytes(size: str) -> int:
     number, unit = (size[:-1], size[-1].lower()) if size[-1:].isalpha() else (size, "")
     if unit not in _UNITS or not number.isdecimal():
-        raise typer.BadParameter(f"{size!r} is no size such as 200M or 2G")
+        raise typer.BadParameter(f"{size!r} is not a size, such as 200M or 2G")
     return int(number) * _UNITS[unit]
 
 
@@ -306,4 +317,4 @@ def _share(val: str) -> float:
     try:
         return float(val)
     except ValueError:
-        raise typer.BadParameter(f"{val!r} is neither a share such as 0.01 nor first_shard") from None
+        raise typer.BadParameter(f"{val!r} is neither a fraction, such as 0.01, nor first_shard") from None

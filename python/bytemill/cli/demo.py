@@ -10,15 +10,17 @@ from bytemill.cli.written import Private, on_disk
 
 
 def demo(
-    fast: Annotated[bool, typer.Option("--fast", help="Everything smaller: under a minute.")] = False,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.", callback=on_disk)] = Path(
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Use less text and smaller models; takes under a minute.")
+    ] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", callback=on_disk)] = Path(
         "runs/demo"
     ),
     is_private: Private = False,
 ) -> None:
-    """From raw text to a fine-tuned GPT-2, offline, in under five minutes on two cores.
+    """Run the whole pipeline, from raw text to a fine-tuned GPT-2: offline, under five minutes on two cores.
 
-    The text is the running Python's standard library. Trains a tokenizer, writes token shards, pretrains a small
+    The text is Python's own standard library. The demo trains a tokenizer, writes token shards, pretrains a small
     GPT-2, samples from it, tunes it with LoRA on questions about Python's functions, and writes report.html.
 
     Example: bytemill demo --fast

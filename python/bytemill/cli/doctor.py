@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
-    """Say what this machine has, what bytemill will use of it, and what would make it faster.
+    """Show this machine's hardware and software, what bytemill will use, and what would make it faster.
 
     Example: bytemill doctor
     """

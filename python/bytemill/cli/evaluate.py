@@ -14,7 +14,7 @@ from bytemill.cli.models import Model, OwnTokenizer, open_for_use
 from bytemill.errors import DataError
 from bytemill.train.metrics import as_json_data
 
-app = typer.Typer(help="Measure a model on data.", no_args_is_help=True)
+app = typer.Typer(help="Evaluate a model.", no_args_is_help=True)
 app.command()(matrix)
 app.command()(classify)
 app.command()(answers.prompts)
@@ -23,22 +23,22 @@ app.command()(answers.judge)
 
 @app.callback()
 def _group() -> None:
-    """Measure a model on data."""
+    """Evaluate a model."""
 
 
 @app.command()
 def loss(
     model: Model,
-    data: Annotated[Path, typer.Option("--data", "-d", help="A folder of token shards.")],
+    data: Annotated[Path, typer.Option("--data", "-d", help="Folder of token shards.")],
     tokenizer: OwnTokenizer = None,
-    split: Annotated[str, typer.Option(help="train or val.")] = "val",
+    split: Annotated[str, typer.Option(help="Split: train or val.")] = "val",
     seq_len: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of a sample. Default: as many as the model sees.")
+        int | None, typer.Option(min=1, help="Tokens per sample. Default: the model's context length.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples at a time.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples per batch.")] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print the mean loss over a whole split: nats per token, perplexity, bits per byte.
+    """Print the mean loss over a whole split: nats per token, perplexity and bits per byte.
 
     Example: bytemill eval loss -m runs/first -d shards
     """
@@ -59,7 +59,9 @@ def loss(
         manifest.refuse_other(found)
     loaded = load_model_at(place).to(pick_device())
     if manifest.n_vocab > loaded.config.vocab_size:
-        raise DataError(f"{data}: its ids need a model of {manifest.n_vocab}, {model} knows {loaded.config.vocab_size}")
+        raise DataError(
+            f"{data}: its ids need a vocabulary of {manifest.n_vocab}, {model} has {loaded.config.vocab_size}"
+        )
     loader = TokenLoader(
         data, batch_size=batch_size, seq_len=seq_len or loaded.config.n_positions, split=split, shuffle=False
     )
@@ -76,25 +78,25 @@ def _refuse_rows(data: Path) -> None:
     """Refuse a file: its text or rows are measured by another command."""
     if data.is_file():
         raise DataError(
-            f"{data}: a file, expected a folder of token shards, as `bytemill data prepare` writes it; for a text or "
-            f"rows use `bytemill eval matrix -m MODEL -d {data}`"
+            f"{data}: is a file, expected a folder of token shards from `bytemill data prepare`; for text or rows, "
+            f"use `bytemill eval matrix -m MODEL -d {data}`"
         )
 
 
 @app.command()
 def hellaswag(
     model: Model,
-    data: Annotated[Path, typer.Option("--data", "-d", help="hellaswag_val.jsonl: ctx, endings and label a line.")],
+    data: Annotated[Path, typer.Option("--data", "-d", help="hellaswag_val.jsonl: ctx, endings and label per line.")],
     tokenizer: OwnTokenizer = None,
-    items: Annotated[int, typer.Option(min=0, help="Answer so many items from the first; 0 takes all.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Items at a time, of four rows each.")] = 8,
+    items: Annotated[int, typer.Option(min=0, help="Use only the first N items; 0 uses all.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Items per batch, four rows each.")] = 8,
     strips: Annotated[
         bool,
-        typer.Option("--strip", help="Remove spaces at the start of endings. Default: keep them, as build-nanogpt."),
+        typer.Option("--strip", help="Remove spaces at the start of endings. Default: keep them, like build-nanogpt."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Let a model choose endings of stories by build-nanogpt's rule; chance is 0.25.
+    """Measure HellaSwag accuracy by build-nanogpt's rule: choose the right ending of four; chance is 0.25.
 
     Example: bytemill eval hellaswag -m runs/first -d hellaswag_val.jsonl
     """
@@ -125,14 +127,16 @@ def hellaswag(
 @app.command()
 def harness(
     model: Model,
-    tasks: Annotated[list[str], typer.Option("--task", help="A benchmark of lm-evaluation-harness, by its name.")],
+    tasks: Annotated[
+        list[str], typer.Option("--task", help="Name of an lm-evaluation-harness benchmark; repeat for several.")
+    ],
     tokenizer: OwnTokenizer = None,
-    include: Annotated[Path | None, typer.Option(help="A folder with tasks of your own, in YAML.")] = None,
-    items: Annotated[int, typer.Option(min=0, help="Items of each task, from the first; 0 takes all.")] = 0,
-    few_shot: Annotated[int, typer.Option(min=0, help="Examples shown before each question.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts at a time.")] = 8,
+    include: Annotated[Path | None, typer.Option(help="Folder with your own tasks in YAML.")] = None,
+    items: Annotated[int, typer.Option(min=0, help="Use only the first N items of each task; 0 uses all.")] = 0,
+    few_shot: Annotated[int, typer.Option(min=0, help="Number of examples before each question.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts per batch.")] = 8,
 ) -> None:
-    """Measure a model by EleutherAI's lm-evaluation-harness (extra `eval`); its results as JSON.
+    """Run benchmarks of EleutherAI's lm-evaluation-harness (needs bytemill[eval]) and print the results as JSON.
 
     Example: bytemill eval harness -m runs/first --task lambada_openai --task piqa
     """

@@ -19,14 +19,18 @@ Model = Annotated[str | None, typer.Option(help="A run, a checkpoint, Hugging Fa
 RowsPath = Annotated[
     str | None,
     typer.Option(
-        help="Rows: .json, .jsonl, .csv, .tsv (also .gz), .parquet, a folder of save_to_disk, lines of label-tab-text, "
-        "in lm a .txt, or hf:ID of the hub."
+        help="Rows: .json, .jsonl, .csv, .tsv (also .gz), .parquet, a save_to_disk folder, label-tab-text lines, "
+        "for lm also .txt, or hf:ID on the hub."
     ),
 ]
-TokenizerPath = Annotated[Path | None, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")]
+TokenizerPath = Annotated[
+    Path | None, typer.Option("--tokenizer", "-t", help="Tokenizer file or folder. Default: the model's own.")
+]
 LoraRank = Annotated[
     int | None,
-    typer.Option(help="Rank of the adapters; 0 trains without. Default 8, in classify 0.", show_default=False),
+    typer.Option(
+        help="Rank of the LoRA adapters; 0 trains without LoRA. Default: 8, for classify 0.", show_default=False
+    ),
 ]
 
 
@@ -48,7 +52,7 @@ def lm(
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:
-    """Tune a model on a column of text, or on a .txt; each row is a document, and long ones become windows.
+    """Tune a model on a text column or a .txt file; each row is a document, and long documents are cut into windows.
 
     Example: bytemill finetune lm --model runs/first --data imdb.csv -t tokenizer.json --set data.text_column=text
     """
@@ -70,7 +74,7 @@ def instruct(
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:
-    """Tune a model on instructions and answers; only the answers are trained.
+    """Tune a model on instructions and answers; the loss covers only the answers.
 
     Example: bytemill finetune instruct --model runs/first --data alpaca.json -t tokenizer.json --lora-rank 16
     """
@@ -99,7 +103,7 @@ def chat(
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:
-    """Tune a model on conversations; every turn of the assistant is trained.
+    """Tune a model on conversations; the loss covers every assistant turn.
 
     Example: bytemill finetune chat --model runs/first --data sharegpt.json -t tokenizer.json
     """
@@ -122,7 +126,7 @@ def classify(
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:
-    """Tune a model to classify labelled texts; scores on training and test rows go to stdout and into test.json.
+    """Tune a model to classify texts; scores on training and test rows are printed and written to test.json.
 
     Example: bytemill finetune classify --model runs/first --data SMSSpamCollection -t tokenizer.json
     """

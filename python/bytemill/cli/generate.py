@@ -22,33 +22,48 @@ MAX_PROMPT_BYTES = 1 << 26
 def generate(
     model: Model,
     prompt: Annotated[
-        str, typer.Argument(help="Text to continue; - reads it from stdin. Default: the start of a document.")
+        str, typer.Argument(help="Text to continue; - reads stdin. Default: the start of a document.")
     ] = "",
     tokenizer: OwnTokenizer = None,
     prompt_file: Annotated[
         Path | None, typer.Option(help="Read the prompt from this file.", show_default=False)
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="How many continuations.")] = 1,
-    max_new_tokens: Annotated[int, typer.Option(min=0, help="Tokens of each at most.")] = 128,
-    temperature: Annotated[float, typer.Option(help="0 always takes the likeliest token.")] = 0.8,
-    top_k: Annotated[int, typer.Option(help="Likeliest tokens that may be drawn.")] = 50,
-    top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens up to this probability.")] = None,
-    min_p: Annotated[float | None, typer.Option(help="Draw from tokens of at least this share of the best's.")] = None,
-    stop: Annotated[list[str] | None, typer.Option(help="End before this text; may be given several times.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Makes the draws repeatable.")] = None,
-    rows: Annotated[Path | None, typer.Option(help="Answer the instruction rows of this file instead.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Number of continuations.")] = 1,
+    max_new_tokens: Annotated[int, typer.Option(min=0, help="Maximum number of new tokens per sample.")] = 128,
+    temperature: Annotated[
+        float, typer.Option(help="Sampling temperature; 0 always takes the most likely token.")
+    ] = 0.8,
+    top_k: Annotated[int, typer.Option(help="Sample only from the K most likely tokens; 0 allows all.")] = 50,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            help="Sample only from the most likely tokens that together reach this probability. Default: off."
+        ),
+    ] = None,
+    min_p: Annotated[
+        float | None,
+        typer.Option(help="Sample only tokens with at least this fraction of the top probability. Default: off."),
+    ] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="Stop before this text; repeat for several texts.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="Random seed for sampling. Default: a new one each time.")
+    ] = None,
+    rows: Annotated[
+        Path | None, typer.Option(help="Answer the instruction rows of this file instead of a prompt.")
+    ] = None,
     template: AskedBy = None,
     split: Split = "all",
     split_seed: SplitSeed = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where the answers to --rows go.", callback=on_disk)
+        Path, typer.Option("--output", "-o", help="File for the answers to --rows.", callback=on_disk)
     ] = Path("answers.json"),
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows of --rows at a time.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows per batch, with --rows.")] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object per sample: prompt and text.")] = False,
 ) -> None:
-    """Continue a prompt, to the end of the text or so many tokens; one sample streams as it is drawn.
+    """Continue a prompt until the model ends the text or --max-new-tokens is reached.
 
-    With --rows it answers a test set, each row by its template; called again it goes on where it was cut off.
+    A single sample is printed while it is generated. With --rows, answer a set of instructions, each in the model's
+    prompt template; run the command again to continue after an interruption.
 
     Example: bytemill generate -m runs/first "Hello, I'm a language model,"
 

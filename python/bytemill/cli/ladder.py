@@ -16,11 +16,13 @@ def ladder(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="gpt2, gpt2-medium, gpt2-large or gpt2-xl. Default: gpt2 on a GPU, smaller elsewhere."
+            "--model",
+            "-m",
+            help="gpt2, gpt2-medium, gpt2-large or gpt2-xl. Default: gpt2 on a GPU, a smaller model elsewhere.",
         ),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="Token shards to train on. Default: ids drawn at random.")
+        Path | None, typer.Option("--data", "-d", help="Folder of token shards to train on. Default: random ids.")
     ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Samples per step. Default: 16 on a GPU, 12 elsewhere.")
@@ -28,16 +30,17 @@ def ladder(
     seq_len: Annotated[
         int | None, typer.Option(min=1, help="Tokens per sample. Default: 1,024 on a GPU, 256 elsewhere.")
     ] = None,
-    device: Annotated[str, typer.Option(help="cuda, mps, cpu, or auto.")] = "auto",
+    device: Annotated[str, typer.Option(help="Device: cuda, mps, cpu or auto.")] = "auto",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Also write an HTML page with the plot.", callback=on_disk)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure fp32, TF32, bf16 or fp16, torch.compile, fused attention and a padded vocabulary, step by step.
+    """Measure how much TF32, bf16 or fp16, torch.compile, fused attention and a padded vocabulary speed up training.
 
-    Each rung changes one thing of the fastest way before it, and trains the same weights on the same tokens for ten
-    steps; the loss shows that it is only faster. A rung that this machine lacks is explained in a sentence.
+    Starts from plain fp32. Each rung changes one thing compared with the fastest rung before it, and trains the same
+    weights on the same tokens for ten steps; equal losses show that only the speed changed. If this machine lacks a
+    rung, a sentence explains why.
 
     Example: bytemill ladder --data shards -o ladder.html
     """

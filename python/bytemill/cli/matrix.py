@@ -28,23 +28,25 @@ def matrix(
     models: Models,
     data: Annotated[
         list[str],
-        typer.Option("--data", "-d", help="Rows or a .txt, or NAME=PLACE; may be given several times."),
+        typer.Option("--data", "-d", help="File of rows or a .txt, or NAME=FILE; repeat for several."),
     ],
     tokenizer: OwnTokenizer = None,
     template: AskedBy = None,
-    n_rows: Annotated[int, typer.Option(min=1, help="Random rows of each data set.")] = 512,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
+    n_rows: Annotated[int, typer.Option(min=1, help="Number of random rows per data set.")] = 512,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed for choosing the rows.")] = 0,
     split: Split = "all",
     split_seed: SplitSeed = None,
-    max_tokens: Annotated[int, typer.Option(min=2, help="Longer rows are cut; at most what the model sees.")] = 512,
-    text_column: Annotated[str, typer.Option(help="Column of texts.")] = "text",
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows at a time.")] = 8,
+    max_tokens: Annotated[
+        int, typer.Option(min=2, help="Truncate rows to this many tokens; at most the model's context length.")
+    ] = 512,
+    text_column: Annotated[str, typer.Option(help="Column that holds the text.")] = "text",
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows per batch.")] = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
     page: Page = None,
 ) -> None:
     """Print the mean loss, in nats per token, of each model on the same random rows of each data set.
 
-    Instructions count by their answers, texts as a whole.
+    For instructions only the answers count; for texts, every token counts.
 
     Example: bytemill eval matrix -m base=runs/first -m runs/tuned -d imdb.csv -d alpaca.json
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bytemill.model import CausalModel
     from bytemill.tasks.model_place import ModelPlace
 
-app = typer.Typer(help="Look at models and convert their weights.", no_args_is_help=True)
+app = typer.Typer(help="Inspect models and convert their weights.", no_args_is_help=True)
 
 ModelPath = Annotated[str, typer.Argument(help=MODEL_HELP)]
 
@@ -25,7 +25,7 @@ def info(
     model: ModelPath,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print a model's shape and its number of parameters.
+    """Print a model's configuration and number of parameters.
 
     Example: bytemill model info runs/first
     """
@@ -65,14 +65,17 @@ def _facts(place: "ModelPlace") -> "dict[str, Any]":
 @app.command()
 def export(
     model: ModelPath,
-    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.", callback=on_disk)],
-    adapter: Annotated[bool, typer.Option("--adapter", help="Write the run's adapter alone, as PEFT does.")] = False,
-    base: Annotated[str | None, typer.Option(help="With --adapter: the base's name, which PEFT asks for.")] = None,
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write.", callback=on_disk)],
+    adapter: Annotated[bool, typer.Option("--adapter", help="Write only the adapter, in PEFT's format.")] = False,
+    base: Annotated[
+        str | None, typer.Option(help="With --adapter: name of the base model, which PEFT requires.")
+    ] = None,
     tokenizer: OwnTokenizer = None,
 ) -> None:
-    """Write a folder that transformers loads, chats with and stops: weights, tokenizer, chat template, special ids.
+    """Write a folder for transformers: weights, tokenizer, chat template and special ids.
 
-    Adapters are merged into the weights, or written alone. A classifier becomes a GPT2ForSequenceClassification.
+    Adapters are merged into the weights, or written alone with --adapter. A classifier becomes a
+    GPT2ForSequenceClassification.
 
     Example: bytemill model export runs/tuned@best my-model
     """
@@ -102,20 +105,24 @@ def import_(
     source: Annotated[
         str, typer.Argument(help="A folder, a hub repository, or a file: .safetensors, .bin, .pt, .pth, .ckpt.")
     ],
-    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.", callback=on_disk)],
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write.", callback=on_disk)],
     allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Read .bin, .pt, .pth and .ckpt, of sources that you trust.")
+        bool,
+        typer.Option(
+            "--allow-pickle",
+            help="Allow pickled files (.bin, .pt, .pth, .ckpt), which can run code; only if you trust the source.",
+        ),
     ] = False,
     heads: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of attention heads (default: what the file or its config.json says)."),
+        typer.Option(min=1, help="Number of attention heads. Default: from the file or its config.json."),
     ] = None,
     activation: Annotated[
         Literal["gelu_new", "gelu"] | None,
-        typer.Option(help="GELU in its tanh form (gelu_new) or exact (gelu) (default: what the file's program uses)."),
+        typer.Option(help="GELU as tanh approximation (gelu_new) or exact (gelu). Default: as the file's program."),
     ] = None,
 ) -> None:
-    """Write weights of transformers, nanoGPT, build-nanogpt or LLMs-from-scratch as a model of ours.
+    """Convert weights of transformers, nanoGPT, build-nanogpt or LLMs-from-scratch to bytemill's format.
 
     Example: bytemill model import out/ckpt.pt first --allow-pickle
     """
@@ -132,10 +139,12 @@ def import_(
 @app.command()
 def merge(
     model: ModelPath,
-    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to write.", callback=on_disk)],
-    adapter: Annotated[Path | None, typer.Option(help="A folder with an adapter in PEFT's form.")] = None,
+    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write.", callback=on_disk)],
+    adapter: Annotated[
+        Path | None, typer.Option(help="Folder with an adapter in PEFT's format. Default: the run's own adapter.")
+    ] = None,
 ) -> None:
-    """Write a model with its adapter, or one in PEFT's form, taken into its weights.
+    """Merge an adapter into a model's weights: the run's own, or one in PEFT's format.
 
     Example: bytemill model merge runs/first merged --adapter adapter
     """

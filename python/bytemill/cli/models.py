@@ -33,27 +33,29 @@ __all__ = [
 MODEL_HELP = "A run (RUN, RUN@best or RUN@STEP), a checkpoint, Hugging Face weights, or a hub id."
 Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
 Models = Annotated[
-    list[str], typer.Option("--model", "-m", help=f"{MODEL_HELP} NAME=MODEL names it; may be given several times.")
+    list[str],
+    typer.Option("--model", "-m", help=f"{MODEL_HELP} NAME=MODEL names it; repeat for several models."),
 ]
 OwnTokenizer = Annotated[
-    Path | None, typer.Option("--tokenizer", "-t", help="The tokenizer. Default: the model's own.", show_default=False)
+    Path | None,
+    typer.Option("--tokenizer", "-t", help="Tokenizer file or folder. Default: the model's own.", show_default=False),
 ]
 AskedBy = Annotated[
     Literal["alpaca", "alpaca_one_header", "chatml", "chatml_text"] | None,
     typer.Option(
         "--template",
-        help="Wording of prompts. Default: what the model was tuned with, else alpaca.",
+        help="Prompt template. Default: the one that the model was tuned with, else alpaca.",
         show_default=False,
     ),
 ]
-Page = Annotated[Path | None, typer.Option(help="Write an HTML page here as well.", callback=on_disk)]
+Page = Annotated[Path | None, typer.Option(help="Also write an HTML page to this file.", callback=on_disk)]
 Split = Annotated[
     Literal["all", "train", "test", "val"],
-    typer.Option(help="A part of the rows, split as the model's run did: by its data.split and data.seed."),
+    typer.Option(help="Part of the rows to use, split by the data.split and data.seed of the model's run."),
 ]
 SplitSeed = Annotated[
     int | None,
-    typer.Option(min=0, help="Seed of --split. Default: the data.seed of the run, else 0.", show_default=False),
+    typer.Option(min=0, help="Random seed for --split. Default: data.seed of the run, else 0.", show_default=False),
 ]
 
 
@@ -101,13 +103,13 @@ def part_of(rows: Path, split: str, models: "Iterable[str]", seed: int | None) -
     read = read_rows(rows, ("instruction",))
     for number, row in enumerate(read, start=1):
         if not isinstance(row.get("instruction"), str) or not isinstance(row.get("input") or "", str):
-            raise DataError(f"{rows}: row {number} has no text in 'instruction', or an input that is none")
+            raise DataError(f"{rows}: row {number}: 'instruction' is missing or not text, or 'input' is not text")
     part: Sequence[Any] = read
     if split != "all":
         shares, seed = split_of(models, seed)
         part = split_rows(read, shares, seed=seed)[("train", "test", "val").index(split)]
     if not part:
-        raise DataError(f"{rows}: {len(read)} rows are too few to have a {split} part")
+        raise DataError(f"{rows}: {len(read)} rows are too few for a {split} part")
     return list(part)
 
 

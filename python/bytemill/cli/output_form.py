@@ -15,9 +15,10 @@ __all__ = ["Form", "FormOption", "Output", "deliver", "form_of"]
 Form = Literal["text", "markdown", "json", "html"]
 
 FormOption = Annotated[
-    Form | None, typer.Option("--format", help="text, markdown, json or html. Default: by the ending of --output.")
+    Form | None,
+    typer.Option("--format", help="text, markdown, json or html. Default: by the ending of --output, else text."),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write. Default: stdout, as -.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write. Default: stdout, also as -.")]
 
 _BY_ENDING: dict[str, Form] = {".md": "markdown", ".json": "json", ".html": "html", ".txt": "text"}
 
@@ -33,7 +34,7 @@ def form_of(given: Form | None, output: Path | None) -> Form:
     if output in (None, STDOUT):
         return "text"
     if output.suffix not in _BY_ENDING:
-        raise ArgumentError(f"{output}: its ending tells no form; expected {', '.join(_BY_ENDING)}, or --format")
+        raise ArgumentError(f"{output}: unknown file ending; expected {', '.join(_BY_ENDING)}, or --format")
     return _BY_ENDING[output.suffix]
 
 

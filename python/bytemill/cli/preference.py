@@ -15,22 +15,27 @@ def preference(
     config: ConfigFile = None,
     settings: Settings = None,
     more_settings: MoreSettings = None,
-    model: Annotated[str | None, typer.Option(help="A run, a checkpoint, or weights in Hugging Face's form.")] = None,
+    model: Annotated[str | None, typer.Option(help="A run, a checkpoint, Hugging Face weights, or a hub id.")] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Rows with chosen and rejected answers, of the kinds that the other tasks read.")
+        Path | None,
+        typer.Option(help="Rows with chosen and rejected answers, in any format that `finetune instruct` reads."),
     ] = None,
-    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", "-t", help="The model's tokenizer.")] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option("--tokenizer", "-t", help="Tokenizer file or folder. Default: the model's own.")
+    ] = None,
     lora_rank: Annotated[
-        int | None, typer.Option(help="Rank of the adapters; 0 trains all parameters. Default 8.")
+        int | None, typer.Option(help="Rank of the LoRA adapters; 0 trains all parameters. Default: 8.")
     ] = None,
-    beta: Annotated[float | None, typer.Option(help="The higher, the closer to the base. Default 0.1.")] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Penalty for moving away from the base; higher stays closer. Default: 0.1.")
+    ] = None,
     output: RunFolder = Path("runs/preference"),
     resume: Resume = False,
     prints_config: PrintConfig = False,
 ) -> None:
-    """Tune a model on pairs of answers, one liked and one not (DPO).
+    """Tune a model on pairs of answers, one preferred and one rejected (DPO).
 
-    By default it passes once over the rows at a learning rate of 5e-6; --config and --set change that.
+    The default is one epoch at a learning rate of 5e-6; change it with --config or --set.
 
     Example: bytemill finetune preference --model runs/tuned --data preferences.json -t tokenizer.json
     """

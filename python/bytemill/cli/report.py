@@ -13,15 +13,18 @@ from bytemill.cli.written import STDOUT, Private
 def report(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="Folders of runs to compare: RUN, or NAME=RUN for another name."),
+        typer.Argument(metavar="RUN...", help="Folders of runs to compare: RUN, or NAME=RUN to name it."),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Default: report.html in the first run; - is stdout.")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="HTML file to write; - is stdout. Default: report.html in the first run's folder."
+        ),
     ] = None,
-    x: Annotated[str, typer.Option("--x", help="What curves are drawn over: steps, tokens or epochs.")] = "steps",
+    x: Annotated[str, typer.Option("--x", help="Horizontal axis of the curves: steps, tokens or epochs.")] = "steps",
     is_private: Private = False,
 ) -> None:
-    """Write one self-contained HTML page for any set of runs.
+    """Write one self-contained HTML page that compares any number of runs.
 
     Example: bytemill report runs/a runs/b -o comparison.html
 

@@ -47,7 +47,7 @@ def show_rows(config: RunConfig, *, first: int, number: int, most_tokens: int) -
     rows, report = _encoded(config, tokenizer)
     say(report)
     if first >= len(rows):
-        raise ArgumentError(f"first is {first}; the rows go from 0 to {len(rows) - 1}")
+        raise ArgumentError(f"first is {first}, expected 0 to {len(rows) - 1}")
     console = Console(soft_wrap=True, highlight=False)
     for place, row in enumerate(rows[first : first + number], first):
         console.print(Text(printable(f"── row {place:,}: {row.head} ──"), style="bold"))

@@ -15,23 +15,30 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    config: Annotated[Path, typer.Option("--config", "-c", help="A base, and a grid or a list of runs, in TOML.")],
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="TOML file with a base configuration and a grid or a list of runs.")
+    ],
     settings: Settings = None,
     more_settings: MoreSettings = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="The sweep's folder. Default: runs/ and the file's name.", callback=on_disk
+            "--output",
+            "-o",
+            help="Folder of the sweep. Default: runs/ plus the name of the config file.",
+            callback=on_disk,
         ),
     ] = None,
     parallel: Annotated[
-        int | None, typer.Option(min=1, help="Runs at a time. Default: one for each GPU, at least one.")
+        int | None, typer.Option(min=1, help="Number of runs at the same time. Default: one per GPU, at least one.")
     ] = None,
-    is_dry_run: Annotated[bool, typer.Option("--dry-run", help="Name the runs, and start none.")] = False,
+    is_dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the names of the runs without starting them.")
+    ] = False,
 ) -> None:
-    """Do the runs of a grid or a list one after the other, unattended; call it again to go on.
+    """Train all runs of a grid or a list, unattended; run the command again to continue.
 
-    Prints a table in Markdown; report.html in the folder has curves and samples, also while runs are going on.
+    Prints a Markdown table. report.html in the folder shows curves and samples, also while runs are still training.
 
     Example: bytemill sweep -c examples/configs/sweep_rank.toml --set base=runs/first data.path=alpaca.json
     """

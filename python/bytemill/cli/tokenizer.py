@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Train and use byte-level BPE tokenizers.", no_args_is_help=True)
 
 TokenizerSource = Annotated[
-    str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a name of tiktoken.")
+    str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
 ]
-MaxTokens = Annotated[int | None, typer.Option(min=0, help="Only the first so many ids of each document.")]
+MaxTokens = Annotated[int | None, typer.Option(min=0, help="Use at most this many ids of each document. Default: all.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object or list.")]
 
 
@@ -51,21 +51,21 @@ def encode(
     tokenizer: TokenizerSource,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="Text or .jsonl, also as .gz or .zst; - or nothing reads stdin."),
+        typer.Argument(help="Text or .jsonl files, also .gz or .zst; - or no file reads stdin."),
     ] = None,
-    text: Annotated[str | None, typer.Option(help="This text instead of files.")] = None,
-    special: Annotated[bool, typer.Option(help="Let special tokens in the text become their ids.")] = False,
+    text: Annotated[str | None, typer.Option(help="Use this text instead of files.")] = None,
+    special: Annotated[bool, typer.Option(help="Encode special tokens in the text as their ids.")] = False,
     max_tokens: MaxTokens = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            help="Write all ids to this file: .npy, or raw uint16 (uint32 past 65,536 ids); - is stdout, raw."
-        ),
+        typer.Option(help="Write all ids to this file, .npy or raw uint16 (uint32 above 65,536 ids); - is raw stdout."),
     ] = None,
-    end_token: Annotated[str | None, typer.Option(help="With --out: a special token after each document.")] = None,
+    end_token: Annotated[
+        str | None, typer.Option(help="With --out: add this special token after each document.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the ids of each document on a line, separated by spaces, or write them to one file.
+    """Print the ids of each document on one line, separated by spaces; or write all ids to one file.
 
     A document is a text file, or a row of a .jsonl file.
 
@@ -78,7 +78,7 @@ def encode(
         _encode_to(loaded, out, files, text, special=special, max_tokens=max_tokens, end_token=end_token)
         return
     if end_token is not None:
-        raise ArgumentError("--end-token goes with --out")
+        raise ArgumentError("--end-token needs --out")
     for one in documents(text, files):
         ids = loaded.encode(one, max_tokens=max_tokens, **_rules(special))
         print(json.dumps(ids) if as_json else " ".join(map(str, ids)))
@@ -138,14 +138,14 @@ def decode(
     tokenizer: TokenizerSource,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="Ids as text (also .gz, .zst), .npy or raw .bin; - or nothing reads stdin."),
+        typer.Argument(help="Files of ids: text (also .gz, .zst), .npy or raw .bin; - or no file reads stdin."),
     ] = None,
-    ids: Annotated[str | None, typer.Option(help="These ids instead of files.")] = None,
+    ids: Annotated[str | None, typer.Option(help="Use these ids instead of files.")] = None,
     max_tokens: MaxTokens = None,
     out: Annotated[Path | None, typer.Option(help="Write the text to this file; - is stdout.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the text of ids: numbers with spaces between them, a JSON list, or what `encode --out` wrote.
+    """Decode ids to text; ids are numbers separated by spaces, a JSON list, or a file from `encode --out`.
 
     Example: bytemill tokenizer decode -t tokenizer.json --ids "72 101 108 108 111"
     """
@@ -166,21 +166,23 @@ def decode(
 
 @app.command()
 def convert(
-    source: Annotated[str, typer.Argument(help="A file, a folder, hf:REPOSITORY, or a name of tiktoken; - is stdin.")],
-    output: Annotated[Path, typer.Argument(help="The file or folder to write; - is stdout.")],
-    form: Annotated[Format, typer.Option("--format", help="huggingface, tiktoken, readable or gpt2.")] = "huggingface",
+    source: Annotated[str, typer.Argument(help="A file, a folder, hf:REPOSITORY, or a tiktoken name; - is stdin.")],
+    output: Annotated[Path, typer.Argument(help="File or folder to write; - is stdout.")],
+    form: Annotated[
+        Format, typer.Option("--format", help="Format to write: huggingface, tiktoken, readable or gpt2.")
+    ] = "huggingface",
     pattern: Annotated[
         str,
         typer.Option(
-            help="Only if the source holds none: gpt2, cl100k, o200k, a name of tiktoken's, none, or any regex."
+            help="Only if the source has no pattern: gpt2, cl100k, o200k, a tiktoken name, none, or any regex."
         ),
     ] = "auto",
     special_token: Annotated[
         list[str] | None,
-        typer.Option(help="Only if the source holds none: a special token, as TEXT or TEXT=ID; may be given again."),
+        typer.Option(help="Only if the source has no special tokens: TEXT or TEXT=ID; repeat for several."),
     ] = None,
 ) -> None:
-    """Write a vocabulary in another tool's form.
+    """Convert a vocabulary to another tool's format.
 
     GPT-2's vocabulary is part of bytemill: the name gpt2 needs no network.
 

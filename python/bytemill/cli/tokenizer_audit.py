@@ -17,20 +17,22 @@ __all__ = ["audit"]
 
 
 def audit(
-    tokenizer: Annotated[str, typer.Option("--tokenizer", "-t", help="A file, a folder, or a name of tiktoken.")],
+    tokenizer: Annotated[
+        str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
+    ],
     languages: Annotated[
-        Path | None, typer.Option(help="A ZIP with the same text in many languages, one .txt each.")
+        Path | None, typer.Option(help="ZIP file with the same text in many languages, one .txt per language.")
     ] = None,
-    text: Annotated[Path | None, typer.Option(help="A text to measure sizes of the vocabulary on.")] = None,
+    text: Annotated[Path | None, typer.Option(help="Text file to measure vocabulary sizes on.")] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Look for tokens that this model has hardly been trained on.")
+        str | None, typer.Option("--model", "-m", help="Also find tokens that this model has hardly been trained on.")
     ] = None,
     form: FormOption = None,
     output: Output = None,
 ) -> None:
-    """Answer the ten classic questions about tokenizers with numbers of this one.
+    """Answer ten common questions about tokenizers with measurements of this one.
 
-    What a character is, what digits, indentation and other languages cost, which tokens no text can become, and so on.
+    Such as: what a character is, what digits, indentation and other languages cost, which tokens no text can produce.
 
     Example: bytemill tokenizer audit -t tokenizer.json --languages udhr2.zip -o audit.html
     """

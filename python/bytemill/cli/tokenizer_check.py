@@ -18,15 +18,17 @@ MOST_SHOWN = 20
 
 
 def check(
-    tokenizer: Annotated[str, typer.Option("--tokenizer", "-t", help="A file, a folder, or a name of tiktoken.")],
-    files: Annotated[list[Path] | None, typer.Argument(help="Texts to try; - or nothing reads stdin.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a file.")] = False,
+    tokenizer: Annotated[
+        str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
+    ],
+    files: Annotated[list[Path] | None, typer.Argument(help="Text files to check; - or no file reads stdin.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,
 ) -> None:
-    """Encode texts and decode them again: is every character the same? Exit code 1 if not.
+    """Encode texts, decode them again and compare: exit code 1 if any character changed.
 
-    What a tokenizer changes because it normalizes text (to NFC) is shown, and is no failure.
+    Changes by the tokenizer's own normalization (NFC) are shown, but are not a failure.
 
-    Differences are shown by line and column, what was there and what came back.
+    Each difference is shown with its line and column, the original text and the decoded text.
 
     Example: bytemill tokenizer check -t tokenizer.json book.txt
     """

@@ -19,17 +19,19 @@ __all__ = ["compare"]
 def compare(
     tokenizers: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, tiktoken's names, or hf:REPOSITORY; NAME=SOURCE gives another name."),
+        typer.Argument(help="Files, folders, hf:REPOSITORY, or tiktoken names; NAME=SOURCE names it."),
     ],
     files: Annotated[
-        list[Path] | None, typer.Option("--file", "-f", help="A text to count; may be given again; - is stdin.")
+        list[Path] | None, typer.Option("--file", "-f", help="Text file to compare on; repeat for several; - is stdin.")
     ] = None,
-    text: Annotated[list[str] | None, typer.Option(help="A text to count; may be given again.")] = None,
-    word: Annotated[list[str] | None, typer.Option("--word", "-w", help="A word to cut; may be given again.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="Text to compare on; repeat for several.")] = None,
+    word: Annotated[
+        list[str] | None, typer.Option("--word", "-w", help="Word whose pieces are shown; repeat for several.")
+    ] = None,
     form: FormOption = None,
     output: Output = None,
 ) -> None:
-    """Compare tokenizers: tokens of texts, bytes a token, pieces of words with ids, first and last entries.
+    """Compare tokenizers: tokens per text, bytes per token, the pieces of words, first and last vocabulary entries.
 
     Example: bytemill tokenizer compare gpt2 ours=tokenizer.json -f book.txt -w China -o comparison.html
     """

@@ -18,17 +18,22 @@ __all__ = ["inspect"]
 
 
 def inspect(
-    tokenizer: Annotated[str, typer.Option("--tokenizer", "-t", help="A file, a folder, or a name of tiktoken.")],
-    files: Annotated[list[Path] | None, typer.Argument(help="Texts; - or nothing reads stdin.")] = None,
-    text: Annotated[str | None, typer.Option(help="This text instead of files.")] = None,
-    special: Annotated[bool, typer.Option(help="Let special tokens in the text become their ids.")] = False,
-    trace: Annotated[bool, typer.Option("--trace", help="Also show each merge, step by step.")] = False,
+    tokenizer: Annotated[
+        str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
+    ],
+    files: Annotated[list[Path] | None, typer.Argument(help="Text files; - or no file reads stdin.")] = None,
+    text: Annotated[str | None, typer.Option(help="Use this text instead of files.")] = None,
+    special: Annotated[bool, typer.Option(help="Encode special tokens in the text as their ids.")] = False,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Also show the merges of each pretoken, step by step.")
+    ] = False,
     form: Annotated[
-        Literal["text", "json", "html"] | None, typer.Option("--format", help="text, json or html.")
+        Literal["text", "json", "html"] | None,
+        typer.Option("--format", help="text, json or html. Default: by the ending of --output, else text."),
     ] = None,
     output: Output = None,
 ) -> None:
-    """Show a text's tokens with their ids: coloured on a terminal, one a line in a pipe.
+    """Show the tokens of a text with their ids: coloured on a terminal, one per line in a pipe.
 
     Example: bytemill tokenizer inspect -t tokenizer.json --text "The lowest" --trace
     """

@@ -44,7 +44,9 @@ def special_tokens_given(options: list[str] | None) -> dict[str, int] | list[str
             raise ArgumentError(f"--special-token has the same text twice: {', '.join(options)}")
         return {option.rpartition("=")[0]: one for option, one in ids.items() if one is not None}
     if any(one is not None for one in ids.values()):
-        raise ArgumentError(f"--special-token has ids for some and not for others: {', '.join(options)}")
+        raise ArgumentError(
+            f"--special-token has ids for only some tokens, expected for all or none: {', '.join(options)}"
+        )
     return options
 
 
@@ -70,7 +72,7 @@ def write_vocabulary(tokenizer: "Tokenizer", output: Path, form: Format) -> None
         _say_what_is_lost(tokenizer, output, output, form)
         return
     if form == "gpt2":
-        raise ArgumentError("the form gpt2 is two files; name a folder instead of -")
+        raise ArgumentError("the gpt2 format is two files; give a folder instead of -")
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save(Path(folder) / "vocabulary", format=form)
         sys.stdout.write((Path(folder) / "vocabulary").read_text(encoding="utf-8"))

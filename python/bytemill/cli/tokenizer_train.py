@@ -25,58 +25,65 @@ HELD_OUT_BYTES = 16 << 20
 
 
 def train(
-    vocab_size: Annotated[int, typer.Option(help="Ids in all: 256 bytes, merges and special tokens.")],
+    vocab_size: Annotated[int, typer.Option(help="Total number of ids: 256 bytes, merges and special tokens.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The tokenizer.json to write; - is stdout.")],
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Text or .jsonl, also as .gz or .zst, .parquet, .arrow, or folders of them; - alone reads stdin."
+            help="Text, .jsonl (both also .gz or .zst), .parquet, .arrow, or folders of them; - alone reads stdin."
         ),
     ] = None,
     pattern: Annotated[
         str | None,
         typer.Option(
-            help="gpt2, cl100k, o200k, a name of tiktoken's, none, or any regex. Default gpt2, or with --base its own."
+            help="gpt2, cl100k, o200k, a tiktoken name, none, or any regex. Default: gpt2, or the pattern of --base."
         ),
     ] = None,
     special_token: Annotated[
-        list[str] | None, typer.Option(help="A special token; may be given again. Default <|endoftext|>.")
+        list[str] | None, typer.Option(help="A special token; repeat for several. Default: <|endoftext|>.")
     ] = None,
     ties: Annotated[
         Ties | None,
-        typer.Option(help="Among equal counts: huggingface, lowest_id, first_seen, largest_bytes."),
+        typer.Option(
+            help="Which pair to merge first when counts are equal. Default: huggingface; without a pattern, first_seen."
+        ),
     ] = None,
-    feed: Annotated[Feed, typer.Option(help="What is one text: documents or lines.")] = "documents",
+    feed: Annotated[Feed, typer.Option(help="Unit of text: whole documents, or single lines.")] = "documents",
     text_field: Annotated[
-        str, typer.Option(help="The field of a .jsonl line, or the column of a table, that holds the text.")
+        str, typer.Option(help="Field of a .jsonl row, or column of a table, that holds the text.")
     ] = "text",
-    min_frequency: Annotated[int, typer.Option(min=0, help="Stop at pairs met less often.")] = 0,
-    max_token_bytes: Annotated[int | None, typer.Option(min=1, help="Make no token longer than this.")] = None,
-    utf8_safe: Annotated[bool, typer.Option("--utf8-safe", help="Make no token that cuts a character.")] = False,
-    separator: Annotated[str | None, typer.Option(help="What stands between the documents of a text file.")] = None,
-    max_memory: Annotated[int | None, typer.Option(min=1, help="Bytes of memory to take at most.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Default: every core.")] = None,
+    min_frequency: Annotated[int, typer.Option(min=0, help="Do not merge pairs that occur fewer times than this.")] = 0,
+    max_token_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Maximum length of a token in bytes. Default: no limit.")
+    ] = None,
+    utf8_safe: Annotated[bool, typer.Option("--utf8-safe", help="Make no token that cuts a UTF-8 character.")] = False,
+    separator: Annotated[
+        str | None, typer.Option(help="Text between the documents of a text file. Default: a file is one document.")
+    ] = None,
+    max_memory: Annotated[int | None, typer.Option(min=1, help="Memory limit in bytes. Default: none.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: one per core.")] = None,
     base: Annotated[
         str | None,
         typer.Option(
-            help="Continue this vocabulary (a file, a folder, hf:REPOSITORY, or a name of tiktoken); all its ids stay."
+            help="Extend this vocabulary and keep its ids: a file, a folder, hf:REPOSITORY, or a tiktoken name."
         ),
     ] = None,
-    counts: Annotated[Path | None, typer.Option(help="Counts that an earlier run saved, instead of files.")] = None,
+    counts: Annotated[Path | None, typer.Option(help="Counts from an earlier --save-counts, instead of files.")] = None,
     save_counts: Annotated[
-        Path | None, typer.Option(help="Write the counts here for a later run.", callback=on_disk)
+        Path | None, typer.Option(help="Also write the counts to this file, for --counts.", callback=on_disk)
     ] = None,
     also_save: Annotated[
-        str | None, typer.Option(help="Smaller vocabularies to save too, as 8192,16384: NAME.8192.json beside NAME.")
+        str | None,
+        typer.Option(help="Also save smaller vocabularies: 8192,16384 writes NAME.8192.json and NAME.16384.json."),
     ] = None,
     held_out: Annotated[
-        list[Path] | None, typer.Option(help="Text kept out of training, to measure on; may be given again.")
+        list[Path] | None, typer.Option(help="Text file to measure on, not trained on; repeat for several.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="The report to write: .html, .md or .json.", callback=on_disk)
+        Path | None, typer.Option(help="Report to write: .html, .md or .json; needs --held-out.", callback=on_disk)
     ] = None,
 ) -> None:
-    """Learn a vocabulary from text.
+    """Train a BPE vocabulary on text.
 
     Example: bytemill tokenizer train book.txt --vocab-size 4096 -o tokenizer.json
     """
@@ -84,13 +91,13 @@ def train(
     from bytemill.tokenizer.source import open_tokenizer
 
     if bool(files) == bool(counts):
-        raise ArgumentError("give files to learn from, or --counts of an earlier run, one of the two")
+        raise ArgumentError("give either files to train on, or --counts from an earlier run")
     if base and also_save:
         raise ArgumentError(
-            "--also-save cannot go with --base, whose special tokens lie between its merges and new ones"
+            "--also-save cannot be combined with --base: its special tokens are between its merges and the new ones"
         )
     if base and pattern is not None:
-        raise ArgumentError("--pattern cannot go with --base, whose own pattern is used; leave --pattern out")
+        raise ArgumentError("--pattern cannot be combined with --base, whose own pattern is used; remove --pattern")
     special_tokens = ["<|endoftext|>"] if special_token is None else special_token
     sizes = _sizes(also_save, 256 + len(special_tokens), vocab_size, output)
     _check_report(report, held_out)
@@ -127,7 +134,7 @@ def train(
         say(f"bytemill: warning: {warning.message}")
     if tokenizer.n_vocab < vocab_size and not tokenizer.merges:
         sources = ", ".join(map(str, files)) if files else counts
-        raise DataError(f"{sources}: no two bytes to merge: is there any text?")
+        raise DataError(f"{sources}: the text has no two bytes to merge; give more text")
     if tokenizer.n_vocab < vocab_size:
         say(f"The text gives no more than {tokenizer.n_vocab:,} ids; {vocab_size:,} were asked for.")
     say(f"{tokenizer.n_vocab:,} ids, {len(tokenizer.merges):,} of them merges, written to:")
@@ -147,7 +154,7 @@ def _sizes(also_save: str | None, smallest: int, vocab_size: int, output: Path) 
     for word in words:
         if not (word.isascii() and word.isdigit() and len(word) < 20 and smallest <= int(word) < vocab_size):
             raise ArgumentError(
-                f"--also-save has {word!r}, expected sizes from {smallest} (bytes and special tokens) to below "
+                f"--also-save has {word!r}, expected sizes of at least {smallest} (bytes and special tokens) below "
                 f"--vocab-size, {vocab_size}"
             )
     if output == STDOUT:
@@ -163,7 +170,7 @@ def _check_report(report: Path | None, held_out: list[Path] | None) -> None:
 
     check_report_name(report)
     if not held_out:
-        raise ArgumentError("--report needs --held-out FILE: text that the vocabulary is not learnt from")
+        raise ArgumentError("--report needs --held-out FILE: text that the vocabulary is not trained on")
 
 
 def _save_smaller(tokenizer: "Tokenizer", sizes: list[int], output: Path) -> None:

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="A.B=C", help="Change a setting; more may follow after spaces."),
+    typer.Option(
+        "--set", metavar="A.B=C", help="Change settings, such as train.max_steps=100; separate several by spaces."
+    ),
 ]
-MoreSettings = Annotated[list[str] | None, typer.Argument(metavar="[A.B=C]...", help="Further settings of --set.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="Settings in TOML.")]
+MoreSettings = Annotated[list[str] | None, typer.Argument(metavar="[A.B=C]...", help="More settings for --set.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file with settings.")]
 PrintConfig = Annotated[
-    bool, typer.Option("--print-config", help="Print all settings as commented TOML for --config, and do nothing else.")
+    bool, typer.Option("--print-config", help="Print all settings as commented TOML for --config, then exit.")
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest valid checkpoint of the run.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue from the run's newest valid checkpoint.")]
 
 
 def train(
@@ -34,17 +36,20 @@ def train(
     output: RunFolder = Path("runs/pretrain"),
     resume: Resume = False,
     is_dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Try a few steps, say what the run would take, and write nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Run a few steps, print the time and memory that the run would take, and write nothing."
+        ),
     ] = False,
     profiles: Annotated[
-        bool, typer.Option("--profile", help="Write a trace of three steps into the run's profile/ folder.")
+        bool, typer.Option("--profile", help="Profile three steps and write the trace to the run's profile/ folder.")
     ] = False,
     prints_config: PrintConfig = False,
 ) -> None:
     """Pretrain a GPT-2 on token shards.
 
-    Stops cleanly on Ctrl-C and SIGTERM; --resume goes on as if nothing had happened, with settings changed by --set
-    if you like.
+    Ctrl-C and SIGTERM stop the run cleanly, with a checkpoint. --resume continues as if the run had not stopped; --set
+    can change settings.
 
     Example: bytemill train --set data.path=shards data.tokenizer=tokenizer.json model.name=gpt2 -o runs/first
     """
@@ -55,7 +60,7 @@ def train(
     from bytemill.train.loop import fit
 
     if resolved.task != "pretrain":
-        raise ConfigError(f"task is {resolved.task!r}: that is `bytemill finetune {resolved.task}`")
+        raise ConfigError(f"task is {resolved.task!r}: use `bytemill finetune {resolved.task}`")
     if resolved.train.find_batch_size:
         resolved = find_batch_size(resolved, lambda tried: pretrain_task_from_config(tried)[0], say=say)
         say(f"data.batch_size is {resolved.data.batch_size}")
@@ -95,7 +100,7 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, 
         if saved.exists():
             settings = [*former_settings(read_toml(saved)), *settings]
         elif config is None:
-            raise ConfigError(f"{resumed_run}: holds no run that could be resumed; leave --resume out to start one")
+            raise ConfigError(f"{resumed_run}: contains no run to resume; remove --resume to start a new run")
         config = config or saved
     resolved = load_config(config, settings)
     if prints:

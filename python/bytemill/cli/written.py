@@ -30,7 +30,7 @@ def on_disk(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
     if path == Path() and _is_given_empty(parameter):
         raise ArgumentError(f"{name} is empty; give a path, such as . for this folder")
     if path == STDOUT:
-        raise ArgumentError(f"{name} is -, which stands for stdout; what goes here has to be on disk: give a path")
+        raise ArgumentError(f"{name} is -, which means stdout, but this output must be on disk; give a path")
     return path
 
 
@@ -46,7 +46,7 @@ def _is_given_empty(parameter: typer.CallbackParam) -> bool:
 Private = Annotated[
     bool, typer.Option("--private", help="Leave the machine, its software and the command line out of the page.")
 ]
-RunFolder = Annotated[Path, typer.Option("--output", "-o", help="The run's folder.", callback=on_disk)]
+RunFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.", callback=on_disk)]
 
 
 def stdout_for_numbers() -> BinaryIO:
@@ -57,7 +57,7 @@ def stdout_for_numbers() -> BinaryIO:
     """
     if sys.stdout.isatty():
         raise ArgumentError(
-            "stdout is a terminal: pipe the raw ids on, or give --out a file; without --out they are text"
+            "stdout is a terminal: pipe the raw ids, give --out a file, or omit --out to print them as text"
         )
     return sys.stdout.buffer
 

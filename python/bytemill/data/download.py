@@ -134,7 +134,9 @@ def _total(reply: Reply, first_byte: int, version: _Version | None, remote: Remo
     else:
         found = _CONTENT_RANGE.match(reply.headers.get("Content-Range", ""))
         if not first_byte:
-            raise NetworkError(reply.url, "it sends a part of the file, though the whole was asked for", again=False)
+            raise NetworkError(
+                reply.url, "it sent only part of the file, although all of it was requested", again=False
+            )
         if not found or int(found[1]) != first_byte or (found[3] != "*" and int(found[2]) + 1 != int(found[3])):
             raise _StartAgainError
         total = None if found[3] == "*" else int(found[3])
@@ -161,7 +163,7 @@ def _append(
         if not error.again:
             raise
         place = f"at byte {file.tell():,}" + (f" of {total:,}" if total else "")
-        raise NetworkError(reply.url, f"{error.fault}, {place}; run again to go on from there", again=True) from None
+        raise NetworkError(reply.url, f"{error.fault}, {place}; run again to continue from there", again=True) from None
     finally:
         file.flush()
         os.fsync(file.fileno())
@@ -176,7 +178,7 @@ def _finish(
         part.unlink()
         note.unlink(missing_ok=True)
         raise DataError(
-            f"{public_url(remote.url)}: SHA-256 is {found}, expected {remote.sha256}; what came was deleted"
+            f"{public_url(remote.url)}: SHA-256 is {found}, expected {remote.sha256}; the downloaded file was deleted"
         )
     part.replace(target)
     note.unlink(missing_ok=True)

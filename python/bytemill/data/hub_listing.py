@@ -103,7 +103,7 @@ def safe_name(path: str, source: str) -> str:
     shown = one_line(path)
     parts = path.split("/")
     if not path or ".." in parts or path.startswith("/") or "\\" in path:
-        raise DataError(f"{place}: names a file '{shown}', which leads out of the data set's folder or is empty")
+        raise DataError(f"{place}: names a file '{shown}', which is empty or points outside the data set's folder")
     if "" in parts or "." in parts:
         raise DataError(f"{place}: names a file '{shown}', expected a path without empty parts and dots")
     if printable(path) != path or "\n" in path or "\t" in path:

@@ -69,7 +69,7 @@ class Manifest:
         if tokenizer.fingerprint != self.tokenizer_sha256:
             raise DataError(
                 f"{self.folder}: these shards were made with another tokenizer: theirs has the fingerprint "
-                f"{self.tokenizer_sha256[:12]}, the one given {tokenizer.fingerprint[:12]}"
+                f"{self.tokenizer_sha256[:12]}, the given one has {tokenizer.fingerprint[:12]}"
             )
 
     def _sum(self, field: str, split: Split) -> int:

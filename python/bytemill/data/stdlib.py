@@ -131,7 +131,7 @@ def read_corpus(
         DataError: the budget is too small, or this Python has too little of its library's text.
     """
     if budget_bytes < _MIN_CORPUS_BYTES:
-        raise DataError(f"budget_bytes is {budget_bytes:,}; at least {_MIN_CORPUS_BYTES:,} are needed to learn from")
+        raise DataError(f"budget_bytes is {budget_bytes:,}; at least {_MIN_CORPUS_BYTES:,} are needed to train on")
     library = read_library() if library is None else library
     definitions = [definition for module in library.modules for definition in module.definitions]
     rows = make_rows(definitions, seed=seed, test_share=test_share)

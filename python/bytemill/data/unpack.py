@@ -38,12 +38,12 @@ def unpack_zip(path: Path) -> list[Path]:
             _refuse(path, entries)
             return [_written(archive, entry, path.parent / entry.filename) for entry in entries]
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path}: not a whole .zip: {error}; delete it, so that it is fetched again") from None
+        raise DataError(f"{path}: incomplete or damaged .zip: {error}; delete it and download it again") from None
 
 
 def _refuse(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_BYTES:
-        raise DataError(f"{path}: holds more than {MAX_FILES} files or {MAX_BYTES:,} bytes, which is not unpacked")
+        raise DataError(f"{path}: holds more than {MAX_FILES} files or {MAX_BYTES:,} bytes, the maximum for unpacking")
     for entry in entries:
         name = entry.filename
         if (
@@ -63,6 +63,6 @@ def _written(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> 
         while piece := packed.read(_PIECE_BYTES):
             n_bytes += len(piece)
             if n_bytes > entry.file_size:
-                raise zipfile.BadZipFile(f"{entry.filename!r} is larger than it says")
+                raise zipfile.BadZipFile(f"{entry.filename!r} is larger than its entry in the archive says")
             file.write(piece)
     return target

@@ -105,7 +105,7 @@ def read_answers(path: Path) -> list[dict[str, Any]]:
     """
     rows = _read_objects(path)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path}: expected a list of objects, one a row, and at least one")
+        raise DataError(f"{path}: expected a list of at least one object, one per row")
     return [_checked_row(row, f"{path}: row {number}") for number, row in enumerate(rows, start=1)]
 
 

@@ -42,7 +42,7 @@ class TextScorer:
 
     def __init__(self, model: CausalModel, tokenizer: TextTokenizer, *, batch_size: int = 8) -> None:
         if tokenizer.eot_token is None:
-            raise DataError("the tokenizer has no end-of-text, which would begin a text without context")
+            raise DataError("the tokenizer has no end-of-text, which must begin a text without context")
         self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
         self._start = [tokenizer.eot_token]
 
@@ -102,7 +102,7 @@ class TextScorer:
             ids, n_asked = context_ids + continuation_ids, len(continuation_ids)
         n_positions = self.model.config.n_positions
         if not 0 < n_asked <= n_positions:
-            raise DataError(f"a continuation of {n_asked} tokens cannot be scored by a model of {n_positions}")
+            raise DataError(f"a continuation of {n_asked} tokens does not fit into a model of {n_positions} positions")
         return (self._start + ids)[-n_positions - 1 :] if not context_ids else ids[-n_positions - 1 :], n_asked
 
     def _windows(self, ids: list[int]) -> Iterator[tuple[list[int], int]]:

@@ -84,7 +84,7 @@ def read_hellaswag(path: str | Path) -> list[HellaSwagItem]:
         raise DataError(f"{path}: the items cannot be read: {error}") from None
     items = [_item(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
     if not items:
-        raise DataError(f"{path}: holds no item")
+        raise DataError(f"{path}: contains no items")
     return items
 
 
@@ -162,7 +162,9 @@ def _row(tokenizer: _Encoder, context: str, ending: str, n_positions: int) -> tu
     context_ids = tokenizer.encode_ordinary(context)
     ending_ids = tokenizer.encode_ordinary(" " + ending)
     if len(ending_ids) >= n_positions:
-        raise DataError(f"an ending of {len(ending_ids)} tokens leaves no room for its context in {n_positions}")
+        raise DataError(
+            f"an ending of {len(ending_ids)} tokens leaves no room for its context in {n_positions} positions positions"
+        )
     kept = context_ids[max(0, len(context_ids) + len(ending_ids) - n_positions) :]
     if not kept:
         raise DataError(f"the context of the ending {ending!r} is empty")

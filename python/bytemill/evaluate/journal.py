@@ -62,8 +62,8 @@ class Journal:
         for name in dict.fromkeys([*own, *found]):
             if found.get(name) != own.get(name):
                 was, now = (json.dumps(one.get(name), ensure_ascii=False)[:80] for one in (found, own))
-                told = f"{name} was {was} there, and is {now} now"
-                raise ConfigError(f"{self.path}: holds other work: {told}; move it away")
+                change = f"{name} was {was} there, and is {now} now"
+                raise ConfigError(f"{self.path}: holds the results of another task: {change}; move it away")
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:

@@ -105,7 +105,9 @@ class Judge:
         if self.api_key is not None:
             object.__setattr__(self, "api_key", checked_key(self.api_key, name="the judge's key"))
             if "@" in urllib.parse.urlsplit(self.url).netloc:
-                raise ArgumentError("the judge's url holds a user name or password and a key is given, expected one")
+                raise ArgumentError(
+                    "the judge's url contains a user name or password, and a key is given too; give only one"
+                )
 
     def ask(self, prompt: str) -> str:
         """The server's reply.

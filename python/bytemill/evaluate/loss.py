@@ -108,7 +108,7 @@ def held_out_loss(
     finally:
         model.train(was_training)
     if not n_tokens:
-        raise DataError("the held-out data hold no label: there is nothing to measure a loss on")
+        raise DataError("the held-out data have no labels, so no loss can be measured")
     return HeldOutLoss(nats, n_tokens, None if token_bytes is None else n_bytes)
 
 

@@ -150,7 +150,7 @@ def _drawn(
 ) -> list[Any]:
     part = rows if split == "all" else split_rows(rows, shares, seed=split_seed)[_SPLITS.index(split)]
     if not part:
-        raise DataError(f"{len(rows)} rows are too few to have a {split} part")
+        raise DataError(f"{len(rows)} rows are too few for a {split} part")
     return [part[i] for i in permutation(len(part), seed, 0)[:n_rows]]
 
 
@@ -164,7 +164,7 @@ def _ids_of(source: str, tokenizer: RowEncoder, max_tokens: int) -> list[list[in
         raise DataError(f"{source}: not UTF-8 at byte {error.start}") from None
     ids = tokenizer.encode_ordinary(text)
     if len(ids) < 2:
-        raise DataError(f"{source}: has {len(ids)} tokens; at least two are needed, one to predict the other")
+        raise DataError(f"{source}: has {len(ids)} tokens, expected at least two: one to predict the next")
     return [ids[start : start + max_tokens + 1] for start in range(0, len(ids) - 1, max_tokens)]
 
 

@@ -54,7 +54,9 @@ def token_training(tokenizer: Tokenizer, embeddings: NDArray[np.float32]) -> lis
         DataError: There are fewer rows than ids, or no token is certainly untrained.
     """
     if embeddings.ndim != 2 or len(embeddings) < tokenizer.n_vocab:
-        raise DataError(f"embeddings of shape {embeddings.shape} for {tokenizer.n_vocab:,} ids, expected a row an id")
+        raise DataError(
+            f"embeddings of shape {embeddings.shape} for {tokenizer.n_vocab:,} ids, expected one row per id"
+        )
     tokens, reached = every_token(tokenizer), reachability(tokenizer)
     unused = {*reached.impossible, *reached.unreachable}
     if not unused:

@@ -87,7 +87,7 @@ def _sizes(config: RunConfig, world: World) -> Iterator[int]:
     """Samples in a micro-batch: divisors of what one process has to do in a step, each at least 1.5 times the last."""
     total = config.train.total_batch_tokens
     if total is None:
-        raise ConfigError("train.find_batch_size needs train.total_batch_tokens: the batch that is to be kept")
+        raise ConfigError("train.find_batch_size needs train.total_batch_tokens: the batch size to keep")
     n_samples, rest = divmod(total, config.data.seq_len * world.size)
     if rest or not n_samples:
         raise ConfigError(

@@ -330,7 +330,7 @@ def _clear(folder: Path) -> None:
         ArgumentError: It holds something that no demo wrote.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARKER).exists():
-        raise ArgumentError(f"{folder} is not empty and holds no earlier demo; choose another with --output")
+        raise ArgumentError(f"{folder} is not empty and contains no earlier demo; choose another folder with --output")
     for part in _PARTS:
         shutil.rmtree(folder / part, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)

@@ -131,7 +131,7 @@ def ladder_size(
         shape = GPT2Config(n_positions=seq_len, **sizes, **({} if n_vocab is None else {"vocab_size": n_vocab}))
     if n_vocab is not None and n_vocab > shape.vocab_size:
         raise ConfigError(
-            f"{data}: its ids need a model of {n_vocab:,}, {name} has {shape.vocab_size:,}; "
+            f"{data}: its ids need a vocabulary of {n_vocab:,}, {name} has {shape.vocab_size:,}; "
             "leave --model out, or prepare the shards with GPT-2's tokenizer"
         )
     return LadderSize(shape, batch_size or (16 if on_gpu else 12), seq_len, data)

@@ -181,7 +181,7 @@ def _write_plan(run: PlannedRun, folder: Path) -> None:
     if path.exists():
         changes = changed_settings(load_config(path), run.config)
         if changes and (folder / run.name).exists():
-            told = ", ".join(f"{name} was {old!r} and is {new!r} now" for name, old, new in changes)
-            raise ConfigError(f"{folder / run.name}: was begun with other settings: {told}; move it away, or rename it")
+            listed = ", ".join(f"{name} was {old!r} and is {new!r} now" for name, old, new in changes)
+            raise ConfigError(f"{folder / run.name}: was started with other settings: {listed}; move or rename it")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, dump_toml(portable_config(run.config, path.parent)))

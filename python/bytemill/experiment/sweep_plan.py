@@ -75,11 +75,13 @@ def read_sweep(path: str | Path, overrides: Iterable[str] = ()) -> list[PlannedR
     base, overrides = _base(content.get("config", {}), path), list(overrides)
     planned = [_planned(path, base, overrides, name, varied) for name, varied in _variations(content, path)]
     if not planned:
-        raise ConfigError(f"{path}: no run: give a [grid] of lists, or [[runs]]")
+        raise ConfigError(f"{path}: has no runs; give a [grid] of lists, or [[runs]]")
     seen: set[str] = set()
     for run in planned:
         if run.name.lower() in _NAMES_OF_SWEEPS:  # some file systems take both cases for one
-            raise ConfigError(f"{path}: a run is called {run.name!r}, which the sweep needs itself; give another name")
+            raise ConfigError(
+                f"{path}: a run is called {run.name!r}, a name that the sweep itself uses; give another name"
+            )
         if run.name in seen:
             raise ConfigError(f"{path}: two runs are called {run.name!r}; give one another name")
         seen.add(run.name)
@@ -107,7 +109,7 @@ def _variations(content: Mapping[str, Any], path: Path) -> Iterable[tuple[str | 
             yield None, dict(zip(grid, values, strict=True))
     runs = content.get("runs", [])
     if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
-        raise ConfigError(f"{path}: runs should be [[runs]], one table a run")
+        raise ConfigError(f"{path}: runs should be [[runs]], one table per run")
     for run in runs:
         name = run.get("name")
         yield (

@@ -76,7 +76,7 @@ class TextGenerator:
         if n_spare and not (n_spare > 0 and _suits_hardware(model, n_spare)):
             raise DataError(
                 f"the tokenizer has {tokenizer.n_vocab} ids, the model {model.config.vocab_size}: "
-                "they were not made for each other"
+                "this tokenizer does not match this model"
             )
         self.model = model
         self.tokenizer = tokenizer
@@ -193,7 +193,7 @@ class _TextSoFar:
 
     def __init__(self, tokenizer: TextTokenizer, stop_ids: Sequence[int], stop: Sequence[str]) -> None:
         if not all(stop):
-            raise ConfigError("stop: an empty text is found everywhere; leave it out to stop nowhere")
+            raise ConfigError("stop: an empty text matches everywhere; remove it")
         self._tokenizer, self._stop_ids, self._stop = tokenizer, stop_ids, stop
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""

@@ -60,7 +60,9 @@ class Classifier(nn.Module):
         self.head.requires_grad_(True)
         if layers == "last_block":
             if not isinstance(self.body, GPT2):
-                raise ConfigError("classify.train_layers is 'last_block', which only our GPT-2 has; give head or all")
+                raise ConfigError(
+                    "classify.train_layers is 'last_block', which only bytemill's GPT-2 has; give head or all"
+                )
             self.body.blocks[-1].requires_grad_(True)
             self.body.final_norm.requires_grad_(True)
 

@@ -102,7 +102,7 @@ class GPT2Config(BaseModel):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
         if self.n_embd % self.n_head:
-            raise ValueError(f"n_embd: {self.n_embd} does not divide into {self.n_head} heads (n_head)")
+            raise ValueError(f"n_embd: {self.n_embd} cannot be divided into {self.n_head} heads (n_head)")
         return self
 
     @classmethod
@@ -113,7 +113,7 @@ class GPT2Config(BaseModel):
         48
         """
         if name not in _NAMED:
-            raise ConfigError(f"name: there is no GPT-2 called {name!r}; there are {', '.join(_NAMED)}")
+            raise ConfigError(f"name: there is no GPT-2 named {name!r}; the names are {', '.join(_NAMED)}")
         return cls(**{**_NAMED[name], **overrides})
 
     @property

@@ -38,7 +38,7 @@ def model_folder(path_or_repo: str | Path, *, pickles: bool = False) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise ConfigError(
-            f"{path_or_repo}: there is no such folder; to fetch it from the hub, pip install 'bytemill[hf]'"
+            f"{path_or_repo}: no such folder; to download it from the hub, pip install 'bytemill[hf]'"
         ) from error
     try:
         folder = Path(snapshot_download(str(path_or_repo), allow_patterns=_HUB_FILES))
@@ -48,7 +48,7 @@ def model_folder(path_or_repo: str | Path, *, pickles: bool = False) -> Path:
     except Exception as error:  # the hub's client raises its own, httpx's and the system's
         reason = str(error).strip().partition("\n")[0]
         raise FormatError(
-            f"{path_or_repo}: there is no such folder, and the hub did not give such a repository ({reason})"
+            f"{path_or_repo}: no such folder, and the hub returned no such repository ({reason})"
         ) from error
 
 
@@ -63,7 +63,7 @@ def refuse_tensorflow(path: Path) -> None:
     if is_checkpoint and not (folder / "config.json").exists() and any(folder.glob("model.ckpt.*")):
         name = _IDS_BY_WIDTH.get(_width(folder), "gpt2")
         raise FormatError(
-            f"{path}: is a checkpoint of TensorFlow, which is not read; the hub has the same weights: "
+            f"{path}: is a TensorFlow checkpoint, which cannot be read; the hub has the same weights: "
             f"give openai-community/{name}"
         )
 

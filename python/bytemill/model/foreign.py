@@ -132,10 +132,10 @@ def _shape(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
         n_inner = tensors["h.0.mlp.c_fc.weight"].numel() // n_embd
         _ = tensors["h.0.attn.c_attn.weight"].shape[0]
     except (KeyError, ValueError, IndexError, ZeroDivisionError):
-        raise FormatError(f"{path}: holds no GPT-2: wte.weight, wpe.weight or h.0 are missing") from None
+        raise FormatError(f"{path}: contains no GPT-2: wte.weight, wpe.weight or h.0 are missing") from None
     head = tensors.get("lm_head.weight")
     if head is not None and len(head) != vocab_size:
-        raise FormatError(f"{path}: its head gives {len(head)} scores for {vocab_size} ids: no language model")
+        raise FormatError(f"{path}: its head gives {len(head)} scores for {vocab_size} ids: not a language model")
     return {
         "vocab_size": vocab_size,
         "n_positions": n_positions,

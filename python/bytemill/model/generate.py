@@ -105,7 +105,7 @@ def generate_stream(
     """
     _check_options(max_new_tokens, temperature, top_k, top_p, min_p)
     if seed is not None and not -(2**63) <= seed < 2**64:
-        raise ConfigError(f"seed: {seed} is not a number of 64 bits")
+        raise ConfigError(f"seed: {seed} is not a 64-bit integer")
     if ids.dim() != 2 or ids.shape[1] == 0:
         raise DataError(f"ids have shape {tuple(ids.shape)}; should be (rows, tokens) with at least one token")
     generator = torch.Generator(device=ids.device)
@@ -224,10 +224,10 @@ def _check_options(
     if max_new_tokens < 0:
         raise ConfigError(f"max_new_tokens: {max_new_tokens} is negative")
     if not 0 <= temperature < math.inf:
-        raise ConfigError(f"temperature: {temperature} is not a number from 0 up")
+        raise ConfigError(f"temperature: {temperature} is not a number of at least 0")
     if top_k is not None and top_k < 0:
-        raise ConfigError(f"top_k: {top_k} is negative; give the number of ids that compete, or 0 for all")
+        raise ConfigError(f"top_k: {top_k} is negative; give the number of ids to sample from, or 0 for all")
     if top_p is not None and not 0 < top_p <= 1:
         raise ConfigError(f"top_p: {top_p} is not a probability above 0 and up to 1")
     if min_p is not None and not 0 < min_p <= 1:
-        raise ConfigError(f"min_p: {min_p} is not a share above 0 and up to 1")
+        raise ConfigError(f"min_p: {min_p} is not a fraction above 0 and up to 1")

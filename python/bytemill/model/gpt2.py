@@ -226,9 +226,9 @@ class GPT2(nn.Module):
 
     def _check_length(self, start: int, n_tokens: int) -> None:
         if start + n_tokens > self.config.n_positions:
-            behind = f" behind {start} in the cache" if start else ""
+            cached = f" after {start} in the cache" if start else ""
             raise DataError(
-                f"{n_tokens} tokens{behind} do not fit into the model's {self.config.n_positions} positions"
+                f"{n_tokens} tokens{cached} do not fit into the model's {self.config.n_positions} positions"
             )
 
     def _check_range(self, ids: Tensor, name: str, also: int | None = None) -> None:
@@ -241,7 +241,7 @@ class GPT2(nn.Module):
         if wrong.any():
             place = tuple(wrong.nonzero()[0].tolist())
             raise DataError(
-                f"{name}[{', '.join(map(str, place))}] is {int(ids[place])}; ids here go from 0 to "
+                f"{name}[{', '.join(map(str, place))}] is {int(ids[place])}, expected ids from 0 to "
                 f"{self.config.vocab_size - 1}"
             )
 

@@ -95,7 +95,7 @@ def config_of_settings(path: Path, **overrides: Any) -> GPT2Config:
     settings = read_json(path)
     if (unknown := unknown_setting(settings)) is not None:
         known = " or ".join(repr(value) for value in _REQUIRED_SETTINGS[unknown])
-        raise ConfigError(f"{path}: {unknown} is {settings[unknown]!r}; this GPT-2 can only do {known}")
+        raise ConfigError(f"{path}: {unknown} is {settings[unknown]!r}; this GPT-2 supports only {known}")
     fields = {name: settings[name] for name in GPT2Config.model_fields if name in settings}
     if "activation_function" in fields:
         fields["activation_function"] = _ACTIVATIONS[fields["activation_function"]]
@@ -207,7 +207,9 @@ def _their_views(model: GPT2) -> Iterator[tuple[str, Tensor]]:
     for name, _ in model.named_parameters():
         module_name, _, kind = name.rpartition(".")
         if module_name not in table:
-            raise ConfigError(f"{name} is no part of a plain GPT-2: merge_lora(model, unwrap=True) takes adapters in")
+            raise ConfigError(
+                f"{name} is not part of a plain GPT-2; merge adapters with merge_lora(model, unwrap=True)"
+            )
         yield f"{table[module_name]}.{kind}", their_view(model, module_name, kind)
 
 
@@ -218,9 +220,11 @@ def _take(tensors: dict[str, Tensor], name: str, view: Tensor, folder: Path) -> 
             tensor = tensors.pop(known_name)
             break
     else:
-        raise FormatError(f"{folder}: the weights lack {name}, which config.json calls for")
+        raise FormatError(f"{folder}: the weights lack {name}, which config.json requires")
     if tensor.shape != view.shape:
-        raise FormatError(f"{folder}: {known_name} has shape {tuple(tensor.shape)}, by config.json {tuple(view.shape)}")
+        raise FormatError(
+            f"{folder}: {known_name} has shape {tuple(tensor.shape)}, expected {tuple(view.shape)} by config.json"
+        )
     return tensor
 
 

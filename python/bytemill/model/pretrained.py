@@ -107,7 +107,7 @@ def load_transformers(
 def _refuse_without_safetensors(folder: Path, source: object) -> None:
     if not any(folder.glob("model*.safetensors*")):
         raise FormatError(
-            f"{source}: has no model.safetensors; weights in a pickle are read by: "
+            f"{source}: has no model.safetensors; import pickled weights with: "
             f"bytemill model import {source} FOLDER --allow-pickle"
         )
 
@@ -127,9 +127,9 @@ def _refuse_other_tensors(report: dict[str, Any], kind: str, folder: Path) -> No
     """Refuse what transformers would fill with random numbers or leave out with a warning."""
     for name, there, here in sorted(report["mismatched_keys"]):
         shapes = f"shape {tuple(there)}, expected {tuple(here)}"
-        raise FormatError(f"{folder}: {name} has {shapes}, which {kind} has by config.json")
+        raise FormatError(f"{folder}: {name} has {shapes}, which {kind} needs by config.json")
     if missing := report["missing_keys"]:
-        raise FormatError(f"{folder}: the weights lack {_named(missing)}, which {kind} has by config.json")
+        raise FormatError(f"{folder}: the weights lack {_named(missing)}, which {kind} needs by config.json")
     if unexpected := report["unexpected_keys"]:
         raise FormatError(f"{folder}: the weights hold {_named(unexpected)}, which {kind} does not have by config.json")
 

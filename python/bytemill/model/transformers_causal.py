@@ -91,7 +91,7 @@ class TransformersCausal(nn.Module):
                 config, dtype=torch.float32, trust_remote_code=False
             )
         except (ValueError, TypeError) as error:
-            raise ConfigError(f"model_type {kind!r} is no causal language model of transformers: {error}") from None
+            raise ConfigError(f"model_type {kind!r} is not a causal language model in transformers: {error}") from None
         return TransformersCausal(network)
 
     def settings(self) -> dict[str, Any]:
@@ -250,7 +250,7 @@ class TransformersCausal(nn.Module):
         for name in (self.network.base_model_prefix, "model", "transformer"):  # Llama 4's prefix names no child
             if name in self.network._modules:
                 return str(name)
-        raise ConfigError(f"{type(self.network).__name__}: has no base model that gives hidden states")
+        raise ConfigError(f"{type(self.network).__name__}: has no base model that returns hidden states")
 
     def _name_of_cache(self) -> str:
         """How the network names what it keeps of tokens it saw: `cache`, or as older transformers do."""

@@ -150,10 +150,10 @@ def _check_header(path: Path) -> None:
     with path.open("rb") as file:
         n_bytes = int.from_bytes(file.read(8), "little")
         if n_bytes > MAX_HEADER_BYTES:
-            raise FormatError(f"{path}: its header has {n_bytes:,} bytes, at most {MAX_HEADER_BYTES:,} are read")
+            raise FormatError(f"{path}: its header has {n_bytes:,} bytes, expected at most {MAX_HEADER_BYTES:,}")
         n_tensors = file.read(n_bytes).count(b'"data_offsets"')
     if n_tensors > MAX_TENSORS:
-        raise FormatError(f"{path}: holds {n_tensors:,} tensors, at most {MAX_TENSORS:,} are read")
+        raise FormatError(f"{path}: holds {n_tensors:,} tensors, expected at most {MAX_TENSORS:,}")
 
 
 def check_weight_files(folder: Path) -> None:

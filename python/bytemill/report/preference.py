@@ -32,7 +32,7 @@ IN_PREFERENCE_RUNS = {
     "val_loss": ("nats a pair", "The loss on pairs kept aside; ln 2, 0.69, is where every run begins."),
     "loss": ("nats a pair", "The loss on the pairs of each step; ln 2, 0.69, is where every run begins."),
     "val_accuracy": (
-        "share of pairs told apart",
+        "share of pairs ranked right",
         "Pairs kept aside whose chosen answer has gained more than the rejected one; 0.5 would be guessing.",
     ),
 }

@@ -43,7 +43,7 @@ def run_page(
     """
     named = _named(run_dirs)
     if not named:
-        raise DataError("no run was named; give at least one folder that holds metrics.jsonl")
+        raise DataError("no run was given; give at least one folder that contains metrics.jsonl")
     runs = {name: _read_jsonl(folder / "metrics.jsonl", "step", int | float) for name, folder in named.items()}
     axis = _axis(x, runs)
     names = list(runs)
@@ -83,7 +83,7 @@ def _axis(x: str, runs: Mapping[str, Metrics]) -> Axis:
     axis = AXES[x]
     for name, metrics in runs.items():
         if not any(axis.key in row for row in metrics) and any(row["step"] for row in metrics):
-            raise DataError(f"{name}: its metrics.jsonl has no {axis.key}, as curves over {x} need; take --x steps")
+            raise DataError(f"{name}: its metrics.jsonl has no {axis.key}, as curves over {x} need; use --x steps")
     return axis
 
 
@@ -135,7 +135,7 @@ def _settings(folders: Mapping[str, Path]) -> list[Block]:
 def _read_jsonl(path: Path, key: str, kind: type | UnionType) -> list[dict[str, Any]]:
     """Read one object a line; a last line without its end is a run that is being written, and is left out."""
     if not path.is_file():
-        raise DataError(f"{path} is not there; a run's folder holds metrics.jsonl")
+        raise DataError(f"{path} does not exist; the folder of a run contains metrics.jsonl")
     rows = []
     for number, line in read_lines(path, error=DataError):
         row = parse_object(line, f"{path}, line {number}", error=DataError)
@@ -145,6 +145,6 @@ def _read_jsonl(path: Path, key: str, kind: type | UnionType) -> list[dict[str, 
         step = row.get("step", 0)
         if too_large or not (isinstance(step, int | float) and abs(step) <= _LARGEST):
             name = one_line((too_large or ["step"])[0])
-            raise DataError(f"{path}, line {number}: {name} is not a number of at most 64 bits")
+            raise DataError(f"{path}, line {number}: {name} is not a number that fits in 64 bits")
         rows.append(row)
     return rows

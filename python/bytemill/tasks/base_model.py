@@ -77,7 +77,7 @@ def load_model_at(place: ModelPlace, *, merge: bool = True) -> CausalModel:
         return load_pretrained(place.folder)
     if "labels" in place.fields:
         labels = ", ".join(map(str, place.fields["labels"]))
-        raise DataError(f"{place.given}: a classifier of {labels}, no language model")
+        raise DataError(f"{place.given}: a classifier of {labels}, not a language model")
     model = with_saved_weights(body_at(place), place)
     return merge_adapters(model, place.fields).requires_grad_(True) if merge else model
 
@@ -97,7 +97,7 @@ def body_at(place: ModelPlace) -> CausalModel:
     except (CheckpointError, FormatError, ConfigError) as error:
         raise CheckpointError(f"{place.folder}: holds an adapter; its base {where} cannot be read: {error}") from None
     if base_identity(base)["sha256"] != sha256:
-        raise CheckpointError(f"{place.folder}: holds an adapter; its base {where} has other weights by now")
+        raise CheckpointError(f"{place.folder}: holds an adapter; its base {where} has other weights now")
     return load_model_at(base)
 
 
@@ -185,7 +185,7 @@ def template_of(config: RunConfig) -> Template:
         return config.data.template or "alpaca"
     found = None if config.base is None else find_model(config.base).template()
     if found is None:
-        raise ConfigError("data.template is 'own', but no chat template lies next to the tokenizer of `base`")
+        raise ConfigError("data.template is 'own', but there is no chat template next to the tokenizer of `base`")
     return found
 
 
@@ -202,7 +202,7 @@ def tokenizer_of(config: RunConfig) -> Tokenizer:
     elif config.base is not None:
         tokenizer, source = find_model(config.base).tokenizer_if_any(), config.base
     if tokenizer is None:
-        whose = "there is no base that brings one" if config.base is None else f"none lies with the base {config.base}"
+        whose = "there is no base that has one" if config.base is None else f"the base {config.base} has none"
         raise ConfigError(f"data.tokenizer is not given, and {whose}")
     if tokenizer.end_of_text_id is None and config.task != "pretrain":
         raise ConfigError(

@@ -209,7 +209,7 @@ def load_classifier(base: str | Path | ModelPlace, *, tokenizer_sha256: str | No
     place = base if isinstance(base, ModelPlace) else find_model(base)
     fields = place.fields
     if "labels" not in fields:
-        raise DataError(f"{place.given}: no run of `bytemill finetune classify`, nor a checkpoint of one")
+        raise DataError(f"{place.given}: not a run of `bytemill finetune classify`, and not a checkpoint of one")
     labels, max_tokens = fields["labels"], fields.get("max_tokens")
     if not isinstance(labels, list) or not all(isinstance(one, str) for one in labels) or type(max_tokens) is not int:
         file = place.folder / "config.json"

@@ -64,9 +64,9 @@ def export_classifier(place: ModelPlace, tokenizer: Tokenizer, folder: Path) -> 
     classifier, max_tokens = load_classifier(place)
     body = classifier.body.cpu()
     if not isinstance(body, GPT2):
-        raise ConfigError(f"{place.given}: only classifiers on GPT-2 can be exported, this one is of another network")
+        raise ConfigError(f"{place.given}: only classifiers on GPT-2 can be exported; this one has another network")
     if tokenizer.end_of_text_id is None:
-        raise ConfigError(f"{place.given}: its tokenizer has no end of text, at which a class is read")
+        raise ConfigError(f"{place.given}: its tokenizer has no end of text, where the class is read")
     padding_id = body.config.vocab_size
     files = tokenizer_files(tokenizer, n_positions=max_tokens)
     files["tokenizer.json"] = _appending(files["tokenizer.json"], tokenizer, padding_id)
@@ -101,7 +101,7 @@ def refuse_passed_over(place: ModelPlace) -> None:
     """
     if place.passed_over and place.state is not None:
         raise CheckpointError(
-            f"{place.passed_over[0]}; to take the checkpoint before it, give {place.given}@{place.state['step']}"
+            f"{place.passed_over[0]}; to use the checkpoint before it, give {place.given}@{place.state['step']}"
         )
 
 

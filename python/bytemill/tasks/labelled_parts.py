@@ -54,7 +54,7 @@ def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
     if len(labels) < 2:
         raise DataError(
             f"{data.path}: the column {data.label_column!r} of {len(parts.train)} training rows has "
-            f"{len(labels)} labels ({', '.join(labels)}); telling apart takes two"
+            f"{len(labels)} labels ({', '.join(labels)}), expected at least two"
         )
     encoded = encode_labelled(parts.train, tokenizer, labels=labels, max_tokens=data.seq_len)
     encode = partial(encode_labelled, tokenizer=tokenizer, labels=labels, max_tokens=encoded.longest)

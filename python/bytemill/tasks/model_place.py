@@ -86,7 +86,7 @@ class ModelPlace:
         """
         found = tokenizer_in(self.run or self.folder) or self._tokenizer_of_settings()
         if found is None:
-            raise ConfigError(f"{self.given}: no tokenizer.json lies with this model; give its tokenizer with -t")
+            raise ConfigError(f"{self.given}: there is no tokenizer.json with this model; give its tokenizer with -t")
         self.refuse_other_tokenizer(found)
         return found
 
@@ -130,7 +130,7 @@ class ModelPlace:
         if own != fingerprint:
             raise DataError(
                 f"{self.folder}: this model was trained with another tokenizer: its own has the fingerprint "
-                f"{own[:12]}, the one given {fingerprint[:12]}"
+                f"{own[:12]}, the given one has {fingerprint[:12]}"
             )
 
     def _tokenizer_of_settings(self) -> Tokenizer | None:
@@ -176,7 +176,7 @@ def find_model(given: str | Path) -> ModelPlace:
         if newest is None and not faults:
             raise CheckpointError(f"{path}: this run has no checkpoint yet; resume it, or wait for its first")
         if newest is None:
-            raise CheckpointError(f"{path}: no checkpoint of this run is whole: {'; '.join(faults)}")
+            raise CheckpointError(f"{path}: no checkpoint of this run is intact: {'; '.join(faults)}")
         if newest.state["settings"].get("train", {}).get("patience"):
             return _best_of(given, path) or ModelPlace(given, newest.path, newest.state, faults)
         return ModelPlace(given, newest.path, newest.state, faults)
@@ -220,7 +220,7 @@ def _named(given: str, run: Path, which: str) -> ModelPlace:
     if which == "newest":
         newest, faults = newest_valid(run, verify=_verified)
         if newest is None:
-            raise CheckpointError(f"{run}: no checkpoint of this run is whole: {'; '.join(faults) or 'it has none'}")
+            raise CheckpointError(f"{run}: no checkpoint of this run is intact: {'; '.join(faults) or 'it has none'}")
         return ModelPlace(given, newest.path, newest.state, faults)
     if not which.isdigit() or int(which) not in found:
         steps = ", ".join(map(str, found)) or "none"

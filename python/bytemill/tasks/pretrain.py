@@ -143,7 +143,7 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
     refuse_misfit(model, config, n_vocab=manifest.n_vocab, source=data.path)
     model.checkpoints_activations = config.train.checkpoint_activations
     if data.mask_documents and not isinstance(model, GPT2):
-        raise ConfigError("data.mask_documents: only our GPT-2 keeps attention within documents")
+        raise ConfigError("data.mask_documents: only bytemill's GPT-2 can limit attention to documents")
     documents: Literal["cu_seqlens"] | None = "cu_seqlens" if data.mask_documents else None
     training = TokenLoader(
         data.path,

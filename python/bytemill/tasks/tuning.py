@@ -183,7 +183,7 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
     model = starting_model(config, tokenizer_sha256=tokenizer.fingerprint)
     refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
     if data.pack_rows and not isinstance(model, GPT2):
-        raise ConfigError("data.pack_rows: only our GPT-2 keeps attention within rows")
+        raise ConfigError("data.pack_rows: only bytemill's GPT-2 can limit attention to rows")
     parameters = adapt(model, config.lora)
     model.checkpoints_activations = config.train.checkpoint_activations
     task = tuning_task(
@@ -300,7 +300,9 @@ def resolve_epochs(config: RunConfig, *, n_rows: int) -> RunConfig:
     """
     for name in ("total_batch_tokens", "find_batch_size"):
         if getattr(config.train, name):
-            raise ConfigError(f"train.{name} is for pretraining; rows count by data.batch_size and train.micro_batches")
+            raise ConfigError(
+                f"train.{name} is only for pretraining; for rows, set data.batch_size and train.micro_batches"
+            )
     return with_steps(config, Epoch(n_rows, "rows", batch_size=config.data.batch_size))
 
 

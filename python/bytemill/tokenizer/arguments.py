@@ -107,7 +107,7 @@ def texts(name: str, given: object) -> Iterable[Any]:
     An iterable that gives no text is an error, once it was read.
     """
     if isinstance(given, str | bytes):
-        raise ArgumentError(f"{name} is one {type(given).__name__}, expected several; for one give [text]")
+        raise ArgumentError(f"{name} is a single {type(given).__name__}, expected several; for one text give [text]")
     if not isinstance(given, Iterable):
         raise _wrong(name, given, "an iterable of str or bytes")
     if not isinstance(given, Sized):
@@ -139,10 +139,10 @@ def special_tokens(name: str, given: object) -> list[str]:
     ['<a>', '<b>']
     """
     if isinstance(given, str):
-        raise ArgumentError(f"{name} is one str, {given!r}; give [{given!r}]")
+        raise ArgumentError(f"{name} is a single str, {given!r}; give [{given!r}]")
     found = [a_text(f"one of {name}", text) for text in _several(name, given, "several str, or () for none")]
     if "" in found or len(set(found)) < len(found):
-        raise ArgumentError(f"{name} is {found}, expected texts that differ and are not empty")
+        raise ArgumentError(f"{name} is {found}, expected different texts that are not empty")
     return found
 
 

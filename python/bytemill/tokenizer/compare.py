@@ -98,7 +98,7 @@ def compare(
     ({'plain': 9, 'trained': 5}, [b'low'])
     """
     if not tokenizers:
-        raise ArgumentError("no tokenizer was named; give at least one")
+        raise ArgumentError("no tokenizer was given; give at least one")
     return TokenizerComparison(
         names=tuple(tokenizers),
         texts=tuple(_count(name, text, tokenizers) for name, text in texts.items()),

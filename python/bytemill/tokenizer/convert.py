@@ -66,7 +66,7 @@ def to_tiktoken(tokenizer: Tokenizer) -> tiktoken.Encoding:
     import tiktoken
 
     if tokenizer.pattern is not None and tokenizer.pattern.startswith("{"):
-        raise ArgumentError("this tokenizer splits in several steps, and a tiktoken.Encoding has one pattern")
+        raise ArgumentError("this tokenizer splits in several steps, but a tiktoken.Encoding has only one pattern")
     special = tokenizer.special_tokens
     return tiktoken.Encoding(
         tokenizer.name,

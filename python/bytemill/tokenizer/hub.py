@@ -24,17 +24,15 @@ def fetch_tokenizer_file(repository: str) -> Path:
         DataError: The hub cannot be reached or has no such file; says why.
     """
     if not _REPOSITORY.fullmatch(repository):
-        raise ArgumentError(
-            f"{repository}: neither a file or folder here nor the name of a repository, which is OWNER/NAME"
-        )
+        raise ArgumentError(f"{repository}: not an existing file or folder, and not a repository name, OWNER/NAME")
     try:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
         raise ArgumentError(
-            f"{repository}: not a file or folder here; to fetch it from the hub, pip install 'bytemill[hf]'"
+            f"{repository}: not an existing file or folder; to download it from the hub, pip install 'bytemill[hf]'"
         ) from error
     try:
         return Path(hf_hub_download(repository, "tokenizer.json"))
     except Exception as error:  # the hub's client raises its own, httpx's and the system's
         reason = str(error).strip().partition("\n")[0]
-        raise DataError(f"{repository}: the hub gave no tokenizer.json of it ({reason})") from error
+        raise DataError(f"{repository}: the hub returned no tokenizer.json for it ({reason})") from error

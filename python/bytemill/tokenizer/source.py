@@ -27,7 +27,7 @@ def open_tokenizers(sources: list[str]) -> dict[str, Tokenizer]:
         if not equals or Path(given).exists():
             name, source = _own_name(given), given
         if name in opened:
-            raise ArgumentError(f"two tokenizers are called {name!r}; give other names, as ours={source}")
+            raise ArgumentError(f"two tokenizers are named {name!r}; give them different names, such as ours={source}")
         opened[name] = open_tokenizer(source)
     return opened
 
@@ -56,7 +56,7 @@ def open_tokenizer(
         return loaded
     if pattern != "auto" or special_tokens is not None:
         raise ArgumentError(
-            f"no file or folder {source!r}; a pattern and special tokens can be given only for one of these"
+            f"no file or folder {source!r}; a pattern and special tokens can be given only for a file or folder"
         )
     if source.startswith(HUB):
         return Tokenizer.load(fetch_tokenizer_file(source.removeprefix(HUB)))
@@ -68,7 +68,7 @@ def open_tokenizer(
             return Tokenizer.from_tiktoken(source)
         except OSError as error:
             raise DataError(
-                f"tiktoken holds no copy of {source!r} and could not fetch one; name a file of the vocabulary instead"
+                f"tiktoken has no copy of {source!r} and could not download it; give a vocabulary file instead"
             ) from error
     known = f"one of tiktoken's names ({', '.join(names)})" if names else f"gpt2; {TIKTOKEN_MISSING}"
     raise ArgumentError(f"no tokenizer {source!r}; expected a file, a folder, {HUB}REPOSITORY or {known}")

@@ -70,7 +70,7 @@ def trace(tokenizer: Tokenizer, text: str, *, special: bool = False) -> tuple[Pr
     for pretoken in _pretokens(tokenizer, text, special):
         if len(pretoken) > MOST_BYTES:
             raise ArgumentError(
-                f"a pretoken has {len(pretoken):,} bytes, and a trace follows at most {MOST_BYTES:,}: give less text"
+                f"a pretoken has {len(pretoken):,} bytes, but a trace can follow at most {MOST_BYTES:,}; give less text"
             )
         steps = tuple(_steps(rank_of, pretoken))
         parts = steps[-1].pieces if steps else _bytes(pretoken)

@@ -107,7 +107,7 @@ def save_checkpoint(
         tidy_checkpoints(folder, newest=step, keep=keep)
     except OSError as error:
         raise CheckpointError(
-            f"{final}: the checkpoint could not be written: {error.strerror or error}; earlier checkpoints are whole"
+            f"{final}: the checkpoint could not be written: {error.strerror or error}; earlier checkpoints are intact"
         ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -169,7 +169,7 @@ def verify_checkpoint(path: Path) -> dict[str, Any]:
         for name in _PAYLOADS:
             want, got = state["files"].get(name), _measure(path / name)
             if not isinstance(want, dict) or want.keys() != got.keys():
-                raise CheckpointError(f"{path / 'state.json'}: says no size and SHA-256 of {name}")
+                raise CheckpointError(f"{path / 'state.json'}: has no size and SHA-256 for {name}")
             if want != got:
                 kind = "bytes" if want["bytes"] != got["bytes"] else "sha256"
                 raise CheckpointError(f"{path / name}: damaged: {kind} is {got[kind]}, was {want[kind]} when written")
@@ -234,7 +234,7 @@ def _read_state(file: Path) -> dict[str, Any]:
     except (ValueError, TypeError):
         intact = False
     if not intact:
-        raise CheckpointError(f"{file}: damaged: its content does not fit its checksum")
+        raise CheckpointError(f"{file}: damaged: its content does not match its checksum")
     if state.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
             f"{file}: format version {state.get('format_version')}; this program reads {FORMAT_VERSION}"

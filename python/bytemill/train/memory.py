@@ -26,8 +26,8 @@ def lack_of_memory_named() -> Iterator[None]:
         if not _is_lack_of_memory(error):
             raise
         raise ConfigError(
-            "memory ran out: a lower data.batch_size with more train.micro_batches trains the same in less; so do "
-            "train.checkpoint_activations=true, and a lower data.seq_len or a smaller model"
+            "memory ran out: lower data.batch_size and raise train.micro_batches for the same training in less memory; "
+            "or set train.checkpoint_activations=true, or use a lower data.seq_len or a smaller model"
         ) from error
 
 

@@ -53,11 +53,13 @@ def build_optimizer(
     if settings.optimizer == "adamw":
         return _adamw(parameters, settings)
     if not hasattr(torch.optim, "Muon"):
-        raise ConfigError(f"train.optimizer is muon, which torch {torch.__version__} lacks: 2.9 is the first with it")
+        raise ConfigError(
+            f"train.optimizer is muon, which torch {torch.__version__} does not have; it needs torch 2.9 or newer"
+        )
     chosen = {id(p) for p in hidden_matrices}
     matrices = [p for p in parameters if id(p) in chosen and p.dim() == 2]
     if not matrices:
-        raise ConfigError("train.optimizer is muon, but no matrix between hidden layers trains here; take adamw")
+        raise ConfigError("train.optimizer is muon, but no matrix between hidden layers is trained here; use adamw")
     moved = {id(p) for p in matrices}
     muon = torch.optim.Muon(
         matrices,

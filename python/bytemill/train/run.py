@@ -228,12 +228,12 @@ class Run:
             refuse_input_as_output(self.folder, [self.config.base, data.path, data.val, data.test])
         there = (self.folder / "config.toml").exists()
         if there and not resume:
-            raise ConfigError(f"{self.folder}: already holds a run; resume it, or choose another folder")
+            raise ConfigError(f"{self.folder}: already contains a run; resume it, or choose another folder")
         if resume and not there:
-            raise CheckpointError(f"{self.folder}: holds no run that could be resumed")
+            raise CheckpointError(f"{self.folder}: contains no run to resume")
         checkpoint, skipped = newest_valid(self.folder) if resume else (None, [])
         if skipped and checkpoint is None:
-            raise CheckpointError("no checkpoint of this run is whole: " + "; ".join(skipped))
+            raise CheckpointError("no checkpoint of this run is intact: " + "; ".join(skipped))
         if resume and checkpoint is None:
             self.say("no checkpoint had been written yet: starting from the first step")
         for reason in skipped:
@@ -254,8 +254,8 @@ class Run:
         seeds = checkpoint.state["settings"].get("data", {}).get("seed"), self.config.data.seed
         if seeds[0] is not None and seeds[0] != seeds[1]:
             raise ConfigError(
-                f"data.seed was {seeds[0]} when {self.folder} began and is {seeds[1]} now: it orders the data, so a "
-                "resumed run keeps it; leave it as it was, or start another run"
+                f"data.seed was {seeds[0]} when {self.folder} began and is {seeds[1]} now: it sets the order of the "
+                f"data, so a resumed run must keep it; set it back to {seeds[0]}, or start a new run"
             )
         saved_model = with_added_fields(read_object(checkpoint.path / "config.json", error=CheckpointError))
         own_model = json.loads(json.dumps(self._model_config()))
@@ -267,13 +267,13 @@ class Run:
             )
         refuse_other_optimizer(checkpoint, self.config, self.folder)
         pairs = [("model", without_dropout(saved_model), without_dropout(own_model))]
-        pairs.append(("data", checkpoint.state["fingerprints"], dict(self.task.fingerprints)))
+        pairs.append(("data set", checkpoint.state["fingerprints"], dict(self.task.fingerprints)))
         for kind, saved, own in pairs:
             for name in sorted(saved.keys() | own.keys()):
                 if saved.get(name) != own.get(name):
                     self._refuse_changed_rows(checkpoint, name)
                     raise CheckpointError(
-                        f"{checkpoint.path}: of another {kind}: {name} was {saved.get(name)!r} there, "
+                        f"{checkpoint.path}: from another {kind}: {name} was {saved.get(name)!r} there, "
                         f"and is {own.get(name)!r} now"
                     )
 
@@ -299,7 +299,7 @@ class Run:
                 old = config_from_settings(saved, former_settings(saved), run=self.folder)
             except ConfigError as error:
                 raise CheckpointError(
-                    f"{checkpoint.path / 'state.json'}: its settings are of another version of bytemill: {error}"
+                    f"{checkpoint.path / 'state.json'}: its settings are from another version of bytemill: {error}"
                 ) from None
             changes = JsonLines(self.folder / "changes.jsonl", before_step=checkpoint.step)
             portable = (portable_config(config, self.folder) for config in (old, self.config))

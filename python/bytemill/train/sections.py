@@ -43,7 +43,7 @@ class Section(BaseModel):
 
 
 class TrainConfig(Section):
-    """How the weights are moved: steps, optimizer, schedule, precision, and what happens when."""
+    """Steps, optimizer, schedule, precision, and when to validate, sample and save."""
 
     max_steps: int = Field(1000, ge=0, le=_MOST_STEPS)
     """Optimizer steps of the whole run."""
@@ -56,25 +56,25 @@ class TrainConfig(Section):
     warmup_steps: int = Field(100, ge=0, le=_MOST_STEPS)
     """Steps of linear warm-up."""
     warmup_share: float | None = Field(None, ge=0, le=1)
-    """Share of the steps that warm up; sets warmup_steps, rounded down."""
+    """Fraction of the steps used for warm-up; sets warmup_steps, rounded down."""
     first_learning_rate: float | None = Field(None, ge=0)
-    """Learning rate of the very first step; when not given, the peak divided by warmup_steps."""
+    """Learning rate of the first step; when not given, the peak divided by warmup_steps."""
     schedule: Literal["cosine", "linear", "wsd", "constant"] = "cosine"
-    """What follows the warm-up; wsd stays at the peak until the decay begins."""
+    """Schedule after the warm-up; wsd stays at the peak until the decay begins."""
     decay_share: float = Field(0.2, gt=0, le=1)
-    """Share of the steps after the warm-up in which wsd goes down."""
+    """Fraction of the steps after the warm-up in which wsd decays."""
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """muon orthogonalises the updates of the blocks' matrices; all other parameters keep AdamW."""
+    """muon orthogonalises the updates of the blocks' matrices; all other parameters use AdamW."""
     weight_decay: float = Field(0.1, ge=0)
-    """Decay of the weights, on tensors of two or more dimensions only."""
+    """Weight decay, only for tensors of two or more dimensions."""
     betas: tuple[_Beta, _Beta] = (0.9, 0.95)
     """AdamW's decay rates of the first and second moment."""
     eps: float = Field(1e-8, gt=0, le=1)
     """AdamW's term against division by zero."""
     muon_momentum: float = Field(0.95, ge=0, lt=1)
-    """Muon's share of the past in its update."""
+    """Muon's momentum."""
     clip_norm: float = Field(1.0, ge=0)
-    """Largest norm of the whole gradient; 0 never clips."""
+    """Maximum norm of the whole gradient; larger gradients are clipped; 0 never clips."""
     clip_after_warmup: bool = False
     """Whether gradients are clipped only after the warm-up."""
     micro_batches: int = Field(1, ge=1, le=_MOST_MICRO_BATCHES)
@@ -82,45 +82,45 @@ class TrainConfig(Section):
     total_batch_tokens: int | None = Field(None, ge=1, le=1 << 40)
     """Tokens of one step, over all processes; sets micro_batches."""
     find_batch_size: bool = False
-    """Whether the fastest data.batch_size that fits is found by trying, for a given total_batch_tokens."""
+    """Whether to try out and use the fastest data.batch_size that fits into memory, for a given total_batch_tokens."""
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
     """Number format of matrix products; auto is bf16 where the hardware multiplies it, else fp16 on CUDA, else fp32."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
-    """Of several processes: each holds all weights (ddp), or a share of weights, gradients and moments (fsdp)."""
+    """With several processes: each holds all weights (ddp), or a part of weights, gradients and moments (fsdp)."""
     checkpoint_activations: bool = False
-    """Whether blocks are computed again on the way back instead of kept: less memory, a third more arithmetic."""
+    """Whether to recompute blocks in the backward pass: less memory, a third more arithmetic."""
     compile: bool = False
     """Whether torch.compile is applied to the training forward pass."""
     device: str = "auto"
-    """cuda, mps, cpu, or auto for the first of them that is there."""
+    """cuda, mps, cpu, or auto for the first of them that is available."""
     threads: int | None = Field(None, ge=1, le=_MOST_THREADS)
-    """CPU threads of torch; torch's own choice when not given."""
+    """Number of CPU threads for torch; torch's own choice when not given."""
     seed: int = Field(0, ge=0, le=_MOST_SEED)
-    """Seed of dropout and of everything else drawn while training (data.seed orders the data)."""
+    """Random seed for dropout and everything else random in training (data.seed sets the order of the data)."""
     log_every: int = Field(1, ge=1, le=_MOST_STEPS)
     """Steps between lines of metrics.jsonl."""
     eval_every: int = Field(250, ge=0, le=_MOST_STEPS)
-    """Steps between validations, also done before the first and after the last; 0 never validates."""
+    """Steps between validations; also validates before the first and after the last step; 0 never validates."""
     patience: int = Field(0, ge=0, le=_MOST_STEPS)
-    """Validations in a row without a new lowest loss after which the run ends; 0 never ends it early."""
+    """Number of validations without a new lowest loss after which the run ends; 0 never stops early."""
     sample_every: int = Field(0, ge=0, le=_MOST_STEPS)
-    """Steps between samples of text, also drawn before the first and after the last; 0 never samples."""
+    """Steps between text samples; also samples before the first and after the last step; 0 never samples."""
     sample_each_epoch: bool = False
-    """Whether samples of text are drawn at the end of each epoch, and after the last step."""
+    """Whether to sample text at the end of each epoch and after the last step."""
     checkpoint_every: int = Field(1000, ge=0, le=_MOST_STEPS)
     """Steps between checkpoints; 0 writes one only at the end. The last step always writes one."""
     keep_best: bool = False
     """Whether each new lowest validation loss writes a checkpoint; always so with train.patience."""
     keep_checkpoints: int = Field(2, ge=1, le=_MOST_STEPS)
-    """Newest checkpoints that are kept, in addition to the one of lowest validation loss."""
+    """Number of newest checkpoints to keep, in addition to the one with the lowest validation loss."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
-    """What to do with a step whose loss or gradient is no number."""
+    """What to do with a step whose loss or gradient is NaN or infinite."""
     tensorboard: bool = True
-    """Whether TensorBoard files are written beside metrics.jsonl."""
+    """Whether to write TensorBoard files in addition to metrics.jsonl."""
     wandb: str | None = None
-    """Project of Weights & Biases that gets the metrics as well; needs the package wandb."""
+    """Weights & Biases project to send the metrics to as well; needs the package wandb."""
     profile_steps: int = Field(0, ge=0, le=_MOST_STEPS)
-    """Steps of which a trace is written into the run's folder, after the first three; 0 for none."""
+    """Number of steps to profile after the first three; writes a trace into the run's folder; 0 for none."""
 
     @model_validator(mode="before")
     @classmethod
@@ -138,50 +138,50 @@ class TrainConfig(Section):
 
 
 class DataConfig(Section):
-    """What is read, and in which portions."""
+    """Training data, and how it is split and batched."""
 
     path: str | None = None
     """Folder of shards; or rows: a file (.json, .jsonl, .csv, .tsv, .parquet, label-tab-text, in lm .txt) or hf:ID."""
     val: str | None = None
-    """Rows for validation, of the kinds of data.path; when not given, a share of data.path's rows."""
+    """Rows for validation, in any format of data.path; when not given, a fraction of data.path's rows."""
     test: str | None = None
-    """Rows for the test after training, of the kinds of data.path; when not given, a share of data.path's rows."""
+    """Rows for the test after training, in any format of data.path; when not given, a fraction of data.path's rows."""
     split: tuple[float, ...] | None = None
-    """Shares of training, test and validation rows; not given, [0.85, 0.1, 0.05], in classify [0.7, 0.2, 0.1]."""
+    """Fractions of training, test and validation rows; default [0.85, 0.1, 0.05], for classify [0.7, 0.2, 0.1]."""
     tokenizer: str | None = None
     """File or folder of the tokenizer."""
     batch_size: int = Field(8, ge=1, le=_MOST_IN_A_BATCH)
-    """Samples or rows of one micro-batch of one process."""
+    """Samples or rows per micro-batch and process."""
     seq_len: int = Field(256, ge=1, le=_MOST_SEQ_LEN)
-    """Tokens of one sample; rows are cut to this many, texts as data.long_texts says."""
+    """Tokens per sample; rows are truncated to this length, texts are cut as data.long_texts says."""
     long_texts: Literal["window", "cut"] = "window"
-    """In lm, what a text longer than seq_len becomes: windows that train every token once, or its beginning."""
+    """For lm, how to use a text longer than seq_len: windows that train every token once, or only its beginning."""
     seed: int = Field(0, ge=0, le=_MOST_SEED)
-    """Seed of the order of samples or rows."""
+    """Random seed for the order of samples or rows."""
     packing: Literal["chunk", "bestfit"] = "chunk"
-    """Samples of shards: windows that cut documents wherever they end, or whole documents where they fit."""
+    """How to make samples from shards: windows that cut documents anywhere, or whole documents if they fit."""
     mask_documents: bool = False
-    """Whether tokens see their own document alone, with positions counted from its beginning."""
+    """Whether tokens attend only to their own document, with positions counted from its beginning."""
     pack_rows: bool = False
-    """Whether the rows of a micro-batch lie behind each other, each seeing itself alone, so that nothing is padded."""
+    """Whether to put the rows of a micro-batch one after another without padding; each attends only to itself."""
     eval_batches: int = Field(0, ge=0, le=_MOST_ROWS)
-    """Micro-batches of one validation; 0 takes the whole split."""
+    """Micro-batches per validation; 0 uses the whole split."""
     more_val: dict[_SetName, str] = Field(default_factory=dict)
     """Further validation sets in pretraining: a name for each, and its folder of shards; logs val_loss/NAME."""
     hellaswag: str | None = None
     """File of HellaSwag items (.jsonl) to answer at each validation; needs data.tokenizer."""
     hellaswag_items: int = Field(0, ge=0, le=_MOST_ROWS)
-    """How many of them, from the first; 0 takes all."""
+    """Number of items to use, from the first; 0 uses all."""
     template: Literal["alpaca", "alpaca_one_header", "chatml", "chatml_text", "own"] | None = None
     """Wording around instructions and turns; own is the chat template that the base brings. Default: the one that the
     base was tuned with, else alpaca. alpaca_one_header opens rows with and without input alike; chatml marks turns by
     <|im_start|> and <|im_end|>; chatml_text is the chatml of earlier versions."""
     mask_prompt: bool = True
-    """Whether only the response is trained."""
+    """Whether to train only on the response."""
     max_rows: int = Field(0, ge=0, le=_MOST_ROWS)
-    """Rows taken of all parts together, drawn by the seed; 0 takes all."""
+    """Maximum number of rows of all parts together, sampled by the seed; 0 uses all."""
     train_rows: int = Field(0, ge=0)
-    """Most rows of the training part, drawn by the seed; 0 takes all."""
+    """Maximum number of training rows, sampled by the seed; 0 uses all."""
     text_column: str = "text"
     """Column of the text, in lm and classify."""
     label_column: str = "label"
@@ -204,7 +204,7 @@ class LoraSettings(Section):
     lora_alpha: float = Field(16.0, gt=0, le=1e9)
     """Scale of the update, divided by the rank."""
     lora_dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of an adapter's inputs dropped while training."""
+    """Dropout probability of an adapter's inputs in training."""
     target_modules: tuple[str, ...] | str = "all-linear"
     """Names of the modules that get an adapter, or all-linear for every one but the output head."""
     bias: Literal["none", "lora_only", "all"] = "none"
@@ -212,9 +212,9 @@ class LoraSettings(Section):
     use_rslora: bool = False
     """Whether the scale is alpha / sqrt(r) instead of alpha / r."""
     use_dora: bool = False
-    """Whether magnitude and direction are tuned apart."""
+    """Whether to train magnitude and direction separately (DoRA)."""
     backend: Literal["bytemill", "peft"] = "bytemill"
-    """Whose adapters: this project's, or the package peft's, to compare."""
+    """Implementation of the adapters: bytemill's own, or the package peft's, for comparison."""
 
 
 class ClassifyConfig(Section):
@@ -223,7 +223,7 @@ class ClassifyConfig(Section):
     train_layers: Literal["head", "last_block", "all"] = "last_block"
     """Which weights train when lora.r is 0; last_block also has the last norm and the head."""
     imbalance: Literal["none", "undersample", "weighted"] = "none"
-    """undersample takes as many rows of each label as the rarest has; weighted gives rare labels more weight."""
+    """undersample uses the same number of rows per label as the rarest has; weighted gives rare labels more weight."""
     names: dict[str, str] = Field(default_factory=dict)
     """What classes are called, by their label in the rows, such as ham = "not spam"; others keep their label."""
 
@@ -232,26 +232,26 @@ class PreferenceConfig(Section):
     """How strongly a liked answer is preferred to the other (Rafailov et al. 2023, "DPO")."""
 
     beta: float = Field(0.1, gt=0, le=1e6)
-    """How dear it is to move away from the reference: the higher, the closer the model stays."""
+    """Penalty for moving away from the reference model; higher values stay closer."""
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)
-    """Share of the rows whose two answers are taken to be mixed up."""
+    """Assumed fraction of pairs with swapped labels (conservative DPO)."""
     log_probabilities: Literal["sum", "mean"] = "sum"
-    """Whether an answer's log-probability is the sum over its tokens or their mean, which forgets its length."""
+    """An answer's log-probability: the sum over its tokens, or their mean, which does not depend on its length."""
 
 
 class SampleConfig(Section):
-    """Text drawn from the model on the way."""
+    """Text samples from the model during training."""
 
     prompts: tuple[str, ...] = ()
     """Prompts to continue; the task's own when empty."""
     max_new_tokens: int = Field(64, ge=1, le=1 << 24)
-    """Tokens drawn for each prompt."""
+    """Number of tokens to sample per prompt."""
     temperature: float = Field(0.8, ge=0, le=1e6)
-    """Divisor of the logits; 0 takes the likeliest token."""
+    """Sampling temperature; 0 always takes the most likely token."""
     top_k: int = Field(50, ge=0, le=1 << 24)
-    """Likeliest tokens that may be drawn; 0 takes all."""
+    """Sample only from the K most likely tokens; 0 allows all."""
     seed: int = Field(42, ge=0, le=_MOST_SEED)
-    """Seed of the draws."""
+    """Random seed for sampling."""
 
 
 def refuse_wrong_split(data: DataConfig) -> None:
@@ -265,4 +265,6 @@ def refuse_wrong_split(data: DataConfig) -> None:
         )
     for name, share in (("test", data.split[1]), ("val", data.split[2])):
         if share and getattr(data, name) is not None:
-            raise ValueError(f"data.split keeps {share} of the rows for {name}, and data.{name} names others; give one")
+            raise ValueError(
+                f"data.split keeps {share} of the rows for {name}, and data.{name} names others; give only one"
+            )

@@ -76,12 +76,12 @@ def load_weights(path: Path, model: torch.nn.Module, *, partial: bool = False) -
     if saved.keys() != own.keys():
         odd = sorted(saved.keys() ^ own.keys())[0]
         there, here = ("holds", "lacks") if odd in saved else ("lacks", "has")
-        raise CheckpointError(f"{file}: of another model: it {there} {odd}, which this model {here}")
+        raise CheckpointError(f"{file}: from another model: it {there} {odd}, which this model {here}")
     with torch.no_grad():
         for name, tensor in own.items():
             if tensor.shape != saved[name].shape:
                 shapes = f"{tuple(saved[name].shape)} there and {tuple(tensor.shape)} in this model"
-                raise CheckpointError(f"{file}: of another model: the shape of {name} is {shapes}")
+                raise CheckpointError(f"{file}: from another model: the shape of {name} is {shapes}")
             tensor.copy_(_share(saved[name], tensor))
 
 
@@ -101,7 +101,9 @@ def load_optimizer(path: Path, model: torch.nn.Module, optimizer: AnyOptimizer) 
     names = _names(model, optimizer)
     if per_parameter and set(names) != per_parameter.keys():
         odd = sorted(set(names) ^ per_parameter.keys())[0]
-        raise CheckpointError(f"{file}: other parameters trained there than now: {odd} is only in one of the two")
+        raise CheckpointError(
+            f"{file}: different parameters were trained there than now: {odd} is only in one of the two"
+        )
     fresh = optimizer.state_dict()
     state = {index: per_parameter[name] for index, name in enumerate(names) if name in per_parameter}
     optimizer.load_state_dict({"state": state, "param_groups": fresh["param_groups"]})

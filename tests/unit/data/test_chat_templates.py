@@ -102,7 +102,7 @@ def test_a_template_that_refuses_or_rewrites_is_a_reason() -> None:
     with pytest.raises(ValueError, match=r"refuses .*no system messages"):
         conversation_parts(TURNS, template=refusing)
     rewriting = own("{% for m in messages %}{{ loop.last }}{{ m.content }}{% endfor %}")
-    with pytest.raises(ValueError, match="writes anew"):
+    with pytest.raises(ValueError, match="rewrites when later turns follow"):
         conversation_parts([*TURNS, Turn("assistant", "x")], template=rewriting)
     reaching = own("{{ ''.__class__.__mro__[1].__subclasses__() }}")
     with pytest.raises(ValueError, match="refuses"):

@@ -123,9 +123,9 @@ class TestEncodings:
         [
             (TEXT.encode("cp1252"), r"a\.csv:2: byte 7 of this line, 0xf6, is not UTF-8; save it as UTF-8"),
             (b"a" * 500 + "\n\n’".encode("cp1252"), r"a\.csv:3: byte 1 of this line, 0x92"),
-            (TEXT.encode("utf-16-le"), "begins with NUL bytes, as UTF-16 without a byte order mark does"),
+            (TEXT.encode("utf-16-le"), "begins with NUL bytes, like UTF-16 without a byte order mark"),
             (TEXT.encode("utf-16")[:-1], "its byte order mark says utf-16-le, but it is not; save it as UTF-8"),
-            (gzip.compress(TEXT.encode())[:-9], "not whole gzip"),
+            (gzip.compress(TEXT.encode())[:-9], "incomplete or damaged gzip file"),
             (gzip.compress(bytes(40 << 20), 9), "grows to more than"),
         ],
         ids=["cp1252", "a quote of cp1252", "utf-16 without a mark", "half utf-16", "half gzip", "a bomb"],
@@ -216,11 +216,11 @@ class TestArrow:
         with pytest.raises(DataError, match="a folder, expected a file of rows"):
             read(tmp_path)
         (tmp_path / "state.json").write_text(json.dumps({"_data_files": [{"filename": "../rows.arrow"}]}))
-        with pytest.raises(DataError, match=r"state\.json: not as `datasets\.save_to_disk` writes it"):
+        with pytest.raises(DataError, match=r"state\.json: not written by `datasets\.save_to_disk`"):
             read(tmp_path)
         (tmp_path / "state.json").write_text(json.dumps({"_data_files": [{"filename": "rows.arrow"}]}))
         (tmp_path / "rows.arrow").write_bytes(b"no arrow")
-        with pytest.raises(DataError, match=r"rows\.arrow: not whole Arrow"):
+        with pytest.raises(DataError, match=r"rows\.arrow: incomplete or damaged Arrow file"):
             read(tmp_path)
         (tmp_path / "dataset_dict.json").write_text('{"splits": ["test"]}')
         with pytest.raises(DataError, match="has no split 'train'"):

@@ -133,7 +133,7 @@ def test_a_closed_stdin_is_an_error(
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 2
-    assert capsys.readouterr().err == "bytemill: stdin is closed, expected something to read there\n"
+    assert capsys.readouterr().err == "bytemill: stdin is closed, expected input\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -70,12 +70,12 @@ def test_each_answer_has_a_mask_of_its_own_and_one_end() -> None:
         (row("a", None), "without a text in rejected"),
         (row(3, "a"), "without a text in chosen"),
         (row(instruction=" "), "with an empty instruction"),
-        (row(input=["x"]), "with an input that is no text"),
+        (row(input=["x"]), "with an input that is not text"),
         (row(instruction="x" * 500), "with a prompt that alone fills 400 tokens"),
         (row("a" * 400 + "b", "a" * 400 + "c"), "whose answers are equal within 400 tokens"),
         (
             {"messages": [], "chosen": "a", "rejected": "b"},
-            "whose turns do not alternate between user and assistant, from user to assistant",
+            "whose turns do not alternate between user and assistant, starting with user and ending with assistant",
         ),
         ({"messages": "Hi!", "chosen": "a", "rejected": "b"}, "without messages"),
     ],
@@ -153,7 +153,7 @@ def test_every_row_is_used_or_counted(answers: list[tuple[str, str]]) -> None:
     [
         ('[{"instruction": "a", "chosen": "b"}]', "no row has a column 'rejected'; there are instruction, chosen"),
         ('[{"chosen": "a", "rejected": "b"}]', "no row has a column 'instruction' or 'messages'; there are"),
-        ("[]", "expected a list of objects, one a row, and at least one"),
+        ("[]", "expected a list of at least one object, one per row"),
         ("{", "not JSON in UTF-8"),
     ],
 )

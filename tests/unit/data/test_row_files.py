@@ -95,13 +95,13 @@ def test_the_spam_collection(shared_data) -> None:
         ("a.csv", b"text,label\n\xff,a\n", "a.csv:2: byte 1 of this line, 0xff, is not UTF-8; save it as UTF-8"),
         ("a.csv", b"", "at least one"),
         ("a.tsv", b"text\tlabel\tmore\none\ta\n", "a.tsv:2: row 1 has 2 fields, the first line 3"),
-        ("a.csv", b"text,text\none,two\n", "a.csv: 2 columns are called 'text'"),
+        ("a.csv", b"text,text\none,two\n", "a.csv: 2 columns are named 'text'"),
         ("a.jsonl", b'{"text": "x"}\n{"text": \n', "a.jsonl:2: not JSON"),
-        ("a.jsonl", b"[1]\n", "expected a list of objects"),
-        ("a.parquet", b"PAR1 and nothing else", "not whole Parquet"),
+        ("a.jsonl", b"[1]\n", "expected a list of at least one object, one per row"),
+        ("a.parquet", b"PAR1 and nothing else", "incomplete or damaged Parquet file"),
         ("a.txt", b"ham\thello\njust a text\n", "a.txt:2: rows are read from files in .json, .jsonl, .ndjson"),
         ("a.txt", b"ham\t\xff\n", "a.txt:1: byte 5 of this line, 0xff"),
-        ("a.xlsx", b"PK", "a.xlsx: a spreadsheet, which is not read; save it as CSV in UTF-8"),
+        ("a.xlsx", b"PK", "a.xlsx: a spreadsheet, which cannot be read; save it as CSV in UTF-8"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(tmp_path, name, content, message) -> None:

@@ -134,7 +134,7 @@ def test_rows_that_cannot_be_used_are_counted():
         "with an empty output": 2,
         "without a text in output": 1,
         "without a text in instruction": 1,
-        "with an input that is no text": 1,
+        "with an input that is not text": 1,
         "with a prompt that alone fills 300 tokens": 1,
     }
     assert encoded.report().startswith("3 of 10 rows used, 0 of them cut; not used: 1 with an empty instruction")
@@ -221,7 +221,7 @@ def test_files_of_rows(tmp_path):
     ("content", "sentence"),
     [
         ("[", "not JSON in UTF-8"),
-        ("[]", "expected a list of objects"),
+        ("[]", "expected a list of at least one object, one per row"),
         ('{"a": 1}', "expected a list of objects"),
         (
             '[{"instruction": "x", "answer": "y"}]',

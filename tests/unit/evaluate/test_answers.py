@@ -83,7 +83,7 @@ def test_answers_go_on_where_they_were_cut_off(
         write_answers(generator, ROWS, path, batch_size=2, shown=stop, **how)
     assert not path.exists()
     assert len(part.read_text().splitlines()) == 1 + 3
-    with pytest.raises(ConfigError, match='holds other work: model was "m" there, and is "other" now'):
+    with pytest.raises(ConfigError, match='holds the results of another task: model was "m" there, and is "other" now'):
         write_answers(generator, ROWS, path, **(how | {"model_name": "other"}))
     asked: list[torch.Size] = []
     real = generator.complete_ids
@@ -106,7 +106,7 @@ def test_rows_that_json_cannot_spell_are_answered(tmp_path: Path, generator: Tex
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("[]", "expected a list of objects, one a row, and at least one"),
+        ("[]", "expected a list of at least one object, one per row"),
         ("{", "not JSON in UTF-8"),
         ('[{"instruction": "a", "output": "b"}]', "row 1 has no text in 'model_response'; it has instruction, output"),
     ],
@@ -273,7 +273,7 @@ def test_parts_of_the_rows_are_those_of_tuning(tmp_path: Path) -> None:
     ("name", "content", "sentence"),
     [
         ("a.json", '[{"a": 1}]', "needs the columns 'instruction' and 'output', or 'text'; there are a"),
-        ("a.txt", "", "has 0 tokens; at least two are needed"),
+        ("a.txt", "", "has 0 tokens, expected at least two"),
         ("missing.txt", None, "cannot be read: No such file"),
         ("b.json", '[{"text": " "}]', r"b\.json: no row can be trained on: .* 1 with an empty text"),
     ],
@@ -295,16 +295,16 @@ def test_names_of_models() -> None:
 
 def test_a_part_without_rows_is_named(tmp_path: Path) -> None:
     (tmp_path / "one.json").write_text(json.dumps(ROWS[:1]))
-    with pytest.raises(DataError, match=r"one\.json: 1 rows are too few to have a test part"):
-        part_of(tmp_path / "one.json", "test", 0)
+    with pytest.raises(DataError, match=r"one\.json: 1 rows are too few for a test part"):
+        part_of(tmp_path / "one.json", "test", [], 0)
 
 
 def test_a_row_without_an_instruction_is_named(tmp_path: Path) -> None:
     (tmp_path / "rows.json").write_text(json.dumps([*ROWS, {"output": "?"}]))
-    with pytest.raises(DataError, match="row 6 has no text in 'instruction'"):
-        part_of(tmp_path / "rows.json", "all", 0)
+    with pytest.raises(DataError, match="row 6: 'instruction' is missing or not text"):
+        part_of(tmp_path / "rows.json", "all", [], 0)
     (tmp_path / "rows.json").write_text(json.dumps([{"instruction": str(n)} for n in range(20)]))
-    parts = [part_of(tmp_path / "rows.json", split, 3) for split in ("train", "test", "val")]
+    parts = [part_of(tmp_path / "rows.json", split, [], 3) for split in ("train", "test", "val")]
     assert [len(part) for part in parts] == [17, 2, 1]
     assert parts[1] == split_rows([{"instruction": str(n)} for n in range(20)], seed=3)[1]
 
@@ -357,7 +357,7 @@ def test_the_commands(
     assert run(monkeypatch, *prompts, "-p", "Hi", "--rows", sources["rows.json"], "--n-rows", 2) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2 + 3 + 1 + 4
     assert run(monkeypatch, *prompts, "--json", "--rows", sources["rows.json"], "--split", "test") == 0
-    tested = part_of(Path(sources["rows.json"]), "test", 0)
+    tested = part_of(Path(sources["rows.json"]), "test", [], 0)
     assert [one["label"] for one in json.loads(capsys.readouterr().out)["prompts"]] == [
         f"{row['instruction']}\n{row.get('input') or ''}".strip() for row in tested
     ]

@@ -165,7 +165,7 @@ def test_a_line_separator_inside_an_item_ends_no_line(tmp_path: Path) -> None:
 
 def test_no_items_and_no_room_are_errors(model: GPT2, tmp_path: Path) -> None:
     (tmp_path / "items.jsonl").write_text("\n")
-    with pytest.raises(DataError, match="holds no item"):
+    with pytest.raises(DataError, match="contains no items"):
         read_hellaswag(tmp_path / "items.jsonl")
     with pytest.raises(DataError, match="leaves no room for its context"):
         ending_losses(model, Bytes(), [HellaSwagItem("a", ("b" * 128,) * 4, 0)], n_positions=128)

@@ -60,7 +60,7 @@ def test_a_name_may_be_a_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["logs", "Configs", "report.html", "-logs-"])
 def test_a_run_may_not_be_called_as_the_sweeps_own_folders(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, f'[[runs]]\nname = "{name}"\n"lora.r" = 0\n')
-    with pytest.raises(ConfigError, match="which the sweep needs itself; give another name"):
+    with pytest.raises(ConfigError, match="a name that the sweep itself uses; give another name"):
         read_sweep(path)
     assert read_sweep(written(tmp_path, f'[[runs]]\nname = "{name}2"\n"lora.r" = 0\n'))
 
@@ -78,12 +78,12 @@ def test_lists_and_texts_are_values_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "no run: give a [grid] of lists, or [[runs]]"),
+        ("", "has no runs; give a [grid] of lists, or [[runs]]"),
         ("lora.r = 1", "lora is none of config, grid, runs; settings of all runs go under [config]"),
         ('[grid]\n"lora.r" = 1', "grid.lora.r is 1; it should be a list of values"),
         ('[grid]\n"lora.rank" = [1]', "lora.rank is not a setting"),
         ('[grid]\n"train.learning_rate" = [-1.0]', "train.learning_rate is -1.0"),
-        ('runs = ["a"]', "runs should be [[runs]], one table a run"),
+        ('runs = ["a"]', "runs should be [[runs]], one table per run"),
         ("config = 3\n[grid]\na = [1]", "config is 3; it should be a file's name, or a table of settings"),
         ('[[runs]]\nname = "a b"\n[[runs]]\nname = "a/b"', "two runs are called 'a-b'; give one another name"),
     ],
@@ -196,7 +196,7 @@ def test_gpus_are_called_as_the_environment_calls_them(monkeypatch: pytest.Monke
 def test_a_run_with_other_settings_than_it_began_with_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     run_sweep(planned_of(tmp_path, "one"), folder)
-    with pytest.raises(ConfigError, match=r"one: was begun with other settings: train\.max_steps was 3 and is 4 now"):
+    with pytest.raises(ConfigError, match=r"one: was started with other settings: train\.max_steps was 3 and is 4 now"):
         run_sweep(planned_of(tmp_path, "one", "two", steps=4), folder)
     run_sweep(planned_of(tmp_path, "one", "two"), folder)
     assert tries(folder, "two") == "fresh"

@@ -196,9 +196,9 @@ def test_what_cannot_work_is_named(folder, tmp_path) -> None:
     with pytest.raises(DataError, match="no row has a column 'text'; there are review, mood"):
         classify_task_from_config(settings(folder, "data.text_column=text"))
     (tmp_path / "one.json").write_text(json.dumps([{"review": "x", "mood": "good"}] * 20))
-    with pytest.raises(DataError, match=r"14 training rows has 1 labels \(good\); telling apart takes two"):
+    with pytest.raises(DataError, match=r"14 training rows has 1 labels \(good\), expected at least two"):
         classify_task_from_config(settings(folder, f"data.path={tmp_path / 'one.json'}"))
-    with pytest.raises(DataError, match="no run of `bytemill finetune classify`"):
+    with pytest.raises(DataError, match="not a run of `bytemill finetune classify`"):
         load_classifier(tmp_path)
     with pytest.raises(ConfigError, match=r"data\.path is not given"):
         classify_task_from_config(load_config(overrides=["task=classify"]))
@@ -207,7 +207,7 @@ def test_what_cannot_work_is_named(folder, tmp_path) -> None:
 def test_a_classifier_is_no_language_model(folder, tmp_path) -> None:
     task, config, _ = classify_task_from_config(settings(folder, "train.epochs=0.1", "train.eval_every=0"))
     fit(task, config, tmp_path / "run", progress=False)
-    with pytest.raises(DataError, match="a classifier of bad, good, no language model"):
+    with pytest.raises(DataError, match="a classifier of bad, good, not a language model"):
         load_base_model(tmp_path / "run")
 
 
@@ -256,7 +256,7 @@ def test_classes_have_the_names_that_are_set(folder, tmp_path) -> None:
     assert model.labels == ("bad", "not bad")
     assert find_model(tmp_path / "run").settings.classify.names == {"good": "not bad"}
     for names, sentence in (
-        ("{god = 'x'}", "classify.names has 'god', which is no label of the rows; there are bad, good"),
+        ("{god = 'x'}", "classify.names has 'god', which is not a label of the rows; the labels are bad, good"),
         ("{good = 'bad'}", "2 labels would be called 'bad'"),
     ):
         with pytest.raises(ConfigError, match=sentence):

@@ -315,7 +315,7 @@ def test_the_page_of_a_run_shows_margins_and_rewards(tmp_path: Path) -> None:
     for title in ("Margin on pairs kept aside", "Margin in training", "Accuracy", "Rewards: run"):
         assert html.count(f"<h3>{title}</h3>") == 1
     assert "nats a pair" in html
-    assert "share of pairs told apart" in html
+    assert "share of pairs ranked right" in html
     assert "Rewards of run: chosen ends at" in html
 
 

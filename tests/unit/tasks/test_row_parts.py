@@ -257,7 +257,7 @@ class TestResumed:
     @pytest.mark.parametrize(
         ("setting", "sentence"),
         [
-            ("data.seed=7", r"data\.seed was 0 when .*run began and is 7 now: it orders the data"),
+            ("data.seed=7", r"data\.seed was 0 when .*run began and is 7 now: it sets the order of the data"),
             ("data.max_rows=9", r"run was trained on other rows: data\.max_rows was 0 and is 9 now"),
             ("data.split=[1.0, 0, 0]", r"other rows: data\.split was None and is \[1\.0, 0\.0, 0\.0\] now"),
             ("data.long_texts=cut", r"other rows: data\.long_texts was 'window' and is 'cut' now"),

@@ -131,11 +131,11 @@ def test_languages_are_read_from_a_zip_and_incomplete_ones_left_out(tmp_path: Pa
 
 def test_a_file_that_is_no_zip_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"no zip")
-    with pytest.raises(DataError, match=r"a\.zip: no ZIP file of texts"):
+    with pytest.raises(DataError, match=r"a\.zip: not a ZIP file that can be read"):
         read_languages(tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "b.zip", "w"):
         pass
-    with pytest.raises(DataError, match=r"b\.zip: holds no \.txt file"):
+    with pytest.raises(DataError, match=r"b\.zip: contains no \.txt file"):
         read_languages(tmp_path / "b.zip")
 
 

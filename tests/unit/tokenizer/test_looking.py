@@ -101,7 +101,7 @@ def test_tokenizers_are_named_by_their_files_or_as_one_likes(tmp_path: Path, sma
         small.save(tmp_path / folder / "tokenizer.json")
     found = open_tokenizers([str(tmp_path / "a" / "tokenizer.json"), str(tmp_path / "b"), f"mine={tmp_path / 'a'}"])
     assert list(found) == ["a", "b", "mine"]
-    with pytest.raises(ArgumentError, match="two tokenizers are called 'a'"):
+    with pytest.raises(ArgumentError, match="two tokenizers are named 'a'"):
         open_tokenizers([str(tmp_path / "a"), f"a={tmp_path / 'b'}"])
     with pytest.raises(ArgumentError, match="no tokenizer 'nothing'; expected a file, a folder, hf:REPOSITORY"):
         open_tokenizer("nothing")
@@ -126,7 +126,7 @@ def test_a_vocabulary_that_cannot_be_fetched_is_said_in_a_sentence(monkeypatch: 
         raise ConnectionError(name)
 
     monkeypatch.setattr("tiktoken.get_encoding", unreachable)
-    with pytest.raises(DataError, match="tiktoken holds no copy of 'p50k_base'"):
+    with pytest.raises(DataError, match="tiktoken has no copy of 'p50k_base'"):
         open_tokenizer("p50k_base")
 
 

@@ -97,7 +97,7 @@ def test_convert_takes_special_tokens_for_forms_that_hold_none(tmp_path, run):
     assert Tokenizer.load(output).special_tokens == {"<a>": 256, "<b>": 257}
     code, printed = run("convert", source, output, "--special-token", "<a>", "--special-token", "<b>=300")
     assert code == 2
-    assert "ids for some and not for others" in printed.err
+    assert "ids for only some tokens, expected for all or none" in printed.err
 
 
 def test_only_some_of_many_special_tokens_are_allowed():

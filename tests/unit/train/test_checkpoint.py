@@ -112,7 +112,7 @@ def test_nothing_whole_is_an_error_that_says_why(run, tmp_path):
     shutil.copytree(run, copy)
     for file in copy.rglob("state.json"):
         file.write_text("{}")
-    with pytest.raises(CheckpointError, match=r"no checkpoint of this run is whole: .*state\.json"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint of this run is intact: .*state\.json"):
         fit(tiny_task(), tiny_config(), copy, resume=True, progress=False)
 
 

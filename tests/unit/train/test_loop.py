@@ -228,8 +228,8 @@ def test_only_the_given_parameters_move(tmp_path):
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
-        ({"width": 9}, "of another model: width was 8 there, and is 9 now"),
-        ({"fingerprints": {"data": "xyz"}}, "of another data: data was 'abc' there, and is 'xyz' now"),
+        ({"width": 9}, "from another model: width was 8 there, and is 9 now"),
+        ({"fingerprints": {"data": "xyz"}}, "from another data set: data was 'abc' there, and is 'xyz' now"),
         (
             {"model_config": {"width": 8}, "model": 9},
             "the shape of embedding.weight is (17, 8) there and (17, 9)",
@@ -255,10 +255,10 @@ def test_two_processes_never_train_in_one_folder(tmp_path):
 
 
 def test_folders_are_not_mistaken(tmp_path):
-    with pytest.raises(CheckpointError, match="holds no run that could be resumed"):
+    with pytest.raises(CheckpointError, match="contains no run to resume"):
         fit(tiny_task(), tiny_config(), tmp_path / "none", resume=True, progress=False)
     fit(tiny_task(), tiny_config(max_steps=1), tmp_path / "run", progress=False)
-    with pytest.raises(ConfigError, match="already holds a run"):
+    with pytest.raises(ConfigError, match="already contains a run"):
         fit(tiny_task(), tiny_config(), tmp_path / "run", progress=False)
 
 

@@ -60,7 +60,7 @@ def test_dropout_may_change_on_a_resume_and_is_recorded(tmp_path):
 def test_another_shape_is_refused_on_a_resume(tmp_path):
     fit(task_with(0.0), config_with(0.0, max_steps=3), tmp_path / "run", progress=False)
     other = tiny_task(model_config={"width": 8, "resid_pdrop": 0.0, "lora": {"r": 4, "lora_dropout": 0.0}})
-    with pytest.raises(CheckpointError, match=r"of another model: lora was \{'r': 2\}"):
+    with pytest.raises(CheckpointError, match=r"from another model: lora was \{'r': 2\}"):
         fit(other, config_with(0.0, max_steps=6), tmp_path / "run", resume=True, progress=False)
 
 

@@ -24,7 +24,7 @@ def parquet_table(path: Path, _: Sequence[str], __: list[str]) -> list[dict[str,
     try:
         found: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
     except pyarrow.ArrowException as error:
-        raise DataError(f"{path}: not whole Parquet: {error}") from None
+        raise DataError(f"{path}: incomplete or damaged Parquet file: {error}") from None
     return found
 
 
@@ -52,7 +52,7 @@ def saved_data_set(folder: Path) -> list[dict[str, Any]]:
                 for batch in stream:
                     rows += batch.to_pylist()
         except (pyarrow.ArrowException, OSError) as error:
-            raise DataError(f"{path}: not whole Arrow: {error}") from None
+            raise DataError(f"{path}: incomplete or damaged Arrow file: {error}") from None
     return rows
 
 
@@ -61,7 +61,7 @@ def _data_files(folder: Path) -> list[Path]:
     entries = state.get("_data_files")
     names = [entry.get("filename") if isinstance(entry, dict) else None for entry in entries or ()]
     if not names or not all(isinstance(name, str) and name == name.rpartition("/")[2] for name in names):
-        raise DataError(f"{folder / _STATE}: not as `datasets.save_to_disk` writes it: it names no files of rows")
+        raise DataError(f"{folder / _STATE}: not written by `datasets.save_to_disk`: it lists no data files")
     if state.get("_indices_data_files"):
         raise DataError(f"{folder}: its rows are chosen by indices; save it again with a newer version of datasets")
     return [folder / str(name) for name in names]
@@ -69,7 +69,7 @@ def _data_files(folder: Path) -> list[Path]:
 
 def _refuse_other_than_file(path: Path) -> None:
     if path.exists() and not path.is_file():
-        raise DataError(f"{path}: a folder, pipe or device, expected a regular file; save what it gives in one")
+        raise DataError(f"{path}: a folder, pipe or device, expected a regular file; save its content to a file")
 
 
 def _pyarrow(path: Path, module: str) -> Any:

@@ -150,7 +150,7 @@ def encode_rows(
             if fault := text_fault(row, column):
                 raise Unusable(fault)
         if not isinstance(row.get("input") or "", str):
-            raise Unusable("with an input that is no text")
+            raise Unusable("with an input that is not text")
         return conversation_row([*instruction_turns(row), Turn("assistant", row["output"])], tokenizer, template)
 
     return _encode_all(rows, encoded, max_tokens)
@@ -237,7 +237,9 @@ def conversation_row(turns: Sequence[Turn], tokenizer: RowEncoder, template: Tem
     """
     parts = conversation_parts(turns, template=template)
     if not parts[-1].is_answer:
-        raise ValueError("whose turns do not alternate between user and assistant, from user to assistant")
+        raise ValueError(
+            "whose turns do not alternate between user and assistant, starting with user and ending with assistant"
+        )
     ids: list[int] = []
     prompts: list[tuple[int, int]] = []
     for part in parts:

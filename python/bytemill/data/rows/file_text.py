@@ -45,7 +45,7 @@ def read_text(path: Path) -> str:
         data = _unpacked(data, path)
     mark, encoding = next(((mark, name) for mark, name in _MARKS if data.startswith(mark)), (b"", "utf-8"))
     if not mark and b"\0" in data[:_FIRST_BYTES]:
-        raise DataError(f"{path}: begins with NUL bytes, as UTF-16 without a byte order mark does; save it as UTF-8")
+        raise DataError(f"{path}: begins with NUL bytes, like UTF-16 without a byte order mark; save it as UTF-8")
     try:
         return data[len(mark) :].decode(encoding) if mark else data.decode()
     except UnicodeDecodeError as error:
@@ -71,7 +71,7 @@ def _unpacked(data: bytes, path: Path) -> bytes:
             while piece := file.read(_PIECE_BYTES):
                 found += piece
                 if len(found) > most:
-                    raise DataError(f"{path}: grows to more than {most:,} bytes, the most that is read of such a file")
+                    raise DataError(f"{path}: grows to more than {most:,} bytes, the maximum for such a file")
     except (EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path}: not whole gzip: {error}") from None
+        raise DataError(f"{path}: incomplete or damaged gzip file: {error}") from None
     return bytes(found)

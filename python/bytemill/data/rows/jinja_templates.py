@@ -100,7 +100,7 @@ class ChatTemplate:
                 continue
             asked, answered = self._render(turns[:place], opens_answer=True), self._render(turns[: place + 1])
             if not (whole.startswith(answered) and answered.startswith(asked) and len(asked) > end):
-                raise ValueError("whose earlier turns the model's chat template writes anew after later ones")
+                raise ValueError("whose earlier turns the model's chat template rewrites when later turns follow")
             answer_end = self._end_of_answer(answered, len(asked))
             parts.append(Part(self._pieces(whole[end : len(asked)]), is_answer=False))
             parts.append(Part(self._pieces(whole[len(asked) : answer_end]), is_answer=True))

@@ -58,7 +58,7 @@ def _list_in(value: dict[str, Any], path: Path) -> list[Any]:
     if len(lists) != 1 and "data" not in lists:
         held = f"one with lists of rows under {', '.join(map(repr, lists))}" if lists else "one without rows"
         raise DataError(
-            f"{path}: expected a list of objects, one a row, or an object that holds such a list, as "
+            f"{path}: expected a list of objects, one per row, or an object that holds such a list, as "
             f'{{"data": […]}}; this is {held}'
         )
     rows: list[Any] = value["data" if "data" in lists else lists[0]]

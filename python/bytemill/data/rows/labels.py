@@ -114,7 +114,9 @@ def renamed_labels(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) 
     there = label_names(rows)
     for label in names:
         if label not in there:
-            raise ConfigError(f"classify.names has {label!r}, which is no label of the rows; there are {_some(there)}")
+            raise ConfigError(
+                f"classify.names has {label!r}, which is not a label of the rows; the labels are {_some(there)}"
+            )
     called = [names.get(label, label) for label in there]
     for name, count in Counter(called).items():
         if count > 1:

@@ -233,7 +233,7 @@ def _instruction(row: Mapping[str, Any]) -> list[Turn]:
     if fault := text_fault(row, "instruction"):
         raise Unusable(fault)
     if not isinstance(row.get("input") or "", str):
-        raise Unusable("with an input that is no text")
+        raise Unusable("with an input that is not text")
     return instruction_turns(row)
 
 

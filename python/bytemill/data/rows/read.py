@@ -51,7 +51,7 @@ def read_rows(
     made = [] if notes is None else notes
     rows = _hub(str(source)) if str(source).startswith("hf:") else _file(Path(source), asked, made)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{source}: expected a list of objects, one a row, and at least one")
+        raise DataError(f"{source}: expected a list of at least one object, one per row")
     there = dict.fromkeys(name for row in rows for name in row)
     for column in columns:
         if not there.keys() & set(wanted[column]):
@@ -85,7 +85,7 @@ def _renamed(row: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, An
 def _file(path: Path, columns: Sequence[str], notes: list[str]) -> Any:
     kind = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
     if kind in _SPREADSHEETS:
-        raise DataError(f"{path}: a spreadsheet, which is not read; save it as CSV in UTF-8")
+        raise DataError(f"{path}: a spreadsheet, which cannot be read; save it as CSV in UTF-8")
     try:
         if path.is_dir() and kind not in _READERS:
             return saved_data_set(path)

@@ -96,7 +96,7 @@ def _rows(path: Path, records: _Records, columns: Sequence[str]) -> list[dict[st
     (_, names), *others = records
     for column in columns:
         if names.count(column) > 1:
-            raise DataError(f"{path}: {names.count(column)} columns are called {column!r}; give each its own name")
+            raise DataError(f"{path}: {names.count(column)} columns are named {column!r}; give each its own name")
     for number, (line, fields) in enumerate(others, 1):
         if len(fields) != len(names):
             raise DataError(f"{path}:{line}: row {number} has {len(fields)} fields, the first line {len(names)}")

@@ -120,7 +120,9 @@ def conversation_parts(turns: Sequence[Turn], *, template: Template = "alpaca") 
     """
     roles = [turn.role for turn in turns if turn.role != "system"]
     if not roles or roles != (["user", "assistant"] * len(roles))[: len(roles)]:
-        raise ValueError("whose turns do not alternate between user and assistant, from user to assistant")
+        raise ValueError(
+            "whose turns do not alternate between user and assistant, starting with user and ending with assistant"
+        )
     if any(turn.role == "system" for turn in turns[1:]):
         raise ValueError("with a system message after the first turn")
     if not isinstance(template, str):
@@ -181,7 +183,7 @@ def stop_texts(template: Template) -> tuple[str, ...]:
 
 def _turn(message: Mapping[str, Any]) -> Turn:
     if not hasattr(message, "get"):
-        raise ValueError("with a message that is no object")
+        raise ValueError("with a message that is not an object")
     role, text = message.get("from", message.get("role")), message.get("value", message.get("content"))
     if not isinstance(role, str) or role not in _ROLES:
         raise ValueError(f"with a role {role!r}")

@@ -93,7 +93,7 @@ def is_own_adapter(model: nn.Module, folder: str | Path) -> bool:
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file() and path.with_suffix(".bin").is_file():
         raise FormatError(
-            f"{path.with_suffix('.bin')}: is a pickle, which is not read here; load it with peft and save it again "
+            f"{path.with_suffix('.bin')}: is a pickle, which cannot be read here; load it with peft and save it again "
             f"with save_pretrained, which writes {path.name}"
         )
     tensors = read_tensors(path)
@@ -144,7 +144,7 @@ def _by_module(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict
     for key, tensor in tensors.items():
         match = _KEY.fullmatch(key)
         if match is None or match["module"] not in our_names:
-            raise FormatError(f"{path}: {key} belongs to nothing in this model; is it for another base?")
+            raise FormatError(f"{path}: {key} matches nothing in this model; the adapter may be for another base")
         found.setdefault(our_names[match["module"]], {})[match["update"] or match["plain"]] = tensor
     return found
 

@@ -35,7 +35,7 @@ def add_adapter(model: Model, name: str, config: LoraConfig) -> Model:
     """
     names = adapter_names(model)
     if not names:
-        raise ConfigError("the model carries no adapter: apply_lora(model, config) makes the first")
+        raise ConfigError("the model has no adapter; add the first with apply_lora(model, config)")
     if name in names or not name or "." in name:
         raise ConfigError(f"{name!r} cannot name an adapter: it is empty, has a dot, or is one of {', '.join(names)}")
     if config.changes_base or any(update.config.changes_base for _, update in active_updates(model)):
@@ -62,7 +62,7 @@ def set_adapter(model: Model, name: str) -> Model:
         ConfigError: No adapter has that name; lists those there are.
     """
     if name not in adapter_names(model):
-        raise ConfigError(f"no adapter is called {name!r}; there are {', '.join(adapter_names(model)) or 'none'}")
+        raise ConfigError(f"no adapter is named {name!r}; the adapters are {', '.join(adapter_names(model)) or 'none'}")
     for _, layer in lora_layers(model):
         if layer.active != name:
             layer.unmerge()

@@ -53,7 +53,7 @@ def apply_lora(model: Model, config: LoraConfig) -> Model:
     """
     if any(True for _ in lora_layers(model)):
         raise ConfigError(
-            "the model carries an adapter already: add_adapter(model, name, config) for one more, or "
+            "the model already has an adapter; use add_adapter(model, name, config) for one more, or "
             "merge_lora(model, unwrap=True)"
         )
     return wrap_modules(model, targeted_modules(model, config.target_modules), config)
@@ -95,7 +95,7 @@ def saved_modules(model: nn.Module, config: LoraConfig) -> list[str]:
     for wanted in config.modules_to_save:
         met = [name for name in theirs if met_names([name, theirs[name]], (wanted,))]
         if not met:
-            raise ConfigError(f"modules_to_save: {wanted!r} means no module of this model")
+            raise ConfigError(f"modules_to_save: {wanted!r} matches no module of this model")
         found += met
     return list(dict.fromkeys(found))
 
@@ -123,7 +123,7 @@ def named_lora_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]
     """The adapter's parameters with their names in the model, trained biases and modules included."""
     updates = dict(active_updates(model))
     if not updates:
-        raise ConfigError("the model carries no adapter: apply_lora(model, config) comes first")
+        raise ConfigError("the model has no adapter; call apply_lora(model, config) first")
     config = next(iter(updates.values())).config
     in_base = {id(parameter) for parameter in _trained_in_base(model, config)}
     adapters = {id(parameter) for update in updates.values() for parameter in update.parameters()}
@@ -196,7 +196,7 @@ def _some(found: list[str], target: tuple[str, ...] | str, linears: list[str]) -
         wanted = target if isinstance(target, str) else ", ".join(target)
         kinds = sorted({name.rpartition(".")[2] for name in linears})
         raise ConfigError(
-            f"target_modules: {wanted!r} means no linear layer of this model; "
+            f"target_modules: {wanted!r} matches no linear layer of this model; "
             f"it has {', '.join(kinds) or 'none at all'}"
         )
     return found

@@ -67,11 +67,11 @@ def read_peft_settings(path: Path) -> LoraConfig:
     settings = read_json(path)
     for name, allowed in _NEUTRAL.items():
         if settings.get(name, allowed[0]) not in allowed:
-            raise ConfigError(f"{path}: {name} is {settings[name]!r}; this LoRA can only do {allowed[0]!r}")
+            raise ConfigError(f"{path}: {name} is {settings[name]!r}; this LoRA supports only {allowed[0]!r}")
     known = {name: settings[name] for name in LoraConfig.model_fields if settings.get(name) is not None}
     for name, value in settings.items():
         if value and name not in (*known, *_NEUTRAL, *_OF_TRAINING):
-            raise ConfigError(f"{path}: {name} is {value!r}, which is not known here and may change the output")
+            raise ConfigError(f"{path}: {name} is {value!r}, which is unknown here and may change the output")
     return LoraConfig(**known)
 
 

@@ -46,9 +46,9 @@ def read_languages(path: str | Path) -> dict[str, str]:
                 if entry.filename.endswith(".txt") and 0 < entry.file_size <= MOST_FILE_BYTES
             }
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise DataError(f"{path}: no ZIP file of texts that can be read: {error}") from None
+        raise DataError(f"{path}: not a ZIP file that can be read: {error}") from None
     if not texts:
-        raise DataError(f"{path}: holds no .txt file, expected one a language")
+        raise DataError(f"{path}: contains no .txt file, expected one per language")
     return {LANGUAGE_NAMES.get(code, code): text for code, text in texts.items()}
 
 
