@@ -69,6 +69,7 @@ def test_the_wheel_holds_the_package_one_core_and_the_licence(wheel: Path) -> No
         "WHEEL",
         "entry_points.txt",
         "licenses/LICENSE",
+        "licenses/NOTICE",
     }
 
 

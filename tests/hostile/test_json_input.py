@@ -94,7 +94,7 @@ def test_deep_json_is_an_error_in_a_thread_with_a_small_stack() -> None:
         (b"{", "not JSON in UTF-8: Expecting property name"),
         (b'"\xff"', "not JSON in UTF-8: byte 0xff at 1"),
         (b"\xff\xfe{\x00}\x00", "not JSON in UTF-8: byte 0xff at 0"),
-        (b"9" * 5000, "not JSON in UTF-8: Exceeds the limit"),
+        (b"9" * 5000, "line 1 of its JSON has an integer of more than 4,300 digits"),
         (b"[]", "holds a JSON list, expected an object"),
         (b"null", "holds a JSON null, expected an object"),
         (b"true", "holds a JSON boolean, expected an object"),
