@@ -17,11 +17,13 @@ from console_blocks import REPOSITORY
 
 PACKAGE = REPOSITORY / "python" / "bytemill"
 TEXT = "the cat sat on the mat, and 北京 too. " * 40
+_NOT_INHERITED = ("PYTHONPATH", "VIRTUAL_ENV", "PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT")
+"""`make` names pip's constraints by a path from the repository, which another folder has not."""
 
 
 def run(*command: str | Path, folder: Path) -> str:
     """What a command prints in a folder, with nothing of this environment on Python's path."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     done = subprocess.run(
         list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

@@ -219,11 +219,11 @@ def test_an_output_that_is_an_input_is_refused_through_links(tmp_path):
     os.link(text, tmp_path / "hard")
     for output in (text, tmp_path / "soft", tmp_path / "hard"):
         for inputs in ([text], ["hf:a/b", None, tmp_path / "corpus"]):
-            with pytest.raises(ArgumentError, match="is also read"):
+            with pytest.raises(ArgumentError, match="is also an input"):
                 files.refuse_input_as_output(output, inputs, walk=True)
     for output in (None, "-", tmp_path / "new", tmp_path / "corpus" / "new"):
         files.refuse_input_as_output(output, [text, tmp_path / "corpus"], walk=True)
-    with pytest.raises(ArgumentError, match="is also read"):
+    with pytest.raises(ArgumentError, match="is also an input"):
         files.refuse_input_as_output(tmp_path / "corpus", [tmp_path / "corpus"])
 
 

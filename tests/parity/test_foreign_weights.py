@@ -238,14 +238,14 @@ def test_more_than_tensors_is_not_even_looked_at(tmp_path, capsys):
     with pytest.raises(FormatError, match=r"wte\.weight is an object of another program"):
         read(tmp_path / "bomb.pt")
     torch.save({"wte.weight": torch.ones(2)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    with pytest.raises(FormatError, match="holds no GPT-2"):
+    with pytest.raises(FormatError, match="contains no GPT-2"):
         read(tmp_path / "old.pt")
     torch.save({"wte.weight": Bomb()}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     with pytest.raises(FormatError, match=r"it holds print"):
         read(tmp_path / "old.pt")
     assert "boom" not in capsys.readouterr().out
     torch.save({"something": torch.ones(2)}, tmp_path / "other.pt")
-    with pytest.raises(FormatError, match="holds no GPT-2"):
+    with pytest.raises(FormatError, match="contains no GPT-2"):
         read(tmp_path / "other.pt")
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(FormatError, match="expected a state dict"):
@@ -277,7 +277,7 @@ def test_shapes_that_no_model_has_are_one_sentence(model, tmp_path):
     torn = from_scratch(model) | {"trf_blocks.0.att.W_key.weight": torch.zeros(3, 5)}
     for number, tensors in enumerate((empty, flat, torn)):
         torch.save(tensors, tmp_path / f"{number}.pt")
-        with pytest.raises(FormatError, match=r"holds no GPT-2|shapes that do not fit"):
+        with pytest.raises(FormatError, match=r"contains no GPT-2|shapes that do not fit"):
             read(tmp_path / f"{number}.pt", n_head=HEADS)
 
 

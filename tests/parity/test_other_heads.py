@@ -147,7 +147,7 @@ class TestTensors:
     def test_a_missing_one_was_filled_with_random_numbers(self, folder, capsys) -> None:
         name = "model.layers.1.mlp.up_proj.weight"
         self.change(folder, lambda tensors: {n: t for n, t in tensors.items() if n != name})
-        with pytest.raises(FormatError, match=rf"the weights lack {name}, which LlamaForCausalLM has"):
+        with pytest.raises(FormatError, match=rf"the weights lack {name}, which LlamaForCausalLM needs"):
             load_pretrained(folder)
         assert "LOAD REPORT" not in capsys.readouterr().err
 

@@ -20,7 +20,7 @@ def shards(tmp_path):
 
 @pytest.mark.parametrize("texts", ["hello hello", b"hello hello"])
 def test_one_text_was_taken_for_many_of_one_character(texts):
-    with pytest.raises(ArgumentError, match="texts is one"):
+    with pytest.raises(ArgumentError, match="texts is a single"):
         Tokenizer.train(texts=texts, vocab_size=300)
 
 

@@ -96,7 +96,7 @@ def test_a_command_refuses_to_write_over_what_it_reads(folder, monkeypatch, caps
         cli.main()
     said = capsys.readouterr().err
     assert stopped.value.code == 2, said
-    assert "is also read" in said
+    assert "is also an input" in said
     assert contents(folder) == before
 
 
@@ -133,6 +133,6 @@ def test_python_calls_refuse_it_too(folder):
         lambda: merge(["shards"], "shards"),
         lambda: fit(tiny_task(), tiny_config().model_copy(update={"base": "model"}), "model", progress=False),
     ):
-        with pytest.raises(ArgumentError, match="is also read"):
+        with pytest.raises(ArgumentError, match="is also an input"):
             call()
     assert contents(folder) == before

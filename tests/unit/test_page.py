@@ -262,7 +262,7 @@ def test_a_run_being_written_is_shown_up_to_its_last_whole_line(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"metrics\.jsonl is not there"),
+        (None, r"metrics\.jsonl does not exist"),
         ("{}\n", r"metrics\.jsonl, line 1: expected a JSON object with \"step\""),
         ('{"step": 1}\nnot json\n', r"line 2: not JSON in UTF-8"),
         ("[1]\n", r"line 1: "),
@@ -274,7 +274,7 @@ def test_a_folder_that_is_no_run_is_a_named_error(tmp_path: Path, content: str |
         (tmp_path / "metrics.jsonl").write_text(content)
     with pytest.raises(DataError, match=message):
         run_page(tmp_path)
-    with pytest.raises(DataError, match="no run was named"):
+    with pytest.raises(DataError, match="no run was given"):
         run_page([])
 
 

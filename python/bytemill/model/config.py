@@ -39,7 +39,7 @@ class GPT2Config(BaseModel):
     50304
     >>> GPT2Config(n_embd=100, n_head=12)
     Traceback (most recent call last):
-    bytemill.errors.ConfigError: n_embd: 100 does not divide into 12 heads (n_head)
+    bytemill.errors.ConfigError: n_embd: 100 cannot be divided into 12 heads (n_head)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

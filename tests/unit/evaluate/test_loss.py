@@ -53,7 +53,7 @@ def test_a_batch_without_labels_is_passed_over_and_none_at_all_is_an_error():
     model, (inputs, targets) = TinyModel(), next(TinyStream())
     blank = torch.full_like(targets, -100)
     assert held_out_loss(model, [(inputs, blank), (inputs, targets)]) == held_out_loss(model, [(inputs, targets)])
-    with pytest.raises(DataError, match="hold no label"):
+    with pytest.raises(DataError, match="have no labels"):
         held_out_loss(model, [(inputs, blank)])
 
 

@@ -87,7 +87,7 @@ def test_steps_of_an_epoch_are_not_one_too_many_by_rounding():
 
 @pytest.mark.parametrize("setting", ["total_batch_tokens=4096", "find_batch_size=true"])
 def test_a_batch_in_tokens_is_refused_for_rows(setting):
-    with pytest.raises(ConfigError, match=setting.partition("=")[0] + " is for pretraining"):
+    with pytest.raises(ConfigError, match=setting.partition("=")[0] + " is only for pretraining"):
         resolve_epochs(load_config(overrides=[f"train.{setting}"]), n_rows=10)
 
 
