@@ -25,10 +25,6 @@ _GREEDY_TEMPERATURE = 1e-6
 """Below this the likeliest id has all the probability, and dividing logits by less may overflow."""
 
 
-_GREEDY_BELOW = 1e-6
-"""Divided by a smaller temperature, logits could overflow, and no token would have a probability."""
-
-
 def generate(
     model: CausalModel,
     ids: Tensor,

@@ -17,7 +17,6 @@ from bytemill.places import resolved_path
 from bytemill.tasks.model_place import ASKING_TASKS, ModelPlace, find_model
 from bytemill.tasks.tokenizer_files import tokenizer_files
 from bytemill.tokenizer.source import open_tokenizer
-from bytemill.train.device import pick_device
 from bytemill.train.tensors import load_weights
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ __all__ = [
     "load_model_at",
     "lora_config",
     "merge_adapters",
-    "model_at_work",
     "model_config_json",
     "model_from_json",
     "starting_model",
@@ -124,11 +122,6 @@ def with_saved_weights(model: Model, place: ModelPlace) -> Model:
     wrap_as_saved(model, place.fields)
     load_weights(place.folder, model, partial="base" in place.fields)
     return model
-
-
-def model_at_work(base: str | Path, *, tokenizer_sha256: str | None = None) -> CausalModel:
-    """As `load_base_model`, on the fastest device there is: to generate with, or to be measured."""
-    return load_base_model(base, tokenizer_sha256=tokenizer_sha256).to(pick_device())
 
 
 def starting_model(config: RunConfig, *, tokenizer_sha256: str) -> CausalModel:

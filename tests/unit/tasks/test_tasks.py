@@ -12,10 +12,10 @@ from bytemill.data.rows import encode_rows, split_rows
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.model import GPT2, GPT2Config, save_model
-from bytemill.tasks.base_model import model_at_work
 from bytemill.tasks.next_token import draw_samples
 from bytemill.tasks.pretrain import one_pass, pretrain_task, pretrain_task_from_config, resolve_micro_batches
 from bytemill.tasks.tuning import encode_for_task, resolve_epochs, tuning_task, tuning_task_from_config
+from bytemill.tasks.usable_model import open_model
 from bytemill.train.config import DataConfig, SampleConfig, load_config
 from bytemill.train.loop import fit
 from bytemill.train.metrics import read_json_lines
@@ -131,9 +131,11 @@ def test_shards_with_too_little_to_validate_on_are_trained_on(tmp_path):
 
 
 def test_a_model_that_is_used_goes_to_the_fastest_device(tmp_path, monkeypatch):
-    save_model(GPT2(GPT2Config(vocab_size=16, n_positions=8, n_embd=4, n_layer=1, n_head=1)), tmp_path / "model")
-    monkeypatch.setattr("bytemill.tasks.base_model.pick_device", lambda: torch.device("meta"))
-    assert {parameter.device.type for parameter in model_at_work(tmp_path / "model").parameters()} == {"meta"}
+    save_model(GPT2(GPT2Config(vocab_size=258, n_positions=8, n_embd=4, n_layer=1, n_head=1)), tmp_path / "model")
+    Tokenizer.train(texts=["say yes"], vocab_size=258).save(tmp_path / "model" / "tokenizer.json")
+    monkeypatch.setattr("bytemill.tasks.usable_model.pick_device", lambda: torch.device("meta"))
+    opened = open_model(tmp_path / "model")
+    assert {parameter.device.type for parameter in opened.model.parameters()} == {"meta"}
 
 
 def test_only_the_given_parameters_are_tuned(tmp_path):
