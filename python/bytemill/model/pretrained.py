@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 
 from bytemill.errors import ConfigError, FormatError
 from bytemill.model.config import refuse_absurd_sizes
@@ -95,7 +96,7 @@ def load_transformers(
                 output_loading_info=True,
                 **given,
             )
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, SafetensorError) as error:
         if isinstance(error, OSError):
             _refuse_without_safetensors(folder, source)
         reason = str(error).strip().partition("\n")[0]
@@ -125,7 +126,10 @@ def _without_warnings(transformers: Any) -> Iterator[None]:
 
 def _refuse_other_tensors(report: dict[str, Any], kind: str, folder: Path) -> None:
     """Refuse what transformers would fill with random numbers or leave out with a warning."""
-    for name, there, here in sorted(report["mismatched_keys"]):
+    for mismatch in sorted(report["mismatched_keys"]):
+        if isinstance(mismatch, str):  # transformers 4 leaves the shapes out
+            raise FormatError(f"{folder}: {mismatch} has another shape than {kind} needs by config.json")
+        name, there, here = mismatch
         shapes = f"shape {tuple(there)}, expected {tuple(here)}"
         raise FormatError(f"{folder}: {name} has {shapes}, which {kind} needs by config.json")
     if missing := report["missing_keys"]:

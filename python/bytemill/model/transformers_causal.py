@@ -181,8 +181,14 @@ class TransformersCausal(nn.Module):
         if cache is None:
             found: Tensor = self._base(input_ids=ids, use_cache=False).last_hidden_state
             return found
+        if cache.ids_again is not None:
+            cache.ids_again = torch.cat([cache.ids_again, ids], dim=1)
+            cache.store(None, ids.shape[1])
+            return self.hidden_states(cache.ids_again)[:, -ids.shape[1] :]
         output = self._base(input_ids=ids, use_cache=True, **{self._cache_name: cache.past})
-        cache.store(output[self._cache_name], ids.shape[1])
+        past = output.get(self._cache_name)
+        cache.store(past, ids.shape[1])
+        cache.ids_again = ids if past is None else None
         hidden: Tensor = output.last_hidden_state
         return hidden
 
@@ -293,6 +299,8 @@ class TransformersCache:
         self.past: Any = None
         self.length = 0
         """Tokens seen."""
+        self.ids_again: Tensor | None = None
+        """(B, length): all ids so far, for a network that returns no cache; it reads them again for each token."""
 
     def store(self, past: Any, n_tokens: int) -> None:
         """Keep what the network gave back after `n_tokens` more."""
@@ -301,7 +309,7 @@ class TransformersCache:
 
     def clear(self) -> None:
         """Forget everything."""
-        self.past, self.length = None, 0
+        self.past, self.length, self.ids_again = None, 0, None
 
 
 def _weight(module: Any) -> Tensor:
