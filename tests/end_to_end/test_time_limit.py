@@ -57,10 +57,8 @@ def test_the_line_that_a_stopped_run_prints_continues_it(bytemill, tmp_path):
     last = "checkpoints/step_00000004/model.safetensors"
     for name, tensor in load_file(tmp_path / "alone" / last).items():
         assert torch.equal(tensor, load_file(run / last)[name]), name
-    losses = [
-        [line.get("val_loss") for line in read_json_lines(one / "metrics.jsonl")] for one in (tmp_path / "alone", run)
-    ]
-    assert losses[0] == losses[1]
+    alone, continued = (read_json_lines(folder / "metrics.jsonl") for folder in (tmp_path / "alone", run))
+    assert [line.get("val_loss") for line in alone] == [line.get("val_loss") for line in continued]
 
 
 def test_a_time_limit_that_is_no_time_is_refused_before_anything_is_read(bytemill, tmp_path):
