@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS ?= dev,hf
+EXTRAS ?= train,dev,hf
 # pip takes the versions in this file, which were tried together, also for what builds the core.
 CONSTRAINTS := constraints.txt
 export PIP_CONSTRAINT := $(CONSTRAINTS)
@@ -90,7 +90,7 @@ clean: ## forget what was built, .venv included
 
 build/oldest.txt: pyproject.toml .venv/bin/uv
 	mkdir -p build
-	$(RESOLVE) --resolution lowest-direct --extra dev --extra hf pyproject.toml > $@
+	$(RESOLVE) --resolution lowest-direct --extra train --extra dev --extra hf pyproject.toml > $@
 
 build/newest.txt: .venv/bin/uv FORCE
 	mkdir -p build
@@ -100,7 +100,7 @@ FORCE:
 
 $(VENV)/.installed: $(VENV)/bin/python $(CONSTRAINTS) $(SOURCES)
 	@echo "Installing torch and others and compiling the core into $(VENV): some minutes, the first time."
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable '.[train]'
 	@touch $@
 
 $(VENV)/.developing: $(VENV)/bin/python $(CONSTRAINTS) $(SOURCES)

@@ -33,6 +33,7 @@ from bytemill.cli import (
 from bytemill.cli.console import TerminalText
 from bytemill.cli.written import guard_inputs
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
+from bytemill.extras import needing
 from bytemill.outside_text import for_people
 
 __all__ = ["app", "main"]
@@ -117,6 +118,11 @@ def main() -> None:
         _stop(f"{place}{'is there and is not a folder' if made_folder else error.strerror or error}", 1)
     except BytemillError as error:
         _stop(str(error), 1)
+    except ModuleNotFoundError as error:
+        message = needing("this command", error)
+        if message is None:
+            raise
+        _stop(message, 1)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     if code == 130:  # what typer makes of Ctrl-C

@@ -6,6 +6,7 @@ from bytemill.data.fetch import fetch
 from bytemill.data.manifest import Manifest, read_manifest
 from bytemill.data.parts import merge
 from bytemill.data.prepare import prepare, verify
+from bytemill.extras import needing
 
 if TYPE_CHECKING:
     from bytemill.data.loader import TokenLoader
@@ -16,7 +17,9 @@ __all__ = ["Manifest", "TokenLoader", "fetch", "merge", "prepare", "read_manifes
 def __getattr__(name: str) -> Any:
     """`TokenLoader` when it is first asked for: it brings torch, which preparing does not need."""
     if name == "TokenLoader":
-        from bytemill.data.loader import TokenLoader
-
+        try:
+            from bytemill.data.loader import TokenLoader
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(needing("TokenLoader", error) or str(error), name=error.name) from None
         return TokenLoader
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from bytemill.extras import needing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -46,7 +48,8 @@ def advice(machine: Machine) -> list[str]:
 def _advice(machine: Machine) -> Iterator[str]:
     torch = machine.torch
     if torch is None:
-        yield f"Install torch: training needs it, tokenizers and shards do not. {machine.torch_error}"
+        missing = needing("training", ModuleNotFoundError(name="torch")) if "No module" in machine.torch_error else None
+        yield f"Install torch; tokenizers and shards do without it: {missing or machine.torch_error}"
         return
     if not torch.gpus and not torch.has_mps:
         if torch.cuda is None and os.path.exists("/proc/driver/nvidia/version"):  # noqa: PTH110 - no path is handled

@@ -1,0 +1,34 @@
+"""Packages that training or pages need and the base does not: which extra installs each."""
+
+__all__ = ["needing"]
+
+_EXTRA_OF = {
+    "torch": "train",
+    "safetensors": "train",
+    "tensorboard": "train",
+    "matplotlib": "pages",
+    "transformers": "hf",
+    "peft": "hf",
+    "datasets": "hf",
+    "tokenizers": "hf",
+    "huggingface_hub": "hf",
+    "tiktoken": "tiktoken",
+}
+_WITHOUT_GPU = (
+    "; without a GPU, first install torch from PyTorch's index of CPU builds (pip's option --index-url, see "
+    "PyTorch's installation page), which is about 5 GB smaller"
+)
+
+
+def needing(what: str, error: ModuleNotFoundError) -> str | None:
+    """Return which package `what` lacks and how to install it; None if the missing package is of no extra.
+
+    >>> needing("this command", ModuleNotFoundError(name="matplotlib"))
+    "this command needs matplotlib: pip install 'bytemill[pages]'"
+    """
+    package = (error.name or "").partition(".")[0]
+    extra = _EXTRA_OF.get(package)
+    if extra is None:
+        return None
+    hint = _WITHOUT_GPU if package == "torch" else ""
+    return f"{what} needs {package}: pip install 'bytemill[{extra}]'{hint}"
