@@ -73,6 +73,12 @@ def test_two_processes_equal_one_with_two_micro_batches(tmp_path):
     assert together == alone
 
 
+def test_two_processes_stop_for_the_time_limit_after_the_same_step(tmp_path):
+    ended = [finish(process) for process in start_pair("timed", tmp_path / "run")]
+    assert ended == [{"steps": 1, "is_complete": False}] * 2
+    assert (tmp_path / "run" / "checkpoints" / "step_00000001").is_dir()
+
+
 def test_sharded_weights_train_alike_and_resume_at_another_number_of_processes(tmp_path):
     """FSDP2 on two processes, then on one: within 1e-5 of DDP on two, then on one; validated and sampled on the way."""
     pairs = [start_pair("part", tmp_path / name, 10, fsdp) for name, fsdp in (("fsdp", 1), ("ddp", 0))]

@@ -182,6 +182,15 @@ def one(folder: Path) -> dict[str, object]:
     return result(folder) if world.is_first else {}
 
 
+def timed(folder: Path) -> dict[str, object]:
+    """A run of one or more processes with a time limit shorter than a step; which step it ended after."""
+    world = World.from_environment()
+    stream = TinyStream(rank=world.rank, world_size=world.size)
+    config = TWO_PROCESSES.with_train(max_steps=10**9, max_seconds=1e-6)
+    outcome = fit(tiny_task(dropout=0.0, batches=stream), config, folder, progress=False)
+    return {"steps": outcome.steps, "is_complete": outcome.is_complete}
+
+
 def part(folder: Path, max_steps: int, fsdp: int) -> dict[str, object]:
     """Steps of a small GPT-2 that validates and samples on the way; its losses and weights as numbers."""
     world = World.from_environment()
@@ -226,7 +235,9 @@ def main() -> None:
     torch.set_num_threads(1)
     kind, folder = sys.argv[1], Path(sys.argv[2])
     numbers = [int(text) for text in sys.argv[3:]]
-    print(json.dumps({"kills": kills, "faults": faults, "one": one, "part": part}[kind](folder, *numbers)))
+    print(
+        json.dumps({"kills": kills, "faults": faults, "one": one, "part": part, "timed": timed}[kind](folder, *numbers))
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import put, say
-from bytemill.cli.train import MoreSettings, Settings
+from bytemill.cli.run_options import MoreSettings, Settings
 from bytemill.cli.written import on_disk
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ def run_trial(task: Task, settings: TrainConfig, *, n_steps: int) -> Trial:
     """
     learner = Learner(task, settings, World())
     log, batches = _Silence(), iter(task.batches)
-    records: list[dict[str, Any]] = [learner.step(step, batches, log, stop_wished=False)[0] for step in range(n_steps)]
+    records: list[dict[str, Any]] = [learner.step(step, batches, log)[0] for step in range(n_steps)]
     return Trial(
         milliseconds=[record["ms"] for record in records],
         losses=[record["loss"] for record in records if "loss" in record],

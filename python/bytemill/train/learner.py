@@ -15,6 +15,7 @@ from bytemill.train.hardware import device_name, peak_flops, peak_memory_mib
 from bytemill.train.loss_scale import LossScale
 from bytemill.train.optim import build_optimizer, largest_gradient, scale_and_clip_gradients
 from bytemill.train.schedule import learning_rate_at
+from bytemill.train.signals import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,12 +75,18 @@ class Learner:
         self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
 
     def step(
-        self, step: int, batches: Iterator[Any], log: StepLog, *, stop_wished: bool
-    ) -> tuple[dict[str, Any], bool]:
+        self, step: int, batches: Iterator[Any], log: StepLog, *, wish: Stop = Stop.NO
+    ) -> tuple[dict[str, Any], Stop]:
         """Do one optimizer step.
 
+        Args:
+            step: Steps done before.
+            batches: Where its micro-batches come from.
+            log: Counts tokens, and says what is unusual.
+            wish: Whether this process wishes to stop.
+
         Returns:
-            Its metrics, and whether a process wishes to stop.
+            Its metrics, and the wishes of all processes together.
 
         Raises:
             DivergedError: The loss or the gradient is no number, and `on_nonfinite` is "stop".
@@ -87,8 +94,8 @@ class Learner:
         began = time.perf_counter()
         place = self.task.batches.state_dict()
         seed_step(self.settings.seed, step, self.world.rank)
-        sums = self._accumulate(batches, stop_wished=stop_wished)
-        somebody_wishes_to_stop = bool(sums.pop("stop_wished"))
+        sums = self._accumulate(batches, wish)
+        wishes = (Stop.SIGNAL if sums.pop("signal") else Stop.NO) | (Stop.TIME if sums.pop("time") else Stop.NO)
         weight, tokens = sums.pop("weight"), int(sums.pop("tokens"))
         means = _means(sums, weight)
         gradient_norm, gradient_max = self._mean_gradient(weight, step)
@@ -103,7 +110,7 @@ class Learner:
         seconds = time.perf_counter() - began
         always = {"lr": rate, "tokens": log.tokens_seen, **self._epochs(), "ms": round(seconds * 1e3, 3)}
         if not moves:
-            return {"skipped": 1, **always}, somebody_wishes_to_stop
+            return {"skipped": 1, **always}, wishes
         self._warn_of_growth(step, gradient_norm, log)
         return {
             **means,
@@ -111,7 +118,7 @@ class Learner:
             "grad_norm": gradient_norm,
             "grad_max": gradient_max,
             **self._speed(tokens / seconds),
-        }, somebody_wishes_to_stop
+        }, wishes
 
     def notes(self) -> list[str]:
         """Return a sentence on each figure that this machine or task cannot log."""
@@ -138,10 +145,11 @@ class Learner:
                 validation |= self.task.validate_together(self.world)
         return validation, texts
 
-    def _accumulate(self, batches: Iterator[Any], *, stop_wished: bool) -> dict[str, float]:
+    def _accumulate(self, batches: Iterator[Any], wish: Stop) -> dict[str, float]:
         """Gradients of the summed loss over this step's micro-batches; the sums over all processes."""
         self.task.model.train()
-        sums: dict[str, Any] = {"loss": 0.0, "weight": 0.0, "tokens": 0, "stop_wished": stop_wished}
+        sums: dict[str, Any] = {"loss": 0.0, "weight": 0.0, "tokens": 0}
+        sums |= {"signal": Stop.SIGNAL in wish, "time": Stop.TIME in wish}
         n_own = self.settings.micro_batches // self.world.size
         for index in range(n_own):
             batch = to_device(next(batches), self.device)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bytemill.errors import ConfigError, Interrupted
+from bytemill.train.clock import Clock
 from bytemill.train.device import pick_device
 from bytemill.train.distributed import World
 from bytemill.train.learner import Learner
@@ -20,7 +21,7 @@ from bytemill.train.memory import lack_of_memory_named
 from bytemill.train.plan import ends_an_epoch, opening_lines
 from bytemill.train.profiler import profiled
 from bytemill.train.run import Run
-from bytemill.train.signals import StopSignals
+from bytemill.train.signals import Stop, StopSignals
 
 if TYPE_CHECKING:
     from bytemill.train.config import RunConfig, TrainConfig
@@ -37,10 +38,12 @@ class Outcome:
     """Steps done over all tries."""
     metrics: dict[str, Any]
     """The metrics of the last step; empty when there was nothing left to do."""
+    is_complete: bool = True
+    """False when `train.max_seconds` ended the run before its last step: resume it to go on."""
 
 
 def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = False, progress: bool = True) -> Outcome:
-    """Train `task` until `config.train.max_steps`, writing the run into `run_dir`.
+    """Train `task` until `config.train.max_steps` or `config.train.max_seconds`, writing the run into `run_dir`.
 
     Args:
         task: What to train; see bytemill.train.task.
@@ -57,6 +60,7 @@ def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = Fa
         ConfigError: A setting cannot work here, or memory runs out.
     """
     settings, world = config.train, World.from_environment()
+    clock = Clock(settings.max_seconds, checkpoint_bytes=_checkpoint_bytes(task))
     if settings.micro_batches % world.size:
         raise ConfigError(
             f"train.micro_batches is {settings.micro_batches}; it must be a multiple of the {world.size} processes"
@@ -66,41 +70,45 @@ def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = Fa
     device = pick_device(settings.device, local_rank=world.local_rank)
     with lack_of_memory_named(), world.joined(device), StopSignals(alone=world.size == 1) as signals:
         learner = Learner(task, settings, world)
-        with Run(Path(run_dir), config, learner, progress=progress) as run:
-            step, record = run.begin(resume=resume)
+        with Run(Path(run_dir), config, learner, clock, progress=progress) as run:
+            step, pending = run.begin(resume=resume)
             for line in [*opening_lines(task, settings), *learner.notes()]:
                 run.say(line)
             with profiled(run.folder / "profile", settings.profile_steps if run.writes else 0) as profiler:
-                return _steps(learner, run, signals, profiler, step, record)
+                return _steps(learner, run, signals, clock, profiler, step, pending)
 
 
 def _steps(
-    learner: Learner, run: Run, signals: StopSignals, profiler: Any, step: int, record: dict[str, Any] | None
+    learner: Learner,
+    run: Run,
+    signals: StopSignals,
+    clock: Clock,
+    profiler: Any,
+    step: int,
+    pending: dict[str, Any] | None,
 ) -> Outcome:
-    """All steps that are left.
+    """All steps that are left: settle what the last step left, save if due, stop if over, step.
 
     Args:
         learner: Does a step, and measures.
         run: Where it is written down.
-        signals: Whether to stop.
-        profiler: Told of each step.
+        signals: Whether a signal came.
+        clock: Whether there is time for more.
+        profiler: Counts the steps.
         step: Steps done.
-        record: The metrics of the last step while its validation, log and checkpoint are still due.
+        pending: The metrics of the last step while its validation, log and checkpoint are still due.
     """
-    settings = learner.settings
+    settings, first = learner.settings, step
     measured: dict[str, Any] = {}
     batches = iter(learner.task.batches)
+    wishes = Stop.NO
     while True:
         try:
-            is_new = record is not None
-            if record is not None:
-                with signals.raising():
-                    validation, samples = learner.measure(
-                        validates=_is_due(step, settings.eval_every, settings), samples=_samples_are_due(step, learner)
-                    )
-                measured, record = record | validation, None
-                if _is_due(step, settings.log_every, settings) or validation or samples:
-                    run.log(step, measured, samples)
+            is_new = pending is not None
+            if pending is not None:
+                if step > first and _time_is_up(wishes, learner, clock, *_measuring(step, learner)):
+                    return _stop_for_time(step, measured, run, pending)
+                measured, pending = _measure_and_log(step, pending, learner, run, signals, clock), None
             stops_early, is_best = _judged(step, learner, run)
             is_over = step >= settings.max_steps or stops_early
             if step and is_new and (is_over or is_best or _is_due(step, settings.checkpoint_every, settings)):
@@ -108,17 +116,54 @@ def _steps(
             if stops_early and is_new:
                 _draw_last_samples(step, learner, run, signals)
             signals.check()
-        except Interrupted:
-            run.save(step, pending=record)
-            raise
+        except Interrupted as interruption:
+            run.save(step, pending=pending)
+            raise Interrupted(f"{interruption}; step {step} is saved", exit_code=interruption.exit_code) from None
         if is_over:
             run.say_which_is_best(step)
             return Outcome(step, measured)
-        record, stop_wished = learner.step(step, batches, run, stop_wished=signals.received is not None)
+        if step > first and _time_is_up(wishes, learner, clock, "step"):
+            return _stop_for_time(step, measured, run)
+        wish = signals.wish
+        if not clock.has_time_for("step", *_measuring(step + 1, learner), "step"):
+            wish |= Stop.TIME
+        with clock.timing("step"):
+            pending, wishes = learner.step(step, batches, run, wish=wish)
         profiler.step()
-        if stop_wished:
+        if Stop.SIGNAL in wishes:
             signals.agree()
         step += 1
+
+
+def _measure_and_log(
+    step: int, record: dict[str, Any], learner: Learner, run: Run, signals: StopSignals, clock: Clock
+) -> dict[str, Any]:
+    """Validate and sample after a step, where that is due; write it down with the step's own metrics."""
+    settings = learner.settings
+    validates, samples = _is_due(step, settings.eval_every, settings), _samples_are_due(step, learner)
+    with signals.raising(), clock.timing(*_measuring(step, learner)):
+        validation, texts = learner.measure(validates=validates, samples=samples)
+    if _is_due(step, settings.log_every, settings) or validation or texts:
+        run.log(step, record | validation, texts)
+    return record | validation
+
+
+def _measuring(step: int, learner: Learner) -> tuple[str, ...]:
+    """What the clock calls the measuring that is due after `step`, if any is."""
+    is_due = _is_due(step, learner.settings.eval_every, learner.settings) or _samples_are_due(step, learner)
+    return ("measure",) if is_due else ()
+
+
+def _time_is_up(wishes: Stop, learner: Learner, clock: Clock, *work: str) -> bool:
+    """Whether there is no time for more `work`; several processes stop where they have agreed to, in the step."""
+    return Stop.TIME in wishes if learner.world.size > 1 else not clock.has_time_for(*work)
+
+
+def _stop_for_time(step: int, measured: dict[str, Any], run: Run, pending: dict[str, Any] | None = None) -> Outcome:
+    run.save(step, pending=pending)
+    limit, most = run.config.train.max_seconds, run.config.train.max_steps
+    run.say(f"stopped after step {step:,} of {most:,}, which is saved: train.max_seconds is {limit:g}")
+    return Outcome(step, measured, is_complete=False)
 
 
 def _judged(step: int, learner: Learner, run: Run) -> tuple[bool, bool]:
@@ -154,3 +199,9 @@ def _samples_are_due(step: int, learner: Learner) -> bool:
 
 def _is_due(step: int, every: int, settings: TrainConfig) -> bool:
     return every > 0 and (step % every == 0 or step == settings.max_steps)
+
+
+def _checkpoint_bytes(task: Task) -> int:
+    """About how large a checkpoint is: all weights, and two moments for each that trains."""
+    weights = sum(parameter.numel() * parameter.element_size() for parameter in task.model.parameters())
+    return weights + 2 * sum(parameter.numel() * parameter.element_size() for parameter in task.trainable())

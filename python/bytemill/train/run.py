@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from bytemill.train.clock import Clock
     from bytemill.train.learner import Learner
 
 __all__ = ["Run"]
@@ -67,11 +68,15 @@ class Run:
         folder: Made when missing.
         config: The settings of this try; on a resume they may differ from those of the last.
         learner: What is trained and what moves it; of several processes, the first one's writes and prints.
+        clock: Measures how long saving takes.
         progress: Whether to show progress on stderr.
     """
 
-    def __init__(self, folder: Path, config: RunConfig, learner: Learner, *, progress: bool = True) -> None:
+    def __init__(
+        self, folder: Path, config: RunConfig, learner: Learner, clock: Clock, *, progress: bool = True
+    ) -> None:
         self.folder, self.config, self.task, self._learner = folder, config, learner.task, learner
+        self._clock = clock
         self.writes = writes = learner.world.is_first
         self.tokens_seen = 0
         self._validations: list[tuple[int, float]] = []  # step and loss, oldest first, over all tries
@@ -203,16 +208,19 @@ class Run:
             "tokens_seen": self.tokens_seen,
             "validation_loss": self._validated[1] if self._validated[0] == step else None,
         }
-        self._saving.start(
-            lambda: save_checkpoint(
-                self.folder / "checkpoints",
-                step=step,
-                tensors=tensors,
-                model_config=self._model_config(),
-                state=state,
-                keep=self.config.train.keep_checkpoints,
-            )
-        )
+
+        def write() -> None:
+            with self._clock.timing("save"):
+                save_checkpoint(
+                    self.folder / "checkpoints",
+                    step=step,
+                    tensors=tensors,
+                    model_config=self._model_config(),
+                    state=state,
+                    keep=self.config.train.keep_checkpoints,
+                )
+
+        self._saving.start(write)
 
     def _model_config(self) -> dict[str, Any]:
         """What rebuilds the model, with its base where the checkpoint lacks that."""

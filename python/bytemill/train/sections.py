@@ -28,6 +28,7 @@ _MOST_ROWS = 10**12
 _MOST_SEQ_LEN = 1 << 20
 _MOST_IN_A_BATCH = 1 << 16
 _MOST_MICRO_BATCHES = 1 << 20
+_MOST_SECONDS = 1e9
 _MOST_SEED = 2**64 - 1
 _MOST_THREADS = 4096
 _NAME_OF_A_SET = r"^[A-Za-z0-9_.-]{1,64}$"
@@ -49,6 +50,8 @@ class TrainConfig(Section):
     """Optimizer steps of the whole run."""
     epochs: float | None = Field(None, gt=0, le=1e6)
     """Passes over the training data; sets max_steps."""
+    max_seconds: float = Field(0, ge=0, le=_MOST_SECONDS)
+    """Time limit in seconds from the start: stops before it with a checkpoint, to be resumed; 0 for no limit."""
     learning_rate: float = Field(6e-4, gt=0)
     """Highest learning rate, reached when the warm-up ends."""
     min_learning_rate: float = Field(6e-5, ge=0)

@@ -8,6 +8,7 @@ other.
 from __future__ import annotations
 
 import contextlib
+import enum
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,15 @@ from bytemill.errors import Interrupted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["StopSignals"]
+__all__ = ["Stop", "StopSignals"]
+
+
+class Stop(enum.Flag):
+    """Why a run should stop before its last step."""
+
+    NO = 0
+    SIGNAL = enum.auto()
+    TIME = enum.auto()
 
 
 class StopSignals:
@@ -48,6 +57,11 @@ class StopSignals:
     def agree(self) -> None:
         """All processes know that one of them shall stop."""
         self._agreed = True
+
+    @property
+    def wish(self) -> Stop:
+        """Whether a signal came."""
+        return Stop.NO if self.received is None else Stop.SIGNAL
 
     def check(self) -> None:
         """Raise Interrupted if it is time to stop."""

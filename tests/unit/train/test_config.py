@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bytemill.cli import main
-from bytemill.cli.train import finish
+from bytemill.cli.run_options import RunOptions, finish
 from bytemill.errors import ConfigError
 from bytemill.train.config import (
     DataConfig,
@@ -19,6 +19,7 @@ from bytemill.train.config import (
     dump_toml,
     load_config,
 )
+from bytemill.train.loop import Outcome
 
 
 def test_what_is_dumped_is_read_back_equal(tmp_path):
@@ -129,6 +130,6 @@ def test_a_path_spelled_like_another_kind_of_value_stays_a_path(place, monkeypat
 def test_of_several_processes_the_first_says_how_a_run_ended(rank, lines, monkeypatch, capsys):
     if rank is not None:
         monkeypatch.setenv("RANK", rank)
-    finish(Path("run"), 3, {"loss": 1.0})
+    finish(RunOptions(output=Path("run")), Outcome(3, {"loss": 1.0}))
     said = capsys.readouterr()
     assert (said.out.count("\n"), said.err.count("\n")) == (lines, lines)

@@ -1,0 +1,54 @@
+"""A run's time limit: `train.max_seconds`, with what validation and saving take counted in.
+
+The time counts from the call of `fit`, on a clock that no change of the date moves. What a step, a validation or a
+checkpoint takes is measured; the next one is expected to take as long as the slowest of the last few.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Clock"]
+
+_LAST_FEW = 5
+_BYTES_PER_SECOND = 100e6
+"""Assumed speed of writing a checkpoint until one has been timed."""
+
+
+class Clock:
+    """How much of the time is left.
+
+    >>> clock = Clock(max_seconds=0.5, checkpoint_bytes=0)
+    >>> with clock.timing("step"):
+    ...     time.sleep(0.3)
+    >>> clock.has_time_for("step"), Clock(0, 0).has_time_for("step")
+    (False, True)
+
+    Args:
+        max_seconds: Seconds from now; 0 for no limit.
+        checkpoint_bytes: Bytes of a checkpoint.
+    """
+
+    def __init__(self, max_seconds: float, checkpoint_bytes: int) -> None:
+        self._end = time.monotonic() + max_seconds if max_seconds else math.inf
+        self._seconds: dict[str, deque[float]] = {"save": deque([checkpoint_bytes / _BYTES_PER_SECOND], _LAST_FEW)}
+
+    @contextmanager
+    def timing(self, *work: str) -> Iterator[None]:
+        """Measure how long work takes: "step", "measure" or "save"; nothing where none is named."""
+        began = time.monotonic()
+        yield
+        for what in work:
+            self._seconds.setdefault(what, deque(maxlen=_LAST_FEW)).append(time.monotonic() - began)
+
+    def has_time_for(self, *work: str) -> bool:
+        """Whether all of `work`, and saving after it, ends before the limit, as far as is known."""
+        needed = sum(max(self._seconds.get(what, [0.0])) for what in (*work, "save"))
+        return time.monotonic() + needed <= self._end
