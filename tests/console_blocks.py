@@ -6,8 +6,8 @@ may have another unit: losses and speeds differ between machines. A last line `[
 
 The commands of a page run in one folder, in order, so a later one finds what an earlier one wrote; `|`, `<`, `>`, `*`
 and `#` mean what they mean to a shell. The folder has this repository's LICENSE and examples/, and what a block such as
-```` ```toml small.toml ```` holds, under that name. If a page links to the small model of docs/first-hour.md, the commands
-that make it run first.
+```` ```toml small.toml ```` holds, under that name. If a page links to the small model of docs/first-hour.md, the
+commands that make it run first.
 
 `python tests/console_blocks.py PAGE…` writes what is printed now into the pages.
 """
