@@ -6,7 +6,8 @@ may have another unit: losses and speeds differ between machines. A last line `[
 
 The commands of a page run in one folder, in order, so a later one finds what an earlier one wrote; `|`, `<`, `>`, `*`
 and `#` mean what they mean to a shell. The folder has this repository's LICENSE and examples/, and what a block such as
-```` ```toml small.toml ```` holds, under that name.
+```` ```toml small.toml ```` holds, under that name. If a page links to the small model of docs/first-hour.md, the
+commands that make it run first.
 
 `python tests/console_blocks.py PAGE…` writes what is printed now into the pages.
 """
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[1]
+SETUP_PAGE = REPOSITORY / "docs" / "first-hour.md"
+SETUP_LINK = "](first-hour.md#small-model-for-the-examples)"
 BLOCK = re.compile(r"^```console checked( but for numbers)?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ANY_BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n", re.MULTILINE)
@@ -80,6 +83,9 @@ def prepared(folder: Path, page: str) -> Path:
         language, _, name = kind.partition(" ")
         if name.endswith(f".{language}"):
             (folder / name).write_text(content, encoding="utf-8")
+    if SETUP_LINK in page:
+        for step in steps(SETUP_PAGE.read_text(encoding="utf-8")):
+            run(step, folder)
     return folder
 
 

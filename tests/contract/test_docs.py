@@ -85,6 +85,12 @@ def test_some_pages_are_checked() -> None:
     assert {page.name for page in WITH_BLOCKS} >= {"tokenizers.md", "README.md"}
 
 
+def test_a_page_that_links_to_the_small_model_starts_from_it(tmp_path: Path) -> None:
+    folder = console_blocks.prepared(tmp_path, f"The examples start from [it{console_blocks.SETUP_LINK}.\n")
+    assert {path.name for path in folder.iterdir()} >= {"tokenizer.json", "shards", "instructions.json", "runs"}
+    assert (folder / "runs" / "first" / "config.toml").is_file()
+
+
 def test_numbers_aside_all_else_is_compared() -> None:
     page = "```console checked but for numbers\n$ bytemill x\nstep 10: loss 6.25,  -0.5 s\n```\n"
     (step,) = console_blocks.steps(page)

@@ -19,6 +19,7 @@ PACKAGE = Path(bytemill.__file__).parent
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("**/*.md")),
     *sorted((ROOT / "examples").glob("**/*.md")),
 ]
@@ -39,9 +40,24 @@ INSTEAD = {
     "so many": "n, up to n, at most",
     "for ever": "always",
     "is no number": "is NaN or infinite",
+    "is no longer a number": "is NaN or infinite",
+    "stands": "is, is in, appears",
+    "stands in": "replaces",
+    "stood": "was, was in",
+    "as many as": "n, up to n, at most",
+    "at once": "immediately, at the same time",
+    "at work": "running",
+    "be it": "or",
+    "meets": "sees",
+    "met for the first time": "new, unseen",
+    "in silence": "without a message",
+    "passed over": "skipped",
+    "anew": "again",
+    "whatever is": "if, any",
+    "house style": "the project's style",
 }
 # "look-behind" is the name that regular expressions have for it.
-HARD = re.compile(rf"(?<!look-)\b({'|'.join(INSTEAD)})\b", re.IGNORECASE)
+HARD = re.compile(rf"(?<!look-)\b({'|'.join(sorted(INSTEAD, key=len, reverse=True))})\b", re.IGNORECASE)
 CODE = re.compile(r"^```\w.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
 

@@ -255,6 +255,8 @@ def test_a_classifier_in_transformers_gives_the_same_probabilities(folder: Path,
     classifier, max_tokens = load_classifier(tmp_path / "spam")
     tokenizer = find_model(tmp_path / "spam").tokenizer()
     own = [classify_texts(classifier, tokenizer, [text], max_tokens=max_tokens)[0] for text in texts]
+    exported = transformers.AutoTokenizer.from_pretrained(tmp_path / "mine")
+    assert set(exported("the river")) == {"input_ids", "attention_mask"}  # transformers 4 gave token_type_ids too
     pipe = transformers.pipeline("text-classification", model=str(tmp_path / "mine"), top_k=None)
     for found, ours in zip(pipe(texts, batch_size=3, truncation=True), own, strict=True):
         assert {one["label"]: one["score"] for one in found} == pytest.approx(ours, abs=1e-5)

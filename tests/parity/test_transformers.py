@@ -127,11 +127,12 @@ def test_a_head_that_differs_was_refused_though_transformers_reads_it(tmp_path) 
     """As transformers does: weights that differ are two tables, whatever config.json says."""
     from safetensors.torch import load_file, save_file
 
+    pytest.importorskip("transformers", minversion="5", reason="transformers 4 reads only the embedding")
     their_model().save_pretrained(tmp_path)
     tensors = load_file(tmp_path / "model.safetensors")
     tensors["lm_head.weight"] = tensors["transformer.wte.weight"].flip(0).clone()
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    assert json.loads((tmp_path / "config.json").read_text())["tie_word_embeddings"] is True
+    assert json.loads((tmp_path / "config.json").read_text()).get("tie_word_embeddings", True)
     ours = GPT2.from_huggingface(tmp_path)
     assert_equal_logits(ours, transformers.GPT2LMHeadModel.from_pretrained(tmp_path))
     ours.save_huggingface(tmp_path / "again")

@@ -71,6 +71,8 @@ def _config(tokenizer: Tokenizer, template: Template | None, n_positions: int | 
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
+        # Otherwise transformers 4 gives token_type_ids too, and GPT-2 adds the embedding of token 0 everywhere.
+        "model_input_names": ["input_ids", "attention_mask"],
         **({} if n_positions is None else {"model_max_length": n_positions}),
         **{name: text for name, text in names.items() if text is not None},
     }

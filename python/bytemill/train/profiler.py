@@ -46,7 +46,13 @@ def profiled(folder: Path, n_steps: int) -> Iterator[Any]:
         text = watched.key_averages().table(sort_by=f"self_{kind}_time_total", row_limit=_N_ROWS)
         write_text(folder / operations, text)
 
-    with profile(activities=activities, schedule=plan, on_trace_ready=write, profile_memory=True) as watching:
+    with profile(
+        activities=activities,
+        schedule=plan,
+        on_trace_ready=write,
+        profile_memory=True,
+        acc_events=True,  # there is one cycle; without this torch 2.10 warns that it forgets earlier ones
+    ) as watching:
         yield watching
 
 
