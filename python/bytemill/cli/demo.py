@@ -25,11 +25,11 @@ def demo(
 
     Example: bytemill demo --fast
     """
-    say("From raw text to a fine-tuned GPT-2: " + ("under a minute." if fast else "about four minutes."))
     from bytemill.experiment.demo import run_demo
     from bytemill.experiment.demo_sizes import FAST, FULL
     from bytemill.report.demo import write_demo_page
 
+    say("From raw text to a fine-tuned GPT-2: " + ("under a minute." if fast else "about four minutes."))
     results = run_demo(output, FAST if fast else FULL, say)
     pretrain, tune = results.pretrain, results.tune
     say(
