@@ -251,7 +251,7 @@ def main() -> None:
     if options.text:
         texts = [Path(path).read_text(encoding="utf-8") for path in options.text]
     else:
-        from bytemill.data.stdlib import read_corpus
+        from bytemill.experiment.demo.text import read_corpus
 
         texts = [document.text for document in read_corpus(60_000_000).documents]
     with tempfile.TemporaryDirectory() as folder:

@@ -97,8 +97,8 @@ def bytemill(asked: argparse.Namespace) -> dict[str, Any]:
     from bytemill.model import GPT2, GPT2Config
     from bytemill.tasks.pretrain import pretrain_task
     from bytemill.train.config import load_config
-    from bytemill.train.distributed import World
     from bytemill.train.learner import Learner
+    from bytemill.train.machine.distributed import World
 
     config = load_config(RECIPE, [f"train.seed={asked.seed}", f"data.seed={asked.seed}", *asked.set])
     train, validation = halves(asked.text)

@@ -175,7 +175,7 @@ def _plain_terminal() -> mock._patch_dict:
 
 def _without_hurry() -> mock._patch[float]:
     """No line of progress for time alone: on a slow machine a page would show one that it does not elsewhere."""
-    return mock.patch("bytemill.train.progress._SECONDS_BETWEEN_LINES", math.inf)
+    return mock.patch("bytemill.train.run.progress._SECONDS_BETWEEN_LINES", math.inf)
 
 
 def _content(stream: io.TextIOWrapper) -> bytes:

@@ -49,8 +49,8 @@ def bytemill(setting: Setting) -> Step:
     from bytemill.model import GPT2, GPT2Config
     from bytemill.tasks.pretrain import pretrain_task
     from bytemill.train.config import TrainConfig
-    from bytemill.train.distributed import World
     from bytemill.train.learner import Learner
+    from bytemill.train.machine.distributed import World
 
     if setting.weights:
         model = GPT2.from_huggingface(setting.weights)

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from bytemill.cli import app
-from bytemill.experiment.sweep_plan import read_sweep
+from bytemill.experiment.sweep.plan import read_sweep
 from bytemill.model import GPT2Config
 from bytemill.tasks.pretrain import resolve_micro_batches
 from bytemill.train.config import load_config, read_toml

@@ -21,7 +21,7 @@ REASONS = {
     ("report/plots.py", "savefig"): "into memory",
     ("data/statistics.py", "savefig"): "into memory",
     ("model/weight_files.py", "save_file"): "into the name that files.write_with gives",
-    ("train/checkpoint.py", "rename"): "a checkpoint, which is a folder, gets its name",
+    ("train/run/checkpoint.py", "rename"): "a checkpoint, which is a folder, gets its name",
     ("model/transformers_causal.py", "save_pretrained"): "into a folder of its own, then files.move_into",
 }
 

@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from bytemill import Tokenizer
-from bytemill.cli import app, main, written
+from bytemill.cli import app, main, output_paths
 
 WRITTEN = {"output", "out", "page", "plot", "save_counts", "report"}
 ARGUMENTS_ON_DISK = {("model", "export", "m", "-"), ("model", "import", "m", "-"), ("model", "merge", "m", "-")}
@@ -158,7 +158,7 @@ def test_raw_ids_do_not_go_to_a_terminal(run, tokenizer, monkeypatch) -> None:
             return True
 
     shown = io.BytesIO()
-    monkeypatch.setattr(written.sys, "stdout", Terminal(shown, encoding="utf-8"))
+    monkeypatch.setattr(output_paths.sys, "stdout", Terminal(shown, encoding="utf-8"))
     outcome = run("tokenizer", "encode", "-t", "t.json", "--text", TEXT, "--out", "-")
     assert (outcome.code, shown.getvalue()) == (2, b"")
     assert "stdout is a terminal" in outcome.err

@@ -10,7 +10,7 @@ from bytemill import Tokenizer
 from bytemill.cli import app
 from bytemill.errors import ArgumentError, DataError
 from bytemill.model import load_model, load_pretrained
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 
 TEXT = "the cat sat on the mat. the dog ate the cat's hat. " * 40
 SMALL = [

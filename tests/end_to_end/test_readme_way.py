@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bytemill.cli import app
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 
 TEXT = "the river and the hill. " * 300
 QUIET = ["train.precision=fp32", "train.device=cpu", "train.tensorboard=false"]

@@ -16,7 +16,7 @@ from bytemill.tasks.next_token import own_prompts_as_text
 from bytemill.tasks.pretrain import one_pass, pretrain_task_from_config
 from bytemill.train.config import load_config
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 
 TEXT = "the river and the hill. " * 200
 SMALL = [

@@ -11,10 +11,10 @@ from bytemill.errors import ArgumentError, CheckpointError, ConfigError
 from bytemill.model import load_model
 from bytemill.tasks.pretrain import pretrain_task_from_config
 from bytemill.tasks.tuning import tuning_task_from_config
-from bytemill.train.checkpoint import newest_valid
 from bytemill.train.config import load_config
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.checkpoint import newest_valid
+from bytemill.train.run.metrics import read_json_lines
 
 TEXT = "the cat sat on the mat. the dog ate the cat's hat. " * 40
 SMALL = [

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from bytemill import Tokenizer
 from bytemill.cli import main
 from bytemill.data import prepare
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 
 
 @pytest.fixture

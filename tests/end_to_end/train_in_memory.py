@@ -27,9 +27,9 @@ from safetensors.torch import load_file
 
 from bytemill import files
 from bytemill.model import GPT2, GPT2Config, generate, weight_files
-from bytemill.train.distributed import World
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.machine.distributed import World
+from bytemill.train.run.metrics import read_json_lines
 from stand_ins import VOCAB_SIZE, TinyStream, tiny_config, tiny_loss, tiny_task
 
 RANDOM_KILLS = tiny_config(max_steps=40, checkpoint_every=4, eval_every=7, sample_every=10)

@@ -19,7 +19,7 @@ import contextlib, io, json, os, resource, signal, sys, traceback
 from pathlib import Path
 import torch, transformers
 from bytemill.cli import main
-from bytemill.train.tensorboard import TensorBoard
+from bytemill.train.run.tensorboard import TensorBoard
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 os.chdir(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))

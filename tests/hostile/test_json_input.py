@@ -21,10 +21,10 @@ from bytemill.errors import BytemillError, ConfigError, DataError, FormatError
 from bytemill.evaluate.answers import read_answers
 from bytemill.evaluate.hellaswag import read_hellaswag
 from bytemill.evaluate.journal import Journal
-from bytemill.experiment.sweep import ended_run
+from bytemill.experiment.sweep.run import ended_run
 from bytemill.json_reader import MAX_DEPTH, parse_json, parse_object, read_json, read_lines, read_object
 from bytemill.train.config import load_config
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 from hostile_server import Stopwatch
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def test_a_state_of_another_shape_with_its_checksum_is_refused(
     tmp_path: Path, state: dict[str, Any], sentence: str
 ) -> None:
     from bytemill.errors import CheckpointError
-    from bytemill.train import checkpoint
+    from bytemill.train.run import checkpoint
 
     (tmp_path / "model.safetensors").write_bytes(b"")
     spelled = checkpoint._spell({"format_version": checkpoint.FORMAT_VERSION, **state})

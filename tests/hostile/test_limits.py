@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from bytemill import Tokenizer
-from bytemill.cli import console, ids
+from bytemill.cli import console
+from bytemill.cli.tokenizer import ids
 from bytemill.data import prepare
 from bytemill.data.manifest import MAX_VOCAB, read_manifest
 from bytemill.data.rows import read_rows

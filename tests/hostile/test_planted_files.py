@@ -16,10 +16,10 @@ from bytemill.errors import ArgumentError, ConfigError
 from bytemill.evaluate.journal import Journal
 from bytemill.model.weight_files import read_json, write_json, write_tensors
 from bytemill.report.page import Page, write_page
-from bytemill.train.checkpoint import newest_valid
-from bytemill.train.folder_lock import alone_in
 from bytemill.train.loop import fit
-from bytemill.train.metrics import JsonLines, read_json_lines
+from bytemill.train.run.checkpoint import newest_valid
+from bytemill.train.run.folder_lock import alone_in
+from bytemill.train.run.metrics import JsonLines, read_json_lines
 from stand_ins import TinyModel, tiny_config, tiny_task
 
 PAGE = Page("title", "lead", ())
@@ -97,7 +97,7 @@ import torch
 from bytemill import files
 from bytemill.evaluate.journal import Journal
 from bytemill.model.weight_files import write_tensors
-from bytemill.train.metrics import JsonLines
+from bytemill.train.run.metrics import JsonLines
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 path, large = Path(sys.argv[2]), "x" * 100_000

@@ -15,7 +15,7 @@ from bytemill.tasks.base_model import load_base_model
 from bytemill.tasks.tuning import tuning_task_from_config
 from bytemill.train.config import load_config
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 
 transformers = pytest.importorskip("transformers", reason="extra `hf` is not installed")
 peft = pytest.importorskip("peft", reason="extra `hf` is not installed")

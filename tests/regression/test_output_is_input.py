@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bytemill import Tokenizer, cli
-from bytemill.cli.written import _guarded
+from bytemill.cli.output_paths import _guarded
 from bytemill.data import merge, prepare
 from bytemill.errors import ArgumentError
 from bytemill.train.loop import fit

@@ -16,18 +16,18 @@ from torch import nn
 from bytemill import Tokenizer, _core
 from bytemill.data import statistics
 from bytemill.errors import CheckpointError, ConfigError, DivergedError, FormatError
-from bytemill.experiment import demo_measures
+from bytemill.experiment.demo import measures as demo_measures
 from bytemill.model import load_pretrained
 from bytemill.model.lora import LoraConfig, apply_lora
 from bytemill.model.lora.apply import lora_layers
 from bytemill.progress import PhaseProgress
 from bytemill.report.run import run_page
 from bytemill.report.run_curves import MAX_OTHER_CURVES
-from bytemill.train.checkpoint import _spell, newest_valid
-from bytemill.train.environment import describe_environment
 from bytemill.train.loop import fit
-from bytemill.train.progress import ProgressLine
-from bytemill.train.tensors import first_not_finite
+from bytemill.train.run.checkpoint import _spell, newest_valid
+from bytemill.train.run.environment import describe_environment
+from bytemill.train.run.progress import ProgressLine
+from bytemill.train.run.tensors import first_not_finite
 from stand_ins import tiny_config, tiny_task
 
 

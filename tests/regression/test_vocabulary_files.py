@@ -13,7 +13,7 @@ import pytest
 
 from bytemill import Tokenizer
 from bytemill.cli import main
-from bytemill.cli.tokenizer_output import special_tokens_given
+from bytemill.cli.tokenizer.output import special_tokens_given
 from bytemill.errors import ArgumentError, FormatError
 from bytemill.json_reader import parse_json
 from bytemill.tokenizer.source import open_tokenizer

@@ -14,7 +14,7 @@ from bytemill.model import GPT2, GPT2Config, load_model, save_model
 from bytemill.model.config import with_added_fields
 from bytemill.model.lora import LoraConfig, apply_lora, save_adapter
 from bytemill.tasks.base_model import load_base_model, model_config_json, model_from_json
-from bytemill.train.checkpoint import _measure, _spell, newest_valid, verify_checkpoint
+from bytemill.train.run.checkpoint import _measure, _spell, newest_valid, verify_checkpoint
 
 SHAPE = {"n_layer": 1, "n_head": 2, "n_embd": 16, "n_positions": 64}
 SMALL = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bytemill.files import LineFile, new_file, remove_leftovers, write_text
-from bytemill.train.metrics import JsonLines, read_json_lines
+from bytemill.train.run.metrics import JsonLines, read_json_lines
 
 LEFTOVER = ".metrics.jsonl.0123456789abcdef.tmp"
 

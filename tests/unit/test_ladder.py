@@ -18,7 +18,7 @@ from bytemill.experiment.rungs import RUNGS, Way, obstacle, way_of
 from bytemill.experiment.trial import Trial
 from bytemill.model import GPT2Config
 from bytemill.report.ladder import ladder_page
-from bytemill.train.machine import examine
+from bytemill.train.machine.facts import examine
 from console_blocks import call_bytemill
 from stand_ins import tiny_config, tiny_task
 
@@ -123,7 +123,7 @@ def test_what_torch_compile_lacks_is_named(machine, reason):
 
 
 def test_a_missing_compiler_leaves_one_rung_out(monkeypatch, compiled):
-    monkeypatch.setattr("bytemill.train.machine._compiler", lambda: None)
+    monkeypatch.setattr("bytemill.train.machine.facts._compiler", lambda: None)
     found = climb(LadderSize(SIZE.model, batch_size=1, seq_len=4), device="cpu").measurements
     assert [one.name for one in found if "C++ compiler" in (one.left_out or "")] == ["torch.compile"]
     assert all(one.way for one in found[4:])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bytemill.errors import DataError
-from bytemill.experiment.demo_results import (
+from bytemill.experiment.demo.results import (
     AnswerSample,
     Machine,
     PretrainResults,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bytemill.data import stdlib
-from bytemill.data.docstring_rows import first_sentence, make_rows, sentence_key
-from bytemill.data.stdlib import Corpus, read_corpus, write_corpus
-from bytemill.data.stdlib_source import Definition, Library, parse_module, read_library
 from bytemill.errors import DataError
+from bytemill.experiment.demo import text as stdlib
+from bytemill.experiment.demo.questions import first_sentence, make_rows, sentence_key
+from bytemill.experiment.demo.sources import Definition, Library, parse_module, read_library
+from bytemill.experiment.demo.text import Corpus, read_corpus, write_corpus
 
 SHAPES = b'''# Copyright somebody.
 

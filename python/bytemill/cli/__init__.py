@@ -31,7 +31,7 @@ from bytemill.cli import (
     train,
 )
 from bytemill.cli.console import TerminalText
-from bytemill.cli.written import guard_inputs
+from bytemill.cli.output_paths import guard_inputs
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
 from bytemill.extras import needing
 from bytemill.outside_text import for_people

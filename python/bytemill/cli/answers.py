@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bytemill.cli.console import json_text, put, say
-from bytemill.cli.models import (
+from bytemill.cli.output_paths import on_disk
+from bytemill.cli.several_models import (
     AskedBy,
     Models,
     OwnTokenizer,
@@ -20,8 +21,7 @@ from bytemill.cli.models import (
     part_of,
     show,
 )
-from bytemill.cli.tokenizer_output import make_room
-from bytemill.cli.written import on_disk
+from bytemill.cli.tokenizer.output import make_room
 from bytemill.errors import ArgumentError
 from bytemill.json_reader import read_regular_file
 from bytemill.outside_text import checked_key, printable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import open_stdin, put, say
-from bytemill.cli.models import AskedBy, Model, OwnTokenizer, open_for_use
+from bytemill.cli.several_models import AskedBy, Model, OwnTokenizer, open_for_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import json_text, put, say
-from bytemill.cli.models import OwnTokenizer, Page, show
+from bytemill.cli.several_models import OwnTokenizer, Page, show
 
 if TYPE_CHECKING:
     from bytemill.train.config import RunConfig

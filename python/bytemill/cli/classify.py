@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import json_text, open_stdin, put, say
-from bytemill.cli.models import OwnTokenizer
+from bytemill.cli.several_models import OwnTokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from bytemill.errors import ArgumentError, DataError
 from bytemill.json_reader import read_regular_file
 from bytemill.outside_text import for_people, printable
-from bytemill.train.metrics import as_json_data
+from bytemill.train.run.metrics import as_json_data
 
 __all__ = ["TerminalText", "is_first_process", "json_text", "open_stdin", "put", "read_text", "say"]
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from bytemill.cli.console import open_stdin, say
+from bytemill.cli.output_paths import on_disk
 from bytemill.cli.temporary_folder import temporary_folder
-from bytemill.cli.written import on_disk
 from bytemill.outside_text import printable
 
 app = typer.Typer(help="Prepare, check and inspect token shards; download data sets.", no_args_is_help=True)

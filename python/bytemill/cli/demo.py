@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bytemill.cli.console import say
-from bytemill.cli.written import Private, on_disk
+from bytemill.cli.output_paths import Private, on_disk
 
 
 def demo(
@@ -25,8 +25,8 @@ def demo(
 
     Example: bytemill demo --fast
     """
-    from bytemill.experiment.demo import run_demo
-    from bytemill.experiment.demo_sizes import FAST, FULL
+    from bytemill.experiment.demo.run import run_demo
+    from bytemill.experiment.demo.sizes import FAST, FULL
     from bytemill.report.demo import write_demo_page
 
     say("From raw text to a fine-tuned GPT-2: " + ("under a minute." if fast else "about four minutes."))

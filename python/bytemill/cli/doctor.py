@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bytemill.train.machine import Machine
+    from bytemill.train.machine.facts import Machine
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
@@ -15,8 +15,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
     Example: bytemill doctor
     """
     from bytemill import __version__
-    from bytemill.train.doctor import advice, uses
-    from bytemill.train.machine import examine
+    from bytemill.train.machine.advice import advice, uses
+    from bytemill.train.machine.facts import examine
 
     machine = examine()
     if as_json:

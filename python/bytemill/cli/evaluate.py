@@ -10,9 +10,9 @@ from bytemill.cli import answers
 from bytemill.cli.classes import classify
 from bytemill.cli.console import json_text, say
 from bytemill.cli.matrix import matrix
-from bytemill.cli.models import Model, OwnTokenizer, open_for_use
+from bytemill.cli.several_models import Model, OwnTokenizer, open_for_use
 from bytemill.errors import DataError
-from bytemill.train.metrics import as_json_data
+from bytemill.train.run.metrics import as_json_data
 
 app = typer.Typer(help="Evaluate a model.", no_args_is_help=True)
 app.command()(matrix)
@@ -47,8 +47,8 @@ def loss(
     from bytemill.tasks.base_model import load_model_at
     from bytemill.tasks.pretrain import one_pass
     from bytemill.tasks.usable_model import open_place, tokenizer_for
-    from bytemill.tokenizer.companions import tokenizer_in
-    from bytemill.train.device import pick_device
+    from bytemill.tokenizer.source import tokenizer_in
+    from bytemill.train.machine.device import pick_device
 
     _refuse_rows(data)
     manifest = read_manifest(data)

@@ -5,10 +5,10 @@ from typing import Any
 
 import typer
 
+from bytemill.cli.after_tuning import test_after
 from bytemill.cli.console import is_first_process, json_text, say
 from bytemill.cli.preference import preference
 from bytemill.cli.run_options import TuningOptions, finish, fit_in, takes_options
-from bytemill.cli.tested import test_after
 from bytemill.files import write_text
 
 app = typer.Typer(help="Fine-tune a model.", no_args_is_help=True)

@@ -7,8 +7,8 @@ import typer
 
 from bytemill.cli.answers import answer_rows
 from bytemill.cli.console import json_text, open_stdin, put
-from bytemill.cli.models import AskedBy, Model, OwnTokenizer, Split, SplitSeed, open_for_use
-from bytemill.cli.written import on_disk
+from bytemill.cli.output_paths import on_disk
+from bytemill.cli.several_models import AskedBy, Model, OwnTokenizer, Split, SplitSeed, open_for_use
 from bytemill.errors import ArgumentError
 from bytemill.json_reader import read_regular_file
 

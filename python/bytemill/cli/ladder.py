@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import json_text, put, say
-from bytemill.cli.written import on_disk
+from bytemill.cli.output_paths import on_disk
 
 if TYPE_CHECKING:
     from bytemill.experiment.ladder import Measurement

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import json_text, put, say
-from bytemill.cli.models import (
+from bytemill.cli.several_models import (
     AskedBy,
     Models,
     OwnTokenizer,

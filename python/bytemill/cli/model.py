@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bytemill.cli.console import put, say
-from bytemill.cli.models import MODEL_HELP, OwnTokenizer
-from bytemill.cli.written import on_disk
+from bytemill.cli.output_paths import on_disk
+from bytemill.cli.several_models import MODEL_HELP, OwnTokenizer
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bytemill.cli.written import STDOUT
+from bytemill.cli.output_paths import STDOUT
 from bytemill.errors import ArgumentError
 from bytemill.files import write_text
 

@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
+from bytemill.cli.after_tuning import test_after
 from bytemill.cli.console import say
 from bytemill.cli.run_options import TuningOptions, as_settings, finish, fit_in, takes_options
-from bytemill.cli.tested import test_after
 
 
 @takes_options(TuningOptions, output="runs/preference")

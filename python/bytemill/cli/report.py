@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bytemill.cli.models import named
-from bytemill.cli.written import STDOUT, Private
+from bytemill.cli.output_paths import STDOUT, Private
+from bytemill.cli.several_models import named
 
 
 def report(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bytemill.cli.console import is_first_process, say
-from bytemill.cli.written import RunFolder
+from bytemill.cli.output_paths import RunFolder
 from bytemill.errors import ArgumentError, ConfigError, Interrupted
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, 
 
 def as_settings(given: "Mapping[str, Any]") -> list[str]:
     """Options that were given, as settings of the form A.B=C; a text stays one, even if it is spelled like a number."""
-    from bytemill.train.toml import toml_literal
+    from bytemill.train.settings.toml import toml_literal
 
     texts = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
     return [f"{name}={toml_literal(value)}" for name, value in texts.items() if value is not None]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import put, say
+from bytemill.cli.output_paths import on_disk
 from bytemill.cli.run_options import MoreSettings, Settings
-from bytemill.cli.written import on_disk
 
 if TYPE_CHECKING:
-    from bytemill.experiment.sweep import Ended
-    from bytemill.experiment.sweep_plan import PlannedRun
+    from bytemill.experiment.sweep.plan import PlannedRun
+    from bytemill.experiment.sweep.run import Ended
 
 
 def sweep(
@@ -42,15 +42,15 @@ def sweep(
 
     Example: bytemill sweep -c examples/configs/sweep_rank.toml --set base=runs/first data.path=alpaca.json
     """
-    from bytemill.experiment.sweep_plan import read_sweep
+    from bytemill.experiment.sweep.plan import read_sweep
 
     planned = read_sweep(config, [*(settings or []), *(more_settings or [])])
     if is_dry_run:
         for run in planned:
             print(run.name)
         return
-    from bytemill.experiment.sweep import run_sweep
-    from bytemill.experiment.sweep_results import sweep_results
+    from bytemill.experiment.sweep.results import sweep_results
+    from bytemill.experiment.sweep.run import run_sweep
     from bytemill.report.page import write_page
     from bytemill.report.sweep import sweep_markdown, sweep_page
 

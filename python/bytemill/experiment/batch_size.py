@@ -8,9 +8,9 @@ import torch
 
 from bytemill.errors import ConfigError
 from bytemill.experiment.trial import run_trial
-from bytemill.train.device import pick_device
-from bytemill.train.distributed import World
-from bytemill.train.hardware import free_memory_mib
+from bytemill.train.machine.device import pick_device
+from bytemill.train.machine.distributed import World
+from bytemill.train.machine.hardware import free_memory_mib
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

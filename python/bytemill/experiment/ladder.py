@@ -22,14 +22,14 @@ from bytemill.model.attention import write_out_attention
 from bytemill.outside_text import one_line
 from bytemill.tasks.pretrain import pretrain_task
 from bytemill.train.config import TrainConfig
-from bytemill.train.device import pick_device
-from bytemill.train.machine import examine
+from bytemill.train.machine.device import pick_device
+from bytemill.train.machine.facts import examine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from bytemill.train.machine import Machine
+    from bytemill.train.machine.facts import Machine
     from bytemill.train.task import BatchStream
 
 __all__ = ["Ladder", "LadderSize", "Measurement", "climb", "ladder_size", "place_and_date"]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from bytemill.train.device import multiplies_bf16
+from bytemill.train.machine.device import multiplies_bf16
 
 if TYPE_CHECKING:
-    from bytemill.train.machine import Machine
+    from bytemill.train.machine.facts import Machine
 
 __all__ = ["PAD_TO", "RUNGS", "Precision", "Rung", "Way", "obstacle", "way_of"]
 
@@ -79,7 +79,7 @@ def way_of(rung: Rung, before: Way, device: torch.device) -> Way:
 def obstacle(rung: Rung, device: torch.device, machine: Machine, *, vocab_size: int) -> str | None:
     """Return why this machine cannot do a rung, in one sentence; None where it can.
 
-    >>> from bytemill.train.machine import examine
+    >>> from bytemill.train.machine.facts import examine
     >>> obstacle(RUNGS[5], torch.device("cpu"), examine(), vocab_size=512)
     'the vocabulary of 512 is a multiple of 128 already'
     """

@@ -6,9 +6,9 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bytemill.train.distributed import World
-from bytemill.train.hardware import peak_memory_mib
 from bytemill.train.learner import Learner
+from bytemill.train.machine.distributed import World
+from bytemill.train.machine.hardware import peak_memory_mib
 
 if TYPE_CHECKING:
     from bytemill.train.config import TrainConfig
@@ -27,7 +27,7 @@ class Trial:
     """Of each step, in nats a token."""
     tokens_per_step: int
     memory_mib: float
-    """Most memory that was in use; see `bytemill.train.hardware.peak_memory_mib`."""
+    """Most memory that was in use; see `bytemill.train.machine.hardware.peak_memory_mib`."""
 
     @property
     def seconds_per_step(self) -> float:

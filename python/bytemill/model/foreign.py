@@ -17,6 +17,7 @@ from bytemill.errors import ConfigError, FormatError
 from bytemill.model.config import GPT2Config
 from bytemill.model.folder import model_folder, refuse_tensorflow
 from bytemill.model.from_scratch import FROM_SCRATCH, as_nanogpt_names
+from bytemill.model.gpt2 import GPT2
 from bytemill.model.huggingface import config_of_settings, from_huggingface, gpt2_of_tensors, unknown_setting
 from bytemill.model.native import is_native, load_model
 from bytemill.model.pickles import PICKLE_SUFFIXES, PickledWeights, read_pickle
@@ -87,7 +88,7 @@ def _import_folder(folder: Path, chosen: dict[str, Any], allow_pickle: bool) -> 
         for file in weight_shards(folder, "pytorch_model.bin"):
             tensors |= read_pickle(file, allowed=allow_pickle).tensors
     if unknown_setting(settings) is None:
-        return from_huggingface(folder, tensors=tensors, **chosen)
+        return from_huggingface(GPT2, folder, tensors=tensors, **chosen)
     return load_transformers(folder, settings, folder, tensors=tensors)
 
 
@@ -121,7 +122,7 @@ def _import_file(path: Path, chosen: dict[str, Any], allow_pickle: bool, say: Ca
         if is_turned and not is_from_scratch and "activation_function" not in chosen:
             fields["activation_function"] = _activation_of_nanogpt(file, path, say)
         config = GPT2Config(**fields)
-    return gpt2_of_tensors(config, _as_theirs(tensors, config, is_turned), path)
+    return gpt2_of_tensors(GPT2, config, _as_theirs(tensors, config, is_turned), path)
 
 
 def _shape(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:

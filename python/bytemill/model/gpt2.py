@@ -72,7 +72,7 @@ class GPT2(nn.Module):
         """Read a GPT-2 in Hugging Face's form; see `bytemill.model.huggingface.from_huggingface`."""
         from bytemill.model.huggingface import from_huggingface
 
-        return from_huggingface(path_or_repo, **overrides)
+        return from_huggingface(GPT2, path_or_repo, **overrides)
 
     def save_huggingface(self, folder: str | Path, *, end_of_text_id: int | None = None) -> None:
         """Write config.json and model.safetensors as transformers' GPT2LMHeadModel reads them."""

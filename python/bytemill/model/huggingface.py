@@ -4,10 +4,11 @@ transformers keeps OpenAI's `Conv1D`, a linear layer whose weight is (in, out); 
 (out, in). All names of ours and theirs stand in `_NAMES` and nowhere else.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +17,13 @@ from bytemill.errors import ConfigError, FormatError
 from bytemill.files import refuse_output_in_checkpoint
 from bytemill.model.config import GPT2Config
 from bytemill.model.folder import model_folder
-from bytemill.model.gpt2 import GPT2
 from bytemill.model.transformers_causal import NETWORK_PREFIX, TransformersCausal
 from bytemill.model.weight_files import read_json, read_weights, write_json, write_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bytemill.model.gpt2 import GPT2
 
 __all__ = [
     "config_of_settings",
@@ -66,10 +71,13 @@ _REQUIRED_SETTINGS: dict[str, tuple[object, ...]] = {
 _NOT_WEIGHTS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
 
 
-def from_huggingface(path_or_repo: str | Path, *, tensors: dict[str, Tensor] | None = None, **overrides: Any) -> GPT2:
+def from_huggingface(
+    network: type[GPT2], path_or_repo: str | Path, *, tensors: dict[str, Tensor] | None = None, **overrides: Any
+) -> GPT2:
     """Read a GPT-2 from a folder with config.json and safetensors, or from the hub (extra `hf`).
 
     Args:
+        network: the class of the model, which uses this file itself.
         path_or_repo: a folder, or a repository such as "openai-community/gpt2".
         tensors: the weights under their names there; if None, those of the folder's safetensors.
         overrides: fields of `GPT2Config` to change, such as `resid_pdrop=0.0` or `pad_vocab_to=128`.
@@ -83,7 +91,7 @@ def from_huggingface(path_or_repo: str | Path, *, tensors: dict[str, Tensor] | N
     """
     folder = model_folder(path_or_repo)
     config = config_of_settings(folder / "config.json", **overrides)
-    return gpt2_of_tensors(config, read_weights(folder) if tensors is None else tensors, folder)
+    return gpt2_of_tensors(network, config, read_weights(folder) if tensors is None else tensors, folder)
 
 
 def config_of_settings(path: Path, **overrides: Any) -> GPT2Config:
@@ -111,8 +119,8 @@ def unknown_setting(settings: Mapping[str, Any]) -> str | None:
     return next((name for name, known in _REQUIRED_SETTINGS.items() if settings.get(name, known[0]) not in known), None)
 
 
-def gpt2_of_tensors(config: GPT2Config, tensors: dict[str, Tensor], source: Path) -> GPT2:
-    """Build a model from weights in transformers' form; `source` is named in errors.
+def gpt2_of_tensors(network: type[GPT2], config: GPT2Config, tensors: dict[str, Tensor], source: Path) -> GPT2:
+    """Build a `network` from weights in transformers' form; `source` is named in errors.
 
     A head whose weights differ from the token embedding's stays a table of its own, whatever `config` says.
 
@@ -122,7 +130,7 @@ def gpt2_of_tensors(config: GPT2Config, tensors: dict[str, Tensor], source: Path
     tensors = {name: tensor for name, tensor in tensors.items() if not _NOT_WEIGHTS.fullmatch(name)}
     config = _with_head_of(tensors, config)
     with torch.device("meta"):  # no time for random weights that are replaced at once
-        model = GPT2(config)
+        model = network(config)
     given = [_take(tensors, name, view, source) for name, view in _their_views(model)]
     if tensors:
         raise FormatError(f"{source}: holds weights that a GPT-2 does not have: {', '.join(sorted(tensors)[:5])}")
@@ -163,13 +171,14 @@ def huggingface_module_names(model: nn.Module) -> dict[str, str]:
     Only what lies inside a `GPT2` has two names, and only its modules with weights are in the table; a network of
     transformers loses the prefix that it has in here; all other modules keep their names.
 
+    >>> from bytemill.model.gpt2 import GPT2
     >>> model = GPT2(GPT2Config(vocab_size=9, n_positions=8, n_embd=4, n_layer=1, n_head=1))
     >>> huggingface_module_names(model)["blocks.0.attention.qkv"]
     'transformer.h.0.attn.c_attn'
     """
     names = {name: name for name, _ in model.named_modules()}
     for name, module in model.named_modules():
-        if isinstance(module, GPT2):
+        if isinstance(getattr(module, "config", None), GPT2Config):
             prefix = f"{name}." if name else ""
             table = {prefix + ours: prefix + theirs for ours, theirs in _name_table(module.config.n_layer).items()}
             names |= {ours: theirs for ours, theirs in table.items() if ours in names}

@@ -12,7 +12,7 @@ from bytemill.errors import ConfigError, FormatError
 from bytemill.model.config import refuse_absurd_sizes
 from bytemill.model.folder import model_folder
 from bytemill.model.gpt2 import GPT2
-from bytemill.model.huggingface import from_huggingface, unknown_setting
+from bytemill.model.huggingface import unknown_setting
 from bytemill.model.native import is_native, load_model
 from bytemill.model.transformers_causal import TransformersCausal
 from bytemill.model.weight_files import check_weight_files, read_json
@@ -51,7 +51,7 @@ def load_pretrained(path_or_repo: str | Path) -> CausalModel:
     kind = settings.get("model_type", "gpt2")
     if kind in (None, "gpt2") and unknown_setting({**settings, "model_type": "gpt2"}) is None:
         _refuse_without_safetensors(folder, path_or_repo)
-        return from_huggingface(folder)
+        return GPT2.from_huggingface(folder)
     return load_transformers(folder, settings, path_or_repo)
 
 

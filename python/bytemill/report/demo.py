@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from bytemill.experiment.demo_results import DemoResults
+from bytemill.experiment.demo.results import DemoResults
 from bytemill.report.demo_tokenizer import tokenizer_section
 from bytemill.report.demo_training import pretraining_section, tuning_section
 from bytemill.report.figures import count, decimal, duration, percent, short_count, size

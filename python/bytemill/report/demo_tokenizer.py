@@ -1,6 +1,6 @@
 """The demo's section on the tokenizer: what it is, how it grows, what its tokens look like."""
 
-from bytemill.experiment.demo_results import DemoResults, TokenizerResults
+from bytemill.experiment.demo.results import DemoResults, TokenizerResults
 from bytemill.report.figures import count, decimal, duration, size, token_text
 from bytemill.report.page import Block, Details, Plot, Prose, Section, Table
 from bytemill.report.plots import Line, bars, curves

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bytemill.experiment.demo_results import Metrics, PretrainResults, TuneResults
+from bytemill.experiment.demo.results import Metrics, PretrainResults, TuneResults
 from bytemill.report.figures import count, decimal, percent
 from bytemill.report.metrics_plots import loss_plot, overlaid_plot
 from bytemill.report.page import Block, Details, Plot, Prose, Section, Table

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bytemill.experiment.demo_results import Metrics
+from bytemill.experiment.demo.results import Metrics
 from bytemill.report.figures import count, decimal
 from bytemill.report.page import Plot, Table
 from bytemill.report.plots import SERIES, Level, Line, curves

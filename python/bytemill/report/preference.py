@@ -12,7 +12,7 @@ from bytemill.report.plots import Level, Line, curves
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bytemill.experiment.demo_results import Metrics
+    from bytemill.experiment.demo.results import Metrics
 
 __all__ = ["IN_PREFERENCE_RUNS", "PREFERENCE_KEYS", "is_preference_run", "preference_plots"]
 

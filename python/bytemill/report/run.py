@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Any
 
 from bytemill.errors import ArgumentError, DataError
-from bytemill.experiment.demo_results import Metrics
+from bytemill.experiment.demo.results import Metrics
 from bytemill.json_reader import parse_object, read_lines
 from bytemill.outside_text import one_line
 from bytemill.report.figures import count, decimal, percent, short_count

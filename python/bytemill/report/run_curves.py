@@ -14,7 +14,7 @@ from bytemill.report.preference import IN_PREFERENCE_RUNS, PREFERENCE_KEYS, is_p
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bytemill.experiment.demo_results import Metrics
+    from bytemill.experiment.demo.results import Metrics
 
 __all__ = ["curves_of", "ends_of"]
 

@@ -13,7 +13,7 @@ from bytemill.report.plots import bars
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bytemill.experiment.sweep_results import SweepResult
+    from bytemill.experiment.sweep.results import SweepResult
 
 __all__ = ["sweep_markdown", "sweep_page"]
 

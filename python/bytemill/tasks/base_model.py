@@ -17,7 +17,7 @@ from bytemill.places import resolved_path
 from bytemill.tasks.model_place import ASKING_TASKS, ModelPlace, find_model
 from bytemill.tasks.tokenizer_files import tokenizer_files
 from bytemill.tokenizer.source import open_tokenizer
-from bytemill.train.tensors import load_weights
+from bytemill.train.run.tensors import load_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

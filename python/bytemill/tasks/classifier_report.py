@@ -9,8 +9,8 @@ import torch
 from bytemill.data.rows import LabelledRows, encode_labelled
 from bytemill.evaluate.classification import ClassificationReport, ScoredText, classification_score
 from bytemill.tasks.classify import in_eval_mode, score_classifier, scored_batches
-from bytemill.train.device import pick_device
-from bytemill.train.distributed import World
+from bytemill.train.machine.device import pick_device
+from bytemill.train.machine.distributed import World
 
 if TYPE_CHECKING:
     from bytemill.model.classifier import Classifier

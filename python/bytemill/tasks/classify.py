@@ -37,8 +37,8 @@ from bytemill.tasks.model_place import ModelPlace, find_model
 from bytemill.tasks.next_token import refuse_misfit
 from bytemill.tasks.tuning import resolve_epochs
 from bytemill.train.config import DataConfig
-from bytemill.train.device import pick_device
-from bytemill.train.distributed import World
+from bytemill.train.machine.device import pick_device
+from bytemill.train.machine.distributed import World
 from bytemill.train.task import BatchLoss, Epoch, Task
 
 if TYPE_CHECKING:

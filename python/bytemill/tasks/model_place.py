@@ -22,10 +22,10 @@ from bytemill.data.rows.jinja_templates import ChatTemplate, named_template
 from bytemill.errors import CheckpointError, ConfigError, DataError
 from bytemill.json_reader import read_object
 from bytemill.model.folder import model_folder
-from bytemill.tokenizer.companions import Companions, read_companions, tokenizer_in
-from bytemill.tokenizer.source import open_tokenizer
-from bytemill.train.checkpoint import all_checkpoints, newest_valid, verify_checkpoint
+from bytemill.tokenizer.companions import Companions, read_companions
+from bytemill.tokenizer.source import open_tokenizer, tokenizer_in
 from bytemill.train.config import RunConfig, config_from_settings, former_settings
+from bytemill.train.run.checkpoint import all_checkpoints, newest_valid, verify_checkpoint
 
 if TYPE_CHECKING:
     from bytemill.data.rows import Template

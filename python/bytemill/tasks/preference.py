@@ -37,8 +37,8 @@ from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, own_prompts
 from bytemill.tasks.row_parts import row_parts
 from bytemill.tasks.tuning import COLUMN_SETTING, column_names, held_out, resolve_epochs
 from bytemill.train.config import DataConfig, PreferenceConfig, SampleConfig
-from bytemill.train.device import to_device
-from bytemill.train.distributed import World
+from bytemill.train.machine.device import to_device
+from bytemill.train.machine.distributed import World
 from bytemill.train.task import BatchLoss, Epoch, Task
 
 if TYPE_CHECKING:

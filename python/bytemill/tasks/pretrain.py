@@ -18,10 +18,9 @@ from bytemill.tasks.base_model import (
     with_settled_base,
 )
 from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
-from bytemill.tokenizer.companions import tokenizer_in
-from bytemill.tokenizer.source import open_tokenizer
+from bytemill.tokenizer.source import open_tokenizer, tokenizer_in
 from bytemill.train.config import SampleConfig
-from bytemill.train.distributed import World
+from bytemill.train.machine.distributed import World
 from bytemill.train.plan import with_steps
 from bytemill.train.task import BatchStream, Epoch, Task
 

@@ -40,7 +40,7 @@ from bytemill.tasks.base_model import (
 from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, labels_loss, own_prompts, refuse_misfit
 from bytemill.tasks.row_parts import row_parts
 from bytemill.train.config import DataConfig, SampleConfig
-from bytemill.train.distributed import World
+from bytemill.train.machine.distributed import World
 from bytemill.train.plan import with_steps
 from bytemill.train.task import Epoch, Task
 

@@ -12,7 +12,7 @@ from bytemill.tasks.base_model import load_model_at
 from bytemill.tasks.model_place import ModelPlace, find_model
 from bytemill.tokenizer import Tokenizer
 from bytemill.tokenizer.source import open_tokenizer
-from bytemill.train.device import pick_device
+from bytemill.train.machine.device import pick_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable

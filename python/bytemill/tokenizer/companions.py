@@ -13,16 +13,17 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ArgumentError, FormatError
 from bytemill.json_reader import read_object, read_regular_file
-from bytemill.tokenizer.tokenizer import Tokenizer
 
-__all__ = ["Companions", "read_companions", "tokenizer_in", "tokenizer_json"]
+if TYPE_CHECKING:
+    from bytemill.tokenizer.tokenizer import Tokenizer
+
+__all__ = ["Companions", "read_companions", "tokenizer_json"]
 
 MAX_TEMPLATE_BYTES = 1 << 20
-_VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,10 @@ def read_companions(folder: Path) -> Companions:
     return Companions(names, _chat_template(folder, settings), tuple(dict.fromkeys(ends)))
 
 
-def tokenizer_in(folder: Path) -> Tokenizer | None:
-    """Return the tokenizer whose files lie in `folder`; None where there are none.
-
-    Raises:
-        FormatError: It is damaged, or no byte-level BPE.
-    """
-    if any(all((folder / name).is_file() for name in names) for names in _VOCABULARIES):
-        return Tokenizer.load(folder)
-    return None
-
-
 def tokenizer_json(tokenizer: Tokenizer) -> str:
     """Return the text of a tokenizer.json, in our readable form where Hugging Face's cannot hold the vocabulary.
 
+    >>> from bytemill import Tokenizer
     >>> tokenizer = Tokenizer.train(texts=["low lower"], vocab_size=260)
     >>> '"type":"BPE"' in tokenizer_json(tokenizer).replace(" ", "")
     True

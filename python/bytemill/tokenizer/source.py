@@ -10,9 +10,21 @@ from bytemill.tokenizer.hub import fetch_tokenizer_file
 from bytemill.tokenizer.shipped import SHIPPED
 from bytemill.tokenizer.tokenizer import Tokenizer, is_same_pattern
 
-__all__ = ["open_tokenizer", "open_tokenizers"]
+__all__ = ["open_tokenizer", "open_tokenizers", "tokenizer_in"]
 
 HUB = "hf:"
+_VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
+
+
+def tokenizer_in(folder: Path) -> Tokenizer | None:
+    """Return the tokenizer whose files lie in `folder`; None where there are none.
+
+    Raises:
+        FormatError: It is damaged, or no byte-level BPE.
+    """
+    if any(all((folder / name).is_file() for name in names) for names in _VOCABULARIES):
+        return Tokenizer.load(folder)
+    return None
 
 
 def open_tokenizers(sources: list[str]) -> dict[str, Tokenizer]:

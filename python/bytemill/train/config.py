@@ -18,8 +18,8 @@ from pydantic import Field, ValidationError, model_validator
 from bytemill.errors import ConfigError
 from bytemill.json_reader import read_regular_file
 from bytemill.places import portable_path, resolved_path
-from bytemill.train.defaults import floor_of, with_defaults, with_floor_below_peak
-from bytemill.train.sections import (
+from bytemill.train.settings.defaults import floor_of, with_defaults, with_floor_below_peak
+from bytemill.train.settings.sections import (
     ClassifyConfig,
     DataConfig,
     LoraSettings,
@@ -29,7 +29,7 @@ from bytemill.train.sections import (
     TrainConfig,
     refuse_wrong_split,
 )
-from bytemill.train.toml import toml_text
+from bytemill.train.settings.toml import toml_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -135,7 +135,7 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
 
     A number of steps takes the place of a number of epochs given before it, train.micro_batches that of
     train.total_batch_tokens, and train.warmup_steps that of train.warmup_share. What is not given has the task's
-    default (see `bytemill.train.defaults`).
+    default (see `bytemill.train.settings.defaults`).
 
     Args:
         path: The file; None starts from the defaults.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from bytemill.train.toml import toml_key, toml_literal
+from bytemill.train.settings.toml import toml_key, toml_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

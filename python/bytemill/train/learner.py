@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import torch
 
 from bytemill.errors import DivergedError
-from bytemill.train.device import autocast, pick_device, product_dtype, seed_step, to_device, use_tf32
 from bytemill.train.gradient_watch import GradientWatch
-from bytemill.train.hardware import device_name, peak_flops, peak_memory_mib
 from bytemill.train.loss_scale import LossScale
+from bytemill.train.machine.device import autocast, pick_device, product_dtype, seed_step, to_device, use_tf32
+from bytemill.train.machine.hardware import device_name, peak_flops, peak_memory_mib
 from bytemill.train.optim import build_optimizer, largest_gradient, scale_and_clip_gradients
 from bytemill.train.schedule import learning_rate_at
 from bytemill.train.signals import Stop
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bytemill.train.config import TrainConfig
-    from bytemill.train.distributed import World
+    from bytemill.train.machine.distributed import World
     from bytemill.train.task import Task
 
 __all__ = ["Learner", "StepLog"]

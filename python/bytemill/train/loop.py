@@ -14,13 +14,13 @@ import torch
 
 from bytemill.errors import ConfigError, Interrupted
 from bytemill.train.clock import Clock
-from bytemill.train.device import pick_device
-from bytemill.train.distributed import World
 from bytemill.train.learner import Learner
-from bytemill.train.memory import lack_of_memory_named
+from bytemill.train.machine.device import pick_device
+from bytemill.train.machine.distributed import World
+from bytemill.train.machine.memory import lack_of_memory_named
+from bytemill.train.machine.profiler import profiled
 from bytemill.train.plan import ends_an_epoch, opening_lines
-from bytemill.train.profiler import profiled
-from bytemill.train.run import Run
+from bytemill.train.run.folder import Run
 from bytemill.train.signals import Stop, StopSignals
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = Fa
     Args:
         task: What to train; see bytemill.train.task.
         config: The settings; all of them are saved with the run, those of `train` are obeyed here.
-        run_dir: The run's folder; see bytemill.train.run.
+        run_dir: The run's folder; see bytemill.train.run.folder.
         resume: Go on from the newest valid checkpoint of `run_dir`, bit-equal on one machine.
         progress: Show progress on stderr.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from bytemill.train.distributed import World
+    from bytemill.train.machine.distributed import World
 
 __all__ = ["BatchLoss", "BatchStream", "Epoch", "Task"]
 

@@ -14,7 +14,7 @@ import torch
 
 from bytemill import Tokenizer
 from bytemill.cli import main
-from bytemill.cli.models import named, part_of
+from bytemill.cli.several_models import named, part_of
 from bytemill.data.rows import Row, collate, split_rows
 from bytemill.errors import ArgumentError, ConfigError, DataError
 from bytemill.evaluate.answers import RESPONSE, read_answer_sets, read_answers, write_answers

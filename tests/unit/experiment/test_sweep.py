@@ -12,10 +12,10 @@ import pytest
 
 from bytemill import Tokenizer
 from bytemill.errors import ConfigError
-from bytemill.experiment import sweep as sweep_module
-from bytemill.experiment.sweep import Ended, ended_run, run_command, run_sweep
-from bytemill.experiment.sweep_plan import read_sweep
-from bytemill.experiment.sweep_results import SweepResult, sweep_results
+from bytemill.experiment.sweep import run as sweep_module
+from bytemill.experiment.sweep.plan import read_sweep
+from bytemill.experiment.sweep.results import SweepResult, sweep_results
+from bytemill.experiment.sweep.run import Ended, ended_run, run_command, run_sweep
 from bytemill.report.sweep import sweep_markdown, sweep_page
 
 EXAMPLES = Path(__file__).parents[3] / "examples" / "configs"
@@ -204,8 +204,8 @@ def test_a_run_with_other_settings_than_it_began_with_is_refused(tmp_path: Path)
 
 _SWEEP = """
 import pathlib, sys
-from bytemill.experiment import sweep
-from bytemill.experiment.sweep_plan import read_sweep
+from bytemill.experiment.sweep import run as sweep
+from bytemill.experiment.sweep.plan import read_sweep
 script, plan, folder = map(pathlib.Path, sys.argv[1:])
 real = sweep.run_command
 def command(run, folder):

@@ -24,7 +24,7 @@ from bytemill.tasks.classify import (
 from bytemill.tasks.model_place import find_model
 from bytemill.train.config import load_config
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 
 GOOD, BAD = ("sun", "joy", "light"), ("rain", "woe", "dark")
 

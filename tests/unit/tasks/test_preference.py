@@ -33,7 +33,7 @@ from bytemill.tasks.preference import (
 )
 from bytemill.train.config import DataConfig, PreferenceConfig, config_from_settings, load_config
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 from stand_ins import tiny_config
 
 EOT = 256

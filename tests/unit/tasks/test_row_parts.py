@@ -13,10 +13,10 @@ from bytemill.tasks.labelled_parts import labelled_rows
 from bytemill.tasks.preference import preference_task_from_config
 from bytemill.tasks.row_parts import row_parts
 from bytemill.tasks.tuning import tuning_task_from_config
-from bytemill.train.checkpoint import _spell
 from bytemill.train.config import changed_settings, former_settings, load_config
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.checkpoint import _spell
+from bytemill.train.run.metrics import read_json_lines
 
 ROWS = [{"text": f"text {i}", "label": "ab"[i % 2]} for i in range(1100)]
 SHAPE = ["model.n_layer=1", "model.n_head=2", "model.n_embd=8", "data.seq_len=16"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bytemill import Tokenizer
-from bytemill.cli.models import part_of
+from bytemill.cli.several_models import part_of
 from bytemill.data import prepare
 from bytemill.data.rows import encode_rows, split_rows
 from bytemill.errors import ConfigError
@@ -18,7 +18,7 @@ from bytemill.tasks.tuning import encode_for_task, resolve_epochs, tuning_task, 
 from bytemill.tasks.usable_model import open_model
 from bytemill.train.config import DataConfig, SampleConfig, load_config
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 from stand_ins import VOCAB_SIZE, TinyModel, TinyStream, tiny_config
 
 

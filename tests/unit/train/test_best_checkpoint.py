@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from bytemill.train.checkpoint import newest_valid
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.checkpoint import newest_valid
+from bytemill.train.run.metrics import read_json_lines
 from stand_ins import tiny_config, tiny_task
 
 LOSSES = (5.0, 4.0, 3.741, 3.9, 3.998, 4.1, 4.2)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from bytemill.errors import CheckpointError
-from bytemill.train import checkpoint
-from bytemill.train.checkpoint import newest_valid, save_checkpoint, tidy_checkpoints, verify_checkpoint
 from bytemill.train.config import TrainConfig
 from bytemill.train.loop import fit
 from bytemill.train.optim import build_optimizer
-from bytemill.train.tensors import SavedTensors, load_optimizer, load_weights
+from bytemill.train.run import checkpoint
+from bytemill.train.run.checkpoint import newest_valid, save_checkpoint, tidy_checkpoints, verify_checkpoint
+from bytemill.train.run.tensors import SavedTensors, load_optimizer, load_weights
 from stand_ins import TinyModel, tiny_config, tiny_task
 
 FILES = ("model.safetensors", "config.json", "optimizer.safetensors", "state.json")

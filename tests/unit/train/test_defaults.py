@@ -10,8 +10,8 @@ from bytemill.cli import app
 from bytemill.errors import ConfigError
 from bytemill.train.config import RunConfig, dump_toml, load_config
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
 from bytemill.train.plan import opening_lines, with_steps
+from bytemill.train.run.metrics import read_json_lines
 from bytemill.train.task import Epoch
 from stand_ins import tiny_config, tiny_task
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bytemill.train.distributed import World
+from bytemill.train.machine.distributed import World
 
 
 @pytest.mark.parametrize(

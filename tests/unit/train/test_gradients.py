@@ -5,7 +5,7 @@ import torch
 
 from bytemill.train.gradient_watch import GradientWatch
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 from bytemill.train.task import BatchLoss
 from stand_ins import TinyModel, TinyStream, tiny_config, tiny_loss, tiny_task
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from bytemill.errors import ConfigError
-from bytemill.train import hardware, learner
-from bytemill.train.hardware import peak_flops
+from bytemill.train import learner
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.machine import hardware
+from bytemill.train.machine.hardware import peak_flops
+from bytemill.train.run.metrics import read_json_lines
 from stand_ins import tiny_config, tiny_task
 
 CPU = torch.device("cpu")

@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from bytemill.errors import CheckpointError, ConfigError, DivergedError, Interrupted
-from bytemill.train import run as run_module
-from bytemill.train.checkpoint import newest_valid, save_checkpoint
 from bytemill.train.config import load_config
-from bytemill.train.folder_lock import alone_in
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run import folder as run_module
+from bytemill.train.run.checkpoint import newest_valid, save_checkpoint
+from bytemill.train.run.folder_lock import alone_in
+from bytemill.train.run.metrics import read_json_lines
+from bytemill.train.run.tensorboard import TensorBoard
 from bytemill.train.schedule import learning_rate_at
 from bytemill.train.task import BatchLoss
-from bytemill.train.tensorboard import TensorBoard
 from stand_ins import TinyModel, TinyStream, tiny_config, tiny_loss, tiny_task
 
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from bytemill.train.config import RunConfig, load_config
 from bytemill.train.config_text import documented_toml
-from bytemill.train.doctor import advice, uses
-from bytemill.train.hardware import peak_memory_mib
-from bytemill.train.machine import Gpu, Machine, Torch, container_memory, examine
+from bytemill.train.machine.advice import advice, uses
+from bytemill.train.machine.facts import Gpu, Machine, Torch, container_memory, examine
+from bytemill.train.machine.hardware import peak_memory_mib
 
 CPU_TORCH = Torch("2.9", None, threads=8, gpus=(), has_mps=False, has_bf16_units=False)
 PLAIN = Machine(
@@ -113,7 +113,7 @@ def test_a_backend_that_the_processor_lacks_was_said_to_run() -> None:
     """On every machine one of these is missing."""
     ran = {}
     for forced in ("avx512", "neon", "scalar"):
-        code = "from bytemill.train.machine import examine; print(examine().splitting)"
+        code = "from bytemill.train.machine.facts import examine; print(examine().splitting)"
         outcome = subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "BYTEMILL_SIMD": forced},

@@ -5,8 +5,8 @@ import torch
 
 from bytemill.errors import CheckpointError, ConfigError
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
-from bytemill.train.resumable import without_dropout
+from bytemill.train.run.metrics import read_json_lines
+from bytemill.train.run.resumable import without_dropout
 from stand_ins import tiny_config, tiny_task
 
 

@@ -11,7 +11,7 @@ from bytemill.train import clock as clock_module
 from bytemill.train.clock import Clock
 from bytemill.train.config import load_config
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 from stand_ins import TinyModel, TinyStream, tiny_config, tiny_task
 
 

@@ -11,7 +11,7 @@ from bytemill.errors import ConfigError
 from bytemill.experiment import batch_size
 from bytemill.experiment.batch_size import find_batch_size
 from bytemill.train.loop import fit
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 from stand_ins import tiny_config, tiny_task
 
 

@@ -129,7 +129,7 @@ def _torch() -> tuple[Torch | None, str]:
     try:
         import torch
 
-        from bytemill.train.device import multiplies_bf16, pick_device
+        from bytemill.train.machine.device import multiplies_bf16, pick_device
     except (ImportError, OSError) as error:  # OSError: a library of it is missing
         return None, f"{type(error).__name__}: {error}"
     properties = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]

@@ -9,7 +9,7 @@
     samples.jsonl      text sampled on the way
     tensorboard/       the metrics for TensorBoard
     profile/           a trace of some steps, if one was asked for
-    checkpoints/       see bytemill.train.checkpoint
+    checkpoints/       see bytemill.train.run.checkpoint
     lock               held while a process trains here
 
 Of several processes only the first writes.
@@ -26,8 +26,6 @@ from bytemill.files import refuse_input_as_output, remove_leftovers, write_text
 from bytemill.json_reader import read_object
 from bytemill.model.config import with_added_fields
 from bytemill.places import portable_path
-from bytemill.train.background import Background
-from bytemill.train.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
 from bytemill.train.config import (
     RunConfig,
     changed_settings,
@@ -36,14 +34,16 @@ from bytemill.train.config import (
     former_settings,
     portable_config,
 )
-from bytemill.train.environment import describe_environment
-from bytemill.train.folder_lock import alone_in
-from bytemill.train.metrics import JsonLines, WeightsAndBiases, as_json_data, read_json_lines
-from bytemill.train.profiler import PROFILE_FILES
-from bytemill.train.progress import ProgressLine
-from bytemill.train.resumable import refuse_other_optimizer, without_dropout
-from bytemill.train.tensorboard import TensorBoard
-from bytemill.train.tensors import first_not_finite, load_optimizer, load_weights, saved_tensors
+from bytemill.train.machine.profiler import PROFILE_FILES
+from bytemill.train.run.background import Background
+from bytemill.train.run.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
+from bytemill.train.run.environment import describe_environment
+from bytemill.train.run.folder_lock import alone_in
+from bytemill.train.run.metrics import JsonLines, WeightsAndBiases, as_json_data, read_json_lines
+from bytemill.train.run.progress import ProgressLine
+from bytemill.train.run.resumable import refuse_other_optimizer, without_dropout
+from bytemill.train.run.tensorboard import TensorBoard
+from bytemill.train.run.tensors import first_not_finite, load_optimizer, load_weights, saved_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

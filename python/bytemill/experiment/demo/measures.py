@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from bytemill.evaluate.loss import bytes_per_token
-from bytemill.experiment.demo_results import Machine, MetricsRow
+from bytemill.experiment.demo.results import Machine, MetricsRow
 from bytemill.experiment.trial import run_trial
 from bytemill.train.config import TrainConfig
-from bytemill.train.environment import describe_environment
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.environment import describe_environment
+from bytemill.train.run.metrics import read_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,15 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bytemill.experiment.sweep import Ended, ended_run
+from bytemill.experiment.sweep.run import Ended, ended_run
 from bytemill.json_reader import read_object
-from bytemill.train.metrics import read_json_lines
+from bytemill.train.run.metrics import read_json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bytemill.experiment.sweep_plan import PlannedRun
+    from bytemill.experiment.sweep.plan import PlannedRun
 
 __all__ = ["SweepResult", "sweep_results"]
 

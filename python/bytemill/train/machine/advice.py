@@ -10,7 +10,7 @@ from bytemill.extras import needing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bytemill.train.machine import Machine
+    from bytemill.train.machine.facts import Machine
 
 __all__ = ["advice", "uses"]
 
@@ -92,7 +92,7 @@ def _splitting(used: str | None, forced: str) -> str:
 
 
 def _precision(machine: Machine) -> str:
-    """By the rule of bytemill.train.device."""
+    """By the rule of bytemill.train.machine.device."""
     assert machine.torch is not None
     if machine.torch.has_bf16_units:
         return "bf16, which the hardware multiplies"

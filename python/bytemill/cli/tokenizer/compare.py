@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import json_text
-from bytemill.cli.ids import documents
 from bytemill.cli.output_form import FormOption, Output, deliver, form_of
+from bytemill.cli.tokenizer.ids import documents
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _show(found: "TokenizerComparison") -> None:
     """Tables on stdout; on a terminal words are coloured instead of tabled."""
     from dataclasses import replace
 
-    from bytemill.cli.token_colours import coloured, console
+    from bytemill.cli.tokenizer.colours import coloured, console
     from bytemill.report.comparison import comparison_text
 
     shown = console()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bytemill.cli.console import say
-from bytemill.cli.written import on_disk
+from bytemill.cli.output_paths import on_disk
 from bytemill.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:

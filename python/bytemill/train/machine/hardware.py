@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from bytemill.train.device import product_dtype
+from bytemill.train.machine.device import product_dtype
 
 __all__ = ["device_name", "free_memory_mib", "peak_flops", "peak_memory_mib"]
 

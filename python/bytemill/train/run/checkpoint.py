@@ -32,7 +32,7 @@ from bytemill.model.weight_files import write_tensors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from bytemill.train.tensors import SavedTensors
+    from bytemill.train.run.tensors import SavedTensors
 
 __all__ = [
     "Checkpoint",

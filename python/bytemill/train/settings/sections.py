@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from bytemill.train.defaults import floor_of
+from bytemill.train.settings.defaults import floor_of
 
 __all__ = [
     "ClassifyConfig",

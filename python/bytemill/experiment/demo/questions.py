@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bytemill.data.stdlib_source import Definition
+from bytemill.experiment.demo.sources import Definition
 
 __all__ = ["Row", "RowSplit", "first_sentence", "make_rows", "sentence_key"]
 

@@ -26,17 +26,16 @@ import torch
 from bytemill import Tokenizer
 from bytemill.data import TokenLoader, prepare
 from bytemill.data.rows import EncodedRows, encode_rows, instruction_prompt, read_rows
-from bytemill.data.stdlib import CorpusSummary, write_corpus
 from bytemill.errors import ArgumentError
 from bytemill.evaluate.loss import held_out_loss
-from bytemill.experiment.demo_measures import (
+from bytemill.experiment.demo.measures import (
     machine,
     metrics_of,
     steps_within,
     unigram_bits_per_byte,
     vocabulary_growth,
 )
-from bytemill.experiment.demo_results import (
+from bytemill.experiment.demo.results import (
     AnswerSample,
     DemoResults,
     PretrainResults,
@@ -45,6 +44,7 @@ from bytemill.experiment.demo_results import (
     TokenizerResults,
     TuneResults,
 )
+from bytemill.experiment.demo.text import CorpusSummary, write_corpus
 from bytemill.files import write_text
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, save_adapter
@@ -58,13 +58,13 @@ from bytemill.tasks.tokenizer_files import tokenizer_files
 from bytemill.tasks.tuning import row_batches_once, tuning_task
 from bytemill.tasks.usable_model import open_model
 from bytemill.train.config import DataConfig, LoraSettings, RunConfig, SampleConfig, TrainConfig
-from bytemill.train.device import autocast
 from bytemill.train.loop import fit
+from bytemill.train.machine.device import autocast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bytemill.experiment.demo_sizes import DemoSize
+    from bytemill.experiment.demo.sizes import DemoSize
     from bytemill.train.task import Task
 
 __all__ = ["run_demo"]

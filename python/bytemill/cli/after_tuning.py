@@ -17,7 +17,7 @@ def test_after(task: "Task", config: "RunConfig", output: Path) -> None:
     """Measure the test rows, if the task has any; write the figures into the run's test.json and show them."""
     import torch
 
-    from bytemill.train.device import autocast
+    from bytemill.train.machine.device import autocast
 
     task.model.eval()
     with torch.no_grad(), autocast(next(task.model.parameters()).device, config.train.precision):

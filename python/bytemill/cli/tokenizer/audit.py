@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.ids import documents
 from bytemill.cli.output_form import FormOption, Output, deliver, form_of
+from bytemill.cli.tokenizer.ids import documents
 
 if TYPE_CHECKING:
     from bytemill import Tokenizer

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from bytemill.errors import ConfigError
 from bytemill.tasks.next_token import own_prompts_as_text
 from bytemill.train.config import config_from_settings, read_toml
-from bytemill.train.toml import toml_literal
+from bytemill.train.settings.toml import toml_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -20,9 +20,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bytemill.data.docstring_rows import RowSplit, make_rows, sentence_key
-from bytemill.data.stdlib_source import Library, Module, read_library
 from bytemill.errors import DataError
+from bytemill.experiment.demo.questions import RowSplit, make_rows, sentence_key
+from bytemill.experiment.demo.sources import Library, Module, read_library
 from bytemill.files import write_text
 
 __all__ = ["MIX", "Corpus", "CorpusSummary", "Document", "read_corpus", "write_corpus"]
@@ -165,7 +165,7 @@ def _documents_by_kind(library: Library, test_keys: frozenset[str]) -> dict[str,
 def _reference_page(module: Module, test_keys: frozenset[str]) -> str:
     r"""The module's docstrings as one page, without those of held-out functions.
 
-    >>> from bytemill.data.stdlib_source import parse_module
+    >>> from bytemill.experiment.demo.sources import parse_module
     >>> source = b'"Flat shapes."\ndef area(r):\n    "Return the area."'
     >>> print(_reference_page(parse_module("shapes", source), frozenset()))
     Module shapes

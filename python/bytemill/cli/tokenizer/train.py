@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bytemill.cli.console import read_text, say
-from bytemill.cli.tokenizer_output import make_room, pattern_named, write_vocabulary
-from bytemill.cli.written import STDOUT, on_disk
+from bytemill.cli.output_paths import STDOUT, on_disk
+from bytemill.cli.tokenizer.output import make_room, pattern_named, write_vocabulary
 from bytemill.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:

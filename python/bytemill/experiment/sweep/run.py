@@ -25,14 +25,14 @@ from bytemill.files import open_to_append, remove_leftovers, write_text
 from bytemill.json_reader import read_object
 from bytemill.places import without_user
 from bytemill.train.config import changed_settings, dump_toml, load_config, portable_config
-from bytemill.train.folder_lock import alone_in
+from bytemill.train.run.folder_lock import alone_in
 from bytemill.train.signals import StopSignals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from bytemill.experiment.sweep_plan import PlannedRun
+    from bytemill.experiment.sweep.plan import PlannedRun
 
 __all__ = ["Ended", "ended_run", "run_command", "run_sweep", "visible_gpus"]
 

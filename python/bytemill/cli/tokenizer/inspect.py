@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bytemill.cli.ids import documents
 from bytemill.cli.output_form import Output, deliver, form_of
+from bytemill.cli.tokenizer.ids import documents
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def inspect(
 
 
 def _show(found: "list[tuple[Piece, ...]]", traces: "list[PretokenTrace]") -> None:
-    from bytemill.cli.token_colours import coloured, console
+    from bytemill.cli.tokenizer.colours import coloured, console
 
     shown = console()
     if not shown.is_terminal:

@@ -9,8 +9,8 @@ from bytemill.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bytemill.train.checkpoint import Checkpoint
     from bytemill.train.config import RunConfig
+    from bytemill.train.run.checkpoint import Checkpoint
 
 __all__ = ["refuse_other_optimizer", "without_dropout"]
 

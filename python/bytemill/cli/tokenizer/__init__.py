@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bytemill.cli.console import read_text, say
-from bytemill.cli.ids import documents, given_ids, write_ids
-from bytemill.cli.tokenizer_audit import audit
-from bytemill.cli.tokenizer_check import check
-from bytemill.cli.tokenizer_compare import compare
-from bytemill.cli.tokenizer_inspect import inspect
-from bytemill.cli.tokenizer_output import (
+from bytemill.cli.output_paths import STDOUT, stdout_for_numbers
+from bytemill.cli.tokenizer.audit import audit
+from bytemill.cli.tokenizer.check import check
+from bytemill.cli.tokenizer.compare import compare
+from bytemill.cli.tokenizer.ids import documents, given_ids, write_ids
+from bytemill.cli.tokenizer.inspect import inspect
+from bytemill.cli.tokenizer.output import (
     Format,
     make_room,
     pattern_named,
     special_tokens_given,
     write_vocabulary,
 )
-from bytemill.cli.tokenizer_train import train
-from bytemill.cli.written import STDOUT, stdout_for_numbers
+from bytemill.cli.tokenizer.train import train
 from bytemill.errors import ArgumentError
 from bytemill.files import write_bytes
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bytemill.cli.console import say
-from bytemill.cli.written import STDOUT
+from bytemill.cli.output_paths import STDOUT
 from bytemill.errors import ArgumentError, BytemillError
 from bytemill.tokenizer.arguments import LARGEST_ID
 

@@ -1,0 +1,1 @@
+"""The settings of a run: sections, defaults, and settings as TOML."""
