@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use bytemill::corpus::Reading;
 use bytemill::split::Splitter;
 use bytemill::tokenizer::Tokenizer as Core;
-use bytemill::train::{Base, Counter, Counting, Feed, Options, Progress, Provenance, Sink, Ties, Watched, WordCounts};
+use bytemill::train::{
+    Base, Counter, Counting, DocumentUnit, Options, Progress, Provenance, Sink, Ties, Watched, WordCounts,
+};
 use bytemill::train::{count_documents, count_files, train_onto};
 use bytemill::{Error, Result};
 use pyo3::exceptions::{PyTypeError, PyUserWarning};
@@ -185,10 +187,10 @@ fn ties_named(name: Option<&str>, pattern: Option<&str>) -> Result<Ties, CoreErr
     }
 }
 
-fn feed_named(name: &str) -> Result<Feed, CoreError> {
+fn feed_named(name: &str) -> Result<DocumentUnit, CoreError> {
     match name {
-        "documents" => Ok(Feed::Documents),
-        "lines" => Ok(Feed::Lines),
+        "documents" => Ok(DocumentUnit::Documents),
+        "lines" => Ok(DocumentUnit::Lines),
         other => Err(argument("feed", other, "documents or lines")),
     }
 }

@@ -3,7 +3,7 @@
 //! Training knows tokens by ids of its own: 0-255 are the byte values, merge `i` makes 256 + `i`. The
 //! ids of a vocabulary may be others, as GPT-2's are, and special tokens may stand between.
 
-use super::Merge;
+use super::options::Merge;
 use crate::error::{Error, Result};
 use crate::vocab::{AddedToken, Normalizer, Scratch, Vocab};
 use std::collections::HashMap;

@@ -48,7 +48,8 @@ fn counts_take_the_place_of_nothing_but_files() {
     let [socket, file] = ["socket", "counts"].map(|name| folder.path().join(name));
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let splitter = Splitter::new(None).unwrap();
-    let (counts, provenance) = (count(&[b"ab".to_vec()], &counting(&splitter, 1)), Provenance::new(None, Feed::Lines));
+    let (counts, provenance) =
+        (count(&[b"ab".to_vec()], &counting(&splitter, 1)), Provenance::new(None, DocumentUnit::Lines));
     counts.save(&socket, &provenance).unwrap_err();
     assert!(!socket.metadata().unwrap().is_file());
     (0..2).for_each(|_| counts.save(&file, &provenance).unwrap());

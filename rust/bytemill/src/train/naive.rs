@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::{Merge, Options, Ties};
+use super::options::{Merge, Options, Ties};
 use crate::split::Splitter;
 use std::cmp::Reverse;
 use std::collections::HashMap;

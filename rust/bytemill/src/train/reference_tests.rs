@@ -6,6 +6,7 @@ use super::*;
 use crate::corpus::Reading;
 use crate::split::Splitter;
 use sha2::{Digest, Sha256};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// A file of the shared data, or nothing, with a word about it, where there is none.
@@ -26,7 +27,8 @@ fn shared(name: &str) -> Option<PathBuf> {
 fn learn(path: PathBuf, pattern: Option<&str>, n_merges: usize, ties: Ties) -> Vec<Merge> {
     let mut go = |_| ControlFlow::Continue(());
     let splitter = Splitter::new(pattern).unwrap();
-    let counting = Counting { splitter: &splitter, feed: Feed::Documents, threads: 1, max_memory: None, watched: None };
+    let counting =
+        Counting { splitter: &splitter, feed: DocumentUnit::Documents, threads: 1, max_memory: None, watched: None };
     let counts = count_files(&[path], Reading::default(), &counting, &mut go).unwrap();
     train(&counts, Options::new(n_merges, ties), &mut go).unwrap()
 }

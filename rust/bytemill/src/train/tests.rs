@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::split::Splitter;
 use crate::vocab::Vocab;
 use proptest::prelude::*;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 pub(super) const ALL_TIES: [Ties; 4] = [Ties::Huggingface, Ties::LowestId, Ties::FirstSeen, Ties::LargestBytes];
@@ -17,7 +18,7 @@ pub(super) fn go(_: Progress) -> ControlFlow<()> {
 }
 
 pub(super) fn counting(splitter: &Splitter, threads: usize) -> Counting<'_> {
-    Counting { splitter, feed: Feed::Documents, threads, max_memory: None, watched: None }
+    Counting { splitter, feed: DocumentUnit::Documents, threads, max_memory: None, watched: None }
 }
 
 pub(super) fn count(documents: &[Vec<u8>], counting: &Counting) -> WordCounts {
@@ -65,7 +66,7 @@ proptest! {
         let options = Options { min_frequency, max_token_bytes, utf8_safe, ..Options::new(100, ties) };
         let counts = count(&documents, &Counting { max_memory: counting_memory, ..counting(&splitter, threads) });
         let budget = Budget { watched_bytes, most_watched_bytes, counted_pairs, sort_bytes: 0 };
-        let merges = train_within(&Base::default(), &counts, options, budget, &mut go).unwrap();
+        let merges = merge::learn(&Base::default(), &counts, options, budget, &mut go).unwrap();
         prop_assert_eq!(merges, naive::merges(&documents, &splitter, &[], options));
     }
 
@@ -123,7 +124,7 @@ proptest! {
         let splitter = Splitter::new(pattern).unwrap();
         let counts = count(&documents, &counting(&splitter, 1));
         let folder = tempfile::tempdir().unwrap();
-        let (path, provenance) = (folder.path().join("counts"), Provenance::new(pattern, Feed::Lines));
+        let (path, provenance) = (folder.path().join("counts"), Provenance::new(pattern, DocumentUnit::Lines));
         counts.save(&path, &provenance).unwrap();
         let loaded = WordCounts::load(&path, &provenance, limit).unwrap();
         prop_assert_eq!(listed(&loaded), listed(&counts));
@@ -160,7 +161,7 @@ fn damaged_and_foreign_counts_are_refused() {
         &counting(&splitter, 1),
     );
     let folder = tempfile::tempdir().unwrap();
-    let (path, provenance) = (folder.path().join("counts"), Provenance::new(Some("gpt2"), Feed::Documents));
+    let (path, provenance) = (folder.path().join("counts"), Provenance::new(Some("gpt2"), DocumentUnit::Documents));
     counts.save(&path, &provenance).unwrap();
     let whole = std::fs::read(&path).unwrap();
     for at in 0..whole.len() {
@@ -175,7 +176,7 @@ fn damaged_and_foreign_counts_are_refused() {
         assert!(matches!(WordCounts::load(&path, &provenance, None), Err(Error::Format { .. })), "{at} bytes");
     }
     std::fs::write(&path, &whole).unwrap();
-    let other = Provenance::new(None, Feed::Lines);
+    let other = Provenance::new(None, DocumentUnit::Lines);
     let message = WordCounts::load(&path, &other, None).unwrap_err().to_string();
     let told = "holds counts of pattern \"gpt2\" and feed \"documents\", wanted no pattern and feed \"lines\"";
     assert!(message.ends_with(told), "{message}");
@@ -284,7 +285,7 @@ fn many_scans_find_what_one_finds() {
         let [one, many] = [(all, all, all), (400_000, 1 << 20, 5_000)].map(|(watched, most, counted_pairs)| {
             let (watched_bytes, most_watched_bytes, sort_bytes) = (watched, most, 1 << 20);
             let budget = Budget { watched_bytes, most_watched_bytes, counted_pairs, sort_bytes };
-            train_within(&Base::default(), &counts, Options::new(20_000, ties), budget, &mut go).unwrap()
+            merge::learn(&Base::default(), &counts, Options::new(20_000, ties), budget, &mut go).unwrap()
         });
         assert!(one.len() > 10_000, "{ties:?}: {}", one.len());
         assert!(one == many, "{ties:?}");
@@ -325,7 +326,7 @@ fn a_megabyte_of_one_letter_is_quick() {
 #[test]
 fn lines_are_documents() {
     let splitter = Splitter::new(None).unwrap();
-    let counting = Counting { feed: Feed::Lines, ..counting(&splitter, 1) };
+    let counting = Counting { feed: DocumentUnit::Lines, ..counting(&splitter, 1) };
     let counts = count_documents(&counting, &mut go, |sink| sink.add(b"ab\nab\nc")).unwrap();
     assert_eq!(listed(&counts), [(b"ab\n".to_vec(), 2), (b"c".to_vec(), 1)]);
 }

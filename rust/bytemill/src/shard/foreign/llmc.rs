@@ -6,13 +6,13 @@ use std::path::Path;
 
 use super::{Found, check_size};
 use crate::error::{Error, Result};
-use crate::shard::header::{HEADER_BYTES, Header, TokenWidth};
+use crate::shard::format::header::{HEADER_BYTES, Header, TokenWidth};
 
 /// 20240520, the first word.
-pub(super) const MAGIC: [u8; 4] = 20_240_520_u32.to_le_bytes();
+pub(in crate::shard) const MAGIC: [u8; 4] = 20_240_520_u32.to_le_bytes();
 
 /// Version 1 holds `uint16`, version 7 `uint32`. One of ours, taken out of its folder, has a checksum to hold.
-pub(super) fn find(path: &Path, file: &File, size: u64) -> Result<Found> {
+pub(in crate::shard) fn find(path: &Path, file: &File, size: u64) -> Result<Found> {
     let mut header = [0; HEADER_BYTES];
     if size < HEADER_BYTES as u64 {
         return Err(Error::format(path, format!("{size} bytes are too few for llm.c's header of {HEADER_BYTES}")));

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use super::Found;
 use crate::error::{Error, Result};
-use crate::shard::header::TokenWidth;
-use crate::shard::index::{self, PREFIX_BYTES};
+use crate::shard::format::header::TokenWidth;
+use crate::shard::format::index::{self, PREFIX_BYTES};
 
 /// The sequences must follow each other to the end of the `.bin`: then they are one row of tokens.
-pub(super) fn find(path: &Path, index_path: &Path, size: u64) -> Result<Found> {
+pub(in crate::shard) fn find(path: &Path, index_path: &Path, size: u64) -> Result<Found> {
     let refuse = |reason: String| Err(Error::format(index_path, reason));
     let mut lengths = BufReader::new(File::open(index_path).map_err(Error::io(index_path))?);
     let index_bytes = lengths.get_ref().metadata().map_err(Error::io(index_path))?.len();

@@ -14,12 +14,12 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
-use super::checksum::hex;
-use super::header::TokenWidth;
-use super::kept::KeptFile;
-use super::map::MappedFile;
 use crate::error::{Error, Result};
 use crate::regular_file;
+use crate::shard::files::mapped_file::MappedFile;
+use crate::shard::files::positional_file::PositionalFile;
+use crate::shard::format::checksum::hex;
+use crate::shard::format::header::TokenWidth;
 
 /// Bytes at each end of the tokens that name the data in a loader's state.
 const SAMPLED_BYTES: u64 = 1 << 20;
@@ -34,7 +34,7 @@ pub(crate) struct ForeignFile {
     width: TokenWidth,
     maps: bool,
     stays_open: bool,
-    opened: OnceLock<(KeptFile, Option<MappedFile>)>,
+    opened: OnceLock<(PositionalFile, Option<MappedFile>)>,
 }
 
 /// Where the tokens of a file lie, as its header says.
@@ -129,13 +129,13 @@ impl ForeignFile {
         })
     }
 
-    fn open(&self) -> Result<&(KeptFile, Option<MappedFile>)> {
+    fn open(&self) -> Result<&(PositionalFile, Option<MappedFile>)> {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
         let file = regular_file::open_seekable(&self.path)?;
         let map = self.maps.then(|| MappedFile::new(&file, &self.path)).transpose()?;
-        let file = KeptFile::new(self.path.clone(), file, self.stays_open);
+        let file = PositionalFile::new(self.path.clone(), file, self.stays_open);
         Ok(self.opened.get_or_init(|| (file, map)))
     }
 }

@@ -6,16 +6,16 @@ use std::path::Path;
 
 use super::{Found, check_size};
 use crate::error::{Error, Result};
-use crate::shard::header::TokenWidth;
+use crate::shard::format::header::TokenWidth;
 
 /// How each `.npy` begins; the version follows.
-pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
+pub(in crate::shard) const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// Longest header that is read; numpy's own are below 200 bytes.
 const MAX_HEADER_BYTES: usize = 1 << 16;
 
 /// Reads the header, a Python dictionary with `descr`, `fortran_order` and `shape`.
-pub(super) fn find(path: &Path, file: &File, size: u64) -> Result<Found> {
+pub(in crate::shard) fn find(path: &Path, file: &File, size: u64) -> Result<Found> {
     let refuse = |reason: String| Error::format(path, reason);
     let mut start = [0; 12];
     let n = file.read_at(&mut start, 0).map_err(Error::io(path))?;

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::order::{Permutation, Stream};
 use super::*;
+use crate::shard::order::{Permutation, Stream};
 
 /// A loader as the definition reads: everything in memory, one position at a time.
 fn by_definition(tokens: &[u32], options: &LoaderOptions, position: u64) -> (Vec<i64>, Vec<i64>) {
