@@ -6,7 +6,7 @@
 use super::arrow_messages::Messages;
 use super::foreign::caught;
 use super::open::{ROW_BYTES, grown};
-use super::{Place, Reading};
+use super::reading::{Place, Reading};
 use crate::error::{Error, Result};
 use arrow_array::Array;
 use arrow_array::cast::AsArray;

@@ -5,9 +5,9 @@
 //! ```
 //! The parts in brackets make the difference between a file and a stream.
 
-use super::Reading;
 use super::foreign::caught;
 use super::open::{BLOCK_BYTES, grown, growth_limit};
+use super::reading::Reading;
 use crate::error::{Error, Result};
 use crate::regular_file;
 use arrow_buffer::Buffer;

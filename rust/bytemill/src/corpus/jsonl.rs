@@ -3,7 +3,9 @@
 //! Only that field is decoded. What a JSON string can hold and text can't, half of a surrogate
 //! pair, becomes U+FFFD, as it does when Python encodes such a string with `errors="replace"`.
 
-use super::{Kind, Place, Reading, text};
+use super::kind::Kind;
+use super::reading::{Place, Reading};
+use super::text;
 use crate::error::{Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;

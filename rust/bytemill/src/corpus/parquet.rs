@@ -7,7 +7,7 @@ use super::foreign::caught;
 use super::open::{ROW_BYTES, grown, growth_limit};
 use super::parquet_file::ParquetFile;
 use super::parquet_pages::CheckedPages;
-use super::{Place, Reading};
+use super::reading::{Place, Reading};
 use crate::error::{Error, Result};
 use crate::regular_file;
 use ::parquet::basic::Type;

@@ -1,7 +1,7 @@
 //! Plain text: the whole file, its lines, or what stands between separators.
 
 use super::open::{BLOCK_BYTES, fault, open};
-use super::{Place, Reading};
+use super::reading::{Place, Reading};
 use crate::error::{Error, Result};
 use memchr::memmem::Finder;
 use std::io::{BufRead, BufReader, Read};

@@ -2,8 +2,9 @@
 
 use std::thread;
 
+use super::encode_document::EncodeDocument;
 use super::finder::Document;
-use super::{EncodeDocument, PrepareOptions};
+use super::options::PrepareOptions;
 use crate::error::{Error, Result};
 
 const LARGEST_UNIT_BYTES: u64 = 256 << 10;

@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::EncodeDocument;
 use super::budget::{Share, UNITS_A_THREAD};
+use super::encode_document::EncodeDocument;
 use super::order::Order;
 use super::scan::{Corpus, Span};
 use crate::error::{Error, Result};

@@ -9,11 +9,14 @@
 mod budget;
 mod check;
 mod encode;
+mod encode_document;
 mod finder;
 mod journal;
 mod last_tenth;
+mod options;
 mod order;
 mod output;
+mod progress;
 mod scan;
 mod source;
 mod spool;
@@ -26,166 +29,19 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::shard::leftovers::remove_leftovers;
 use crate::shard::lock::FolderLock;
-use crate::shard::{self, JOURNAL_NAME, Layout, MANIFEST_NAME, Manifest, Plan, Split, Tokens, Validation, Verify};
-use crate::tokenizer::Tokenizer;
+use crate::shard::{self, JOURNAL_NAME, Layout, MANIFEST_NAME, Manifest, Split, Tokens, Verify};
 use budget::{Budget, Share};
 use check::Check;
 use encode::EncodeJob;
+pub use encode_document::EncodeDocument;
 use journal::Kept;
+pub use options::PrepareOptions;
 use order::Order;
 use output::Output;
+use progress::heard;
+pub use progress::{Progress, Stage};
 use scan::Corpus;
 use unchanged::Unchanged;
-
-/// The special token that begins each document, where the vocabulary has it.
-const END_OF_TEXT: &str = "<|endoftext|>";
-
-/// What preparing asks of a tokenizer.
-pub trait EncodeDocument: Sync {
-    /// What appends the ids of a text to a vector; special tokens in the text are text. Each thread asks for its own.
-    fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()>;
-    /// Whether [`EncodeDocument::first_cut`] finds places in ordinary text.
-    fn cuts(&self) -> bool;
-    /// The first place, after the beginning, at which a text may be cut so that its parts encode alone as together.
-    fn first_cut(&self, text: &[u8]) -> Option<usize>;
-    /// The bytes of a token of text; none for ids that text never becomes.
-    fn token_bytes(&self, id: u32) -> Option<&[u8]>;
-    /// Whether the bytes of a text's ids, put together, are the text.
-    fn keeps_text(&self) -> bool {
-        true
-    }
-    /// Bytes of memory that an encoder takes for itself.
-    fn encoder_bytes(&self) -> u64 {
-        0
-    }
-    /// Every id is below this.
-    fn n_vocab(&self) -> u32;
-    /// The id to put at each document's start, if the vocabulary has one for this.
-    fn end_of_text(&self) -> Option<u32>;
-    /// SHA-256, in hexadecimal, over all that decides how text is encoded.
-    fn fingerprint(&self) -> String;
-}
-
-impl EncodeDocument for Tokenizer {
-    fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()> {
-        let mut encoder = self.encoder();
-        move |text, ids| encoder.bytes(text, ids)
-    }
-
-    fn cuts(&self) -> bool {
-        Self::cuts(self)
-    }
-
-    fn first_cut(&self, text: &[u8]) -> Option<usize> {
-        Self::first_cut(self, text)
-    }
-
-    fn encoder_bytes(&self) -> u64 {
-        // Tables of 4 to 18 MiB, by the size of the vocabulary.
-        (2 << 20) + 256 * self.vocab().n_vocab().next_power_of_two().clamp(1 << 13, 1 << 16) as u64
-    }
-
-    fn token_bytes(&self, id: u32) -> Option<&[u8]> {
-        self.vocab().token_bytes(id).filter(|_| !self.vocab().is_only_special(id))
-    }
-
-    fn keeps_text(&self) -> bool {
-        self.keeps_ordinary_text()
-    }
-
-    fn n_vocab(&self) -> u32 {
-        self.vocab().n_vocab() as u32
-    }
-
-    fn end_of_text(&self) -> Option<u32> {
-        self.encode_single_token(END_OF_TEXT.as_bytes()).filter(|&id| self.vocab().is_special(id))
-    }
-
-    fn fingerprint(&self) -> String {
-        Self::fingerprint(self)
-    }
-}
-
-/// How to lay out documents, and what the work may take.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PrepareOptions {
-    /// Tokens of each shard but a split's last.
-    pub shard_tokens: u64,
-    /// What is kept apart for validation.
-    pub val: Validation,
-    /// Keys the shuffle of the documents, and so the choice of those for validation.
-    pub seed: u64,
-    /// Threads that encode; 0 for as many as the machine has.
-    pub threads: usize,
-    /// The field of a JSON row that holds its text.
-    pub text_field: String,
-    /// Bytes of memory that places of documents, and text and tokens on their way, may take.
-    pub max_memory: Option<u64>,
-    /// Whether what was written is compared with the text.
-    pub check: bool,
-}
-
-impl Default for PrepareOptions {
-    fn default() -> Self {
-        Self {
-            shard_tokens: crate::shard::MAX_SHARD_TOKENS,
-            val: Validation::Share(0.01),
-            seed: 0,
-            threads: 0,
-            text_field: "text".to_owned(),
-            max_memory: None,
-            check: false,
-        }
-    }
-}
-
-impl PrepareOptions {
-    fn check(&self) -> Result<()> {
-        match self.val {
-            Validation::Share(share) if !(0.0..1.0).contains(&share) => {
-                let expected = "a share of at least 0 and below 1".to_owned();
-                Err(Error::Argument { name: "val", got: share.to_string(), expected })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn layout(&self, tokenizer: &impl EncodeDocument) -> Result<Layout> {
-        let (n_vocab, end_of_text) = (tokenizer.n_vocab(), tokenizer.end_of_text());
-        Layout { n_vocab, end_of_text, shard_tokens: self.shard_tokens }.check()
-    }
-
-    fn plan(&self) -> Plan {
-        let (shard_tokens, val, seed) = (self.shard_tokens, self.val, self.seed);
-        Plan { shard_tokens, val, seed, text_field: self.text_field.clone() }
-    }
-}
-
-/// How far the work is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// What is being done.
-    pub stage: Stage,
-    /// Bytes of input done in this stage.
-    pub bytes: u64,
-    /// Bytes of input in all.
-    pub total_bytes: u64,
-    /// Documents found, or encoded.
-    pub documents: u64,
-    /// Tokens written.
-    pub tokens: u64,
-}
-
-/// The passes over the inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Hashing inputs and finding documents.
-    Scan,
-    /// Encoding and writing.
-    Encode,
-    /// Comparing what was written with the text.
-    Check,
-}
 
 /// Prepares the text in `sources` (files, or folders of files) into shards in `out_dir`.
 ///
@@ -297,11 +153,6 @@ pub fn verify_against<P: AsRef<Path>>(
     check.run(&mut |now| heard(progress(now)))?;
     corpus.check_unchanged()?;
     Ok(manifest)
-}
-
-/// What a caller's answer to progress means.
-fn heard(answer: ControlFlow<()>) -> Result<()> {
-    if answer.is_break() { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 /// What the second pass needs.

@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 
 use super::budget::{Budget, Found};
 use super::finder::{Document, DocumentFinder, MAX_INPUTS, document_bytes};
+use super::progress::{Progress, Stage};
 use super::source::SourceFile;
 use super::spool::Spool;
-use super::{Progress, Stage};
 use crate::corpus::{Content, Reading, for_each_document, for_each_piece, text_of_line};
 use crate::error::{Error, Result};
 use crate::regular_file;

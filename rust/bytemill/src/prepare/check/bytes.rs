@@ -1,7 +1,7 @@
 //! Compares shards with their text byte by byte: decodes every token.
 
-use super::super::EncodeDocument;
-use super::super::Progress;
+use super::super::encode_document::EncodeDocument;
+use super::super::progress::Progress;
 use super::super::scan::{Corpus, Span};
 use super::{Begun, Check, quoted};
 use crate::error::{Error, Result};

@@ -1,7 +1,8 @@
 //! Compares shards with a fresh encoding of their text, where decoding cannot give the text back.
 
 use super::super::encode::EncodeJob;
-use super::super::{EncodeDocument, Progress};
+use super::super::encode_document::EncodeDocument;
+use super::super::progress::Progress;
 use super::{Begun, Check, quoted};
 use crate::error::{Error, Result};
 use crate::shard::Runs;

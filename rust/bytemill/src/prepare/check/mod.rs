@@ -9,9 +9,10 @@ mod ids;
 use std::path::Path;
 
 use super::budget::Share;
+use super::encode_document::EncodeDocument;
 use super::order::Order;
+use super::progress::{Progress, Stage};
 use super::scan::Corpus;
-use super::{EncodeDocument, Progress, Stage};
 use crate::error::{Error, Result};
 use crate::shard::{Manifest, Run};
 

@@ -14,7 +14,7 @@ use std::slice::from_ref;
 use tempfile::TempDir;
 
 use super::*;
-use crate::shard::{Index, Loader, LoaderOptions, merge, verify};
+use crate::shard::{Index, Loader, LoaderOptions, Validation, merge, verify};
 
 /// Bytes are ids; end-of-text is 256. Zero bytes are refused.
 struct Bytes {

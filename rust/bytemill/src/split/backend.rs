@@ -1,56 +1,17 @@
-//! 64 bytes compared at once: what the processor offers, chosen at run time.
+//! The SIMD backend, chosen at run time: the best that the processor has.
 //!
-//! The environment variable `BYTEMILL_SIMD` forces a way (`avx512`, `avx2`, `neon`, `scalar`) where the
-//! processor has it, so that each can be tested on one machine; elsewhere the best way is taken. `scalar` is
-//! the code without blocks. Where it names no way, no splitter is made.
+//! The environment variable `BYTEMILL_SIMD` forces a backend (`avx512`, `avx2`, `neon`, `scalar`) where the
+//! processor has it, so that each can be tested on one machine; where the processor lacks it, the best one is used. Any
+//! other value is an error as soon as a splitter is made.
 
-// The one method here is a part of the loop over blocks.
-#![allow(clippy::inline_always)]
-
-#[cfg(target_arch = "aarch64")]
-mod neon;
 #[cfg(target_arch = "x86_64")]
-mod x86;
-
-#[cfg(target_arch = "aarch64")]
-pub(super) use neon::Neon;
-#[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512};
-
+use super::lanes;
 use crate::error::{Error, Result};
 use std::sync::LazyLock;
 
-/// How many bytes a block has.
-pub(super) const LANES: usize = 64;
-
-/// Bytes of a block; each answer has one bit a byte, the first byte's lowest.
-pub(super) trait Lanes: Copy {
-    fn load(bytes: &[u8; LANES]) -> Self;
-    /// Which bytes are `byte`.
-    fn equal(self, byte: u8) -> u64;
-    /// Which bytes are `first` to `last`.
-    fn within(self, first: u8, last: u8) -> u64;
-
-    /// The numbers of the bits that are set, in order; behind them anything.
-    #[inline(always)]
-    fn places(mut bits: u64) -> [u8; LANES] {
-        let mut places = [0; LANES];
-        for eight in places.as_chunks_mut::<8>().0 {
-            for place in eight {
-                *place = bits.trailing_zeros() as u8;
-                bits &= bits.wrapping_sub(1);
-            }
-            if bits == 0 {
-                break;
-            }
-        }
-        places
-    }
-}
-
-/// What to use for blocks.
+/// What compares the bytes of a block; `Scalar` is the code without blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Backend {
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -60,14 +21,14 @@ pub(super) enum Way {
     Scalar,
 }
 
-/// The best way that this processor has and the environment allows, found once.
-pub(super) static WAY: LazyLock<Way> = LazyLock::new(|| Way::best(&FORCED));
+/// The best backend that this processor has and the environment allows, chosen once.
+pub(super) static BACKEND: LazyLock<Backend> = LazyLock::new(|| Backend::best(&FORCED));
 
 /// What the environment forces, read once; nothing is forced by nothing.
 static FORCED: LazyLock<String> =
     LazyLock::new(|| std::env::var_os("BYTEMILL_SIMD").unwrap_or_default().to_string_lossy().to_lowercase());
 
-/// Refuses an environment that asks for a way there is on no processor.
+/// Refuse an environment that names an unknown backend.
 pub(super) fn check_environment() -> Result<()> {
     check(&FORCED)
 }
@@ -80,7 +41,7 @@ fn check(forced: &str) -> Result<()> {
     Err(Error::Argument { name: "BYTEMILL_SIMD", got: format!("{forced:?}"), expected })
 }
 
-impl Way {
+impl Backend {
     /// As `BYTEMILL_SIMD` names it.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -94,10 +55,12 @@ impl Way {
         }
     }
 
-    /// Every way that this processor has, the best first.
+    /// Every backend that this processor has, the best first.
     pub(super) fn all() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
-        let wide = x86::ways();
+        let wide = [(lanes::has_avx512(), Self::Avx512), (lanes::has_avx2(), Self::Avx2)];
+        #[cfg(target_arch = "x86_64")]
+        let wide = wide.into_iter().filter_map(|(is_there, backend)| is_there.then_some(backend));
         #[cfg(target_arch = "aarch64")]
         let wide = [Self::Neon];
         #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -107,9 +70,9 @@ impl Way {
 
     /// What `forced` names, or the best there is where that is missing here.
     fn best(forced: &str) -> Self {
-        let ways = Self::all();
-        let named = |way: &&Self| way.name() == forced;
-        *ways.iter().find(named).unwrap_or(&ways[0])
+        let backends = Self::all();
+        let named = |backend: &&Self| backend.name() == forced;
+        *backends.iter().find(named).unwrap_or(&backends[0])
     }
 }
 
@@ -120,9 +83,9 @@ mod tests {
 
     #[test]
     fn a_way_that_is_none_is_refused_and_named() {
-        for way in Way::all() {
-            check(way.name()).unwrap();
-            assert_eq!(Way::best(way.name()), way);
+        for backend in Backend::all() {
+            check(backend.name()).unwrap();
+            assert_eq!(Backend::best(backend.name()), backend);
         }
         check("").unwrap();
         assert_eq!(
@@ -135,6 +98,6 @@ mod tests {
     fn a_way_that_the_processor_lacks_leaves_the_best() {
         let missing = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
         check(missing).unwrap();
-        assert_eq!(Way::best(missing), Way::all()[0]);
+        assert_eq!(Backend::best(missing), Backend::all()[0]);
     }
 }

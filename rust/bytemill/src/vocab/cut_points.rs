@@ -11,18 +11,18 @@
 
 /// The places inside tokens where a character ends and another begins.
 #[derive(Clone, Debug)]
-pub(crate) struct Bridges {
+pub(crate) struct CutPoints {
     bits: Vec<u64>,
     /// A hash's highest bits are its place: 64 less the logarithm of the number of bits.
     shift: u32,
 }
 
-/// How many pieces [`Bridges::cut`] finds at a time.
+/// How many pieces [`CutPoints::cut`] finds at a time.
 pub(crate) const PIECES: usize = 16;
 const BITS_PER_PLACE: usize = 16;
 const CONTINUATION: std::ops::Range<u8> = 0x80..0xC0;
 
-impl Bridges {
+impl CutPoints {
     /// The bridges of all `tokens`, which have `n_bytes` together.
     pub(crate) fn of<'t>(tokens: impl Iterator<Item = &'t [u8]>, n_bytes: usize) -> Self {
         // Places are fewer than bytes, most of them in several tokens.
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pieces<'t>(bridges: &Bridges, text: &'t str) -> Vec<&'t str> {
+    fn pieces<'t>(bridges: &CutPoints, text: &'t str) -> Vec<&'t str> {
         let (mut found, mut start) = (Vec::new(), 0);
         while start < text.len() {
             let mut ends = [0; PIECES];
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn pieces_are_cut_where_no_token_bridges() {
-        let bridges = Bridges::of(["ab", "bcd", "中文", " é"].into_iter().map(str::as_bytes), 14);
+        let bridges = CutPoints::of(["ab", "bcd", "中文", " é"].into_iter().map(str::as_bytes), 14);
         assert_eq!(pieces(&bridges, "abcdab"), ["abcd", "ab"]);
         assert_eq!(pieces(&bridges, "中文文中 é"), ["中文", "文", "中", " é"]);
         assert_eq!(pieces(&bridges, &"中".repeat(100)), vec!["中"; 100]);
@@ -230,7 +230,7 @@ mod tests {
                 .map(|(start, n)| start..bytes.len().min(start + n))
                 .collect();
             let n_bytes = spans.iter().map(ExactSizeIterator::len).sum::<usize>() * n_copies;
-            let bridges = Bridges::of(spans.iter().map(|span| &bytes[span.clone()]), n_bytes);
+            let bridges = CutPoints::of(spans.iter().map(|span| &bytes[span.clone()]), n_bytes);
             let mut end = 0;
             for piece in pieces(&bridges, &text) {
                 end += piece.len();

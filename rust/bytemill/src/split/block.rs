@@ -1,153 +1,10 @@
-//! Pretokens found 64 bytes at a time: classes as bit masks, a pretoken's start as algebra on them.
-//!
-//! Each block begins where a pretoken begins, and no pattern looks back across such a place, so
-//! blocks carry no state: what a block cannot decide is left to the next one, which begins at the
-//! last start that is certain. Where a pretoken is longer than a block, or is made of what the algebra
-//! leaves out (see `Starts`), the code for single characters finds its end.
+//! 64 bytes of text as bit masks: the bytes of each class of characters, and where pretokens start.
 
-// Each of these is a part of the loop over blocks, compiled once for each way of comparing bytes.
+// Each of these is a part of the loop over blocks, compiled once for each backend.
 #![allow(clippy::inline_always)]
-// Calling code for what `Way::all` has found takes `unsafe`, which is recorded in `lanes`.
-#![allow(unsafe_code)]
 
-use super::known::Rule;
-use super::lanes::{LANES, Lanes, WAY, Way};
+use super::lanes::Lanes;
 use super::unicode::{BLANK, LOWER, NEWLINE, NUMBER, OTHER, Reader, Set, UNCASED, UPPER};
-use super::{BATCH, cl100k, gpt2, o200k};
-use crate::hints;
-
-#[cfg(target_arch = "aarch64")]
-use super::lanes::Neon;
-#[cfg(target_arch = "x86_64")]
-use super::lanes::{Avx2, Avx512};
-
-/// Writes the ends of the pretokens from `start` on, as many as there is room for; how many these are.
-pub(super) fn fill(rule: Rule, text: &str, start: usize, ends: &mut [usize; BATCH]) -> usize {
-    fill_by(*WAY, rule, text, start, ends)
-}
-
-/// As [`fill`], in a certain way.
-pub(super) fn fill_by(way: Way, rule: Rule, text: &str, start: usize, ends: &mut [usize; BATCH]) -> usize {
-    match way {
-        // SAFETY: a `Way` is only made where the processor has what it stands for.
-        #[cfg(target_arch = "x86_64")]
-        Way::Avx512 => unsafe { fill_avx512(rule, text, start, ends) },
-        // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Way::Avx2 => unsafe { fill_avx2(rule, text, start, ends) },
-        // NEON needs no function of its own: all code for this target may use it.
-        #[cfg(target_arch = "aarch64")]
-        Way::Neon => fill_with::<Neon>(rule, text, start, ends),
-        Way::Scalar => fill_singly(rule, text, start, ends),
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,lzcnt,popcnt")]
-fn fill_avx512(rule: Rule, text: &str, start: usize, ends: &mut [usize; BATCH]) -> usize {
-    fill_with::<Avx512>(rule, text, start, ends)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn fill_avx2(rule: Rule, text: &str, start: usize, ends: &mut [usize; BATCH]) -> usize {
-    fill_with::<Avx2>(rule, text, start, ends)
-}
-
-#[inline(always)]
-fn fill_with<L: Lanes>(rule: Rule, text: &str, start: usize, ends: &mut [usize; BATCH]) -> usize {
-    match rule {
-        Rule::Gpt2 => fill_blocks::<L>(rule, text, start, ends, gpt2::starts),
-        Rule::Cl100k(rules) => fill_blocks::<L>(rule, text, start, ends, |block| cl100k::starts(rules, block)),
-        Rule::O200k => fill_blocks::<L>(rule, text, start, ends, o200k::starts),
-    }
-}
-
-#[inline(always)]
-fn fill_blocks<L: Lanes>(
-    rule: Rule,
-    text: &str,
-    mut start: usize,
-    ends: &mut [usize; BATCH],
-    starts: impl Fn(&Block<L>) -> Starts,
-) -> usize {
-    let reader = Reader::new(text);
-    let mut n = 0;
-    while start < text.len()
-        && let Some(room) = ends[n..].first_chunk_mut()
-    {
-        hints::soon(text.as_bytes(), start + AHEAD_BYTES);
-        let mut padded = [PADDING; LANES];
-        let bytes = block_at(text, start, &mut padded);
-        let found = starts(&Block::new(L::load(bytes), reader, start)).certain();
-        if found == 0 {
-            start = end(rule, reader, start);
-            room[0] = start;
-            n += 1;
-        } else {
-            n += write_places::<L>(found, start, room);
-            start += 63 - found.leading_zeros() as usize;
-        }
-    }
-    n
-}
-
-/// Text is asked from memory so far ahead: between blocks so much else is looked at that the processor does not see
-/// by itself what comes next.
-const AHEAD_BYTES: usize = 1024;
-
-/// White space: whether it reaches the end of a block or the end of the text, what depends on that is left open.
-const PADDING: u8 = b' ';
-
-/// The 64 bytes of `text` from `start` on; where there are fewer, in `padded`.
-#[inline(always)]
-fn block_at<'t>(text: &'t str, start: usize, padded: &'t mut [u8; LANES]) -> &'t [u8; LANES] {
-    let rest = &text.as_bytes()[start..];
-    rest.first_chunk().unwrap_or_else(|| {
-        padded[..rest.len()].copy_from_slice(rest);
-        padded
-    })
-}
-
-/// Writes `start` and the number of each of `bits`, in order; how many these are.
-#[inline(always)]
-fn write_places<L: Lanes>(bits: u64, start: usize, out: &mut [usize; LANES]) -> usize {
-    let (n, places) = (bits.count_ones() as usize, L::places(bits));
-    for (done, (group, places)) in out.as_chunks_mut::<GROUP>().0.iter_mut().zip(places.as_chunks().0).enumerate() {
-        if done * GROUP >= n {
-            break;
-        }
-        let places: &[u8; GROUP] = places;
-        for (place, offset) in group.iter_mut().zip(places) {
-            *place = start + usize::from(*offset);
-        }
-    }
-    n
-}
-
-/// So many places are written at once, whether there are as many or not: most blocks have no more.
-const GROUP: usize = 16;
-
-/// Character by character.
-fn fill_singly(rule: Rule, text: &str, mut start: usize, ends: &mut [usize; BATCH]) -> usize {
-    let reader = Reader::new(text);
-    let mut n = 0;
-    while n < BATCH && start < text.len() {
-        start = end(rule, reader, start);
-        ends[n] = start;
-        n += 1;
-    }
-    n
-}
-
-#[inline]
-fn end(rule: Rule, text: Reader, start: usize) -> usize {
-    match rule {
-        Rule::Gpt2 => gpt2::end(text, start),
-        Rule::Cl100k(rules) => cl100k::end(rules, text, start),
-        Rule::O200k => o200k::end(text, start),
-    }
-}
 
 /// 64 bytes of text that begin with a pretoken, as masks of one bit a byte.
 pub(super) struct Block<L> {
@@ -165,7 +22,7 @@ pub(super) struct Block<L> {
 
 impl<L: Lanes> Block<L> {
     #[inline(always)]
-    fn new(lanes: L, text: Reader, start: usize) -> Self {
+    pub(super) fn new(lanes: L, text: Reader, start: usize) -> Self {
         let space = lanes.equal(b' ');
         let newline = lanes.equal(b'\n') | lanes.equal(b'\r');
         let blank = space | lanes.within(b'\t', b'\r') & !newline;
@@ -274,7 +131,7 @@ pub(super) struct Starts {
 impl Starts {
     /// The starts but for the first, which is that of the block, up to where they are certain.
     #[inline(always)]
-    fn certain(&self) -> u64 {
+    pub(super) fn certain(&self) -> u64 {
         let before_undecided = (self.undecided & self.undecided.wrapping_neg()).wrapping_sub(1);
         let trailing = self.white.leading_ones();
         // The first of the white space at the end is a start or not whatever follows.

@@ -3,9 +3,13 @@
 //! A message says what was found, where, and what would have been right. The Python binding maps
 //! the variants to exceptions in one place, by [`Error::kind`].
 
-use crate::vocab::VocabFault;
+mod vocab_fault;
+
 use std::io;
 use std::path::{Path, PathBuf};
+
+pub use vocab_fault::VocabFault;
+pub(crate) use vocab_fault::show;
 
 /// The core's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
