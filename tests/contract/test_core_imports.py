@@ -24,7 +24,7 @@ LAYERS = [
 # The same inside modules that have folders.
 INSIDE = {
     "shard": [{"files"}, {"format"}, {"foreign"}, {"read"}, {"write", "load"}],
-    "train": [{"base", "options", "progress"}, {"count"}, {"merge"}],
+    "train": [{"options", "progress"}, {"base", "count"}, {"merge"}],
 }
 
 
