@@ -1,7 +1,7 @@
-//! Every way the core can fail, one variant each.
+//! All errors of the core, one variant for each kind.
 //!
-//! A message says what was found, where, and what would have been right. The Python binding maps
-//! the variants to exceptions in one place, by [`Error::kind`].
+//! A message says what was found, where, and what would be right. The Python binding maps variants to exceptions in one
+//! place, by [`Error::kind`].
 
 mod vocab_fault;
 
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 pub use vocab_fault::VocabFault;
 pub(crate) use vocab_fault::show;
 
-/// The core's result.
+/// Result of the core's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failure, with what is needed to mend it.
+/// An error, with the data needed to fix its cause.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -23,39 +23,39 @@ pub enum Error {
     Io {
         /// The file concerned.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// An argument has a value that can never work.
+    /// An argument has an invalid value.
     #[error("{name} is {got}, expected {expected}")]
     Argument {
-        /// The argument's name, as the caller wrote it.
+        /// The argument's name, as the caller writes it.
         name: &'static str,
         /// Its value.
         got: String,
         /// What is allowed.
         expected: String,
     },
-    /// A split pattern does not compile, or failed on a text.
+    /// A split pattern does not compile, or fails on a text.
     #[error("pattern {:?}: {}", shortened(pattern), shortened(reason))]
     Pattern {
         /// The regular expression.
         pattern: String,
-        /// Why it cannot be used.
+        /// Why the pattern cannot be used.
         reason: String,
     },
-    /// A file is not what its format demands.
+    /// A file does not follow its format.
     #[error("{}: {reason}", path.display())]
     Format {
         /// The file concerned.
         path: PathBuf,
-        /// What was found, where, and what the format asks for.
+        /// What was found, where, and what the format requires.
         reason: String,
     },
-    /// Tokens and merges that do not make a vocabulary.
+    /// Tokens and merges that do not form a valid vocabulary.
     #[error(transparent)]
     Vocab(#[from] VocabFault),
-    /// A token id that the vocabulary does not hold.
+    /// A token id that is not in the vocabulary.
     #[error("token id {id} at position {position} is not in this vocabulary of {n_vocab} ids")]
     UnknownId {
         /// The id.
@@ -65,9 +65,9 @@ pub enum Error {
         /// The vocabulary's size.
         n_vocab: usize,
     },
-    /// Bytes that are not text, with one that the vocabulary has no token for.
+    /// Bytes that are not text and include a byte without a token.
     #[error(
-        "byte 0x{byte:02x} at position {position} has no token: this vocabulary encodes UTF-8 text, which never has it"
+        "byte 0x{byte:02x} at position {position} has no token: this vocabulary encodes UTF-8 text, which never contains it"
     )]
     UnknownByte {
         /// The byte.
@@ -75,8 +75,8 @@ pub enum Error {
         /// Its index in the given bytes.
         position: usize,
     },
-    /// An id that uint16 cannot hold.
-    #[error("token id {id} at position {position} does not fit into uint16, which holds 0 to 65535: ask for uint32")]
+    /// An id that does not fit into uint16.
+    #[error("token id {id} at position {position} does not fit into uint16, which holds 0 to 65535; use uint32")]
     WideId {
         /// The id.
         id: u32,
@@ -95,12 +95,12 @@ pub enum Error {
         /// Offset of the first byte that cannot be decoded.
         position: usize,
     },
-    /// No document was found where text should be.
+    /// The input contains no document.
     #[error("the corpus is empty: no document in {}, {n_bytes} bytes", few(files))]
     EmptyCorpus {
         /// The files that were read.
         files: Vec<String>,
-        /// Their size together.
+        /// Their total size in bytes.
         n_bytes: u64,
     },
     /// The caller's progress callback asked to stop.
@@ -108,25 +108,25 @@ pub enum Error {
     Interrupted,
 }
 
-/// The families of failure that callers tell apart.
+/// The kinds of error that callers distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The operating system refused; the `io::Error` tells how.
+    /// The operating system refused; the `io::Error` has the cause.
     Io,
-    /// An argument can never work.
+    /// An argument is invalid.
     Argument,
-    /// Text, ids or a vocabulary cannot be used as asked.
+    /// Text, ids or a vocabulary cannot be used for this operation.
     Data,
-    /// A file is damaged or of another format.
+    /// A file is damaged or has another format.
     Format,
     /// Bytes are not UTF-8.
     Utf8,
-    /// The caller asked to stop.
+    /// The caller stopped the work.
     Interrupted,
 }
 
 impl Error {
-    /// The family that this failure belongs to.
+    /// Return the kind of this error.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Io { .. } => Kind::Io,
@@ -143,18 +143,18 @@ impl Error {
         }
     }
 
-    /// For `map_err`: the failure of an operation on the file at `path`.
+    /// Return a function for `map_err` that adds `path` to an I/O error.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.as_ref().to_owned(), source }
     }
 
-    /// A file at `path` that breaks its format for `reason`, of which at most 1,000 characters are kept.
+    /// Return the error for a file at `path` that breaks its format. Keep at most 1,000 characters of `reason`.
     pub fn format(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
         Self::Format { path: path.as_ref().to_owned(), reason: shortened(&reason.into()) }
     }
 }
 
-/// Beginning and end of a text that may quote a whole hostile file.
+/// Shorten a text that may quote a whole hostile file to its beginning and its end.
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 500;
     let end = text.char_indices().nth(SHOWN).map(|(at, _)| at);
@@ -167,7 +167,7 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// The first few names, and how many more there are.
+/// List the first five names and the number of the others.
 fn few(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");

@@ -1,13 +1,13 @@
-//! What can be wrong with a vocabulary: one variant a cause, naming the offender and its place.
+//! Faults of a vocabulary: one variant per cause, with the faulty token or merge and its index.
 
-/// Why tokens and merges do not make a vocabulary. Indices count from 0 in the order given.
+/// Why tokens and merges do not form a vocabulary. Indices start at 0 and follow the given order.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VocabFault {
     /// One byte string has two ids.
     #[error("token {index}, {token}, has id {id}, but the same bytes already have id {first}")]
     DuplicateToken {
-        /// Where the second of the two stands.
+        /// Index of the second of the two.
         index: usize,
         /// The bytes, escaped.
         token: String,
@@ -16,10 +16,10 @@ pub enum VocabFault {
         /// The first id.
         first: u32,
     },
-    /// One id stands for two tokens.
+    /// Two tokens have the same id.
     #[error("token {index}, {token}, has id {id}, which {first} already has")]
     DuplicateId {
-        /// Where the second of the two stands.
+        /// Index of the second of the two.
         index: usize,
         /// The second token, escaped.
         token: String,
@@ -28,18 +28,18 @@ pub enum VocabFault {
         /// The first token, escaped.
         first: String,
     },
-    /// A token without bytes can never be found in a text.
+    /// A token without bytes, which never occurs in a text.
     #[error("token {index} with id {id} is empty, expected at least one byte")]
     EmptyToken {
-        /// Where it stands.
+        /// Its index.
         index: usize,
         /// Its id.
         id: u32,
     },
-    /// An id beyond what any vocabulary needs.
+    /// An id above the maximum.
     #[error("token {index}, {token}, has id {id}, expected at most {limit}")]
     IdTooLarge {
-        /// Where it stands.
+        /// Its index.
         index: usize,
         /// The token, escaped.
         token: String,
@@ -48,68 +48,68 @@ pub enum VocabFault {
         /// The largest id allowed.
         limit: u32,
     },
-    /// All tokens together are longer than a vocabulary may be.
-    #[error("tokens up to {index} have more than {limit} bytes together")]
+    /// The tokens have too many bytes in total.
+    #[error("tokens 0 to {index} have more than {limit} bytes in total")]
     TooLong {
-        /// The token that goes over the limit.
+        /// Index of the token that exceeds the limit.
         index: usize,
         /// The limit in bytes.
         limit: usize,
     },
-    /// A token too long to be looked for in all its parts.
-    #[error("token {index} has {length} bytes, expected at most {limit} where ranks stand for merges")]
+    /// A token that is too long to search all its parts.
+    #[error("token {index} has {length} bytes, expected at most {limit} because its ranks define the merges")]
     TokenTooLong {
-        /// Where it stands.
+        /// Its index.
         index: usize,
         /// Its length in bytes.
         length: usize,
         /// The limit in bytes.
         limit: usize,
     },
-    /// A special token so long that preparing to look for it would take for ever.
+    /// A special token that is too long: building its search table would take too long.
     #[error("special token {index} has {length} bytes, expected at most {limit}")]
     SpecialTooLong {
-        /// Where it stands.
+        /// Its index.
         index: usize,
         /// Its length in bytes.
         length: usize,
         /// The limit in bytes.
         limit: usize,
     },
-    /// More special tokens than one search can look for.
-    #[error("{n} special tokens are more than one search can look for: {reason}")]
+    /// More special tokens than one search supports.
+    #[error("{n} special tokens are too many for one search: {reason}")]
     TooManySpecial {
-        /// How many there are.
+        /// Number of special tokens.
         n: usize,
-        /// What the search says.
+        /// The error of the search library.
         reason: String,
     },
-    /// Byte-level BPE needs a token for each byte that text or another token has.
-    #[error("no token stands for the single byte 0x{byte:02x}, expected one for each byte of UTF-8 text and of tokens")]
+    /// A byte without a token. Byte-level BPE needs a token for each byte of UTF-8 text and of other tokens.
+    #[error("no token for the single byte 0x{byte:02x}, expected one for each byte of UTF-8 text and of tokens")]
     MissingByte {
         /// The byte.
         byte: u8,
     },
-    /// A merge names a part that is no token.
-    #[error("merge {index} joins {part}, which is no token before it")]
+    /// A merge uses a part that is not a token.
+    #[error("merge {index} uses {part}, which is not defined before it")]
     UnknownPart {
         /// The merge's index.
         index: usize,
         /// The part, escaped or by its id.
         part: String,
     },
-    /// A merge makes something that is no token.
-    #[error("merge {index} makes {token}, which is no token")]
+    /// A merge produces bytes that are not a token.
+    #[error("merge {index} produces {token}, which is not a token")]
     UnknownResult {
         /// The merge's index.
         index: usize,
         /// Its result, escaped.
         token: String,
     },
-    /// More merges than any vocabulary needs.
+    /// More merges than the maximum.
     #[error("there are more than {limit} merges")]
     TooManyMerges {
-        /// The most merges allowed.
+        /// The maximum number of merges.
         limit: usize,
     },
     /// The same merge is listed twice.
@@ -127,7 +127,7 @@ pub enum VocabFault {
 }
 
 impl VocabFault {
-    /// Which of the given tokens is at fault, where it is one of them.
+    /// Return the index of the faulty token, if the fault is in a token.
     pub fn token_index(&self) -> Option<usize> {
         match self {
             Self::DuplicateToken { index, .. }
@@ -140,7 +140,7 @@ impl VocabFault {
         }
     }
 
-    /// Which of the given merges is at fault, where it is one of them.
+    /// Return the index of the faulty merge, if the fault is in a merge.
     pub fn merge_index(&self) -> Option<usize> {
         match self {
             Self::UnknownPart { index, .. }
@@ -151,7 +151,7 @@ impl VocabFault {
     }
 }
 
-/// Bytes as a message shows them: quoted, escaped, at most 64 of them.
+/// Format bytes for a message: quoted, escaped, at most 64 bytes.
 pub(crate) fn show(bytes: &[u8]) -> String {
     match bytes.get(..64) {
         Some(head) if bytes.len() > 64 => format!("\"{}…\" ({} bytes)", head.escape_ascii(), bytes.len()),
