@@ -1,16 +1,15 @@
-//! Documents from files: plain text, lines of JSON, either of them compressed, Parquet, Arrow, and
-//! folders of all.
+//! Read documents from files: plain text and JSON lines, both also compressed, Parquet, Arrow, and folders of these.
 //!
 //! | ending | a document is |
 //! |---|---|
 //! | `.jsonl`, `.ndjson` | the text field of one line |
-//! | `.txt`, `.md` or none known | the whole file, as bytes, or what stands between separators |
-//! | `.parquet`; `.arrow`, `.arrows`, `.feather` | the text field of one row; Arrow's files and streams alike |
-//! | one of the first two and `.gz` or `.zst` | the same of the unpacked content |
+//! | `.txt`, `.md` or any unknown ending | the whole file, as bytes, or the text between separators |
+//! | `.parquet`; `.arrow`, `.arrows`, `.feather` | the text field of one row; both Arrow files and streams |
+//! | one of the first two plus `.gz` or `.zst` | the same in the unpacked content |
 //!
-//! JSON lines are read one by one, so that memory follows the longest line and not the file; a line of a compressed
-//! file may have 256 MiB. A compressed file, or one of Parquet or Arrow, that grows more than a thousandfold is refused,
-//! each row counted as at least 16 bytes.
+//! JSON lines are read one at a time, so memory grows with the longest line and not with the file. A line of a
+//! compressed file may have at most 256 MiB. A compressed, Parquet or Arrow file that unpacks to more than a thousand
+//! times its size is refused; each row counts as at least 16 bytes.
 
 mod arrow;
 mod arrow_messages;
@@ -36,10 +35,10 @@ pub use reading::{Place, Reading};
 pub(crate) use text::for_each_piece;
 pub use text::{for_each_line, for_each_separated};
 
-/// Calls `each` with every document of the file at `path`, in order.
+/// Call `each` with every document of the file at `path`, in order.
 ///
-/// Fails when the file cannot be read or unpacked, when it is of a kind that is not supported, when
-/// a line is not a JSON object with the text field (the message names the line), and when `each` does.
+/// Return an error if the file cannot be read or unpacked, if its kind is not supported, if a line is not a JSON object
+/// with the text field (the message gives the line), or if `each` fails.
 ///
 /// ```
 /// use bytemill::corpus::{Reading, for_each_document};

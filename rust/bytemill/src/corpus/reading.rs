@@ -1,35 +1,36 @@
-//! How documents are read, and where in its file each begins.
+//! How documents are read, and where each begins in its file.
 
 use crate::error::Error;
 use std::path::Path;
 
-/// Where in its file, unpacked, a document begins.
+/// Where a document begins in its unpacked file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Bytes before the document, or before its line.
     pub offset: u64,
-    /// The number of the line in which it begins, or of its row; the first is 1.
+    /// The number of its first line, or of its row; the first is 1.
     pub line: u64,
 }
 
-/// What makes a document, where the file alone does not tell.
+/// How a file is divided into documents, if the file alone does not say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading<'a> {
     /// The field of a JSON line, or the column of a Parquet or Arrow file, that holds the text.
     pub text_field: &'a str,
-    /// What stands between the documents of a text file, such as `<|endoftext|>`; it belongs to none.
+    /// The separator between documents of a text file, such as `<|endoftext|>`; it belongs to no document.
     pub separator: Option<&'a [u8]>,
-    /// Bytes of memory that the caller may take; what has to be held at once may take a quarter of them.
+    /// Memory limit in bytes; data that must be in memory as a whole may take a quarter of it.
     pub max_memory: Option<u64>,
 }
 
 impl Reading<'_> {
-    /// Bytes that may be held of what cannot be read in parts: a row, a record batch, a text without a place to cut.
+    /// Return the maximum size of data that cannot be read in parts: a row, a record batch, a text without a place to
+    /// split.
     pub(crate) fn most_at_once(self) -> u64 {
         self.max_memory.map_or(u64::MAX, |limit| limit / 4)
     }
 
-    /// The refusal of `what` in the file at `path`, of which `n_bytes` have been seen.
+    /// Return the error for `what` in the file at `path`, when `n_bytes` of it have been read.
     pub(crate) fn too_large(self, path: &Path, what: &str, n_bytes: u64) -> Error {
         match self.max_memory {
             Some(limit) => Error::Argument {
