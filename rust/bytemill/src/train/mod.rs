@@ -1,20 +1,18 @@
-//! Learns a vocabulary: counts pretokens, then merges the most frequent pair again and again.
+//! Learn a vocabulary: count pretokens, then merge the most frequent pair repeatedly.
 //!
 //! ```text
-//! documents -> Counter (one a thread) -> join -> WordCounts -> Arena -> hot pairs -> merges
+//! documents -> Counter (one per thread) -> join -> WordCounts -> Arena -> hot pairs -> merges
 //! ```
 //!
-//! The rule, which `naive` spells out and every fast path must equal: in each step count every two
-//! neighbouring tokens of every pretoken, overlaps included (`aaa` holds the pair (a, a) twice);
-//! take the pair with the highest count, equal counts settled by [`Ties`]; replace it from left to
-//! right, without overlaps, by a new token. Hugging Face's trainer and rustbpe keep their counts up
-//! to date instead of counting anew, and arrive at the same numbers: only the count of the pair just
-//! merged goes stale in theirs, and that pair can never return.
+//! The rule is defined in `naive`, and every fast path must give the same result. In each step, count every pair of
+//! neighbouring tokens in every pretoken, overlaps included (`aaa` contains the pair (a, a) twice). Take the pair with
+//! the highest count; [`Ties`] decides between equal counts. Replace it from left to right, without overlaps, by a new
+//! token. Hugging Face's trainer and rustbpe update their counts instead of counting again, and get the same merges:
+//! only the count of the pair just merged is outdated in theirs, and that pair never occurs again.
 //!
-//! Memory follows the number of distinct pretokens, not the length of the text; without a split
-//! pattern a whole document is one pretoken. Within a limit of memory, counts go to sorted runs on
-//! disk and fewer pairs are watched at once. The merges are the same for any number of threads and
-//! any limit.
+//! Memory grows with the number of distinct pretokens, not with the length of the text. Without a split pattern, a
+//! whole document is one pretoken. With a memory limit, counts go to sorted runs on disk and fewer pairs are watched at
+//! a time. The merges are the same for any number of threads and any limit.
 
 mod base;
 pub(crate) mod count;
@@ -35,15 +33,17 @@ use crate::hints;
 use merge::{Budget, learn};
 
 pub use base::Base;
-pub use count::{Counter, Counting, DocumentUnit, Provenance, Sink, Watched, WordCounts, count_documents, count_files};
+pub use count::{
+    Counter, Counting, DocumentUnit, Provenance, Sink, SpecialTextFinder, WordCounts, count_documents, count_files,
+};
 pub use options::{Merge, Options, Ties};
 pub use progress::{Progress, Watch};
 
-/// Learns merges from counted pretokens, the most frequent pair first.
+/// Learn merges from counted pretokens, most frequent pair first.
 ///
-/// Stops early, without an error, when no pair is left that `options` allow. Fails when `watch`
-/// breaks, when the distinct pretokens together hold 4 GiB or more, when they do not fit into
-/// `max_memory` (the message says what would do), and when counts on disk cannot be read.
+/// Stop early, without an error, when no allowed pair is left. Return an error if `watch` breaks, if the distinct
+/// pretokens have 4 GiB or more in total, if they do not fit into `max_memory` (the message gives the value needed), or
+/// if counts on disk cannot be read.
 ///
 /// ```
 /// use bytemill::{split::Splitter, train::{Counter, Options, Ties, train}};
@@ -60,15 +60,15 @@ pub fn train(counts: &WordCounts, options: Options, watch: &mut Watch) -> Result
     train_onto(&Base::default(), counts, options, watch)
 }
 
-/// As [`train`], after the merges of `base` have been made: returns these and then the new ones,
-/// `options.n_merges` together.
+/// Learn merges as [`train`] does, after applying the merges of `base`. Return these and then the new ones,
+/// `options.n_merges` in total.
 ///
-/// Going on with the text that the base was learnt from gives what training to that number at once
-/// would have given. What `options` forbid is asked of new tokens only.
+/// Continuing with the text that the base was trained on gives the same merges as training to that number in one run.
+/// The limits of `options` apply to new tokens only.
 pub fn train_onto(base: &Base, counts: &WordCounts, options: Options, watch: &mut Watch) -> Result<Vec<Merge>> {
     let budget = Budget::new(counts, base.merges().len(), &options)?;
     if options.max_memory.is_some() {
-        hints::give_back(); // what counting took
+        hints::give_back(); // memory that counting used
     }
     learn(base, counts, options, budget, watch)
 }

@@ -1,33 +1,35 @@
-//! Reports progress to the caller, a few times a second, and stops when the caller wants to.
+//! Report progress to the caller a few times a second, and stop when the caller wants to.
 //!
-//! Long loops call [`Reporter::step`] each time; a step costs a count, and now and then a look at the clock.
+//! Long loops call [`Reporter::step`] in each round. A step increments a counter; only every 256th step reads the
+//! clock.
 
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 const REPORT_EVERY: Duration = Duration::from_millis(50);
-/// Steps between looks at the clock; a step takes microseconds.
+/// Steps between two reads of the clock; a step takes microseconds.
 const STEPS: u32 = 256;
 
-/// How far the work is, for a progress bar.
+/// Progress of the work, for a progress bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Text is being counted.
     Counting {
-        /// Bytes of documents taken in so far.
+        /// Bytes of documents read so far.
         bytes: u64,
     },
-    /// Merges are being learnt.
+    /// Merges are being learned.
     Merging {
-        /// Merges learnt so far.
+        /// Merges learned so far.
         done: usize,
-        /// Merges asked for.
+        /// Merges requested.
         wanted: usize,
     },
 }
 
-/// A callback that receives the progress, a few times a second at most; breaking makes the work return [`crate::Error::Interrupted`].
+/// A callback that receives the progress, at most a few times a second. If it breaks, the work returns
+/// [`crate::Error::Interrupted`].
 pub type Watch<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
 
 /// Calls a [`Watch`] with the progress, at most every 50 ms.
@@ -44,19 +46,19 @@ impl<'a> Reporter<'a> {
         Self { watch, progress, reported: Instant::now(), steps: 0 }
     }
 
-    /// Set the progress that is reported from now on.
+    /// Set the progress to report.
     pub(super) fn set(&mut self, progress: Progress) {
         self.progress = progress;
     }
 
-    /// Count one small step of long work; fail when the caller wants to stop.
+    /// Count one small step of long work; return an error if the caller wants to stop.
     #[inline]
     pub(super) fn step(&mut self) -> Result<()> {
         self.steps += 1;
         if self.steps < STEPS { Ok(()) } else { self.long_step() }
     }
 
-    /// As [`Self::step`], where a step may take long.
+    /// Count one step that may take long; see [`Self::step`].
     pub(super) fn long_step(&mut self) -> Result<()> {
         self.steps = 0;
         if self.reported.elapsed() < REPORT_EVERY {

@@ -1,4 +1,4 @@
-//! Counts the pretokens of documents on one thread.
+//! Count the pretokens of documents on one thread.
 
 use super::document_unit::DocumentUnit;
 use super::tally::Tally;
@@ -7,7 +7,7 @@ use super::word_table::{WordTable, table_of};
 use crate::error::Result;
 use crate::split::Splitter;
 
-/// Gathers pretoken counts, document by document. Documents never share a pretoken.
+/// Counts pretokens, document by document. A pretoken never crosses the end of a document.
 ///
 /// ```
 /// use bytemill::{split::Splitter, train::Counter};
@@ -23,28 +23,28 @@ use crate::split::Splitter;
 pub struct Counter {
     splitter: Splitter,
     feed: DocumentUnit,
-    tables: Vec<WordTable>, // a word goes to one of them by its hash
+    tables: Vec<WordTable>, // the hash of a word selects its table
     position: u64,
 }
 
 impl Counter {
-    /// A counter of what `splitter` makes of documents.
+    /// Create a counter that splits documents with `splitter`.
     pub fn new(splitter: Splitter) -> Self {
         Self::sharing_out(splitter, DocumentUnit::Documents, vec![WordTable::new(usize::MAX)])
     }
 
-    /// As [`Self::new`], the words shared out over `tables`, a power of two. Where lines are documents, those that
-    /// [`super::pieces::first_lines`] gives are added together.
+    /// Create a counter as [`Self::new`] does, with words distributed over `tables`; their number must be a power of
+    /// two. If lines are documents, callers add the lines from [`super::pieces::first_lines`] together.
     pub(super) fn sharing_out(splitter: Splitter, feed: DocumentUnit, tables: Vec<WordTable>) -> Self {
         Self { splitter, feed, tables, position: 0 }
     }
 
-    /// Counts the pretokens of one more document. Fails when the split pattern does.
+    /// Count the pretokens of one more document. Return an error if the split pattern fails.
     pub fn add(&mut self, document: &[u8]) -> Result<()> {
         self.add_at(document, self.position)
     }
 
-    /// Counts `word` as a pretoken that occurs `count` times more, however the splitter would cut it.
+    /// Add `count` occurrences of `word` as one pretoken; the splitter is not applied.
     pub fn add_word(&mut self, word: &[u8], count: u64) {
         if !word.is_empty() && count > 0 {
             let table = table_of(word, 0, word.len(), self.tables.len());
@@ -53,7 +53,7 @@ impl Counter {
         self.position += word.len() as u64;
     }
 
-    /// Takes in what another counter has counted, as if its documents came after this one's.
+    /// Add the counts of another counter, as if its documents came after this one's.
     pub fn merge(&mut self, later: &Self) {
         for (table, later) in self.tables.iter_mut().zip(&later.tables) {
             table.absorb(later, self.position);
@@ -61,17 +61,17 @@ impl Counter {
         self.position += later.position;
     }
 
-    /// The counts, in their fixed order.
+    /// Return the counts, in their fixed order.
     pub fn into_counts(self) -> Result<WordCounts> {
         WordCounts::of(vec![self.tables], usize::MAX, &mut || Ok(()))
     }
 
-    /// Counts a document that starts at `position` of all documents put together.
+    /// Count a document that starts at `position` in the concatenation of all documents.
     pub(super) fn add_at(&mut self, document: &[u8], position: u64) -> Result<()> {
         let mut start = 0;
         let (tables, by_line) = (&mut self.tables, self.feed == DocumentUnit::Lines);
-        // Words follow each other without gaps, so that each is known by its place in the
-        // document, from where its key can be read in one load.
+        // Words follow each other without gaps, so each is identified by its place in the document, and its key can be
+        // read from there with one load.
         let mut add = |length| {
             let table = table_of(document, start, length, tables.len());
             tables[table].add(document, start, length, Tally { count: 1, first: position + start as u64 });
@@ -88,7 +88,7 @@ impl Counter {
         self.tables.iter_mut().try_for_each(WordTable::check)
     }
 
-    /// The words counted, for [`WordCounts::of`].
+    /// Return the counted words, for [`WordCounts::of`].
     pub(super) fn into_tables(self) -> Vec<WordTable> {
         self.tables
     }

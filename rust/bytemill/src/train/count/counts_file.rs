@@ -1,7 +1,7 @@
-//! Word counts in a file, so that a later run need not read the text again.
+//! Word counts in a file, so that a later run does not need to read the text again.
 //!
-//! docs/formats.md lays the file out byte by byte. It says how the text was cut, and is refused where
-//! another cut is wanted; a checksum covers all of it.
+//! docs/formats.md specifies the file byte by byte. The file records how the text was split and is refused if another
+//! split is requested. A checksum covers the whole file.
 
 use super::document_unit::DocumentUnit;
 use super::runs::{Order, Sorter};
@@ -16,22 +16,22 @@ use std::path::Path;
 
 const MAGIC: &[u8; 16] = b"bytemill counts\n";
 const VERSION: u32 = 1;
-const FIXED_BYTES: u64 = 16 + 4 + 4 + 8 + 8; // magic, version, length of the provenance, words, bytes
+const FIXED_BYTES: u64 = 16 + 4 + 4 + 8 + 8; // magic, version, provenance length, words, bytes
 const HEAD_BYTES: usize = 20;
 const CHECKSUM_BYTES: u64 = 4;
 const MAX_PROVENANCE_BYTES: u32 = 1 << 20;
 
-/// How text became words.
+/// How text was split into words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// The split pattern, by name or as a regex; none: documents as they are.
+    /// The split pattern, by name or as a regex; `None` for whole documents.
     pub pattern: Option<String>,
     /// What one document was: "documents" or "lines".
     pub feed: String,
 }
 
 impl Provenance {
-    /// Of text cut by `pattern` and fed by `feed`.
+    /// Describe text split by `pattern` with documents given by `feed`.
     pub fn new(pattern: Option<&str>, feed: DocumentUnit) -> Self {
         let feed = match feed {
             DocumentUnit::Documents => "documents",
@@ -42,7 +42,7 @@ impl Provenance {
 }
 
 impl WordCounts {
-    /// Writes the counts to `path`, which is there whole or not at all.
+    /// Write the counts to `path` atomically.
     pub fn save(&self, path: &Path, provenance: &Provenance) -> Result<()> {
         let mut file = DurableFile::create(path)?;
         let mut out = Checked { inner: BufWriter::with_capacity(1 << 18, &mut file), checksum: 0 };
@@ -53,9 +53,9 @@ impl WordCounts {
         file.commit()
     }
 
-    /// Reads what [`Self::save`] wrote; with a `limit`, in about so many bytes of memory.
+    /// Read a file written by [`Self::save`]; with a `limit`, use about that many bytes of memory.
     ///
-    /// Fails when the file is damaged or cut off, and when its text was cut in another way than `wanted`.
+    /// Return an error if the file is damaged or truncated, or if its text was not split as `wanted`.
     pub fn load(path: &Path, wanted: &Provenance, limit: Option<u64>) -> Result<Self> {
         let file = regular_file::open_seekable(path)?;
         let n_bytes = file.metadata().map_err(Error::io(path))?.len();
@@ -64,7 +64,7 @@ impl WordCounts {
         if head.provenance != *wanted {
             return Err(Error::format(
                 path,
-                format!("holds counts of {}, wanted {}", told(&head.provenance), told(wanted)),
+                format!("holds counts of {}, expected {}", described(&head.provenance), described(wanted)),
             ));
         }
         let limit = limit.map_or(usize::MAX, |limit| limit as usize);
@@ -87,7 +87,10 @@ impl WordCounts {
         input.inner.read_exact(&mut stored).map_err(Error::io(path))?;
         if left > 0 || u32::from_le_bytes(stored) != found {
             let stored = u32::from_le_bytes(stored);
-            return Err(Error::format(path, format!("is damaged: its checksum is {found:08x}, it says {stored:08x}")));
+            return Err(Error::format(
+                path,
+                format!("is damaged: its checksum is {found:08x}, the stored one is {stored:08x}"),
+            ));
         }
         words.finish(&head)
     }
@@ -103,7 +106,7 @@ impl WordCounts {
         let mut failure = Ok(());
         let handed_over = self.for_each_by(Order::Frequency, super::word_counts::SORT_BYTES, |word, tally| {
             failure = write_word(out, word, tally);
-            if failure.is_ok() { Ok(()) } else { Err(Error::Interrupted) } // the failure is what is told
+            if failure.is_ok() { Ok(()) } else { Err(Error::Interrupted) } // `failure` is the error to report
         });
         failure.map(|()| handed_over)
     }
@@ -117,15 +120,15 @@ fn write_word(out: &mut impl Write, word: &[u8], tally: Tally) -> io::Result<()>
     out.write_all(word)
 }
 
-/// What stands before the words.
+/// The header before the words.
 struct Head {
     provenance: Provenance,
     n_words: u64,
-    n_bytes: u64, // of all words
+    n_bytes: u64, // total length of all words
 }
 
 impl Head {
-    /// Reads it from a file of `file_bytes`, which must be just enough for what it announces.
+    /// Read the header from a file of `file_bytes`, which must match the sizes in the header exactly.
     fn read(input: &mut impl Read, file_bytes: u64) -> Result<Self, Fault> {
         let mut fixed = [0; FIXED_BYTES as usize];
         if file_bytes < FIXED_BYTES + CHECKSUM_BYTES {
@@ -135,7 +138,7 @@ impl Head {
         let number = |from: usize| fixed[from..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let short = |from: usize| fixed[from..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         if !fixed.starts_with(MAGIC) {
-            return Err(Fault::Format("is no file of counts, as save_counts writes it".to_owned()));
+            return Err(Fault::Format("is not a file of counts written by save_counts".to_owned()));
         }
         let (version, length) = (short(16), short(20));
         if version != VERSION {
@@ -146,32 +149,32 @@ impl Head {
         let due = head_bytes.and_then(|heads| heads.checked_add(n_bytes)?.checked_add(length.into()));
         if length > MAX_PROVENANCE_BYTES || due != Some(file_bytes - FIXED_BYTES - CHECKSUM_BYTES) {
             return Err(Fault::Format(format!(
-                "has {file_bytes} bytes, which is not what {n_words} words take: cut off?"
+                "has {file_bytes} bytes, which does not match its {n_words} words: is it truncated?"
             )));
         }
         let mut provenance = vec![0; length as usize];
         input.read_exact(&mut provenance)?;
         let provenance = serde_json::from_slice(&provenance)
-            .map_err(|error| Fault::Format(format!("does not tell how the text was cut: {error}")))?;
+            .map_err(|error| Fault::Format(format!("does not say how the text was split: {error}")))?;
         Ok(Self { provenance, n_words, n_bytes })
     }
 }
 
-/// Reads a word of at most `left` bytes.
+/// Read a word of at most `left` bytes.
 fn read_word(input: &mut impl Read, word: &mut Vec<u8>, left: u64) -> Result<Tally, Fault> {
     let mut head = [0; HEAD_BYTES];
     input.read_exact(&mut head)?;
     let number = |from: usize| head[from..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
     let length = head.last_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
     if length == 0 || u64::from(length) > left {
-        return Err(Fault::Format(format!("is damaged: a word of {length} bytes, with {left} left")));
+        return Err(Fault::Format(format!("is damaged: a word has {length} bytes, but only {left} are left")));
     }
     word.resize(length as usize, 0);
     input.read_exact(word)?;
     Ok(Tally { count: number(0), first: number(8) })
 }
 
-/// Words on their way into memory, or where they do not fit, to disk.
+/// Collects words in memory, or on disk if they do not fit.
 enum Gathered {
     Memory { bytes: Vec<u8>, words: Vec<Word> },
     Disk(Sorter),
@@ -183,7 +186,7 @@ impl Gathered {
         if limit != usize::MAX && memory > limit as u64 / 4 {
             return Ok(Self::Disk(Sorter::new(Order::Frequency, limit / 2)?));
         }
-        // Both numbers were held against the size of the file.
+        // Both numbers were checked against the size of the file.
         let (bytes, words) = (Vec::with_capacity(head.n_bytes as usize), Vec::with_capacity(head.n_words as usize));
         Ok(Self::Memory { bytes, words })
     }
@@ -208,7 +211,7 @@ impl Gathered {
     }
 }
 
-/// A file, and the checksum of what has passed.
+/// A file, with the checksum of the bytes read or written so far.
 struct Checked<F> {
     inner: F,
     checksum: u32,
@@ -234,7 +237,7 @@ impl<F: Read> Read for Checked<F> {
     }
 }
 
-/// The disk's failure, or the content's.
+/// An error of the disk or of the content.
 enum Fault {
     Io(io::Error),
     Format(String),
@@ -255,7 +258,7 @@ impl From<io::Error> for Fault {
     }
 }
 
-fn told(Provenance { pattern, feed }: &Provenance) -> String {
+fn described(Provenance { pattern, feed }: &Provenance) -> String {
     let pattern = pattern.as_ref().map_or("no pattern".to_owned(), |pattern| format!("pattern {pattern:?}"));
     format!("{pattern} and feed {feed:?}")
 }

@@ -1,9 +1,9 @@
-//! What counts as one document: pretokens never cross its end.
+//! What is one document: a pretoken never crosses its end.
 
-/// What counts as one document.
+/// What is one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DocumentUnit {
-    /// A document as the source gives it.
+    /// A document as the source provides it.
     Documents,
     /// Each line with its newline, as Hugging Face reads files.
     Lines,

@@ -1,13 +1,12 @@
-//! Brings documents to counters: the caller's thread reads, the others split and count.
+//! Pass documents to counters: the caller's thread reads, other threads split and count.
 //!
-//! Documents travel in batches of about a mebibyte through a short queue, so that memory stays
-//! bounded however fast the reader is. A batch knows its position in the whole text, which makes
-//! the counts the same for any number of threads.
+//! Documents travel in batches of about 1 MiB through a short queue, so memory stays bounded for any speed of the
+//! reader. A batch contains its position in the whole text, so the counts are the same for any number of threads.
 
 use super::counter::Counter;
 use super::document_unit::DocumentUnit;
 use super::pieces::{first_lines, first_piece};
-use super::watched::Watched;
+use super::special_text_finder::SpecialTextFinder;
 use super::word_counts::WordCounts;
 use super::word_table::WordTable;
 use crate::corpus::{Content, Kind, Reading, expand, for_each_document, for_each_piece};
@@ -25,29 +24,29 @@ use std::thread;
 use std::time::Duration;
 
 const BATCH_BYTES: usize = 1 << 20;
-/// Between looks at whether a worker is ready.
+/// Time between two checks whether a worker is ready.
 const WAIT: Duration = Duration::from_millis(2);
-/// Memory for which a thread is worth having: its table, and its batches on their way.
+/// Memory that one thread needs to be useful: its table, and its batches in the queue.
 const THREAD_BYTES: u64 = 32 << 20;
 
-/// Tables of each thread at most, a power of two: an empty one takes 130 KiB, on machines of many cores in each of many
-/// threads.
+/// Maximum number of tables per thread, a power of two. An empty table takes 130 KiB, which adds up on machines with
+/// many cores.
 const MOST_SHARES: usize = 8;
 
-/// How documents are counted.
+/// Options for counting documents.
 #[derive(Clone, Copy, Debug)]
 pub struct Counting<'a> {
-    /// Cuts documents into pretokens.
+    /// Splits documents into pretokens.
     pub splitter: &'a Splitter,
-    /// What counts as one document.
+    /// What is one document.
     pub feed: DocumentUnit,
-    /// How many threads count, besides the caller's, which then reads; 1 counts on the caller's own, unless
-    /// memory is limited.
+    /// Number of threads that count, in addition to the caller's thread, which then reads. With 1 thread and no memory
+    /// limit, the caller's thread counts too.
     pub threads: usize,
-    /// Bytes of memory that counting may take; more words than fit go to a temporary file.
+    /// Maximum memory for counting in bytes; words that do not fit go to a temporary file.
     pub max_memory: Option<u64>,
-    /// Texts that are looked for in the documents.
-    pub watched: Option<&'a Watched>,
+    /// Texts of special tokens to search for in the documents.
+    pub special_texts: Option<&'a SpecialTextFinder>,
 }
 
 impl Counting<'_> {
@@ -56,13 +55,14 @@ impl Counting<'_> {
         self.threads.min(worth_having).max(1)
     }
 
-    /// With a limit of memory a table goes to disk now and then, for seconds, in which the caller's thread must
-    /// stay free to hear of Ctrl-C.
+    /// Return the number of worker threads. With a memory limit, writing a table to disk takes seconds, and the
+    /// caller's thread must stay free to react to Ctrl-C.
     fn n_workers(&self) -> usize {
         if self.n_threads() == 1 && self.max_memory.is_none() { 0 } else { self.n_threads() }
     }
 
-    /// Half of the memory is for tables; the rest for documents on their way, and for joining the tables.
+    /// Return the memory for tables: half of the limit. The rest is for documents in the queue and for joining the
+    /// tables.
     fn table_bytes(&self) -> usize {
         self.max_memory.map_or(usize::MAX, |limit| (limit / 2) as usize)
     }
@@ -72,28 +72,28 @@ impl Counting<'_> {
             let n_shares = self.n_threads().next_power_of_two().min(MOST_SHARES);
             (0..n_shares).map(|_| WordTable::new(usize::MAX)).collect()
         } else {
-            vec![WordTable::new(self.table_bytes() / self.n_threads())] // joined on disk, where nothing is gained by shares
+            vec![WordTable::new(self.table_bytes() / self.n_threads())] // joined on disk: more tables do not help
         };
         Counter::sharing_out(self.splitter.clone(), self.feed, tables)
     }
 
-    /// Joins what was counted; `bytes` is told to `watch` meanwhile.
+    /// Join the counts; report `bytes` to `watch` during the work.
     fn join(&self, counters: Vec<Counter>, bytes: u64, watch: &mut Watch) -> Result<WordCounts> {
         let tables = counters.into_iter().map(Counter::into_tables).collect();
-        WordCounts::of(tables, self.table_bytes(), &mut || tell(watch, bytes))
+        WordCounts::of(tables, self.table_bytes(), &mut || report(watch, bytes))
     }
 }
 
-/// Counts the pretokens of the documents that `documents` hands to its [`Sink`].
+/// Count the pretokens of the documents that `documents` passes to its [`Sink`].
 ///
-/// Fails when `documents`, the split pattern or `watch` does.
+/// Return an error if `documents`, the split pattern or `watch` fails.
 ///
 /// ```
 /// use bytemill::{split::Splitter, train::{Counting, DocumentUnit, count_documents}};
 /// use std::ops::ControlFlow;
 ///
 /// let splitter = Splitter::new(Some("gpt2"))?;
-/// let counting = Counting { splitter: &splitter, feed: DocumentUnit::Documents, threads: 2, max_memory: None, watched: None };
+/// let counting = Counting { splitter: &splitter, feed: DocumentUnit::Documents, threads: 2, max_memory: None, special_texts: None };
 /// let counts = count_documents(&counting, &mut |_| ControlFlow::Continue(()), |sink| {
 ///     ["to be", " or not", "to be"].iter().try_for_each(|text| sink.add(text.as_bytes()))
 /// })?;
@@ -111,7 +111,7 @@ pub fn count_documents(
     let (counters, bytes) = thread::scope(|scope| {
         let (sender, receiver) = sync_channel(2 * counting.n_threads());
         let receiver = Arc::new(Mutex::new(receiver));
-        // Where the system refuses a thread, those that there are do the work; without any, this one does.
+        // If the system refuses a thread, the existing threads do the work; without any, this thread does it.
         let workers: Vec<_> = (0..counting.n_workers())
             .map_while(|_| {
                 let (receiver, stop, asked) = (Arc::clone(&receiver), &stop, Stop::of_this_thread());
@@ -120,7 +120,7 @@ pub fn count_documents(
                     .ok()
             })
             .collect();
-        drop(receiver); // the queue now breaks when the last worker has failed
+        drop(receiver); // now the queue closes when the last worker has failed
         let mut own = workers.is_empty().then(|| counting.counter());
         let target = match &mut own {
             Some(counter) => Target::Here(counter),
@@ -129,7 +129,7 @@ pub fn count_documents(
         let mut sink = Sink::new(counting, &mut *watch, target);
         let outcome = documents(&mut sink).and_then(|()| sink.flush());
         let bytes = sink.position;
-        drop(sink); // the workers end when the queue does
+        drop(sink); // the workers end when the queue closes
         let outcome = outcome.and_then(|()| wait(&workers, watch, bytes));
         if outcome.is_err() {
             stop.store(true, Ordering::Relaxed);
@@ -139,7 +139,7 @@ pub fn count_documents(
             Ok(counted) => counted,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        // What made a worker fail goes before what came of it here.
+        // Report a worker's own error rather than the error that it caused here.
         let counted: Result<Vec<_>> = workers.into_iter().map(join).collect();
         match (counted, outcome) {
             (Err(error), _) if !matches!(error, Error::Interrupted) => Err(error),
@@ -149,7 +149,7 @@ pub fn count_documents(
     counting.join(counters, bytes, watch)
 }
 
-/// Counts the pretokens of all documents of `paths`: files and folders, read as [`crate::corpus`] tells.
+/// Count the pretokens of all documents of `paths`: files and folders, read as described in [`crate::corpus`].
 pub fn count_files(paths: &[PathBuf], reading: Reading, counting: &Counting, watch: &mut Watch) -> Result<WordCounts> {
     let files = expand(paths)?;
     count_documents(counting, watch, |sink| files.iter().try_for_each(|file| add_file(sink, file, reading, counting)))
@@ -161,9 +161,9 @@ fn add_file(sink: &mut Sink, path: &Path, reading: Reading, counting: &Counting)
     }
     let sink = RefCell::new(sink);
     let cut = |text: &[u8]| {
-        sink.borrow_mut().tell()?;
+        sink.borrow_mut().report()?;
         Ok(match counting.feed {
-            // Within a line there is no line end, whose white space would be cut from what is before it.
+            // Within a line there is no line end that could split white space from the text before it.
             DocumentUnit::Lines => {
                 memchr::memrchr(b'\n', text).map_or_else(|| counting.splitter.last_cut(text), |at| Some(at + 1))
             }
@@ -173,15 +173,15 @@ fn add_file(sink: &mut Sink, path: &Path, reading: Reading, counting: &Counting)
     for_each_piece(path, reading, cut, |piece| sink.borrow_mut().add(piece.text))
 }
 
-/// Takes documents in, on behalf of [`count_documents`].
+/// Takes documents for [`count_documents`].
 pub struct Sink<'a> {
     splitter: &'a Splitter,
     feed: DocumentUnit,
-    watched: Option<&'a Watched>,
+    special_texts: Option<&'a SpecialTextFinder>,
     watch: &'a mut Watch<'a>,
     target: Target<'a>,
     position: u64,
-    told: u64,
+    reported: u64,
 }
 
 enum Target<'a> {
@@ -192,20 +192,20 @@ enum Target<'a> {
 #[derive(Default)]
 struct Batch {
     text: Vec<u8>,
-    ends: Vec<usize>, // of each document in `text`
+    ends: Vec<usize>, // end of each document in `text`
     position: u64,
 }
 
 impl<'a> Sink<'a> {
     fn new(counting: &'a Counting, watch: &'a mut Watch<'a>, target: Target<'a>) -> Self {
-        let Counting { splitter, feed, watched, .. } = *counting;
-        Self { splitter, feed, watched, watch, target, position: 0, told: 0 }
+        let Counting { splitter, feed, special_texts, .. } = *counting;
+        Self { splitter, feed, special_texts, watch, target, position: 0, reported: 0 }
     }
 
-    /// Takes one more document. Fails when the pattern has failed or the caller wants to stop.
+    /// Add one more document. Return an error if the pattern fails or the caller wants to stop.
     pub fn add(&mut self, document: &[u8]) -> Result<()> {
-        if let Some(watched) = self.watched {
-            watched.look(document);
+        if let Some(special_texts) = self.special_texts {
+            special_texts.search(document);
         }
         let mut rest = document;
         while !rest.is_empty() {
@@ -239,10 +239,10 @@ impl<'a> Sink<'a> {
         if full {
             self.flush()?;
         }
-        if self.position - self.told < BATCH_BYTES as u64 { Ok(()) } else { self.tell() }
+        if self.position - self.reported < BATCH_BYTES as u64 { Ok(()) } else { self.report() }
     }
 
-    /// Sends off what is gathered. Where a worker has failed, its error is what `count_documents` returns.
+    /// Send the collected batch. If a worker has failed, `count_documents` returns the worker's error.
     fn flush(&mut self) -> Result<()> {
         let mut full = match &mut self.target {
             Target::Here(_) => return Ok(()),
@@ -258,34 +258,34 @@ impl<'a> Sink<'a> {
                 Err(TrySendError::Full(batch)) => full = batch,
             }
             thread::sleep(WAIT);
-            self.tell()?;
+            self.report()?;
         }
         Ok(())
     }
 
-    fn tell(&mut self) -> Result<()> {
-        self.told = self.position;
-        tell(self.watch, self.position)
+    fn report(&mut self) -> Result<()> {
+        self.reported = self.position;
+        report(self.watch, self.position)
     }
 }
 
-fn tell(watch: &mut Watch, bytes: u64) -> Result<()> {
+fn report(watch: &mut Watch, bytes: u64) -> Result<()> {
     match watch(Progress::Counting { bytes }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Error::Interrupted),
     }
 }
 
-/// Waits for `workers` to finish; `bytes` is told to `watch` meanwhile.
+/// Wait for `workers` to finish; report `bytes` to `watch` during the wait.
 fn wait<T>(workers: &[thread::ScopedJoinHandle<T>], watch: &mut Watch, bytes: u64) -> Result<()> {
     while workers.iter().any(|worker| !worker.is_finished()) {
         thread::sleep(WAIT);
-        tell(watch, bytes)?;
+        report(watch, bytes)?;
     }
     Ok(())
 }
 
-/// A worker: counts batches until the queue ends or `stop` is set, which its own failure does too.
+/// Run a worker: count batches until the queue closes or `stop` is set. An error of this worker sets `stop` too.
 fn work(queue: &Mutex<Receiver<Batch>>, counting: &Counting, stop: &AtomicBool) -> Result<Counter> {
     let counted = caught(|| count_batches(queue, counting.counter(), stop));
     stop.fetch_or(counted.is_err(), Ordering::Relaxed);

@@ -1,7 +1,7 @@
-//! Joins what several threads have counted, on several threads.
+//! Join the counts of several threads, on several threads.
 //!
-//! Every thread shares its words out over tables by their hash. So the first tables of all threads hold the same share
-//! of the words, the second ones another, and no share needs to know of the others until its words are sorted.
+//! Every thread distributes its words over tables by their hash. So the first tables of all threads hold the same share
+//! of the words, the second tables another share. Each share can be joined and sorted without the others.
 
 use super::tally::Tally;
 use super::word_table::WordTable;
@@ -9,21 +9,21 @@ use std::cmp::Reverse;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// A word of the joined tables, as it is sorted: the most frequent first, equals by their first place.
+/// A word of the joined tables in sort order: the most frequent first, equal counts by their first place.
 pub(super) struct Ranked {
     pub(super) tally: Tally,
-    /// Of a short word; or of a long one its share and its index there, with which no key of a short one could begin:
-    /// its length is 0.
+    /// The key of a short word. For a long word, its share and its index in the share; the length in such a key is 0,
+    /// which no short word has.
     pub(super) key: u128,
 }
 
-/// A share of the words that were counted, joined and sorted.
+/// A joined and sorted share of the counted words.
 pub(super) struct Share {
     pub(super) table: WordTable,
     ranked: Vec<Ranked>,
 }
 
-/// The shares of what `counted` holds, the tables of each thread, and their words in one order.
+/// Join `counted`, the tables of each thread. Return the shares, and the words of all shares in one order.
 pub(super) fn joined(counted: Vec<Vec<WordTable>>) -> (Vec<Share>, Vec<Ranked>) {
     let mut shares = side_by_side(by_share(counted), Share::of);
     let mut ranked = Vec::with_capacity(shares.iter().map(|share| share.ranked.len()).sum());
@@ -31,12 +31,12 @@ pub(super) fn joined(counted: Vec<Vec<WordTable>>) -> (Vec<Share>, Vec<Ranked>) 
         ranked.append(&mut share.ranked);
     }
     if shares.len() > 1 {
-        ranked.sort_by_key(Ranked::order); // a stable sort, which merges rows that are sorted already
+        ranked.sort_by_key(Ranked::order); // a stable sort, which merges lists that are already sorted
     }
     (shares, ranked)
 }
 
-/// The share and the index in it of the long word with `key`.
+/// Return the share and the index within it of the long word with `key`.
 pub(super) fn place_of_long(key: u128) -> (usize, usize) {
     ((key >> 64) as usize, key as u64 as usize)
 }
@@ -73,7 +73,8 @@ impl Ranked {
     }
 }
 
-/// `each` of `items` with its number, on a thread each; where the system refuses one, the others do its work.
+/// Apply `each` to every item and its number, with one thread per item. If the system refuses a thread, the others do
+/// its work.
 fn side_by_side<T: Send, U: Send>(items: Vec<T>, each: impl Fn(usize, T) -> U + Sync) -> Vec<U> {
     let n_items = items.len();
     let waiting = Mutex::new(items.into_iter().enumerate());

@@ -1,7 +1,7 @@
-//! Counts words of any length: bytes in one arena, found through their hash.
+//! Count words of any length: their bytes are in one arena, found by hash.
 //!
-//! Meant for what does not fit a 16-byte key: long identifiers, runs of spaces, half of Chinese, and
-//! whole documents where there is no split pattern.
+//! This table is for words that do not fit a 16-byte key: long identifiers, runs of spaces, about half of Chinese
+//! words, and whole documents if there is no split pattern.
 
 use super::tally::Tally;
 
@@ -11,7 +11,7 @@ const GROWTH: usize = 2;
 
 #[derive(Clone, Copy)]
 struct Slot {
-    tag: u32, // the hash's upper half, so that most wrong words are told without a look at them
+    tag: u32, // the upper half of the hash, so that most other words are excluded without comparing their bytes
     index: u32,
 }
 
@@ -22,7 +22,7 @@ struct Entry {
     tally: Tally,
 }
 
-/// Word -> tally.
+/// Map from words to tallies.
 pub(super) struct LongWords {
     slots: Vec<Slot>, // a power of two, at most half full
     entries: Vec<Entry>,
@@ -38,7 +38,7 @@ impl LongWords {
         self.entries.len()
     }
 
-    /// Adds to the tally of `word`; true when it is a new one.
+    /// Add to the tally of `word`; return true if the word is new.
     pub(super) fn add(&mut self, word: &[u8], tally: Tally) -> bool {
         let hash = hash(word);
         let at = self.find(hash, word);
@@ -57,23 +57,23 @@ impl LongWords {
         true
     }
 
-    /// Word and tally of the entry at `index`, in the order of first additions.
+    /// Return the word and the tally of the entry at `index`, in the order of first additions.
     pub(super) fn get(&self, index: usize) -> (&[u8], Tally) {
         let entry = &self.entries[index];
         (&self.bytes[entry.start..entry.end], entry.tally)
     }
 
-    /// Bytes of memory that the words take.
+    /// Return the memory of the words in bytes.
     pub(super) fn memory(&self) -> usize {
         self.bytes.len() + self.entries.len() * size_of::<Entry>() + self.slots.len() * size_of::<Slot>()
     }
 
-    /// Bytes of memory that the words take at the height of growing: pages that were never touched cost nothing.
+    /// Return the peak memory of the words in bytes while the table grows: pages that were never written cost nothing.
     pub(super) fn memory_to_grow(&self) -> usize {
         self.memory() + GROWTH * self.slots.len() * size_of::<Slot>()
     }
 
-    /// Hands over all words in the order of their bytes, and forgets them.
+    /// Pass all words to `each` in the order of their bytes, and clear the table.
     pub(super) fn drain<E>(&mut self, mut each: impl FnMut(&[u8], Tally) -> Result<(), E>) -> Result<(), E> {
         let Self { entries, bytes, .. } = self;
         entries.sort_unstable_by(|a, b| bytes[a.start..a.end].cmp(&bytes[b.start..b.end]));
@@ -84,7 +84,7 @@ impl LongWords {
         Ok(())
     }
 
-    /// The slot that holds `word`, or the free one where it belongs.
+    /// Return the slot that holds `word`, or the free slot for it.
     fn find(&self, hash: u64, word: &[u8]) -> usize {
         let mask = self.slots.len() - 1;
         let mut at = hash as usize & mask;
@@ -114,7 +114,7 @@ fn tag(hash: u64) -> u32 {
     (hash >> 32) as u32
 }
 
-/// Eight bytes a round, multiplied into the state; the last round takes what is left and the length.
+/// Hash a word: multiply eight bytes per round into the state. The last rounds take the remaining bytes and the length.
 pub(super) fn hash(word: &[u8]) -> u64 {
     let (chunks, rest) = word.as_chunks();
     let mut state = chunks.iter().fold(0, |state, chunk| mix(state, u64::from_le_bytes(*chunk)));

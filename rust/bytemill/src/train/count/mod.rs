@@ -1,4 +1,4 @@
-//! Text to word counts: documents are split, and each distinct pretoken is counted once.
+//! Text to word counts: split documents into pretokens, and store each distinct pretoken once with its count.
 //!
 //! ```text
 //! documents -> Counter (one per thread) -> WordTable (runs on disk when it is full) -> join -> WordCounts
@@ -13,8 +13,8 @@ mod long_words;
 pub(crate) mod pieces;
 mod runs;
 mod short_words;
+mod special_text_finder;
 mod tally;
-mod watched;
 mod word_counts;
 mod word_table;
 
@@ -23,5 +23,5 @@ pub use counts_file::Provenance;
 pub use document_unit::DocumentUnit;
 pub use documents::{Counting, Sink, count_documents, count_files};
 pub(super) use runs::Order;
-pub use watched::Watched;
+pub use special_text_finder::SpecialTextFinder;
 pub use word_counts::WordCounts;

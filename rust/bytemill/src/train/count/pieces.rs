@@ -1,15 +1,15 @@
-//! Cuts a long document into pieces whose pretokens are those of the whole.
+//! Split a long document into pieces with the same pretokens as the whole.
 //!
-//! So that one huge text, too, is counted on several threads, in little memory, and can be stopped.
-//! Where a text may be cut is for [`Splitter::last_cut`] to say; a document that it does not cut, as
-//! with a regular expression or none, stays in one piece.
+//! Then several threads can count one huge text, in little memory, and the work can be stopped. [`Splitter::last_cut`]
+//! finds the places to split. A document without such a place, as with a regular expression or no pattern, stays in one
+//! piece.
 
 use crate::split::Splitter;
 
-/// What is looked at first for a place to cut.
+/// Bytes to search first for a place to split.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Splits off the first piece of `document`; all of it where it is short or cannot be cut.
+/// Split off the first piece of `document`; return the whole document if it is short or cannot be split.
 pub(super) fn first_piece<'d>(splitter: &Splitter, document: &'d [u8]) -> (&'d [u8], &'d [u8]) {
     if splitter.is_by_hand() {
         let mut length = PIECE_BYTES;
@@ -23,12 +23,13 @@ pub(super) fn first_piece<'d>(splitter: &Splitter, document: &'d [u8]) -> (&'d [
     (document, &[])
 }
 
-/// Splits off lines whose pretokens, each line alone, are those of the lines together, but that a line feed and the
-/// indentation behind it, where they are one, are two; at least one line.
+/// Split off at least one line. Splitting the returned lines together gives the same pretokens as splitting each line
+/// alone, with one exception: a line feed and the indentation after it may be one pretoken instead of two.
 ///
-/// That holds where a line ends in a visible character, and the next one has some behind no more than spaces and tabs:
-/// all patterns written by hand end a pretoken with the line feed there, or begin one with it (GPT-2's) that goes on with
-/// white space only. A slash, which o200k takes for an end of line, is left alone.
+/// This holds if a line ends in a visible character, and the next line has a visible character after only spaces and
+/// tabs. At such a place, all patterns with their own code end a pretoken with the line feed, or (GPT-2's pattern)
+/// start one with it that contains only white space. A slash is excluded, because o200k treats it as part of a line
+/// end.
 pub(super) fn first_lines<'d>(splitter: &Splitter, document: &'d [u8]) -> (&'d [u8], &'d [u8]) {
     for at in memchr::memchr_iter(b'\n', document) {
         let end = at + 1;
@@ -39,7 +40,7 @@ pub(super) fn first_lines<'d>(splitter: &Splitter, document: &'d [u8]) -> (&'d [
     (document, &[])
 }
 
-/// Whether the lines around the line feed at `at` can be split together.
+/// Return whether the lines around the line feed at `at` can be split together.
 fn goes_on(text: &[u8], at: usize) -> bool {
     let next = text[at + 1..].iter().find(|byte| !matches!(byte, b' ' | b'\t'));
     at > 0 && text[at - 1].is_ascii_graphic() && next.is_some_and(|next| next.is_ascii_graphic() && *next != b'/')

@@ -1,8 +1,8 @@
 //! Words on disk: sorted runs in an unnamed temporary file, and their merge.
 //!
-//! What does not fit in memory is written out in sorted runs; the merge reads all runs side by side
-//! and gives the words in order, joining the tallies of equal neighbours. A word takes its count, its
-//! first place and its length (8, 8 and 4 bytes, little-endian), then its bytes.
+//! Words that do not fit in memory are written in sorted runs. The merge reads all runs in parallel and returns the
+//! words in order, adding the tallies of equal words. A word is stored as its count, its first place and its length (8,
+//! 8 and 4 bytes, little-endian), then its bytes.
 
 use super::tally::Tally;
 use crate::error::{Error, Result};
@@ -18,19 +18,19 @@ use std::os::unix::fs::FileExt;
 const HEAD_BYTES: usize = 20;
 const LARGEST_BUFFER_BYTES: usize = 1 << 18;
 
-/// What words are sorted by.
+/// The sort order of words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::train) enum Order {
-    /// Their bytes.
+    /// By their bytes.
     Word,
-    /// The most frequent first, equals by their first place.
+    /// Most frequent first; equal counts by their first place.
     Frequency,
-    /// Their first place.
+    /// By their first place.
     Text,
 }
 
 impl Order {
-    /// How two words with their tallies compare.
+    /// Compare two words with their tallies.
     #[inline]
     pub(super) fn compare(self, a: (&[u8], Tally), b: (&[u8], Tally)) -> Ordering {
         match self {
@@ -49,13 +49,13 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    /// No runs yet, in the system's folder for temporary files.
+    /// Create an empty file in the system's folder for temporary files.
     pub(super) fn new() -> Result<Self> {
         let file = tempfile::tempfile().map_err(failed)?;
         Ok(Self { file: BufWriter::with_capacity(LARGEST_BUFFER_BYTES, file), runs: Vec::new() })
     }
 
-    /// Writes a run; `words` hands them over, in order.
+    /// Write a run; `words` passes its words in order.
     pub(super) fn write_run(
         &mut self,
         words: impl FnOnce(&mut dyn FnMut(&[u8], Tally) -> io::Result<()>) -> io::Result<()>,
@@ -77,13 +77,13 @@ impl Runs {
     }
 }
 
-/// All words of several runs, one after the other.
+/// An iterator over the words of several sorted runs, in one order.
 pub(super) struct Merged<'r> {
     heap: BinaryHeap<RunReader<'r>>,
 }
 
 impl<'r> Merged<'r> {
-    /// Merges the runs in `files`, each sorted by `order`, with about `buffer_bytes` of memory.
+    /// Merge the runs in `files`, each sorted by `order`, with about `buffer_bytes` of memory.
     pub(super) fn new(files: &'r [Runs], order: Order, buffer_bytes: usize) -> Result<Self> {
         let n_runs: usize = files.iter().map(|file| file.runs.len()).sum();
         let each_bytes = (buffer_bytes / n_runs.max(1)).clamp(1 << 12, LARGEST_BUFFER_BYTES);
@@ -99,7 +99,7 @@ impl<'r> Merged<'r> {
         Ok(Self { heap })
     }
 
-    /// Puts the next word into `word`; nothing at the end.
+    /// Write the next word to `word` and return its tally; `None` at the end.
     pub(super) fn next(&mut self, word: &mut Vec<u8>) -> Result<Option<Tally>> {
         let Some(mut tally) = self.take(word)? else { return Ok(None) };
         let mut same = Vec::new();
@@ -122,12 +122,12 @@ impl<'r> Merged<'r> {
     }
 }
 
-/// Reads a run, word by word; among readers the greatest is the one whose word comes first.
+/// Reads a run, word by word. The greatest reader in the heap is the one with the first word.
 struct RunReader<'r> {
     file: &'r File,
     unread: Range<u64>,
     buffer: Vec<u8>,
-    at: usize, // in `buffer`
+    at: usize, // offset in `buffer`
     buffer_bytes: usize,
     order: Order,
     word: Vec<u8>,
@@ -140,7 +140,7 @@ impl<'r> RunReader<'r> {
         Self { file, unread, buffer, at: 0, buffer_bytes, order, word, tally }
     }
 
-    /// Goes to the next word; false at the end.
+    /// Go to the next word; return false at the end.
     fn advance(&mut self) -> Result<bool> {
         if self.at == self.buffer.len() && self.unread.is_empty() {
             return Ok(false);
@@ -157,7 +157,7 @@ impl<'r> RunReader<'r> {
         Ok(true)
     }
 
-    /// Reads on until `bytes` lie in the buffer.
+    /// Read until the buffer holds at least `bytes`.
     fn need(&mut self, bytes: usize) -> Result<()> {
         let there = self.buffer.len() - self.at;
         if there >= bytes {
@@ -194,7 +194,7 @@ impl PartialEq for RunReader<'_> {
 
 impl Eq for RunReader<'_> {}
 
-/// Sorts words by writing a run each time that memory is full.
+/// Sorts words: writes a run each time its memory is full.
 pub(super) struct Sorter {
     order: Order,
     limit: usize, // bytes
@@ -216,7 +216,7 @@ impl Sorter {
         if full { self.write() } else { Ok(()) }
     }
 
-    /// The runs of all that was pushed.
+    /// Write the remaining words and return all runs.
     pub(super) fn finish(mut self) -> Result<Runs> {
         self.write()?;
         Ok(self.runs)
@@ -233,7 +233,7 @@ impl Sorter {
     }
 }
 
-/// What the system said about the temporary file.
+/// Return the error for a failed operation on the temporary file.
 fn failed(error: io::Error) -> Error {
     Error::io(temp_dir())(error)
 }
@@ -264,7 +264,7 @@ mod tests {
             while let Some(tally) = merged.next(&mut word).unwrap() {
                 found.push((word.clone(), tally));
             }
-            // Words that one run holds twice are joined too, for they are neighbours.
+            // Words that occur twice in one run are joined too, because they are neighbours.
             prop_assert_eq!(found, expected.into_iter().map(|(word, tally)| (word.to_vec(), tally)).collect::<Vec<_>>());
         }
     }

@@ -1,11 +1,11 @@
-//! Counts words of up to 15 bytes in one open-addressing table, the word itself being the key.
+//! Count words of up to 15 bytes in one open-addressing table, with the word itself as the key.
 //!
-//! Nine of ten pretokens of English or code are this short: counting one is a load, a hash of 16
-//! bytes and, mostly, one probe, without a pointer to follow.
+//! Nine of ten pretokens of English or code are this short. Counting one takes a load, a hash of 16 bytes and usually
+//! one probe, without following a pointer.
 
 use super::tally::Tally;
 
-/// The most bytes that a key holds; the sixteenth is the length.
+/// Maximum number of bytes in a key; the sixteenth byte is the length.
 pub(super) const SHORT_BYTES: usize = 15;
 
 const FREE: u128 = 0; // no word has length 0
@@ -19,7 +19,7 @@ struct Slot {
     tally: Tally,
 }
 
-/// Word -> tally.
+/// Map from words to tallies.
 pub(super) struct ShortWords {
     slots: Vec<Slot>, // a power of two, at most half full
     n_words: usize,
@@ -30,7 +30,7 @@ impl ShortWords {
         Self { slots: vec![Slot { key: FREE, tally: Tally::default() }; FIRST_SLOTS], n_words: 0 }
     }
 
-    /// Adds to the tally of the word with `key`; true when room must be made before the next one.
+    /// Add to the tally of the word with `key`; return true if the table must grow before the next word.
     #[inline]
     #[must_use]
     pub(super) fn add(&mut self, key: u128, tally: Tally) -> bool {
@@ -45,7 +45,7 @@ impl ShortWords {
         self.n_words * 2 > self.slots.len()
     }
 
-    /// Makes room: four times as much.
+    /// Grow the table to four times its size.
     pub(super) fn grow(&mut self) {
         let larger = vec![Slot { key: FREE, tally: Tally::default() }; self.slots.len() * GROWTH];
         for slot in std::mem::replace(&mut self.slots, larger) {
@@ -56,17 +56,17 @@ impl ShortWords {
         }
     }
 
-    /// Bytes of memory taken.
+    /// Return the memory of the table in bytes.
     pub(super) fn memory(&self) -> usize {
         self.slots.len() * size_of::<Slot>()
     }
 
-    /// Bytes of memory that [`Self::grow`] takes at its height.
+    /// Return the peak memory of [`Self::grow`] in bytes.
     pub(super) fn memory_to_grow(&self) -> usize {
         self.memory() * (1 + GROWTH)
     }
 
-    /// Hands over all words in the order of their bytes, and forgets them.
+    /// Pass all words to `each` in the order of their bytes, and clear the table.
     pub(super) fn drain<E>(&mut self, mut each: impl FnMut(&[u8], Tally) -> Result<(), E>) -> Result<(), E> {
         let mut n_words = 0;
         for at in 0..self.slots.len() {
@@ -76,7 +76,7 @@ impl ShortWords {
             }
         }
         let words = &mut self.slots[..n_words];
-        // The length, in the last byte, tells apart what only zero bytes at the end tell apart.
+        // The length in the last byte distinguishes words that differ only in zero bytes at the end.
         words.sort_unstable_by_key(|slot| slot.key.swap_bytes());
         for slot in words {
             let (word, len) = short_word(slot.key);
@@ -87,12 +87,12 @@ impl ShortWords {
         Ok(())
     }
 
-    /// Every key with its tally, in no particular order.
+    /// Return every key with its tally, in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u128, Tally)> {
         self.slots.iter().filter(|slot| slot.key != FREE).map(|slot| (slot.key, slot.tally))
     }
 
-    /// The slot that holds `key`, or the free one where it belongs.
+    /// Return the slot that holds `key`, or the free slot for it.
     #[inline]
     fn find(&self, key: u128) -> usize {
         let mask = self.slots.len() - 1;
@@ -104,7 +104,7 @@ impl ShortWords {
     }
 }
 
-/// The key of the word of `len` bytes (1 to 15) at `start` of `text`: its bytes, then its length.
+/// Return the key of the word of `len` bytes (1 to 15) at `start` of `text`: its bytes, then its length.
 #[inline]
 pub(super) fn short_key(text: &[u8], start: usize, len: usize) -> u128 {
     let bytes = if let Some(chunk) = text[start..].first_chunk() {
@@ -117,12 +117,12 @@ pub(super) fn short_key(text: &[u8], start: usize, len: usize) -> u128 {
     bytes | (len as u128) << (8 * SHORT_BYTES)
 }
 
-/// The word of which `key` is the key: its bytes, padded, and its length.
+/// Return the word of `key`: its bytes, padded, and its length.
 pub(super) fn short_word(key: u128) -> ([u8; 16], usize) {
     (key.to_le_bytes(), (key >> (8 * SHORT_BYTES)) as usize)
 }
 
-/// Multiplies the halves to 128 bits and folds them, as wyhash does.
+/// Multiply the halves to 128 bits and fold them, as wyhash does.
 #[inline]
 pub(super) fn hash(key: u128) -> u64 {
     let (low, high) = (key as u64 ^ 0x9E37_79B9_7F4A_7C15, (key >> 64) as u64 ^ 0xD6E8_FEB8_6659_FD93);

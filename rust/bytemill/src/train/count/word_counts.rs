@@ -1,4 +1,4 @@
-//! The counted words in one fixed order: what merging starts from, in memory or on disk.
+//! The counted words in one fixed order, in memory or on disk: the input of merging.
 
 use super::join::{Ranked, joined, place_of_long};
 use super::runs::{Merged, Order, Runs, Sorter};
@@ -7,10 +7,10 @@ use super::tally::Tally;
 use super::word_table::WordTable;
 use crate::error::Result;
 
-/// Distinct pretokens and how often each occurs: what [`super::train`] learns from.
+/// Distinct pretokens and their counts: the input of [`super::train`].
 ///
-/// The most frequent come first, equals in the order of the text, whatever the number of threads and
-/// the memory allowed.
+/// The most frequent words come first; equal counts are in text order. The order is the same for any number of threads
+/// and any memory limit.
 #[derive(Debug)]
 pub struct WordCounts {
     n_words: usize,
@@ -18,38 +18,38 @@ pub struct WordCounts {
     store: Store,
 }
 
-/// Where the words lie.
+/// Where the words are stored.
 #[derive(Debug)]
 pub(super) enum Store {
     Memory { bytes: Vec<u8>, words: Vec<Word> },
     Disk(Runs),
 }
 
-/// A word by where it ends.
+/// A word, given by its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word {
-    pub(super) end: usize, // in `bytes`; it starts where the one before ends
+    pub(super) end: usize, // in `bytes`; the word starts where the one before it ends
     pub(super) tally: Tally,
 }
 
 impl WordCounts {
-    /// How many distinct pretokens there are.
+    /// Return the number of distinct pretokens.
     pub fn len(&self) -> usize {
         self.n_words
     }
 
-    /// Whether the text was empty.
+    /// Return whether the text was empty.
     pub fn is_empty(&self) -> bool {
         self.n_words == 0
     }
 
-    /// Bytes of all distinct pretokens together.
+    /// Return the total length of all distinct pretokens in bytes.
     pub fn n_bytes(&self) -> usize {
         self.n_bytes
     }
 
-    /// Calls `each` with every pretoken and its count, the most frequent first. Fails when the pretokens
-    /// lie on disk, for a limit of memory, and cannot be read.
+    /// Call `each` with every pretoken and its count, most frequent first. Return an error if the pretokens are on
+    /// disk, because of a memory limit, and cannot be read.
     pub fn for_each(&self, mut each: impl FnMut(&[u8], u64)) -> Result<()> {
         self.for_each_by(Order::Frequency, SORT_BYTES, |word, tally| {
             each(word, tally.count);
@@ -57,11 +57,11 @@ impl WordCounts {
         })
     }
 
-    /// Joins what tables have counted, of texts that knew their place, with about `limit` bytes of memory.
-    /// Calls `ask` now and then, and fails when it does.
+    /// Join the words of tables with about `limit` bytes of memory; their tallies must contain positions in the whole
+    /// text. Call `ask` regularly, and return an error if it fails.
     pub(super) fn of(counted: Vec<Vec<WordTable>>, limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
         let memory: usize = counted.iter().flatten().map(WordTable::memory).sum();
-        let fits = limit == usize::MAX || memory <= limit / 4; // joined and sorted they take four times as much
+        let fits = limit == usize::MAX || memory <= limit / 4; // joining and sorting takes four times the memory
         if fits && !counted.iter().flatten().any(WordTable::has_spilled) {
             return Ok(Self::in_memory(counted));
         }
@@ -75,12 +75,12 @@ impl WordCounts {
         Self::on_disk(&runs, limit, ask)
     }
 
-    /// Words that are stored already, sorted by frequency.
+    /// Create counts from stored words that are already sorted by frequency.
     pub(super) fn stored(n_words: usize, n_bytes: usize, store: Store) -> Self {
         Self { n_words, n_bytes, store }
     }
 
-    /// Bytes of memory taken.
+    /// Return the memory of the words in bytes.
     pub(in crate::train) fn memory(&self) -> usize {
         match &self.store {
             Store::Memory { bytes, words } => bytes.len() + size_of_val(&words[..]),
@@ -88,7 +88,7 @@ impl WordCounts {
         }
     }
 
-    /// Calls `each` with every word in the order wanted, until it fails; sorting takes about `limit` bytes of memory.
+    /// Call `each` with every word in the given order, until it fails; sorting takes about `limit` bytes of memory.
     pub(in crate::train) fn for_each_by(
         &self,
         order: Order,
@@ -123,7 +123,7 @@ impl WordCounts {
         indices.into_iter().map(|index| self.get(index)).try_for_each(|(word, tally)| each(word, tally))
     }
 
-    /// The word at `index` of those in memory.
+    /// Return the word at `index` of the words in memory.
     fn get(&self, index: usize) -> (&[u8], Tally) {
         let Store::Memory { bytes, words } = &self.store else { return (&[], Tally::default()) };
         let start = if index == 0 { 0 } else { words[index - 1].end };
@@ -145,7 +145,7 @@ impl WordCounts {
         Self { n_words: words.len(), n_bytes: bytes.len(), store: Store::Memory { bytes, words } }
     }
 
-    /// Sorts the words of a table by frequency, on disk.
+    /// Sort the words of a table by frequency, on disk.
     fn from_one(table: &WordTable, limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
         let mut sorter = Sorter::new(Order::Frequency, limit / 2)?;
         let (mut n_words, mut n_bytes) = (0, 0);
@@ -160,7 +160,7 @@ impl WordCounts {
         Ok(Self { n_words, n_bytes, store: Store::Disk(sorter.finish()?) })
     }
 
-    /// Joins runs sorted by word, then sorts by frequency.
+    /// Join runs sorted by word, then sort by frequency.
     fn on_disk(runs: &[Runs], limit: usize, ask: &mut dyn FnMut() -> Result<()>) -> Result<Self> {
         let mut sorter = Sorter::new(Order::Frequency, limit / 2)?;
         let (mut n_words, mut n_bytes) = (0, 0);
@@ -178,9 +178,9 @@ impl WordCounts {
     }
 }
 
-/// Memory for reading from disk, where the caller sets none.
+/// Memory for reading from disk, if the caller sets no limit.
 pub(super) const SORT_BYTES: usize = 16 << 20;
-/// Words that are joined within some tens of milliseconds.
+/// Number of words that are joined in a few tens of milliseconds.
 const WORDS_BEFORE_ASKING: usize = 1 << 16;
 
 fn for_each_merged(

@@ -1,4 +1,4 @@
-//! Distinct words with their counts, gathered in a table; when it is full its words go to disk.
+//! Distinct words with their counts in a table; when the table is full, its words go to disk.
 
 use super::long_words::{self, LongWords};
 use super::runs::Runs;
@@ -6,7 +6,7 @@ use super::short_words::{self, SHORT_BYTES, ShortWords, short_key, short_word};
 use super::tally::Tally;
 use crate::error::{Error, Result};
 
-/// Which of `n_tables`, a power of two, the word of `len` bytes at `start` of `text` goes to.
+/// Return which of `n_tables`, a power of two, holds the word of `len` bytes at `start` of `text`.
 #[inline]
 pub(super) fn table_of(text: &[u8], start: usize, len: usize, n_tables: usize) -> usize {
     if n_tables == 1 {
@@ -17,10 +17,10 @@ pub(super) fn table_of(text: &[u8], start: usize, len: usize, n_tables: usize) -
     } else {
         long_words::hash(&text[start..start + len])
     };
-    (hash >> 32) as usize & (n_tables - 1) // the tables go by the lower bits
+    (hash >> 32) as usize & (n_tables - 1) // the tables use the lower bits
 }
 
-/// Words of any length with their tallies, in no order.
+/// Words of any length with their tallies, without order.
 pub(super) struct WordTable {
     pub(super) short: ShortWords,
     pub(super) long: LongWords,
@@ -30,17 +30,17 @@ pub(super) struct WordTable {
 }
 
 impl WordTable {
-    /// An empty table that takes about `limit` bytes of memory at most, and a word's length more.
+    /// Create an empty table that takes at most about `limit` bytes of memory, plus the length of one word.
     pub(super) fn new(limit: usize) -> Self {
         Self { short: ShortWords::new(), long: LongWords::new(), limit, runs: None, failure: None }
     }
 
-    /// The same, never to go to disk any more.
+    /// Return the table without its limit, so that it never goes to disk.
     pub(super) fn without_limit(self) -> Self {
         Self { limit: usize::MAX, ..self }
     }
 
-    /// Adds to the tally of the word of `len` bytes, at least one, at `start` of `text`.
+    /// Add to the tally of the word of `len` bytes, at least one, at `start` of `text`.
     #[inline]
     pub(super) fn add(&mut self, text: &[u8], start: usize, len: usize, tally: Tally) {
         if len <= SHORT_BYTES {
@@ -50,7 +50,7 @@ impl WordTable {
         }
     }
 
-    /// Takes in the words of another table that has none on disk, and whose text starts at `shift`.
+    /// Add the words of another table, whose text starts at `shift`. The other table must have no words on disk.
     pub(super) fn absorb(&mut self, other: &Self, shift: u64) {
         let shifted = |tally: Tally| Tally { first: tally.first + shift, ..tally };
         for (key, tally) in other.short.iter() {
@@ -62,7 +62,7 @@ impl WordTable {
         }
     }
 
-    /// Calls `each` with every word in memory, in no particular order, until it fails.
+    /// Call `each` with every word in memory, in no particular order, until it fails.
     pub(super) fn for_each(&self, mut each: impl FnMut(&[u8], Tally) -> Result<()>) -> Result<()> {
         for (key, tally) in self.short.iter() {
             let (word, len) = short_word(key);
@@ -71,22 +71,22 @@ impl WordTable {
         (0..self.long.len()).map(|index| self.long.get(index)).try_for_each(|(word, tally)| each(word, tally))
     }
 
-    /// Tells what failed on the way to the disk.
+    /// Return the error of an earlier write to disk, if there was one.
     pub(super) fn check(&mut self) -> Result<()> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// Bytes of memory taken.
+    /// Return the memory of the table in bytes.
     pub(super) fn memory(&self) -> usize {
         self.short.memory() + self.long.memory()
     }
 
-    /// Whether words of this table are on disk.
+    /// Return whether words of this table are on disk.
     pub(super) fn has_spilled(&self) -> bool {
         self.runs.is_some()
     }
 
-    /// Brings all words to disk, in runs sorted by word.
+    /// Write all words to disk, in runs sorted by word.
     pub(super) fn into_runs(mut self) -> Result<Runs> {
         self.spill()?;
         self.runs.take().map_or_else(Runs::new, Ok)
@@ -116,7 +116,7 @@ impl WordTable {
 
     fn spill_or_fail(&mut self) {
         if let Err(error) = self.spill() {
-            // The hot path has no room for results; `check` tells it after the document.
+            // The hot path cannot return an error; `check` returns it after the document.
             (self.short, self.long) = (ShortWords::new(), LongWords::new());
             self.failure.get_or_insert(error);
         }

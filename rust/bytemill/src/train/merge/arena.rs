@@ -1,8 +1,8 @@
-//! All distinct pretokens side by side, as tokens that merges make longer.
+//! All distinct pretokens in one array, as tokens that grow with each merge.
 //!
-//! There is one slot a byte, of 16 bits where all ids fit. A token writes its id into its first and
-//! its last slot, so that from either end the neighbour is found without links, and a merge touches
-//! three slots, also in a pretoken of a megabyte. Walls stand between pretokens.
+//! There is one slot per byte, of 16 bits if all ids fit. A token writes its id into its first and its last slot. So
+//! the neighbour is found from either end without links, and a merge writes three slots, even in a pretoken of a
+//! megabyte. Wall slots separate pretokens.
 //!
 //! ```text
 //! slot   0     1    2    3    4     5    6    7
@@ -18,27 +18,27 @@ use crate::train::progress::Reporter;
 use crate::vocab::{MAX_ID, Scratch};
 
 const BLOCK_SLOTS: usize = 64;
-/// Pairs that are handed over at once: enough to fetch ahead for, few enough for the nearest cache.
+/// Pairs per batch: enough to prefetch, and few enough for the nearest cache.
 pub(super) const BATCH_PAIRS: usize = 64;
 
 /// A slot of the arena: an id, or one of two marks.
-pub(super) trait Slot: Copy + Eq {
-    /// Stands between pretokens: no token's id.
+pub(super) trait TokenSlot: Copy + Eq {
+    /// Mark between pretokens; no token has this id.
     const WALL: Self;
-    /// The first slot of what became a right part: no token's id.
+    /// Mark for the first slot of a part that was merged into the token on its left; no token has this id.
     const INSIDE: Self;
-    /// The most ids that there may be.
+    /// Maximum number of ids.
     const MOST_IDS: usize;
-    /// The slot of `id`, which is below [`Self::MOST_IDS`].
+    /// Return the slot of `id`, which must be below [`Self::MOST_IDS`].
     fn of(id: u32) -> Self;
-    /// The id in this slot, which is no mark.
+    /// Return the id in this slot, which must not be a mark.
     fn id(self) -> u32;
 }
 
-/// No id is one of the marks: [`Slot::MOST_IDS`] bounds those of 16 bits, this those of 32.
-const _: () = assert!((MAX_ID as usize) < <u32 as Slot>::MOST_IDS);
+/// No id equals a mark: [`TokenSlot::MOST_IDS`] limits ids of 16 bits, this assertion ids of 32.
+const _: () = assert!((MAX_ID as usize) < <u32 as TokenSlot>::MOST_IDS);
 
-impl Slot for u16 {
+impl TokenSlot for u16 {
     const WALL: Self = Self::MAX;
     const INSIDE: Self = Self::MAX - 1;
     const MOST_IDS: usize = Self::INSIDE as usize;
@@ -52,7 +52,7 @@ impl Slot for u16 {
     }
 }
 
-impl Slot for u32 {
+impl TokenSlot for u32 {
     const WALL: Self = Self::MAX;
     const INSIDE: Self = Self::MAX - 1;
     const MOST_IDS: usize = Self::INSIDE as usize;
@@ -66,55 +66,55 @@ impl Slot for u32 {
     }
 }
 
-/// Pretokens as tokens, each pretoken with its weight: how often it occurs.
+/// Pretokens as tokens. The weight of a pretoken is its number of occurrences.
 pub(super) struct Arena<S> {
     slots: Vec<S>,
     lengths: Vec<u32>, // bytes of each token
     runs: Vec<Run>,
-    first_runs: Vec<u32>, // for each block of slots, the run that its first slot is in
+    first_runs: Vec<u32>, // for each block of slots, the run of its first slot
 }
 
-/// Neighbouring pretokens of equal weight.
+/// Neighbouring pretokens with equal weight.
 struct Run {
     start: u32,
     weight: u64,
 }
 
-/// A pair of neighbours that [`Arena::for_each_batch`] came upon.
+/// A pair of neighbours found by [`Arena::for_each_batch`].
 pub(super) struct Found {
     /// The two tokens.
     pub(super) pair: Pair,
-    /// Where the left one starts.
+    /// Start of the left token.
     pub(super) place: u32,
-    /// How often this pretoken occurs.
+    /// Occurrences of this pretoken.
     pub(super) weight: u64,
 }
 
-/// What [`Arena::merge_at`] did: new tokens from `first` to `last`, one after the other.
+/// The result of [`Arena::merge_at`]: new tokens from `first` to `last`, without gaps.
 pub(super) struct Merged {
-    /// Where the first new token starts.
+    /// Start of the first new token.
     pub(super) first: u32,
-    /// Where the last new token starts.
+    /// Start of the last new token.
     pub(super) last: u32,
-    /// The id left of them, if there is one.
+    /// The id to the left of them, if there is one.
     pub(super) left: Option<u32>,
-    /// The id right of them, if there is one.
+    /// The id to the right of them, if there is one.
     pub(super) right: Option<u32>,
-    /// How often this pretoken occurs.
+    /// Occurrences of this pretoken.
     pub(super) weight: u64,
 }
 
-/// Memory that neighbours of unequal weight take each.
+/// Memory per run; in the worst case each pretoken is its own run.
 pub(super) const RUN_BYTES: usize = size_of::<Run>();
 
-/// How many slots the words of `counts` take.
+/// Return the number of slots for the words of `counts`.
 pub(super) fn n_slots(counts: &WordCounts) -> usize {
     1 + counts.n_bytes() + counts.len()
 }
 
-impl<S: Slot> Arena<S> {
-    /// Lays out the words of `counts` in this order, as the tokens that `base` makes of them; sorting
-    /// takes `sort_bytes` of memory. Fails when `reporter` does.
+impl<S: TokenSlot> Arena<S> {
+    /// Write the words of `counts` in this order, as the tokens that `base` makes of them. Sorting takes `sort_bytes`
+    /// of memory. Return an error if `reporter` fails.
     pub(super) fn new(
         counts: &WordCounts,
         base: &Base,
@@ -135,9 +135,9 @@ impl<S: Slot> Arena<S> {
         counts.for_each_by(order, sort_bytes, |word, tally| {
             reporter.step()?;
             if word.len() < 2 {
-                return Ok(()); // it has no pairs
+                return Ok(()); // without pairs
             }
-            // No sum of weights is larger, so that none needs to be looked at.
+            // No sum of weights is larger than this total, so later sums need no overflow check.
             let more = tally.count.checked_mul(word.len() as u64).and_then(|more| n_pairs.checked_add(more));
             n_pairs = more.ok_or_else(too_many)?;
             if runs.last().is_none_or(|run| run.weight != tally.count) {
@@ -159,18 +159,19 @@ impl<S: Slot> Arena<S> {
         Ok(Self { slots, lengths, runs, first_runs })
     }
 
-    /// How many bytes the token made of `pair` would have.
+    /// Return the length in bytes of the token that `pair` would make.
     pub(super) fn merged_bytes(&self, pair: Pair) -> usize {
         self.lengths[pair.left as usize] as usize + self.lengths[pair.right as usize] as usize
     }
 
-    /// Gives the token made of `pair` its id.
+    /// Add the token made of `pair` and return its id.
     pub(super) fn add_token(&mut self, pair: Pair) -> u32 {
         self.lengths.push(self.merged_bytes(pair) as u32);
         self.lengths.len() as u32 - 1
     }
 
-    /// Calls `each` with every pair, from left to right, in batches. Fails when `reporter`, called now and then, does.
+    /// Call `each` with every pair from left to right, in batches. Call `reporter` regularly, and return an error if it
+    /// fails.
     pub(super) fn for_each_batch(&self, reporter: &mut Reporter, mut each: impl FnMut(&[Found])) -> Result<()> {
         let mut batch = Vec::with_capacity(BATCH_PAIRS);
         for (number, run) in self.runs.iter().enumerate() {
@@ -197,22 +198,22 @@ impl<S: Slot> Arena<S> {
         Ok(())
     }
 
-    /// Whether `pair` starts at `place`, which is where a token starts or once did.
+    /// Return whether `pair` starts at `place`, which must be a current or former start of a token.
     pub(super) fn holds(&self, pair: Pair, place: u32) -> bool {
-        // A slot where a token no longer starts holds INSIDE or a longer token's id, never its own.
+        // A slot where a token no longer starts holds INSIDE or a longer token's id, never the token's own id.
         self.slots[place as usize] == S::of(pair.left)
             && self.slots[(place + self.lengths[pair.left as usize]) as usize] == S::of(pair.right)
     }
 
-    /// Fetches what [`Self::merge_at`] will look at.
+    /// Prefetch the data that [`Self::merge_at`] reads.
     #[inline]
     pub(super) fn prepare(&self, place: u32) {
         soon(&self.slots, place as usize);
         soon(&self.first_runs, place as usize / BLOCK_SLOTS);
     }
 
-    /// Replaces `pair` by `new` at `place`, and again while it follows at once. Nothing happens
-    /// where the pair is gone.
+    /// Replace `pair` by `new` at `place`, and repeat while the pair follows directly. Return `None` if the pair is no
+    /// longer there.
     pub(super) fn merge_at(&mut self, place: u32, pair: Pair, new: u32) -> Option<Merged> {
         if !self.holds(pair, place) {
             return None;
@@ -227,7 +228,7 @@ impl<S: Slot> Arena<S> {
         Some(Merged { first: place, last, left, right, weight: self.weight(place) })
     }
 
-    /// How many bytes the token `id` has.
+    /// Return the length in bytes of the token `id`.
     pub(super) fn length(&self, id: u32) -> u32 {
         self.lengths[id as usize]
     }
@@ -241,7 +242,7 @@ impl<S: Slot> Arena<S> {
         next
     }
 
-    /// The id in a slot that is not INSIDE; nothing where there is a wall.
+    /// Return the id in a slot that is not INSIDE; `None` for a wall.
     fn id_at(&self, place: usize) -> Option<u32> {
         let slot = self.slots[place];
         (slot != S::WALL).then(|| slot.id())
@@ -254,15 +255,15 @@ impl<S: Slot> Arena<S> {
     }
 }
 
-/// Writes a token into so many slots: its id stands in the first and in the last.
-fn push_token<S: Slot>(slots: &mut Vec<S>, id: S, length: usize) {
+/// Write a token of `length` slots: its id goes into the first and the last slot.
+fn push_token<S: TokenSlot>(slots: &mut Vec<S>, id: S, length: usize) {
     let end = slots.len() + length;
     slots.push(id);
     slots.resize(end, S::INSIDE);
     slots[end - 1] = id;
 }
 
-/// Bytes of each token.
+/// Return the length in bytes of each token.
 fn lengths(base: &Base) -> Vec<u32> {
     let mut lengths = vec![1; 256];
     for &(left, right) in base.merges() {
@@ -285,8 +286,8 @@ fn first_runs(runs: &[Run], n_slots: usize) -> Vec<u32> {
 fn too_many() -> Error {
     Error::Argument {
         name: "word_counts",
-        got: "2^64 pairs of neighbours or more in all".to_owned(),
-        expected: "counts that, each times the bytes of its word, add up to less than 2^64".to_owned(),
+        got: "2^64 or more pairs of neighbours in total".to_owned(),
+        expected: "counts whose products with their words' lengths in bytes add up to less than 2^64".to_owned(),
     }
 }
 
@@ -294,6 +295,6 @@ fn too_large(counts: &WordCounts) -> Error {
     Error::Argument {
         name: "text",
         got: format!("{} bytes in {} distinct pretokens", counts.n_bytes(), counts.len()),
-        expected: "less than 4 GiB of distinct pretokens; a split pattern gives short ones".to_owned(),
+        expected: "less than 4 GiB of distinct pretokens; set a split pattern to get shorter ones".to_owned(),
     }
 }

@@ -1,39 +1,39 @@
-//! The hot pairs: those frequent enough to be watched, with their counts and places.
+//! The hot pairs: pairs that are frequent enough to be watched, with their counts and places.
 //!
-//! A pair's count is highest when the pair is made and only falls from then on. So pairs below a
-//! threshold can be forgotten: none of them can win before every watched pair has fallen below it
-//! too, and then the arena is scanned again. The threshold is what bounds memory.
+//! A pair's count is highest when the pair is created, and only falls after that. So pairs below a threshold can be
+//! dropped: none of them can be the best before every watched pair has fallen below the threshold too. Then the arena
+//! is scanned again. The threshold limits the memory.
 
 use super::pair::Pair;
 use super::pair_table::PairTable;
 use crate::hints::on_huge_pages;
 use std::ops::Range;
 
-/// Memory that a watched pair takes: in the list, its index and the queue.
+/// Memory per watched pair: in the list, its index and the queue.
 pub(super) const PAIR_BYTES: usize = 128;
-/// Memory that a place of a watched pair takes: in the pool, and while its neighbours are noted.
+/// Memory per place of a watched pair: in the pool, and while its neighbours are collected.
 pub(super) const PLACE_BYTES: usize = 8;
 
 /// How often a pair occurs, and in how many places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Size {
-    /// How often it occurs, overlaps included.
+    /// Number of occurrences, overlaps included.
     pub(super) count: u64,
-    /// At how many places of the arena.
+    /// Number of places in the arena.
     pub(super) n_places: u32,
 }
 
-/// Stands for the index of a pair that was merged.
+/// Index value for a pair that was merged.
 const RETIRED: u32 = u32::MAX;
 
 /// A watched pair.
 struct Hot {
     pair: Pair,
     count: u64,           // now, overlaps included
-    places: Range<usize>, // in the pool, ascending; some may hold the pair no more
+    places: Range<usize>, // in the pool, ascending; some places may no longer hold the pair
 }
 
-/// The watched pairs, each known by its index.
+/// The watched pairs, identified by their indices.
 pub(super) struct HotPairs {
     threshold: u64,
     hot: Vec<Hot>,
@@ -41,15 +41,15 @@ pub(super) struct HotPairs {
     pool: Vec<u32>, // places in the arena
 }
 
-/// Pairs that will be watched, while their places are gathered.
+/// Pairs to watch, while their places are collected.
 pub(super) struct Gathering {
     hot: Vec<Hot>,
-    ends: PairTable<u32>, // in the pool, behind the places gathered so far
+    ends: PairTable<u32>, // end in the pool of the places collected so far
     pool: Vec<u32>,
 }
 
 impl Gathering {
-    /// Of the pairs of `sizes`: each with its count and its number of places.
+    /// Start with the pairs of `sizes`, each with its count and its number of places.
     pub(super) fn new(sizes: &[(Pair, Size)]) -> Self {
         let mut ends = PairTable::with_room(sizes.len());
         let mut hot = Vec::with_capacity(sizes.len());
@@ -65,13 +65,13 @@ impl Gathering {
         Self { hot, ends, pool }
     }
 
-    /// Fetches what [`Self::gather`] will look at.
+    /// Prefetch the data that [`Self::gather`] reads.
     #[inline]
     pub(super) fn prepare(&self, pair: Pair) {
         self.ends.prepare(pair);
     }
 
-    /// Notes a place of `pair`, if that is to be watched; all places come, in ascending order.
+    /// Store a place of `pair`, if the pair will be watched. The caller passes all places in ascending order.
     #[inline]
     pub(super) fn gather(&mut self, pair: Pair, place: u32) {
         if let Some(end) = self.ends.get(pair) {
@@ -80,7 +80,7 @@ impl Gathering {
         }
     }
 
-    /// The pairs, watched; all others are known to occur less than `threshold` times.
+    /// Return the watched pairs; all other pairs occur less than `threshold` times.
     pub(super) fn finish(self, threshold: u64) -> HotPairs {
         let Self { hot, ends: mut index, pool } = self;
         for (number, Hot { pair, .. }) in (0..).zip(&hot) {
@@ -91,42 +91,42 @@ impl Gathering {
 }
 
 impl HotPairs {
-    /// Watches nothing yet, nor ever will.
+    /// Create an empty list with a threshold that no pair reaches.
     pub(super) fn none() -> Self {
         Self { threshold: u64::MAX, hot: Vec::new(), index: PairTable::new(), pool: Vec::new() }
     }
 
-    /// The count from which on a pair is watched.
+    /// Return the minimum count of a watched pair.
     pub(super) fn threshold(&self) -> u64 {
         self.threshold
     }
 
-    /// How many indices have been given out.
+    /// Return the number of indices used so far.
     pub(super) fn len(&self) -> usize {
         self.hot.len()
     }
 
-    /// How many places there is room for.
+    /// Return the size of the pool in places.
     pub(super) fn n_places(&self) -> usize {
         self.pool.len()
     }
 
-    /// About how much memory the watched pairs and their places take.
+    /// Return the approximate memory of the watched pairs and their places.
     pub(super) fn memory(&self) -> usize {
         self.hot.len() * PAIR_BYTES + self.pool.len() * PLACE_BYTES
     }
 
-    /// The pair at `index`.
+    /// Return the pair at `index`.
     pub(super) fn pair(&self, index: u32) -> Pair {
         self.hot[index as usize].pair
     }
 
-    /// How often the pair at `index` occurs now.
+    /// Return the current count of the pair at `index`.
     pub(super) fn count(&self, index: u32) -> u64 {
         self.hot[index as usize].count
     }
 
-    /// Starts to watch `pair`, which has `n_places`; returns where in the pool these belong.
+    /// Start to watch `pair` with `n_places`; return the start of its places in the pool.
     pub(super) fn watch(&mut self, pair: Pair, count: u64, n_places: u32) -> usize {
         let (index, start) = (self.hot.len() as u32, self.pool.len());
         self.pool.resize(start + n_places as usize, 0);
@@ -135,19 +135,19 @@ impl HotPairs {
         start
     }
 
-    /// Fills in a place of a pair that [`Self::watch`] made room for; those of a pair ascend.
+    /// Store a place of a pair added by [`Self::watch`]; the places of a pair must ascend.
     #[inline]
     pub(super) fn put_place(&mut self, at: usize, place: u32) {
         self.pool[at] = place;
     }
 
-    /// Fetches what [`Self::lower`] will look at first.
+    /// Prefetch the data that [`Self::lower`] reads first.
     #[inline]
     pub(super) fn prepare(&self, pair: Pair) {
         self.index.prepare(pair);
     }
 
-    /// Takes `weight` off the count of `pair`, if it is watched.
+    /// Subtract `weight` from the count of `pair`, if the pair is watched.
     #[inline]
     pub(super) fn lower(&mut self, pair: Pair, weight: u64) {
         let index = self.index.get(pair).copied().unwrap_or(RETIRED);
@@ -156,7 +156,7 @@ impl HotPairs {
         }
     }
 
-    /// Stops to watch the pair at `index`; its places are returned, as they lie in the pool.
+    /// Stop watching the pair at `index`; return its places in the pool.
     pub(super) fn retire(&mut self, index: u32) -> &[u32] {
         let hot = &mut self.hot[index as usize];
         hot.count = 0;
@@ -164,7 +164,7 @@ impl HotPairs {
         &self.pool[hot.places.clone()]
     }
 
-    /// The first place of the pair at `index` that `holds` it still; those before are dropped.
+    /// Return the first place where the pair at `index` still `holds`; drop the places before it.
     pub(super) fn first_place(&mut self, index: u32, holds: impl Fn(Pair, u32) -> bool) -> Option<u32> {
         let Hot { pair, places, .. } = &mut self.hot[index as usize];
         places.start += self.pool[places.clone()].iter().take_while(|&&place| !holds(*pair, place)).count();

@@ -1,10 +1,9 @@
-//! The merging loop: the best pair from a queue, replaced everywhere, its neighbours' counts updated.
+//! The merging loop: take the best pair from a queue, replace it everywhere, and update its neighbours' counts.
 //!
-//! Counts only fall once a pair has been made, so the queue may hold counts that are too high: what
-//! comes out on top is checked and, if it has fallen, put back. The same holds for the first place,
-//! which only moves to the right.
+//! Counts only fall after a pair is created, so the queue may contain counts that are too high. The top entry is
+//! checked and, if its count has fallen, put back. The same is true for the first place, which only moves to the right.
 
-use super::arena::{Arena, Slot};
+use super::arena::{Arena, TokenSlot};
 use super::budget::{Budget, n_ids};
 use super::hot_pairs::HotPairs;
 use super::neighbours::Neighbours;
@@ -19,7 +18,7 @@ use crate::train::options::{Merge, Options, Ties};
 use crate::train::progress::{Progress, Reporter, Watch};
 use std::collections::BinaryHeap;
 
-/// Places ahead that are fetched while one is merged.
+/// How many places ahead to prefetch.
 const PLACES_AHEAD: usize = 12;
 
 /// Learn merges that follow those of `base`, within `budget`; see [`crate::train::train_onto`].
@@ -38,7 +37,7 @@ pub(in crate::train) fn learn(
     }
 }
 
-/// As [`learn`], equal counts settled by `rule`, in slots of 16 bits where all ids fit.
+/// Learn merges as [`learn`] does, with `rule` for equal counts, in slots of 16 bits if all ids fit.
 fn learn_by<R: TieRule>(
     rule: R,
     base: &Base,
@@ -66,7 +65,7 @@ struct Learner<R: TieRule, S> {
     limits: Limits,
 }
 
-impl<R: TieRule, S: Slot> Learner<R, S> {
+impl<R: TieRule, S: TokenSlot> Learner<R, S> {
     fn new(
         base: &Base,
         counts: &WordCounts,
@@ -96,7 +95,7 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
         })
     }
 
-    /// The base's merges and then the new ones.
+    /// Return the base's merges and then the new ones.
     fn learn(mut self, base: &Base, options: Options, reporter: &mut Reporter) -> Result<Vec<Merge>> {
         let mut merges = base.merges().to_vec();
         while merges.len() < options.n_merges {
@@ -109,7 +108,7 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
         Ok(merges)
     }
 
-    /// The index of the pair to merge next, or nothing when no pair is allowed any more.
+    /// Return the index of the pair to merge next, or `None` if no allowed pair is left.
     fn most_frequent(&mut self, reporter: &mut Reporter) -> Result<Option<u32>> {
         loop {
             let Some((count, _, index)) = self.queue.pop() else {
@@ -127,7 +126,7 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
         }
     }
 
-    /// Replaces the pair at `index` by a new token everywhere.
+    /// Replace the pair at `index` by a new token everywhere.
     fn merge(&mut self, index: u32, reporter: &mut Reporter) -> Result<Pair> {
         let pair = self.hot.pair(index);
         let new = self.arena.add_token(pair);
@@ -164,8 +163,8 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
         Ok(pair)
     }
 
-    /// Brings the counts up to date: (x, left) becomes (x, new), (right, y) becomes (new, y), and
-    /// between two new tokens (right, left) becomes (new, new).
+    /// Update the counts: (x, left) becomes (x, new), (right, y) becomes (new, y), and (right, left) between two new
+    /// tokens becomes (new, new).
     fn settle(&mut self, merged: Pair, new: u32, twins: &Twins) {
         let Self { arena, hot, limits, left, right, .. } = self;
         let wanted = |pair| limits.allow(arena, pair);
@@ -179,7 +178,7 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
         }
     }
 
-    /// What stands for the pair at `index` in the queue, unless it has fallen below the threshold.
+    /// Return the queue entry for the pair at `index`, unless its count is below the threshold.
     fn candidate(&mut self, index: u32) -> Option<(u64, R::Key, u32)> {
         let count = self.hot.count(index);
         if count < self.hot.threshold() {
@@ -190,7 +189,7 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
         Some((count, self.rule.key(self.hot.pair(index), place), index))
     }
 
-    /// Lowers the threshold and watches anew; false when there is nothing more to watch.
+    /// Lower the threshold and scan again; return false if there are no more pairs to watch.
     fn rescan(&mut self, reporter: &mut Reporter) -> Result<bool> {
         if self.hot.threshold() <= self.limits.count {
             return Ok(false);
@@ -199,9 +198,9 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
         Ok(!self.queue.is_empty())
     }
 
-    /// Watches the pairs that are now the most frequent, and no others.
+    /// Watch the currently most frequent pairs, and no others.
     fn watch_anew(&mut self, reporter: &mut Reporter) -> Result<()> {
-        // The old ones go first, for there may be no room for both.
+        // Drop the old pairs first, because both may not fit.
         self.hot = HotPairs::none();
         self.queue = BinaryHeap::new();
         self.hot = scan(&self.arena, &self.limits, reporter)?;
@@ -211,7 +210,7 @@ impl<R: TieRule, S: Slot> Learner<R, S> {
     }
 }
 
-/// New tokens that follow one another.
+/// New tokens that directly follow one another.
 #[derive(Default)]
 struct Twins {
     weight: u64,

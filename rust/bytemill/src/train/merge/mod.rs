@@ -1,4 +1,4 @@
-//! Word counts to merges: the most frequent pair is merged everywhere, again and again.
+//! Word counts to merges: repeatedly merge the most frequent pair at all its places.
 //!
 //! ```text
 //! Arena (all words as tokens) -> scan: the most frequent pairs, watched -> learn: merge the best, update its neighbours

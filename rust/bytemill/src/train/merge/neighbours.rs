@@ -1,52 +1,52 @@
-//! What one merge changes, summed up by neighbour before the pair table is touched.
+//! The changes of one merge, summed by neighbour before the pair table is updated.
 //!
-//! A frequent pair has thousands of places but few distinct neighbours. Sums in an array by the
-//! neighbour's id make each place cheap, and each distinct neighbour costs one look-up.
+//! A frequent pair has thousands of places but few distinct neighbours. Sums in an array indexed by the neighbour's id
+//! make each place cheap; each distinct neighbour costs one lookup.
 
 use super::hot_pairs::HotPairs;
 use super::pair::Pair;
 
 const UNWATCHED: u32 = u32::MAX;
-/// Neighbours ahead whose pairs are fetched while one is settled.
+/// How many neighbours ahead to prefetch pairs.
 const AHEAD: usize = 8;
 
 /// The neighbours on one side of the places of a merge.
 pub(super) struct Neighbours {
-    sums: Vec<Sum>, // by the neighbour's id
-    met: Vec<u32>,
-    places: Vec<(u32, u32)>, // (neighbour, where the pair with it now starts), ascending
+    sums: Vec<Sum>, // indexed by the neighbour's id
+    distinct: Vec<u32>,
+    places: Vec<(u32, u32)>, // (neighbour, start of the pair with it), ascending
 }
 
 #[derive(Clone, Copy, Default)]
 struct Sum {
     weight: u64,
     n_places: u32,
-    next: u32, // where the next place belongs, from the pool's end before the merge on
+    next: u32, // index for the next place, relative to the pool's end before the merge
 }
 
 impl Neighbours {
-    /// Memory that each id takes.
+    /// Memory per id.
     pub(super) const ID_BYTES: usize = size_of::<Sum>();
 
-    /// Room for ids below `n_ids`.
+    /// Create an empty list with room for ids below `n_ids`.
     pub(super) fn new(n_ids: usize) -> Self {
-        Self { sums: vec![Sum::default(); n_ids], met: Vec::new(), places: Vec::new() }
+        Self { sums: vec![Sum::default(); n_ids], distinct: Vec::new(), places: Vec::new() }
     }
 
-    /// Notes that `neighbour` now forms a pair with the new token at `place`.
+    /// Record that `neighbour` now forms a pair with the new token at `place`.
     pub(super) fn note(&mut self, neighbour: u32, place: u32, weight: u64) {
         let sum = &mut self.sums[neighbour as usize];
         if sum.n_places == 0 {
-            self.met.push(neighbour);
+            self.distinct.push(neighbour);
         }
         sum.weight += weight;
         sum.n_places += 1;
         self.places.push((neighbour, place));
     }
 
-    /// Lowers the old pairs and starts to watch the new ones that are frequent enough and `wanted`.
+    /// Lower the counts of the old pairs, and watch the new pairs that are frequent enough and `wanted`.
     ///
-    /// `pairs` gives, for a neighbour, the pair that it formed before and the one that it forms now.
+    /// `pairs` returns, for a neighbour, its old pair and its new pair.
     pub(super) fn settle(
         &mut self,
         hot: &mut HotPairs,
@@ -54,8 +54,8 @@ impl Neighbours {
         wanted: impl Fn(Pair) -> bool,
     ) {
         let base = hot.n_places();
-        for (number, &neighbour) in self.met.iter().enumerate() {
-            if let Some(&later) = self.met.get(number + AHEAD) {
+        for (number, &neighbour) in self.distinct.iter().enumerate() {
+            if let Some(&later) = self.distinct.get(number + AHEAD) {
                 hot.prepare(pairs(later).0);
             }
             let (old, new) = pairs(neighbour);
@@ -71,7 +71,7 @@ impl Neighbours {
                 sum.next += 1;
             }
         }
-        for neighbour in self.met.drain(..) {
+        for neighbour in self.distinct.drain(..) {
             self.sums[neighbour as usize] = Sum::default();
         }
     }

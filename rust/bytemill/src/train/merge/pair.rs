@@ -10,12 +10,12 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// The pair of `left` and `right`.
+    /// Create the pair of `left` and `right`.
     pub(super) fn new(left: u32, right: u32) -> Self {
         Self { left, right }
     }
 
-    /// A number that spreads pairs evenly, in another way than [`PairTable`] does.
+    /// Return a number that spreads pairs evenly, independent of the hash of [`PairTable`].
     #[inline]
     pub(super) fn part(self) -> u32 {
         let mixed = (u64::from(self.left) << 32 | u64::from(self.right)).wrapping_mul(0xD6E8_FEB8_6659_FD93);

@@ -1,15 +1,15 @@
-//! A table by pair, made for being asked in batches: what is asked for next can be fetched ahead.
+//! A hash table with pairs as keys, designed for batches of lookups: the next entries can be prefetched.
 //!
-//! Open addressing with linear probing. A pair is never taken out: one that has been merged can not return.
+//! It uses open addressing with linear probing. Pairs are never removed, because a merged pair never occurs again.
 
 use super::pair::Pair;
 use crate::hints::{on_huge_pages, soon};
 
 const FREE: Pair = Pair { left: u32::MAX, right: u32::MAX }; // no token has this id
 const FIRST_SLOTS: usize = 1 << 6;
-const GROWTH: usize = 4; // so that the old table is small beside the new one
+const GROWTH: usize = 4; // keeps the old table small compared with the new one
 
-/// Pair -> value.
+/// Map from pairs to values.
 pub(super) struct PairTable<V> {
     slots: Vec<(Pair, V)>, // a power of two, at most three quarters full
     n_pairs: usize,
@@ -20,12 +20,12 @@ impl<V: Copy + Default> PairTable<V> {
         Self::with_room(0)
     }
 
-    /// An empty table that takes `n_pairs` without growing.
+    /// Create an empty table that holds `n_pairs` without growing.
     pub(super) fn with_room(n_pairs: usize) -> Self {
         Self { slots: free_slots((n_pairs * 4 / 3 + 1).next_power_of_two().max(FIRST_SLOTS)), n_pairs: 0 }
     }
 
-    /// How many pairs fit into a table that has grown as far as `bytes` of memory allow, the old one included.
+    /// Return the number of pairs in the largest table that can grow within `bytes` of memory, including the old table.
     pub(super) fn most_pairs(bytes: usize) -> usize {
         let most_slots = bytes / size_of::<(Pair, V)>() * GROWTH / (GROWTH + 1);
         let mut n_slots = FIRST_SLOTS;
@@ -35,25 +35,25 @@ impl<V: Copy + Default> PairTable<V> {
         room(n_slots)
     }
 
-    /// How many pairs there are.
+    /// Return the number of pairs.
     pub(super) fn len(&self) -> usize {
         self.n_pairs
     }
 
-    /// Fetches what asking for `pair` will look at.
+    /// Prefetch the data that a lookup of `pair` reads.
     #[inline]
     pub(super) fn prepare(&self, pair: Pair) {
         soon(&self.slots, self.home(pair));
     }
 
-    /// The value of `pair`, if it is there.
+    /// Return the value of `pair`, if it is present.
     #[inline]
     pub(super) fn get(&mut self, pair: Pair) -> Option<&mut V> {
         let at = self.find(pair);
         (self.slots[at].0 == pair).then(|| &mut self.slots[at].1)
     }
 
-    /// The value of `pair`, the default where it is new.
+    /// Return the value of `pair`; insert the default if the pair is new.
     #[inline]
     pub(super) fn entry(&mut self, pair: Pair) -> &mut V {
         let mut at = self.find(pair);
@@ -68,12 +68,12 @@ impl<V: Copy + Default> PairTable<V> {
         &mut self.slots[at].1
     }
 
-    /// Every pair with its value, in no particular order.
+    /// Return every pair with its value, in no particular order.
     pub(super) fn into_pairs(self) -> impl Iterator<Item = (Pair, V)> {
         self.slots.into_iter().filter(|slot| slot.0 != FREE)
     }
 
-    /// Keeps the pairs that are `wanted`.
+    /// Keep only the pairs that are `wanted`.
     pub(super) fn retain(&mut self, wanted: impl Fn(Pair) -> bool) {
         let mut kept = Self { slots: free_slots(self.slots.len()), n_pairs: 0 };
         for &(pair, value) in self.slots.iter().filter(|slot| slot.0 != FREE && wanted(slot.0)) {
@@ -93,7 +93,7 @@ impl<V: Copy + Default> PairTable<V> {
         }
     }
 
-    /// The slot that holds `pair`, or the free one where it belongs.
+    /// Return the slot that holds `pair`, or the free slot for it.
     #[inline]
     fn find(&self, pair: Pair) -> usize {
         let mask = self.slots.len() - 1;
@@ -104,7 +104,8 @@ impl<V: Copy + Default> PairTable<V> {
         at
     }
 
-    /// Where `pair` belongs: the two ids side by side, their 128-bit product with a constant folded.
+    /// Return the first slot to probe for `pair`: combine the two ids, multiply them by a constant to 128 bits, and
+    /// fold.
     #[inline]
     fn home(&self, pair: Pair) -> usize {
         let ids = u64::from(pair.left) << 32 | u64::from(pair.right);
@@ -113,7 +114,7 @@ impl<V: Copy + Default> PairTable<V> {
     }
 }
 
-/// How many pairs so many slots hold.
+/// Return the maximum number of pairs for `n_slots`.
 fn room(n_slots: usize) -> usize {
     n_slots / 4 * 3
 }

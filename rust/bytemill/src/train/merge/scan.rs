@@ -1,9 +1,9 @@
-//! Finds the pairs worth watching: all of the arena is counted, the most frequent are kept.
+//! Find the pairs to watch: count all pairs of the arena and keep the most frequent.
 //!
-//! Where memory is short the pairs are counted in shares, one pass over the arena for each; a share
-//! that proves too large is halved on the way.
+//! If memory is short, the pairs are counted in shares, with one pass over the arena per share. A share that is too
+//! large is halved during the pass.
 
-use super::arena::{Arena, Slot};
+use super::arena::{Arena, TokenSlot};
 use super::budget::Budget;
 use super::hot_pairs::{Gathering, HotPairs, PAIR_BYTES, PLACE_BYTES, Size};
 use super::pair::Pair;
@@ -14,30 +14,31 @@ use crate::train::progress::Reporter;
 use std::cmp::Reverse;
 use std::ops::Range;
 
-/// Which pairs may be merged, and how many are watched.
+/// Limits on the pairs that may be merged and on the number watched.
 pub(super) struct Limits {
-    /// The least count of a pair.
+    /// Minimum count of a pair.
     pub(super) count: u64,
-    /// The most bytes of the token that a pair makes.
+    /// Maximum length in bytes of the token that a pair makes.
     pub(super) token_bytes: usize,
-    /// What tokens are made of, where none may cut a character.
+    /// The shapes of tokens, if no token may cut a character.
     pub(super) shapes: Option<Shapes>,
-    /// How much memory that may take.
+    /// Memory limits.
     pub(super) budget: Budget,
 }
 
 impl Limits {
-    /// Whether `pair` may become a token.
-    pub(super) fn allow<S: Slot>(&self, arena: &Arena<S>, pair: Pair) -> bool {
+    /// Return whether `pair` may become a token.
+    pub(super) fn allow<S: TokenSlot>(&self, arena: &Arena<S>, pair: Pair) -> bool {
         arena.merged_bytes(pair) <= self.token_bytes && self.shapes.as_ref().is_none_or(|shapes| shapes.allow(pair))
     }
 }
 
-/// [`Pair::part`] is below this.
+/// Upper bound of [`Pair::part`], exclusive.
 const N_PARTS: u64 = 1 << 32;
 
-/// Watches the most frequent pairs of `arena`, as many as `limits` admit. Fails when `reporter` does.
-pub(super) fn scan<S: Slot>(arena: &Arena<S>, limits: &Limits, reporter: &mut Reporter) -> Result<HotPairs> {
+/// Find the most frequent pairs of `arena`, as many as `limits` allow, and watch them. Return an error if `reporter`
+/// fails.
+pub(super) fn scan<S: TokenSlot>(arena: &Arena<S>, limits: &Limits, reporter: &mut Reporter) -> Result<HotPairs> {
     let (threshold, frequent) = most_frequent(arena, limits, reporter)?;
     let mut gathering = Gathering::new(&frequent);
     drop(frequent);
@@ -52,8 +53,8 @@ pub(super) fn scan<S: Slot>(arena: &Arena<S>, limits: &Limits, reporter: &mut Re
     Ok(gathering.finish(threshold))
 }
 
-/// The most frequent pairs, and the count that all of them reach and no other pair.
-fn most_frequent<S: Slot>(
+/// Return the most frequent pairs, and their minimum count, which no other pair reaches.
+fn most_frequent<S: TokenSlot>(
     arena: &Arena<S>,
     limits: &Limits,
     reporter: &mut Reporter,
@@ -80,9 +81,9 @@ fn most_frequent<S: Slot>(
     Ok((threshold, frequent))
 }
 
-/// The sizes of pairs whose parts begin at `start`, and the range of parts that is: as large as
-/// `most` pairs allow.
-fn sizes<S: Slot>(
+/// Count the pairs with parts from `start` on, in the largest range of parts with at most `most` pairs. Return the
+/// range and the sizes.
+fn sizes<S: TokenSlot>(
     arena: &Arena<S>,
     start: u64,
     most: usize,
@@ -111,8 +112,8 @@ fn sizes<S: Slot>(
     Ok((share, sizes))
 }
 
-/// Raises `threshold` until the pairs that reach it fit into `bytes`, and drops the others. The most
-/// frequent pairs are kept in any case, so that each scan leads to at least one merge.
+/// Raise `threshold` until the pairs that reach it fit into `bytes`, and drop the other pairs. Always keep the most
+/// frequent pairs, so that each scan leads to at least one merge.
 fn raise(threshold: u64, pairs: &mut Vec<(Pair, Size)>, bytes: usize) -> u64 {
     pairs.sort_unstable_by_key(|&(_, size)| Reverse(size));
     let Some(&(_, Size { count: highest, .. })) = pairs.first() else { return threshold };

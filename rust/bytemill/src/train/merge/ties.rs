@@ -1,34 +1,34 @@
-//! The rules that settle equal counts, each as a key of which the greatest wins.
+//! Rules for equal counts, each as a key: the greatest key is merged first.
 
 use super::pair::Pair;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// Turns a pair into a key; among pairs with equal counts the greatest key is merged first.
+/// Turns a pair into a key. Among pairs with equal counts, the greatest key is merged first.
 pub(super) trait TieRule {
     /// Orders the pairs.
     type Key: Ord;
-    /// Whether `key` looks at `place`, which costs a search.
+    /// Whether `key` reads `place`, which costs a search.
     const BY_PLACE: bool = false;
-    /// The key of `pair`, whose first occurrence starts at `place` of the arena.
+    /// Return the key of `pair`; its first occurrence starts at `place` in the arena.
     fn key(&self, pair: Pair, place: u32) -> Self::Key;
-    /// Hears of each merge, in the order of new ids.
+    /// Take each merge, in the order of new ids.
     fn learn(&mut self, _merged: Pair) {}
 }
 
-/// The smallest pair of ids wins, with the bytes in an order of choice.
+/// The smallest pair of ids wins; the order of byte ids is configurable.
 pub(super) struct SmallestIds {
     byte_ranks: [u32; 256],
 }
 
 impl SmallestIds {
-    /// Bytes by value.
+    /// Order bytes by value.
     pub(super) fn byte_order() -> Self {
         Self { byte_ranks: std::array::from_fn(|byte| byte as u32) }
     }
 
-    /// Bytes by the code point of the character that stands for them in GPT-2's vocabulary files:
-    /// printable Latin-1 first, at their own code points, then the others, from U+0100 on.
+    /// Order bytes by the character that GPT-2's vocabulary files use for them: printable Latin-1 first, at their own
+    /// code points, then the others from U+0100 on.
     pub(super) fn printable_order() -> Self {
         let printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
         let others = (0..=255).filter(|byte| !printable(byte));
@@ -64,7 +64,7 @@ impl TieRule for FirstPlace {
     }
 }
 
-/// The pair with the lexicographically greatest bytes wins, the left part compared first.
+/// The pair with the lexicographically greatest bytes wins; the left part is compared first.
 pub(super) struct LargestBytes {
     tokens: Vec<Arc<[u8]>>,
 }

@@ -1,7 +1,7 @@
-//! What tokens are made of, for vocabularies in which no token cuts a UTF-8 character.
+//! Shapes of tokens, for vocabularies in which no token cuts a UTF-8 character.
 //!
-//! A token of such a vocabulary is whole characters or lies within one character, so that only
-//! characters too rare to be tokens are ever spread over several.
+//! A token of such a vocabulary consists of whole characters or is part of one character. Only characters too rare to
+//! be tokens are split over several tokens.
 
 use super::pair::Pair;
 use crate::train::base::Base;
@@ -11,24 +11,25 @@ pub(super) struct Shapes(Vec<Shape>);
 
 #[derive(Clone, Copy)]
 enum Shape {
-    /// Characters, none of them cut.
+    /// Whole characters.
     Whole,
-    /// So many bytes of one character, but not all.
+    /// The first `length` of `bytes` are part of one character, but not all of it.
     Part { bytes: [u8; 4], length: usize },
 }
 
 impl Shapes {
-    /// Those of the 256 bytes, and of the tokens of `base`: made of tokens that cut characters, one may be whole again.
+    /// Compute the shapes of the 256 bytes and of the tokens of `base`. Tokens that cut characters can combine to whole
+    /// characters.
     pub(super) fn new(base: &Base) -> Self {
         Self(base.tokens().map(|token| shape(&token).unwrap_or(Shape::NOWHERE)).collect())
     }
 
-    /// Whether the token made of `pair` cuts no character.
+    /// Return whether the token made of `pair` cuts no character.
     pub(super) fn allow(&self, pair: Pair) -> bool {
         self.join(pair).is_some()
     }
 
-    /// Hears of each new merge, in the order of ids.
+    /// Add the shape of each new merge, in the order of ids.
     pub(super) fn learn(&mut self, merged: Pair) {
         self.0.push(self.join(merged).unwrap_or(Shape::NOWHERE));
     }
@@ -45,11 +46,11 @@ impl Shapes {
 }
 
 impl Shape {
-    /// A byte that no character holds, or a token of a base that cuts one; it joins nothing.
+    /// Shape of a byte that occurs in no character, or of a base token that cuts a character; it combines with nothing.
     const NOWHERE: Self = Self::Part { bytes: [0xFF; 4], length: 1 };
 }
 
-/// The shape of a token of few bytes, if it cuts no character.
+/// Return the shape of a short token, if it cuts no character.
 fn shape(token: &[u8]) -> Option<Shape> {
     let is_within_one = match std::str::from_utf8(token) {
         Ok(_) => return Some(Shape::Whole),
@@ -65,7 +66,7 @@ fn shape(token: &[u8]) -> Option<Shape> {
     })
 }
 
-/// Whether `byte` stands in a character, but not at its start.
+/// Return whether `byte` is part of a character, but not its first byte.
 fn is_inner(byte: u8) -> bool {
     byte & 0xC0 == 0x80
 }
