@@ -1,15 +1,15 @@
-//! Token files: written once, always checked, read in an order that one integer gives.
+//! Token files that are written once, always checked, and read in an order determined by one integer.
 //!
 //! ```text
 //! files <- format <- foreign <- read <- write, load
 //! ```
 //!
-//! * `format`: [`header`], [`index`], [`checksum`] and [`manifest`], as docs/formats.md specifies them;
-//! * `write`: [`writer`] cuts a stream of documents' ids into shards, [`merge()`] joins folders;
-//! * `read`: tokens at any position, each block checked; [`verify()`] reads everything back;
-//! * `load`: [`order`] and [`mixture`] say which sample comes when, without memory; [`loader`] turns positions into
-//!   batches, with threads that read ahead; [`SharedLoader`] is one for many threads;
-//! * `foreign`: token files that others wrote, `files`: files in a folder of shards.
+//! * `format`: [`header`], [`index`], [`checksum`] and [`manifest`], as specified in docs/formats.md;
+//! * `write`: [`writer`] splits a stream of documents' ids into shards, [`merge()`] joins folders;
+//! * `read`: tokens at any position, with each block checked; [`verify()`] reads and checks everything;
+//! * `load`: [`order`] and [`mixture`] compute the sample at a position, without stored state; [`loader`] turns
+//!   positions into batches, with threads that prefetch; [`SharedLoader`] is one loader for many threads;
+//! * `foreign`: token files of other programs, `files`: files in a folder of shards.
 
 mod files;
 mod foreign;

@@ -1,4 +1,4 @@
-//! Files as shards need them: found in their folder, read at any position, mapped.
+//! File access for shards: find files in their folder, read them at any position, map them.
 
 pub(super) mod folder;
 pub(super) mod mapped_file;

@@ -1,4 +1,5 @@
-//! `.npy` files of one dimension: numpy's own format, which says all we need. Objects, which are pickles, are refused.
+//! One-dimensional `.npy` files: NumPy's format, whose header contains everything needed. Object arrays, which are
+//! pickles, are refused.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -8,13 +9,13 @@ use super::{Found, check_size};
 use crate::error::{Error, Result};
 use crate::shard::format::header::TokenWidth;
 
-/// How each `.npy` begins; the version follows.
+/// The first bytes of a `.npy` file; the version follows.
 pub(in crate::shard) const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Longest header that is read; numpy's own are below 200 bytes.
+/// Maximum size of a header to read; NumPy's own are below 200 bytes.
 const MAX_HEADER_BYTES: usize = 1 << 16;
 
-/// Reads the header, a Python dictionary with `descr`, `fortran_order` and `shape`.
+/// Read the header, a Python dictionary with `descr`, `fortran_order` and `shape`.
 pub(in crate::shard) fn find(path: &Path, file: &File, size: u64) -> Result<Found> {
     let refuse = |reason: String| Error::format(path, reason);
     let mut start = [0; 12];

@@ -1,8 +1,8 @@
-//! CRC32C of each mebibyte of a shard's payload, in a side file; and SHA-256 of whole files.
+//! CRC32C of each 1 MiB block of a shard's payload, in a side file; and SHA-256 of whole files.
 //!
-//! A batch reads a few kilobytes from a random place. One checksum over the whole shard could not
-//! be checked then; one for each 1 MiB block can, once, when the block is first touched.
-//! The blocks' checksums combine into the payload's, so that header and side file vouch for each other.
+//! A batch reads a few kilobytes at a random place. One checksum over the whole shard could not be checked then. A
+//! checksum per 1 MiB block can be checked once, when the block is first read. The blocks' checksums combine into the
+//! payload's checksum, so header and side file confirm each other.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::header::HEADER_BYTES;
 use crate::error::{Error, Result};
 
-/// Payload bytes under one checksum.
+/// Payload bytes per checksum.
 pub const BLOCK_BYTES: usize = 1 << 20;
 
 const MAGIC: &[u8; 8] = b"BMILLCRC";
@@ -28,7 +28,7 @@ pub struct BlockChecksums {
 }
 
 impl BlockChecksums {
-    /// Takes the next payload bytes, in pieces of any size.
+    /// Add the next payload bytes, in pieces of any size.
     ///
     /// ```
     /// # use bytemill::shard::BlockChecksums;
@@ -48,17 +48,17 @@ impl BlockChecksums {
         }
     }
 
-    /// How many blocks there are; the last may be short.
+    /// Return the number of blocks; the last may be short.
     pub fn n_blocks(&self) -> usize {
         self.crc32c.len()
     }
 
-    /// Payload bytes under the checksums.
+    /// Return the number of payload bytes covered by the checksums.
     pub fn payload_bytes(&self) -> u64 {
         self.payload_bytes
     }
 
-    /// CRC32C of the whole payload, combined from the blocks'.
+    /// Return the CRC32C of the whole payload, combined from the blocks' checksums.
     pub fn payload_crc32c(&self) -> u32 {
         let mut left = self.payload_bytes;
         self.crc32c.iter().fold(0, |whole, &block| {
@@ -68,12 +68,12 @@ impl BlockChecksums {
         })
     }
 
-    /// Compares the bytes of block `number` of the shard at `path` with its checksum.
+    /// Compare the bytes of block `number` of the shard at `path` with its checksum.
     pub fn check(&self, path: &Path, number: usize, block: &[u8]) -> Result<()> {
         self.check_crc32c(path, number, block.len(), crc32c::crc32c(block))
     }
 
-    /// As [`Self::check`], of a block of `n_bytes` whose checksum is `computed`.
+    /// Check a block as [`Self::check`] does, given its size `n_bytes` and its `computed` checksum.
     pub(in crate::shard) fn check_crc32c(
         &self,
         path: &Path,
@@ -90,11 +90,14 @@ impl BlockChecksums {
                     HEADER_BYTES + number * BLOCK_BYTES,
                 ),
             )),
-            None => Err(Error::format(path, format!("block {number} has no checksum, there are {}", self.n_blocks()))),
+            None => Err(Error::format(
+                path,
+                format!("block {number} has no checksum; there are {} blocks", self.n_blocks()),
+            )),
         }
     }
 
-    /// The side file's bytes.
+    /// Return the side file's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_le_bytes());
@@ -106,34 +109,37 @@ impl BlockChecksums {
         bytes
     }
 
-    /// Reads and checks `bytes`, the side file at `path`.
+    /// Read and check `bytes`, the side file at `path`.
     pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
         let refuse = |reason: String| Err(Error::format(path, reason));
         let Some((body, own)) = bytes.split_last_chunk::<4>().filter(|(body, _)| body.len() >= PREFIX_BYTES) else {
-            return refuse(format!("{} bytes are too few for a checksum file", bytes.len()));
+            return refuse(format!("has {} bytes, too few for a checksum file", bytes.len()));
         };
         if crc32c::crc32c(body) != u32::from_le_bytes(*own) {
-            return refuse("the checksum file's own checksum does not hold".to_owned());
+            return refuse("is damaged: the checksum file's own checksum does not match".to_owned());
         }
         let expected = [&MAGIC[..], &VERSION.to_le_bytes(), &(BLOCK_BYTES as u32).to_le_bytes()].concat();
         let Some((payload, crcs)) = body.strip_prefix(expected.as_slice()).and_then(<[u8]>::split_first_chunk) else {
-            return refuse("not a checksum file of version 1 with blocks of 1 MiB".to_owned());
+            return refuse("is not a checksum file of version 1 with blocks of 1 MiB".to_owned());
         };
         let payload_bytes = u64::from_le_bytes(*payload);
         if crcs.len() as u64 != payload_bytes.div_ceil(BLOCK_BYTES as u64).saturating_mul(4) {
-            return refuse(format!("{} bytes of checksums for a payload of {payload_bytes} bytes", crcs.len()));
+            return refuse(format!(
+                "has {} bytes of checksums, which does not match a payload of {payload_bytes} bytes",
+                crcs.len()
+            ));
         }
         let crc32c = crcs.as_chunks().0.iter().map(|&crc| u32::from_le_bytes(crc)).collect();
         Ok(Self { payload_bytes, crc32c })
     }
 }
 
-/// Size of the side file of a payload: its prefix, four bytes a block, its own checksum.
+/// Return the size of a payload's side file: its prefix, four bytes per block, its own checksum.
 pub(in crate::shard) fn encoded_bytes(payload_bytes: u64) -> u64 {
     PREFIX_BYTES as u64 + 4 * payload_bytes.div_ceil(BLOCK_BYTES as u64) + 4
 }
 
-/// SHA-256 of the file at `path`, in hexadecimal, read in pieces.
+/// Return the SHA-256 of the file at `path` in hexadecimal; read the file in pieces.
 pub fn sha256_of_file(path: &Path) -> Result<String> {
     let mut file = File::open(path).map_err(Error::io(path))?;
     let mut hash = Sha256::new();
@@ -146,12 +152,12 @@ pub fn sha256_of_file(path: &Path) -> Result<String> {
     }
 }
 
-/// SHA-256 of `bytes`, in hexadecimal.
+/// Return the SHA-256 of `bytes` in hexadecimal.
 pub fn sha256_of_bytes(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Lower-case hexadecimal, two digits a byte.
+/// Return lower-case hexadecimal, two digits per byte.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| char::from(DIGITS[usize::from(half)])).collect()

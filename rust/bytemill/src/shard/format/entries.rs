@@ -1,4 +1,4 @@
-//! A manifest's rows: how documents were laid out, what they came from, and the shards.
+//! A manifest's entries: how documents were laid out, their source files, and the shards.
 
 use std::fmt;
 use std::path::Path;
@@ -7,27 +7,27 @@ use serde::{Deserialize, Serialize};
 
 use super::header::Split;
 
-/// What decides, beside inputs and tokenizer, which token stands where.
+/// The settings that, with inputs and tokenizer, determine every token's position.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Tokens of each shard but a split's last.
+    /// Tokens of each shard except a split's last.
     pub shard_tokens: u64,
-    /// What is kept apart for validation.
+    /// The validation split.
     pub val: Validation,
-    /// Keys the shuffle of the documents.
+    /// Random seed for shuffling the documents.
     pub seed: u64,
-    /// The field of a JSON row that holds its text.
+    /// The field of a JSON row that contains its text.
     pub text_field: String,
 }
 
-/// What is kept apart for validation.
+/// Which documents form the validation split.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Validation {
-    /// This share of the documents, chosen by seed; 0 for none.
+    /// This fraction of the documents, chosen by seed; 0 for none.
     Share(f64),
-    /// The first `shard_tokens` tokens, cut where they end, as build-nanogpt does.
+    /// The first `shard_tokens` tokens, truncated there, as in build-nanogpt.
     FirstShard,
 }
 
@@ -40,13 +40,13 @@ impl fmt::Display for Validation {
     }
 }
 
-/// A file that text was read from.
+/// A source file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputEntry {
-    /// Its name, or its path within the folder that was given.
+    /// Its name, or its path relative to the given folder.
     pub name: String,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
     /// SHA-256 of its bytes.
     pub sha256: String,
@@ -62,13 +62,13 @@ pub struct ShardEntry {
     pub number: u32,
     /// The `.bin` file's name; the side files' names differ in the ending.
     pub name: String,
-    /// Tokens in it.
+    /// Number of tokens.
     pub tokens: u64,
-    /// Documents that begin in it.
+    /// Number of documents that begin in it.
     pub documents: u64,
-    /// Size of the `.bin` file.
+    /// Size of the `.bin` file in bytes.
     pub bytes: u64,
-    /// The largest id in it.
+    /// The largest id.
     pub max_id: u32,
     /// CRC32C of the tokens.
     pub crc32c: u32,
@@ -81,18 +81,18 @@ pub struct ShardEntry {
 }
 
 impl ShardEntry {
-    /// The name of the `.bin` file of a shard.
+    /// Return the name of a shard's `.bin` file.
     pub fn bin_name(split: Split, number: u32) -> String {
         format!("{}_{number:06}.bin", split.name())
     }
 
-    /// Whether the file at `path` is one of the shard's three.
+    /// Return whether the file at `path` is one of the shard's three files.
     pub(crate) fn owns(&self, path: &Path) -> bool {
         let stem = self.name.trim_end_matches(".bin");
         path.file_stem().is_some_and(|of_path| of_path == stem)
     }
 
-    /// Name of the side file with the given ending (`idx` or `crc`).
+    /// Return the name of the side file with the given ending (`idx` or `crc`).
     pub fn side_name(&self, ending: &str) -> String {
         format!("{}{ending}", self.name.trim_end_matches("bin"))
     }

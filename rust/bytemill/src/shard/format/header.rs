@@ -1,7 +1,7 @@
-//! The 1,024 bytes in front of a shard's tokens: llm.c's header, with our checks in its spare words.
+//! The 1,024 bytes before a shard's tokens: llm.c's header, with our checks in its unused words.
 //!
-//! llm.c reads three of 256 little-endian words (magic, version, token count) and leaves the rest
-//! alone. From word 8 on we keep what lets a reader notice damage, so that one file serves both.
+//! llm.c reads three of 256 little-endian words (magic, version, token count) and ignores the rest. Our fields for
+//! detecting damage start at word 8, so one file serves both.
 
 use std::path::Path;
 
@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// Bytes in front of the first token.
+/// Bytes before the first token.
 pub const HEADER_BYTES: usize = 1_024;
-/// Most tokens in one shard: llm.c keeps byte offsets in 32 bits.
+/// Maximum tokens in one shard: llm.c stores byte offsets in 32 bits.
 pub const MAX_SHARD_TOKENS: u64 = 100_000_000;
-/// Most ids in a vocabulary: Megatron reads four-byte tokens as `int32`.
+/// Maximum ids in a vocabulary: Megatron reads four-byte tokens as `int32`.
 pub const MAX_VOCAB: u32 = 1 << 31;
 
 const LLMC_MAGIC: u32 = 20_240_520;
@@ -21,7 +21,7 @@ const OUR_MAGIC: u32 = u32::from_le_bytes(*b"BYML");
 const OUR_VERSION: u32 = 1;
 const NO_END_OF_TEXT: u32 = u32::MAX;
 
-/// Where each word stands.
+/// The index of each word.
 mod word {
     pub(in crate::shard) const MAGIC: usize = 0;
     pub(in crate::shard) const VERSION: usize = 1;
@@ -36,23 +36,23 @@ mod word {
     pub(super) const SPLIT: usize = 15;
 }
 
-/// How many bytes a token takes on disk.
+/// Width of a token on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenWidth {
-    /// Two bytes a token, for vocabularies of at most 65,536 ids.
+    /// Two bytes per token, for vocabularies of at most 65,536 ids.
     Uint16,
-    /// Four bytes a token.
+    /// Four bytes per token.
     Uint32,
 }
 
 impl TokenWidth {
-    /// The narrowest width that holds every id below `n_vocab`.
+    /// Return the smallest width that holds every id below `n_vocab`.
     pub fn for_vocab(n_vocab: u32) -> Self {
         if n_vocab <= 1 << 16 { Self::Uint16 } else { Self::Uint32 }
     }
 
-    /// Bytes a token.
+    /// Return the number of bytes per token.
     pub fn bytes(self) -> usize {
         match self {
             Self::Uint16 => 2,
@@ -60,7 +60,7 @@ impl TokenWidth {
         }
     }
 
-    /// llm.c's version number for files of this width.
+    /// Return llm.c's version number for files of this width.
     fn llmc_version(self) -> u32 {
         match self {
             Self::Uint16 => 1,
@@ -69,18 +69,18 @@ impl TokenWidth {
     }
 }
 
-/// Which part of the data a shard belongs to.
+/// The part of the data that a shard belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// What the model learns from.
+    /// Training data.
     Train,
-    /// What it is measured on.
+    /// Validation data.
     Val,
 }
 
 impl Split {
-    /// The word that file names and manifests use.
+    /// Return the name in file names and manifests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
@@ -89,27 +89,27 @@ impl Split {
     }
 }
 
-/// What a shard says about itself.
+/// The header of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Bytes a token.
+    /// Width of a token.
     pub width: TokenWidth,
     /// Tokens in the payload, 1 to [`MAX_SHARD_TOKENS`].
     pub n_tokens: u64,
     /// CRC32C of everything after the header.
     pub payload_crc32c: u32,
-    /// The id that stands at the start of each document, if any does.
+    /// The id at the start of each document, if there is one.
     pub end_of_text: Option<u32>,
-    /// Documents that begin in this shard.
+    /// Number of documents that begin in this shard.
     pub n_documents: u64,
-    /// The shard's place in its split, from 0.
+    /// The shard's number in its split, from 0.
     pub shard_number: u32,
     /// The split.
     pub split: Split,
 }
 
 impl Header {
-    /// The bytes that stand at the start of the file.
+    /// Return the bytes at the start of the file.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut words = [0; HEADER_BYTES / 4];
         words[word::MAGIC] = LLMC_MAGIC;
@@ -126,21 +126,26 @@ impl Header {
         to_bytes(&words)
     }
 
-    /// Reads and checks the header of the file at `path`, of which `bytes` is the beginning.
+    /// Read and check the header of the file at `path`; `bytes` is the beginning of the file.
     pub fn decode(path: &Path, bytes: &[u8]) -> Result<Self> {
         let refuse = |reason: String| Err(Error::format(path, reason));
         let Some((bytes, _)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
-            return refuse(format!("{} bytes are too few for the header of {HEADER_BYTES}", bytes.len()));
+            return refuse(format!("has {} bytes, too few for the header of {HEADER_BYTES}", bytes.len()));
         };
         let mut words = to_words(bytes);
         if words[word::MAGIC] != LLMC_MAGIC {
             return refuse(format!("magic is {} at byte 0, expected {LLMC_MAGIC}: not a token shard", words[0]));
         }
         if words[word::OUR_MAGIC] != OUR_MAGIC {
-            return refuse("no bytemill mark at byte 32: an llm.c file without checksums, or damaged".to_owned());
+            return refuse(
+                "has no bytemill mark at byte 32: it is an llm.c file without checksums, or damaged".to_owned(),
+            );
         }
         if words[word::OUR_VERSION] != OUR_VERSION {
-            return refuse(format!("format version {} at byte 36, this reads {OUR_VERSION}", words[word::OUR_VERSION]));
+            return refuse(format!(
+                "format version is {} at byte 36, expected {OUR_VERSION}",
+                words[word::OUR_VERSION]
+            ));
         }
         let stored = std::mem::take(&mut words[word::HEADER_CRC]);
         let computed = crc32c::crc32c(&to_bytes(&words));
@@ -150,7 +155,7 @@ impl Header {
         Self::from_words(&words).or_else(refuse)
     }
 
-    /// Checks that remain when the checksum holds: a writer's faults, not the disk's.
+    /// Check the fields after the checksum: here an error comes from the writer, not from the disk.
     fn from_words(words: &[u32; HEADER_BYTES / 4]) -> Result<Self, String> {
         let width = match words[word::VERSION] {
             1 => TokenWidth::Uint16,
@@ -177,7 +182,7 @@ impl Header {
         })
     }
 
-    /// The size that the file must have: nothing follows the tokens.
+    /// Return the required size of the file: nothing follows the tokens.
     pub fn file_bytes(&self) -> u64 {
         HEADER_BYTES as u64 + self.n_tokens * self.width.bytes() as u64
     }

@@ -1,7 +1,7 @@
-//! `manifest.json`: what a folder of shards holds, what it was made from, and a hash over all of it.
+//! `manifest.json`: the contents of a folder of shards, their sources, and a hash over everything.
 //!
-//! The manifest is written last, so a folder with one is whole. Its last field is the SHA-256 of
-//! every byte before that hash; the shards' checksums stand in it, so the root hash names the data.
+//! The manifest is written last, so a folder with a manifest is complete. Its last field is the SHA-256 of every byte
+//! before that hash. The manifest contains the shards' checksums, so the root hash identifies the data.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -18,9 +18,9 @@ use crate::regular_file;
 
 /// The manifest's name in its folder.
 pub const MANIFEST_NAME: &str = "manifest.json";
-/// What lists the shards that are finished while others are not.
+/// The file that lists the finished shards of an unfinished folder.
 pub(crate) const JOURNAL_NAME: &str = "unfinished.json";
-/// Largest manifest that is read: room for more than 100,000 shards.
+/// Maximum size of a manifest to read: enough for more than 100,000 shards.
 pub const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 const FORMAT: &str = "bytemill-shards";
@@ -28,31 +28,31 @@ const VERSION: u32 = 1;
 const ROOT_HEX: usize = 64;
 const AFTER_ROOT: &[u8] = b"\"\n}\n";
 
-/// Everything known about a folder of shards.
+/// The description of a folder of shards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     format: String,
     version: u32,
-    /// Bytes a token; follows from `n_vocab`.
+    /// Width of a token, derived from `n_vocab`.
     pub dtype: TokenWidth,
-    /// Every id is below this.
+    /// Upper bound of all ids, exclusive.
     pub n_vocab: u32,
-    /// Fingerprint of the tokenizer: SHA-256 over ranks, pattern and special tokens.
+    /// Fingerprint of the tokenizer: SHA-256 of ranks, pattern and special tokens.
     pub tokenizer_sha256: String,
-    /// The id that stands at the start of each document; none if documents follow each other unmarked.
+    /// The id at the start of each document; `None` if documents follow each other without a mark.
     pub end_of_text: Option<u32>,
-    /// How documents were laid out; none for shards that were not made by `prepare`.
+    /// How documents were laid out; `None` for shards not made by `prepare`.
     pub plan: Option<Plan>,
-    /// The files that the text came from, in order.
+    /// The source files, in order.
     pub inputs: Vec<InputEntry>,
-    /// The shards: each split's in order of number.
+    /// The shards of each split, in order of number.
     pub shards: Vec<ShardEntry>,
     root_sha256: String,
 }
 
 impl Manifest {
-    /// A manifest over shards that are already on disk.
+    /// Create a manifest for shards that are already on disk.
     pub fn new(n_vocab: u32, tokenizer_sha256: String, end_of_text: Option<u32>, shards: Vec<ShardEntry>) -> Self {
         Self {
             format: FORMAT.to_owned(),
@@ -68,12 +68,12 @@ impl Manifest {
         }
     }
 
-    /// Computes the root hash and puts the manifest into `folder`: the last act of writing shards.
+    /// Compute the root hash and write the manifest to `folder`. This must be the last step of writing shards.
     pub fn write(&mut self, folder: &Path) -> Result<()> {
         self.write_as(folder, MANIFEST_NAME)
     }
 
-    /// As [`Manifest::write`], under another name: of shards that are not all there yet.
+    /// Write the manifest as [`Manifest::write`] does, with another name, for shards that are not complete yet.
     pub(crate) fn write_as(&mut self, folder: &Path, name: &str) -> Result<()> {
         let path = folder.join(name);
         self.check().map_err(|reason| Error::format(&path, reason))?;
@@ -83,7 +83,7 @@ impl Manifest {
         if bytes.len() as u64 > MAX_MANIFEST_BYTES {
             let (n_inputs, n_shards) = (self.inputs.len(), self.shards.len());
             let reason = format!(
-                "{n_inputs} inputs and {n_shards} shards make {} bytes, more than the {MAX_MANIFEST_BYTES} that are read: \
+                "{n_inputs} inputs and {n_shards} shards need {} bytes, expected at most {MAX_MANIFEST_BYTES}: \
                  join inputs, or make larger shards",
                 bytes.len()
             );
@@ -95,42 +95,45 @@ impl Manifest {
         DurableFile::create_in(folder, name)?.with(&bytes)?.commit()
     }
 
-    /// Reads and checks the manifest of `folder`.
+    /// Read and check the manifest of `folder`.
     pub fn read(folder: &Path) -> Result<Self> {
         Self::read_as(folder, MANIFEST_NAME)
     }
 
-    /// As [`Manifest::read`], under another name.
+    /// Read a manifest as [`Manifest::read`] does, with another name.
     pub(crate) fn read_as(folder: &Path, name: &str) -> Result<Self> {
         let path = folder.join(name);
         let file = regular_file::open_seekable(&path)?;
         let mut bytes = Vec::new();
         file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(&path))?;
         if bytes.len() as u64 > MAX_MANIFEST_BYTES {
-            return Err(Error::format(&path, format!("larger than {MAX_MANIFEST_BYTES} bytes, the most that is read")));
+            return Err(Error::format(&path, format!("has more than {MAX_MANIFEST_BYTES} bytes, the maximum size")));
         }
         Self::parse(&bytes).map_err(|reason| Error::format(&path, reason))
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| format!("not a manifest: {error}"))?;
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|error| format!("is not a manifest: {error}"))?;
         if manifest.format != FORMAT || manifest.version != VERSION {
             let (format, version) = (manifest.format, manifest.version);
-            return Err(format!("format {format:?} version {version}, this reads {FORMAT:?} version {VERSION}"));
+            return Err(format!("format is {format:?} version {version}, expected {FORMAT:?} version {VERSION}"));
         }
         let before_root = bytes.strip_suffix(AFTER_ROOT).and_then(|b| b.strip_suffix(manifest.root_sha256.as_bytes()));
         let computed = before_root.map(sha256_of_bytes);
         if computed.as_ref() != Some(&manifest.root_sha256) {
-            return Err("the root hash at the end does not fit the bytes before it: damaged or edited".to_owned());
+            return Err(
+                "the root hash at the end does not match the bytes before it: the file is damaged or was edited"
+                    .to_owned(),
+            );
         }
         manifest.check()?;
         Ok(manifest)
     }
 
-    /// Whether the fields agree with each other; the hash cannot tell, for anyone can compute it.
+    /// Check that the fields agree with each other. The hash does not show this, because any program can compute it.
     fn check(&self) -> Result<(), String> {
         if !(1..=MAX_VOCAB).contains(&self.n_vocab) || self.dtype != TokenWidth::for_vocab(self.n_vocab) {
-            return Err(format!("n_vocab {} does not go with dtype {:?}", self.n_vocab, self.dtype));
+            return Err(format!("n_vocab {} does not match dtype {:?}", self.n_vocab, self.dtype));
         }
         if let Some(id) = self.end_of_text.filter(|&id| id >= self.n_vocab) {
             return Err(format!("end_of_text is {id}, expected an id below n_vocab {}", self.n_vocab));
@@ -169,27 +172,27 @@ impl Manifest {
         Ok(())
     }
 
-    /// The hash that names this data: 64 hexadecimal digits.
+    /// Return the hash that identifies this data: 64 hexadecimal digits.
     pub fn root_sha256(&self) -> &str {
         &self.root_sha256
     }
 
-    /// The shards of one split, in order.
+    /// Return the shards of one split, in order.
     pub fn split(&self, split: Split) -> impl DoubleEndedIterator<Item = &ShardEntry> {
         self.shards.iter().filter(move |shard| shard.split == split)
     }
 
-    /// Tokens in one split.
+    /// Return the number of tokens in one split.
     pub fn n_tokens(&self, split: Split) -> u64 {
         self.split(split).map(|shard| shard.tokens).sum()
     }
 
-    /// Documents that begin in one split.
+    /// Return the number of documents that begin in one split.
     pub fn n_documents(&self, split: Split) -> u64 {
         self.split(split).map(|shard| shard.documents).sum()
     }
 
-    /// The first thing in which the making of these shards differs from that of `other`: name, own value, other's.
+    /// Return the first setting that differs between these shards and `other`: name, own value, other value.
     pub fn first_difference(&self, other: &Self) -> Option<(&'static str, String, String)> {
         let tokenizer = |m: &Self| {
             let end_of_text = m.end_of_text.map_or("none".to_owned(), |id| id.to_string());
@@ -209,21 +212,19 @@ impl Manifest {
         .find(|(_, own, other)| own != other)
     }
 
-    /// How these shards were laid out, or why that is not known: they were merged, or not made by `prepare`.
+    /// Return how these shards were laid out, or why this is unknown: they were merged, or not made by `prepare`.
     pub(crate) fn own_plan(&self) -> Result<&Plan, &'static str> {
         let plan = self.plan.as_ref().filter(|plan| {
-            // A folder that was merged has the last shards of each of its parts among the others.
+            // A merged folder has the last shards of each part between others.
             [Split::Train, Split::Val].iter().all(|&split| {
                 let full = self.split(split).rev().skip(1).all(|shard| shard.tokens == plan.shard_tokens);
                 full && self.split(split).all(|shard| shard.tokens <= plan.shard_tokens)
             })
         });
-        plan.ok_or(
-            "was put together from several folders, or by another program: compare the folders it was merged from",
-        )
+        plan.ok_or("was merged from several folders, or written by another program: compare the original folders")
     }
 
-    /// Refuses inputs that are not those of these shards, whatever their names are.
+    /// Return an error if the inputs are not those of these shards; names may differ.
     pub(crate) fn check_inputs(&self, given: &[InputEntry]) -> Result<()> {
         let same = |own: &InputEntry, given: &InputEntry| (own.bytes, &own.sha256) == (given.bytes, &given.sha256);
         if self.inputs.len() == given.len() && self.inputs.iter().zip(given).all(|(own, given)| same(own, given)) {
@@ -231,11 +232,11 @@ impl Manifest {
         }
         let at = self.inputs.iter().zip(given).take_while(|(own, given)| same(own, given)).count();
         let describe = |inputs: &[InputEntry]| described(inputs, at);
-        let expected = format!("{}, from which these shards were made", describe(&self.inputs));
+        let expected = format!("{}, the input of these shards", describe(&self.inputs));
         Err(Error::Argument { name: "against", got: describe(given), expected })
     }
 
-    /// Refuses a tokenizer that is not the one these shards were made with.
+    /// Return an error if the tokenizer is not the one of these shards.
     pub fn check_tokenizer(&self, fingerprint: &str, n_vocab: u32) -> Result<()> {
         if fingerprint == self.tokenizer_sha256 && n_vocab == self.n_vocab {
             return Ok(());
@@ -254,7 +255,7 @@ fn first_different(own: &[InputEntry], other: &[InputEntry]) -> (String, String)
     (described(own, at), described(other, at))
 }
 
-/// The input at `at`, or how many there are.
+/// Describe the input at `at`, or give the number of inputs.
 fn described(inputs: &[InputEntry], at: usize) -> String {
     match inputs.get(at) {
         Some(input) => format!("{} with {} bytes, SHA-256 {}", input.name, input.bytes, input.sha256),

@@ -1,4 +1,4 @@
-//! The formats, as docs/formats.md specifies them: header, index, checksums, manifest.
+//! The file formats, as specified in docs/formats.md: header, index, checksums, manifest.
 
 pub mod checksum;
 pub(super) mod entries;

@@ -1,26 +1,27 @@
-//! A batch's ids, in memory that is used again: no allocation once the first batches went round.
+//! A batch's ids, in reused memory: no allocation after the first few batches.
 //!
-//! `int64`, which torch's losses ask for, is two (B, T) arrays, one behind the other. `int32`, to be cast
-//! on the device, is one (B, T + 1) array where a row is a stretch of the data, of which inputs and targets are
-//! views: a quarter of the bytes; where rows are packed from pieces it is two arrays as well. Whoever holds a batch has its memory alone; when it is dropped, the memory goes back to the pool.
+//! `int64`, which torch's losses require, is two (B, T) arrays, one after the other. `int32`, to be cast on the device,
+//! is one (B, T + 1) array if a row is a contiguous part of the data; inputs and targets are views of it. This takes a
+//! quarter of the bytes. If rows are packed from pieces, `int32` is two arrays as well. The holder of a batch has
+//! exclusive access to its memory; when the batch is dropped, the memory goes back to the pool.
 
 use std::sync::{Arc, Mutex};
 
 use super::options::{IdType, Packing};
 use crate::shard::format::header::TokenWidth;
 
-/// The memory behind a batch.
+/// The memory of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ids {
-    /// B rows of T + 1 ids: the first T are inputs, the last T targets.
+    /// B rows of T + 1 ids: the first T are inputs, the last T are targets.
     Overlapping(Vec<i32>),
     /// B rows of T inputs, then B rows of T targets.
     Int32(Vec<i32>),
-    /// As `Int32`, in eight bytes an id.
+    /// The layout of `Int32`, with eight bytes per id.
     Int64(Vec<i64>),
 }
 
-/// `batch_size` samples: inputs, and targets, which are the inputs one token later.
+/// `batch_size` samples: inputs and targets; the targets are the inputs shifted by one token.
 #[derive(Debug)]
 #[allow(clippy::struct_field_names, reason = "batch_size is what everybody calls it")]
 pub struct Batch {
@@ -31,22 +32,22 @@ pub struct Batch {
     seq_len: usize,
     /// Position of the first row in the global order.
     pub position: u64,
-    /// Where documents begin, if that was asked for, as [`super::Boundaries`] says.
+    /// Document boundaries in the format of [`super::Boundaries`], if requested.
     pub documents: Option<Vec<i32>>,
 }
 
 impl Batch {
-    /// The ids, as they lie in memory.
+    /// Return the ids in their memory layout.
     pub fn ids(&self) -> &Ids {
         &self.ids
     }
 
-    /// A copy of the inputs, (B, T) row by row.
+    /// Return a copy of the inputs, (B, T) row by row.
     pub fn inputs(&self) -> Vec<i64> {
         self.columns(0)
     }
 
-    /// A copy of the targets, (B, T) row by row.
+    /// Return a copy of the targets, (B, T) row by row.
     pub fn targets(&self) -> Vec<i64> {
         self.columns(1)
     }
@@ -63,7 +64,7 @@ impl Batch {
         }
     }
 
-    /// Fills n columns of `row` from column `first` on with the bytes of n + 1 tokens; all T if rows overlap.
+    /// Fill n columns of `row` from column `first` with the bytes of n + 1 tokens; if rows overlap, fill all T columns.
     pub(in crate::shard) fn fill(&mut self, row: usize, first: usize, tokens: &[u8], width: TokenWidth) {
         let t = self.seq_len;
         let inputs_at = row * t + first;
@@ -78,7 +79,8 @@ impl Batch {
     }
 }
 
-/// Inputs from `at` on, and targets as far behind the middle: all tokens but the last, all but the first.
+/// Write inputs from `at`, and targets at the same place in the second half: all tokens except the last, and all except
+/// the first.
 fn fill_apart<Id: Widened>(ids: &mut [Id], at: usize, tokens: &[u8], width: TokenWidth) {
     let n = tokens.len() / width.bytes() - 1;
     let (inputs, targets) = ids.split_at_mut(ids.len() / 2);
@@ -86,7 +88,7 @@ fn fill_apart<Id: Widened>(ids: &mut [Id], at: usize, tokens: &[u8], width: Toke
     widen(&tokens[width.bytes()..], &mut targets[at..at + n], width);
 }
 
-/// One id for each token, as many as there is room for; the compiler makes vector instructions of it.
+/// Write one id per token until `ids` is full; the compiler vectorizes this.
 fn widen<Id: Widened>(tokens: &[u8], ids: &mut [Id], width: TokenWidth) {
     match width {
         TokenWidth::Uint16 => convert(tokens, ids, Id::of_two),
@@ -100,7 +102,7 @@ fn convert<const BYTES: usize, Id>(tokens: &[u8], ids: &mut [Id], convert: impl 
     }
 }
 
-/// What a token's bytes become.
+/// An integer type that tokens are converted to.
 trait Widened: Sized {
     fn of_two(token: [u8; 2]) -> Self;
     fn of_four(token: [u8; 4]) -> Self;
@@ -134,7 +136,7 @@ impl PartialEq for Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        // Never waits: in a forked child the lock may belong to a thread that is not there.
+        // Never wait: in a forked child, the lock may belong to a thread that does not exist there.
         if let Ok(mut spare) = self.pool.try_lock()
             && spare.len() < self.most_spare
         {
@@ -143,7 +145,7 @@ impl Drop for Batch {
     }
 }
 
-/// Makes batches of one shape, from the memory of those that were dropped where there is some.
+/// Creates batches of one shape, reusing the memory of dropped batches.
 #[derive(Debug)]
 pub(super) struct BatchPool {
     spare: Arc<Mutex<Vec<Ids>>>,
@@ -155,7 +157,7 @@ pub(super) struct BatchPool {
 }
 
 impl BatchPool {
-    /// A pool that keeps memory for at most `most_spare` batches that nobody holds.
+    /// Create a pool that keeps memory for at most `most_spare` unused batches.
     pub(in crate::shard) fn new(
         n_rows: usize,
         seq_len: usize,
@@ -166,7 +168,7 @@ impl BatchPool {
         Self { spare: Arc::default(), most_spare, n_rows, seq_len, id_type, packing }
     }
 
-    /// A batch to be filled; what it holds is of no meaning.
+    /// Return a batch to be filled; its content is undefined.
     pub(in crate::shard) fn take(&self, position: u64) -> Batch {
         let spare = self.spare.try_lock().ok().and_then(|mut spare| spare.pop());
         let (n_rows, seq_len) = (self.n_rows, self.seq_len);
@@ -181,7 +183,7 @@ impl BatchPool {
 }
 
 impl Clone for BatchPool {
-    /// The same shape and nothing spare: a forked child shares no lock with its parent.
+    /// Return an empty pool with the same shape: a forked child shares no lock with its parent.
     fn clone(&self) -> Self {
         Self::new(self.n_rows, self.seq_len, self.id_type, self.packing, self.most_spare)
     }

@@ -1,9 +1,9 @@
-//! Rows of whole documents: the longest that fits goes first, and only where none fits one is cut.
+//! Rows of whole documents: the longest document that fits goes first, and a document is split only if none fits.
 //!
-//! As in best-fit packing of bins, but nothing is thrown away and nothing is padded: what is cut off waits for a
-//! later row, so that every token is an input once an epoch, with the token that follows it in the data as its
-//! target. A window of 1,024 rows is planned by itself, when it is first touched, from where its documents begin;
-//! so the plan is a pure function of data and row length, and progress is one integer here too.
+//! This is best-fit bin packing without dropped tokens and without padding: the rest of a split document waits for a
+//! later row. So every token is an input once per epoch, with the token that follows it in the data as its target.
+//! Windows of 1,024 rows are planned separately, when first used, from the starts of their documents. So the plan is a
+//! pure function of data and row length, and progress is one integer here too.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -13,20 +13,20 @@ use crate::error::Result;
 use crate::interrupt;
 use crate::shard::read::tokens::Tokens;
 
-/// Rows that are planned together, where their tokens can be counted in 31 bits.
+/// Rows per plan, if their tokens can be counted in 31 bits.
 const WINDOW_ROWS: u64 = 1_024;
 const MAX_WINDOW_TOKENS: u64 = 1 << 31;
 
-/// Neighbouring inputs that lie together in a row.
+/// Contiguous inputs within a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// The first one's place in the data; in a window's own list, in the window.
+    /// Position of the first input in the data; in a window's own list, in the window.
     pub(super) start: u64,
-    /// How many.
+    /// Number of inputs.
     pub(super) n: u64,
 }
 
-/// All rows of a source.
+/// The plan for all rows of a source.
 #[derive(Clone, Debug)]
 pub(super) struct BestFit {
     t: u64,
@@ -34,17 +34,17 @@ pub(super) struct BestFit {
     windows: Vec<OnceLock<Window>>,
 }
 
-/// The pieces of some rows, 8 bytes each.
+/// The pieces of some rows, 8 bytes per piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Window {
-    /// Where in the window each begins, and its length.
+    /// Start in the window, and length, of each piece.
     pieces: Vec<(u32, u32)>,
-    /// Behind the last piece of each row.
+    /// End of each row in `pieces`.
     row_ends: Vec<u32>,
 }
 
 impl BestFit {
-    /// The `n_rows` rows of `t` tokens that a source gives; nothing is read yet.
+    /// Create the plan for a source's `n_rows` rows of `t` tokens; this reads nothing.
     pub(in crate::shard) fn new(n_rows: u64, t: u64) -> Self {
         let mut plan = Self { t, n_rows, windows: Vec::new() };
         plan.windows.resize_with(n_rows.div_ceil(plan.window_rows()) as usize, OnceLock::new);
@@ -55,7 +55,7 @@ impl BestFit {
         WINDOW_ROWS.min(MAX_WINDOW_TOKENS / self.t).max(1)
     }
 
-    /// Appends the pieces of `row`, in their order, to `pieces`.
+    /// Append the pieces of `row`, in their order, to `pieces`.
     pub(in crate::shard) fn row(&self, row: u64, tokens: &Tokens, pieces: &mut Vec<Piece>) -> Result<()> {
         let (number, row) = (row / self.window_rows(), (row % self.window_rows()) as usize);
         let first = number * self.window_rows() * self.t;
@@ -66,7 +66,7 @@ impl BestFit {
         Ok(())
     }
 
-    /// The most pieces in any row; plans all of them.
+    /// Plan all rows and return the maximum number of pieces in a row.
     pub(super) fn most_pieces(&self, tokens: &Tokens) -> Result<usize> {
         let (mut pieces, mut most) = (Vec::new(), 1);
         for row in 0..self.n_rows {
@@ -93,7 +93,8 @@ impl BestFit {
     }
 }
 
-/// Rows of `t` from the `n_tokens` of a window, in which documents begin at `starts`; one may begin just behind it.
+/// Pack the `n_tokens` of a window into rows of `t`. Documents begin at `starts`; the last may begin directly after the
+/// window.
 fn plan(starts: &[u32], n_tokens: u32, t: u32) -> Window {
     let mut waiting = Waiting::new(starts, n_tokens, t);
     let mut window = Window::default();
@@ -109,14 +110,14 @@ fn plan(starts: &[u32], n_tokens: u32, t: u32) -> Window {
     window
 }
 
-/// Pieces by length; of equal ones the first in the data comes last.
+/// Pieces by length; of equal lengths, the first in the data comes last.
 type ByLength = BTreeSet<(u32, Reverse<u32>)>;
 
-/// What has no row yet.
+/// Pieces without a row.
 struct Waiting {
     /// Documents that fit into a row.
     whole: ByLength,
-    /// What is cut anyway: longer documents, those that cross the window's ends, and what was cut off.
+    /// Pieces of split documents: longer documents, those that cross the window's ends, and rests.
     rest: ByLength,
 }
 
@@ -134,7 +135,7 @@ impl Waiting {
         waiting
     }
 
-    /// What comes next in a row with `room` left, as (start, length): there must be as many tokens.
+    /// Return the next piece for a row with `room` left, as (start, length); there must be at least `room` tokens.
     fn next(&mut self, room: u32) -> (u32, u32) {
         let fitting = |pieces: &ByLength| pieces.range(..=(room, Reverse(0))).next_back().copied();
         let (n, Reverse(start)) = if let Some(piece) = fitting(&self.whole) {
@@ -144,7 +145,7 @@ impl Waiting {
             self.rest.remove(&piece);
             piece
         } else {
-            // Cuts what is cut anyway, and of whole documents the shortest.
+            // Split a piece of a split document, or else the shortest whole document.
             let longer = self.rest.pop_last().or_else(|| self.whole.pop_first());
             let (n, Reverse(start)) = longer.unwrap_or((room, Reverse(0)));
             debug_assert!(n > room, "{n} tokens for {room}");
@@ -170,11 +171,12 @@ mod tests {
 
     #[test]
     fn the_longest_that_fits_goes_first_and_what_is_cut_off_waits() {
-        // Documents of 6, 3, 4, 2 and 5, the last one cut by the end of the window.
+        // Documents of 6, 3, 4, 2 and 5; the last one is truncated by the end of the window.
         assert_eq!(rows(&[0, 6, 9, 13, 15], 20, 10), [vec![(0, 6), (9, 4)], vec![(6, 3), (13, 2), (15, 5)]]);
-        // One that is longer than a row gives way, so that no other is cut; of equal ones the first goes first.
+        // A document longer than a row is split first, so that no other is split; of equal lengths the first goes
+        // first.
         assert_eq!(rows(&[0, 14, 17, 20], 20, 10), [vec![(14, 3), (17, 3), (0, 4)], vec![(4, 10)]]);
-        // Where none fits and none is cut anyway, the shortest is.
+        // If none fits and none is split already, the shortest is split.
         assert_eq!(rows(&[0, 7, 14, 20], 20, 10), [vec![(0, 7), (14, 3)], vec![(7, 7), (17, 3)]]);
     }
 

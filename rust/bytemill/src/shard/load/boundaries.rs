@@ -1,23 +1,23 @@
-//! Where documents begin inside a batch, for attention that must not look across them.
+//! Document boundaries inside a batch, for attention that must not cross them.
 //!
-//! Pieces are counted through the batch row by row: each row begins one, and so does each document in it, or what
-//! stands for one where rows are packed.
-//! It takes four bytes a document in memory, read from the `.idx` files when a shard is first asked.
+//! Pieces are counted through the batch row by row. Each row begins a piece, and so does each document in it, or each
+//! packed piece in a packed row. This takes four bytes of memory per document, read from a shard's `.idx` file when
+//! first needed.
 
 use crate::error::Result;
 use crate::shard::read::tokens::Tokens;
 
-/// How boundaries are told.
+/// The format of boundaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boundaries {
-    /// (B, T) numbers of pieces, counted from 0 through the batch.
+    /// (B, T) piece numbers, counted from 0 through the batch.
     DocumentIds,
-    /// Where each piece begins among the B x T inputs, then B x T until the length is that of every batch:
-    /// what flash attention calls `cu_seqlens`.
+    /// The start of each piece among the B x T inputs, padded with B x T to the same length for every batch: flash
+    /// attention's `cu_seqlens`.
     CuSeqlens,
 }
 
-/// The most pieces that any sample of `t` inputs has.
+/// Return the maximum number of pieces in a sample of `t` inputs.
 pub(super) fn most_pieces(tokens: &Tokens, n_samples: u64, t: u64) -> Result<usize> {
     let (mut sample, mut pieces, mut most) = (0, 1, 1);
     tokens.for_each_start(0..n_samples * t, |start| {
@@ -32,7 +32,7 @@ pub(super) fn most_pieces(tokens: &Tokens, n_samples: u64, t: u64) -> Result<usi
     Ok(most)
 }
 
-/// Collects the beginnings of a batch's pieces, row by row.
+/// Collects the starts of a batch's pieces, row by row.
 pub(super) struct Pieces {
     starts: Vec<i32>,
     t: u64,
@@ -44,7 +44,7 @@ impl Pieces {
         Self { starts: Vec::new(), t: t as u64, n_rows: 0 }
     }
 
-    /// The next row, which begins at token `first`.
+    /// Add the next row, which begins at token `first`.
     pub(super) fn add_row(&mut self, tokens: &Tokens, first: u64) -> Result<()> {
         let row_at = self.n_rows * self.t;
         self.starts.push(row_at as i32);
@@ -53,7 +53,7 @@ impl Pieces {
         Ok(())
     }
 
-    /// The next row, of pieces with these lengths.
+    /// Add the next row, with pieces of these lengths.
     pub(super) fn add_pieces(&mut self, lengths: impl Iterator<Item = u64>) {
         let mut at = self.n_rows * self.t;
         for length in lengths {
@@ -63,8 +63,8 @@ impl Pieces {
         self.n_rows += 1;
     }
 
-    /// What the caller asked for; `padded_length` is that of every batch's `cu_seqlens`.
-    pub(super) fn told_as(mut self, how: Boundaries, padded_length: usize) -> Vec<i32> {
+    /// Return the boundaries in the format `how`; `padded_length` is the length of every batch's `cu_seqlens`.
+    pub(super) fn encoded_as(mut self, how: Boundaries, padded_length: usize) -> Vec<i32> {
         let end = (self.n_rows * self.t) as i32;
         match how {
             Boundaries::CuSeqlens => {

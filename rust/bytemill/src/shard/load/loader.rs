@@ -1,8 +1,8 @@
-//! Batches in a fixed global order: a pure function of (data, seed, position), at any number of ranks.
+//! Batches in a fixed global order: a pure function of (data, seed, position), for any number of ranks.
 //!
-//! Position p is sample `perm(seed, epoch)(p mod N)` of epoch `p div N`. A micro-batch is
-//! `batch_size` consecutive positions; rank r of W takes micro-batches r, r + W, … So W ranks do
-//! together what one rank does with W micro-batches, and progress is one integer.
+//! Position p is sample `perm(seed, epoch)(p mod N)` of epoch `p div N`. A micro-batch is `batch_size` consecutive
+//! positions; rank r of W takes micro-batches r, r + W, … So W ranks together process the same samples as one rank with
+//! W micro-batches, and progress is one integer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -47,11 +47,11 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Opens the shards in `folders`; a file among them is one of llm.c, nanoGPT, numpy or Megatron.
+    /// Open the shards in `folders`; a path to a file opens a token file of llm.c, nanoGPT, NumPy or Megatron.
     ///
     /// # Errors
-    /// When a manifest or a shard's size is wrong, an option cannot work, the folders were made with
-    /// different tokenizers, or the split has fewer than `seq_len + 1` tokens.
+    /// If a manifest or a shard's size is wrong, an option is invalid, the folders were made with different tokenizers,
+    /// or the split has fewer than `seq_len + 1` tokens.
     pub fn open<P: AsRef<Path>>(folders: &[P], options: LoaderOptions) -> Result<Self> {
         options.check()?;
         let sources: Vec<_> =
@@ -68,7 +68,7 @@ impl Loader {
         Ok(Self::fresh(Arc::new(samples), manifests, state))
     }
 
-    /// The next batch of this rank. After an error the same batch is tried again.
+    /// Return the next batch of this rank. After an error, the next call tries the same batch again.
     pub fn next_batch(&mut self) -> Result<Batch> {
         self.notice_fork();
         self.pauses.arrive();
@@ -94,14 +94,14 @@ impl Loader {
         prefetcher.take()
     }
 
-    /// One thread reads ahead where that pays; who asks for more gets them in any case.
+    /// Return whether to prefetch. One thread prefetches only if that pays; more threads always do.
     fn reads_ahead(&self) -> bool {
         let options = &self.samples.options;
         let is_wanted = options.prefetch_batches > 0 && options.threads > 0;
         is_wanted && (options.threads > 1 || self.pauses.pays(self.prefetcher.is_some()))
     }
 
-    /// A forked child has neither the threads nor trustworthy locks of its parent: it opens its own.
+    /// Reopen the loader in a forked child, which has neither the threads nor reliable locks of its parent.
     fn notice_fork(&mut self) {
         if self.process != std::process::id() {
             let fresh = self.reopened();
@@ -109,7 +109,7 @@ impl Loader {
         }
     }
 
-    /// The same loader at the same position, without threads, and with files still to be opened.
+    /// Return the same loader at the same position, without threads, and with files not opened yet.
     pub(super) fn reopened(&self) -> Self {
         let samples = Arc::new(Samples::clone(&self.samples));
         Self::fresh(samples, Arc::clone(&self.manifests), self.state.clone())
@@ -120,15 +120,15 @@ impl Loader {
         Self { samples, manifests, state, prefetcher, scratch, pauses, process: std::process::id() }
     }
 
-    /// Where the stream is, the same on every rank that took as many batches.
+    /// Return the position of the stream; it is equal on all ranks that took the same number of batches.
     pub fn state(&self) -> &LoaderState {
         &self.state
     }
 
-    /// Goes on from `saved`, whatever its world size, batch size or number of threads was.
+    /// Continue from `saved`; world size, batch size and number of threads may differ.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming both values where anything else differs.
+    /// [`Error::Argument`] with both values if anything else differs.
     pub fn load_state(&mut self, saved: &LoaderState) -> Result<()> {
         self.state.check(saved)?;
         self.notice_fork();
@@ -136,23 +136,23 @@ impl Loader {
         Ok(())
     }
 
-    /// Makes `position` the next that all ranks share.
+    /// Set the next position, which all ranks share.
     pub(super) fn go_to(&mut self, position: u64) {
         self.prefetcher = None;
         self.state.position = position;
     }
 
-    /// Samples in an epoch of each source.
+    /// Return the number of samples per epoch of each source.
     pub fn n_samples(&self) -> Vec<u64> {
         self.samples.sources.iter().map(|source| source.n_samples).collect()
     }
 
-    /// Tokens of each source.
+    /// Return the number of tokens of each source.
     pub fn n_tokens(&self) -> Vec<u64> {
         self.samples.sources.iter().map(|source| source.tokens.len()).collect()
     }
 
-    /// Epochs done of each source, with the fraction of the one begun.
+    /// Return the number of epochs done of each source, including the fraction of the current epoch.
     pub fn epochs(&self) -> Vec<f64> {
         self.epochs_at(self.state.position)
     }
@@ -162,12 +162,12 @@ impl Loader {
         drawn.iter().zip(self.n_samples()).map(|(&drawn, n)| drawn as f64 / n as f64).collect()
     }
 
-    /// The manifest of each folder of shards.
+    /// Return the manifest of each folder of shards.
     pub fn manifests(&self) -> &[Manifest] {
         &self.manifests
     }
 
-    /// The options that the loader was opened with.
+    /// Return the options that the loader was opened with.
     pub fn options(&self) -> &LoaderOptions {
         &self.samples.options
     }

@@ -1,12 +1,12 @@
-//! Which source a position draws from, when several are mixed by weight.
+//! Choose the source for each position if several sources are mixed by weight.
 //!
-//! Each period of 4,096 positions gives every source a fixed number of slots, so weights hold
-//! exactly and a source's own position follows without counting what went before.
+//! Each period of 4,096 positions gives every source a fixed number of slots. So weights hold exactly, and a source's
+//! own position can be computed without counting earlier positions.
 
 use super::order::{Permutation, Stream};
 use crate::error::{Error, Result};
 
-/// Positions in which every source gets its whole share.
+/// Positions per period; in each period every source gets its full share.
 pub const PERIOD_SLOTS: u64 = 4_096;
 
 /// Sources and their slots in each period.
@@ -18,12 +18,13 @@ pub struct Mixture {
 }
 
 impl Mixture {
-    /// All positions to one source.
+    /// Give all positions to one source.
     pub fn single() -> Self {
         Self { slots: vec![PERIOD_SLOTS as u32], first_slot: vec![0], seed: 0 }
     }
 
-    /// Slots in proportion to `weights`, rounded by largest remainder; slots permuted anew each period by `seed`.
+    /// Assign slots in proportion to `weights`, rounded by largest remainder. `seed` permutes the slots differently in
+    /// each period.
     pub fn weighted(weights: &[f64], seed: u64) -> Result<Self> {
         let slots = largest_remainder(weights)?;
         let first_slot = slots
@@ -37,7 +38,7 @@ impl Mixture {
         Ok(Self { slots, first_slot, seed })
     }
 
-    /// The source at `position`, and the position within that source.
+    /// Return the source at `position`, and the position within that source.
     pub fn locate(&self, position: u64) -> (usize, u64) {
         if self.slots.len() == 1 {
             return (0, position);
@@ -48,7 +49,7 @@ impl Mixture {
         (source, period * u64::from(self.slots[source]) + slot - self.first_slot[source])
     }
 
-    /// How many of the first `positions` positions each source has.
+    /// Return how many of the first `positions` positions each source has.
     pub fn drawn(&self, positions: u64) -> Vec<u64> {
         let (periods, rest) = (positions / PERIOD_SLOTS, positions % PERIOD_SLOTS);
         let mut drawn: Vec<u64> = self.slots.iter().map(|&count| periods * u64::from(count)).collect();
@@ -58,7 +59,7 @@ impl Mixture {
         drawn
     }
 
-    /// Slots of each source in a period of 4,096: what the order depends on.
+    /// Return the slots of each source in a period of 4,096. The order depends on them.
     pub fn slots(&self) -> &[u32] {
         &self.slots
     }

@@ -1,4 +1,4 @@
-//! Positions to batches: which sample comes when, its tokens, and threads that read ahead.
+//! Positions to batches: which sample is at a position, its tokens, and threads that prefetch.
 
 pub(super) mod batch;
 mod best_fit;

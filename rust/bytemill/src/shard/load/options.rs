@@ -1,4 +1,4 @@
-//! What a loader reads, in which order, and with which means.
+//! Loader options: what to read, in which order, and how.
 
 use super::boundaries::Boundaries;
 use crate::error::{Error, Result};
@@ -6,7 +6,7 @@ use crate::shard::format::header::{Split, TokenWidth};
 use crate::shard::read::shard_reader::Verify;
 use serde::{Deserialize, Serialize};
 
-/// Most tokens in one batch.
+/// Maximum tokens in one batch.
 const MAX_BATCH_TOKENS: u64 = 1 << 30;
 const MAX_PREFETCH_BATCHES: u64 = 1 << 16;
 const MAX_THREADS: u64 = 1 << 10;
@@ -15,19 +15,19 @@ const MAX_THREADS: u64 = 1 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Packing {
-    /// Consecutive windows over the documents end to end.
+    /// Consecutive windows over the concatenated documents.
     #[default]
     Chunk,
-    /// Rows of whole documents, cut only where none fits.
+    /// Rows of whole documents; a document is split only if none fits.
     BestFit,
 }
 
-/// How ids are handed out.
+/// The integer type of ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum IdType {
-    /// Four bytes an id, to be cast on the device.
+    /// Four bytes per id, to be cast on the device.
     Int32,
-    /// What torch's losses ask for.
+    /// The type that torch's losses require.
     #[default]
     Int64,
 }
@@ -35,42 +35,44 @@ pub enum IdType {
 /// What to read, and in which order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoaderOptions {
-    /// Samples in a batch of one rank.
+    /// Samples per batch on one rank.
     pub batch_size: usize,
-    /// Tokens of a sample's input, T.
+    /// Input tokens per sample, T.
     pub seq_len: usize,
-    /// Keys the order.
+    /// Random seed of the order.
     pub seed: u64,
-    /// This process's number among `world_size`.
+    /// This process's number, below `world_size`.
     pub rank: usize,
-    /// Processes that share the order.
+    /// Number of processes that share the order.
     pub world_size: usize,
     /// The split to read.
     pub split: Split,
-    /// One weight a folder; without weights the folders' tokens follow each other as one source.
+    /// One weight per folder. Without weights, the folders' tokens are concatenated to one source.
     pub weights: Option<Vec<f64>>,
     /// How documents become samples.
     pub packing: Packing,
-    /// Whether samples come permuted, anew each epoch, or as they lie.
+    /// Whether to permute samples, differently in each epoch, or keep their order in the data.
     pub shuffle: bool,
-    /// When checksums are compared.
+    /// When to check checksums.
     pub verify: Verify,
-    /// Reads mapped files instead of calling the system for each sample. Who cuts a file that is mapped kills the process.
+    /// Whether to read mapped files instead of calling the system for each sample. Truncating a mapped file kills the
+    /// process (SIGBUS).
     pub mmap: bool,
-    /// The type of the tokens in files that do not say it.
+    /// The type of the tokens in files that do not contain it.
     pub stored: Option<TokenWidth>,
-    /// Tells where documents begin, of shards that bytemill wrote.
+    /// Format for document boundaries, if requested; requires shards written by bytemill.
     pub boundaries: Option<Boundaries>,
-    /// How ids are handed out.
+    /// The integer type of ids.
     pub id_type: IdType,
-    /// Batches read ahead; 0 reads when asked, on the caller's thread.
+    /// Number of batches to prefetch; 0 reads each batch when requested, on the caller's thread.
     pub prefetch_batches: usize,
-    /// Threads that read ahead: one begins when it is seen that the caller does something between batches, several at once.
+    /// Number of prefetching threads. One thread starts when the caller works between batches; several start
+    /// immediately.
     pub threads: usize,
 }
 
 impl LoaderOptions {
-    /// Shuffled training batches of `batch_size` samples of `seq_len` tokens, for one process.
+    /// Return options for shuffled training batches of `batch_size` samples of `seq_len` tokens, for one process.
     pub fn new(batch_size: usize, seq_len: usize) -> Self {
         Self {
             batch_size,

@@ -1,27 +1,27 @@
-//! Which sample comes when: a keyed permutation that is computed, never stored.
+//! The order of samples: a keyed permutation that is computed, never stored.
 //!
-//! A balanced Feistel network of eight rounds permutes the next even power of two; results that
-//! are too large are sent through again ("cycle walking", Black and Rogaway 2002) until one fits.
-//! It takes 20-30 ns an index and no memory at any size. Four rounds, as some loaders have, still
-//! show serial correlation (z = 3.6-4.4 measured); eight show none (z = 1.0).
+//! A balanced Feistel network of eight rounds permutes the next even power of two. Results that are too large go
+//! through the network again ("cycle walking", Black and Rogaway 2002) until one fits. This takes 20-30 ns per index
+//! and no memory at any size. Four rounds, as in some loaders, still show serial correlation (z = 3.6-4.4 measured);
+//! eight show none (z = 1.0).
 
 const ROUNDS: usize = 8;
 const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
 const NUMBER_FACTOR: u64 = 0xd134_2543_de82_ef95;
 
-/// What a permutation is for, so that one seed gives unrelated orders.
+/// The purpose of a permutation, so that one seed gives unrelated orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// The samples of the source with this index, one permutation an epoch.
+    /// The samples of the source with this index, one permutation per epoch.
     Samples(u32),
-    /// The slots of a mixture, one permutation a period.
+    /// The slots of a mixture, one permutation per period.
     Mixture,
-    /// The documents of a corpus, when it is prepared.
+    /// The documents of a corpus during preparation.
     Documents,
 }
 
 impl Stream {
-    /// The number that the seed is blended with; 0, which leaves it alone, for the first source.
+    /// Return the number that is mixed into the seed; it is 0, which does not change the seed, for the first source.
     fn number(self) -> u64 {
         match self {
             Self::Samples(source) => u64::from(source),
@@ -49,7 +49,7 @@ pub struct Permutation {
 }
 
 impl Permutation {
-    /// The permutation of `0..n` (`n` in 1 … 2^62) keyed by `seed`, purpose and `number` (of epoch or period).
+    /// Create the permutation of `0..n` (`n` in 1 … 2^62) for `seed`, purpose and `number` (of epoch or period).
     pub fn new(n: u64, seed: u64, stream: Stream, number: u64) -> Self {
         debug_assert!((1..=1 << 62).contains(&n), "n is {n}");
         let half_bits = (u64::BITS - n.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);
@@ -60,11 +60,11 @@ impl Permutation {
         Self { n, half_bits, half_mask: (1 << half_bits) - 1, round_keys }
     }
 
-    /// What stands at `position`, which must be below `n`.
+    /// Return the element at `position`, which must be below `n`.
     pub fn at(&self, position: u64) -> u64 {
         debug_assert!(position < self.n, "position {position} of {}", self.n);
         let mut value = self.network(position);
-        // Ends: the network permutes a set that holds `position` itself, so its cycle leads back below n.
+        // This loop ends: the network permutes a set that contains `position`, so its cycle returns below n.
         while value >= self.n {
             value = self.network(value);
         }
@@ -81,7 +81,7 @@ impl Permutation {
     }
 }
 
-/// The finaliser of `SplitMix64` (Steele, Lea and Flood 2014): a bijection on 64 bits that spreads every bit.
+/// The finalizer of `SplitMix64` (Steele, Lea and Flood 2014): a bijection on 64 bits that spreads every bit.
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,16 +1,16 @@
-//! Whether reading ahead pays: only where the caller does something between one batch and the next.
+//! Decide whether prefetching pays: only if the caller works between one batch and the next.
 //!
-//! Handing a batch from thread to thread takes as long as reading it from memory does. Whoever asks for the next
-//! one at once, as a loop that only counts tokens does, is better served on its own thread: measured in
-//! docs/experiments/loader.md. What is delivered does not depend on it.
+//! Passing a batch between threads takes as long as reading it from memory. A caller that requests the next batch
+//! immediately, such as a loop that only counts tokens, is faster without a second thread: see
+//! docs/experiments/loader.md for measurements. The batches do not depend on this decision.
 
 use std::time::{Duration, Instant};
 
-/// Shorter pauses are no work: a batch takes about as long.
+/// Shorter pauses do not count as work: a batch takes about as long.
 const WORTH_USING: Duration = Duration::from_micros(100);
-/// A pause may be the system's doing: so many in a row are the caller's.
+/// Number of consecutive pauses to start prefetching; a single pause may be caused by the system.
 const PAUSES_TO_BEGIN: u32 = 2;
-/// And so many calls without any are needed to stop.
+/// Number of consecutive calls without a pause to stop prefetching.
 const CALLS_TO_STOP: u32 = 32;
 
 /// The caller's pauses between batches.
@@ -18,33 +18,33 @@ const CALLS_TO_STOP: u32 = 32;
 pub(super) struct Pauses {
     left: Option<Instant>,
     pauses: u32,
-    calls_at_once: u32,
+    calls_without_pause: u32,
 }
 
 impl Pauses {
-    /// The caller is back for a batch.
+    /// Record that the caller requests a batch.
     pub(super) fn arrive(&mut self) {
         if let Some(left) = self.left.take() {
             self.count(left.elapsed());
         }
     }
 
-    /// The caller leaves with a batch.
+    /// Record that the caller got its batch.
     pub(super) fn leave(&mut self) {
         self.left = Some(Instant::now());
     }
 
     fn count(&mut self, pause: Duration) {
         if pause < WORTH_USING {
-            (self.pauses, self.calls_at_once) = (0, self.calls_at_once.saturating_add(1));
+            (self.pauses, self.calls_without_pause) = (0, self.calls_without_pause.saturating_add(1));
         } else {
-            (self.pauses, self.calls_at_once) = (self.pauses.saturating_add(1), 0);
+            (self.pauses, self.calls_without_pause) = (self.pauses.saturating_add(1), 0);
         }
     }
 
-    /// Whether to read ahead, where that `is_done` already or not.
+    /// Return whether to prefetch; `is_done` says whether prefetching is active.
     pub(super) fn pays(&self, is_done: bool) -> bool {
-        if is_done { self.calls_at_once < CALLS_TO_STOP } else { self.pauses >= PAUSES_TO_BEGIN }
+        if is_done { self.calls_without_pause < CALLS_TO_STOP } else { self.pauses >= PAUSES_TO_BEGIN }
     }
 }
 

@@ -1,11 +1,11 @@
-//! Threads that make numbered items ahead of need and hand them over in order of number.
+//! Threads that make numbered items in advance and deliver them in order of number.
 //!
-//! Workers take the next number under a lock, make the item without it, and put it where the
-//! consumer waits. They run at most `depth` items ahead, so memory is bounded. A worker's panic goes
-//! on in the consumer, who would otherwise wait for ever.
+//! Workers take the next number under a lock, make the item without the lock, and store it for the consumer. They are
+//! at most `depth` items ahead, so memory is bounded. A worker's panic is raised again in the consumer, which would
+//! otherwise wait forever.
 //!
-//! Waking a thread costs more than making a small item. So nobody is woken who does not wait, and
-//! workers that found no room sleep until half of it is free again.
+//! Waking a thread costs more than making a small item. So only waiting threads are woken, and workers without room
+//! sleep until half of the room is free.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -25,9 +25,9 @@ pub(super) struct Prefetcher<T> {
 #[derive(Debug)]
 struct Ring<T> {
     state: Mutex<State<T>>,
-    /// Told to the consumer: an item is ready.
+    /// Signals the consumer that an item is ready.
     ready: Condvar,
-    /// Told to the workers: there is room, or it is time to stop.
+    /// Signals the workers that there is room, or that they must stop.
     room: Condvar,
     depth: u64,
 }
@@ -36,7 +36,7 @@ struct Ring<T> {
 struct State<T> {
     next_to_make: u64,
     next_to_take: u64,
-    /// From `next_to_take` on, those that are made.
+    /// The items made so far, from `next_to_take`.
     made: VecDeque<Option<thread::Result<Result<T>>>>,
     workers_waiting: usize,
     consumer_waits: bool,
@@ -44,7 +44,7 @@ struct State<T> {
 }
 
 impl<T: Send + 'static> Prefetcher<T> {
-    /// Starts `n_threads` workers that call `make(number)` at most `depth` items ahead.
+    /// Start `n_threads` workers that call `make(number)` at most `depth` items ahead.
     pub(in crate::shard) fn start(
         n_threads: usize,
         depth: usize,
@@ -69,7 +69,7 @@ impl<T: Send + 'static> Prefetcher<T> {
         Ok(prefetcher)
     }
 
-    /// The next item, waiting until it is made.
+    /// Wait for the next item and return it.
     pub(in crate::shard) fn take(&mut self) -> Result<T> {
         let mut state = self.ring.lock();
         loop {
@@ -88,7 +88,7 @@ impl<T: Send + 'static> Prefetcher<T> {
 }
 
 impl<T> Prefetcher<T> {
-    /// Whether the workers live in this process: a fork leaves them behind.
+    /// Return whether the workers are in this process: a forked child does not have them.
     pub(super) fn is_ours(&self) -> bool {
         self.process == std::process::id()
     }
@@ -97,7 +97,7 @@ impl<T> Prefetcher<T> {
 impl<T> Drop for Prefetcher<T> {
     fn drop(&mut self) {
         if !self.is_ours() {
-            // In a forked child the workers do not exist and the lock may be held for ever: leave both alone.
+            // In a forked child, the workers do not exist and the lock may never be released: touch neither.
             self.workers.drain(..).for_each(std::mem::forget);
             std::mem::forget(Arc::clone(&self.ring));
             return;
@@ -105,7 +105,7 @@ impl<T> Drop for Prefetcher<T> {
         self.ring.lock().stop = true;
         self.ring.room.notify_all();
         for worker in self.workers.drain(..) {
-            // Its panics, if any, were handed over.
+            // Its panics were already passed to the consumer.
             let _ = worker.join();
         }
     }
@@ -126,7 +126,7 @@ impl<T> Ring<T> {
         }
     }
 
-    /// The next number to make, once there is room for it; none when it is time to stop.
+    /// Wait for room and return the next number to make; `None` when it is time to stop.
     fn claim(&self) -> Option<u64> {
         let mut state = self.lock();
         while !state.stop && state.next_to_make >= state.next_to_take + self.depth {
@@ -141,7 +141,7 @@ impl<T> Ring<T> {
 }
 
 impl<T> State<T> {
-    /// Puts an item in its place; whether the consumer waits for just this one.
+    /// Store an item; return whether the consumer is waiting for this item.
     fn put(&mut self, number: u64, item: thread::Result<Result<T>>) -> bool {
         let place = (number - self.next_to_take) as usize;
         if self.made.len() <= place {
@@ -151,7 +151,7 @@ impl<T> State<T> {
         place == 0 && std::mem::take(&mut self.consumer_waits)
     }
 
-    /// The next item, if it is made.
+    /// Return the next item, if it is ready.
     fn pop(&mut self) -> Option<thread::Result<Result<T>>> {
         let item = self.made.front_mut()?.take()?;
         self.made.pop_front();

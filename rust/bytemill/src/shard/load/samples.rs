@@ -1,4 +1,4 @@
-//! From positions to batches: which sample stands where, and its tokens side by side.
+//! Positions to batches: find the samples and copy their tokens together.
 
 use super::batch::{Batch, BatchPool};
 use super::best_fit::{BestFit, Piece};
@@ -11,12 +11,12 @@ use crate::error::{Error, Result};
 use crate::shard::files::positional_file::MAX_OPEN_FILES;
 use crate::shard::read::tokens::{Buffers, Tokens};
 
-/// Samples that are fetched into the processor's caches while the one before them is widened: they lie anywhere.
-const FETCHED_AHEAD: usize = 2;
-/// Neighbouring samples are read together, up to this many tokens.
+/// Samples to prefetch into the processor's caches while an earlier one is widened; samples are at random places.
+const PREFETCHED_SAMPLES: usize = 2;
+/// Maximum tokens per read of contiguous samples.
 const MAX_READ_TOKENS: usize = 1 << 19;
 
-/// From a position to its tokens; plain data and files, shared by the threads.
+/// Maps positions to tokens; plain data and files, shared by the threads.
 #[derive(Clone, Debug)]
 pub(in crate::shard) struct Samples {
     pub(super) sources: Vec<Source>,
@@ -31,15 +31,15 @@ pub(in crate::shard) struct Samples {
 pub(super) struct Source {
     pub(super) tokens: Tokens,
     pub(super) n_samples: u64,
-    /// Which tokens make a sample, unless that is a stretch of the data.
+    /// The packing plan; `None` if samples are contiguous parts of the data.
     best_fit: Option<BestFit>,
 }
 
-/// What one thread uses for batch after batch.
+/// Memory that one thread reuses for every batch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     buffers: Buffers,
-    /// The current epoch's order of each source.
+    /// Each source's order in the current epoch.
     orders: Vec<Option<(u64, Permutation)>>,
     places: Vec<(usize, u64)>,
     pieces: Vec<Piece>,
@@ -60,24 +60,24 @@ impl Samples {
         let most_open = MAX_OPEN_FILES / groups.len().max(1);
         let open = |group| Source::open(group, &options, most_open);
         let sources = groups.into_iter().map(open).collect::<Result<Vec<_>>>()?;
-        // Those read ahead, one in each thread's hands, and two in the caller's: the last one and the next.
+        // The prefetched batches, one per thread, and two held by the caller: the last one and the next.
         let most_spare = options.prefetch_batches + options.threads + 2;
         let pool = BatchPool::new(options.batch_size, options.seq_len, options.id_type, options.packing, most_spare);
         let padded_length = padded_length(&sources, &options)?;
         Ok(Self { sources, mixture, options, pool, padded_length })
     }
 
-    /// Positions from one batch of a rank to its next.
+    /// Return the distance in positions between two batches of a rank.
     pub(super) fn step(&self) -> u64 {
         self.options.batch_size as u64 * self.options.world_size as u64
     }
 
-    /// From the position that all ranks share to this rank's first sample.
+    /// Return the distance from the shared position to this rank's first sample.
     pub(in crate::shard) fn offset(&self) -> u64 {
         self.options.batch_size as u64 * self.options.rank as u64
     }
 
-    /// The samples at `batch_size` positions from `first` on.
+    /// Return the samples at `batch_size` positions from `first`.
     pub(in crate::shard) fn batch(&self, first: u64, scratch: &mut Scratch) -> Result<Batch> {
         let Scratch { buffers, orders, places, pieces } = scratch;
         orders.resize(self.sources.len(), None);
@@ -91,14 +91,14 @@ impl Samples {
         Ok(batch)
     }
 
-    /// Fills each row with the tokens of a stretch of the data; stretches that follow each other are read together.
+    /// Fill each row with contiguous tokens of the data; adjacent rows are read together.
     fn fill_stretches(&self, batch: &mut Batch, places: &[(usize, u64)], buffers: &mut Buffers) -> Result<()> {
         let (t, mut row) = (self.options.seq_len, 0);
         let neighbours = places.chunk_by(|a, b| (a.0, a.1 + 1) == *b);
-        let fetch = |&(source, sample): &(usize, u64)| self.sources[source].tokens.fetch(sample * t as u64, t + 1);
-        places.iter().take(FETCHED_AHEAD).for_each(fetch);
+        let fetch = |&(source, sample): &(usize, u64)| self.sources[source].tokens.prefetch(sample * t as u64, t + 1);
+        places.iter().take(PREFETCHED_SAMPLES).for_each(fetch);
         for run in neighbours.flat_map(|run| run.chunks((MAX_READ_TOKENS / t).max(1))) {
-            places.get(row + FETCHED_AHEAD).into_iter().for_each(fetch);
+            places.get(row + PREFETCHED_SAMPLES).into_iter().for_each(fetch);
             let (source, sample) = run[0];
             let tokens = &self.sources[source].tokens;
             let width = tokens.width();
@@ -114,12 +114,12 @@ impl Samples {
             for &(source, sample) in places {
                 pieces.add_row(&self.sources[source].tokens, sample * t as u64)?;
             }
-            batch.documents = Some(pieces.told_as(how, self.padded_length));
+            batch.documents = Some(pieces.encoded_as(how, self.padded_length));
         }
         Ok(())
     }
 
-    /// Fills each row with the pieces that the plan has for it.
+    /// Fill each row with its planned pieces.
     fn fill_pieces(
         &self,
         batch: &mut Batch,
@@ -133,7 +133,7 @@ impl Samples {
             pieces.clear();
             best_fit.as_ref().map_or(Ok(()), |plan| plan.row(sample, tokens, pieces))?;
             for piece in &*pieces {
-                tokens.fetch(piece.start, piece.n as usize + 1);
+                tokens.prefetch(piece.start, piece.n as usize + 1);
             }
             let mut column = 0;
             for piece in &*pieces {
@@ -143,11 +143,11 @@ impl Samples {
             }
             bounds.add_pieces(pieces.iter().map(|piece| piece.n));
         }
-        batch.documents = self.options.boundaries.map(|how| bounds.told_as(how, self.padded_length));
+        batch.documents = self.options.boundaries.map(|how| bounds.encoded_as(how, self.padded_length));
         Ok(())
     }
 
-    /// The source, and the sample in it, that `position` stands for.
+    /// Return the source of `position`, and the sample in it.
     fn locate(&self, position: u64, orders: &mut [Option<(u64, Permutation)>]) -> (usize, u64) {
         let (source, position) = self.mixture.locate(position);
         let n = self.sources[source].n_samples;
@@ -163,7 +163,7 @@ impl Samples {
     }
 }
 
-/// Room for as many pieces as a batch can ever have, and for the end: the same for every batch.
+/// Return a length with room for the maximum number of pieces in a batch, plus the end; it is the same for every batch.
 fn padded_length(sources: &[Source], options: &LoaderOptions) -> Result<usize> {
     if options.boundaries != Some(Boundaries::CuSeqlens) {
         return Ok(0);
@@ -184,7 +184,7 @@ impl Source {
             let (split, at) = (options.split.name(), all[0].path());
             let (got, needed) = (tokens.len(), options.seq_len + 1);
             let reason =
-                format!("split {split} has {got} tokens, one sample of seq_len {} needs {needed}", options.seq_len);
+                format!("split {split} has {got} tokens, but one sample of seq_len {} needs {needed}", options.seq_len);
             return Err(Error::format(at, reason));
         }
         let best_fit = match options.packing {

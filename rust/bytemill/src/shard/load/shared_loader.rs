@@ -1,8 +1,8 @@
-//! One loader for many threads: each batch goes to exactly one of them.
+//! One loader for many threads: each batch goes to exactly one thread.
 //!
-//! A lock is enough, since a batch is only handed over under it; reading ahead goes on meanwhile.
-//! A child forked while another thread held the lock would wait for ever, for that thread does not
-//! exist there. So a child makes a loader of its own, with its own lock, at its first call.
+//! One lock is enough: threads hold it only while they take a batch, and prefetching continues in the meantime. If a
+//! process forks while another thread holds the lock, the child would wait forever, because that thread does not exist
+//! there. So a child creates its own loader with its own lock at its first call.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use super::options::LoaderOptions;
 use super::state::LoaderState;
 use crate::error::Result;
 
-/// A [`Loader`] whose methods take `&self`.
+/// A [`Loader`] with methods that take `&self`.
 ///
 /// ```
 /// # use bytemill::shard::{Layout, LoaderOptions, Manifest, SharedLoader, Split, SplitWriter};
@@ -31,7 +31,7 @@ use crate::error::Result;
 #[derive(Debug)]
 pub struct SharedLoader {
     loader: Mutex<Loader>,
-    /// The loader as it was opened: what is the same at every position can be read without the lock.
+    /// The loader as it was opened: data that is the same at every position can be read without the lock.
     opened: Loader,
     position: AtomicU64,
     process: u32,
@@ -39,7 +39,7 @@ pub struct SharedLoader {
 }
 
 impl SharedLoader {
-    /// As [`Loader::open`].
+    /// Open the shards in `folders`, as [`Loader::open`] does.
     pub fn open<P: AsRef<Path>>(folders: &[P], options: LoaderOptions) -> Result<Self> {
         Loader::open(folders, options).map(Self::new)
     }
@@ -50,32 +50,32 @@ impl SharedLoader {
         Self { loader: Mutex::new(loader), opened, position, process, in_child: OnceLock::new() }
     }
 
-    /// As [`Loader::next_batch`]; waits while another thread takes its own.
+    /// Return the next batch, as [`Loader::next_batch`] does; wait while another thread takes a batch.
     pub fn next_batch(&self) -> Result<Batch> {
         self.with_lock(Loader::next_batch)
     }
 
-    /// As [`Loader::load_state`], for all threads.
+    /// Continue from `saved`, as [`Loader::load_state`] does, for all threads.
     pub fn load_state(&self, saved: &LoaderState) -> Result<()> {
         self.with_lock(|loader| loader.load_state(saved))
     }
 
-    /// Where the stream is, after all batches that were handed over.
+    /// Return the position of the stream after all batches taken so far.
     pub fn state(&self) -> LoaderState {
         LoaderState { position: self.here().position.load(Ordering::Acquire), ..self.opened.state().clone() }
     }
 
-    /// As [`Loader::epochs`].
+    /// Return the number of epochs done, as [`Loader::epochs`] does.
     pub fn epochs(&self) -> Vec<f64> {
         self.opened.epochs_at(self.state().position)
     }
 
-    /// As [`Loader::n_samples`].
+    /// Return the number of samples, as [`Loader::n_samples`] does.
     pub fn n_samples(&self) -> Vec<u64> {
         self.opened.n_samples()
     }
 
-    /// The options that the loader was opened with.
+    /// Return the options that the loader was opened with.
     pub fn options(&self) -> &LoaderOptions {
         self.opened.options()
     }
@@ -88,7 +88,7 @@ impl SharedLoader {
         result
     }
 
-    /// This process's own: a forked child goes on from the position at the fork.
+    /// Return this process's loader: a forked child continues from the position at the fork.
     fn here(&self) -> &Self {
         if self.process == std::process::id() {
             return self;

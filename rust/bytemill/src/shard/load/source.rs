@@ -1,4 +1,4 @@
-//! What a loader is given: a folder of shards, or a file of tokens that somebody else wrote.
+//! A loader's input: a folder of shards, or a token file of another program.
 
 use std::path::{Path, PathBuf};
 
@@ -10,11 +10,11 @@ use crate::shard::format::header::{Split, TokenWidth};
 use crate::shard::format::manifest::Manifest;
 use crate::shard::read::tokens::Tokens;
 
-/// A folder or a file, looked at and not read.
+/// A folder or a file; its tokens are not read yet.
 #[derive(Clone, Debug)]
 pub(super) enum DataSource {
     Shards(PathBuf, Manifest),
-    /// With the hash that names it.
+    /// With the hash that identifies it.
     File(PathBuf, ForeignFile, String),
 }
 
@@ -28,7 +28,7 @@ impl DataSource {
             return Err(Error::Argument { name: "split", got, expected });
         }
         let file = ForeignFile::new(path, options.stored)?;
-        let fingerprint = file.clone().fingerprint()?; // what is opened for it is closed again
+        let fingerprint = file.clone().fingerprint()?; // the clone closes its file again
         Ok(Self::File(path.to_owned(), file, fingerprint))
     }
 
@@ -60,7 +60,7 @@ impl DataSource {
     }
 }
 
-/// The tokens of `sources` end to end, up to `most_open` files kept open.
+/// Return the concatenated tokens of `sources`, with at most `most_open` files kept open.
 pub(super) fn tokens_of(sources: &[DataSource], options: &LoaderOptions, most_open: usize) -> Result<Tokens> {
     let width = sources.first().map_or(TokenWidth::Uint16, DataSource::width);
     let mut tokens = Tokens::empty(width, options.verify, most_open);
@@ -73,7 +73,7 @@ pub(super) fn tokens_of(sources: &[DataSource], options: &LoaderOptions, most_op
     Ok(if options.mmap { tokens.mapped() } else { tokens })
 }
 
-/// Sources that are read as one stream must hold the same kind of ids.
+/// Return an error if the sources, which are read as one stream, have different tokenizers or token types.
 pub(super) fn check_alike(sources: &[DataSource]) -> Result<()> {
     let mut manifests = sources.iter().filter_map(DataSource::manifest);
     if let Some(first) = manifests.next() {
@@ -82,11 +82,11 @@ pub(super) fn check_alike(sources: &[DataSource]) -> Result<()> {
     let other = sources.iter().find(|source| source.width() != sources[0].width());
     other.map_or(Ok(()), |other| {
         let (got, expected) = (other.width(), sources[0].width());
-        Err(Error::format(other.path(), format!("tokens of {got:?}, those of the source before it are {expected:?}")))
+        Err(Error::format(other.path(), format!("has tokens of {got:?}, but the source before it has {expected:?}")))
     })
 }
 
-/// The hash that names one source, or one over those of several.
+/// Return the hash that identifies one source, or a hash over those of several.
 pub(super) fn common_root(sources: &[DataSource]) -> String {
     match sources {
         [only] => only.root().to_owned(),

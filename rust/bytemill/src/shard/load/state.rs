@@ -1,4 +1,4 @@
-//! A loader's progress: one integer, and what the order it counts in depends on.
+//! A loader's progress: one integer, and the settings that determine its order.
 
 use std::fmt::Debug;
 
@@ -9,42 +9,42 @@ use crate::error::{Error, Result};
 use crate::shard::format::header::Split;
 
 const VERSION: u32 = 1;
-/// Beyond this a position is damage: it leaves room for every sum the loader forms.
+/// A larger position is damage; the limit leaves room for all sums in the loader.
 const MAX_POSITION: u64 = 1 << 60;
 
-/// All that is needed to go on where a run stopped, with any number of ranks and threads.
+/// The data needed to continue a stopped run, with any number of ranks and threads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoaderState {
-    /// Version of these fields' meaning, 1.
+    /// Version of the meaning of these fields, 1.
     pub version: u32,
-    /// Samples that all ranks together have taken.
+    /// Samples taken by all ranks together.
     pub position: u64,
-    /// Keys the order.
+    /// Random seed of the order.
     pub seed: u64,
-    /// Tokens of a sample's input.
+    /// Input tokens per sample.
     pub seq_len: u64,
     /// How documents become samples.
     pub packing: Packing,
     /// Whether samples are permuted.
     pub shuffle: bool,
-    /// The split read.
+    /// The split that is read.
     pub split: Split,
-    /// Slots of each source in 4,096.
+    /// Slots of each source in a period of 4,096.
     pub mixture: Vec<u32>,
     /// Root hash of the data.
     pub manifest_root: String,
 }
 
 impl LoaderState {
-    /// The beginning of the order that the options, the slots of a mixture, and the data's hash make.
+    /// Create the state at the start of the order given by the options, the slots of a mixture, and the data's hash.
     pub(in crate::shard) fn new(options: &LoaderOptions, mixture: Vec<u32>, manifest_root: String) -> Self {
         let LoaderOptions { seed, packing, shuffle, split, .. } = *options;
         let (version, seq_len) = (VERSION, options.seq_len as u64);
         Self { version, position: 0, seed, seq_len, packing, shuffle, split, mixture, manifest_root }
     }
 
-    /// Refuses to go on from `saved` where anything but the position differs.
+    /// Return an error if `saved` differs in anything except the position.
     pub(in crate::shard) fn check(&self, saved: &Self) -> Result<()> {
         same("version", &saved.version, &self.version)?;
         same("manifest_root", &saved.manifest_root, &self.manifest_root)?;

@@ -1,4 +1,4 @@
-//! Reads a folder's tokens from front to back, validation first, as `prepare` wrote them.
+//! Read a folder's tokens from start to end, validation first, in the order in which `prepare` wrote them.
 
 use std::path::Path;
 
@@ -10,26 +10,26 @@ use crate::shard::format::header::Split;
 use crate::shard::format::index::Index;
 use crate::shard::format::manifest::Manifest;
 
-/// Tokens that are read at a time.
+/// Tokens per read.
 const TOKENS_AT_ONCE: u64 = 1 << 18;
 
-/// Neighbouring ids of one document in one shard.
+/// Contiguous ids of one document in one shard.
 pub(crate) struct Run<'a> {
     pub(crate) entry: &'a ShardEntry,
-    /// The place of the first id in the shard.
+    /// The position of the first id in the shard.
     pub(crate) first: u64,
-    /// Whether a document begins with the first id.
+    /// Whether a document begins at the first id.
     pub(crate) begins: bool,
     pub(crate) ids: &'a [u32],
 }
 
-/// All tokens of a folder in runs, cut where documents begin; checksums are compared.
+/// All tokens of a folder in runs, split where documents begin; checksums are checked.
 ///
-/// Memory follows the documents of one shard and a mebibyte of tokens.
+/// Memory grows with the number of documents in one shard, plus 1 MiB of tokens.
 pub(crate) struct Runs<'a> {
     folder: &'a Path,
     manifest: &'a Manifest,
-    /// The shards that are not read yet, the next one last.
+    /// The shards that are not read yet; the next one is last.
     left: Vec<&'a ShardEntry>,
     shard: Option<OpenShard<'a>>,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Runs<'a> {
 struct OpenShard<'a> {
     entry: &'a ShardEntry,
     reader: ShardReader,
-    /// Where documents begin, and how many of these places were passed.
+    /// The starts of documents, and the number of starts already passed.
     starts: Vec<u64>,
     n_passed: usize,
     /// The next token.
@@ -47,14 +47,14 @@ struct OpenShard<'a> {
 }
 
 impl<'a> Runs<'a> {
-    /// The tokens of `manifest`'s shards in `folder`.
+    /// Read the tokens of `manifest`'s shards in `folder`.
     pub(crate) fn new(folder: &'a Path, manifest: &'a Manifest) -> Self {
         let mut left: Vec<_> = manifest.split(Split::Val).chain(manifest.split(Split::Train)).collect();
         left.reverse();
         Self { folder, manifest, left, shard: None }
     }
 
-    /// The next ids, up to where the next document begins or less; `None` at the end.
+    /// Return the next ids, at most up to the start of the next document; `None` at the end.
     pub(crate) fn peek(&mut self) -> Result<Option<Run<'_>>> {
         while self.shard.as_ref().is_none_or(OpenShard::is_at_end) {
             let Some(entry) = self.left.pop() else { return Ok(None) };
@@ -72,7 +72,7 @@ impl<'a> Runs<'a> {
         Ok(Some(shard.run()))
     }
 
-    /// Goes past `n` ids of the run that [`Runs::peek`] returned.
+    /// Skip `n` ids of the run that [`Runs::peek`] returned.
     pub(crate) fn advance(&mut self, n: usize) {
         let Some(shard) = &mut self.shard else { return };
         shard.at += n as u64;
@@ -91,7 +91,7 @@ impl<'a> OpenShard<'a> {
         self.at == self.entry.tokens
     }
 
-    /// What the window holds from `at` on, of one document.
+    /// Return the ids of one document from `at` in the window.
     fn run(&self) -> Run<'_> {
         let starts = &self.starts[self.n_passed..];
         let begins = starts.first() == Some(&self.at);

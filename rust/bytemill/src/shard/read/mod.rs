@@ -1,4 +1,4 @@
-//! Shards to tokens: at any position or from front to back, checked against their checksums.
+//! Shards to tokens: at any position or from start to end, checked against their checksums.
 
 pub(super) mod contents;
 pub(super) mod shard_reader;

@@ -1,7 +1,7 @@
-//! Tokens of one shard, by position, checked against the blocks' checksums before they are handed out.
+//! Tokens of one shard, by position, checked against the blocks' checksums before use.
 //!
-//! Reads are `pread`s: a mapped file that is cut while it is open kills the process, a short read
-//! is an error one can report. Files are opened when they are first touched.
+//! Reads use `pread`: truncating a mapped file kills the process, whereas a short read is an error that can be
+//! reported. Files are opened at the first read.
 
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -21,10 +21,10 @@ use crate::shard::format::header::{HEADER_BYTES, Header, TokenWidth};
 use crate::shard::format::index::Index;
 use crate::shard::format::manifest::Manifest;
 
-/// Bytes of a block that are read and summed at once: they stay in the processor's near caches meanwhile.
+/// Bytes of a block per read and checksum step: they stay in the processor's near caches.
 const PIECE_BYTES: usize = 1 << 16;
 
-/// When a block's checksum is compared.
+/// When to check a block's checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Verify {
     /// When this process first reads from the block.
@@ -32,11 +32,11 @@ pub enum Verify {
     FirstTouch,
     /// At each read.
     Always,
-    /// Never: sizes and headers are still checked.
+    /// Never; sizes and headers are still checked.
     Never,
 }
 
-/// One shard, opened when first read.
+/// One shard; it is opened at the first read.
 #[derive(Debug)]
 pub(super) struct ShardReader {
     path: PathBuf,
@@ -47,7 +47,7 @@ pub(super) struct ShardReader {
     maps: bool,
     stays_open: bool,
     opened: OnceLock<Opened>,
-    /// Tokens at which documents begin.
+    /// Starts of documents, in tokens.
     starts: OnceLock<Vec<u32>>,
 }
 
@@ -60,7 +60,7 @@ struct Opened {
 }
 
 impl Clone for ShardReader {
-    /// The same shard, not opened yet.
+    /// Return the same shard, not opened yet.
     fn clone(&self) -> Self {
         let (path, folder, entry) = (self.path.clone(), self.folder.clone(), self.entry.clone());
         let (width, end_of_text, maps, stays_open) = (self.width, self.end_of_text, self.maps, self.stays_open);
@@ -70,7 +70,7 @@ impl Clone for ShardReader {
 }
 
 impl ShardReader {
-    /// The shard `entry` of `manifest`, which lies in `folder`. Looks at the file's size, not into it.
+    /// Create a reader of the shard `entry` of `manifest` in `folder`. Check the file's size, but do not open the file.
     pub(in crate::shard) fn new(folder: &Path, manifest: &Manifest, entry: &ShardEntry) -> Result<Self> {
         let path = file_in(folder, &entry.name)?;
         let reader = Self {
@@ -89,17 +89,17 @@ impl ShardReader {
         Ok(reader)
     }
 
-    /// The same shard, to be mapped when it is opened.
+    /// Return the shard with memory mapping enabled.
     pub(in crate::shard) fn mapped(self) -> Self {
         Self { maps: true, ..self }
     }
 
-    /// The same shard, whose file is opened each time that it is read.
+    /// Return the shard with a setting to open its file for each read.
     pub(in crate::shard) fn not_kept_open(self) -> Self {
         Self { stays_open: false, ..self }
     }
 
-    /// The bytes of `n` tokens where the system keeps them, if the file is mapped and they need no check any more.
+    /// Return the bytes of `n` tokens in mapped memory, if the file is mapped and the tokens need no further check.
     pub(in crate::shard) fn mapped_bytes(&self, first: u64, n: usize, verify: Verify) -> Option<&[u8]> {
         let opened = self.opened.get()?;
         let map = opened.map.as_ref()?;
@@ -108,7 +108,7 @@ impl ShardReader {
         if trusted { map.bytes(HEADER_BYTES + start as usize, n) } else { None }
     }
 
-    /// Fills `out` with the bytes of the tokens from `first` on, which the shard must have; `piece` is scratch space to use again.
+    /// Fill `out` with the bytes of the tokens from `first`; the shard must contain them. `piece` is a scratch buffer.
     pub(in crate::shard) fn read(&self, first: u64, out: &mut [u8], verify: Verify, piece: &mut Vec<u8>) -> Result<()> {
         let opened = self.open()?;
         let start = first * self.width.bytes() as u64;
@@ -120,7 +120,7 @@ impl ShardReader {
         blocks.into_iter().try_for_each(|number| self.read_checked(opened, number, &bytes, out, piece))
     }
 
-    /// Reads block `number` piece by piece, copies what `wanted` has of it into `out`, and checks all of it.
+    /// Read block `number` piece by piece, copy the `wanted` part into `out`, and check the whole block.
     fn read_checked(
         &self,
         opened: &Opened,
@@ -147,12 +147,12 @@ impl ShardReader {
         Ok(())
     }
 
-    /// How many tokens the shard holds.
+    /// Return the number of tokens in the shard.
     pub(in crate::shard) fn n_tokens(&self) -> u64 {
         self.entry.tokens
     }
 
-    /// The tokens at which documents begin, in order; the rest of one from the shard before is none.
+    /// Return the starts of documents in tokens, in order, without the rest of a document from the shard before.
     pub(in crate::shard) fn document_starts(&self) -> Result<&[u32]> {
         if let Some(starts) = self.starts.get() {
             return Ok(starts);
@@ -162,13 +162,17 @@ impl ShardReader {
         Ok(self.starts.get_or_init(|| starts))
     }
 
-    /// Reads payload bytes from `start` on.
+    /// Read payload bytes from `start`.
     fn pread(&self, opened: &Opened, start: u64, out: &mut [u8]) -> Result<()> {
         let offset = HEADER_BYTES as u64 + start;
         opened.file.read_exact_at(out, offset).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => Error::format(
                 &self.path,
-                format!("ends before byte {}, expected {} bytes: cut", offset + out.len() as u64, self.entry.bytes),
+                format!(
+                    "ends before byte {}, expected {} bytes: it is truncated",
+                    offset + out.len() as u64,
+                    self.entry.bytes
+                ),
             ),
             _ => Error::io(&self.path)(error),
         })
@@ -186,7 +190,7 @@ impl ShardReader {
         let size = checksum::encoded_bytes(self.entry.tokens * self.width.bytes() as u64);
         let (blocks_path, blocks_bytes) = side_file(&self.folder, &self.entry.side_name("crc"), &[size])?;
         if crc32c::crc32c(&blocks_bytes) != self.entry.blocks_crc32c {
-            return Err(Error::format(&blocks_path, "damaged: its checksum is not the manifest's"));
+            return Err(Error::format(&blocks_path, "is damaged: its checksum does not match the manifest"));
         }
         let blocks = BlockChecksums::decode(&blocks_path, &blocks_bytes)?;
         let file = regular_file::open_seekable(&self.path)?;
@@ -203,10 +207,10 @@ impl ShardReader {
         if size == self.entry.bytes {
             return Ok(());
         }
-        Err(Error::format(&self.path, format!("{size} bytes, the manifest says {}", self.entry.bytes)))
+        Err(Error::format(&self.path, format!("has {size} bytes, the manifest says {}", self.entry.bytes)))
     }
 
-    /// Header, side file and manifest must tell the same of the shard.
+    /// Return an error if header, side file and manifest describe the shard differently.
     fn check_header(&self, header: &Header, blocks: &BlockChecksums) -> Result<()> {
         let expected = Header {
             width: self.width,
@@ -218,18 +222,18 @@ impl ShardReader {
             split: self.entry.split,
         };
         if *header != expected {
-            return Err(Error::format(&self.path, format!("header {header:?}, the manifest says {expected:?}")));
+            return Err(Error::format(&self.path, format!("header is {header:?}, the manifest says {expected:?}")));
         }
         let of_blocks = (blocks.payload_bytes() + HEADER_BYTES as u64, blocks.payload_crc32c());
         if of_blocks == (self.entry.bytes, self.entry.crc32c) {
             return Ok(());
         }
-        Err(Error::format(&self.path, "its side file holds the checksums of another payload"))
+        Err(Error::format(&self.path, "its side file has the checksums of another payload"))
     }
 }
 
 impl Opened {
-    /// Whether bytes of these blocks may be handed out as they are.
+    /// Return whether bytes of these blocks may be used without a check.
     fn trusts(&self, blocks: &Range<usize>, verify: Verify) -> bool {
         match verify {
             Verify::Never => true,
@@ -241,7 +245,7 @@ impl Opened {
     }
 }
 
-/// The blocks in which these payload bytes lie.
+/// Return the blocks that contain these payload bytes.
 fn blocks_of(bytes: &Range<u64>) -> Range<usize> {
     (bytes.start / BLOCK_BYTES as u64) as usize..bytes.end.div_ceil(BLOCK_BYTES as u64) as usize
 }

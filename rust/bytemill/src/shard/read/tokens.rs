@@ -1,4 +1,4 @@
-//! All tokens of a split as one long row, whatever files they lie in.
+//! All tokens of a split as one row over all its files.
 
 use std::ops::Range;
 use std::path::Path;
@@ -12,15 +12,15 @@ use crate::shard::foreign::ForeignFile;
 use crate::shard::format::header::{Split, TokenWidth};
 use crate::shard::format::manifest::Manifest;
 
-/// Shards and files of tokens, end to end.
+/// Concatenated shards and files of tokens.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     files: Vec<TokenFile>,
-    /// Position of each file's first token, and the number of all tokens.
+    /// Position of each file's first token, then the number of all tokens.
     starts: Vec<u64>,
     width: TokenWidth,
     verify: Verify,
-    /// Files that stay open; of more, each is opened when it is read.
+    /// Maximum number of files kept open; each further file is opened for each read.
     most_open: usize,
 }
 
@@ -31,7 +31,7 @@ enum TokenFile {
 }
 
 impl Tokens {
-    /// The `split` of each folder, in the order given. All folders must have the first one's dtype.
+    /// Open the `split` of each folder, in the given order. All folders must have the first one's dtype.
     pub fn open<'a>(
         folders: impl IntoIterator<Item = (&'a Path, &'a Manifest)>,
         split: Split,
@@ -49,7 +49,7 @@ impl Tokens {
         Self { files: Vec::new(), starts: vec![0], width, verify, most_open }
     }
 
-    /// Puts the shards of a split at the end.
+    /// Append the shards of a split.
     pub(in crate::shard) fn add_shards(&mut self, folder: &Path, manifest: &Manifest, split: Split) -> Result<()> {
         for entry in manifest.split(split) {
             interrupt::check();
@@ -60,14 +60,14 @@ impl Tokens {
         Ok(())
     }
 
-    /// Puts somebody else's file at the end.
+    /// Append a file of another program.
     pub(in crate::shard) fn add_file(&mut self, file: ForeignFile) {
         let n_tokens = file.n_tokens();
         let file = if self.files.len() < self.most_open { file } else { file.not_kept_open() };
         self.add(TokenFile::Foreign(file), n_tokens);
     }
 
-    /// Calls `each` with every token in `range` at which a document begins, in order.
+    /// Call `each` with every token in `range` at which a document begins, in order.
     pub fn for_each_start(&self, range: Range<u64>, mut each: impl FnMut(u64)) -> Result<()> {
         for (file, &file_at) in self.files.iter().zip(&self.starts) {
             if file_at >= range.end || file_at + file.n_tokens() <= range.start {
@@ -81,7 +81,7 @@ impl Tokens {
         Ok(())
     }
 
-    /// Refuses files that do not say where documents begin.
+    /// Return an error if a file has no document boundaries.
     pub(in crate::shard) fn check_documents(&self) -> Result<()> {
         let foreign = self.files.iter().find_map(|file| match file {
             TokenFile::Shard(_) => None,
@@ -95,22 +95,22 @@ impl Tokens {
         self.starts.push(self.len() + n_tokens);
     }
 
-    /// How many tokens there are.
+    /// Return the number of tokens.
     pub fn len(&self) -> u64 {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// Whether there is none.
+    /// Return whether there are no tokens.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes a token in what [`Tokens::read`] gives.
+    /// Return the width of the tokens returned by [`Tokens::read`].
     pub fn width(&self) -> TokenWidth {
         self.width
     }
 
-    /// The same tokens, read from mapped files once they are checked.
+    /// Return the same tokens, read from mapped files after they are checked.
     pub(in crate::shard) fn mapped(mut self) -> Self {
         let map = |file| match file {
             TokenFile::Shard(reader) => TokenFile::Shard(reader.mapped()),
@@ -120,7 +120,8 @@ impl Tokens {
         self
     }
 
-    /// The bytes of the `n` tokens from `first` on, all below [`Tokens::len`]: in `buffers`, or where they are mapped.
+    /// Return the bytes of `n` tokens from `first`, from `buffers` or from mapped memory. All must be below
+    /// [`Tokens::len`].
     pub fn read<'a>(&'a self, first: u64, n: usize, buffers: &'a mut Buffers) -> Result<&'a [u8]> {
         if first.checked_add(n as u64).is_none_or(|end| end > self.len()) {
             let got = format!("{n} from {first} on");
@@ -141,21 +142,21 @@ impl Tokens {
         Ok(&buffers.tokens)
     }
 
-    /// Brings tokens that will be read soon into the processor's caches, where the system has them mapped.
-    pub(in crate::shard) fn fetch(&self, first: u64, n: usize) {
+    /// Prefetch tokens into the processor's caches, if they are in mapped memory.
+    pub(in crate::shard) fn prefetch(&self, first: u64, n: usize) {
         if let Some(bytes) = self.mapped_bytes(first, n) {
             all_soon(bytes);
         }
     }
 
-    /// Tokens that lie in one file which is mapped, and that need no check any more.
+    /// Return the tokens if they are in one mapped file and need no further check.
     fn mapped_bytes(&self, first: u64, n: usize) -> Option<&[u8]> {
         let number = self.file_at(first);
         let file = self.files.get(number).filter(|_| first + n as u64 <= self.starts[number + 1])?;
         file.mapped_bytes(first - self.starts[number], n, self.verify)
     }
 
-    /// The number of the file in which this token lies.
+    /// Return the number of the file that contains this token.
     fn file_at(&self, token: u64) -> usize {
         self.starts.partition_point(|&start| start <= token) - 1
     }
@@ -191,7 +192,7 @@ impl TokenFile {
     }
 }
 
-/// Space that reading uses again and again.
+/// Memory that reads reuse.
 #[derive(Clone, Debug, Default)]
 pub struct Buffers {
     tokens: Vec<u8>,

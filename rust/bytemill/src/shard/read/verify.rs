@@ -1,4 +1,4 @@
-//! Reads everything in a folder of shards and compares it with everything that is known about it.
+//! Read everything in a folder of shards and compare it with all recorded checksums and sizes.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -16,10 +16,10 @@ use crate::shard::format::header::{HEADER_BYTES, TokenWidth};
 use crate::shard::format::index::Index;
 use crate::shard::format::manifest::Manifest;
 
-/// Checks every byte of the shards in `folder`: manifest, headers, tokens, block checksums, indices.
+/// Check every byte of the shards in `folder`: manifest, headers, tokens, block checksums, indices.
 ///
-/// The first fault found is the error; it names the file and the place in it. `watch` is told at each mebibyte or
-/// less how many bytes were checked since it was told last, and breaks to stop.
+/// The first fault found is returned as an error with its file and place. `watch` is called at least once per MiB with
+/// the number of bytes checked since the last call, and breaks to stop.
 ///
 /// # Errors
 /// [`Error::Format`] for a fault, [`Error::Io`] for a file that is missing or cannot be read, [`Error::Interrupted`].
@@ -31,15 +31,15 @@ pub fn verify(folder: &Path, watch: &mut Watch) -> Result<Manifest> {
     Ok(manifest)
 }
 
-/// Told how many bytes were done since it was told last; breaks to stop.
+/// Callback that takes the number of bytes done since the last call, and breaks to stop.
 pub type Watch<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
 
-/// Tells `watch` of `n_bytes`; what it wants as a result.
-pub(in crate::shard) fn tell(watch: &mut Watch, n_bytes: usize) -> Result<()> {
+/// Report `n_bytes` to `watch`; return an error if it breaks.
+pub(in crate::shard) fn report(watch: &mut Watch, n_bytes: usize) -> Result<()> {
     if watch(n_bytes as u64).is_break() { Err(Error::Interrupted) } else { Ok(()) }
 }
 
-/// Checks every byte of one shard.
+/// Check every byte of one shard.
 pub(crate) fn verify_shard(folder: &Path, manifest: &Manifest, entry: &ShardEntry, watch: &mut Watch) -> Result<()> {
     ShardCheck { folder, manifest, entry }.run(watch)
 }
@@ -56,7 +56,7 @@ impl ShardCheck<'_> {
         self.check_payload(&index, watch)
     }
 
-    /// Blocks and header as the loader checks them, ids, end-of-text where documents begin, whole-file hash.
+    /// Check blocks and header as the loader does, ids, end-of-text at document starts, and the whole-file hash.
     fn check_payload(&self, index: &Index, watch: &mut Watch) -> Result<()> {
         let reader = ShardReader::new(self.folder, self.manifest, self.entry)?;
         let mut starts = index.document_starts(self.entry.documents).peekable();
@@ -73,7 +73,7 @@ impl ShardCheck<'_> {
             while let Some(start) = starts.next_if(|&start| start < first + n as u64) {
                 self.check_document_start(start, ids[(start - first) as usize])?;
             }
-            tell(watch, block.len())?;
+            report(watch, block.len())?;
         }
         self.compare("largest id", &max_id, &self.entry.max_id)?;
         self.compare("SHA-256", &hex(&hash.finalize()), &self.entry.sha256)

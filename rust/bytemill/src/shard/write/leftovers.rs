@@ -1,4 +1,4 @@
-//! Removes what a killed writer left in a folder that has no manifest, and nothing else.
+//! Remove only the files that a killed writer left in a folder without a manifest.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -12,11 +12,11 @@ use crate::shard::format::header::{HEADER_BYTES, Header, Split};
 use crate::shard::format::index::Index;
 use crate::shard::format::manifest::{JOURNAL_NAME, MANIFEST_NAME};
 
-/// Deletes temporary files and unlisted shards that bytemill wrote into `folder`, but for the shards in `kept`, and
-/// for the journal that lists them: without it, what is killed before the next shard is finished would lose them.
+/// Delete temporary files and unlisted shards that bytemill wrote into `folder`. Keep the shards in `kept`, and the
+/// journal that lists them: without it, a kill before the next finished shard would lose them.
 ///
 /// # Errors
-/// [`Error::Format`], with nothing deleted, when a file has a shard's name but is not one of ours.
+/// [`Error::Format`], with nothing deleted, if a file has a shard's name but was not written by bytemill.
 pub fn remove_leftovers(folder: &Path, kept: &[ShardEntry]) -> Result<()> {
     let mut leftovers = Vec::new();
     for item in fs::read_dir(folder).map_err(Error::io(folder))? {
@@ -43,7 +43,7 @@ fn is_leftover(path: &Path) -> Result<bool> {
     }
 }
 
-/// The ending of a name such as `train_000000.bin`.
+/// Return the ending of a name such as `train_000000.bin`.
 fn shard_ending(name: &str) -> Option<&str> {
     let (stem, ending) = name.split_once('.')?;
     let (split, number) = stem.split_once('_')?;
@@ -63,5 +63,8 @@ fn refuse_foreign(path: &Path, ending: &str) -> Result<()> {
     if ours {
         return Ok(());
     }
-    Err(Error::format(path, "in the way: it has the name of a shard's file, but bytemill did not write it"))
+    Err(Error::format(
+        path,
+        "has the name of a shard's file, but was not written by bytemill; move it, or use another folder",
+    ))
 }

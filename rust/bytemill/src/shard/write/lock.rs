@@ -1,19 +1,19 @@
-//! One writer a folder: two would take each other's files for leftovers.
+//! One writer per folder: two writers would delete each other's files as leftovers.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Keeps other writers out of `folder` while it lives; of a killed process the system takes it back.
+/// Keeps other writers out of `folder` while it lives; the system releases the lock of a killed process.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    /// None where the file system has no locks: there one writer at a time is the user's care.
+    /// `None` if the file system has no locks; then users must not start two writers.
     open: Option<File>,
 }
 
 impl FolderLock {
-    /// Fails at once when another process, or another thread of this one, is writing there.
+    /// Lock the folder. Return an error immediately if another process, or another thread of this one, holds the lock.
     pub(crate) fn take(folder: &Path) -> Result<Self> {
         let open = File::open(folder).map_err(Error::io(folder))?;
         match open.try_lock() {
@@ -22,7 +22,7 @@ impl FolderLock {
             Err(TryLockError::WouldBlock) => Err(Error::Argument {
                 name: "out_dir",
                 got: folder.display().to_string(),
-                expected: "a folder that nobody else is preparing into at this moment".to_owned(),
+                expected: "a folder that no other process is writing shards to".to_owned(),
             }),
         }
     }
@@ -30,7 +30,7 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // To close the file is not enough: a child that was forked meanwhile has it open too.
+        // Closing the file is not enough: a child forked in the meantime has it open too.
         let _ = self.open.as_ref().map(File::unlock);
     }
 }

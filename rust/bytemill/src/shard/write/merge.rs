@@ -1,7 +1,7 @@
-//! Several folders of shards to one: what job arrays and clusters prepared apart, put together.
+//! Merge several folders of shards into one, for example those of job arrays or cluster nodes.
 //!
-//! Tokens and indices are copied as they are; only the headers change, for a shard's number stands there.
-//! So the result follows from the folders and their order alone, whoever made them and when.
+//! Tokens and indices are copied unchanged; only the headers change, because they contain the shard's number. So the
+//! result depends only on the folders and their order.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -17,15 +17,15 @@ use crate::shard::format::checksum::{BLOCK_BYTES, hex};
 use crate::shard::format::entries::ShardEntry;
 use crate::shard::format::header::{HEADER_BYTES, Header, Split};
 use crate::shard::format::manifest::{MANIFEST_NAME, Manifest};
-use crate::shard::read::verify::{Watch, tell, verify_shard};
+use crate::shard::read::verify::{Watch, report, verify_shard};
 
-/// Puts the shards of `folders`, in this order, into the new folder `out_dir`.
+/// Copy the shards of `folders`, in this order, into the new folder `out_dir`.
 ///
-/// `watch` is told at each mebibyte or less how many bytes were checked or copied since it was told last, and breaks
-/// to stop. What was written until then, or until a failure, is removed.
+/// `watch` is called at least once per MiB with the number of bytes checked or copied since the last call, and breaks
+/// to stop. After a stop or an error, the files written so far are removed.
 ///
 /// # Errors
-/// When `out_dir` holds shards already or another process is writing there, the folders were made with different
+/// If `out_dir` contains shards already or another process is writing there, the folders were made with different
 /// tokenizers, or a shard is damaged.
 pub fn merge<P: AsRef<Path>>(folders: &[P], out_dir: &Path, watch: &mut Watch) -> Result<Manifest> {
     let parts = folders.iter().map(|folder| Manifest::read(folder.as_ref())).collect::<Result<Vec<_>>>()?;
@@ -37,7 +37,7 @@ pub fn merge<P: AsRef<Path>>(folders: &[P], out_dir: &Path, watch: &mut Watch) -
     fs::create_dir_all(out_dir).map_err(Error::io(out_dir))?;
     let _lock = FolderLock::take(out_dir)?;
     if out_dir.join(MANIFEST_NAME).exists() {
-        return Err(Error::format(out_dir, "holds shards already; merge into another folder"));
+        return Err(Error::format(out_dir, "contains shards already; merge into another folder"));
     }
     remove_leftovers(out_dir, &[])?;
     let mut merged = Manifest::new(first.n_vocab, first.tokenizer_sha256.clone(), first.end_of_text, Vec::new());
@@ -51,12 +51,12 @@ pub fn merge<P: AsRef<Path>>(folders: &[P], out_dir: &Path, watch: &mut Watch) -
         merged.write(out_dir)
     });
     if written.is_err() && !out_dir.join(MANIFEST_NAME).exists() {
-        let _ = remove_leftovers(out_dir, &[]); // the failure is the one to tell
+        let _ = remove_leftovers(out_dir, &[]); // report the earlier failure, not this one
     }
     written.map(|()| merged)
 }
 
-/// Copies the shards of all `parts`, each checked before, and gives the manifest's rows.
+/// Check and copy the shards of all `parts`; return their entries for the manifest.
 fn copy_all<P: AsRef<Path>>(
     folders: &[P],
     parts: &[Manifest],
@@ -77,7 +77,7 @@ fn copy_all<P: AsRef<Path>>(
     Ok(copied)
 }
 
-/// Copies one shard under its new number.
+/// Copy one shard with its new number.
 fn copy(folder: &Path, entry: &ShardEntry, out_dir: &Path, number: u32, watch: &mut Watch) -> Result<ShardEntry> {
     let mut copied = ShardEntry { number, name: ShardEntry::bin_name(entry.split, number), ..entry.clone() };
     let mut files = Vec::new();
@@ -101,7 +101,7 @@ fn copy(folder: &Path, entry: &ShardEntry, out_dir: &Path, number: u32, watch: &
         }
         hash.update(&block[..n]);
         target.write_all(&block[..n]).map_err(Error::io(target.path()))?;
-        tell(watch, n)?;
+        report(watch, n)?;
     }
     files.push(target);
     commit_all(files)?;

@@ -1,4 +1,4 @@
-//! Ids to shards: a writer per split, one writer per folder, folders merged, remains of a killed writer removed.
+//! Ids to shards: one writer per split, a lock per folder, merging of folders, and removal of a killed writer's files.
 
 pub mod leftovers;
 pub(crate) mod lock;

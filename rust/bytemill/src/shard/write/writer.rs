@@ -1,7 +1,7 @@
-//! Ids in, shards out: the streams of a split's documents, cut into files that are whole or absent.
+//! Ids to shards: write a split's documents into files that are complete or absent.
 //!
-//! Tokens fill shards exactly, so a document may go on in the next shard; the `.idx` beside each
-//! shard tells where pieces of documents begin. Memory: one mebibyte and four bytes a document.
+//! Tokens fill shards exactly, so a document may continue in the next shard. The `.idx` next to each shard records
+//! where pieces of documents begin. Memory: 1 MiB and four bytes per document.
 
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
@@ -13,19 +13,19 @@ use crate::shard::format::entries::ShardEntry;
 use crate::shard::format::header::{HEADER_BYTES, Header, MAX_SHARD_TOKENS, MAX_VOCAB, Split, TokenWidth};
 use crate::shard::format::index::Index;
 
-/// What all shards of a folder have in common.
+/// Settings shared by all shards of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Every id must be below this.
+    /// Upper bound of all ids, exclusive.
     pub n_vocab: u32,
-    /// The id put at the start of each document, if any.
+    /// The id at the start of each document, if any.
     pub end_of_text: Option<u32>,
-    /// Tokens of each shard but the last, 1 to [`MAX_SHARD_TOKENS`].
+    /// Tokens of each shard except the last, 1 to [`MAX_SHARD_TOKENS`].
     pub shard_tokens: u64,
 }
 
 impl Layout {
-    /// The same, if it can be.
+    /// Return the layout, or an error if it is invalid.
     pub(crate) fn check(self) -> Result<Self> {
         let refuse = |name, got: u64, expected| Err(Error::Argument { name, got: got.to_string(), expected });
         if !(1..=MAX_VOCAB).contains(&self.n_vocab) {
@@ -69,20 +69,20 @@ pub struct SplitWriter {
 }
 
 impl SplitWriter {
-    /// A writer of `split` into `folder`, which must be there.
+    /// Create a writer of `split` into `folder`, which must exist.
     pub fn new(folder: &Path, split: Split, layout: Layout) -> Result<Self> {
         let folder = folder.to_owned();
         let layout = layout.check()?;
         Ok(Self { folder, split, layout, shard: None, finished: Vec::new(), n_tokens: 0, at_document_start: false })
     }
 
-    /// A writer that goes on behind shards that are finished, all of them full.
+    /// Create a writer that continues after finished shards, all of them full.
     pub(crate) fn resume(folder: &Path, split: Split, layout: Layout, finished: Vec<ShardEntry>) -> Result<Self> {
         let n_tokens = finished.iter().map(|shard| shard.tokens).sum();
         Ok(Self { finished, n_tokens, ..Self::new(folder, split, layout)? })
     }
 
-    /// Starts a document: its end-of-text token, where there is one, stands at its start.
+    /// Start a document. If there is an end-of-text id, write it at the start.
     pub fn begin_document(&mut self) -> Result<()> {
         self.at_document_start = true;
         match self.layout.end_of_text {
@@ -91,7 +91,8 @@ impl SplitWriter {
         }
     }
 
-    /// Appends ids to the document. Without a document begun, they count as the rest of one from elsewhere.
+    /// Append ids to the document. Ids written before a document is started belong to a document that started
+    /// elsewhere.
     pub fn write(&mut self, ids: &[u32]) -> Result<()> {
         let n_vocab = self.layout.n_vocab;
         if let Some(i) = ids.iter().position(|&id| id >= n_vocab) {
@@ -118,17 +119,17 @@ impl SplitWriter {
         Ok(())
     }
 
-    /// Tokens written so far.
+    /// Return the number of tokens written so far.
     pub fn n_tokens(&self) -> u64 {
         self.n_tokens
     }
 
-    /// The shards that are finished so far.
+    /// Return the finished shards.
     pub(crate) fn finished(&self) -> &[ShardEntry] {
         &self.finished
     }
 
-    /// Completes the last shard; nothing may be written after that.
+    /// Complete the last shard; nothing may be written after that.
     pub(crate) fn complete(&mut self) -> Result<()> {
         if let Some(shard) = self.shard.take() {
             self.finished.push(shard.finish()?);
@@ -136,14 +137,14 @@ impl SplitWriter {
         Ok(())
     }
 
-    /// Completes the last shard and gives the manifest's rows.
+    /// Complete the last shard and return the entries for the manifest.
     pub fn finish(mut self) -> Result<Vec<ShardEntry>> {
         self.complete()?;
         Ok(self.finished)
     }
 }
 
-/// The shard being filled, under a temporary name.
+/// The shard that is being filled, with a temporary name.
 #[derive(Debug)]
 struct OpenShard {
     file: DurableFile,
@@ -162,7 +163,7 @@ struct OpenShard {
 
 impl OpenShard {
     fn create(folder: &Path, split: Split, number: u32, layout: Layout) -> Result<Self> {
-        // The header can be told only at the end; its place is kept.
+        // The header is known only at the end; leave room for it.
         let file = DurableFile::create_in(folder, &ShardEntry::bin_name(split, number))?.with(&[0; HEADER_BYTES])?;
         Ok(Self {
             file,
@@ -209,7 +210,7 @@ impl OpenShard {
         Ok(())
     }
 
-    /// Writes header and side files and gives all three their names, the `.bin` the last.
+    /// Write the header and the side files, then rename all three files, the `.bin` last.
     fn finish(mut self) -> Result<ShardEntry> {
         self.flush()?;
         let header = Header {

@@ -1,4 +1,5 @@
-//! Reliability row 3: a bijection at every size, golden values, no two keys alike, no serial correlation.
+//! Reliability row 3: a bijection at every size, golden values, different orders for different keys, no serial
+//! correlation.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::HashSet;
@@ -9,7 +10,7 @@ use super::*;
 
 const SOURCE: Stream = Stream::Samples(0);
 
-/// Values of another implementation, written from docs/formats.md alone; they may never change.
+/// Values of another implementation, written from docs/formats.md alone; they must never change.
 #[test]
 fn golden_values() {
     let first = |n: u64, seed, stream, number| -> Vec<u64> {
@@ -43,7 +44,7 @@ fn a_bijection_for_every_small_n() {
     }
 }
 
-/// The network run backwards: where it exists for every value, `at` is a bijection.
+/// The inverse network: if it exists for every value, `at` is a bijection.
 fn position_of(order: &Permutation, value: u64) -> u64 {
     let mut value = value;
     loop {
