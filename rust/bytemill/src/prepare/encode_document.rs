@@ -1,34 +1,36 @@
-//! What preparing needs of a tokenizer.
+//! The interface of a tokenizer for preparation.
 
 use crate::error::Result;
 use crate::tokenizer::Tokenizer;
 
-/// The special token that begins each document, where the vocabulary has it.
+/// The special token at the start of each document, if the vocabulary has it.
 const END_OF_TEXT: &str = "<|endoftext|>";
 
-/// What preparing needs of a tokenizer.
+/// The functions of a tokenizer that preparation needs.
 pub trait EncodeDocument: Sync {
-    /// What appends the ids of a text to a vector; special tokens in the text are text. Each thread asks for its own.
+    /// Return a function that appends the ids of a text to a vector; special tokens in the text are ordinary text. Each
+    /// thread gets its own.
     fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()>;
-    /// Whether [`EncodeDocument::first_cut`] finds places in ordinary text.
+    /// Return whether [`EncodeDocument::first_cut`] finds places in ordinary text.
     fn cuts(&self) -> bool;
-    /// The first place, after the beginning, at which a text may be cut so that its parts encode alone as together.
+    /// Return the first place after the start where a text may be split: encoding both parts separately must give the
+    /// same ids.
     fn first_cut(&self, text: &[u8]) -> Option<usize>;
-    /// The bytes of a token of text; none for ids that text never becomes.
+    /// Return the bytes of a text token; `None` for ids that text never produces.
     fn token_bytes(&self, id: u32) -> Option<&[u8]>;
-    /// Whether the bytes of a text's ids, put together, are the text.
+    /// Return whether the concatenated bytes of a text's ids are the text.
     fn keeps_text(&self) -> bool {
         true
     }
-    /// Bytes of memory that an encoder takes for itself.
+    /// Return the memory that one encoder uses, in bytes.
     fn encoder_bytes(&self) -> u64 {
         0
     }
-    /// Every id is below this.
+    /// Return the upper bound of all ids, exclusive.
     fn n_vocab(&self) -> u32;
-    /// The id to put at each document's start, if the vocabulary has one for this.
+    /// Return the id for the start of each document, if the vocabulary has one.
     fn end_of_text(&self) -> Option<u32>;
-    /// SHA-256, in hexadecimal, over all that decides how text is encoded.
+    /// Return the SHA-256, in hexadecimal, of everything that determines the encoding of text.
     fn fingerprint(&self) -> String;
 }
 
@@ -47,7 +49,7 @@ impl EncodeDocument for Tokenizer {
     }
 
     fn encoder_bytes(&self) -> u64 {
-        // Tables of 4 to 18 MiB, by the size of the vocabulary.
+        // Tables of 4 to 18 MiB, depending on the size of the vocabulary.
         (2 << 20) + 256 * self.vocab().n_vocab().next_power_of_two().clamp(1 << 13, 1 << 16) as u64
     }
 

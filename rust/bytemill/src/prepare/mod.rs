@@ -1,10 +1,9 @@
 //! Documents to shards: scan, shuffle, encode on threads, write in order.
 //!
-//! A first pass over the inputs hashes them and notes where each document lies (20 bytes each). A
-//! permutation keyed by the seed orders the documents; a second pass reads them in that order,
-//! encodes on threads and writes on one. What goes where follows from inputs, tokenizer and plan
-//! alone, so any number of threads, and a run after a killed one, give identical bytes; the latter
-//! goes on behind the shards that are finished.
+//! The first pass over the inputs hashes them and records where each document is (20 bytes per document). A permutation
+//! keyed by the seed orders the documents. The second pass reads them in that order, encodes on several threads and
+//! writes on one. The result depends only on inputs, tokenizer and plan. So any number of threads gives identical
+//! bytes, and so does a run after a killed one, which continues after the finished shards.
 
 mod budget;
 mod check;
@@ -38,19 +37,19 @@ use journal::Kept;
 pub use options::PrepareOptions;
 use order::Order;
 use output::Output;
-use progress::heard;
+use progress::to_result;
 pub use progress::{Progress, Stage};
 use scan::Corpus;
 use unchanged::Unchanged;
 
-/// Prepares the text in `sources` (files, or folders of files) into shards in `out_dir`.
+/// Prepare the text in `sources` (files, or folders of files) into shards in `out_dir`.
 ///
-/// `progress` is called now and then on the caller's thread; on [`ControlFlow::Break`] the work stops.
-/// A folder that already holds the result of the same inputs, tokenizer and options is left as it is.
+/// `progress` is called regularly on the caller's thread; on [`ControlFlow::Break`] the work stops. If the folder
+/// already contains the result of the same inputs, tokenizer and options, it stays unchanged.
 ///
 /// # Errors
-/// When there is no text, an input cannot be read or changes meanwhile, an id is not in the
-/// vocabulary, what was written does not stand for the text, or `out_dir` holds something else. `out_dir` then has no manifest that it had not before.
+/// If there is no text, an input cannot be read or changes during the work, an id is not in the vocabulary, the tokens
+/// written do not match the text, or `out_dir` contains something else. Then no new manifest is written to `out_dir`.
 pub fn prepare<P: AsRef<Path>>(
     sources: &[P],
     out_dir: &Path,
@@ -71,7 +70,7 @@ pub fn prepare<P: AsRef<Path>>(
     let share = budget.share(corpus.found())?;
     let compare = |manifest: &Manifest, progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>| {
         let check = Check { corpus: &corpus, order: &order, tokenizer, folder: out_dir, manifest, share };
-        if options.check { check.run(&mut |now| heard(progress(now))) } else { Ok(()) }
+        if options.check { check.run(&mut |now| to_result(progress(now))) } else { Ok(()) }
     };
     if out_dir.join(MANIFEST_NAME).exists() {
         let found = already_there(out_dir, &manifest)?;
@@ -98,24 +97,24 @@ pub fn prepare<P: AsRef<Path>>(
     written.map(|()| manifest)
 }
 
-/// Removes what is of no use after the work.
+/// Remove files that are not needed after the work.
 fn clean_up(out_dir: &Path, written: &Result<()>) {
     match written {
-        // What is finished stays for the next run.
+        // Completed shards are kept for the next run.
         Err(Error::Interrupted | Error::Io { .. }) => {}
-        // The first failure is the one to report; leftovers are removed again by the next run. Once the
-        // manifest has its name nothing is a leftover, even if the folder could not be flushed after.
+        // Report the first error, not one of this cleanup; the next run removes leftovers again. If the manifest has
+        // its name, nothing is a leftover, even if flushing the folder failed after that.
         Err(_) if !out_dir.join(MANIFEST_NAME).exists() => drop(remove_leftovers(out_dir, &[])),
         _ => drop(fs::remove_file(out_dir.join(JOURNAL_NAME))),
     }
 }
 
-/// The manifest in `out_dir`, if it was made from what `wanted` names.
+/// Return the manifest in `out_dir`, if it was made with the same inputs and settings as `wanted`.
 fn already_there(out_dir: &Path, wanted: &Manifest) -> Result<Manifest> {
     let found = Manifest::read(out_dir)?;
     if let Some((name, found, wanted)) = found.first_difference(wanted) {
         let at = out_dir.display();
-        let expected = format!("{found}, with which the shards in {at} were made, or another folder");
+        let expected = format!("{found}, the value of the shards in {at}, or another folder");
         return Err(Error::Argument { name, got: wanted, expected });
     }
     for split in [Split::Train, Split::Val] {
@@ -124,13 +123,13 @@ fn already_there(out_dir: &Path, wanted: &Manifest) -> Result<Manifest> {
     Ok(found)
 }
 
-/// Checks the shards in `folder` as [`crate::shard::verify`] does, and compares them with the text in `sources`.
+/// Check the shards in `folder` as [`crate::shard::verify`] does, and compare them with the text in `sources`.
 ///
-/// `sources` are what the shards were prepared from, in the same order; names may differ. Memory follows the number
-/// of documents and the longest row, not the size of shards or text.
+/// `sources` are the files that the shards were prepared from, in the same order; names may differ. Memory grows with
+/// the number of documents and the longest row, not with the size of shards or text.
 ///
 /// # Errors
-/// [`Error::Format`] for the first token that does not stand for the text; names shard, document and place.
+/// [`Error::Format`] for the first token that does not match the text, with shard, document and place.
 /// [`Error::Argument`] for a tokenizer or sources that are not those of the shards.
 pub fn verify_against<P: AsRef<Path>>(
     folder: &Path,
@@ -150,12 +149,12 @@ pub fn verify_against<P: AsRef<Path>>(
     let order = Order::new(&corpus, plan)?;
     let share = budget.share(corpus.found())?;
     let check = Check { corpus: &corpus, order: &order, tokenizer, folder, manifest: &manifest, share };
-    check.run(&mut |now| heard(progress(now)))?;
+    check.run(&mut |now| to_result(progress(now)))?;
     corpus.check_unchanged()?;
     Ok(manifest)
 }
 
-/// What the second pass needs.
+/// The inputs of the second pass.
 struct Writing<'a, T> {
     corpus: &'a Corpus,
     order: &'a Order,
@@ -167,7 +166,7 @@ struct Writing<'a, T> {
 }
 
 impl<T: EncodeDocument> Writing<'_, T> {
-    /// Encodes all documents after those of `kept` shards; `manifest` lists, in the journal, what is finished.
+    /// Encode all documents after those of `kept` shards. `manifest` lists the finished shards, in the journal.
     fn run(
         &self,
         kept: Kept,
@@ -200,7 +199,7 @@ impl<T: EncodeDocument> Writing<'_, T> {
             bytes += encoded.input_bytes;
             let (stage, total_bytes, tokens) = (Stage::Encode, corpus.total_bytes(), output.n_tokens());
             let now = Progress { stage, bytes, total_bytes, documents, tokens };
-            heard(progress(&now))
+            to_result(progress(&now))
         })?;
         Ok(output)
     }

@@ -1,25 +1,25 @@
-//! How documents are laid out in shards, and what the work may take.
+//! Options for the layout of documents in shards, and for threads and memory.
 
 use super::encode_document::EncodeDocument;
 use crate::error::{Error, Result};
 use crate::shard::{Layout, MAX_SHARD_TOKENS, Plan, Validation};
 
-/// How to lay out documents, and what the work may take.
+/// Options for the layout of documents, and for threads and memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PrepareOptions {
-    /// Tokens of each shard but a split's last.
+    /// Tokens of each shard except a split's last.
     pub shard_tokens: u64,
-    /// What is kept apart for validation.
+    /// The validation split.
     pub val: Validation,
-    /// Keys the shuffle of the documents, and so the choice of those for validation.
+    /// Random seed for shuffling the documents, and so for choosing those for validation.
     pub seed: u64,
-    /// Threads that encode; 0 for as many as the machine has.
+    /// Number of encoding threads; 0 for one per processor core.
     pub threads: usize,
-    /// The field of a JSON row that holds its text.
+    /// The field of a JSON row that contains its text.
     pub text_field: String,
-    /// Bytes of memory that places of documents, and text and tokens on their way, may take.
+    /// Maximum memory in bytes for places of documents, and for text and tokens in progress.
     pub max_memory: Option<u64>,
-    /// Whether what was written is compared with the text.
+    /// Whether to compare the tokens written with the text.
     pub check: bool,
 }
 
@@ -41,7 +41,7 @@ impl PrepareOptions {
     pub(super) fn check(&self) -> Result<()> {
         match self.val {
             Validation::Share(share) if !(0.0..1.0).contains(&share) => {
-                let expected = "a share of at least 0 and below 1".to_owned();
+                let expected = "at least 0 and less than 1".to_owned();
                 Err(Error::Argument { name: "val", got: share.to_string(), expected })
             }
             _ => Ok(()),

@@ -1,18 +1,18 @@
-//! How far preparing is, as its caller sees it.
+//! Progress of preparation, as reported to its caller.
 
 use crate::error::{Error, Result};
 use std::ops::ControlFlow;
 
-/// How far the work is.
+/// Progress of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being done.
+    /// The current stage.
     pub stage: Stage,
     /// Bytes of input done in this stage.
     pub bytes: u64,
-    /// Bytes of input in all.
+    /// Total bytes of input.
     pub total_bytes: u64,
-    /// Documents found, or encoded.
+    /// Documents found or encoded.
     pub documents: u64,
     /// Tokens written.
     pub tokens: u64,
@@ -25,11 +25,11 @@ pub enum Stage {
     Scan,
     /// Encoding and writing.
     Encode,
-    /// Comparing what was written with the text.
+    /// Comparing the tokens written with the text.
     Check,
 }
 
-/// What a caller's answer to progress means.
-pub(super) fn heard(answer: ControlFlow<()>) -> Result<()> {
+/// Return an error if the caller's callback breaks.
+pub(super) fn to_result(answer: ControlFlow<()>) -> Result<()> {
     if answer.is_break() { Err(Error::Interrupted) } else { Ok(()) }
 }
