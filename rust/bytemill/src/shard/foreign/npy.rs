@@ -1,4 +1,4 @@
-//! One-dimensional `.npy` files: NumPy's format, whose header contains everything needed. Object arrays, which are
+//! One-dimensional `.npy` files: `NumPy`'s format, whose header contains everything needed. Object arrays, which are
 //! pickles, are refused.
 
 use std::fs::File;
@@ -12,7 +12,7 @@ use crate::shard::format::header::TokenWidth;
 /// The first bytes of a `.npy` file; the version follows.
 pub(in crate::shard) const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Maximum size of a header to read; NumPy's own are below 200 bytes.
+/// Maximum size of a header to read; `NumPy`'s own are below 200 bytes.
 const MAX_HEADER_BYTES: usize = 1 << 16;
 
 /// Read the header, a Python dictionary with `descr`, `fortran_order` and `shape`.

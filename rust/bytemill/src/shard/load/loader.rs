@@ -47,7 +47,7 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Open the shards in `folders`; a path to a file opens a token file of llm.c, nanoGPT, NumPy or Megatron.
+    /// Open the shards in `folders`; a path to a file opens a token file of llm.c, nanoGPT, `NumPy` or Megatron.
     ///
     /// # Errors
     /// If a manifest or a shard's size is wrong, an option is invalid, the folders were made with different tokenizers,
