@@ -61,7 +61,9 @@ BOMBS = {
 def refusal(path: Path) -> str:
     """The message, with the limit in bytes."""
     limit = path.stat().st_size * 1_000 + (16 << 20)
-    return f"{path.name}: {{place}}unpacks to more than {limit} bytes, 1000 times its size and 16 MiB, which is refused"
+    return (
+        f"{path.name}: {{place}}unpacks to more than {limit} bytes (1000 times its size plus 16 MiB), which is refused"
+    )
 
 
 def check(path: Path, folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

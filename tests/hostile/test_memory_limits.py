@@ -109,7 +109,7 @@ def test_text_that_cannot_be_cut_is_refused_by_the_limit(
     peak, message = peak_and_message(what, source, tmp_path / "shards", gpt2_folder)
     assert message.startswith(f"ArgumentError: max_memory is {LIMIT}, expected at least ")
     assert "a.txt" in message
-    assert "without a place where text can be cut" in message
+    assert "without a place to split the text" in message
     assert peak < MOST_ABOVE_START
 
 

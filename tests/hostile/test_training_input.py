@@ -133,7 +133,7 @@ def test_a_damaged_file_of_counts(learn: Run, tmp_path: Path) -> None:
     assert outcome.code == 1
     assert "is damaged" in outcome.err
     path.write_bytes(whole)
-    with pytest.raises(FormatError, match=r'holds counts of pattern .* wanted no pattern and feed "documents"'):
+    with pytest.raises(FormatError, match=r'holds counts of pattern .* expected no pattern and feed "documents"'):
         Tokenizer.train(counts=path, vocab_size=300, pattern=None)
 
 

@@ -497,7 +497,7 @@ def test_wrong_ids_of_a_tokenizer_that_normalizes_are_found(tmp_path: Path) -> N
     text = manifest.read_text(encoding="utf-8").replace(other.fingerprint, normalizing.fingerprint)
     before, after = text[:-68], text[-4:]  # 64 digits of a hash lie between
     manifest.write_text(before + hashlib.sha256(before.encode()).hexdigest() + after, encoding="utf-8")
-    where = r"train_000000\.bin: token \d, document 0 of train .*text\.txt, line 1, byte 0.*but the text gives id"
+    where = r"train_000000\.bin: token \d, document 0 of train .*text\.txt, line 1, byte 0.*but the text encodes to id"
     with pytest.raises(FormatError, match=where):
         verify(folder, against=source, tokenizer=normalizing)
 

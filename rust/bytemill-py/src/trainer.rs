@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use bytemill::corpus::Reading;
 use bytemill::split::Splitter;
 use bytemill::tokenizer::Tokenizer as Core;
-use bytemill::train::{Base, Counter, Counting, Feed, Options, Progress, Provenance, Sink, Ties, Watched, WordCounts};
+use bytemill::train::{
+    Base, Counter, Counting, DocumentUnit, Options, Progress, Provenance, Sink, SpecialTextFinder, Ties, WordCounts,
+};
 use bytemill::train::{count_documents, count_files, train_onto};
 use bytemill::{Error, Result};
 use pyo3::exceptions::{PyTypeError, PyUserWarning};
@@ -59,8 +61,8 @@ pub(crate) fn train_tokenizer(
     let splitter = given.map_or_else(|| Splitter::new(pattern), |given| Ok(given.splitter().clone()));
     let splitter = splitter.map_err(CoreError::from)?;
     let (feed, threads) = (feed_named(feed)?, threads::count(threads)?);
-    let watched = Watched::new(&special_tokens.iter().map(String::as_str).collect::<Vec<_>>());
-    let counting = Counting { splitter: &splitter, feed, threads, max_memory, watched: Some(&watched) };
+    let special_texts = SpecialTextFinder::new(&special_tokens.iter().map(String::as_str).collect::<Vec<_>>());
+    let counting = Counting { splitter: &splitter, feed, threads, max_memory, special_texts: Some(&special_texts) };
     let listener = Listener::new(progress);
     let provenance = Provenance::new(splitter.pattern(), feed);
     let counts = match (files, texts, word_counts, counts) {
@@ -78,7 +80,7 @@ pub(crate) fn train_tokenizer(
         let merges = train_onto(&base, &counts, options, &mut |at| hear(&listener, at))?;
         base.continued(&merges, &special_tokens.iter().map(String::as_str).collect::<Vec<_>>())
     })?;
-    watched.seen().map_or(Ok(()), |text| warn_of(py, text))?;
+    special_texts.found().map_or(Ok(()), |text| warn_of(py, text))?;
     Tokenizer::of(Core::new(vocab, splitter))
 }
 
@@ -185,10 +187,10 @@ fn ties_named(name: Option<&str>, pattern: Option<&str>) -> Result<Ties, CoreErr
     }
 }
 
-fn feed_named(name: &str) -> Result<Feed, CoreError> {
+fn feed_named(name: &str) -> Result<DocumentUnit, CoreError> {
     match name {
-        "documents" => Ok(Feed::Documents),
-        "lines" => Ok(Feed::Lines),
+        "documents" => Ok(DocumentUnit::Documents),
+        "lines" => Ok(DocumentUnit::Lines),
         other => Err(argument("feed", other, "documents or lines")),
     }
 }

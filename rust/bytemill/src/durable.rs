@@ -1,7 +1,7 @@
-//! Files that are there whole or not at all: written under a random name next to the target, flushed, renamed.
+//! Atomic file writes: a file is written under a random name next to the target, flushed, and renamed.
 //!
-//! A crash at any moment leaves the old file or the new one, and at worst a temporary file `.NAME.RANDOM.tmp`.
-//! A temporary file is created exclusively, so nothing that was put there before is followed or overwritten.
+//! A crash at any moment leaves the old file or the new one, and at worst a temporary file `.NAME.RANDOM.tmp`. A
+//! temporary file is created exclusively, so an existing file or link is never followed or overwritten.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,77 +13,84 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 
 const TEMPORARY_SUFFIX: &str = ".tmp";
-/// Of the final name in the temporary one, which may have 255 bytes: as much as that of any shard's file.
+/// Maximum characters of the final name in the temporary name, which may have 255 bytes. It fits all names of shard
+/// files.
 const MAX_SHOWN_CHARS: usize = 50;
 const RANDOM_DIGITS: usize = 16;
 
-/// A file that takes its name only when [`DurableFile::commit`] is called; dropped before, it vanishes.
+/// A file that gets its name only in [`DurableFile::commit`]; if it is dropped before, it is removed.
 #[derive(Debug)]
 pub struct DurableFile {
     file: File,
-    /// As the caller gave it, for errors.
+    /// The path as given by the caller, for errors.
     path: PathBuf,
-    /// `None` for what is written to directly.
-    aside: Option<Aside>,
+    /// `None` if bytes go directly to the target.
+    temporary_file: Option<TemporaryFile>,
 }
 
 impl DurableFile {
-    /// A file by a name that a user gave. A link stays one: the file it leads to is replaced, or made. What is no
-    /// regular file — a pipe, a device such as `/dev/null`, the open file behind `/dev/stdout` — is written to and
-    /// never replaced.
+    /// Create a file with a name given by the user. A link stays a link: the file it points to is replaced or created.
+    /// Anything that is not a regular file (a pipe, a device such as `/dev/null`, the open file of `/dev/stdout`) is
+    /// written to and never replaced.
     ///
     /// # Errors
-    /// When a folder or a socket has that name, or the system refuses.
+    /// If a folder or a socket has that name, or the system refuses.
     pub fn create(path: &Path) -> Result<Self> {
-        let (file, aside) = match Target::of(path).map_err(Error::io(path))? {
-            Target::File(place) => Aside::create(place).map(|(file, aside)| (file, Some(aside))),
-            // The open file of `>>` has content, which stays.
+        let (file, temporary_file) = match Target::of(path).map_err(Error::io(path))? {
+            Target::File(place) => {
+                TemporaryFile::create(place).map(|(file, temporary_file)| (file, Some(temporary_file)))
+            }
+            // The open file of `>>` has content, which must stay.
             Target::Stream => File::options().append(true).open(path).map(|file| (file, None)),
         }
         .map_err(Error::io(path))?;
-        Ok(Self { file, path: path.to_owned(), aside })
+        Ok(Self { file, path: path.to_owned(), temporary_file })
     }
 
-    /// The file `name` of a `folder` that is ours alone: a link of that name is replaced, not followed.
+    /// Create the file `name` in a `folder` that only this program uses. A link of that name is replaced, not followed.
     ///
     /// # Errors
-    /// When something has that name that is neither a file nor a link, or the system refuses.
+    /// If that name exists and is neither a file nor a link, or the system refuses.
     pub(crate) fn create_in(folder: &Path, name: &str) -> Result<Self> {
         let path = folder.join(name);
         let there = path.symlink_metadata().map(|there| there.file_type());
         let created = match there {
             Ok(there) if !there.is_file() && !there.is_symlink() => Err(no_file()),
-            _ => Aside::create(path.clone()),
+            _ => TemporaryFile::create(path.clone()),
         };
-        let (file, aside) = created.map_err(Error::io(&path))?;
-        Ok(Self { file, path, aside: Some(aside) })
+        let (file, temporary_file) = created.map_err(Error::io(&path))?;
+        Ok(Self { file, path, temporary_file: Some(temporary_file) })
     }
 
-    /// The name the file will have.
+    /// Return the final name of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The same with `contents` written to it.
+    /// Write `contents` and return the file.
     pub(crate) fn with(mut self, contents: &[u8]) -> Result<Self> {
         self.write_all(contents).map_err(Error::io(&self.path))?;
         Ok(self)
     }
 
-    /// The temporary file, for a library that writes files by name; `None` for a pipe or a device.
+    /// Return the path of the temporary file, for a library that writes files by name; `None` for a pipe or a device.
     pub fn temporary(&self) -> Option<&Path> {
-        self.aside.as_ref().map(|aside| aside.temporary.as_path())
+        self.temporary_file.as_ref().map(|temporary_file| temporary_file.temporary.as_path())
     }
 
-    /// Continues with the file that now has the temporary name, which a library may have replaced by one of its own;
-    /// it gets the permissions that the umask gave the first.
+    /// Continue with the file that now has the temporary name, because a library may have replaced it. Give it the
+    /// permissions of the first file, which follow the umask.
     ///
     /// # Errors
-    /// When a link or something that is not a file has the name, or the system refuses.
+    /// If a link or something that is not a file has the name, or the system refuses.
     pub fn reopen(&mut self) -> Result<()> {
-        let Some(aside) = &self.aside else { return Ok(()) };
+        let Some(temporary_file) = &self.temporary_file else { return Ok(()) };
         let reopened = || -> io::Result<File> {
-            let file = File::options().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(&aside.temporary)?;
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .custom_flags(libc::O_NOFOLLOW)
+                .open(&temporary_file.temporary)?;
             if !file.metadata()?.is_file() {
                 return Err(no_file());
             }
@@ -95,16 +102,16 @@ impl DurableFile {
         Ok(())
     }
 
-    /// Flushes to the disk and gives the file its name.
+    /// Flush the file to the disk and rename it to its final name.
     ///
     /// # Errors
-    /// When the system refuses; the file that was there stays.
+    /// If the system refuses; the old file stays.
     pub fn commit(self) -> Result<()> {
         commit_all(vec![self])
     }
 
     fn commit_name(&mut self) -> Result<()> {
-        self.aside.as_mut().map_or(Ok(()), Aside::rename).map_err(Error::io(&self.path))
+        self.temporary_file.as_mut().map_or(Ok(()), TemporaryFile::rename).map_err(Error::io(&self.path))
     }
 }
 
@@ -124,8 +131,8 @@ impl Seek for DurableFile {
     }
 }
 
-/// Makes `path`, a name that a user gave, hold `contents`, or leaves it as it was. A link stays one, and what is no
-/// regular file is written to and never replaced.
+/// Write `contents` to `path`, a name given by the user, or leave the old file unchanged. A link stays a link. Anything
+/// that is not a regular file is written to and never replaced.
 ///
 /// ```
 /// let folder = tempfile::tempdir()?;
@@ -138,20 +145,21 @@ pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
     DurableFile::create(path)?.with(contents)?.commit()
 }
 
-/// Gives `files` their names in this order, once all of them are on the disk: only what happens between two of the
-/// renames can leave some of them new and some old.
+/// Flush all `files` to the disk, then rename them in this order. Only a crash between two renames can leave some files
+/// new and others old.
 pub(crate) fn commit_all(mut files: Vec<DurableFile>) -> Result<()> {
-    for file in files.iter().filter(|file| file.aside.is_some()) {
+    for file in files.iter().filter(|file| file.temporary_file.is_some()) {
         file.file.sync_all().map_err(Error::io(&file.path))?;
     }
     files.iter_mut().try_for_each(DurableFile::commit_name)?;
-    let mut folders: Vec<&Path> = files.iter().filter_map(|file| Some(file.aside.as_ref()?.folder())).collect();
+    let mut folders: Vec<&Path> =
+        files.iter().filter_map(|file| Some(file.temporary_file.as_ref()?.folder())).collect();
     folders.dedup();
     folders.into_iter().try_for_each(|folder| sync_folder(folder).map_err(Error::io(folder)))
 }
 
-/// The name of the file that was to come of a temporary one called `name`; `None` for any other. Earlier versions
-/// wrote just the suffix, or the numbers of the process and of the file.
+/// Return the final name for a temporary name; `None` if `name` is not temporary. Earlier versions added only the
+/// suffix, or the numbers of the process and of the file.
 pub(crate) fn name_of_temporary(name: &str) -> Option<&str> {
     let name = name.strip_suffix(TEMPORARY_SUFFIX)?;
     let (whole, numbers) = name.strip_prefix('.').and_then(|hidden| hidden.rsplit_once('.')).unwrap_or((name, ""));
@@ -160,11 +168,11 @@ pub(crate) fn name_of_temporary(name: &str) -> Option<&str> {
     (is_random || is_count).then_some(whole)
 }
 
-/// What a name stands for.
+/// What a path refers to.
 enum Target {
-    /// A regular file at this place, or nothing yet.
+    /// A regular file at this path, or nothing yet.
     File(PathBuf),
-    /// What takes bytes and keeps its place.
+    /// A target that takes bytes and must not be replaced.
     Stream,
 }
 
@@ -187,21 +195,22 @@ impl Target {
     }
 }
 
-/// Whether `link` is one of those by which the system names what a process has open, as `/dev/stdout` does.
+/// Return whether `link` is one of the system's names for an open file of a process, such as the target of
+/// `/dev/stdout`.
 fn is_open_file(link: &Path) -> bool {
     (link.starts_with("/proc") || link.starts_with("/dev")) && folder_of(link).ends_with("fd")
 }
 
-/// The name of a file until it is whole, and the place that it is for.
+/// The temporary name of a file, and its final place.
 #[derive(Debug)]
-struct Aside {
+struct TemporaryFile {
     temporary: PathBuf,
     place: PathBuf,
     is_committed: bool,
 }
 
-impl Aside {
-    /// Makes the temporary file, under a name that nobody else has.
+impl TemporaryFile {
+    /// Create the temporary file with a name that does not exist yet.
     fn create(place: PathBuf) -> io::Result<(File, Self)> {
         loop {
             let temporary = temporary_name(&place);
@@ -224,19 +233,19 @@ impl Aside {
     }
 }
 
-impl Drop for Aside {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if !self.is_committed {
-            let _ = fs::remove_file(&self.temporary); // the failure that led here is the one to tell
+            let _ = fs::remove_file(&self.temporary); // report the earlier failure, not this one
         }
     }
 }
 
-/// `.NAME.RANDOM.tmp` in the same folder.
+/// Return `.NAME.RANDOM.tmp` in the same folder.
 fn temporary_name(place: &Path) -> PathBuf {
     let name = place.file_name().unwrap_or(OsStr::new("")).to_string_lossy();
     let shown: String = name.chars().take(MAX_SHOWN_CHARS).collect();
-    // Each state has keys of its own, from the system's source of random numbers.
+    // Each state has its own keys, from the system's random source.
     let random = RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now()));
     folder_of(place).join(format!(".{shown}.{random:0RANDOM_DIGITS$x}{TEMPORARY_SUFFIX}"))
 }
@@ -245,10 +254,10 @@ fn folder_of(place: &Path) -> &Path {
     place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes the renames inside `folder` survive a power cut.
+/// Flush `folder`, so that its renames survive a power cut.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // Not every system can flush folders, and where one may write one need not be allowed to read.
+        // Not every system can flush folders, and a folder that is writable may not be readable.
         Err(error)
             if [ErrorKind::InvalidInput, ErrorKind::Unsupported, ErrorKind::PermissionDenied]
                 .contains(&error.kind()) =>
@@ -260,7 +269,7 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 fn no_file() -> io::Error {
-    io::Error::new(ErrorKind::AlreadyExists, "there is something that is no file, expected a file or nothing")
+    io::Error::new(ErrorKind::AlreadyExists, "exists and is not a file, expected a file or nothing")
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Hints to the processor and the system: they change the time taken, never a result.
 //!
-//! Encoding looks into tables, and merging jumps through an arena, that no near cache holds. What will be
-//! looked at soon is fetched ahead, and pages of 2 MiB instead of 4 KiB are had in a tenth of the time and spare
-//! searches for where they are; figures in docs/experiments/encoding.md.
+//! Encoding reads tables and merging reads an arena that are larger than the processor's near caches. Prefetching loads
+//! data before it is needed. Huge pages of 2 MiB are allocated in a tenth of the time of 4 KiB pages and cause fewer
+//! TLB misses. Measurements are in docs/experiments/encoding.md.
 
-// The hints are calls that only exist as `unsafe`; they pay for it.
+// The hints are calls that exist only as `unsafe`; the time they save justifies it.
 #![allow(unsafe_code)]
 
-/// An empty vector with room for `capacity` elements or more, on huge pages where the system has them.
+/// Return an empty vector with room for at least `capacity` elements, on huge pages if the system has them.
 pub(crate) fn on_huge_pages<T>(capacity: usize) -> Vec<T> {
     let vector: Vec<T> = Vec::with_capacity(whole_huge_pages(capacity * size_of::<T>()) / size_of::<T>().max(1));
     want_huge_pages(vector.as_ptr(), vector.capacity());
@@ -15,11 +15,11 @@ pub(crate) fn on_huge_pages<T>(capacity: usize) -> Vec<T> {
 }
 
 const HUGE_PAGE_BYTES: usize = 2 << 20;
-/// More than allocators put before what they give.
+/// An upper bound for the bytes that an allocator puts before a block.
 const ALLOCATOR_BYTES: usize = 512;
 
-/// `n_bytes`, or some more where that is what an allocator rounds up to whole huge pages: such memory Linux lays where a
-/// huge page begins, and no part of it needs small ones.
+/// Round `n_bytes` up so that an allocator takes whole huge pages for it. Linux starts such memory at a huge page
+/// boundary, and no part of it needs small pages.
 pub fn whole_huge_pages(n_bytes: usize) -> usize {
     if n_bytes < HUGE_PAGE_BYTES {
         return n_bytes;
@@ -27,14 +27,13 @@ pub fn whole_huge_pages(n_bytes: usize) -> usize {
     (n_bytes + ALLOCATOR_BYTES).next_multiple_of(HUGE_PAGE_BYTES) - ALLOCATOR_BYTES
 }
 
-/// Asks for huge pages for `n` elements that were allocated at `start` and not yet written, if they are that large.
+/// Request huge pages for `n` elements allocated at `start` and not yet written, if they fill at least one huge page.
 pub fn want_huge_pages<T>(start: *const T, n: usize) {
     #[cfg(target_os = "linux")]
     if n * size_of::<T>() >= HUGE_PAGE_BYTES {
         const PAGE_BYTES: usize = 4096;
         let before = start.addr() % PAGE_BYTES;
-        // SAFETY: the advice changes no content. Its failure, where the system has no huge pages or larger small ones,
-        // is of no consequence.
+        // SAFETY: the advice changes no content. A failure (no huge pages, or larger small pages) has no effect.
         unsafe {
             libc::madvise(
                 start.wrapping_byte_sub(before).cast_mut().cast(),
@@ -47,13 +46,14 @@ pub fn want_huge_pages<T>(start: *const T, n: usize) {
     let _ = (start, n);
 }
 
-/// As [`Vec::reserve`], on huge pages where the system has them.
+/// Reserve room as [`Vec::reserve`] does, on huge pages if the system has them.
 #[inline]
 pub(crate) fn reserve<T>(vector: &mut Vec<T>, more: usize) {
     reserve_with(vector, more, vector.capacity());
 }
 
-/// As [`reserve`]; where there is no room for `more` elements, room for `expected` behind them is made too.
+/// Reserve room for `more` elements as [`reserve`] does. If the vector must grow, also add room for `expected`
+/// elements.
 #[inline]
 pub(crate) fn reserve_with<T>(vector: &mut Vec<T>, more: usize, expected: usize) {
     if vector.capacity() - vector.len() < more {
@@ -63,29 +63,29 @@ pub(crate) fn reserve_with<T>(vector: &mut Vec<T>, more: usize, expected: usize)
     }
 }
 
-/// Gives memory that was freed back to the system, where the allocator keeps it: it counts as taken.
+/// Return freed memory that the allocator keeps to the system, because it counts as used.
 pub(crate) fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: the function asks for nothing, and is safe beside other threads.
+    // SAFETY: the function has no preconditions and is safe while other threads run.
     unsafe {
         libc::malloc_trim(0)
     };
 }
 
-/// Fetches the element at `index`, which need not be there, into the processor's caches.
+/// Prefetch the element at `index` into the processor's caches. The index may be out of bounds.
 #[inline]
 pub(crate) fn soon<T>(elements: &[T], index: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing that the program sees, so it may be of any address.
+        // SAFETY: a prefetch has no effect that the program can see, so any address is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(elements.as_ptr().wrapping_add(index).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (elements, index);
 }
 
-/// As [`soon`], all of `bytes`.
+/// Prefetch all of `bytes`, as [`soon`] does.
 #[inline]
 pub(crate) fn all_soon(bytes: &[u8]) {
     const LINE_BYTES: usize = 64;

@@ -1,9 +1,9 @@
-//! Stops long work: its loops call [`check`], which now and then asks the caller whether to go on.
+//! Stop long work: its loops call [`check`], which regularly asks the caller whether to continue.
 //!
-//! Splitting, merging and decoding are too deep and too hot to return a result at every step. So a stop unwinds,
-//! without a panic's message, to [`interruptible`], which returns [`Error::Interrupted`]: nothing after the check
-//! runs, and no half-made result is kept. Other threads of the
-//! work only read a flag; the caller's thread asks.
+//! Splitting, merging and decoding have deep and hot loops that cannot return a result at every step. Therefore a stop
+//! unwinds the stack to [`interruptible`], without printing a panic message, and [`interruptible`] returns
+//! [`Error::Interrupted`]. No code after the check runs, and no partial result is kept. Other threads of the work only
+//! read a flag; only the caller's thread calls the callback.
 
 use crate::error::{Error, Result};
 use std::cell::{Cell, RefCell};
@@ -16,12 +16,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-/// Bytes of text after which [`Pace`] checks, and other steps as long: a millisecond of work or less.
+/// Bytes of text between two checks of [`Pace`]: a millisecond of work or less. Other loops use steps of similar
+/// length.
 pub(crate) const CHECK_BYTES: usize = 64 << 10;
 const ASK_EVERY: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
-/// Runs `work`, whose loops call `ask` about ten times a second, always on this thread. If that breaks, the work stops
-/// and the result is [`Error::Interrupted`].
+/// Run `work`, whose loops call `ask` about ten times a second, always on this thread. If `ask` breaks, stop the work
+/// and return [`Error::Interrupted`].
 ///
 /// ```
 /// use bytemill::{Error, Tokenizer, interrupt::interruptible};
@@ -38,7 +39,7 @@ pub fn interruptible<T>(ask: impl Fn() -> ControlFlow<()> + 'static, work: impl 
     caught(work)
 }
 
-/// Called in long loops, at most some milliseconds apart; does not return if the work shall stop.
+/// Check whether to stop. Long loops call this every few milliseconds; it does not return if the work must stop.
 #[inline(never)]
 pub fn check() {
     if is_stopped() {
@@ -46,14 +47,14 @@ pub fn check() {
     }
 }
 
-/// Calls [`check`] now and then, in a loop that gets through many bytes.
+/// Calls [`check`] at intervals in a loop over many bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     n_unchecked: usize,
 }
 
 impl Pace {
-    /// `n_bytes` more are done.
+    /// Count `n_bytes` as done.
     #[inline]
     pub(crate) fn advance(&mut self, n_bytes: usize) {
         self.n_unchecked += n_bytes;
@@ -64,27 +65,28 @@ impl Pace {
     }
 }
 
-/// Makes all threads that share this thread's work stop at their next [`check`].
+/// Stop all threads that share this thread's work at their next [`check`].
 pub(crate) fn stop() {
     WORK.with_borrow(|work| work.as_ref().map(|work| work.stopped.store(true, Ordering::Relaxed)));
 }
 
-/// The result of `work`, where a stop is [`Error::Interrupted`] like any other failure.
+/// Run `work` and return its result; return a stop as [`Error::Interrupted`].
 pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    // What the work leaves half-made is never looked at again: its caller sees an error.
+    // Nothing reads what the work leaves incomplete: the caller gets an error.
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|panic| if panic.is::<Stopped>() { Err(Error::Interrupted) } else { resume_unwind(panic) })
 }
 
-/// Threads of one call that do the same work; they stop with the caller, and when this is dropped before they ended.
+/// Threads of one call that do the same work. They stop when the caller stops, and when this is dropped before they
+/// end.
 pub(crate) struct Workers<'scope, T> {
     threads: Vec<ScopedJoinHandle<'scope, T>>,
-    /// Disconnected when the last thread has ended.
+    /// Disconnected when the last thread ends.
     running: Receiver<()>,
 }
 
 impl<'scope, T: Send + 'scope> Workers<'scope, T> {
-    /// Starts up to `n` threads; fewer where the system refuses more.
+    /// Start up to `n` threads, or fewer if the system refuses more.
     pub(crate) fn start(
         scope: &'scope Scope<'scope, '_>,
         n: usize,
@@ -102,12 +104,13 @@ impl<'scope, T: Send + 'scope> Workers<'scope, T> {
         Self { threads: (0..n).map_while(start).collect(), running }
     }
 
-    /// Whether the system gave no thread at all.
+    /// Return whether the system started no thread.
     pub(crate) fn is_empty(&self) -> bool {
         self.threads.is_empty()
     }
 
-    /// What the threads return, in no certain order; asks meanwhile whether to go on.
+    /// Wait for the threads and return their results, in no particular order. While waiting, ask the caller whether to
+    /// continue.
     pub(crate) fn join(mut self) -> Vec<T> {
         while let Err(RecvTimeoutError::Timeout) = self.running.recv_timeout(ASK_EVERY) {
             is_stopped();
@@ -125,7 +128,7 @@ impl<T> Drop for Workers<'_, T> {
     }
 }
 
-/// Hands the wish to stop from the caller's thread to another.
+/// Passes a stop request from the caller's thread to another thread.
 #[derive(Clone)]
 pub(crate) struct Stop(Option<Arc<AtomicBool>>);
 
@@ -134,7 +137,7 @@ impl Stop {
         Self(WORK.with_borrow(|work| work.as_ref().map(|work| Arc::clone(&work.stopped))))
     }
 
-    /// Runs `work`, whose [`check`]s stop when the caller's do.
+    /// Run `work`; its [`check`]s stop when the caller's do.
     pub(crate) fn during<T>(self, work: impl FnOnce() -> T) -> T {
         let _entered = self.0.map(|stopped| Entered::new(Work { stopped, asking: None }));
         work()
@@ -145,10 +148,10 @@ thread_local! {
     static WORK: RefCell<Option<Rc<Work>>> = const { RefCell::new(None) };
 }
 
-/// What a thread works on, and can be stopped.
+/// The stoppable work of a thread.
 struct Work {
     stopped: Arc<AtomicBool>,
-    /// `None` where another thread asks.
+    /// `None` if another thread asks.
     asking: Option<Asking>,
 }
 
@@ -157,7 +160,7 @@ struct Asking {
     asked: Cell<Instant>,
 }
 
-/// What a stop unwinds with.
+/// The payload that a stop unwinds with.
 struct Stopped;
 
 impl Work {
@@ -174,13 +177,13 @@ impl Work {
     }
 }
 
-/// Asks, if it is time to.
+/// Ask the caller if it is time to, and return whether to stop.
 fn is_stopped() -> bool {
-    // Not borrowed while the caller is asked, who may do other work meanwhile.
+    // Do not hold the borrow during the callback: it may start other work.
     WORK.with_borrow(Clone::clone).is_some_and(|work| work.is_stopped())
 }
 
-/// While this lives the thread's work is another.
+/// Replaces the thread's work until this is dropped.
 struct Entered {
     before: Option<Rc<Work>>,
 }
@@ -208,7 +211,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::thread;
 
-    fn stop_at_once() -> ControlFlow<()> {
+    fn stop_immediately() -> ControlFlow<()> {
         ControlFlow::Break(())
     }
 
@@ -227,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_stop_is_an_error_and_does_not_outlive_the_work() {
-        assert!(matches!(interruptible(stop_at_once, never_ends), Err(Error::Interrupted)));
+        assert!(matches!(interruptible(stop_immediately, never_ends), Err(Error::Interrupted)));
         check();
     }
 
@@ -236,7 +239,7 @@ mod tests {
         let outer = interruptible(
             || ControlFlow::Continue(()),
             || {
-                assert!(matches!(interruptible(stop_at_once, never_ends), Err(Error::Interrupted)));
+                assert!(matches!(interruptible(stop_immediately, never_ends), Err(Error::Interrupted)));
                 check();
                 Ok(())
             },
@@ -261,7 +264,7 @@ mod tests {
     }
 
     fn stops<T>(work: impl FnOnce() -> Result<T>) -> bool {
-        matches!(interruptible(stop_at_once, work), Err(Error::Interrupted))
+        matches!(interruptible(stop_immediately, work), Err(Error::Interrupted))
     }
 
     #[test]
@@ -289,7 +292,7 @@ mod tests {
 
     #[test]
     fn merging_one_long_piece_stops() {
-        // The longest token has half a million letters: windows of the piece grow until they hold it.
+        // The longest token has half a million letters: the windows of the piece grow until they contain it.
         let merges: Vec<(u32, u32)> = (0..20).map(|i| if i == 0 { (97, 97) } else { (255 + i, 255 + i) }).collect();
         let tokenizer = Tokenizer::from_merges(&merges, None, &[]).unwrap();
         let text = "a".repeat(3 << 20);
@@ -304,10 +307,10 @@ mod tests {
 
     #[test]
     fn a_panic_goes_on_as_the_panic_it_is() {
-        let panic = catch_unwind(|| interruptible(stop_at_once, || -> Result<()> { panic!("a bug") })).unwrap_err();
+        let panic = catch_unwind(|| interruptible(stop_immediately, || -> Result<()> { panic!("a bug") })).unwrap_err();
         assert_eq!(panic.downcast_ref(), Some(&"a bug"));
         let panic = catch_unwind(|| {
-            interruptible(stop_at_once, || {
+            interruptible(stop_immediately, || {
                 thread::scope(|scope| Workers::<()>::start(scope, 1, || panic!("a bug")).join());
                 Ok(())
             })

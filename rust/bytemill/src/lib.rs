@@ -1,21 +1,21 @@
-//! The core of bytemill: what touches every byte or every token, and knows nothing of Python.
+//! The core of bytemill: all work per byte and per token, without any Python.
 //!
-//! A tour, in the order that text takes:
+//! The modules, in the order in which text passes through them:
 //!
 //! * [`corpus`] reads documents from files;
-//! * [`split`] cuts a text into pretokens;
+//! * [`split`] splits a text into pretokens;
 //! * [`train`] learns merges from pretokens;
-//! * [`vocab`] holds what was learnt, [`formats`] reads and writes it;
+//! * [`vocab`] holds the tokens and merges, [`formats`] reads and writes them;
 //! * [`encode`] turns text into ids, [`decode`] ids into text;
-//! * [`tokenizer`] is these three in one, the type that callers hold;
-//! * [`token_file`] writes the ids of whole files into one;
+//! * [`tokenizer`] combines vocabulary, encoding and decoding in [`Tokenizer`], the type that callers use;
+//! * [`token_file`] writes the ids of whole files into one file;
 //! * [`shard`] stores ids in checked files and serves them as batches;
-//! * [`prepare`] runs documents through the tokenizer into shards;
-//! * [`durable`] writes files, for all of these, that are there whole or not at all;
-//! * [`interrupt`] stops long work of any of these when its caller wants to.
+//! * [`prepare`] tokenizes documents into shards;
+//! * [`durable`] writes files atomically for all other modules;
+//! * [`interrupt`] stops long work when its caller asks for it.
 //!
-//! Imports run one way: `error <- vocab <- split, formats, decode <- train, encode <- tokenizer <- prepare`;
-//! `corpus` and `durable` stand on `error` alone, `shard` on these two.
+//! Imports go in one direction: `error <- vocab <- split, formats, decode <- train, encode <- tokenizer <- prepare`;
+//! `corpus` and `durable` import `error` only, `shard` imports these two.
 
 mod byte_alphabet;
 pub mod corpus;

@@ -1,4 +1,4 @@
-//! Opens files for reading: regular files, and pipes that a shell has opened for this process; nothing that could hang.
+//! Opens files for reading: regular files, and pipes that a shell opened for this process. Nothing here can hang.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -6,9 +6,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Opens the file at `path` to read it once from front to back.
+/// Open the file at `path` to read it once from start to end.
 ///
-/// Refuses named pipes, which hang without a writer, and devices, which have no end.
+/// Refuse named pipes, which hang without a writer, and devices, which have no end.
 pub(crate) fn open(path: &Path) -> Result<File> {
     if is_inherited(path) {
         return File::open(path).map_err(Error::io(path));
@@ -16,16 +16,16 @@ pub(crate) fn open(path: &Path) -> Result<File> {
     open_seekable(path)
 }
 
-/// As [`open`], to read any part of it.
+/// Open the file at `path`, as [`open`] does, to read any part of it.
 pub(crate) fn open_seekable(path: &Path) -> Result<File> {
     check(path, &path.metadata().map_err(Error::io(path))?)?;
-    // Where a pipe has taken the file's place meanwhile, opening it must not wait for a writer.
+    // If a pipe has replaced the file in the meantime, opening it must not wait for a writer.
     let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(Error::io(path))?;
     check(path, &file.metadata().map_err(Error::io(path))?)?;
     Ok(file)
 }
 
-/// Refuses what `data`, of the file at `path`, shows to be neither a file nor a folder.
+/// Return an error if `data`, the metadata of the file at `path`, is neither a file's nor a folder's.
 pub(crate) fn check(path: &Path, data: &Metadata) -> Result<()> {
     let kind = data.file_type();
     if kind.is_file() || kind.is_dir() {
@@ -40,7 +40,7 @@ pub(crate) fn check(path: &Path, data: &Metadata) -> Result<()> {
     }
 }
 
-/// Whether `path` names what this process has open: stdin, or the pipe of `<(command)`.
+/// Return whether `path` names a file that this process has open: stdin, or the pipe of `<(command)`.
 fn is_inherited(path: &Path) -> bool {
     path == Path::new("/dev/stdin") || path.starts_with("/dev/fd") || path.starts_with("/proc/self/fd")
 }
@@ -65,9 +65,9 @@ mod tests {
         path
     }
 
-    /// A pipe without a writer used to hang, and /dev/zero to fill the memory.
+    /// A pipe without a writer used to hang, and /dev/zero filled the memory.
     #[test]
-    fn pipes_and_devices_are_refused_at_once() {
+    fn pipes_and_devices_are_refused_immediately() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = fifo(folder.path());
         for (path, reason) in [(&*pipe, "is a pipe, expected"), (Path::new("/dev/zero"), "is a device, expected")] {

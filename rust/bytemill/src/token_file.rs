@@ -1,8 +1,8 @@
-//! Files of text to one file of ids: in order, on threads, in memory that does not grow with the files.
+//! Encode text files into one file of ids: in order, on several threads, with memory that does not grow with the files.
 //!
-//! The file holds the ids alone, little-endian and one behind the other, as `nanoGPT` reads them with
-//! `numpy.memmap`; a name that ends in `.npy` gets `NumPy`'s header before them. It takes its name only when it is
-//! whole. Shards with checksums and an index are written by [`crate::prepare`].
+//! The file holds only ids, little-endian and without gaps, as `nanoGPT` reads them with `numpy.memmap`. A name that
+//! ends in `.npy` gets `NumPy`'s header before the ids. The file gets its name only when it is complete.
+//! [`crate::prepare`] writes shards with checksums and an index.
 
 use crate::corpus::{Content, Kind, Reading, expand, for_each_document, for_each_piece};
 use crate::durable::DurableFile;
@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::str::Utf8Error;
 
-/// How wide an id lies in memory and in files.
+/// Width of an id in memory and in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
     /// uint16, for vocabularies of up to 65,536 ids.
@@ -23,33 +23,33 @@ pub enum Width {
     Four,
 }
 
-/// How files become ids.
+/// Options for encoding files.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenFileOptions<'a> {
-    /// Of an id in the file.
+    /// Width of an id in the file.
     pub width: Width,
-    /// What to do about special tokens in the text.
+    /// How to treat special tokens in the text.
     pub policy: &'a SpecialPolicy,
-    /// An id that is written after each document.
+    /// An id to write after each document.
     pub end_id: Option<u32>,
-    /// What a document is.
+    /// How files are divided into documents.
     pub reading: Reading<'a>,
-    /// At most so many threads.
+    /// Maximum number of threads.
     pub threads: usize,
 }
 
-/// Told how many bytes of text are done; breaks to stop.
+/// Callback that takes the number of bytes of text done, and breaks to stop.
 pub type Watch<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
 
-/// Text that a thread is given at once, on average.
+/// Average bytes of text per thread and round.
 const BYTES_A_THREAD: usize = 1 << 20;
-/// `NumPy` asks for a multiple of 64.
+/// `NumPy` requires a multiple of 64.
 const NPY_HEADER_BYTES: usize = 128;
 
-/// Writes the ids of all documents of `inputs`, files and folders, to `output`; how many they are.
+/// Encode all documents of `inputs`, files and folders, into `output`. Return the number of ids.
 ///
-/// Memory follows the number of threads and the longest stretch that cannot be cut: a row, a run of one kind of
-/// characters, or all of a text whose pattern is not one of those by hand.
+/// Memory grows with the number of threads and the longest stretch that cannot be split: a row, a run of one kind of
+/// characters, or the whole text if its pattern runs on a general regex engine.
 pub fn encode_files(
     tokenizer: &Tokenizer,
     inputs: &[PathBuf],
@@ -66,7 +66,8 @@ pub fn encode_files(
     round.target.commit()
 }
 
-/// `ids` in half the room, or the first that does not fit. `before`: how many ids came earlier.
+/// Return `ids` as uint16, or an error for the first id that does not fit. `before` is the number of earlier ids, for
+/// the error's position.
 pub fn narrowed(ids: &[u32], before: u64) -> Result<Vec<u16>> {
     let narrow = |(index, &id): (usize, &u32)| {
         u16::try_from(id).map_err(|_| Error::WideId { id, position: before + index as u64 })
@@ -74,7 +75,7 @@ pub fn narrowed(ids: &[u32], before: u64) -> Result<Vec<u16>> {
     ids.iter().enumerate().map(narrow).collect()
 }
 
-/// Text that waits until there is enough for all threads.
+/// Texts collected until there is enough for all threads.
 struct Round<'a, 'w> {
     tokenizer: &'a Tokenizer,
     options: &'a TokenFileOptions<'a>,
@@ -100,7 +101,7 @@ impl<'a, 'w> Round<'a, 'w> {
         Self { tokenizer, options, target, watch, texts: Vec::new(), n_bytes: 0, n_bytes_done: 0 }
     }
 
-    /// Takes all documents of one file.
+    /// Add all documents of one file.
     fn file(&mut self, path: &Path) -> Result<()> {
         let content = Kind::of(path)?.content;
         if content != Content::Text {
@@ -140,7 +141,7 @@ impl<'a, 'w> Round<'a, 'w> {
         if self.n_bytes >= BYTES_A_THREAD.saturating_mul(self.options.threads.max(1)) { self.encode() } else { Ok(()) }
     }
 
-    /// Writes the ids of what waits.
+    /// Encode and write the collected texts.
     fn encode(&mut self) -> Result<()> {
         let texts: Vec<&str> = self.texts.iter().map(|piece| &*piece.text).collect();
         let wanted = Request { policy: Some(self.options.policy), max_tokens: None };
@@ -163,13 +164,13 @@ impl<'a, 'w> Round<'a, 'w> {
     }
 }
 
-/// What is said of a text that begins behind `before` bytes of the file, or of a `place` in it.
+/// Return the error for a text that starts at byte `before` of the file, or at a `place` in it.
 fn not_utf8(path: &Path, before: u64, error: Utf8Error, place: &str) -> Error {
     let at = before + error.valid_up_to() as u64;
     Error::format(path, format!("is not UTF-8 at byte {at}{place}, expected text"))
 }
 
-/// The file on its way to the disk.
+/// The output file while it is written.
 struct IdFile {
     file: std::io::BufWriter<DurableFile>,
     width: Width,
@@ -182,7 +183,7 @@ impl IdFile {
         let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
         let mut file = DurableFile::create(path)?;
         if is_npy {
-            // The header's place; the number of ids is known at the end, when a pipe could not go back.
+            // Leave room for the header: the number of ids is known only at the end, and a pipe cannot seek back.
             file.seek(SeekFrom::Start(NPY_HEADER_BYTES as u64)).map_err(Error::io(path))?;
         }
         Ok(Self { file: std::io::BufWriter::with_capacity(1 << 20, file), width, is_npy, n_ids: 0 })
@@ -214,7 +215,7 @@ impl IdFile {
     }
 }
 
-/// Version 1.0 of `NumPy`'s format for a row of `n_ids` integers.
+/// Return version 1.0 of `NumPy`'s header for a one-dimensional array of `n_ids` integers.
 fn npy_header(n_ids: u64, width: Width) -> Vec<u8> {
     let descr = if width == Width::Two { "<u2" } else { "<u4" };
     let described = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({n_ids},), }}");

@@ -150,7 +150,7 @@ impl Tokenizer {
     /// The ids of `text`, in which special tokens are text like any other.
     pub fn encode_ordinary(&self, text: &str) -> Result<Vec<u32>> {
         let mut ids = encode::room_for_short_text(text.len());
-        self.encoder().wanted(text, Request::default(), &mut ids)?;
+        self.encoder().encode(text, Request::default(), &mut ids)?;
         Ok(ids)
     }
 
@@ -168,7 +168,7 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`] with a policy that is already made.
     pub fn encode_with(&self, text: &str, policy: &SpecialPolicy) -> Result<Vec<u32>> {
         let mut ids = encode::room_for_short_text(text.len());
-        self.encoder().wanted(text, Request { policy: Some(policy), max_tokens: None }, &mut ids)?;
+        self.encoder().encode(text, Request { policy: Some(policy), max_tokens: None }, &mut ids)?;
         Ok(ids)
     }
 
@@ -187,7 +187,7 @@ impl Tokenizer {
             None => encode::room_for_short_text(text.len()),
             Some(most) => Vec::with_capacity(most.min(text.len())),
         };
-        self.encoder().wanted(text, wanted, &mut ids)?;
+        self.encoder().encode(text, wanted, &mut ids)?;
         Ok(ids)
     }
 

@@ -122,11 +122,11 @@ def test_files_of_others_give_the_same_tokens(shards: Path, tokens: np.ndarray, 
     assert same(take(TokenLoader(tmp_path / "raw.bin", **SHAPE, stored_dtype="uint16"), 40), ours)
     assert same(take(TokenLoader(tmp_path / "wide.bin", **SHAPE), 40), ours)
     assert same(take(TokenLoader(sorted(shards.glob("train_*.bin")), **SHAPE), 40), ours)  # llm.c's way
-    with pytest.raises(FormatError, match="raw tokens need stored_dtype"):
+    with pytest.raises(FormatError, match="for raw tokens set stored_dtype"):
         TokenLoader(tmp_path / "raw.bin", **SHAPE)
     with pytest.raises(ArgumentError, match="a file has no splits"):
         TokenLoader(tmp_path / "x.npy", **SHAPE, split="val")
-    with pytest.raises(FormatError, match="where documents begin is known of shards that bytemill wrote"):
+    with pytest.raises(FormatError, match="without document boundaries; use shards written by bytemill"):
         next(TokenLoader(tmp_path / "x.npy", **SHAPE, documents="ids"))
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(FormatError, match="descr"):

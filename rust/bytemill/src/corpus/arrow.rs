@@ -1,12 +1,12 @@
-//! Arrow: each row of each record batch a document, the text in one column.
+//! Arrow: each row of each record batch is a document, with its text in one column.
 //!
-//! A file of Arrow's IPC format is a stream between two marks and a table of contents, so that both
-//! are read in one way: message by message, from the front. Memory follows the largest batch.
+//! A file of Arrow's IPC format is a stream between two marks and a footer. So files and streams are read in the same
+//! way: message by message, from the start. Memory grows with the largest batch.
 
 use super::arrow_messages::Messages;
 use super::foreign::caught;
 use super::open::{ROW_BYTES, grown};
-use super::{Place, Reading};
+use super::reading::{Place, Reading};
 use crate::error::{Error, Result};
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -14,7 +14,7 @@ use arrow_ipc::reader::StreamDecoder;
 use arrow_schema::{DataType, Schema};
 use std::path::Path;
 
-/// Calls `each` with the text of every row.
+/// Call `each` with the text of every row.
 pub(super) fn for_each(path: &Path, reading: Reading, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
     let text_field = reading.text_field;
     let mut messages = Messages::open(path, reading)?;
@@ -38,7 +38,7 @@ pub(super) fn for_each(path: &Path, reading: Reading, mut each: impl FnMut(Place
     })
 }
 
-/// Calls `each` with the column's texts in every record batch, and their number.
+/// Call `each` with the column's texts and the number of rows of every record batch.
 fn for_each_batch(
     path: &Path,
     messages: &mut Messages,
@@ -62,13 +62,13 @@ fn for_each_batch(
             }
         }
     }
-    column.map(drop).ok_or_else(|| Error::format(path, "ends before it has named its columns"))
+    column.map(drop).ok_or_else(|| Error::format(path, "ends before its schema, which names the columns"))
 }
 
-/// The index of the column, which must hold a string in each row.
+/// Return the index of the column, which must have a string type.
 fn column_named(schema: &Schema, name: &str) -> Result<usize, String> {
     let names = || schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>();
-    let index = schema.index_of(name).map_err(|_| format!("no column {name:?}; there are {:?}", names()))?;
+    let index = schema.index_of(name).map_err(|_| format!("no column {name:?}; the columns are {:?}", names()))?;
     match schema.field(index).data_type() {
         kind if is_text(kind) => Ok(index),
         DataType::Dictionary(_, kind) if is_text(kind) => Ok(index),
@@ -81,7 +81,7 @@ fn is_text(kind: &DataType) -> bool {
     matches!(kind, Utf8 | LargeUtf8 | Utf8View | Binary | LargeBinary | BinaryView)
 }
 
-/// A column of texts, each for itself or by its place in a dictionary.
+/// A column of texts, stored directly or through a dictionary.
 struct Texts<'b> {
     rows: &'b dyn Array,
     dictionary: Option<(&'b dyn Array, Vec<usize>)>,
@@ -96,7 +96,7 @@ impl<'b> Texts<'b> {
         Self { rows, dictionary }
     }
 
-    /// The text of a row, where it has one.
+    /// Return the text of a row, if it has one.
     fn get(&self, row: usize) -> Option<&'b [u8]> {
         match &self.dictionary {
             None => text(self.rows, row),

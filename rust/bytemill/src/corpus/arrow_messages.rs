@@ -1,13 +1,13 @@
-//! Cuts an Arrow file into messages, and refuses those whose lengths the file cannot hold.
+//! Split an Arrow file into messages. Refuse messages with a length that the file cannot hold.
 //!
 //! ```text
 //! [ARROW1 00 …]  FF FF FF FF  n  metadata (n bytes)  body  …  FF FF FF FF  0  [contents ARROW1]
 //! ```
-//! The parts in brackets make the difference between a file and a stream.
+//! The parts in brackets are in files only, not in streams.
 
-use super::Reading;
 use super::foreign::caught;
 use super::open::{BLOCK_BYTES, grown, growth_limit};
+use super::reading::Reading;
 use crate::error::{Error, Result};
 use crate::regular_file;
 use arrow_buffer::Buffer;
@@ -19,9 +19,9 @@ use std::path::Path;
 const MAGIC: &[u8; 6] = b"ARROW1";
 const CONTINUED: [u8; 4] = [0xFF; 4];
 
-/// A message as the decoder takes it.
+/// A message in the form that the decoder takes.
 pub(super) struct Parts {
-    /// Where in the file it begins.
+    /// Offset of the message in the file.
     pub(super) start: u64,
     /// Its prefix, its metadata and its body; the prefix alone at the end.
     pub(super) parts: Vec<Buffer>,
@@ -35,12 +35,12 @@ pub(super) struct Messages<'p> {
     at: u64, // bytes read
     n_bytes: u64,
     limit: u64,
-    unpacked: u64, // bytes that compressed bodies have claimed
+    unpacked: u64, // bytes that compressed bodies claim to unpack to
     ended: bool,
 }
 
 impl<'p> Messages<'p> {
-    /// Opens a file or a stream; a file must have its end.
+    /// Open a file or a stream; a file must end with its mark.
     pub(super) fn open(path: &'p Path, reading: Reading<'p>) -> Result<Self> {
         let file = regular_file::open_seekable(path)?;
         let limit = growth_limit(&file).map_err(Error::io(path))?;
@@ -51,12 +51,12 @@ impl<'p> Messages<'p> {
         Ok(messages)
     }
 
-    /// The most bytes that the file's content may have.
+    /// Return the maximum size of the file's unpacked content.
     pub(super) fn limit(&self) -> u64 {
         self.limit
     }
 
-    /// The next message; nothing behind the end mark.
+    /// Return the next message; `None` after the end mark.
     pub(super) fn next(&mut self) -> Result<Option<Parts>> {
         if self.ended {
             return Ok(None);
@@ -106,21 +106,21 @@ impl<'p> Messages<'p> {
             return Ok(());
         }
         if !end.ends_with(MAGIC) {
-            return Err(Error::format(self.path, format!("is cut off: byte {} is not the end", self.n_bytes)));
+            return Err(Error::format(self.path, format!("is truncated: no end mark before byte {}", self.n_bytes)));
         }
         self.take(8)?;
-        // Some writers pad the mark to the 64 bytes that they align buffers to.
+        // Some writers pad the mark to 64 bytes, their alignment of buffers.
         while self.file.fill_buf().map_err(Error::io(self.path))?.starts_with(&[0; 8]) {
             self.take(8)?;
         }
         Ok(())
     }
 
-    /// The next bytes, of which there must be so many.
+    /// Return the next `n_bytes`, or an error if the file has fewer.
     fn take(&mut self, n_bytes: u64) -> Result<Vec<u8>> {
         let left = self.n_bytes - self.at;
         if n_bytes > left {
-            let reason = format!("ends too early: {n_bytes} bytes are due at byte {}, {left} are there", self.at);
+            let reason = format!("is truncated: expected {n_bytes} bytes at byte {}, found {left}", self.at);
             return Err(Error::format(self.path, reason));
         }
         let mut bytes = vec![0; n_bytes as usize];
@@ -130,7 +130,7 @@ impl<'p> Messages<'p> {
     }
 }
 
-/// What the compressed buffers of a message say that they unpack to.
+/// Return the unpacked size that the compressed buffers of a message claim.
 fn unpacked_bytes(message: &Message, body: &[u8]) -> u64 {
     let batch = message.header_as_record_batch();
     let batch = batch.or_else(|| message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data()));
@@ -138,7 +138,7 @@ fn unpacked_bytes(message: &Message, body: &[u8]) -> u64 {
     let buffers = batch.filter(is_compressed).and_then(|batch| batch.buffers());
     let length_at = |offset: i64| -> Option<u64> {
         let bytes = body.get(usize::try_from(offset).ok()?..)?.first_chunk()?;
-        u64::try_from(i64::from_le_bytes(*bytes)).ok() // -1: not compressed after all
+        u64::try_from(i64::from_le_bytes(*bytes)).ok() // -1: this buffer is not compressed
     };
     buffers.into_iter().flatten().filter_map(|buffer| length_at(buffer.offset())).fold(0, u64::saturating_add)
 }

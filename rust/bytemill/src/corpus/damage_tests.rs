@@ -1,5 +1,5 @@
-//! Flipped bits and cuts at random places of every kind of file that can be damaged: an error that
-//! names the file, or where nothing guards the content another text, but never a panic.
+//! Flip bits and truncate at random places in every kind of file that can be damaged. The result must be an error that
+//! names the file, or other text if no checksum covers the content, but never a panic.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +13,7 @@ use arrow_schema::DataType;
 
 const N_DAMAGES: usize = 200;
 
-/// Every kind of file: name, content, and whether a checksum guards all of it.
+/// Return every kind of file: name, content, and whether a checksum covers all of it.
 fn files() -> Vec<(&'static str, Vec<u8>, bool)> {
     let rows: Vec<_> = (0..900).map(|row| format!("row {row}: {}", "caf\u{e9} ".repeat(row % 9))).collect();
     let texts: Vec<_> = rows.iter().map(|row| Some(&**row)).collect();
@@ -48,19 +48,19 @@ fn a_flipped_bit_is_an_error_or_other_text() {
     for (name, whole, is_guarded) in files() {
         let (_folder, path) = file(name, &whole);
         let expected = documents(&path).ok();
-        let mut told = 0;
+        let mut n_errors = 0;
         for _ in 0..N_DAMAGES {
             let (at, bit) = (random(whole.len()), random(8));
             let mut damaged = whole.clone();
             damaged[at] ^= 1 << bit;
             let (_folder, path) = file(name, &damaged);
             match documents(&path) {
-                Err(Error::Format { .. }) => told += 1,
+                Err(Error::Format { .. }) => n_errors += 1,
                 Err(other) => unreachable!("{name}: byte {at}, bit {bit}: {other}"),
                 Ok(found) => assert!(!is_guarded || Some(found) == expected, "{name}: byte {at}, bit {bit}"),
             }
         }
-        assert!(told > 0, "{name}");
+        assert!(n_errors > 0, "{name}");
     }
 }
 

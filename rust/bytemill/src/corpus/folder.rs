@@ -1,14 +1,14 @@
-//! Folders to files, in an order that does not depend on the file system.
+//! List the files of folders, in an order that does not depend on the file system.
 
 use crate::error::{Error, Result};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The files of `paths` in order: files as they are, folders walked to the end, sorted by path.
+/// Return the files of `paths` in order: files unchanged, folders recursively, sorted by path.
 ///
-/// In folders, names that begin with a dot are passed over, and links are followed to files only, so
-/// that no walk is endless. Fails when a path is missing, and when a folder holds no file at all.
+/// In folders, names that start with a dot are skipped. Links are followed to files only, so the walk always ends.
+/// Return an error if a path is missing, or if a folder contains no file.
 pub fn expand<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths.iter().map(AsRef::as_ref) {
@@ -19,7 +19,7 @@ pub fn expand<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<PathBuf>> {
         let found = files.len();
         walk(path, &mut files)?;
         if files.len() == found {
-            return Err(Error::format(path, "the folder holds no files"));
+            return Err(Error::format(path, "the folder contains no files"));
         }
     }
     Ok(files)

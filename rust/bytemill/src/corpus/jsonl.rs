@@ -1,19 +1,21 @@
-//! Lines of JSON, each an object with the document in one of its fields.
+//! JSON lines: each line is an object with the document in one of its fields.
 //!
-//! Only that field is decoded. What a JSON string can hold and text can't, half of a surrogate
-//! pair, becomes U+FFFD, as it does when Python encodes such a string with `errors="replace"`.
+//! Only that field is decoded. Half of a surrogate pair, which a JSON string can hold and text cannot, becomes U+FFFD.
+//! Python does the same when it encodes such a string with `errors="replace"`.
 
-use super::{Kind, Place, Reading, text};
+use super::kind::Kind;
+use super::reading::{Place, Reading};
+use super::text;
 use crate::error::{Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 
-/// The most bytes of a line in a compressed file, which may be far smaller than the line.
+/// Maximum bytes of a line in a compressed file, because the file may be much smaller than the line.
 const MOST_PACKED_BYTES: u64 = 256 << 20;
 
-/// Calls `each` with the text of every line that is not blank.
+/// Call `each` with the text of every line that is not blank.
 pub(super) fn for_each(path: &Path, reading: Reading, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
     let text_field = reading.text_field;
     let most = if reading.max_memory.is_none() && Kind::of(path)?.packing.is_some() {
@@ -31,9 +33,9 @@ pub(super) fn for_each(path: &Path, reading: Reading, mut each: impl FnMut(Place
     })
 }
 
-/// The string in `text_field` of the JSON object `line`, or what is wrong with it.
+/// Return the string in `text_field` of the JSON object `line`, or what is wrong with it.
 pub(crate) fn text_of_line<'l>(line: &'l [u8], text_field: &str) -> Result<Cow<'l, [u8]>, String> {
-    // Without its newline, for else a string without an end would be told to end on the next line.
+    // Without its newline: otherwise the error for an unterminated string would name the next line.
     parse(line.trim_ascii_end(), text_field).map_err(|error| without_line(&error))
 }
 
@@ -44,7 +46,7 @@ fn parse<'l>(line: &'l [u8], text_field: &str) -> serde_json::Result<Cow<'l, [u8
     Ok(replace_surrogates(text))
 }
 
-/// Each line is parsed by itself, so that `serde_json`'s own "at line 1" would mislead.
+/// Remove the line number from `serde_json`'s error: each line is parsed alone, so it is always 1.
 fn without_line(error: &serde_json::Error) -> String {
     let message = error.to_string();
     match message.split_once(" at line ") {
@@ -53,7 +55,7 @@ fn without_line(error: &serde_json::Error) -> String {
     }
 }
 
-/// Visits an object and keeps the one field.
+/// Visitor that keeps one field of an object.
 struct Object<'f> {
     text_field: &'f str,
 }
@@ -78,11 +80,11 @@ impl<'de> Visitor<'de> for Object<'_> {
                 }
             }
         }
-        text.ok_or_else(|| M::Error::custom(format!("no field {:?}; there are {others:?}", self.text_field)))
+        text.ok_or_else(|| M::Error::custom(format!("no field {:?}; the fields are {others:?}", self.text_field)))
     }
 }
 
-/// A JSON string as bytes, borrowed where it holds no escapes.
+/// A JSON string as bytes, borrowed if it has no escapes.
 struct Text<'f>(&'f str);
 
 impl<'de> DeserializeSeed<'de> for Text<'_> {
@@ -109,12 +111,12 @@ impl<'de> Visitor<'de> for Text<'_> {
     }
 }
 
-/// `serde_json` writes half a surrogate pair as the three bytes ED A0..BF 80..BF.
+/// Replace half surrogate pairs, which `serde_json` writes as the three bytes ED A0..BF 80..BF.
 fn replace_surrogates(mut text: Cow<[u8]>) -> Cow<[u8]> {
     let mut from = 0;
     while let Some(found) = memchr::memchr(0xED, &text[from..]) {
         let at = from + found;
-        // Behind any other such byte, which is no text either, there may be text.
+        // Any other ED may start valid text, so continue with the next byte.
         if let Some([0xA0..=0xBF, 0x80..=0xBF]) = text.get(at + 1..at + 3) {
             text.to_mut()[at..at + 3].copy_from_slice("\u{FFFD}".as_bytes());
         }

@@ -1,4 +1,4 @@
-//! What a file holds, told by its name.
+//! The kind of a file, from its name.
 
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 /// How a file's bytes become documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
-    /// What they are compressed with.
+    /// The compression, if any.
     pub(crate) packing: Option<Packing>,
-    /// What is inside.
+    /// The content after unpacking.
     pub(crate) content: Content,
 }
 
-/// A way to compress one file.
+/// A compression format for one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packing {
     /// `.gz`
@@ -21,21 +21,21 @@ pub(crate) enum Packing {
     Zstandard,
 }
 
-/// What documents are made of.
+/// How a file stores its documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// Bytes as they are.
+    /// Plain bytes.
     Text,
-    /// A JSON object a line.
+    /// One JSON object per line.
     JsonLines,
-    /// A row of a Parquet file each.
+    /// One row of a Parquet file per document.
     Parquet,
-    /// A row of an Arrow file or stream each.
+    /// One row of an Arrow file or stream per document.
     Arrow,
 }
 
 impl Kind {
-    /// The kind of the file at `path`; fails for those that are known and not text.
+    /// Return the kind of the file at `path`. Return an error for known formats that are not text.
     pub(crate) fn of(path: &Path) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let (packing, name) = if let Some(inner) = name.strip_suffix(".gz") {
@@ -54,8 +54,8 @@ impl Kind {
                 | "bin" | "npy"),
             ) => {
                 let reason = format!(
-                    "cannot read .{ending} files{}; supported are .parquet, .arrow, plain text (.txt) and .jsonl, \
-                     these two also as .gz and .zst",
+                    "cannot read .{ending} files{}; supported: .parquet, .arrow, plain text (.txt) and .jsonl, \
+                     the last two also as .gz and .zst",
                     if packing.is_some() { " that are compressed" } else { "" }
                 );
                 return Err(Error::format(path, reason));
@@ -65,7 +65,7 @@ impl Kind {
         Ok(Self { packing, content })
     }
 
-    /// Whether the file holds its documents as plain bytes, so that each can be read by its offset.
+    /// Return whether the file stores its documents as plain bytes, so that each can be read by its offset.
     pub(crate) fn is_plain(self) -> bool {
         self.packing.is_none() && !matches!(self.content, Content::Parquet | Content::Arrow)
     }

@@ -1,16 +1,15 @@
-//! Documents from files: plain text, lines of JSON, either of them compressed, Parquet, Arrow, and
-//! folders of all.
+//! Read documents from files: plain text and JSON lines, both also compressed, Parquet, Arrow, and folders of these.
 //!
 //! | ending | a document is |
 //! |---|---|
 //! | `.jsonl`, `.ndjson` | the text field of one line |
-//! | `.txt`, `.md` or none known | the whole file, as bytes, or what stands between separators |
-//! | `.parquet`; `.arrow`, `.arrows`, `.feather` | the text field of one row; Arrow's files and streams alike |
-//! | one of the first two and `.gz` or `.zst` | the same of the unpacked content |
+//! | `.txt`, `.md` or any unknown ending | the whole file, as bytes, or the text between separators |
+//! | `.parquet`; `.arrow`, `.arrows`, `.feather` | the text field of one row; both Arrow files and streams |
+//! | one of the first two plus `.gz` or `.zst` | the same in the unpacked content |
 //!
-//! JSON lines are read one by one, so that memory follows the longest line and not the file; a line of a compressed
-//! file may have 256 MiB. A compressed file, or one of Parquet or Arrow, that grows more than a thousandfold is refused,
-//! each row counted as at least 16 bytes.
+//! JSON lines are read one at a time, so memory grows with the longest line and not with the file. A line of a
+//! compressed file may have at most 256 MiB. A compressed, Parquet or Arrow file that unpacks to more than a thousand
+//! times its size is refused; each row counts as at least 16 bytes.
 
 mod arrow;
 mod arrow_messages;
@@ -22,71 +21,24 @@ mod open;
 mod parquet;
 mod parquet_file;
 mod parquet_pages;
+mod reading;
 mod text;
 mod zstandard;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use std::path::Path;
 
 pub use folder::expand;
 pub(crate) use jsonl::text_of_line;
 pub(crate) use kind::{Content, Kind};
+pub use reading::{Place, Reading};
 pub(crate) use text::for_each_piece;
 pub use text::{for_each_line, for_each_separated};
 
-/// Where in its file, unpacked, a document begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Bytes before the document, or before its line.
-    pub offset: u64,
-    /// The number of the line in which it begins, or of its row; the first is 1.
-    pub line: u64,
-}
-
-/// What makes a document, where the file alone does not tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reading<'a> {
-    /// The field of a JSON line, or the column of a Parquet or Arrow file, that holds the text.
-    pub text_field: &'a str,
-    /// What stands between the documents of a text file, such as `<|endoftext|>`; it belongs to none.
-    pub separator: Option<&'a [u8]>,
-    /// Bytes of memory that the caller may take; what has to be held at once may take a quarter of them.
-    pub max_memory: Option<u64>,
-}
-
-impl Reading<'_> {
-    /// Bytes that may be held of what cannot be read in parts: a row, a record batch, a text without a place to cut.
-    pub(crate) fn most_at_once(self) -> u64 {
-        self.max_memory.map_or(u64::MAX, |limit| limit / 4)
-    }
-
-    /// The refusal of `what` in the file at `path`, of which `n_bytes` have been seen.
-    pub(crate) fn too_large(self, path: &Path, what: &str, n_bytes: u64) -> Error {
-        match self.max_memory {
-            Some(limit) => Error::Argument {
-                name: "max_memory",
-                got: limit.to_string(),
-                expected: format!(
-                    "at least {}: {} has {what} of {n_bytes} bytes or more; or split it",
-                    4 * n_bytes,
-                    path.display()
-                ),
-            },
-            None => Error::format(path, format!("has {what} of {n_bytes} bytes or more; split it, or set max_memory")),
-        }
-    }
-}
-
-impl Default for Reading<'_> {
-    fn default() -> Self {
-        Self { text_field: "text", separator: None, max_memory: None }
-    }
-}
-
-/// Calls `each` with every document of the file at `path`, in order.
+/// Call `each` with every document of the file at `path`, in order.
 ///
-/// Fails when the file cannot be read or unpacked, when it is of a kind that is not supported, when
-/// a line is not a JSON object with the text field (the message names the line), and when `each` does.
+/// Return an error if the file cannot be read or unpacked, if its kind is not supported, if a line is not a JSON object
+/// with the text field (the message gives the line), or if `each` fails.
 ///
 /// ```
 /// use bytemill::corpus::{Reading, for_each_document};

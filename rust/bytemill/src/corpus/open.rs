@@ -1,6 +1,6 @@
-//! Opens a file and unpacks it on the way.
+//! Open a file and unpack it while reading.
 //!
-//! What a small file may grow to is bounded, for a few kilobytes can be made to unpack to terabytes.
+//! The unpacked size is limited, because a few kilobytes can unpack to terabytes.
 
 use super::kind::{Kind, Packing};
 use super::zstandard::ZstandardReader;
@@ -14,18 +14,18 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::rc::Rc;
 
-/// Bytes that are read at once.
+/// Bytes per read.
 pub(super) const BLOCK_BYTES: usize = 1 << 18;
 
-/// A file may unpack to this many times its size,
+/// Maximum ratio of a file's unpacked size to its size.
 const MOST_GROWTH: u64 = 1_000;
-/// and to this much in any case.
+/// Unpacked size that is allowed in addition, for any file.
 const ALWAYS_ALLOWED_BYTES: u64 = 16 << 20;
 
-/// What a row of a table counts for at least: many millions of empty ones fit into some kilobytes.
+/// Minimum size counted for a row of a table: many millions of empty rows fit into a few kilobytes.
 pub(super) const ROW_BYTES: u64 = 16;
 
-/// The content of the file at `path`, unpacked. Its failures are for [`fault`] to tell.
+/// Open the file at `path` and return its unpacked content. Pass its errors through [`fault`].
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
     let file = regular_file::open(path)?;
     let Some(packing) = Kind::of(path)?.packing else { return Ok(Box::new(file)) };
@@ -39,21 +39,21 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read>> {
     Ok(Box::new(Unpacked { content, limit, bytes: 0, packed_bytes }))
 }
 
-/// The most bytes that the content of `file` may have.
+/// Return the maximum unpacked size of `file`.
 pub(super) fn growth_limit(file: &File) -> io::Result<u64> {
     Ok(file.metadata()?.len().saturating_mul(MOST_GROWTH).saturating_add(ALWAYS_ALLOWED_BYTES))
 }
 
-/// What is said of a file whose content has more than `limit` bytes.
+/// Return the error text for a file with more than `limit` unpacked bytes.
 pub(super) fn grown(limit: u64) -> String {
     format!(
-        "unpacks to more than {limit} bytes, {MOST_GROWTH} times its size and {} MiB, which is refused; \
-         where this is meant, unpack it first",
+        "unpacks to more than {limit} bytes ({MOST_GROWTH} times its size plus {} MiB), which is refused; \
+         if this is intended, unpack it first",
         ALWAYS_ALLOWED_BYTES >> 20
     )
 }
 
-/// What failed while the file at `path` was read: the disk, or the content.
+/// Return the error for a failed read of the file at `path`: either of the disk or of the content.
 pub(super) fn fault(path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |error| match error.downcast::<Damage>() {
         Ok(damage) => Error::format(path, damage.0),
@@ -61,7 +61,7 @@ pub(super) fn fault(path: &Path) -> impl FnOnce(io::Error) -> Error {
     }
 }
 
-/// Content that cannot be unpacked.
+/// Error for content that cannot be unpacked.
 #[derive(Debug)]
 struct Damage(String);
 
@@ -73,7 +73,7 @@ impl fmt::Display for Damage {
 
 impl std::error::Error for Damage {}
 
-/// A file that tells how much of it was read.
+/// A file that counts the bytes read from it.
 struct Counted {
     file: File,
     bytes: Rc<Cell<u64>>,
@@ -87,7 +87,7 @@ impl Read for Counted {
     }
 }
 
-/// A file's content, refused when there is too much of it.
+/// A file's unpacked content, with a limit on its size.
 struct Unpacked {
     content: Box<dyn Read>,
     limit: u64,
@@ -107,7 +107,7 @@ impl Read for Unpacked {
 }
 
 impl Unpacked {
-    /// An error of the system stays one; others come from the content.
+    /// Keep errors of the system; turn others into errors of the content.
     fn damage(&self, error: io::Error) -> io::Error {
         if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::Interrupted {
             return error;

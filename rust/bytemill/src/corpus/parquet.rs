@@ -1,13 +1,13 @@
-//! Parquet: each row a document, the text in one column.
+//! Parquet: each row is a document, with its text in one column.
 //!
-//! Only that column is read, page by page. Through dictionaries a small file can hold terabytes of
-//! text, so the same limit applies as to compressed files.
+//! Only that column is read, page by page. With dictionaries, a small file can hold terabytes of text, so the limit of
+//! compressed files applies here too.
 
 use super::foreign::caught;
 use super::open::{ROW_BYTES, grown, growth_limit};
 use super::parquet_file::ParquetFile;
 use super::parquet_pages::CheckedPages;
-use super::{Place, Reading};
+use super::reading::{Place, Reading};
 use crate::error::{Error, Result};
 use crate::regular_file;
 use ::parquet::basic::Type;
@@ -19,7 +19,7 @@ use std::path::Path;
 
 const ROWS_AT_ONCE: usize = 256;
 
-/// Calls `each` with the text of every row.
+/// Call `each` with the text of every row.
 pub(super) fn for_each(path: &Path, reading: Reading, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
     let text_field = reading.text_field;
     let file = regular_file::open_seekable(path)?;
@@ -49,18 +49,18 @@ pub(super) fn for_each(path: &Path, reading: Reading, mut each: impl FnMut(Place
         }
         let found = place.line - first;
         if i64::try_from(found) != Ok(n_rows) {
-            return Err(at(place.line, format!("the group ends after {found} rows, its head says {n_rows}")));
+            return Err(at(place.line, format!("the group ends after {found} rows, its header says {n_rows}")));
         }
     }
     Ok(())
 }
 
-/// The index of the column, which must hold a string in each row.
+/// Return the index of the column, which must have a string type.
 fn column_named(reader: &SerializedFileReader<ParquetFile>, name: &str) -> Result<usize, String> {
     let columns = reader.metadata().file_metadata().schema_descr().columns();
     let found = columns.iter().position(|column| column.path().string() == name);
     let names = || columns.iter().map(|column| column.path().string()).collect::<Vec<_>>();
-    let index = found.ok_or_else(|| format!("no column {name:?}; there are {:?}", names()))?;
+    let index = found.ok_or_else(|| format!("no column {name:?}; the columns are {:?}", names()))?;
     let column = &columns[index];
     match (column.physical_type(), column.max_rep_level()) {
         (Type::BYTE_ARRAY, 0) => Ok(index),
@@ -69,7 +69,7 @@ fn column_named(reader: &SerializedFileReader<ParquetFile>, name: &str) -> Resul
     }
 }
 
-/// Reads the rows of one group; refuses at once a column that says itself how far it grows.
+/// Read the rows of one group; refuse immediately a column whose metadata claims more than `limit` bytes.
 fn rows_of(
     reader: &SerializedFileReader<ParquetFile>,
     group: usize,
@@ -89,14 +89,14 @@ fn rows_of(
     }
 }
 
-/// The texts of the next rows, where there are any; none at the end of the row group.
+/// Return the next rows, each with its text if it has one; return no rows at the end of the row group.
 fn next_rows(column: &mut ColumnReaderImpl<ByteArrayType>) -> Result<Vec<Option<ByteArray>>, ParquetError> {
     let (mut levels, mut texts) = (Vec::new(), Vec::new());
     let (n_rows, n_texts, _) = column.read_records(ROWS_AT_ONCE, Some(&mut levels), None, &mut texts)?;
     if n_texts == n_rows {
         return Ok(texts.into_iter().map(Some).collect());
     }
-    // The highest level is the one at which there is a text; with none at all, every row is empty.
+    // The highest level marks rows with a text; without any text, every row is empty.
     let highest = if n_texts == 0 { i16::MAX } else { levels.iter().max().copied().unwrap_or(0) };
     let mut texts = texts.into_iter();
     Ok(levels.into_iter().map(|level| if level == highest { texts.next() } else { None }).collect())

@@ -1,6 +1,6 @@
-//! A Parquet file that refuses a page by the size in its header, before it is read and unpacked.
+//! A Parquet file that refuses a page by the size in its header, before the page is read and unpacked.
 //!
-//! The decoder takes memory for a whole page at once, and asks for the header first: it is looked at on the way.
+//! The decoder allocates memory for a whole page, but it reads the header first. The size is checked at that point.
 
 use ::parquet::errors::{ParquetError, Result};
 use ::parquet::file::reader::{ChunkReader, Length};
@@ -8,12 +8,12 @@ use bytes::Bytes;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 
-/// Bytes at the end of a file that are no page: the length of the metadata, and the mark.
+/// Bytes at the end of a file that belong to no page: the length of the metadata, and the mark.
 const FOOTER_BYTES: u64 = 8;
-/// Thrift's mark of a 32-bit number in the field after the one before.
+/// Thrift's mark for a 32-bit number in the next field.
 const NEXT_I32: u8 = 0x15;
 
-/// The file, and the most bytes that one of its pages may have.
+/// The file, and the maximum size of one of its pages.
 pub(super) struct ParquetFile {
     pub(super) file: File,
     pub(super) most_page_bytes: u64,
@@ -36,7 +36,7 @@ impl ChunkReader for ParquetFile {
                 let most = self.most_page_bytes;
                 return Err(ParquetError::General(format!(
                     "the page at byte {start} unpacks to {n_bytes} bytes, more than the {most} that max_memory allows: \
-                     raise it, or write smaller pages and rows"
+                     raise max_memory, or write smaller pages and rows"
                 )));
             }
         }
@@ -48,7 +48,7 @@ impl ChunkReader for ParquetFile {
     }
 }
 
-/// The size of a page, packed or not, from the first fields of its header: kind, size, packed size.
+/// Return the size of a page, packed or unpacked, from the first fields of its header: kind, size, packed size.
 fn page_bytes(mut header: &[u8]) -> Option<u64> {
     let mut field = || {
         let (&mark, rest) = header.split_first()?;
@@ -56,7 +56,7 @@ fn page_bytes(mut header: &[u8]) -> Option<u64> {
         (mark == NEXT_I32).then(|| super::parquet_pages::varint(&mut header)).flatten()
     };
     field()?;
-    // Signed numbers are folded: 0, -1, 1, -2, …
+    // Signed numbers use zigzag encoding: 0, -1, 1, -2, …
     let (unpacked, packed) = (field()? / 2, field()? / 2);
     Some(unpacked.max(packed))
 }

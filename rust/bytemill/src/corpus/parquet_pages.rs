@@ -1,22 +1,22 @@
-//! Looks at each page of a Parquet column before the decoder does, which takes room for as many
-//! values as a page says it has.
+//! Check each page of a Parquet column before the decoder reads it, because the decoder allocates memory for the number
+//! of values that a page claims.
 
 use ::parquet::basic::Encoding;
 use ::parquet::column::page::{Page, PageMetadata, PageReader};
 use ::parquet::errors::{ParquetError, Result};
 
-/// Bytes that a value takes at least, in a dictionary or once its length is known.
+/// Minimum bytes of a value, in a dictionary or with its length.
 const LEAST_VALUE_BYTES: u64 = 4;
 
-/// The pages of a column of strings, without those that cannot be true.
+/// The pages of a column of strings, without pages that make impossible claims.
 pub(super) struct CheckedPages {
     pages: Box<dyn PageReader>,
-    has_levels: bool, // before the values of each page: which rows have one
+    has_levels: bool, // the values of each page follow levels that say which rows have a value
     limit: u64,       // bytes that the content may grow to
 }
 
 impl CheckedPages {
-    /// Checks `pages`, whose rows may be empty if `has_levels`.
+    /// Check `pages`; `has_levels` says that rows may be empty.
     pub(super) fn new(pages: Box<dyn PageReader>, has_levels: bool, limit: u64) -> Self {
         Self { pages, has_levels, limit }
     }
@@ -35,14 +35,15 @@ impl CheckedPages {
         match page.encoding() {
             Encoding::DELTA_LENGTH_BYTE_ARRAY => self.check_lengths(page),
             Encoding::DELTA_BYTE_ARRAY => Err(refused(
-                "the column is encoded as DELTA_BYTE_ARRAY, which is not read; write it plain or with a dictionary"
+                "the column is encoded as DELTA_BYTE_ARRAY, which is not supported; write it plain or with a dictionary"
                     .to_owned(),
             )),
             _ => Ok(()),
         }
     }
 
-    /// The values begin with block size, blocks and the count of lengths, which must be the page's own.
+    /// Check that the lengths before the values are not more than the page's values. The values begin with the block
+    /// size, the number of blocks and the number of lengths.
     fn check_lengths(&self, page: &Page) -> Result<()> {
         let values = self.values(page).ok_or_else(|| refused("a page ends within its levels".to_owned()))?;
         let mut rest = values;
@@ -58,7 +59,7 @@ impl CheckedPages {
         }
     }
 
-    /// What stands behind the levels.
+    /// Return the bytes after the levels.
     fn values<'p>(&self, page: &'p Page) -> Option<&'p [u8]> {
         let bytes = &**page.buffer();
         match page {
@@ -99,7 +100,7 @@ impl PageReader for CheckedPages {
     }
 }
 
-/// Takes a number of seven bits a byte off the front of `bytes`.
+/// Take a varint (seven bits per byte) off the front of `bytes`.
 pub(super) fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {

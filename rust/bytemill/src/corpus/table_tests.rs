@@ -1,4 +1,4 @@
-//! Parquet and Arrow: every type of text, what is refused, and what is said of it.
+//! Parquet and Arrow: every text type, what is refused, and the error messages.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,12 +17,12 @@ use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::{DataType, Field, Schema};
 use std::sync::Arc;
 
-/// As [`parquet`], packed as most files are.
+/// Return a Parquet file as [`parquet`] does, with the most common compression.
 pub(super) fn snappy(texts: &[Option<&str>]) -> Vec<u8> {
     parquet(texts, Compression::SNAPPY, WriterVersion::PARQUET_1_0)
 }
 
-/// A Parquet file with a number and an optional text in each row, in groups of 300 rows.
+/// Return a Parquet file with a number and an optional text in each row, in groups of 300 rows.
 pub(super) fn parquet(texts: &[Option<&str>], packing: Compression, version: WriterVersion) -> Vec<u8> {
     let schema = parse_message_type("message m { required int64 id; optional binary text (UTF8); }").unwrap();
     let properties = WriterProperties::builder().set_compression(packing).set_writer_version(version).build();
@@ -69,7 +69,7 @@ fn parquet_faults_name_the_column_and_the_row() {
     let (_folder, path) = file("a.parquet", snappy(&[Some("one"), None]));
     let reading = |text_field| for_each_document(&path, Reading { text_field, ..Reading::default() }, |_, _| Ok(()));
     let message = reading("body").unwrap_err().to_string();
-    assert!(message.ends_with("a.parquet: no column \"body\"; there are [\"id\", \"text\"]"), "{message}");
+    assert!(message.ends_with("a.parquet: no column \"body\"; the columns are [\"id\", \"text\"]"), "{message}");
     let message = reading("id").unwrap_err().to_string();
     assert!(message.contains("column \"id\" holds INT64"), "{message}");
     let message = documents(&path).unwrap_err().to_string();
@@ -88,7 +88,7 @@ fn a_parquet_file_of_one_huge_text_over_and_over_is_refused() {
     assert!(message.contains(&format!("unpacks to more than {limit} bytes")), "{message}");
 }
 
-/// An Arrow stream, or file, with a number and an optional text in each row, in batches of 300 rows.
+/// Return an Arrow stream, or file, with a number and an optional text in each row, in batches of 300 rows.
 pub(super) fn arrow(
     texts: &[Option<&str>],
     kind: &DataType,
@@ -163,7 +163,7 @@ fn arrow_faults_name_the_column_and_the_row() {
         let reading =
             |text_field| for_each_document(&path, Reading { text_field, ..Reading::default() }, |_, _| Ok(()));
         let message = reading("body").unwrap_err().to_string();
-        assert!(message.ends_with("a.arrow: no column \"body\"; there are [\"id\", \"text\"]"), "{message}");
+        assert!(message.ends_with("a.arrow: no column \"body\"; the columns are [\"id\", \"text\"]"), "{message}");
         let message = reading("id").unwrap_err().to_string();
         assert!(message.ends_with("column \"id\" holds Int64, expected strings"), "{message}");
     }
@@ -182,7 +182,7 @@ fn an_arrow_file_that_grows_a_thousandfold_is_refused() {
     assert!(message.contains(&format!("unpacks to more than {limit} bytes")), "{message}");
 }
 
-/// The index of rows used to grow without limit: 30 million of them fit into 81 KB.
+/// The index of rows used to grow without limit: 30 million rows fit into 81 KB.
 #[test]
 fn a_table_of_very_many_empty_rows_is_refused() {
     let n_rows = 2_000_000;

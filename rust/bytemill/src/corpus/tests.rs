@@ -50,7 +50,7 @@ fn lines_keep_their_newlines() {
 
 #[test]
 fn separators_belong_to_no_document_wherever_blocks_end() {
-    let long = "x".repeat((1 << 18) - 3); // the second separator lies across the end of the first block
+    let long = "x".repeat((1 << 18) - 3); // the second separator crosses the end of the first block
     let (_folder, path) = file("a.txt", format!("<|end|>{long}\n<|end|>b<|end|><|end|>"));
     let mut found = Vec::new();
     for_each_separated(&path, b"<|end|>", gather(&mut found)).unwrap();
@@ -67,7 +67,7 @@ fn json_lines_give_their_field() {
     assert_eq!(documents(&path).unwrap(), expected);
 }
 
-/// The two bytes behind a stray ED were taken for the rest of half a surrogate pair.
+/// The two bytes after a lone ED were treated as part of half a surrogate pair.
 #[test]
 fn bytes_that_are_no_text_take_nothing_with_them() {
     for (content, expected) in [
@@ -84,7 +84,7 @@ fn bytes_that_are_no_text_take_nothing_with_them() {
 #[test]
 fn json_faults_name_file_and_line() {
     for (line, expected) in [
-        ("{\"body\": \"b\", \"id\": 1}", "line 2: no field \"text\"; there are [\"body\", \"id\"]"),
+        ("{\"body\": \"b\", \"id\": 1}", "line 2: no field \"text\"; the fields are [\"body\", \"id\"]"),
         ("{\"text\": 5}", "line 2: invalid type: integer `5`, expected a string in field \"text\""),
         ("[1]", "line 2: invalid type: sequence, expected an object with the text in field \"text\""),
         ("{\"text\": \"b", "line 2: EOF while parsing a string (column 11)"),
@@ -108,7 +108,7 @@ fn other_kinds_are_refused_by_name() {
     for name in ["a.tar.gz", "a.arrow.zst", "a.parquet.gz", "a.gz.ZST"] {
         let (_folder, path) = file(name, "anything");
         let message = documents(&path).unwrap_err().to_string();
-        assert!(message.contains("supported are .parquet, .arrow, plain text (.txt) and .jsonl"), "{message}");
+        assert!(message.contains("supported: .parquet, .arrow, plain text (.txt) and .jsonl"), "{message}");
     }
 }
 
@@ -127,10 +127,10 @@ fn folders_are_walked_in_order() {
     assert!(missing.contains("missing: No such file"), "{missing}");
     let empty = folder.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    assert!(expand(&[empty]).unwrap_err().to_string().contains("holds no files"));
+    assert!(expand(&[empty]).unwrap_err().to_string().contains("contains no files"));
 }
 
-/// The folder that was given was named, which is there.
+/// The error named the given folder, which exists.
 #[cfg(unix)]
 #[test]
 fn what_is_missing_inside_a_folder_is_named() {
@@ -178,7 +178,7 @@ fn compressed_files_are_read_as_what_they_hold() {
 }
 
 #[test]
-fn half_a_compressed_file_is_told_with_its_end() {
+fn the_error_for_half_a_compressed_file_gives_its_end() {
     let content: Vec<u8> =
         (0..200_000u32).flat_map(|number| (number.wrapping_mul(2_654_435_761)).to_le_bytes()).collect();
     for (name, whole) in [("a.gz", gzip(&content)), ("a.zst", zstandard(&content))] {
@@ -192,7 +192,7 @@ fn half_a_compressed_file_is_told_with_its_end() {
 }
 
 #[test]
-fn damage_in_a_compressed_file_is_told() {
+fn damage_in_a_compressed_file_is_an_error() {
     for (name, mut packed) in [("a.gz", gzip(b"some text")), ("a.zst", zstandard(&b"some text".repeat(9)))] {
         let checksum = if name == "a.gz" { packed.len() - 8 } else { packed.len() - 1 };
         packed[checksum] ^= 1;
@@ -213,12 +213,12 @@ fn a_file_that_grows_a_thousandfold_is_refused() {
     let limit = packed.len() * 1_000 + (16 << 20);
     let message = documents(&path).unwrap_err().to_string();
     assert!(
-        message.contains(&format!("unpacks to more than {limit} bytes, 1000 times its size and 16 MiB")),
+        message.contains(&format!("unpacks to more than {limit} bytes (1000 times its size plus 16 MiB)")),
         "{message}"
     );
 }
 
-/// The pieces of a file, cut where `cut` says, as offset, text and whether the document ends.
+/// Return the pieces of a file, split as `cut` says, as offset, text and whether the document ends.
 fn pieces(
     path: &Path,
     reading: Reading,
@@ -239,7 +239,7 @@ fn pieces_are_cut_where_the_caller_says() {
     let mut asked = Vec::new();
     let cut = |text: &[u8]| {
         asked.push(text.len());
-        Ok((text.len() > 2_000_000).then_some(1_500_000)) // of 3,000,000; then the rest is asked about once
+        Ok((text.len() > 2_000_000).then_some(1_500_000)) // of 3,000,000; then `cut` is called once for the rest
     };
     let pieces = pieces(&path, Reading::default(), cut).unwrap();
     assert_eq!(asked, [1 << 20, 2 << 20, 1 << 20]);
@@ -248,7 +248,7 @@ fn pieces_are_cut_where_the_caller_says() {
     assert_eq!(pieces.into_iter().flat_map(|piece| piece.1).collect::<Vec<_>>(), content);
 }
 
-/// A document between separators used to be held as a whole.
+/// A document between separators used to be held in memory as a whole.
 #[test]
 fn documents_between_separators_come_in_pieces() {
     let long = "a few words ".repeat(200_000);
@@ -283,7 +283,7 @@ fn documents_between_separators_come_in_pieces() {
     pieces(&path, empty, |_| Ok(None)).unwrap_err();
 }
 
-/// What cannot be cut used to be read whole, whatever memory was allowed.
+/// A stretch that cannot be split used to be read as a whole, with any memory limit.
 #[test]
 fn a_stretch_or_a_row_beyond_the_limit_is_refused_before_it_is_read() {
     let limited = |limit| Reading { max_memory: Some(limit), ..Reading::default() };
@@ -295,7 +295,12 @@ fn a_stretch_or_a_row_beyond_the_limit_is_refused_before_it_is_read() {
     };
     let message = pieces(&path, limited(8 << 20), none).unwrap_err().to_string();
     assert!(message.starts_with("max_memory is 8388608, expected at least 8388612: ") && most == 2 << 20, "{message}");
-    assert!(message.contains("a.txt has a stretch without a place where text can be cut (from byte 0 on) of 2097153 bytes or more; or split it"), "{message}");
+    assert!(
+        message.contains(
+            "a.txt has a stretch without a place to split the text (from byte 0) of 2097153 bytes or more; or split it"
+        ),
+        "{message}"
+    );
     assert_eq!(pieces(&path, limited(13 << 20), |_| Ok(None)).unwrap().len(), 1);
 
     let row = format!("{{\"text\": \"{}\"}}\n", "a".repeat(3 << 20));

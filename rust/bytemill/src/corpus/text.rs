@@ -1,35 +1,36 @@
-//! Plain text: the whole file, its lines, or what stands between separators.
+//! Plain text: the whole file, its lines, or the parts between separators.
 
 use super::open::{BLOCK_BYTES, fault, open};
-use super::{Place, Reading};
+use super::reading::{Place, Reading};
 use crate::error::{Error, Result};
 use memchr::memmem::Finder;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// What is read before it is cut.
+/// Bytes to read before the first split.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Calls `each` once, with all of the file, unless it is empty.
+/// Call `each` once with the whole file, unless the file is empty.
 pub(super) fn for_whole(path: &Path, mut each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
     let mut text = Vec::new();
     open(path)?.read_to_end(&mut text).map_err(fault(path))?;
     hand_out(&text, Place { offset: 0, line: 1 }, &mut each)
 }
 
-/// A stretch of a document.
+/// A part of a document.
 pub(crate) struct Piece<'t> {
-    /// Bytes before it in the file, unpacked.
+    /// Offset of the part in the unpacked file.
     pub(crate) offset: u64,
     pub(crate) text: &'t [u8],
-    /// Whether the document ends with it.
+    /// Whether this part is the last of its document.
     pub(crate) ends: bool,
 }
 
-/// Calls `each` with all documents of the file in pieces: `cut` is shown what was read and returns how much may go.
+/// Call `each` with all documents of the file, in pieces. `cut` gets the text read so far and returns the length of the
+/// next piece.
 ///
-/// Memory follows the longest stretch that `cut` does not cut; one that is longer than `reading` allows is refused.
-/// `cut` is asked again each time that the stretch has doubled.
+/// Memory grows with the longest stretch that `cut` does not split; a stretch longer than `reading` allows is an error.
+/// `cut` is called again each time the stretch has doubled.
 pub(crate) fn for_each_piece(
     path: &Path,
     reading: Reading,
@@ -58,13 +59,13 @@ pub(crate) fn for_each_piece(
             return if rest.text.is_empty() && !has_begun { Ok(()) } else { each(rest) };
         }
         if start == 0 {
-            // A separator may begin at the end.
+            // The text may end in the first bytes of a separator.
             let whole = &text[..text.len() - separator.len().saturating_sub(1).min(text.len())];
             if let Some(end) = cut(whole)? {
                 each(Piece { offset, text: &text[..end], ends: false })?;
                 (start, has_begun) = (end, true);
             } else if text.len() >= most {
-                let what = format!("a stretch without a place where text can be cut (from byte {offset} on)");
+                let what = format!("a stretch without a place to split the text (from byte {offset})");
                 return Err(reading.too_large(path, &what, text.len() as u64 + 1));
             }
         }
@@ -84,12 +85,13 @@ fn checked(separator: &[u8]) -> Result<&[u8]> {
     Ok(separator)
 }
 
-/// Calls `each` with every line of the file at `path`, the newline with it.
+/// Call `each` with every line of the file at `path`, including its newline.
 pub fn for_each_line(path: &Path, each: impl FnMut(Place, &[u8]) -> Result<()>) -> Result<()> {
     for_each_line_within(path, Reading::default(), u64::MAX, each)
 }
 
-/// As [`for_each_line`]; refuses a line of more than `most` bytes before it is read whole.
+/// Call `each` with every line, as [`for_each_line`] does. Return an error for a line of more than `most` bytes before
+/// it is read completely.
 pub(super) fn for_each_line_within(
     path: &Path,
     reading: Reading,
@@ -111,10 +113,10 @@ pub(super) fn for_each_line_within(
     Ok(())
 }
 
-/// Calls `each` with every stretch of the file at `path` between separators, unless it is empty.
+/// Call `each` with every part of the file at `path` between separators, unless the part is empty.
 ///
-/// The separator, such as `<|endoftext|>`, belongs to no document. Memory follows the longest one.
-/// Fails when `separator` is empty.
+/// The separator, such as `<|endoftext|>`, belongs to no document. Memory grows with the longest document. Return an
+/// error if `separator` is empty.
 pub fn for_each_separated(
     path: &Path,
     separator: &[u8],
@@ -123,8 +125,8 @@ pub fn for_each_separated(
     let finder = Finder::new(checked(separator)?);
     let mut reader = open(path)?;
     let mut place = Place { offset: 0, line: 1 };
-    let mut text = Vec::new(); // read and not yet handed out
-    let mut searched = 0; // of `text`, without a separator
+    let mut text = Vec::new(); // read and not yet passed to `each`
+    let mut searched = 0; // bytes of `text` known to contain no separator
     loop {
         let read = reader.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut text).map_err(fault(path))?;
         let mut start = 0;

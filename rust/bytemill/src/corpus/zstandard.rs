@@ -1,11 +1,11 @@
-//! Unpacks Zstandard: all frames of a file, one after the other, each checked against its checksum.
+//! Unpack Zstandard: all frames of a file in order, each with its checksum verified.
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use std::error::Error as StdError;
 use std::io::{self, BufRead, Read};
 
-/// Reads what the frames in `packed` hold.
+/// Reader of the unpacked content of all frames in `packed`.
 pub(super) struct ZstandardReader<R> {
     packed: R,
     frame: FrameDecoder,
@@ -17,7 +17,7 @@ impl<R: BufRead> ZstandardReader<R> {
         Self { packed, frame: FrameDecoder::new(), in_frame: false }
     }
 
-    /// Goes to the next frame with content; false at the end of the file.
+    /// Go to the next frame with content; return false at the end of the file.
     fn next_frame(&mut self) -> io::Result<bool> {
         while !self.packed.fill_buf()?.is_empty() {
             match self.frame.init(&mut self.packed) {
@@ -28,7 +28,7 @@ impl<R: BufRead> ZstandardReader<R> {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
                 }
-                Err(error) => return Err(told(error)),
+                Err(error) => return Err(inner_error(error)),
             }
         }
         Ok(false)
@@ -37,7 +37,7 @@ impl<R: BufRead> ZstandardReader<R> {
     fn check_sum(&self) -> io::Result<()> {
         match (self.frame.get_checksum_from_data(), self.frame.get_calculated_checksum()) {
             (Some(stored), Some(found)) if stored != found => {
-                Err(io::Error::other(format!("the checksum is {found:08x}, the file says {stored:08x}")))
+                Err(io::Error::other(format!("the checksum is {found:08x}, the stored one is {stored:08x}")))
             }
             _ => Ok(()),
         }
@@ -53,7 +53,7 @@ impl<R: BufRead> Read for ZstandardReader<R> {
             self.in_frame = true;
             while !self.frame.is_finished() && self.frame.can_collect() == 0 {
                 let step = BlockDecodingStrategy::UptoBytes(buffer.len());
-                self.frame.decode_blocks(&mut self.packed, step).map_err(told)?;
+                self.frame.decode_blocks(&mut self.packed, step).map_err(inner_error)?;
             }
             let n = self.frame.read(buffer)?;
             if n > 0 || buffer.is_empty() {
@@ -65,8 +65,8 @@ impl<R: BufRead> Read for ZstandardReader<R> {
     }
 }
 
-/// The reader's own failure where there is one inside: the file ends too early, or the disk fails.
-fn told(error: FrameDecoderError) -> io::Error {
+/// Return the I/O error inside `error`, if there is one: the file ends too early, or the disk fails.
+fn inner_error(error: FrameDecoderError) -> io::Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
     while let Some(inner) = cause {
         if let Some(inner) = inner.downcast_ref::<io::Error>() {

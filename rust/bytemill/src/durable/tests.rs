@@ -1,4 +1,4 @@
-//! Old or new and never between, whatever has the name: a file, a link, a pipe, a device.
+//! A file is old or new and never partial, for any kind of existing target: a file, a link, a pipe, a device.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -29,7 +29,7 @@ fn a_file_has_its_name_when_it_is_whole_and_not_before() {
     assert_eq!(mode, of_any, "others may read it as any file");
 }
 
-/// A rename that the system refuses must leave what was there, and nothing else.
+/// A rename that the system refuses must leave the old file and nothing else.
 #[test]
 fn a_failure_at_the_last_moment_leaves_the_old() {
     let folder = tempfile::tempdir().unwrap();
@@ -41,7 +41,7 @@ fn a_failure_at_the_last_moment_leaves_the_old() {
     assert!(names(&folder) == ["out"] && path.is_dir());
 }
 
-/// Two writers of one name had one temporary file; a file of the user's by that name was lost.
+/// Two writers of one name used the same temporary file; a user's file with that name was lost.
 #[test]
 fn temporary_files_are_nobody_elses() {
     let folder = tempfile::tempdir().unwrap();
@@ -57,14 +57,14 @@ fn temporary_files_are_nobody_elses() {
     assert_eq!(fs::read(folder.path().join("out.tmp")).unwrap(), b"the user's");
 }
 
-/// A predictable name can be taken by a link to somebody else's file before the program gets there.
+/// If a temporary name is predictable, a link to another file can be placed there before the program creates it.
 #[test]
 fn temporary_names_cannot_be_foreseen() {
     let names: std::collections::HashSet<_> = (0..1000).map(|_| temporary_name(Path::new("out"))).collect();
     assert_eq!(names.len(), 1000);
 }
 
-/// A library that writes by name may put a file of its own there, as safetensors does with mode 0600.
+/// A library that writes by name may replace the file by its own, as safetensors does with mode 0600.
 #[test]
 fn a_file_replaced_by_a_library_is_flushed_and_gets_the_usual_mode() {
     let folder = tempfile::tempdir().unwrap();
@@ -93,7 +93,7 @@ fn a_name_as_long_as_may_be_can_be_written() {
 }
 
 #[test]
-fn a_temporary_name_tells_the_file_it_was_for() {
+fn the_final_name_follows_from_a_temporary_name() {
     let temporary = temporary_name(Path::new("a/train_000001.bin"));
     assert_eq!(name_of_temporary(temporary.file_name().unwrap().to_str().unwrap()), Some("train_000001.bin"));
     assert_eq!(name_of_temporary("train_000001.bin.tmp"), Some("train_000001.bin"));
@@ -103,7 +103,7 @@ fn a_temporary_name_tells_the_file_it_was_for() {
     }
 }
 
-/// `/dev/stdout` is a link, and was replaced where it led to a file; a link to nothing became a file.
+/// `/dev/stdout` is a link, and was replaced if it pointed to a file; a link to nothing became a file.
 #[test]
 fn a_link_stays_a_link() {
     let folder = tempfile::tempdir().unwrap();
@@ -134,7 +134,7 @@ fn a_link_in_a_folder_of_ours_is_not_followed() {
     DurableFile::create_in(folder.path(), "train_000001.bin").unwrap_err();
 }
 
-/// `save` to `/dev/stdout` by root used to put a file in the place of the device.
+/// When root saved to `/dev/stdout`, a file used to replace the device.
 #[test]
 fn what_is_not_a_file_is_written_to_and_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
@@ -149,10 +149,10 @@ fn what_is_not_a_file_is_written_to_and_not_replaced() {
     assert_eq!(names(&folder), ["socket"]);
 }
 
-/// What a process has open, it goes on writing to: under a new file of that name its lines would be lost.
+/// A process continues to write to a file that it has open; if the file were replaced, the lines would be lost.
 #[cfg(target_os = "linux")]
 #[test]
-fn what_is_open_is_written_to_behind_what_it_has() {
+fn an_open_file_is_appended_to() {
     use std::os::fd::AsRawFd;
     let mut open = tempfile::tempfile().unwrap();
     open.write_all(b"there, ").unwrap();

@@ -3,7 +3,8 @@
 //! Texts are grouped into blocks of some bytes that threads take in turn, so that one long text
 //! holds up only its own thread; blocks are joined in order.
 
-use super::{Encoder, Parts, Request};
+use super::encoder::{Encoder, Parts};
+use super::request::Request;
 use crate::error::Result;
 use crate::interrupt::Workers;
 use std::ops::Range;
@@ -35,17 +36,17 @@ pub(crate) fn encode_batch(
     Ok((ids, offsets))
 }
 
-struct Block {
+struct TextGroup {
     ids: Vec<u32>,
     /// Where each text's ids end.
     ends: Vec<usize>,
 }
 
-fn encode_block(parts: Parts, texts: &[&str], wanted: Request) -> Result<Block> {
+fn encode_block(parts: Parts, texts: &[&str], wanted: Request) -> Result<TextGroup> {
     let mut encoder = Encoder::new(parts);
-    let mut block = Block { ids: Vec::new(), ends: Vec::with_capacity(texts.len()) };
+    let mut block = TextGroup { ids: Vec::new(), ends: Vec::with_capacity(texts.len()) };
     for text in texts {
-        encoder.wanted(text, wanted, &mut block.ids)?;
+        encoder.encode(text, wanted, &mut block.ids)?;
         block.ends.push(block.ids.len());
     }
     Ok(block)

@@ -1,9 +1,9 @@
 //! The spans that are looked for together: each is asked from memory before the first of them is looked at.
 
 use super::memory::Short;
-use super::table::Wanted;
+use super::table::Lookup;
 use crate::hints;
-use crate::vocab::{Bridges, PIECES};
+use crate::vocab::{CutPoints, PIECES};
 use std::ops::Range;
 
 /// Tokens bridge nearly all pairs of ASCII characters, so that cutting a short pretoken of them is seldom a gain.
@@ -16,7 +16,7 @@ const FEW_BYTES: usize = 8;
 
 /// Spans of a text one behind the other, to be looked for together.
 pub(super) struct Chunk<const ROOM: usize> {
-    wanted: [Wanted<2>; ROOM],
+    wanted: [Lookup<2>; ROOM],
     n: usize,
     /// A bit for each that is a piece of a pretoken, which nothing bridges to what is beside it.
     pieces: u128,
@@ -31,12 +31,12 @@ impl<const ROOM: usize> Chunk<ROOM> {
     #[inline]
     pub(super) fn new() -> Self {
         const { Self::FITS };
-        Self { wanted: [Wanted::NOTHING; ROOM], n: 0, pieces: 0, is_inside: false }
+        Self { wanted: [Lookup::NOTHING; ROOM], n: 0, pieces: 0, is_inside: false }
     }
 
     /// The spans, in order.
     #[inline]
-    pub(super) fn wanted(&self) -> &[Wanted<2>] {
+    pub(super) fn lookups(&self) -> &[Lookup<2>] {
         &self.wanted[..self.n]
     }
 
@@ -52,7 +52,7 @@ impl<const ROOM: usize> Chunk<ROOM> {
     pub(super) fn fill<'e>(
         &mut self,
         table: &Short,
-        bridges: &Bridges,
+        cut_points: &CutPoints,
         text: &str,
         mut start: usize,
         mut ends: &'e [usize],
@@ -67,7 +67,7 @@ impl<const ROOM: usize> Chunk<ROOM> {
             if self.n + PIECES <= ROOM
                 && let Some((&end, rest)) = ends.split_first()
             {
-                start = self.cut(table, bridges, text, start..end);
+                start = self.cut(table, cut_points, text, start..end);
                 if start == end {
                     ends = rest;
                 }
@@ -84,7 +84,7 @@ impl<const ROOM: usize> Chunk<ROOM> {
             if !is_whole(text, start, end) {
                 break;
             }
-            *place = Wanted::new(text, start, end);
+            *place = Lookup::new(text, start, end);
             table.prefetch(place);
             start = end;
             n += 1;
@@ -95,13 +95,13 @@ impl<const ROOM: usize> Chunk<ROOM> {
 
     /// Takes the first pieces of the rest of a pretoken, `text[span]`; where the last of them ends.
     #[inline(never)]
-    fn cut(&mut self, table: &Short, bridges: &Bridges, text: &str, span: Range<usize>) -> usize {
+    fn cut(&mut self, table: &Short, cut_points: &CutPoints, text: &str, span: Range<usize>) -> usize {
         let start = span.start;
         if span.len() <= UNCUT_BYTES && !self.is_inside && text.as_bytes()[span.clone()].is_ascii() {
             return self.add(table, text.as_bytes(), start, &[span.end]);
         }
         let mut ends = [0; PIECES];
-        let n = bridges.cut(text, start, span.end, &mut ends);
+        let n = cut_points.cut(text, start, span.end, &mut ends);
         if self.is_inside || ends[0] != span.end {
             self.pieces |= ((1 << n) - 1) << self.n;
         }
@@ -114,7 +114,7 @@ impl<const ROOM: usize> Chunk<ROOM> {
     #[inline]
     fn add(&mut self, table: &Short, text: &[u8], mut start: usize, ends: &[usize]) -> usize {
         for (place, &end) in self.wanted[self.n..].iter_mut().zip(ends) {
-            *place = Wanted::new(text, start, end);
+            *place = Lookup::new(text, start, end);
             table.prefetch(place);
             start = end;
         }
@@ -135,7 +135,7 @@ fn is_whole(text: &[u8], start: usize, end: usize) -> bool {
 
 /// Appends the ids of all that is `wanted`, up to the first that is not at home in `table`; of how many.
 #[inline]
-pub(super) fn recall(table: &Short, wanted: &[Wanted<2>], out: &mut Vec<u32>) -> usize {
+pub(super) fn recall(table: &Short, wanted: &[Lookup<2>], out: &mut Vec<u32>) -> usize {
     hints::reserve(out, wanted.len() * Short::MOST_IDS);
     let start = out.spare_capacity_mut().as_mut_ptr();
     let (mut end, mut n_found) = (start, wanted.len());

@@ -3,7 +3,7 @@
 //! The order is that of Hugging Face's `tokenizers`: tokens that are not `normalized` are found in the raw text, each
 //! stretch between them is normalized, and the `normalized` tokens are found in that.
 
-use super::SpecialPolicy;
+use super::special::SpecialPolicy;
 use crate::error::Result;
 use crate::vocab::{Added, Finder};
 use std::ops::{ControlFlow, Range};

@@ -6,7 +6,7 @@
 //! pays for them.
 
 use super::overflow::Overflow;
-use super::table::{Found, Table, Wanted};
+use super::table::{Found, Lookup, Table};
 use crate::vocab::Vocab;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ impl Tables {
             Self { short: Short::new(n_buckets * times), overflow: Overflow::new(), long: Long::new(LONG_BUCKETS) };
         let (text, spans) = vocab.ordinary_text();
         let seeds = spans.take(MOST_SEEDS).filter(|(id, _)| vocab.encodes_to_itself(*id));
-        let mut seeds = seeds.map(|(id, span)| (id, Wanted::new(text, span.start, span.end))).peekable();
+        let mut seeds = seeds.map(|(id, span)| (id, Lookup::new(text, span.start, span.end))).peekable();
         while seeds.peek().is_some() {
             let group: Vec<_> = seeds.by_ref().take(SEEDS_AT_A_TIME).collect();
             for (_, wanted) in &group {
@@ -56,7 +56,7 @@ impl Tables {
                 let span = wanted.span();
                 match span.len() {
                     ..=Short::MOST_BYTES => tables.short.insert_if_free(&wanted, &[id]),
-                    _ => tables.long.insert_if_free(&Wanted::new(text, span.start, span.end), &[id]),
+                    _ => tables.long.insert_if_free(&Lookup::new(text, span.start, span.end), &[id]),
                 }
             }
         }
@@ -64,12 +64,12 @@ impl Tables {
     }
 
     /// Appends the ids of `wanted`, a span of `text`, if they are remembered anywhere.
-    pub(super) fn recall(&self, text: &[u8], wanted: &Wanted<2>, out: &mut Vec<u32>) -> bool {
+    pub(super) fn recall(&self, text: &[u8], wanted: &Lookup<2>, out: &mut Vec<u32>) -> bool {
         let span = wanted.span();
         let found = if span.len() <= Short::MOST_BYTES {
             self.short.recall(wanted, out)
         } else {
-            self.long.recall(&Wanted::new(text, span.start, span.end), out)
+            self.long.recall(&Lookup::new(text, span.start, span.end), out)
         };
         match found {
             Found::Nothing => false,
@@ -79,7 +79,7 @@ impl Tables {
     }
 
     /// As [`Tables::recall`], and what is met again becomes quicker to find.
-    pub(super) fn recall_and_promote(&mut self, text: &[u8], wanted: &Wanted<2>, out: &mut Vec<u32>) -> bool {
+    pub(super) fn recall_and_promote(&mut self, text: &[u8], wanted: &Lookup<2>, out: &mut Vec<u32>) -> bool {
         if wanted.span().len() <= Short::MOST_BYTES {
             self.short.promote(wanted);
         }
@@ -87,14 +87,14 @@ impl Tables {
     }
 
     /// Remembers the ids of `wanted`, a span of `text`, if there is a table for so many bytes and ids.
-    pub(super) fn keep(&mut self, text: &[u8], wanted: &Wanted<2>, ids: &[u32]) {
+    pub(super) fn keep(&mut self, text: &[u8], wanted: &Lookup<2>, ids: &[u32]) {
         let span = wanted.span();
         match (span.len(), ids.len()) {
             (..=Short::MOST_BYTES, ..=Short::MOST_IDS) => self.short.insert(wanted, ids),
             (..=Short::MOST_BYTES, _) => {
                 self.short.refer(wanted, self.overflow.keep(wanted.key(), span.len(), ids));
             }
-            _ => self.long.insert(&Wanted::new(text, span.start, span.end), ids),
+            _ => self.long.insert(&Lookup::new(text, span.start, span.end), ids),
         }
     }
 }
@@ -160,7 +160,7 @@ impl Memory {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::{Encoder, LONG_TEXT_BYTES, Parts};
+    use super::super::encoder::{Encoder, LONG_TEXT_BYTES, Parts};
     use super::*;
     use crate::split::Splitter;
 
@@ -176,7 +176,7 @@ mod tests {
         let tables = Tables::seeded(&vocab, 1);
         for (id, bytes) in vocab.ordinary_tokens().filter(|(_, bytes)| bytes != &[0]) {
             let mut ids = Vec::new();
-            assert!(tables.recall(bytes, &Wanted::new(bytes, 0, bytes.len()), &mut ids));
+            assert!(tables.recall(bytes, &Lookup::new(bytes, 0, bytes.len()), &mut ids));
             assert_eq!(ids, [id]);
         }
     }

@@ -1,8 +1,9 @@
 //! Where in the text each id begins, when the bytes of the ids are not the text: where text is normalized, white space
 //! belongs to an added token, or spaces are put in.
 
+use super::encoder::Encoder;
 use super::extract::Extraction;
-use super::{Encoder, SpecialPolicy};
+use super::special::SpecialPolicy;
 use crate::decode::character_offsets;
 use crate::error::Result;
 use crate::vocab::{Normalizer, nfc_with_origins};

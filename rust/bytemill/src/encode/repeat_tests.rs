@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::Tokenizer;
-use crate::encode::table::Wanted;
+use crate::encode::table::Lookup;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -197,6 +197,6 @@ fn a_text_of_several_mib_is_merged_plainly() {
 fn a_length_is_compared_whole() {
     let text = vec![b'a'; 70_000];
     for n in [1, 16, 17, 144, 255, 256, 257, 272, 400, 65_535, 65_536, 65_552] {
-        assert_eq!(Wanted::<2>::new(&text, 0, n).span(), 0..n);
+        assert_eq!(Lookup::<2>::new(&text, 0, n).span(), 0..n);
     }
 }

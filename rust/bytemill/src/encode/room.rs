@@ -1,7 +1,7 @@
 //! Room for the ids of a long text, by samples of it: what moves because room was too small, or lies in more than
 //! it needs, costs fresh pages, which cost as much as encoding a tenth of the text.
 
-use super::{Encoder, MANY};
+use super::encoder::{Encoder, MANY};
 use crate::error::Result;
 use crate::hints;
 use crate::vocab::PIECES;

@@ -82,14 +82,14 @@ pub(super) enum Found {
 
 /// A span of text that is looked for: its first words, their hash, its first byte's place and its length in bytes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<const WORDS: usize> {
+pub(super) struct Lookup<const WORDS: usize> {
     key: [u64; WORDS],
     hash: u32,
     start: u32,
     length: u32,
 }
 
-impl<const WORDS: usize> Wanted<WORDS> {
+impl<const WORDS: usize> Lookup<WORDS> {
     pub(super) const NOTHING: Self = Self { key: [0; WORDS], hash: 0, start: 0, length: 0 };
 
     /// Its first words, filled up with zeros.
@@ -132,13 +132,13 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
 
     /// Asks for the home of `wanted` from memory, without waiting for it.
     #[inline(always)]
-    pub(super) fn prefetch(&self, wanted: &Wanted<WORDS>) {
+    pub(super) fn prefetch(&self, wanted: &Lookup<WORDS>) {
         hints::soon(&self.buckets, self.home(wanted.hash));
     }
 
     /// The ids of `wanted`, if it is at home and they are here: the array of them and how many of it count.
     #[inline(always)]
-    pub(super) fn at_home(&self, wanted: &Wanted<WORDS>) -> Option<([[u32; 2]; PAIRS], usize)> {
+    pub(super) fn at_home(&self, wanted: &Lookup<WORDS>) -> Option<([[u32; 2]; PAIRS], usize)> {
         let slots = &self.buckets[self.home(wanted.hash)].0;
         // At most one of the two has this key, so this chooses without a branch.
         let slot = &slots[usize::from(is_equal(slots[1].key, wanted.key))];
@@ -149,7 +149,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
     }
 
     /// What is kept of `wanted`, if it is anywhere here: appends its ids, or tells the number of where they are.
-    pub(super) fn recall(&self, wanted: &Wanted<WORDS>, out: &mut Vec<u32>) -> Found {
+    pub(super) fn recall(&self, wanted: &Lookup<WORDS>, out: &mut Vec<u32>) -> Found {
         let Some((bucket, place)) = self.find(wanted) else { return Found::Nothing };
         let slot = &self.buckets[bucket].0[place];
         let (ids, n) = slot.ids();
@@ -161,7 +161,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
     }
 
     /// Brings `wanted` home, if it is next door; what came last at home takes its place.
-    pub(super) fn promote(&mut self, wanted: &Wanted<WORDS>) {
+    pub(super) fn promote(&mut self, wanted: &Lookup<WORDS>) {
         let home = self.home(wanted.hash);
         if let Some((bucket, place)) = self.find(wanted)
             && bucket != home
@@ -172,14 +172,14 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
     }
 
     /// Keeps the ids of `wanted` (1 to `8 * WORDS` bytes), if they are few enough.
-    pub(super) fn insert(&mut self, wanted: &Wanted<WORDS>, ids: &[u32]) {
+    pub(super) fn insert(&mut self, wanted: &Lookup<WORDS>, ids: &[u32]) {
         if let Some(slot) = Self::here(wanted, ids) {
             self.put(wanted, slot, true);
         }
     }
 
     /// Keeps the number, up to `MAX_ID`, of the place of the ids of `wanted`.
-    pub(super) fn refer(&mut self, wanted: &Wanted<WORDS>, number: usize) {
+    pub(super) fn refer(&mut self, wanted: &Lookup<WORDS>, number: usize) {
         debug_assert!(number <= MAX_ID as usize);
         let mut slot = Slot { key: wanted.key, ids: [[0; 2]; PAIRS] };
         slot.ids[0] = [number as u32 & MAX_ID, wanted.length << HIGHEST_BYTE];
@@ -187,14 +187,14 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
     }
 
     /// As [`Table::insert`], but keeps nothing where all places are taken.
-    pub(super) fn insert_if_free(&mut self, wanted: &Wanted<WORDS>, ids: &[u32]) {
+    pub(super) fn insert_if_free(&mut self, wanted: &Lookup<WORDS>, ids: &[u32]) {
         if let Some(slot) = Self::here(wanted, ids) {
             self.put(wanted, slot, false);
         }
     }
 
     /// The entry of `wanted` with its ids, if there is room for them.
-    fn here(wanted: &Wanted<WORDS>, ids: &[u32]) -> Option<Slot<WORDS, PAIRS>> {
+    fn here(wanted: &Lookup<WORDS>, ids: &[u32]) -> Option<Slot<WORDS, PAIRS>> {
         let mut slot = Slot { key: wanted.key, ids: [[0; 2]; PAIRS] };
         slot.ids.as_flattened_mut().get_mut(..ids.len())?.copy_from_slice(ids);
         slot.ids[0][0] |= wanted.length << HIGHEST_BYTE;
@@ -202,7 +202,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         Some(slot)
     }
 
-    fn put(&mut self, wanted: &Wanted<WORDS>, slot: Slot<WORDS, PAIRS>, may_push_out: bool) {
+    fn put(&mut self, wanted: &Lookup<WORDS>, slot: Slot<WORDS, PAIRS>, may_push_out: bool) {
         // Without a zero at its end no string is the padded form of another.
         if wanted.length as usize > Self::MOST_BYTES || wanted.ends_with_zero() {
             return;
@@ -222,7 +222,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
 
     /// The bucket and the place in it where `wanted` is: at home, or next door.
     #[inline]
-    fn find(&self, wanted: &Wanted<WORDS>) -> Option<(usize, usize)> {
+    fn find(&self, wanted: &Lookup<WORDS>) -> Option<(usize, usize)> {
         let is_it = |slot: &Slot<WORDS, PAIRS>| is_equal(slot.key, wanted.key) && slot.length() == wanted.length;
         let in_bucket = |bucket: usize| Some((bucket, self.buckets[bucket].0.iter().position(is_it)?));
         let home = self.home(wanted.hash);
@@ -311,8 +311,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    fn whole<const WORDS: usize>(string: &[u8]) -> Wanted<WORDS> {
-        Wanted::new(string, 0, string.len())
+    fn whole<const WORDS: usize>(string: &[u8]) -> Lookup<WORDS> {
+        Lookup::new(string, 0, string.len())
     }
 
     fn found<const WORDS: usize, const PAIRS: usize>(
@@ -321,7 +321,7 @@ mod tests {
         start: usize,
         end: usize,
     ) -> Option<Vec<u32>> {
-        let wanted = Wanted::new(text, start, end);
+        let wanted = Lookup::new(text, start, end);
         let mut ids = Vec::new();
         let is_found = table.recall(&wanted, &mut ids) == Found::Ids;
         if let Some((at_home, n)) = table.at_home(&wanted) {

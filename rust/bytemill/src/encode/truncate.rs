@@ -1,26 +1,18 @@
 //! The first ids of a text, found without encoding the rest of it.
 
+use super::encoder::Encoder;
 use super::extract::{Extraction, Piece};
-use super::{Encoder, SpecialPolicy};
+use super::request::Request;
 use crate::error::Result;
 use std::ops::ControlFlow;
-
-/// What is wanted of each text.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Request<'p> {
-    /// What to do about special tokens; `None` takes them for ordinary text.
-    pub policy: Option<&'p SpecialPolicy>,
-    /// So many ids at most, the first ones; `None` for all.
-    pub max_tokens: Option<usize>,
-}
 
 /// Real text has 3-5 bytes a token; what is looked at first is cut after so many for each id that is missing.
 const BYTES_A_TOKEN: usize = 4;
 
 impl Encoder<'_> {
     /// Appends those ids of `text` that are wanted. Disallowed text is looked for in all of it, with a limit too.
-    pub(crate) fn wanted(&mut self, text: &str, wanted: Request, out: &mut Vec<u32>) -> Result<()> {
-        let Request { policy, max_tokens } = wanted;
+    pub(crate) fn encode(&mut self, text: &str, request: Request, out: &mut Vec<u32>) -> Result<()> {
+        let Request { policy, max_tokens } = request;
         policy.map_or(Ok(()), |policy| policy.check(text))?;
         let full = max_tokens.map(|most| out.len().saturating_add(most));
         let extraction = Extraction { added: self.parts.vocab.added(), policy };
@@ -66,7 +58,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::encode::{Memory, Parts, Specials};
+    use crate::encode::{Memory, Parts, SpecialPolicy, Specials};
     use crate::split::Splitter;
     use crate::vocab::Vocab;
     use proptest::prelude::*;
@@ -81,8 +73,8 @@ mod tests {
                 let policy = SpecialPolicy::new(&vocab, Specials::All, Specials::NONE).unwrap();
                 let policy = special.then_some(&policy);
                 let (mut all, mut first) = (vec![7], vec![7]);
-                Encoder::new(parts).wanted(&text, Request { policy, max_tokens: None }, &mut all).unwrap();
-                Encoder::new(parts).wanted(&text, Request { policy, max_tokens: Some(most) }, &mut first).unwrap();
+                Encoder::new(parts).encode(&text, Request { policy, max_tokens: None }, &mut all).unwrap();
+                Encoder::new(parts).encode(&text, Request { policy, max_tokens: Some(most) }, &mut first).unwrap();
                 prop_assert_eq!(&first, &all[..all.len().min(most + 1)]);
             }
         }
@@ -95,6 +87,6 @@ mod tests {
         let parts = Parts { vocab: &vocab, splitter: &splitter, memory: &Memory::default() };
         let policy = SpecialPolicy::new(&vocab, Specials::NONE, Specials::All).unwrap();
         let wanted = Request { policy: Some(&policy), max_tokens: Some(1) };
-        assert!(Encoder::new(parts).wanted("a b c <end>", wanted, &mut Vec::new()).is_err());
+        assert!(Encoder::new(parts).encode("a b c <end>", wanted, &mut Vec::new()).is_err());
     }
 }

@@ -9,14 +9,15 @@
 //! between the two renames leaves a new `merges.txt` beside an old `vocab.json`. Such a pair is refused when it is
 //! read, unless the old vocabulary knows every token of the new merges.
 
-use super::byte_alphabet::{from_printable, to_printable};
+use super::common::{GivenSpecials, PatternChoice, cannot_write, in_file, parse, refuse_added};
 use super::entries::Entries;
+use super::file;
 use super::tiktoken::with_ids;
-use super::{GivenSpecials, PatternChoice, cannot_write, file, in_file, parse, refuse_added};
+use crate::byte_alphabet::{from_printable, to_printable};
 use crate::durable::{DurableFile, commit_all};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, VocabFault};
 use crate::split::Splitter;
-use crate::vocab::{Vocab, VocabFault};
+use crate::vocab::Vocab;
 use std::collections::HashSet;
 use std::path::Path;
 

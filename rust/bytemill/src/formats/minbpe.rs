@@ -3,7 +3,7 @@
 //! `minbpe v1`, the pattern (an empty line for none), the number of special tokens, each of them as
 //! text and id, then each merge as two ids; merge `i` makes id `256 + i`.
 
-use super::{PatternChoice, in_file};
+use super::common::{PatternChoice, in_file};
 use crate::error::{Error, Result};
 use crate::split::Splitter;
 use crate::vocab::Vocab;

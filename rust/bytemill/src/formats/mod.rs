@@ -9,7 +9,7 @@
 //! | `.model` | merges, pattern, special tokens | minbpe (read only) |
 //! | `tekken.json` | tokens and ranks, pattern, special tokens | Mistral (read only) |
 
-use crate::byte_alphabet;
+mod common;
 mod entries;
 mod file;
 mod fingerprint;
@@ -25,11 +25,13 @@ mod hostile_tests;
 #[cfg(test)]
 mod tests;
 
+pub use crate::byte_alphabet::{from_printable, to_printable};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::split::Splitter;
-use crate::vocab::{Normalizer, Vocab, VocabFault};
-pub use byte_alphabet::{from_printable, to_printable};
+use crate::vocab::Vocab;
+use common::parse;
+pub use common::{GivenSpecials, PatternChoice};
 pub use fingerprint::fingerprint;
 pub use readable::{from_str as from_readable, to_string as to_readable};
 use std::path::Path;
@@ -66,28 +68,6 @@ impl FromStr for Format {
         }
     }
 }
-
-/// Where the pattern comes from when a file is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PatternChoice<'p> {
-    /// From the file; for a known file of a format without pattern, from what is known of it.
-    Auto,
-    /// From the caller, whatever the file says: as in [`Splitter::new`].
-    Given(Option<&'p str>),
-}
-
-impl PatternChoice<'_> {
-    /// The splitter chosen, where `of_file` is what the file says.
-    fn splitter(self, of_file: Option<&str>) -> Result<Splitter> {
-        match self {
-            Self::Auto => Splitter::new(of_file),
-            Self::Given(pattern) => Splitter::new(pattern),
-        }
-    }
-}
-
-/// Special tokens as a caller gives them: text, and an id or `None` for the next free one.
-pub type GivenSpecials<'s> = Option<&'s [(&'s str, Option<u32>)]>;
 
 /// Reads a vocabulary in any format.
 ///
@@ -158,43 +138,4 @@ fn read_json(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, 
 fn top_level_fields(path: &Path, text: &str) -> Result<Vec<String>> {
     let entries: entries::Entries<serde::de::IgnoredAny> = parse(path, text)?;
     Ok(entries.0.into_iter().map(|(name, _)| name).collect())
-}
-
-fn parse<'de, T: serde::Deserialize<'de>>(path: &Path, text: &'de str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::format(path, error.to_string()))
-}
-
-/// A fault in the vocabulary of `path` as a fault of that file; `place` may say where it stands.
-fn in_file(path: &Path, error: Error, place: impl Fn(&VocabFault) -> Option<String>) -> Error {
-    match error {
-        Error::Vocab(fault) => match place(&fault) {
-            Some(place) => Error::format(path, format!("{place}: {fault}")),
-            None => Error::format(path, fault.to_string()),
-        },
-        other => other,
-    }
-}
-
-/// Fails where a format that knows no added tokens but special ones, and no normalizer, would lose some.
-fn refuse_added(format: &'static str, vocab: &Vocab) -> Result<()> {
-    if vocab.normalizer() != Normalizer::None {
-        return Err(cannot_write(format, "it cannot say that text is normalized"));
-    }
-    match vocab.added_tokens().iter().find(|token| !token.special || token.looks_around()) {
-        Some(token) => {
-            let what = if token.special { "has rules about its neighbours" } else { "is found in any text" };
-            let (id, content) = (token.id, &token.content);
-            Err(cannot_write(format, format!("it cannot say that the added token {id}, {content:?}, {what}")))
-        }
-        None => Ok(()),
-    }
-}
-
-/// The refusal to write what `format` cannot hold.
-fn cannot_write(format: &'static str, reason: impl Into<String>) -> Error {
-    Error::Argument {
-        name: "format",
-        got: format!("{format:?}"),
-        expected: format!("another, since {}", reason.into()),
-    }
 }

@@ -8,9 +8,9 @@
 //! they say something: `added_tokens`, the tokens that are not plain special ones, with the flags of `tokenizer.json`;
 //! `normalizer`, `"NFC"`; and `post_processor`, which is kept for a `tokenizer.json`.
 
+use super::common::{PatternChoice, cannot_write, in_file, parse};
 use super::entries::Entries;
 use super::fingerprint::hexadecimal;
-use super::{PatternChoice, in_file, parse};
 use crate::error::{Error, Result};
 use crate::split::Splitter;
 use crate::vocab::{AddedToken, Normalizer, Vocab};
@@ -104,7 +104,7 @@ pub fn to_string(vocab: &Vocab, splitter: &Splitter) -> Result<String> {
     };
     serde_json::to_string(&contents)
         .map(|text| text + "\n")
-        .map_err(|error| super::cannot_write("readable", error.to_string()))
+        .map_err(|error| cannot_write("readable", error.to_string()))
 }
 
 impl Added {

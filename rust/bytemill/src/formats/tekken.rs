@@ -9,7 +9,7 @@
 //! `<SPECIAL_20>` and so on. The token of rank `i` has the id `default_num_special_tokens + i`; of the ranks, the
 //! first ones are used, up to `default_vocab_size` ids in all.
 
-use super::{PatternChoice, in_file, parse};
+use super::common::{PatternChoice, in_file, parse};
 use crate::error::{Error, Result};
 use crate::split::Splitter;
 use crate::vocab::{MAX_ID, Vocab};

@@ -1,6 +1,7 @@
 //! Each format there and back, and what it refuses.
 #![allow(clippy::unwrap_used)]
 
+use super::common::refuse_added;
 use super::*;
 use std::fs;
 

@@ -3,12 +3,12 @@
 //! The rank is the id and the order of merging. The file tells neither pattern nor special tokens;
 //! those of `OpenAI`'s own files are known by the files' SHA-256.
 
+use super::common::{GivenSpecials, PatternChoice, cannot_write, in_file, refuse_added};
 use super::fingerprint::hexadecimal;
-use super::{GivenSpecials, PatternChoice, cannot_write, in_file, refuse_added};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, show};
 use crate::interrupt::Pace;
 use crate::split::Splitter;
-use crate::vocab::{Vocab, show};
+use crate::vocab::Vocab;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};

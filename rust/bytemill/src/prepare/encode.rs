@@ -1,24 +1,24 @@
-//! The second pass: documents in shuffled order, encoded on threads, handed over in order.
+//! The second pass: documents in shuffled order, encoded on threads, passed on in order.
 //!
-//! Text travels in units of a few hundred kilobytes: some documents, or a piece of a long one, cut where the
-//! tokenizer says that its parts encode alone as they do together. A round of units is encoded while the round
-//! before it is written; nothing outlives a round, so memory is bounded by two of them.
+//! Text is divided into units of a few hundred kilobytes: some documents, or a piece of a long one. A piece ends where
+//! the tokenizer says that encoding both parts separately gives the same ids. A round of units is encoded while the
+//! previous round is written. No data outlives the next round, so memory is bounded by two rounds.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::EncodeDocument;
 use super::budget::{Share, UNITS_A_THREAD};
+use super::encode_document::EncodeDocument;
 use super::order::Order;
 use super::scan::{Corpus, Span};
 use crate::error::{Error, Result};
 use crate::interrupt::{Workers, caught};
 
-/// Where to cut is looked for in this much text at first, then in twice as much.
+/// Bytes of text to search first for a place to split; then the search doubles them.
 const CUT_WINDOW_BYTES: u64 = 4 << 10;
 
-/// What is encoded: `n_items` spans of text, each a document of the result.
+/// The encoding work: `n_items` spans of text, each a document of the result.
 pub(super) struct EncodeJob<'a, T> {
     corpus: &'a Corpus,
     tokenizer: &'a T,
@@ -27,29 +27,29 @@ pub(super) struct EncodeJob<'a, T> {
     share: Share,
 }
 
-/// What one thread takes at once.
+/// The work that one thread takes at a time.
 #[derive(Clone)]
 enum Unit {
     /// Whole items, by position.
     Items(Range<u64>),
-    /// A part of one; `begins` if it is the first.
+    /// A part of one item; `begins` if it is the first part.
     Piece { span: Span, begins: bool },
 }
 
-/// The ids of some items, or of a piece of one.
+/// The ids of some items, or of a piece of one item.
 pub(super) struct Encoded {
     ids: Vec<u32>,
     ends: Vec<usize>,
-    /// Whether the first of them is a document's beginning, and not more of the one before.
+    /// Whether the first of them begins a document, rather than continuing one.
     begins: bool,
     /// CRC32C of each part of a text.
     pub(super) parts: Vec<(Span, u32)>,
-    /// Bytes of input that they were.
+    /// Their input bytes.
     pub(super) input_bytes: u64,
 }
 
 impl Encoded {
-    /// The ids of each document, in order, and whether they are its beginning.
+    /// Return the ids of each document in order, and whether they begin it.
     pub(super) fn documents(&self) -> impl Iterator<Item = (bool, &[u32])> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let begin = std::iter::once(self.begins).chain(std::iter::repeat(true));
@@ -57,20 +57,20 @@ impl Encoded {
     }
 }
 
-/// How far the rounds are: the next item, and where in it.
+/// The position of the rounds: the next item, and the offset in it.
 struct Cursor {
     item: u64,
     within: u64,
 }
 
 impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
-    /// All items that `order` names, in units of `share`.
+    /// Create the work for all items of `order`, in units of `share`.
     pub(super) fn new(corpus: &'a Corpus, tokenizer: &'a T, order: &'a Order, share: Share) -> Self {
         let n_items = order.n_items(corpus);
         Self { corpus, tokenizer, order, n_items, share }
     }
 
-    /// Calls `sink` with the ids of all items from `first` on, in order, on the caller's thread.
+    /// Call `sink` with the ids of all items from `first` in order, on the caller's thread.
     pub(super) fn run(&self, first: u64, mut sink: impl FnMut(&Encoded) -> Result<()>) -> Result<()> {
         let mut cursor = Cursor { item: first, within: 0 };
         let mut before = Vec::new();
@@ -79,7 +79,7 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
             let taken = AtomicUsize::new(0);
             let encoded = thread::scope(|scope| {
                 let work = || self.encode_units(&round, &taken);
-                // Where the system gives no more threads, those that are there do the work, or this one.
+                // If the system refuses threads, the existing threads do the work, or this one.
                 let workers = Workers::start(scope, self.share.n_threads.min(round.len()), work);
                 before.iter().try_for_each(&mut sink)?;
                 let mut units = if workers.is_empty() { work() } else { Vec::new() };
@@ -94,7 +94,7 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
         }
     }
 
-    /// The units of the next round; none at the end.
+    /// Return the units of the next round; no units at the end.
     fn next_round(&self, cursor: &mut Cursor) -> Result<Vec<Unit>> {
         let mut round = Vec::new();
         let mut left = self.share.unit_bytes * self.share.n_threads as u64 * UNITS_A_THREAD;
@@ -111,7 +111,7 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
         Ok(round)
     }
 
-    /// Whole items, about as many bytes as a unit has, up to one that is cut; gives their bytes.
+    /// Take whole items, up to about the size of a unit, and stop before an item that is split; return their bytes.
     fn take_items(&self, cursor: &mut Cursor, round: &mut Vec<Unit>) -> u64 {
         let (first, mut bytes) = (cursor.item, 0);
         while cursor.item < self.n_items && bytes < self.share.unit_bytes {
@@ -120,7 +120,7 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
             if cursor.item > first && n > self.share.unit_bytes {
                 break;
             }
-            // Empty lines are no documents, so each adds at least a byte.
+            // Empty lines are not documents, so each document adds at least one byte.
             bytes += n;
             cursor.item += 1;
         }
@@ -128,10 +128,10 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
         bytes
     }
 
-    /// A piece of a long item, up to the first place to cut behind a unit's length; gives its bytes.
+    /// Take a piece of a long item, up to the first place to split after a unit's length; return its bytes.
     fn take_piece(&self, span: &Span, cursor: &mut Cursor, round: &mut Vec<Unit>) -> Result<u64> {
         let start = span.bytes.start + cursor.within;
-        let end = self.cut_behind(span, start + self.share.unit_bytes)?;
+        let end = self.cut_after(span, start + self.share.unit_bytes)?;
         round.push(Unit::Piece { span: Span { bytes: start..end, ..span.clone() }, begins: cursor.within == 0 });
         cursor.within += end - start;
         if end == span.bytes.end {
@@ -140,8 +140,8 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
         Ok(end - start)
     }
 
-    /// The first place at or behind byte `from` where the text may be cut, or its end.
-    fn cut_behind(&self, span: &Span, from: u64) -> Result<u64> {
+    /// Return the first place at or after byte `from` where the text may be split, or its end.
+    fn cut_after(&self, span: &Span, from: u64) -> Result<u64> {
         let (mut buffer, mut window) = (Vec::new(), CUT_WINDOW_BYTES);
         loop {
             let end = (from + window).min(span.bytes.end);
@@ -155,7 +155,7 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
                     let place = self.corpus.place(span.document);
                     return Err(self
                         .share
-                        .refuse_stretch(end - from, &format!("{place} (from byte {from} of the text on)")));
+                        .refuse_stretch(end - from, &format!("{place} (from byte {from} of the text)")));
                 }
                 None if end == span.bytes.end => return Ok(end),
                 None => window *= 2,
@@ -163,7 +163,7 @@ impl<'a, T: EncodeDocument> EncodeJob<'a, T> {
         }
     }
 
-    /// Encodes units of the round, each that no other thread has taken.
+    /// Encode units of the round that no other thread has taken.
     fn encode_units(&self, round: &[Unit], taken: &AtomicUsize) -> Vec<(usize, Result<Encoded>)> {
         let mine = std::iter::repeat_with(|| taken.fetch_add(1, Ordering::Relaxed));
         let (mut encode, mut buffer) = (self.tokenizer.encoder(), Vec::new());

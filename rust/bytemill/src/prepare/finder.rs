@@ -1,18 +1,18 @@
-//! Finds where documents begin and end in a plain file that comes in pieces.
+//! Find document boundaries in a plain file that is read in pieces.
 
 use std::path::Path;
 
 use crate::corpus::Content;
 use crate::error::{Error, Result};
 
-/// More would not fit into a [`Document`].
+/// Maximum size that fits into a [`Document`].
 pub(super) const MAX_DOCUMENT_BYTES: u64 = (1 << BYTES_BITS) - 1;
-/// More would not fit into a [`Document`].
+/// Maximum number that fits into a [`Document`].
 pub(super) const MAX_INPUTS: u64 = 1 << (64 - BYTES_BITS);
 
 const BYTES_BITS: u32 = 40;
 
-/// Where a document lies, in its input or in the spool; small, for there may be many millions.
+/// The place of a document in its input or in the spool; it is small, because there may be many millions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, packed(4))]
 pub(super) struct Document {
@@ -24,7 +24,7 @@ pub(super) struct Document {
 const _: () = assert!(size_of::<Document>() == 20);
 
 impl Document {
-    /// The `bytes` bytes from `offset` on of an input, and their checksum.
+    /// Describe the `bytes` bytes from `offset` of an input, with their checksum.
     pub(super) fn new(input: u32, offset: u64, bytes: u64, crc32c: u32) -> Self {
         Self { offset, input_and_bytes: u64::from(input) << BYTES_BITS | bytes, crc32c }
     }
@@ -41,13 +41,13 @@ impl Document {
         (self.input_and_bytes >> BYTES_BITS) as u32
     }
 
-    /// CRC32C of the bytes when they were found.
+    /// Return the CRC32C of the bytes when they were found.
     pub(super) fn crc32c(&self) -> u32 {
         self.crc32c
     }
 }
 
-/// Cuts a stream of pieces into documents.
+/// Splits a stream of pieces into documents.
 pub(super) struct DocumentFinder {
     content: Content,
     input: u32,
@@ -58,12 +58,12 @@ pub(super) struct DocumentFinder {
 }
 
 impl DocumentFinder {
-    /// For the input with this number.
+    /// Create a finder for the input with this number.
     pub(super) fn new(content: Content, input: u32) -> Self {
         Self { content, input, offset: 0, start: 0, crc32c: 0, blank: true }
     }
 
-    /// Takes the next piece of the input, and calls `found` with the documents that end in it.
+    /// Process the next piece of the input, and call `found` with the documents that end in it.
     pub(super) fn take(
         &mut self,
         piece: &[u8],
@@ -90,7 +90,7 @@ impl DocumentFinder {
         self.blank &= !is_visible;
     }
 
-    /// The document ends here, unless it is a blank line or an empty file.
+    /// End the document, unless it is a blank line or an empty file.
     pub(super) fn end(&mut self, path: &Path, found: &mut impl FnMut(Document) -> Result<()>) -> Result<()> {
         if !self.blank {
             let bytes = document_bytes(path, self.start, self.offset)?;
@@ -100,13 +100,13 @@ impl DocumentFinder {
         Ok(())
     }
 
-    /// Bytes of the document that has not ended yet.
+    /// Return the bytes so far of the current document.
     pub(super) fn bytes_so_far(&self) -> u64 {
         self.offset - self.start
     }
 }
 
-/// The length of the document from `start` to `end`.
+/// Return the length of the document from `start` to `end`, or an error if it is too long.
 pub(super) fn document_bytes(path: &Path, start: u64, end: u64) -> Result<u64> {
     let bytes = end - start;
     if bytes <= MAX_DOCUMENT_BYTES {
@@ -114,7 +114,7 @@ pub(super) fn document_bytes(path: &Path, start: u64, end: u64) -> Result<u64> {
     }
     Err(Error::format(
         path,
-        format!("a document of {bytes} bytes at byte {start}, expected at most {MAX_DOCUMENT_BYTES}"),
+        format!("the document at byte {start} has {bytes} bytes, expected at most {MAX_DOCUMENT_BYTES}"),
     ))
 }
 

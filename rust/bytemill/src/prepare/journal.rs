@@ -1,28 +1,29 @@
-//! What a killed run had finished, so that the next one makes only what is missing.
+//! Resume a killed run, so that only missing shards are made.
 //!
-//! Each time a shard is finished, a manifest of those that are stands in the folder as `unfinished.json`. A run of
-//! the same inputs, tokenizer and plan checks these shards byte by byte, keeps the good ones, and goes on behind them.
+//! After each finished shard, a manifest of the finished shards is written to the folder as `unfinished.json`. A run
+//! with the same inputs, tokenizer and plan checks these shards byte by byte, keeps the good ones, and continues after
+//! them.
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::shard::{Index, JOURNAL_NAME, Manifest, ShardEntry, Split, Watch, verify_shard};
 
-/// Shards of a run before, in the order in which they were written.
+/// Shards of an earlier run, in the order in which they were written.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     pub(super) val: Vec<ShardEntry>,
     pub(super) train: Vec<ShardEntry>,
-    /// Documents that begin in them.
+    /// Number of documents that begin in them.
     pub(super) n_documents: u64,
-    /// Tokens that they have of the last of these documents.
+    /// Tokens of the last of these documents in the shards.
     pub(super) tail_tokens: u64,
 }
 
 impl Kept {
-    /// What can be kept in `folder` for a run that will give `wanted`; fails only when `watch` breaks.
+    /// Find the shards in `folder` to keep for a run with the result `wanted`. Return an error only if `watch` breaks.
     pub(super) fn find(folder: &Path, wanted: &Manifest, watch: &mut Watch) -> Result<Self> {
-        // Without marks, documents of no tokens are not counted, so that one could not tell where to go on.
+        // Without marks, documents without tokens are not counted, so the place to continue is unknown.
         let usable = |found: &Manifest| wanted.end_of_text.is_some() && found.first_difference(wanted).is_none();
         let Some(found) = Manifest::read_as(folder, JOURNAL_NAME).ok().filter(usable) else {
             return Ok(Self::default());
@@ -53,12 +54,13 @@ impl Kept {
         Ok(Self { val, train, n_documents, tail_tokens })
     }
 
-    /// The shards of both splits.
+    /// Return the shards of both splits.
     pub(super) fn shards(&self) -> Vec<ShardEntry> {
         [&self.train[..], &self.val].concat()
     }
 
-    /// The number of the document to go on with: the last that begins in them, for it may be cut.
+    /// Return the number of the document to continue with: the last that begins in the shards, because it may be
+    /// truncated.
     pub(super) fn next_document(&self) -> u64 {
         self.n_documents.saturating_sub(1)
     }

@@ -1,4 +1,4 @@
-//! The only document of a corpus gives its last tenth for validation.
+//! If a corpus has only one document, its last tenth is for validation.
 
 use super::scan::{Corpus, Span};
 use crate::error::{Error, Result};
@@ -6,22 +6,22 @@ use crate::shard::Validation;
 
 const WINDOW_BYTES: u64 = 1 << 20;
 
-/// The last tenth of the only document, and what is before it; read only near the cut.
+/// Return the last tenth of the only document, and the part before it. Read only near the boundary.
 pub(super) fn cut(corpus: &Corpus, val: Validation) -> Result<[Span; 2]> {
     let mut whole = corpus.span(0);
     if !corpus.is_text(0) {
-        // A row is longer than the text in it.
+        // A row is longer than its text.
         whole.bytes.end = corpus.read(&whole, &mut Vec::new())?.len() as u64;
     }
     let n_bytes = whole.bytes.end;
     if let Some(at) = nine_tenths(corpus, n_bytes)? {
         return Ok([at..n_bytes, 0..at].map(|bytes| Span { document: 0, bytes }));
     }
-    let expected = "0: the only document is too short to be cut".to_owned();
-    Err(Error::Argument { name: "val", got: format!("{val}, a share of {n_bytes} bytes"), expected })
+    let expected = "0: the only document is too short to be split".to_owned();
+    Err(Error::Argument { name: "val", got: format!("{val} of {n_bytes} bytes"), expected })
 }
 
-/// Where the last tenth begins: after a newline if one is near, else between two characters.
+/// Return the start of the last tenth: after a newline if one is near, otherwise between two characters.
 fn nine_tenths(corpus: &Corpus, n_bytes: u64) -> Result<Option<u64>> {
     let Some(target) = n_bytes.checked_sub((n_bytes / 10).max(1)) else { return Ok(None) };
     let (near, mut end, mut buffer) = (target - target / 10, target, Vec::new());

@@ -1,19 +1,21 @@
 //! Documents to shards: scan, shuffle, encode on threads, write in order.
 //!
-//! A first pass over the inputs hashes them and notes where each document lies (20 bytes each). A
-//! permutation keyed by the seed orders the documents; a second pass reads them in that order,
-//! encodes on threads and writes on one. What goes where follows from inputs, tokenizer and plan
-//! alone, so any number of threads, and a run after a killed one, give identical bytes; the latter
-//! goes on behind the shards that are finished.
+//! The first pass over the inputs hashes them and records where each document is (20 bytes per document). A permutation
+//! keyed by the seed orders the documents. The second pass reads them in that order, encodes on several threads and
+//! writes on one. The result depends only on inputs, tokenizer and plan. So any number of threads gives identical
+//! bytes, and so does a run after a killed one, which continues after the finished shards.
 
 mod budget;
 mod check;
 mod encode;
+mod encode_document;
 mod finder;
 mod journal;
 mod last_tenth;
+mod options;
 mod order;
 mod output;
+mod progress;
 mod scan;
 mod source;
 mod spool;
@@ -26,175 +28,28 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::shard::leftovers::remove_leftovers;
 use crate::shard::lock::FolderLock;
-use crate::shard::{self, JOURNAL_NAME, Layout, MANIFEST_NAME, Manifest, Plan, Split, Tokens, Validation, Verify};
-use crate::tokenizer::Tokenizer;
+use crate::shard::{self, JOURNAL_NAME, Layout, MANIFEST_NAME, Manifest, Split, Tokens, Verify};
 use budget::{Budget, Share};
 use check::Check;
 use encode::EncodeJob;
+pub use encode_document::EncodeDocument;
 use journal::Kept;
+pub use options::PrepareOptions;
 use order::Order;
 use output::Output;
+use progress::to_result;
+pub use progress::{Progress, Stage};
 use scan::Corpus;
 use unchanged::Unchanged;
 
-/// The special token that begins each document, where the vocabulary has it.
-const END_OF_TEXT: &str = "<|endoftext|>";
-
-/// What preparing asks of a tokenizer.
-pub trait EncodeDocument: Sync {
-    /// What appends the ids of a text to a vector; special tokens in the text are text. Each thread asks for its own.
-    fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()>;
-    /// Whether [`EncodeDocument::first_cut`] finds places in ordinary text.
-    fn cuts(&self) -> bool;
-    /// The first place, after the beginning, at which a text may be cut so that its parts encode alone as together.
-    fn first_cut(&self, text: &[u8]) -> Option<usize>;
-    /// The bytes of a token of text; none for ids that text never becomes.
-    fn token_bytes(&self, id: u32) -> Option<&[u8]>;
-    /// Whether the bytes of a text's ids, put together, are the text.
-    fn keeps_text(&self) -> bool {
-        true
-    }
-    /// Bytes of memory that an encoder takes for itself.
-    fn encoder_bytes(&self) -> u64 {
-        0
-    }
-    /// Every id is below this.
-    fn n_vocab(&self) -> u32;
-    /// The id to put at each document's start, if the vocabulary has one for this.
-    fn end_of_text(&self) -> Option<u32>;
-    /// SHA-256, in hexadecimal, over all that decides how text is encoded.
-    fn fingerprint(&self) -> String;
-}
-
-impl EncodeDocument for Tokenizer {
-    fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()> {
-        let mut encoder = self.encoder();
-        move |text, ids| encoder.bytes(text, ids)
-    }
-
-    fn cuts(&self) -> bool {
-        Self::cuts(self)
-    }
-
-    fn first_cut(&self, text: &[u8]) -> Option<usize> {
-        Self::first_cut(self, text)
-    }
-
-    fn encoder_bytes(&self) -> u64 {
-        // Tables of 4 to 18 MiB, by the size of the vocabulary.
-        (2 << 20) + 256 * self.vocab().n_vocab().next_power_of_two().clamp(1 << 13, 1 << 16) as u64
-    }
-
-    fn token_bytes(&self, id: u32) -> Option<&[u8]> {
-        self.vocab().token_bytes(id).filter(|_| !self.vocab().is_only_special(id))
-    }
-
-    fn keeps_text(&self) -> bool {
-        self.keeps_ordinary_text()
-    }
-
-    fn n_vocab(&self) -> u32 {
-        self.vocab().n_vocab() as u32
-    }
-
-    fn end_of_text(&self) -> Option<u32> {
-        self.encode_single_token(END_OF_TEXT.as_bytes()).filter(|&id| self.vocab().is_special(id))
-    }
-
-    fn fingerprint(&self) -> String {
-        Self::fingerprint(self)
-    }
-}
-
-/// How to lay out documents, and what the work may take.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PrepareOptions {
-    /// Tokens of each shard but a split's last.
-    pub shard_tokens: u64,
-    /// What is kept apart for validation.
-    pub val: Validation,
-    /// Keys the shuffle of the documents, and so the choice of those for validation.
-    pub seed: u64,
-    /// Threads that encode; 0 for as many as the machine has.
-    pub threads: usize,
-    /// The field of a JSON row that holds its text.
-    pub text_field: String,
-    /// Bytes of memory that places of documents, and text and tokens on their way, may take.
-    pub max_memory: Option<u64>,
-    /// Whether what was written is compared with the text.
-    pub check: bool,
-}
-
-impl Default for PrepareOptions {
-    fn default() -> Self {
-        Self {
-            shard_tokens: crate::shard::MAX_SHARD_TOKENS,
-            val: Validation::Share(0.01),
-            seed: 0,
-            threads: 0,
-            text_field: "text".to_owned(),
-            max_memory: None,
-            check: false,
-        }
-    }
-}
-
-impl PrepareOptions {
-    fn check(&self) -> Result<()> {
-        match self.val {
-            Validation::Share(share) if !(0.0..1.0).contains(&share) => {
-                let expected = "a share of at least 0 and below 1".to_owned();
-                Err(Error::Argument { name: "val", got: share.to_string(), expected })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn layout(&self, tokenizer: &impl EncodeDocument) -> Result<Layout> {
-        let (n_vocab, end_of_text) = (tokenizer.n_vocab(), tokenizer.end_of_text());
-        Layout { n_vocab, end_of_text, shard_tokens: self.shard_tokens }.check()
-    }
-
-    fn plan(&self) -> Plan {
-        let (shard_tokens, val, seed) = (self.shard_tokens, self.val, self.seed);
-        Plan { shard_tokens, val, seed, text_field: self.text_field.clone() }
-    }
-}
-
-/// How far the work is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// What is being done.
-    pub stage: Stage,
-    /// Bytes of input done in this stage.
-    pub bytes: u64,
-    /// Bytes of input in all.
-    pub total_bytes: u64,
-    /// Documents found, or encoded.
-    pub documents: u64,
-    /// Tokens written.
-    pub tokens: u64,
-}
-
-/// The passes over the inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Hashing inputs and finding documents.
-    Scan,
-    /// Encoding and writing.
-    Encode,
-    /// Comparing what was written with the text.
-    Check,
-}
-
-/// Prepares the text in `sources` (files, or folders of files) into shards in `out_dir`.
+/// Prepare the text in `sources` (files, or folders of files) into shards in `out_dir`.
 ///
-/// `progress` is called now and then on the caller's thread; on [`ControlFlow::Break`] the work stops.
-/// A folder that already holds the result of the same inputs, tokenizer and options is left as it is.
+/// `progress` is called regularly on the caller's thread; on [`ControlFlow::Break`] the work stops. If the folder
+/// already contains the result of the same inputs, tokenizer and options, it stays unchanged.
 ///
 /// # Errors
-/// When there is no text, an input cannot be read or changes meanwhile, an id is not in the
-/// vocabulary, what was written does not stand for the text, or `out_dir` holds something else. `out_dir` then has no manifest that it had not before.
+/// If there is no text, an input cannot be read or changes during the work, an id is not in the vocabulary, the tokens
+/// written do not match the text, or `out_dir` contains something else. Then no new manifest is written to `out_dir`.
 pub fn prepare<P: AsRef<Path>>(
     sources: &[P],
     out_dir: &Path,
@@ -215,7 +70,7 @@ pub fn prepare<P: AsRef<Path>>(
     let share = budget.share(corpus.found())?;
     let compare = |manifest: &Manifest, progress: &mut dyn FnMut(&Progress) -> ControlFlow<()>| {
         let check = Check { corpus: &corpus, order: &order, tokenizer, folder: out_dir, manifest, share };
-        if options.check { check.run(&mut |now| heard(progress(now))) } else { Ok(()) }
+        if options.check { check.run(&mut |now| to_result(progress(now))) } else { Ok(()) }
     };
     if out_dir.join(MANIFEST_NAME).exists() {
         let found = already_there(out_dir, &manifest)?;
@@ -242,24 +97,24 @@ pub fn prepare<P: AsRef<Path>>(
     written.map(|()| manifest)
 }
 
-/// Removes what is of no use after the work.
+/// Remove files that are not needed after the work.
 fn clean_up(out_dir: &Path, written: &Result<()>) {
     match written {
-        // What is finished stays for the next run.
+        // Completed shards are kept for the next run.
         Err(Error::Interrupted | Error::Io { .. }) => {}
-        // The first failure is the one to report; leftovers are removed again by the next run. Once the
-        // manifest has its name nothing is a leftover, even if the folder could not be flushed after.
+        // Report the first error, not one of this cleanup; the next run removes leftovers again. If the manifest has
+        // its name, nothing is a leftover, even if flushing the folder failed after that.
         Err(_) if !out_dir.join(MANIFEST_NAME).exists() => drop(remove_leftovers(out_dir, &[])),
         _ => drop(fs::remove_file(out_dir.join(JOURNAL_NAME))),
     }
 }
 
-/// The manifest in `out_dir`, if it was made from what `wanted` names.
+/// Return the manifest in `out_dir`, if it was made with the same inputs and settings as `wanted`.
 fn already_there(out_dir: &Path, wanted: &Manifest) -> Result<Manifest> {
     let found = Manifest::read(out_dir)?;
     if let Some((name, found, wanted)) = found.first_difference(wanted) {
         let at = out_dir.display();
-        let expected = format!("{found}, with which the shards in {at} were made, or another folder");
+        let expected = format!("{found}, the value of the shards in {at}, or another folder");
         return Err(Error::Argument { name, got: wanted, expected });
     }
     for split in [Split::Train, Split::Val] {
@@ -268,13 +123,13 @@ fn already_there(out_dir: &Path, wanted: &Manifest) -> Result<Manifest> {
     Ok(found)
 }
 
-/// Checks the shards in `folder` as [`crate::shard::verify`] does, and compares them with the text in `sources`.
+/// Check the shards in `folder` as [`crate::shard::verify`] does, and compare them with the text in `sources`.
 ///
-/// `sources` are what the shards were prepared from, in the same order; names may differ. Memory follows the number
-/// of documents and the longest row, not the size of shards or text.
+/// `sources` are the files that the shards were prepared from, in the same order; names may differ. Memory grows with
+/// the number of documents and the longest row, not with the size of shards or text.
 ///
 /// # Errors
-/// [`Error::Format`] for the first token that does not stand for the text; names shard, document and place.
+/// [`Error::Format`] for the first token that does not match the text, with shard, document and place.
 /// [`Error::Argument`] for a tokenizer or sources that are not those of the shards.
 pub fn verify_against<P: AsRef<Path>>(
     folder: &Path,
@@ -294,17 +149,12 @@ pub fn verify_against<P: AsRef<Path>>(
     let order = Order::new(&corpus, plan)?;
     let share = budget.share(corpus.found())?;
     let check = Check { corpus: &corpus, order: &order, tokenizer, folder, manifest: &manifest, share };
-    check.run(&mut |now| heard(progress(now)))?;
+    check.run(&mut |now| to_result(progress(now)))?;
     corpus.check_unchanged()?;
     Ok(manifest)
 }
 
-/// What a caller's answer to progress means.
-fn heard(answer: ControlFlow<()>) -> Result<()> {
-    if answer.is_break() { Err(Error::Interrupted) } else { Ok(()) }
-}
-
-/// What the second pass needs.
+/// The inputs of the second pass.
 struct Writing<'a, T> {
     corpus: &'a Corpus,
     order: &'a Order,
@@ -316,7 +166,7 @@ struct Writing<'a, T> {
 }
 
 impl<T: EncodeDocument> Writing<'_, T> {
-    /// Encodes all documents after those of `kept` shards; `manifest` lists, in the journal, what is finished.
+    /// Encode all documents after those of `kept` shards. `manifest` lists the finished shards, in the journal.
     fn run(
         &self,
         kept: Kept,
@@ -349,7 +199,7 @@ impl<T: EncodeDocument> Writing<'_, T> {
             bytes += encoded.input_bytes;
             let (stage, total_bytes, tokens) = (Stage::Encode, corpus.total_bytes(), output.n_tokens());
             let now = Progress { stage, bytes, total_bytes, documents, tokens };
-            heard(progress(&now))
+            to_result(progress(&now))
         })?;
         Ok(output)
     }

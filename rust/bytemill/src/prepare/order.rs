@@ -1,4 +1,4 @@
-//! Which text each document of the result is: the corpus shuffled, or its only document in two parts.
+//! The text of each document of the result: the shuffled corpus, or its only document in two parts.
 
 use super::last_tenth;
 use super::scan::{Corpus, Span};
@@ -10,12 +10,12 @@ use crate::shard::{Plan, Validation};
 #[derive(Debug)]
 pub(super) enum Order {
     Shuffled(Permutation),
-    /// The last tenth for validation, then what is before it.
+    /// The last tenth for validation, then the part before it.
     LastTenth([Span; 2]),
 }
 
 impl Order {
-    /// The order that `plan` gives the documents of `corpus`.
+    /// Return the order of the documents of `corpus` under `plan`.
     pub(super) fn new(corpus: &Corpus, plan: &Plan) -> Result<Self> {
         let n_documents = corpus.n_documents();
         if n_documents == 1 && matches!(plan.val, Validation::Share(share) if share > 0.0) {
@@ -24,7 +24,7 @@ impl Order {
         Ok(Self::Shuffled(Permutation::new(n_documents, plan.seed, Stream::Documents, 0)))
     }
 
-    /// How many documents the result has.
+    /// Return the number of documents of the result.
     pub(super) fn n_items(&self, corpus: &Corpus) -> u64 {
         match self {
             Self::Shuffled(_) => corpus.n_documents(),
@@ -32,7 +32,7 @@ impl Order {
         }
     }
 
-    /// The text of the document at `position`.
+    /// Return the text of the document at `position`.
     pub(super) fn span(&self, corpus: &Corpus, position: u64) -> Span {
         match self {
             Self::Shuffled(permutation) => corpus.span(permutation.at(position)),

@@ -1,4 +1,4 @@
-//! Where a document goes: to validation or to training.
+//! Assign each document to validation or to training.
 
 use std::path::Path;
 
@@ -12,24 +12,25 @@ pub(super) struct Output {
     val: SplitWriter,
     train: SplitWriter,
     turn: Turn,
-    /// Documents begun, those of kept shards among them.
+    /// Number of documents begun, including those of kept shards.
     n_begun: u64,
-    /// Tokens of the next document that kept shards have already.
+    /// Tokens of the next document that kept shards already contain.
     already_there: u64,
     end_of_text_tokens: u64,
 }
 
-/// When validation has enough.
+/// When the validation split is complete.
 #[derive(Debug)]
 enum Turn {
     /// After this many documents.
     Documents(u64),
-    /// When it has this many tokens, in the middle of a document if need be.
+    /// At this many tokens, in the middle of a document if necessary.
     Tokens(u64),
 }
 
 impl Output {
-    /// Of `n_documents`, the first go to validation: shuffled, they are chosen by seed. Goes on behind `kept`.
+    /// Create the writers. The first of `n_documents` go to validation; they are shuffled, so the seed chooses them.
+    /// Continue after `kept`.
     pub(super) fn new(out_dir: &Path, layout: Layout, val: Validation, n_documents: u64, kept: Kept) -> Result<Self> {
         let turn = match val {
             Validation::FirstShard => Turn::Tokens(layout.shard_tokens),
@@ -42,7 +43,7 @@ impl Output {
         Ok(Self { val, train, turn, n_begun, already_there, end_of_text_tokens })
     }
 
-    /// Begins the next document, of which `ids` are the first.
+    /// Begin the next document with `ids`.
     pub(super) fn begin(&mut self, ids: &[u32]) -> Result<()> {
         self.n_begun += 1;
         if let Turn::Documents(n_val) = self.turn
@@ -58,7 +59,7 @@ impl Output {
         self.go_on(ids)
     }
 
-    /// Writes more of the document begun.
+    /// Write more ids of the current document.
     pub(super) fn go_on(&mut self, ids: &[u32]) -> Result<()> {
         let there = self.already_there.min(ids.len() as u64);
         self.already_there -= there;
@@ -71,7 +72,7 @@ impl Output {
         if ids.is_empty() { Ok(()) } else { self.writer().write(ids) }
     }
 
-    /// The writer of the document that was begun last.
+    /// Return the writer of the current document.
     fn writer(&mut self) -> &mut SplitWriter {
         let to_val = match self.turn {
             Turn::Documents(n_val) => self.n_begun <= n_val,
@@ -80,26 +81,26 @@ impl Output {
         if to_val { &mut self.val } else { &mut self.train }
     }
 
-    /// Tokens written so far.
+    /// Return the number of tokens written so far.
     pub(super) fn n_tokens(&self) -> u64 {
         self.val.n_tokens() + self.train.n_tokens()
     }
 
-    /// How many shards are finished.
+    /// Return the number of finished shards.
     pub(super) fn n_finished(&self) -> usize {
         self.train.finished().len() + self.val.finished().len()
     }
 
-    /// The shards that are finished so far.
+    /// Return the finished shards.
     pub(super) fn finished(&self) -> Vec<ShardEntry> {
         [self.train.finished(), self.val.finished()].concat()
     }
 
-    /// Completes the shards and gives the manifest's rows.
+    /// Complete the shards and return the entries for the manifest.
     pub(super) fn finish(self) -> Result<Vec<ShardEntry>> {
         if self.train.n_tokens() == 0 {
             let got = format!("{} tokens, all of them for validation", self.val.n_tokens());
-            let expected = "text enough for training too: a smaller share, or smaller shards".to_owned();
+            let expected = "enough text for training too: set a smaller val or smaller shards".to_owned();
             return Err(Error::Argument { name: "sources", got, expected });
         }
         let mut shards = self.train.finish()?;
@@ -108,7 +109,7 @@ impl Output {
     }
 }
 
-/// The nearest whole number, but at least one for each split as long as there are two.
+/// Round to the nearest whole number, but leave at least one document for each split if there are two.
 fn n_val_documents(share: f64, n_documents: u64) -> u64 {
     if share == 0.0 {
         return 0;

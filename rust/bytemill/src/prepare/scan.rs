@@ -1,7 +1,7 @@
-//! The first pass: every input's hash, and where each document lies.
+//! The first pass: every input's hash, and the place of each document.
 //!
-//! Documents of plain files are read again where they lie. Those of compressed files, of
-//! Parquet and of Arrow are unpacked into a spool, for they cannot be read out of order.
+//! Documents of plain files are read again from their places. Documents of compressed, Parquet and Arrow files are
+//! unpacked into a spool, because these files cannot be read out of order.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 
 use super::budget::{Budget, Found};
 use super::finder::{Document, DocumentFinder, MAX_INPUTS, document_bytes};
+use super::progress::{Progress, Stage};
 use super::source::SourceFile;
 use super::spool::Spool;
-use super::{Progress, Stage};
 use crate::corpus::{Content, Reading, for_each_document, for_each_piece, text_of_line};
 use crate::error::{Error, Result};
 use crate::regular_file;
@@ -25,7 +25,7 @@ use crate::shard::InputEntry;
 use crate::shard::checksum::hex;
 
 const PIECE_BYTES: usize = 1 << 20;
-/// Inputs that stay open for the second pass; of more, each is opened when it is read.
+/// Maximum number of inputs kept open for the second pass; each further file is opened for each read.
 const MAX_OPEN_FILES: usize = 256;
 
 /// The inputs and their documents.
@@ -48,7 +48,7 @@ struct Input {
     open: Option<File>,
 }
 
-/// Some bytes of a document: of a text as it lies, of a row as it is decoded.
+/// A range of a document's bytes: of the raw text, or of a row's decoded text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) document: u64,
@@ -56,7 +56,7 @@ pub(super) struct Span {
 }
 
 impl Corpus {
-    /// Reads all of `files` once.
+    /// Read all of `files` once.
     pub(super) fn scan(
         files: Vec<SourceFile>,
         text_field: &str,
@@ -109,7 +109,7 @@ impl Corpus {
             finder.end(&source.path, &mut |document| self.add(document, is_whole))?;
         } else {
             self.unpack(&source, report)?;
-            // It was read once to be hashed and once to be unpacked.
+            // The file was read once for its hash and once for unpacking.
             file.rewind().map_err(failed)?;
             if hash(&mut file, &source.path, |_| report(0, self.n_documents()))? != (bytes, sha256.clone()) {
                 return Err(changed(&source.path));
@@ -120,7 +120,7 @@ impl Corpus {
         Ok(())
     }
 
-    /// Takes a document that was found; refuses more than there is memory for.
+    /// Add a document; return an error if it needs too much memory.
     fn add(&mut self, document: Document, is_whole: bool) -> Result<()> {
         self.documents.push(document);
         self.found.n_documents += 1;
@@ -130,12 +130,12 @@ impl Corpus {
         self.check(0)
     }
 
-    /// Refuses what was found, and a document of `whole` bytes or more, where there is too little memory for it.
+    /// Return an error if memory is too small for the documents found and a document of at least `whole` bytes.
     fn check(&self, whole: u64) -> Result<()> {
         self.budget.check(Found { largest_whole: self.found.largest_whole.max(whole), ..self.found })
     }
 
-    /// Brings the documents of an input that is not plain into the spool.
+    /// Unpack the documents of an input that is not plain into the spool.
     fn unpack(&mut self, source: &SourceFile, report: &mut impl FnMut(u64, u64) -> Result<()>) -> Result<()> {
         let (input, is_whole) = (self.inputs.len() as u32, !self.budget.cuts);
         let text_field = self.text_field.clone();
@@ -169,29 +169,29 @@ impl Corpus {
         self.documents.len() as u64
     }
 
-    /// Bytes to read in the second pass.
+    /// Return the number of bytes to read in the second pass.
     pub(super) fn total_bytes(&self) -> u64 {
         let plain = self.inputs.iter().filter(|input| input.source.kind.is_plain());
         plain.map(|input| input.bytes).sum::<u64>() + self.spool.len()
     }
 
-    /// What the documents need.
+    /// Return the requirements of the documents.
     pub(super) fn found(&self) -> Found {
         self.found
     }
 
-    /// The whole of a document, as long as it is in its input.
+    /// Return the whole range of a document, with its length in its input.
     pub(super) fn span(&self, document: u64) -> Span {
         Span { document, bytes: 0..self.documents[document as usize].bytes() }
     }
 
-    /// Whether a document's bytes are its text: a part of it can be read alone.
+    /// Return whether a document's bytes are its text, so that a part of it can be read alone.
     pub(super) fn is_text(&self, document: u64) -> bool {
         let kind = self.inputs[self.documents[document as usize].input() as usize].source.kind;
         !kind.is_plain() || kind.content == Content::Text
     }
 
-    /// The manifest's rows.
+    /// Return the entries for the manifest.
     pub(super) fn entries(&self) -> Vec<InputEntry> {
         let entry = |input: &Input| {
             let (name, bytes, sha256) = (input.source.name.clone(), input.bytes, input.sha256.clone());
@@ -200,7 +200,7 @@ impl Corpus {
         self.inputs.iter().map(entry).collect()
     }
 
-    /// The text of a span, read into `buffer`; a whole document must be what it was.
+    /// Return the text of a span, read into `buffer`. A whole document is compared with its checksum.
     pub(super) fn read<'b>(&self, span: &Span, buffer: &'b mut Vec<u8>) -> Result<Cow<'b, [u8]>> {
         let document = self.documents[span.document as usize];
         let input = &self.inputs[document.input() as usize];
@@ -222,7 +222,7 @@ impl Corpus {
         Ok(part_of(text, &span.bytes))
     }
 
-    /// Refuses a document whose bytes have another checksum than when they were found.
+    /// Return an error if a document's checksum differs from the one of the first pass.
     pub(super) fn check_crc32c(&self, document: u64, crc32c: u32) -> Result<()> {
         let expected = self.documents[document as usize];
         if crc32c == expected.crc32c() {
@@ -231,13 +231,13 @@ impl Corpus {
         Err(changed(&self.inputs[expected.input() as usize].source.path))
     }
 
-    /// A fault of the document's text, with its place.
+    /// Return the error for a document's text, with its place.
     pub(super) fn at_document(&self, number: u64, reason: &impl ToString) -> Error {
         let (path, place) = self.path_and_place(number);
         Error::format(path, format!("{place}: {}", reason.to_string()))
     }
 
-    /// Where a document is in the inputs.
+    /// Return the place of a document in the inputs.
     pub(super) fn place(&self, number: u64) -> String {
         let (path, place) = self.path_and_place(number);
         format!("{}, {place}", path.display())
@@ -255,7 +255,7 @@ impl Corpus {
         (path, format!("{line}byte {}", document.offset()))
     }
 
-    /// Refuses inputs that are not what was hashed.
+    /// Return an error if an input has changed since it was hashed.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         for input in &self.inputs {
             let now = input.source.path.metadata().map_err(Error::io(&input.source.path))?;
@@ -280,7 +280,7 @@ impl Input {
     }
 }
 
-/// Size and SHA-256 of a file, which `each` is shown in pieces.
+/// Return the size and SHA-256 of a file; call `each` with each piece.
 fn hash(file: &mut File, path: &Path, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<(u64, String)> {
     let (mut hash, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; PIECE_BYTES]);
     loop {
@@ -294,7 +294,7 @@ fn hash(file: &mut File, path: &Path, mut each: impl FnMut(&[u8]) -> Result<()>)
     }
 }
 
-/// A range that may go beyond the text, for a row is longer than what is decoded from it.
+/// Return a part of the text. The range may exceed the text, because a row is longer than its decoded text.
 fn part_of<'t>(text: Cow<'t, [u8]>, bytes: &Range<u64>) -> Cow<'t, [u8]> {
     let (start, end) = ((bytes.start as usize).min(text.len()), (bytes.end as usize).min(text.len()));
     match text {
@@ -304,10 +304,10 @@ fn part_of<'t>(text: Cow<'t, [u8]>, bytes: &Range<u64>) -> Cow<'t, [u8]> {
 }
 
 fn changed(path: &Path) -> Error {
-    Error::format(path, "changed while it was being prepared; run again")
+    Error::format(path, "changed during preparation; run again")
 }
 
-/// The number of the line at `offset`, from 1.
+/// Return the number of the line at `offset`, from 1.
 fn line_at(path: &Path, offset: u64) -> Option<u64> {
     let mut before = File::open(path).ok()?.take(offset);
     let mut piece = vec![0; PIECE_BYTES];

@@ -1,4 +1,4 @@
-//! Which files are read, and what they are called in the manifest.
+//! The files to read, and their names in the manifest.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use crate::regular_file;
 #[derive(Debug)]
 pub(super) struct SourceFile {
     pub(super) path: PathBuf,
-    /// Its name, or its path in the folder that was given: the same on every machine.
+    /// Its name, or its path relative to the given folder; it is the same on every machine.
     pub(super) name: String,
     pub(super) kind: Kind,
 }
 
-/// The files of `sources`: files as given, folders walked and sorted by path.
+/// Return the files of `sources`: files as given, folders recursively, sorted by path.
 pub(super) fn find<P: AsRef<Path>>(sources: &[P], out_dir: &Path) -> Result<Vec<SourceFile>> {
     let mut files = Vec::new();
     let out_dir = out_dir.canonicalize().map_err(Error::io(out_dir))?;
@@ -23,7 +23,7 @@ pub(super) fn find<P: AsRef<Path>>(sources: &[P], out_dir: &Path) -> Result<Vec<
         for path in expand(&[source])? {
             regular_file::check(&path, &path.metadata().map_err(Error::io(&path))?)?;
             if path.canonicalize().map_err(Error::io(&path))?.starts_with(&out_dir) {
-                let expected = format!("a source outside of the output folder {}", out_dir.display());
+                let expected = format!("a source outside the output folder {}", out_dir.display());
                 return Err(Error::Argument { name: "sources", got: path.display().to_string(), expected });
             }
             let inside = path.strip_prefix(source).ok().filter(|inside| inside.components().next().is_some());

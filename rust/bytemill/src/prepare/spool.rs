@@ -1,7 +1,7 @@
-//! Documents that had to be unpacked, on disk until the work ends.
+//! Unpacked documents, on disk until the work ends.
 //!
-//! The file has no name, so that nothing is left of it however the work ends. It lies in the output
-//! folder, which must have room for text and tokens.
+//! The file has no name, so nothing of it remains after a stop or a crash. It is in the output folder, which needs room
+//! for text and tokens.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Bytes that were added one after the other, to be read anywhere.
+/// Bytes that are appended in order and read at any position.
 #[derive(Debug)]
 pub(super) struct Spool {
     folder: PathBuf,
@@ -22,23 +22,23 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// An empty one that will lie in `folder`.
+    /// Create an empty spool in `folder`.
     pub(super) fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), file: None, written: 0, buffer: Vec::new() }
     }
 
-    /// Bytes added so far.
+    /// Return the number of bytes added so far.
     pub(super) fn len(&self) -> u64 {
         self.written + self.buffer.len() as u64
     }
 
-    /// Puts `bytes` at the end.
+    /// Append `bytes`.
     pub(super) fn add(&mut self, bytes: &[u8]) -> Result<()> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() < BUFFER_BYTES { Ok(()) } else { self.flush() }
     }
 
-    /// Makes all that was added readable.
+    /// Write all added bytes to the file, so that they can be read.
     pub(super) fn flush(&mut self) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -50,11 +50,11 @@ impl Spool {
         Ok(())
     }
 
-    /// Fills `buffer` with what was added at `offset`.
+    /// Fill `buffer` with the bytes at `offset`.
     pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         match &self.file {
             Some(file) => file.read_exact_at(buffer, offset).map_err(Error::io(&self.folder)),
-            None => Ok(()), // no byte was added, none is asked for
+            None => Ok(()), // the spool is empty, so `buffer` is too
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Makes sure that texts read in parts are what the first pass hashed; what is read whole is compared as it is read.
+//! Check that texts read in parts match the hashes of the first pass; texts read as a whole are compared when read.
 
 use super::scan::{Corpus, Span};
 use crate::error::Result;
 
-/// Checksums of the parts read so far, joined where they follow each other.
+/// Checksums of the parts read so far; adjacent parts are joined.
 #[derive(Debug, Default)]
 pub(super) struct Unchanged {
     parts: Vec<(Span, u32)>,
 }
 
 impl Unchanged {
-    /// Takes the CRC32C of one more part; fails when it completes a document that is no longer what it was.
+    /// Add the CRC32C of one more part. Return an error if it completes a document that has changed.
     pub(super) fn add(&mut self, corpus: &Corpus, span: Span, crc32c: u32) -> Result<()> {
         self.parts.push((span, crc32c));
         while self.join_last() {}
@@ -23,7 +23,7 @@ impl Unchanged {
         Ok(())
     }
 
-    /// Joins the last part with the one that it follows or precedes; there are never more than a few.
+    /// Join the last part with an adjacent one; there are never more than a few parts.
     fn join_last(&mut self) -> bool {
         let Some((last, crc32c)) = self.parts.pop() else { return false };
         let touches = |other: &Span| {
@@ -44,7 +44,7 @@ impl Unchanged {
     }
 }
 
-/// The checksum of a part and `second`, which follows it.
+/// Return the checksum of a part followed by `second`.
 fn join(first: u32, second_crc32c: u32, second: &Span) -> u32 {
     crc32c::crc32c_combine(first, second_crc32c, (second.bytes.end - second.bytes.start) as usize)
 }

@@ -16,7 +16,7 @@
 // The algebra on masks is a part of the loop over blocks, compiled once for each way of comparing bytes.
 #![allow(clippy::inline_always)]
 
-use super::blocks::{Block, Starts};
+use super::block::{Block, Starts};
 use super::gpt2;
 use super::lanes::Lanes;
 use super::unicode::{BLANK, LETTER, NEWLINE, NUMBER, Reader, SPACE, SYMBOL};

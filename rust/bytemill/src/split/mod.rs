@@ -3,10 +3,12 @@
 //! The patterns that matter (GPT-2, cl100k and its relations, o200k) are written out by hand, each
 //! twice: as a function from the start of a pretoken to its end that looks at every character a
 //! bounded number of times, and as bit algebra on 64 bytes at once where the processor can compare
-//! so many (see `blocks`). Any other regular expression runs in an engine whose time is linear in the
+//! so many (see `by_hand`). Any other regular expression runs in an engine whose time is linear in the
 //! text (see `engine`), and what needs several steps in a `sequence`. fancy-regex is the oracle of all.
 
-mod blocks;
+mod backend;
+mod block;
+mod by_hand;
 mod characters;
 mod cl100k;
 mod cuts;
@@ -31,6 +33,7 @@ mod tests;
 
 use crate::error::{Error, Result};
 use crate::interrupt::Pace;
+use by_hand::{BATCH, split_by_hand};
 use engine::Regex;
 pub use known::{CL100K, GPT2, O200K};
 use known::{Known, Rule};
@@ -48,8 +51,8 @@ use steps::{Plan, plan};
 /// # Errors
 /// When `BYTEMILL_SIMD` names no backend.
 pub fn backend() -> Result<&'static str> {
-    lanes::check_environment()?;
-    Ok(lanes::WAY.name())
+    backend::check_environment()?;
+    Ok(backend::BACKEND.name())
 }
 
 /// Cuts text into pretokens by one rule.
@@ -124,7 +127,7 @@ impl Splitter {
     }
 
     fn of(kind: Kind) -> Result<Self> {
-        lanes::check_environment()?;
+        backend::check_environment()?;
         Ok(Self(kind))
     }
 
@@ -318,19 +321,6 @@ pub fn matches_whole<T: AsRef<str>>(pattern: &str, names: &[T]) -> Result<Vec<bo
 fn whole(text: &[u8], mut each: impl FnMut(&[u8])) {
     if !text.is_empty() {
         each(text);
-    }
-}
-
-/// Pretokens in a batch: their ends and their text stay in the processor's first cache.
-const BATCH: usize = 256;
-
-fn split_by_hand(rule: Rule, text: &str, mut each: impl FnMut(usize, &[usize])) {
-    let mut ends = [0; BATCH];
-    let mut start = 0;
-    while start < text.len() {
-        let n = blocks::fill(rule, text, start, &mut ends);
-        each(start, &ends[..n]);
-        start = ends[n - 1];
     }
 }
 

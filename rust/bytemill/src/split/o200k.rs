@@ -14,7 +14,7 @@
 // The algebra on masks is a part of the loop over blocks, compiled once for each way of comparing bytes.
 #![allow(clippy::inline_always)]
 
-use super::blocks::{Block, Starts};
+use super::block::{Block, Starts};
 use super::cl100k::{self, contraction, digits, last_newline};
 use super::gpt2;
 use super::lanes::Lanes;

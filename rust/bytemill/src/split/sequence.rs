@@ -1,9 +1,9 @@
 //! Steps that run one after another: each cuts the pieces of the one before.
 
+use super::by_hand::split_by_hand;
 use super::characters;
 use super::engine::Regex;
 use super::known::{self, Rule};
-use super::split_by_hand;
 use super::steps::{Behavior, Described, Searched, Step};
 use crate::byte_alphabet::to_printable;
 use crate::error::Result;

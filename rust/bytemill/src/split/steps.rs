@@ -178,7 +178,7 @@ pub(super) enum Plan<'s> {
 pub(super) fn plan(steps: &[Step]) -> Plan<'_> {
     match steps {
         [Step::ByteLevel { add_prefix_space: false, use_regex: false, .. }] => Plan::Whole,
-        [Step::ByteLevel { add_prefix_space: false, use_regex: true, .. }] => Plan::Pattern(super::GPT2),
+        [Step::ByteLevel { add_prefix_space: false, use_regex: true, .. }] => Plan::Pattern(super::known::GPT2),
         [
             Step::Split { pattern: Searched::Regex(regex), behavior: Behavior::Isolated, .. },
             Step::ByteLevel { add_prefix_space: false, use_regex: false, .. },

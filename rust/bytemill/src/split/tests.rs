@@ -1,8 +1,8 @@
 //! Each splitter by hand against fancy-regex on every spelling of its pattern.
 #![allow(clippy::unwrap_used)]
 
+use super::backend::Backend;
 use super::known::KNOWN;
-use super::lanes::Way;
 use super::oracle::RegexSplitter;
 use super::*;
 use proptest::prelude::*;
@@ -38,21 +38,21 @@ fn pretokens(splitter: &Splitter, text: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// The pretokens that blocks find, in every way that this processor has.
+/// The pretokens that blocks find, in every backend that this processor has.
 fn assert_ways_agree(text: &str) {
     for known in &KNOWN {
-        let ends = |way| {
+        let ends = |backend| {
             let (mut all, mut ends, mut start) = (Vec::new(), [0; BATCH], 0);
             while start < text.len() {
-                let n = blocks::fill_by(way, known.rule, text, start, &mut ends);
+                let n = by_hand::fill_by(backend, known.rule, text, start, &mut ends);
                 all.extend_from_slice(&ends[..n]);
                 start = ends[n - 1];
             }
             all
         };
-        let expected = ends(Way::Scalar);
-        for way in Way::all() {
-            assert_eq!(ends(way), expected, "{way:?} with {:?} on {text:?}", known.rule);
+        let expected = ends(Backend::Scalar);
+        for backend in Backend::all() {
+            assert_eq!(ends(backend), expected, "{backend:?} with {:?} on {text:?}", known.rule);
         }
     }
 }

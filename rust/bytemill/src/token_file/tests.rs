@@ -1,4 +1,4 @@
-//! What is written, what is refused, and what is left where something fails.
+//! What is written, what is refused, and which files remain after an error.
 
 #![allow(clippy::unwrap_used)]
 
@@ -40,13 +40,13 @@ fn a_long_text_in_pieces_is_the_text_as_one() {
 }
 
 #[test]
-fn a_fault_leaves_nothing_behind() {
-    let told = |text: &str| written(&[("a.txt", text)], "out.bin", Width::Two, false, 1).unwrap_err().to_string();
-    assert!(told("x <end>").contains("<end>"));
+fn an_error_leaves_no_files() {
+    let refusal = |text: &str| written(&[("a.txt", text)], "out.bin", Width::Two, false, 1).unwrap_err().to_string();
+    assert!(refusal("x <end>").contains("<end>"));
     assert!(narrowed(&[1, 65_536], 4).unwrap_err().to_string().starts_with("token id 65536 at position 5 does not"));
 }
 
-/// `/dev/null` used to become a file, where root wrote there.
+/// `/dev/null` used to be replaced by a file if root wrote to it.
 #[cfg(unix)]
 #[test]
 fn what_is_no_file_is_not_replaced() {
@@ -66,7 +66,7 @@ fn what_is_no_file_is_not_replaced() {
     }
 }
 
-/// The number of ids stands before them in an .npy file, and is known behind them.
+/// The number of ids is at the start of an .npy file, but it is known only at the end.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_pipe_takes_ids_but_no_npy_file() {
@@ -94,7 +94,7 @@ fn a_pipe_takes_ids_but_no_npy_file() {
     assert_eq!(piped, [97, 0, 98, 0]);
 }
 
-/// A special token used to be cut in two where a text without lines was cut for the threads.
+/// A special token used to be split if a text without line ends was divided between threads.
 #[test]
 fn special_tokens_are_found_where_a_text_could_be_cut() {
     let tokenizer = Tokenizer::from_merges(&[], Some("gpt2"), &["<字，字>"]).unwrap();
@@ -119,9 +119,9 @@ fn special_tokens_are_found_where_a_text_could_be_cut() {
     }
 }
 
-/// The place was counted from where the row began, as if the row were the text.
+/// The place was counted from the start of the row instead of the text.
 #[test]
-fn what_is_not_utf8_is_told_with_its_place() {
+fn the_error_for_invalid_utf8_gives_its_place() {
     let tokenizer = Tokenizer::from_merges(&[], Some("gpt2"), &[]).unwrap();
     let policy = tokenizer.special_policy(Specials::NONE, Specials::NONE).unwrap();
     let folder = tempfile::tempdir().unwrap();

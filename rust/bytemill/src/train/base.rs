@@ -1,14 +1,14 @@
-//! A vocabulary to go on from: its merges come first and its ids stay; new merges follow.
+//! A base vocabulary to continue from: its merges come first and its ids stay; new merges follow.
 //!
-//! Training knows tokens by ids of its own: 0-255 are the byte values, merge `i` makes 256 + `i`. The
-//! ids of a vocabulary may be others, as GPT-2's are, and special tokens may stand between.
+//! Training uses its own ids: 0-255 are the byte values, merge `i` makes 256 + `i`. A vocabulary may have other ids, as
+//! GPT-2's has, with special tokens between them.
 
-use super::Merge;
+use super::options::Merge;
 use crate::error::{Error, Result};
 use crate::vocab::{AddedToken, Normalizer, Scratch, Vocab};
 use std::collections::HashMap;
 
-/// Merges that training begins with.
+/// The merges that training starts with.
 ///
 /// ```
 /// use bytemill::{split::Splitter, train::{Base, Counter, Options, Ties, train, train_onto}, vocab::Vocab};
@@ -21,7 +21,7 @@ use std::collections::HashMap;
 /// let two = train(&counts, Options::new(2, Ties::FirstSeen), go)?;
 /// let base = Base::of(&Vocab::from_merges(&two, &["<end>"])?)?;
 /// let three = train_onto(&base, &counts, Options::new(3, Ties::FirstSeen), go)?;
-/// assert_eq!(three, [(97, 97), (256, 97), (257, 98)]); // as training to three at once
+/// assert_eq!(three, [(97, 97), (256, 97), (257, 98)]); // the same as training to three in one run
 /// let vocab = base.continued(&three, &[])?;
 /// assert_eq!((vocab.id_of(b"<end>"), vocab.id_of(b"aaab")), (Some(258), Some(259))); // old ids stay
 /// # Ok::<(), bytemill::Error>(())
@@ -35,30 +35,30 @@ pub struct Base {
 #[derive(Debug)]
 struct Known {
     given: Vocab,
-    merging: Vocab, // the same tokens with the ids of training
+    merging: Vocab, // the same tokens with training's ids
 }
 
 impl Base {
-    /// Takes over the merges of `vocab`.
+    /// Take the merges of `vocab` as the base.
     ///
-    /// Fails where a token is not made by a merge, since then no text shows where it occurs, and where text is
-    /// normalized.
+    /// Return an error if a token is not made by a merge, because then no text shows where it occurs, or if the
+    /// vocabulary normalizes text.
     pub fn of(vocab: &Vocab) -> Result<Self> {
         if vocab.normalizer() != Normalizer::None {
             return Err(Error::Argument {
                 name: "base",
                 got: "a vocabulary that normalizes text".to_owned(),
-                expected: "one that takes text as it is, since training does not normalize".to_owned(),
+                expected: "one without a normalizer, because training does not normalize".to_owned(),
             });
         }
         let n_tokens = vocab.ordinary_tokens().count();
         let unmade = vocab.unreachable_tokens().next();
         if unmade.is_some() || n_tokens != 256 + vocab.merge_ids().len() {
-            let (n_merges, example) = (vocab.merge_ids().len(), unmade.map(|(id, _)| format!(", such as {id}")));
+            let (n_merges, example) = (vocab.merge_ids().len(), unmade.map(|(id, _)| format!("; token {id} has none")));
             return Err(Error::Argument {
                 name: "base",
                 got: format!("a vocabulary of {n_tokens} tokens and {n_merges} merges"),
-                expected: format!("one merge for each token but the 256 bytes{}", example.unwrap_or_default()),
+                expected: format!("one merge for each token except the 256 bytes{}", example.unwrap_or_default()),
             });
         }
         let made = vocab.merges().map(|(left, right)| [left, right].concat());
@@ -70,8 +70,8 @@ impl Base {
         Ok(Self { merges, known: Some(Known { given: vocab.clone(), merging }) })
     }
 
-    /// The vocabulary with `merges`, which begin with this base's: its ids stay, special tokens' too;
-    /// new tokens get the next ids, and after them the `special_tokens` that are new.
+    /// Return the vocabulary with `merges`, which must start with this base's merges. Old ids stay, including special
+    /// tokens'. New tokens get the next ids, then the new `special_tokens`.
     pub fn continued(&self, merges: &[Merge], special_tokens: &[&str]) -> Result<Vocab> {
         let Some(Known { given, .. }) = &self.known else { return Vocab::from_merges(merges, special_tokens) };
         let trained = Vocab::from_merges(merges, &[])?;
@@ -94,18 +94,18 @@ impl Base {
         Ok(vocab.with_post_processor(given.post_processor().map(str::to_owned)))
     }
 
-    /// The merges, in training's ids.
+    /// Return the merges, in training's ids.
     pub(super) fn merges(&self) -> &[Merge] {
         &self.merges
     }
 
-    /// The bytes of every token, in the order of training's ids.
+    /// Return the bytes of every token, in the order of training's ids.
     pub(super) fn tokens(&self) -> impl Iterator<Item = Vec<u8>> {
         let bytes = |id| self.known.as_ref().and_then(|known| known.merging.token_bytes(id));
         (0..=255).map(|byte: u8| vec![byte]).chain((256..).map_while(move |id| bytes(id).map(<[u8]>::to_vec)))
     }
 
-    /// Appends the ids that `word` becomes.
+    /// Encode `word` with the base's merges and append the ids.
     pub(super) fn encode(&self, word: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) {
         match &self.known {
             Some(known) => known.merging.merge(word, scratch, ids),

@@ -1,4 +1,4 @@
-//! Counts, files and bases at the edge of what training takes: each was once taken for something else.
+//! Edge cases of counts, files and bases that training once handled wrongly.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,20 +7,20 @@ use super::*;
 use crate::split::Splitter;
 use crate::vocab::Vocab;
 
-/// What a base has made whole out of tokens that cut characters was taken for one that cuts them too.
+/// A whole token that a base made from tokens that cut characters was treated as one that cuts them too.
 #[test]
 fn a_whole_token_of_a_base_is_whole_whatever_it_was_made_of() {
     let splitter = Splitter::new(None).unwrap();
-    let learnt = [(0xE4, 0xB8), (0x80, 256), (256, 257), (257, 0x81), (258, 259)]; // the last is 一一丁
-    let base = Base::of(&Vocab::from_merges(&learnt, &[]).unwrap()).unwrap();
+    let learned = [(0xE4, 0xB8), (0x80, 256), (256, 257), (257, 0x81), (258, 259)]; // the last is 一一丁
+    let base = Base::of(&Vocab::from_merges(&learned, &[]).unwrap()).unwrap();
     let documents = ["一一丁é".as_bytes().to_vec()];
     let options = Options { utf8_safe: true, ..Options::new(7, Ties::Huggingface) };
     let merges = train_onto(&base, &count(&documents, &counting(&splitter, 1)), options, &mut go).unwrap();
     assert_eq!(merges[5..], [(0xC3, 0xA9), (260, 261)]);
-    assert_eq!(merges, naive::merges(&documents, &splitter, &learnt, options));
+    assert_eq!(merges, naive::merges(&documents, &splitter, &learned, options));
 }
 
-/// Sums of counts went over 2^64 and began again at 0.
+/// Sums of counts overflowed 2^64 and restarted at 0.
 #[test]
 fn counts_that_no_sum_can_hold_are_refused() {
     for words in [&[("ab", u64::MAX), ("ab", 1)][..], &[("ab", 1 << 62), ("abc", 1 << 62)], &[("abc", u64::MAX / 2)]] {
@@ -31,7 +31,7 @@ fn counts_that_no_sum_can_hold_are_refused() {
         let counts = counter.into_counts().unwrap();
         for ties in ALL_TIES {
             let message = train(&counts, Options::new(5, ties), &mut go).unwrap_err().to_string();
-            assert!(message.starts_with("word_counts is 2^64 pairs"), "{message}");
+            assert!(message.starts_with("word_counts is 2^64 or more pairs"), "{message}");
         }
     }
     let mut counter = Counter::new(Splitter::new(None).unwrap());
@@ -40,7 +40,7 @@ fn counts_that_no_sum_can_hold_are_refused() {
     assert_eq!(train(&counter.into_counts().unwrap(), Options::new(5, Ties::LowestId), &mut go).unwrap(), [(98, 99)]);
 }
 
-/// `/dev/null` used to become a file, where root wrote there.
+/// `/dev/null` used to be replaced by a file if root wrote to it.
 #[cfg(unix)]
 #[test]
 fn counts_take_the_place_of_nothing_but_files() {
@@ -48,7 +48,8 @@ fn counts_take_the_place_of_nothing_but_files() {
     let [socket, file] = ["socket", "counts"].map(|name| folder.path().join(name));
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let splitter = Splitter::new(None).unwrap();
-    let (counts, provenance) = (count(&[b"ab".to_vec()], &counting(&splitter, 1)), Provenance::new(None, Feed::Lines));
+    let (counts, provenance) =
+        (count(&[b"ab".to_vec()], &counting(&splitter, 1)), Provenance::new(None, DocumentUnit::Lines));
     counts.save(&socket, &provenance).unwrap_err();
     assert!(!socket.metadata().unwrap().is_file());
     (0..2).for_each(|_| counts.save(&file, &provenance).unwrap());

@@ -1,13 +1,13 @@
-//! The definition of training, to hold the fast path against: everything counted anew in each step.
+//! The definition of training, to compare the fast path with: it counts everything again in each step.
 
 #![allow(clippy::unwrap_used)]
 
-use super::{Merge, Options, Ties};
+use super::options::{Merge, Options, Ties};
 use crate::split::Splitter;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-/// The merges that [`super::train_onto`] must find for these documents, after those of `base`.
+/// Return the merges that [`super::train_onto`] must find for these documents after those of `base`.
 pub(super) fn merges(documents: &[Vec<u8>], splitter: &Splitter, base: &[Merge], options: Options) -> Vec<Merge> {
     let mut words: Vec<Vec<u32>> = Vec::new();
     for document in documents {
@@ -28,7 +28,7 @@ pub(super) fn merges(documents: &[Vec<u8>], splitter: &Splitter, base: &[Merge],
 
 fn best_pair(words: &[Vec<u32>], tokens: &[Vec<u8>], options: Options) -> Option<Merge> {
     let bytes = |id: u32| &tokens[id as usize];
-    let mut pairs: Vec<Merge> = Vec::new(); // in the order of the text
+    let mut pairs: Vec<Merge> = Vec::new(); // in text order
     let mut counts: HashMap<Merge, u64> = HashMap::new();
     for pair in words.iter().flat_map(|word| word.windows(2)).map(|pair| (pair[0], pair[1])) {
         *counts.entry(pair).or_insert_with(|| {
@@ -57,7 +57,7 @@ fn best_pair(words: &[Vec<u32>], tokens: &[Vec<u8>], options: Options) -> Option
     }
 }
 
-/// Whether `token` is whole characters, or lies within one: then something can be put around it.
+/// Return whether `token` consists of whole characters, or is part of one character that other bytes complete.
 fn cuts_no_character(token: &[u8]) -> bool {
     let starts = [&[][..], b"\xC3", b"\xF1", b"\xE4", b"\xE4\xB8", b"\xF0\x9F", b"\xF0\x9F\x98", b"\xF0"];
     let ends = [&[][..], b"\x80", b"\x80\x80", b"\x80\x80\x80", b"\x90\x80\x80"];
@@ -66,7 +66,7 @@ fn cuts_no_character(token: &[u8]) -> bool {
         || starts.iter().any(|start| ends.iter().any(|end| characters(&[start, token, end].concat()) == Ok(1)))
 }
 
-/// The code point that GPT-2's files write for a byte; later tokens come after them all.
+/// Return the code point that GPT-2's files use for a byte; later tokens come after all of them.
 fn printable(id: u32) -> u32 {
     match id {
         0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF => id,

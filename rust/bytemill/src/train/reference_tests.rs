@@ -1,4 +1,4 @@
-//! Merges that others have learnt from texts in the shared data, which lie beside the repository.
+//! Merges that other programs learned from texts in the shared data folder next to the repository.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,9 +6,10 @@ use super::*;
 use crate::corpus::Reading;
 use crate::split::Splitter;
 use sha2::{Digest, Sha256};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-/// A file of the shared data, or nothing, with a word about it, where there is none.
+/// Return a file of the shared data; if it is missing, print why the test is skipped and return `None`.
 fn shared(name: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
     let folder = std::env::var_os("BYTEMILL_SHARED_DATA").map_or(beside, PathBuf::from);
@@ -26,12 +27,18 @@ fn shared(name: &str) -> Option<PathBuf> {
 fn learn(path: PathBuf, pattern: Option<&str>, n_merges: usize, ties: Ties) -> Vec<Merge> {
     let mut go = |_| ControlFlow::Continue(());
     let splitter = Splitter::new(pattern).unwrap();
-    let counting = Counting { splitter: &splitter, feed: Feed::Documents, threads: 1, max_memory: None, watched: None };
+    let counting = Counting {
+        splitter: &splitter,
+        feed: DocumentUnit::Documents,
+        threads: 1,
+        max_memory: None,
+        special_texts: None,
+    };
     let counts = count_files(&[path], Reading::default(), &counting, &mut go).unwrap();
     train(&counts, Options::new(n_merges, ties), &mut go).unwrap()
 }
 
-/// The merges as Stanford's file writes them: GPT-2's printable characters, a space between.
+/// Return the merges in the format of Stanford's file: GPT-2's printable characters, separated by a space.
 fn printable(merges: &[Merge]) -> Vec<String> {
     let is_printable = |byte: u32| matches!(byte, 0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF);
     let mut others = 0x100..;
@@ -58,8 +65,8 @@ fn first_seen_equals_the_plain_definition_on_the_manual() {
     let Some(text) = shared("pku_manual/manual.txt") else { return };
     let merges = learn(text, None, 1024 - 256, Ties::FirstSeen);
     let lines: Vec<_> = merges.iter().map(|(left, right)| format!("{left} {right}\n")).collect();
-    // Of the lines that 12 lines of Python write in half a minute: count zip(ids, ids[1:]) into a
-    // dict, take max(counts, key=counts.get), replace, again.
+    // Hash of the lines that 12 lines of Python write in half a minute: count zip(ids, ids[1:]) into a dict, take
+    // max(counts, key=counts.get), replace, repeat.
     let expected = "a5f3cc3c7095172f42cce963e1e5768d10c7bf186a626ceaeab40c34b205950c";
     let found: Vec<_> = Sha256::digest(lines.concat()).iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(found.concat(), expected);

@@ -1,4 +1,4 @@
-//! The fast path against its naive twin, and the edges of what may be trained on.
+//! Compare the fast path with the naive implementation, and test edge cases of training texts.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::split::Splitter;
 use crate::vocab::Vocab;
 use proptest::prelude::*;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 pub(super) const ALL_TIES: [Ties; 4] = [Ties::Huggingface, Ties::LowestId, Ties::FirstSeen, Ties::LargestBytes];
@@ -17,7 +18,7 @@ pub(super) fn go(_: Progress) -> ControlFlow<()> {
 }
 
 pub(super) fn counting(splitter: &Splitter, threads: usize) -> Counting<'_> {
-    Counting { splitter, feed: Feed::Documents, threads, max_memory: None, watched: None }
+    Counting { splitter, feed: DocumentUnit::Documents, threads, max_memory: None, special_texts: None }
 }
 
 pub(super) fn count(documents: &[Vec<u8>], counting: &Counting) -> WordCounts {
@@ -35,7 +36,7 @@ fn learn(documents: &[Vec<u8>], pattern: Option<&str>, options: Options) -> Vec<
     train(&count(documents, &counting(&Splitter::new(pattern).unwrap(), 1)), options, &mut go).unwrap()
 }
 
-/// Documents over few letters, so that runs, ties and repeated words abound.
+/// Documents with few letters, so that runs, ties and repeated words are frequent.
 fn documents() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let letter = prop_oneof![Just(b'a'), Just(b'b'), Just(b' '), Just(0xE4u8), Just(0xB8u8), Just(0x80u8)];
     let scattered = prop::collection::vec(letter, 0..60);
@@ -65,7 +66,7 @@ proptest! {
         let options = Options { min_frequency, max_token_bytes, utf8_safe, ..Options::new(100, ties) };
         let counts = count(&documents, &Counting { max_memory: counting_memory, ..counting(&splitter, threads) });
         let budget = Budget { watched_bytes, most_watched_bytes, counted_pairs, sort_bytes: 0 };
-        let merges = train_within(&Base::default(), &counts, options, budget, &mut go).unwrap();
+        let merges = merge::learn(&Base::default(), &counts, options, budget, &mut go).unwrap();
         prop_assert_eq!(merges, naive::merges(&documents, &splitter, &[], options));
     }
 
@@ -81,17 +82,17 @@ proptest! {
     ) {
         let splitter = Splitter::new(pattern).unwrap();
         let options = Options { min_frequency, max_token_bytes, utf8_safe, ..Options::new(n_merges, ties) };
-        let learnt = naive::merges(&earlier, &splitter, &[], Options::new(n_base, ties));
-        let base = Base::of(&Vocab::from_merges(&learnt, &[]).unwrap()).unwrap();
+        let learned = naive::merges(&earlier, &splitter, &[], Options::new(n_base, ties));
+        let base = Base::of(&Vocab::from_merges(&learned, &[]).unwrap()).unwrap();
         let merges = train_onto(&base, &count(&documents, &counting(&splitter, 1)), options, &mut go).unwrap();
-        prop_assert!(merges.starts_with(&learnt));
-        if learnt.len() <= n_merges {
-            prop_assert_eq!(merges, naive::merges(&documents, &splitter, &learnt, options));
+        prop_assert!(merges.starts_with(&learned));
+        if learned.len() <= n_merges {
+            prop_assert_eq!(merges, naive::merges(&documents, &splitter, &learned, options));
         }
     }
 
     #[test]
-    fn going_on_with_the_same_text_is_training_at_once(
+    fn continuing_with_the_same_text_equals_training_in_one_run(
         documents in documents(),
         ties in prop::sample::select(&ALL_TIES[..]),
         pattern in prop::sample::select(vec![None, Some("gpt2")]),
@@ -123,7 +124,7 @@ proptest! {
         let splitter = Splitter::new(pattern).unwrap();
         let counts = count(&documents, &counting(&splitter, 1));
         let folder = tempfile::tempdir().unwrap();
-        let (path, provenance) = (folder.path().join("counts"), Provenance::new(pattern, Feed::Lines));
+        let (path, provenance) = (folder.path().join("counts"), Provenance::new(pattern, DocumentUnit::Lines));
         counts.save(&path, &provenance).unwrap();
         let loaded = WordCounts::load(&path, &provenance, limit).unwrap();
         prop_assert_eq!(listed(&loaded), listed(&counts));
@@ -136,7 +137,7 @@ proptest! {
 
 #[test]
 fn going_on_from_foreign_ids_keeps_them() {
-    // As in GPT-2's vocabulary the bytes have other ids than their values, and a special token stands between.
+    // As in GPT-2's vocabulary, byte ids differ from byte values, and there is a special token between the ids.
     let mut tokens: Vec<_> = (0..=255u8).map(|byte| (vec![byte], u32::from(byte ^ 0x55))).collect();
     tokens.push((b"lo".to_vec(), 300));
     let id = |byte: u8| u32::from(byte ^ 0x55);
@@ -149,7 +150,10 @@ fn going_on_from_foreign_ids_keeps_them() {
     assert_eq!(ids, [300, id(b'l'), 400, 401, 402, 403]);
     let two = Vocab::from_token_ids(&tokens, &[], vec![], true).unwrap();
     let message = Base::of(&two).unwrap_err().to_string();
-    assert!(message.contains("expected one merge for each token but the 256 bytes, such as 300"), "{message}");
+    assert!(
+        message.contains("expected one merge for each token except the 256 bytes; token 300 has none"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -160,7 +164,7 @@ fn damaged_and_foreign_counts_are_refused() {
         &counting(&splitter, 1),
     );
     let folder = tempfile::tempdir().unwrap();
-    let (path, provenance) = (folder.path().join("counts"), Provenance::new(Some("gpt2"), Feed::Documents));
+    let (path, provenance) = (folder.path().join("counts"), Provenance::new(Some("gpt2"), DocumentUnit::Documents));
     counts.save(&path, &provenance).unwrap();
     let whole = std::fs::read(&path).unwrap();
     for at in 0..whole.len() {
@@ -175,10 +179,10 @@ fn damaged_and_foreign_counts_are_refused() {
         assert!(matches!(WordCounts::load(&path, &provenance, None), Err(Error::Format { .. })), "{at} bytes");
     }
     std::fs::write(&path, &whole).unwrap();
-    let other = Provenance::new(None, Feed::Lines);
+    let other = Provenance::new(None, DocumentUnit::Lines);
     let message = WordCounts::load(&path, &other, None).unwrap_err().to_string();
-    let told = "holds counts of pattern \"gpt2\" and feed \"documents\", wanted no pattern and feed \"lines\"";
-    assert!(message.ends_with(told), "{message}");
+    let expected = "holds counts of pattern \"gpt2\" and feed \"documents\", expected no pattern and feed \"lines\"";
+    assert!(message.ends_with(expected), "{message}");
 }
 
 /// A text large enough for several batches and several rescans.
@@ -248,13 +252,13 @@ fn a_huge_text_counts_the_same_in_pieces_and_can_be_stopped() {
     std::fs::write(&path, &text).unwrap();
     for threads in [1, 2] {
         let counting = counting(&splitter, threads);
-        let mut tellings = 0;
+        let mut reports = 0;
         let mut watch = |_| {
-            tellings += 1;
+            reports += 1;
             ControlFlow::Continue(())
         };
         let counts = count_documents(&counting, &mut watch, |sink| sink.add(&text)).unwrap();
-        assert!(tellings >= text.len() >> 21 && listed(&counts) == expected, "{threads} threads, {tellings}");
+        assert!(reports >= text.len() >> 21 && listed(&counts) == expected, "{threads} threads, {reports}");
         let counts = count_files(std::slice::from_ref(&path), Reading::default(), &counting, &mut go).unwrap();
         assert!(listed(&counts) == expected, "{threads} threads");
         let stopped = count_documents(&counting, &mut |_| ControlFlow::Break(()), |sink| sink.add(&text));
@@ -284,7 +288,7 @@ fn many_scans_find_what_one_finds() {
         let [one, many] = [(all, all, all), (400_000, 1 << 20, 5_000)].map(|(watched, most, counted_pairs)| {
             let (watched_bytes, most_watched_bytes, sort_bytes) = (watched, most, 1 << 20);
             let budget = Budget { watched_bytes, most_watched_bytes, counted_pairs, sort_bytes };
-            train_within(&Base::default(), &counts, Options::new(20_000, ties), budget, &mut go).unwrap()
+            merge::learn(&Base::default(), &counts, Options::new(20_000, ties), budget, &mut go).unwrap()
         });
         assert!(one.len() > 10_000, "{ties:?}: {}", one.len());
         assert!(one == many, "{ties:?}");
@@ -293,7 +297,7 @@ fn many_scans_find_what_one_finds() {
 
 #[test]
 fn runs_count_overlaps() {
-    // (a, a) is there 4 times in "aaaaa"; "bcbcbc" has (b, c) 3 times. Without overlaps it would be 2 to 3.
+    // (a, a) occurs 4 times in "aaaaa", and (b, c) 3 times in "bcbcbc". Without overlaps the counts would be 2 and 3.
     let merges = learn(&[b"bcbcbc aaaaa".to_vec()], Some("gpt2"), Options::new(1, Ties::LargestBytes));
     assert_eq!(merges, [(97, 97)]);
 }
@@ -325,7 +329,7 @@ fn a_megabyte_of_one_letter_is_quick() {
 #[test]
 fn lines_are_documents() {
     let splitter = Splitter::new(None).unwrap();
-    let counting = Counting { feed: Feed::Lines, ..counting(&splitter, 1) };
+    let counting = Counting { feed: DocumentUnit::Lines, ..counting(&splitter, 1) };
     let counts = count_documents(&counting, &mut go, |sink| sink.add(b"ab\nab\nc")).unwrap();
     assert_eq!(listed(&counts), [(b"ab\n".to_vec(), 2), (b"c".to_vec(), 1)]);
 }

@@ -3,7 +3,7 @@
 //! The automaton is made once for all of the strings. Where it finds one that is not wanted, the longest wanted one
 //! that begins there is one of its prefixes; the search goes on after the first byte if there is none.
 
-use super::fault::VocabFault;
+use crate::error::VocabFault;
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use std::borrow::Cow;
 use std::ops::Range;

@@ -4,7 +4,7 @@
 //! tokens lie, hardly ever for nothing. So the table is small and soon made. The hash differs from
 //! process to process, against files made to collide.
 
-use super::tokens::MAX_ID;
+use super::limits::MAX_ID;
 use std::hash::{BuildHasher, RandomState};
 
 /// The ids of strings that somebody else keeps.

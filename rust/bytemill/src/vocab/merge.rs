@@ -8,8 +8,8 @@
 // A part of the loop over merges: where it is called, its comparisons become those of two numbers at a time.
 #![allow(clippy::inline_always)]
 
+use super::limits::MAX_TOTAL_BYTES;
 use super::pairs::{FREE_BITS, Made, Merge, NO_MERGE, PairTable, RANK_FROM, id_of, rank_of};
-use super::tokens::MAX_TOTAL_BYTES;
 use crate::interrupt::{self, CHECK_BYTES};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -9,10 +9,10 @@
 //! bytes (see `recover`), and a list of these pairs encodes every text as the ranks do.
 
 mod added;
-mod bridges;
-mod fault;
+mod cut_points;
 mod finder;
 mod index;
+mod limits;
 mod merge;
 mod nfc;
 mod pairs;
@@ -23,24 +23,22 @@ mod windows;
 #[cfg(test)]
 mod tests;
 
-use crate::error::Result;
+use crate::error::{Result, VocabFault, show};
 pub(crate) use added::Added;
 pub use added::{AddedToken, Normalizer};
-pub(crate) use bridges::{Bridges, PIECES};
-pub use fault::VocabFault;
-pub(crate) use fault::show;
+pub(crate) use cut_points::{CutPoints, PIECES};
 pub(crate) use finder::Finder;
+pub use limits::{MAX_ID, MAX_TOTAL_BYTES};
+pub(crate) use limits::{NEVER_IN_TEXT, SLOT_BYTES};
 use merge::Merger;
 pub(crate) use merge::Scratch;
 pub(crate) use nfc::nfc_with_origins;
 use pairs::{MOST_MERGES, Merge};
-use recover::Recovered;
+use recover::{A_BYTE, NEVER_MADE, Recovered};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use tokens::Tokens;
-pub use tokens::{MAX_ID, MAX_TOTAL_BYTES};
-pub(crate) use tokens::{NEVER_IN_TEXT, SLOT_BYTES};
-use windows::WINDOW_BYTES;
+use windows::{WINDOW_BYTES, Windows};
 
 /// The tokens, merges and special tokens of a byte-level BPE tokenizer; never changes once made.
 ///
@@ -57,7 +55,7 @@ use windows::WINDOW_BYTES;
 pub struct Vocab {
     tokens: Tokens,
     engine: Merger,
-    bridges: Bridges,
+    cut_points: CutPoints,
     /// For each id, the merge that makes it out of its own bytes, or [`NEVER_MADE`].
     made_by: Vec<u32>,
     added: Arc<Added>,
@@ -74,9 +72,6 @@ pub struct Vocab {
 const LOOKED_UP_FROM_BYTES: usize = 32;
 /// Longer pieces are merged in windows.
 const LONG_BYTES: usize = 4096;
-const NEVER_MADE: u32 = u32::MAX;
-/// Single bytes need no merge.
-const A_BYTE: u32 = u32::MAX - 1;
 
 impl Vocab {
     /// A vocabulary as training makes it: ids 0-255 are the byte values, merge `i` (a pair of ids)
@@ -275,8 +270,8 @@ impl Vocab {
 
     /// Where a pretoken may be cut before it is merged.
     #[inline]
-    pub(crate) fn bridges(&self) -> &Bridges {
-        &self.bridges
+    pub(crate) fn cut_points(&self) -> &CutPoints {
+        &self.cut_points
     }
 
     /// The id that a whole pretoken becomes though merging would not make it.
@@ -297,7 +292,7 @@ impl Vocab {
         match self.tokens.id(piece) {
             Some(id) if self.encodes_to_itself(id) => out.push(id),
             _ if piece.len() <= LONG_BYTES => self.engine.merge(piece, scratch, out),
-            _ => self.merge_in_windows(WINDOW_BYTES, piece, scratch, out),
+            _ => Windows { tokens: &self.tokens, engine: &self.engine }.merge(WINDOW_BYTES, piece, scratch, out),
         }
     }
 
@@ -318,10 +313,11 @@ impl Vocab {
         special_tokens: Vec<(String, u32)>,
         ignore_merges: bool,
     ) -> Result<Self> {
-        let bridges = Bridges::of(tokens.iter().map(|(_, bytes)| bytes), tokens.n_bytes());
+        let cut_points = CutPoints::of(tokens.iter().map(|(_, bytes)| bytes), tokens.n_bytes());
         let ignore_merges = ignore_merges && tokens.iter().any(|(id, _)| made_by[id as usize] == NEVER_MADE);
         let (added, only_added, post_processor, slots) = Default::default();
-        let vocab = Self { tokens, engine, bridges, made_by, added, only_added, post_processor, ignore_merges, slots };
+        let vocab =
+            Self { tokens, engine, cut_points, made_by, added, only_added, post_processor, ignore_merges, slots };
         let special = special_tokens.into_iter().map(|(text, id)| AddedToken::special(text, id));
         vocab.with_added(special.collect(), Normalizer::None)
     }

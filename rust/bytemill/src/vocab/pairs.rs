@@ -9,7 +9,7 @@
 // Looks are a few instructions inside the loop over merges.
 #![allow(clippy::inline_always)]
 
-use super::tokens::MAX_ID;
+use super::limits::MAX_ID;
 use std::hash::{BuildHasher, RandomState};
 
 /// What merging a pair makes: a bit that is set, its rank, 14 bits left free, the id; the least is the merge to do first.

@@ -1,15 +1,19 @@
 //! Which merge makes each token: found by merging the token's own bytes until two parts are left.
 
-use super::fault::VocabFault;
 use super::merge::{Merger, Scratch};
 use super::pairs::{MOST_MERGES, Merge, NO_MERGE, id_of, rank_of};
 use super::tokens::Tokens;
-use super::{A_BYTE, NEVER_MADE};
+use crate::error::VocabFault;
 use crate::interrupt::Pace;
 
 /// Ranks allow every split of a token into two tokens, so each may have to be looked up; longer tokens
 /// would make that slow, and no vocabulary in use has any.
 const MAX_TOKEN_BYTES: usize = 4096;
+
+/// Stands for no merge: the token's own bytes do not merge to it.
+pub(super) const NEVER_MADE: u32 = u32::MAX;
+/// Stands for no merge: single bytes need none.
+pub(super) const A_BYTE: u32 = u32::MAX - 1;
 
 /// An engine, and for each id which of its merges makes it, as [`made_by`] tells.
 pub(super) struct Recovered {

@@ -1,25 +1,13 @@
 //! Ids to bytes and back: the tokens of a vocabulary, without their merges.
 
-use super::fault::{VocabFault, show};
 use super::index::ByteIndex;
+use super::limits::{MAX_ID, MAX_TOTAL_BYTES, NEVER_IN_TEXT, SLOT_BYTES};
+use crate::error::{VocabFault, show};
 use crate::interrupt::Pace;
 use std::ops::Range;
 
-/// The largest id allowed; a file that names a larger one would only make us reserve memory.
-pub const MAX_ID: u32 = (1 << 24) - 1;
-/// The most bytes that all tokens together may have.
-pub const MAX_TOTAL_BYTES: usize = 256 << 20;
-/// What most tokens fit into, with their length.
-pub(crate) const SLOT_BYTES: usize = 16;
-// Where a token lies is kept in 32 bits, a length in a slot's last byte.
-const _: () = assert!(MAX_TOTAL_BYTES <= u32::MAX as usize && SLOT_BYTES <= u8::MAX as usize);
-
 /// Stands for a byte without a token; no token has this id.
 const NO_TOKEN: u32 = u32::MAX;
-/// Bytes that UTF-8 never has. Vocabularies of text may do without them.
-pub(crate) const NEVER_IN_TEXT: [u8; 13] =
-    [0xC0, 0xC1, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA, 0xFB, 0xFC, 0xFD, 0xFE, 0xFF];
-
 /// Tokens by id (all of them) and by bytes (the ordinary ones: text never becomes a special token
 /// by merging).
 #[derive(Clone, Debug)]

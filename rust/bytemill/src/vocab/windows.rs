@@ -6,8 +6,8 @@
 //! together if the two at the joint do; if not, more of the tokens before it are merged again.
 //! In long rows of one character or of a few a window repeats the one before, and is not merged again.
 
-use super::Vocab;
-use super::merge::Scratch;
+use super::merge::{Merger, Scratch};
+use super::tokens::Tokens;
 use crate::interrupt::Pace;
 
 /// Small enough for the processor's first caches, large enough for joints to be few.
@@ -15,15 +15,15 @@ pub(super) const WINDOW_BYTES: usize = 2048;
 /// The tokens before a joint that are merged again at first: its window's end came too early for them.
 const AGAIN: usize = 8;
 
-impl Vocab {
-    /// Appends the ids of `bytes`, merging `window_bytes` at a time until no neighbours merge.
-    pub(super) fn merge_in_windows(
-        &self,
-        window_bytes: usize,
-        bytes: &[u8],
-        scratch: &mut Scratch,
-        out: &mut Vec<u32>,
-    ) {
+/// What merges, and the tokens that it makes.
+pub(super) struct Windows<'v> {
+    pub(super) tokens: &'v Tokens,
+    pub(super) engine: &'v Merger,
+}
+
+impl Windows<'_> {
+    /// Append the ids of `bytes`, merging `window_bytes` at a time until no neighbours merge.
+    pub(super) fn merge(&self, window_bytes: usize, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
         let first = out.len();
         let (mut window, mut merged) = (Vec::new(), 0..0);
         let mut known_apart = None;
@@ -76,6 +76,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::vocab::Vocab;
     use proptest::prelude::*;
 
     proptest! {
@@ -91,7 +92,7 @@ mod tests {
             let mut scratch = Scratch::default();
             let (mut whole, mut windows) = (vec![7], vec![7]);
             vocab.engine.merge(text.as_bytes(), &mut scratch, &mut whole);
-            vocab.merge_in_windows(window_bytes, text.as_bytes(), &mut scratch, &mut windows);
+            Windows { tokens: &vocab.tokens, engine: &vocab.engine }.merge(window_bytes, text.as_bytes(), &mut scratch, &mut windows);
             prop_assert_eq!(windows, whole);
         }
     }

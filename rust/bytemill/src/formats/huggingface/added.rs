@@ -1,9 +1,10 @@
 //! `tokenizer.json`'s added tokens and normalizer: what we follow, and what we refuse.
 
-use super::{Refusal, steps};
-use crate::formats::byte_alphabet::from_printable;
+use super::values::{Refusal, steps};
+use crate::byte_alphabet::from_printable;
+use crate::error::show;
 use crate::formats::entries::Entries;
-use crate::vocab::{AddedToken, NEVER_IN_TEXT, Normalizer, Vocab, show};
+use crate::vocab::{AddedToken, NEVER_IN_TEXT, Normalizer, Vocab};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};

@@ -2,8 +2,9 @@
 //!
 //! Its regular expressions are Oniguruma's; they are translated, or refused where that cannot be done.
 
+use super::values::byte_level;
 use crate::error::Result;
-use crate::formats::cannot_write;
+use crate::formats::common::cannot_write;
 use crate::split::{Described, Direction, Splitter, Step, read_steps, translate};
 use serde_json::{Value, json};
 
@@ -21,11 +22,11 @@ pub(super) fn write(splitter: &Splitter, format: &'static str) -> Result<Value> 
         return Ok(json!(Described::of(&steps.map_err(refused)?)));
     }
     Ok(match splitter.oniguruma_pattern().map_err(refused)? {
-        None => super::byte_level(false),
-        Some(_) if splitter.name() == Some("gpt2") => super::byte_level(true),
+        None => byte_level(false),
+        Some(_) if splitter.name() == Some("gpt2") => byte_level(true),
         Some(pattern) => json!({"type": "Sequence", "pretokenizers": [
             {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
-            super::byte_level(false),
+            byte_level(false),
         ]}),
     })
 }

@@ -1,13 +1,13 @@
 //! Reading `tokenizer.json`: which settings mean nothing to us, which we follow, which we refuse.
 
 use super::added::{self, Entry};
-use super::{Refusal, byte_level, steps};
+use super::pre_tokenizer;
+use super::values::{Refusal, byte_level, steps};
+use crate::byte_alphabet::from_printable;
 use crate::error::{Error, Result};
-use crate::formats::byte_alphabet::from_printable;
+use crate::formats::common::{PatternChoice, in_file, parse};
 use crate::formats::entries::Entries;
 use crate::formats::gpt2::parse_merge;
-use crate::formats::huggingface::pre_tokenizer;
-use crate::formats::{PatternChoice, in_file, parse};
 use crate::split::Splitter;
 use crate::vocab::Vocab;
 use serde::Deserialize;

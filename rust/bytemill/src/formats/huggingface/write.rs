@@ -1,11 +1,11 @@
 //! Writing `tokenizer.json`, so that `tokenizers` gives the ids that we give.
 
 use super::added::{added_tokens, normalizer_value};
-use super::byte_level;
+use super::pre_tokenizer;
+use super::values::byte_level;
+use crate::byte_alphabet::to_printable;
 use crate::error::Result;
-use crate::formats::byte_alphabet::to_printable;
-use crate::formats::cannot_write;
-use crate::formats::huggingface::pre_tokenizer;
+use crate::formats::common::cannot_write;
 use crate::split::Splitter;
 use crate::vocab::{AddedToken, Vocab};
 use serde_json::{Map, Value, json};

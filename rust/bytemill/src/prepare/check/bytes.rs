@@ -1,17 +1,17 @@
-//! Compares shards with their text byte by byte: decodes every token.
+//! Compare shards with their text byte by byte: decode every token.
 
-use super::super::EncodeDocument;
-use super::super::Progress;
+use super::super::encode_document::EncodeDocument;
+use super::super::progress::Progress;
 use super::super::scan::{Corpus, Span};
 use super::{Begun, Check, quoted};
 use crate::error::{Error, Result};
 use crate::shard::{Run, Runs};
 
-/// Text that is read at a time, of documents that can be read in parts.
+/// Bytes of text per read, for documents that can be read in parts.
 const WINDOW_BYTES: u64 = 1 << 18;
 
 impl<T: EncodeDocument> Check<'_, T> {
-    /// Fails at the first token that does not stand for the text.
+    /// Return an error for the first token that does not match the text.
     pub(super) fn compare_bytes(&self, report: &mut dyn FnMut(&Progress) -> Result<()>) -> Result<()> {
         let (decoded, begun, now) = (Vec::new(), Begun::default(), self.nothing_yet());
         let mut reading = Reading { check: self, text: None, next_item: 0, decoded, now, begun };
@@ -26,10 +26,10 @@ impl<T: EncodeDocument> Check<'_, T> {
     }
 }
 
-/// How far the comparison is.
+/// The state of the comparison.
 struct Reading<'a, T> {
     check: &'a Check<'a, T>,
-    /// The text of the document that was begun last.
+    /// The text of the current document.
     text: Option<Text<'a>>,
     next_item: u64,
     decoded: Vec<u8>,
@@ -45,7 +45,7 @@ impl<T: EncodeDocument> Reading<'_, T> {
             self.finish(Some(run))?;
             self.begin(run)?;
             if self.check.manifest.end_of_text.is_some() {
-                // The id there is checked by `verify`.
+                // `verify` checks this id.
                 (first, ids) = (first + 1, &ids[1..]);
             }
         }
@@ -53,7 +53,7 @@ impl<T: EncodeDocument> Reading<'_, T> {
         self.compare(run, first, ids)
     }
 
-    /// Compares `ids`, which follow each other from token `first` of the shard on.
+    /// Compare `ids`, which are the ids from token `first` of the shard.
     fn compare(&mut self, run: &Run, first: u64, ids: &[u32]) -> Result<()> {
         let Some(text) = &mut self.text else {
             return Err(self.different(run, first, "belongs to no document"));
@@ -76,28 +76,28 @@ impl<T: EncodeDocument> Reading<'_, T> {
         }
         match unknown {
             Some(place) => {
-                let reason = format!("id {} is no token of text", ids[place]);
+                let reason = format!("id {} is not a text token", ids[place]);
                 Err(self.different(run, first + place as u64, &reason))
             }
             None => Ok(()),
         }
     }
 
-    /// Makes sure that the tokens of the last document were all of its text; `next` is what follows.
+    /// Check that the last document's tokens cover all of its text; `next` is the run after it.
     fn finish(&mut self, next: Option<&Run>) -> Result<()> {
         let Some(text) = &mut self.text else { return Ok(()) };
         if text.is_at_end()? {
             return Ok(());
         }
         let (at, shown) = (text.at, text.shown()?);
-        let reason = format!("the document's tokens end at byte {at} of its text, which goes on with {shown}");
+        let reason = format!("the document's tokens end at byte {at} of its text, which continues with {shown}");
         Err(match next {
             Some(run) => self.different(run, run.first, &reason),
             None => Error::format(self.check.folder, format!("{}: {reason}", self.document())),
         })
     }
 
-    /// Goes to the next document; one without tokens is in no index where nothing marks its start.
+    /// Go to the next document. Without marks at document starts, a document without tokens is in no index.
     fn begin(&mut self, run: &Run) -> Result<()> {
         self.text = None;
         while self.next_item < self.check.order.n_items(self.check.corpus) {
@@ -114,7 +114,7 @@ impl<T: EncodeDocument> Reading<'_, T> {
         Err(self.different(run, run.first, "begins a document that is not in the sources"))
     }
 
-    /// Makes sure that no document is missing.
+    /// Check that no document is missing.
     fn end(&mut self) -> Result<()> {
         self.finish(None)?;
         while self.next_item < self.check.order.n_items(self.check.corpus) {
@@ -128,7 +128,7 @@ impl<T: EncodeDocument> Reading<'_, T> {
         Ok(())
     }
 
-    /// The document that was begun last.
+    /// Describe the current document.
     fn document(&self) -> String {
         self.begun.named(self.text.as_ref().map(|text| self.check.corpus.place(text.span.document)))
     }
@@ -138,7 +138,7 @@ impl<T: EncodeDocument> Reading<'_, T> {
     }
 }
 
-/// The number of the id in whose bytes the decoded byte `byte` is.
+/// Return the index of the id whose bytes include the decoded byte `byte`.
 fn token_at(tokenizer: &impl EncodeDocument, ids: &[u32], byte: usize) -> usize {
     let mut end = 0;
     let holds = |&id: &u32| {
@@ -148,11 +148,11 @@ fn token_at(tokenizer: &impl EncodeDocument, ids: &[u32], byte: usize) -> usize 
     ids.iter().position(holds).unwrap_or(ids.len())
 }
 
-/// The text of a document, read in parts where that is possible.
+/// The text of a document, read in parts if possible.
 struct Text<'a> {
     corpus: &'a Corpus,
     span: Span,
-    /// Bytes of the document that were compared.
+    /// Number of bytes compared so far.
     at: u64,
     window: Vec<u8>,
     window_at: u64,
@@ -165,7 +165,7 @@ impl<'a> Text<'a> {
         Self { corpus, span, at: 0, window: Vec::new(), window_at: 0, is_read: false, buffer: Vec::new() }
     }
 
-    /// Return how many bytes of `decoded` are the text's next, and go past them.
+    /// Compare `decoded` with the next bytes of the text. Skip the equal bytes and return their number.
     fn n_equal(&mut self, decoded: &[u8]) -> Result<usize> {
         let mut done = 0;
         while done < decoded.len() {
@@ -186,13 +186,13 @@ impl<'a> Text<'a> {
         Ok(self.next()?.is_empty())
     }
 
-    /// What comes next, for a message.
+    /// Return the next bytes for a message.
     fn shown(&mut self) -> Result<String> {
         let next = self.next()?;
         Ok(if next.is_empty() { "its end".to_owned() } else { quoted(next) })
     }
 
-    /// The next bytes; none at the end.
+    /// Return the next bytes; no bytes at the end.
     fn next(&mut self) -> Result<&[u8]> {
         let may_go_on = self.has_parts() || !self.is_read;
         if may_go_on && self.at == self.window_at + self.window.len() as u64 {
@@ -212,7 +212,7 @@ impl<'a> Text<'a> {
         Ok(&self.window[(self.at - self.window_at) as usize..])
     }
 
-    /// Whether a part of the text can be read alone.
+    /// Return whether a part of the text can be read alone.
     fn has_parts(&self) -> bool {
         self.corpus.is_text(self.span.document)
     }

@@ -1,7 +1,8 @@
-//! Compares shards with the text that they were made from, in bounded memory.
+//! Compare shards with their source text, in bounded memory.
 //!
-//! Where the bytes of a text's ids are the text, every token is decoded. Where encoding changes text (a normalizer,
-//! added tokens that take white space, spaces that are put in), the text is encoded again and the ids are compared.
+//! If the concatenated bytes of a text's ids are the text, every token is decoded. If encoding changes text (a
+//! normalizer, added tokens that strip white space, inserted spaces), the text is encoded again and the ids are
+//! compared.
 
 mod bytes;
 mod ids;
@@ -9,27 +10,28 @@ mod ids;
 use std::path::Path;
 
 use super::budget::Share;
+use super::encode_document::EncodeDocument;
 use super::order::Order;
+use super::progress::{Progress, Stage};
 use super::scan::Corpus;
-use super::{EncodeDocument, Progress, Stage};
 use crate::error::{Error, Result};
 use crate::shard::{Manifest, Run};
 
-/// Bytes of each side that a message shows.
+/// Bytes of each side to show in a message.
 const SHOWN_BYTES: usize = 40;
 
-/// What is compared.
+/// The data to compare.
 pub(super) struct Check<'a, T> {
     pub(super) corpus: &'a Corpus,
     pub(super) order: &'a Order,
     pub(super) tokenizer: &'a T,
     pub(super) folder: &'a Path,
     pub(super) manifest: &'a Manifest,
-    /// How much text is encoded at once.
+    /// How much text to encode at a time.
     pub(super) share: Share,
 }
 
-/// Documents that began in the current split, and its name.
+/// The current split, and the number of documents begun in it.
 #[derive(Default)]
 struct Begun {
     n: u64,
@@ -37,7 +39,7 @@ struct Begun {
 }
 
 impl<T: EncodeDocument> Check<'_, T> {
-    /// Fails at the first token that the text does not give; names shard, document and place.
+    /// Return an error for the first token that does not match the text, with shard, document and place.
     pub(super) fn run(&self, report: &mut dyn FnMut(&Progress) -> Result<()>) -> Result<()> {
         if self.tokenizer.keeps_text() { self.compare_bytes(report) } else { self.compare_ids(report) }
     }
@@ -53,30 +55,30 @@ impl<T: EncodeDocument> Check<'_, T> {
     }
 
     fn lacks(&self, place: &str) -> Error {
-        Error::format(self.folder, format!("lacks the document at {place}"))
+        Error::format(self.folder, format!("does not contain the document at {place}"))
     }
 }
 
 impl Begun {
-    /// Notes the split that `run` is in.
+    /// Record the split of `run`.
     fn enter(&mut self, run: &Run) {
         if self.split != Some(run.entry.split.name()) {
             *self = Self { n: 0, split: Some(run.entry.split.name()) };
         }
     }
 
-    /// The document that began last, by its number in the split and its place in the sources.
+    /// Describe the current document by its number in the split and its place in the sources.
     fn named(&self, place: Option<String>) -> String {
         let number = match self.n {
-            // It began in the split before.
-            0 => "the document cut by the end of validation".to_owned(),
+            // The document began in the previous split.
+            0 => "the document that is split between validation and training".to_owned(),
             n => format!("document {} of {}", n - 1, self.split.unwrap_or_default()),
         };
         number + &place.map(|place| format!(" ({place})")).unwrap_or_default()
     }
 }
 
-/// The first bytes as text in quotes.
+/// Return the first bytes as text in quotes.
 fn quoted(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(SHOWN_BYTES)];
     let more = if bytes.len() > SHOWN_BYTES { " …" } else { "" };

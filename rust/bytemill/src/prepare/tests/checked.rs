@@ -1,8 +1,8 @@
-//! Shards compared with their text: every kind of wrong token is found, and named by shard, document and place.
+//! Compare shards with their text: every kind of wrong token is found and reported with shard, document and place.
 
 use super::*;
 
-/// Encodes as [`Bytes`] does, but writes something else for a text that holds `wrong`.
+/// Encodes as [`Bytes`] does, but applies a fault to a text that contains `wrong`.
 struct Faulty {
     wrong: &'static [u8],
     fault: fn(&mut Vec<u32>, usize),
@@ -45,17 +45,17 @@ impl EncodeDocument for Faulty {
     }
 }
 
-/// What a wrong encoder does to the ids at a place, and what is said of it.
+/// A change to the ids at a place, and its error message.
 type Fault = (fn(&mut Vec<u32>, usize), &'static str);
 
 const FAULTS: [Fault; 4] = [
     (|ids, at| ids[at] = 88, "is \"row 37 é"),
-    (|ids, at| ids[at] = 256, "id 256 is no token of text"),
+    (|ids, at| ids[at] = 256, "id 256 is not a text token"),
     (|ids, at| drop(ids.drain(at + 1..at + 2)), "is \"ow 37 é"),
     (|ids, at| ids.insert(at, 114), "but the tokens are \"r"),
 ];
 
-/// A wrong encoder used to be found by nobody: ids, checksums and manifest agreed with each other.
+/// A wrong encoder used to remain undetected: ids, checksums and manifest agreed with each other.
 #[test]
 fn an_encoder_that_gives_wrong_ids_is_found_and_nothing_is_left() {
     let (corpus, _) = corpus();
@@ -113,7 +113,7 @@ fn good_shards_are_good_whatever_the_layout_and_the_names() {
     }
 }
 
-/// Writes letters in upper case, so that its ids do not give the text back; a `fault` goes where [`Faulty`] has it.
+/// Writes letters in upper case, so its ids do not decode to the text; applies `fault` where [`Faulty`] does.
 struct Upper {
     end_of_text: Option<u32>,
     fault: Option<fn(&mut Vec<u32>, usize)>,
@@ -161,11 +161,11 @@ impl EncodeDocument for Upper {
 }
 
 const UPPER_FAULTS: [Fault; 6] = [
-    (|ids, at| ids[at] = 88, "the token is id 88 (\"X\"), but the text gives id 82 (\"R\")"),
-    (|ids, at| ids[at] = 256, "the token is id 256, but the text gives id 82 (\"R\")"),
-    (|ids, at| drop(ids.drain(at + 1..at + 2)), "the token is id 87 (\"W\"), but the text gives id 79 (\"O\")"),
-    (|ids, at| ids.insert(at, 114), "the token is id 114 (\"r\"), but the text gives id 82 (\"R\")"),
-    (|ids, _| ids.truncate(ids.len() - 1), "the document's tokens end where its text gives id 10 (\"\\n\")"),
+    (|ids, at| ids[at] = 88, "the token is id 88 (\"X\"), but the text encodes to id 82 (\"R\")"),
+    (|ids, at| ids[at] = 256, "the token is id 256, but the text encodes to id 82 (\"R\")"),
+    (|ids, at| drop(ids.drain(at + 1..at + 2)), "the token is id 87 (\"W\"), but the text encodes to id 79 (\"O\")"),
+    (|ids, at| ids.insert(at, 114), "the token is id 114 (\"r\"), but the text encodes to id 82 (\"R\")"),
+    (|ids, _| ids.truncate(ids.len() - 1), "the document's tokens end, but its text continues with id 10 (\"\\n\")"),
     (|ids, _| ids.push(33), "the token is id 33 (\"!\"), but the text has ended"),
 ];
 
@@ -208,7 +208,7 @@ fn good_shards_of_an_encoder_that_changes_text_are_good() {
     }
 }
 
-/// A limit of memory holds for the comparison too; too little is refused before anything is written.
+/// The memory limit applies to the comparison too; too small a limit is refused before anything is written.
 #[test]
 fn a_fresh_encoding_keeps_to_the_memory_of_preparing() {
     let folder = tempfile::tempdir().unwrap();
@@ -256,7 +256,7 @@ fn other_sources_and_merged_folders_are_refused() {
     };
     assert_eq!(against(out.path()), Ok(()));
     merge(&[out.path(), out.path()], merged.path(), &mut go).unwrap();
-    assert!(against(merged.path()).unwrap_err().contains("compare the folders it was merged from"));
+    assert!(against(merged.path()).unwrap_err().contains("compare the original folders"));
     fs::write(corpus.path().join("a/whole.txt"), "another file\n\nis one document!").unwrap();
     let message = against(out.path()).unwrap_err();
     assert!(message.starts_with("against is a/whole.txt with 30 bytes"), "{message}");
@@ -266,7 +266,7 @@ fn other_sources_and_merged_folders_are_refused() {
 
 #[test]
 fn a_document_that_is_not_in_the_shards_is_named() {
-    // As after an encoder that gives nothing for a text, where documents are not marked.
+    // Simulates an encoder that returns no ids for a text, without marks between documents.
     struct Silent;
     impl EncodeDocument for Silent {
         fn encoder(&self) -> impl FnMut(&[u8], &mut Vec<u32>) -> Result<()> {
@@ -307,9 +307,9 @@ fn a_document_that_is_not_in_the_shards_is_named() {
     }
 }
 
-/// Reading everything takes long where there is much of it.
+/// Reading everything takes long if there is much of it.
 #[test]
-fn comparing_stops_when_told_in_every_stage() {
+fn comparing_can_be_stopped_in_every_stage() {
     let (corpus, _) = corpus();
     let sources = [corpus.path().to_owned()];
     let out = tempfile::tempdir().unwrap();

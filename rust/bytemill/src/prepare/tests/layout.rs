@@ -1,4 +1,4 @@
-//! What goes where: each document once, its split, its shard.
+//! The layout: each document once, its split, its shard.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn the_first_shard_is_cut_where_it_is_full_and_nothing_is_lost() {
     let val = tokens(parted.path(), Split::Val);
     assert_eq!(val.len(), 5_000);
     assert_eq!([val, tokens(parted.path(), Split::Train)].concat(), tokens(all.path(), Split::Train));
-    // The document that was cut is a piece in training's first shard, and begins in none of its shards.
+    // The split document is a piece in training's first shard, and begins in none of its shards.
     let path = parted.path().join("train_000000.idx");
     let pieces = Index::decode(&path, &fs::read(&path).unwrap()).unwrap().lengths.len() as u64;
     assert_eq!(manifest.split(Split::Train).next().unwrap().documents + 1, pieces);

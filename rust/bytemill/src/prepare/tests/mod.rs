@@ -1,4 +1,4 @@
-//! Preparing: identical bytes for any number of threads, each document once, clear refusals.
+//! Preparation: identical bytes for any number of threads, each document once, clear errors.
 #![allow(clippy::unwrap_used)]
 
 mod checked;
@@ -14,9 +14,9 @@ use std::slice::from_ref;
 use tempfile::TempDir;
 
 use super::*;
-use crate::shard::{Index, Loader, LoaderOptions, merge, verify};
+use crate::shard::{Index, Loader, LoaderOptions, Validation, merge, verify};
 
-/// Bytes are ids; end-of-text is 256. Zero bytes are refused.
+/// A tokenizer with bytes as ids and end-of-text 256. Zero bytes are refused.
 struct Bytes {
     end_of_text: Option<u32>,
 }
@@ -80,7 +80,7 @@ fn run(sources: &[PathBuf], out_dir: &Path, options: &PrepareOptions) -> Result<
     prepare(sources, out_dir, &BYTES, options, |_| ControlFlow::Continue(()))
 }
 
-/// A folder of a text and 400 JSON lines.
+/// Create a folder with a text and 400 JSON lines.
 fn corpus() -> (TempDir, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let mut texts: Vec<String> = (0..400).map(|i| format!("row {i} \u{e9}\n").repeat(i % 13)).collect();

@@ -1,4 +1,4 @@
-//! What preparing refuses, what it says, and that it leaves nothing.
+//! What preparation refuses, the messages, and that it leaves no files.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn faults_name_file_and_line_and_leave_nothing() {
 }
 
 #[test]
-fn no_text_and_wrong_options_are_told() {
+fn no_text_and_wrong_options_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let out = tempfile::tempdir().unwrap();
     let source = folder.path().join("empty.jsonl");
@@ -69,7 +69,7 @@ fn faults_in_compressed_inputs_name_the_document() {
 
 /// Two writers used to truncate each other's files, and to delete them as leftovers.
 #[test]
-fn a_second_writer_of_a_folder_is_refused_while_the_first_is_at_work() {
+fn a_second_writer_of_a_folder_is_refused_while_the_first_is_running() {
     let (corpus, _) = corpus();
     let (sources, out) = ([corpus.path().to_owned()], tempfile::tempdir().unwrap());
     let options = small(Validation::Share(0.1));
@@ -79,9 +79,9 @@ fn a_second_writer_of_a_folder_is_refused_while_the_first_is_at_work() {
     let first = prepare(&sources, out.path(), &BYTES, &options, |at| {
         if at.stage == Stage::Encode {
             let message = run(&sources, out.path(), &options).unwrap_err().to_string();
-            assert!(message.contains("nobody else is preparing into"), "{message}");
+            assert!(message.contains("no other process is writing shards to"), "{message}");
             let message = merge(&[other.path()], out.path(), &mut go).unwrap_err().to_string();
-            assert!(message.contains("nobody else is preparing into"), "{message}");
+            assert!(message.contains("no other process is writing shards to"), "{message}");
             refused += 1;
         }
         ControlFlow::Continue(())
@@ -115,7 +115,7 @@ fn progress_counts_up_and_can_stop_the_work() {
     assert_eq!(last, [(Stage::Scan, 401), (Stage::Encode, 401), (Stage::Check, 401)]);
 }
 
-/// Size and time of an input can be kept while its content changes.
+/// Size and time of an input may stay the same while its content changes.
 #[test]
 fn an_input_that_changes_between_the_passes_is_refused_though_size_and_time_stay() {
     let folder = tempfile::tempdir().unwrap();
@@ -130,7 +130,7 @@ fn an_input_that_changes_between_the_passes_is_refused_though_size_and_time_stay
             let options = PrepareOptions { max_memory: Some(900_000), check: false, shard_tokens: 3, ..small(val) };
             let options = PrepareOptions { shard_tokens: if name == "short.txt" { 3 } else { 5_000 }, ..options };
             let made = prepare(from_ref(&source), out.path(), &BYTES, &options, |now| {
-                // The last report of the first pass: what was hashed is not what will be read.
+                // This is the last report of the first pass: the second pass will read other bytes than were hashed.
                 if now.bytes == now.total_bytes && !std::mem::replace(&mut is_changed, true) {
                     let mut bytes = content.clone().into_bytes();
                     let at = bytes.len() - 3;
@@ -141,13 +141,13 @@ fn an_input_that_changes_between_the_passes_is_refused_though_size_and_time_stay
                 ControlFlow::Continue(())
             });
             let message = made.unwrap_err().to_string();
-            assert!(is_changed && message.contains("changed while it was being prepared"), "{name} {val:?}: {message}");
+            assert!(is_changed && message.contains("changed during preparation"), "{name} {val:?}: {message}");
             assert!(contents(out.path()).is_empty());
         }
     }
 }
 
-/// Every row used to be found and kept before the limit was looked at.
+/// Every row used to be found and stored before the limit was checked.
 #[test]
 fn documents_are_refused_as_soon_as_their_places_are_too_many() {
     let folder = tempfile::tempdir().unwrap();
@@ -164,7 +164,7 @@ fn documents_are_refused_as_soon_as_their_places_are_too_many() {
     assert!(message.starts_with("max_memory is 1500000, expected at least") && most < 75_000, "{most} {message}");
 }
 
-/// Text that cannot be cut used to be held whole, whatever memory was allowed.
+/// Text that cannot be split used to be held as a whole, with any memory limit.
 #[test]
 fn a_stretch_that_cannot_be_cut_is_refused_by_the_limit_and_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -177,7 +177,7 @@ fn a_stretch_that_cannot_be_cut_is_refused_by_the_limit_and_named() {
     };
     let message = run(2_000_000).unwrap_err().to_string();
     assert!(
-        message.contains("long.txt, line 1, byte 0 (from byte 2") && message.contains("place where text"),
+        message.contains("long.txt, line 1, byte 0 (from byte 2") && message.contains("place to split the text"),
         "{message}"
     );
     assert!(contents(out.path()).is_empty());
@@ -186,7 +186,7 @@ fn a_stretch_that_cannot_be_cut_is_refused_by_the_limit_and_named() {
     run(16_000_000).unwrap();
 }
 
-/// The same file is fine where it is text that can be cut.
+/// The same file is accepted if it is text that can be split.
 #[test]
 fn a_text_too_long_to_be_encoded_as_a_whole_is_refused_before_it_is_read() {
     struct Whole;
@@ -222,10 +222,10 @@ fn a_text_too_long_to_be_encoded_as_a_whole_is_refused_before_it_is_read() {
         ControlFlow::Continue(())
     });
     let message = refused.unwrap_err().to_string();
-    assert!(n_calls == 0 && message.contains("expected at most 4294967294: cut it into several files"), "{message}");
+    assert!(n_calls == 0 && message.contains("expected at most 4294967294: split it into several files"), "{message}");
 }
 
-/// A packed input is read once to be hashed and once to be unpacked.
+/// A packed input is read once for its hash and once for unpacking.
 #[test]
 fn a_packed_input_that_changes_while_it_is_unpacked_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -240,14 +240,14 @@ fn a_packed_input_that_changes_while_it_is_unpacked_is_refused() {
     let made = prepare(from_ref(&source), out.path(), &BYTES, &small(Validation::Share(0.1)), |now| {
         if now.documents == 0 && !std::mem::replace(&mut is_changed, true) {
             let mut bytes = packed.clone();
-            bytes[4] ^= 1; // the time in gzip's header, which changes no text
+            bytes[4] ^= 1; // the time in gzip's header, which does not change the text
             fs::write(&source, bytes).unwrap();
             fs::File::open(&source).unwrap().set_modified(modified).unwrap();
         }
         ControlFlow::Continue(())
     });
     let message = made.unwrap_err().to_string();
-    assert!(is_changed && message.contains("rows.jsonl.gz: changed while it was being prepared"), "{message}");
+    assert!(is_changed && message.contains("rows.jsonl.gz: changed during preparation"), "{message}");
     fs::write(&source, &packed).unwrap();
     run(from_ref(&source), out.path(), &small(Validation::Share(0.1))).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Identical bytes for any number of threads, any limit of memory, and runs that were stopped on the way.
+//! Identical bytes for any number of threads, any memory limit, and interrupted runs.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn threads_and_memory_change_no_byte_and_neither_does_a_killed_run() {
     run(&sources, expected.path(), &small(Validation::Share(0.1))).unwrap();
     for (threads, max_memory) in [(1, None), (8, None), (1, Some(310_000))] {
         let out = tempfile::tempdir().unwrap();
-        // What a killed run leaves: shards of another plan, a temporary file, no manifest.
+        // Files of a killed run: shards of another plan, a temporary file, no manifest.
         run(&sources, out.path(), &PrepareOptions { shard_tokens: 4_000, ..small(Validation::Share(0.5)) }).unwrap();
         fs::remove_file(out.path().join(MANIFEST_NAME)).unwrap();
         fs::write(out.path().join("train_000000.bin.tmp"), "half").unwrap();
@@ -21,7 +21,7 @@ fn threads_and_memory_change_no_byte_and_neither_does_a_killed_run() {
 }
 
 #[test]
-fn a_finished_folder_is_left_alone_and_a_different_plan_is_told() {
+fn a_finished_folder_stays_unchanged_and_a_different_plan_is_an_error() {
     let (corpus, _) = corpus();
     let sources = [corpus.path().to_owned()];
     let out = tempfile::tempdir().unwrap();
@@ -55,9 +55,9 @@ fn absurd_numbers_of_threads_are_as_good_as_many() {
     assert!(few == many);
 }
 
-/// Stops after some progress as a kill does, and runs again: what was finished stays, and the bytes are the same.
+/// Stop after some progress, as a kill does, and run again: finished shards stay, and the bytes are the same.
 #[test]
-fn a_run_goes_on_behind_the_shards_that_are_finished() {
+fn a_run_continues_after_the_finished_shards() {
     let (corpus, _) = corpus();
     let sources = [corpus.path().to_owned()];
     fs::write(corpus.path().join("long.txt"), "a few words of a long text ".repeat(3_000)).unwrap();
@@ -89,7 +89,8 @@ fn a_run_goes_on_behind_the_shards_that_are_finished() {
     }
 }
 
-/// The second run used to delete the list of finished shards, so that, killed before it had finished one more, it lost all.
+/// The second run used to delete the list of finished shards. If it was killed before its first finished shard, all
+/// were lost.
 #[test]
 fn a_run_that_is_killed_twice_keeps_what_the_first_had_finished() {
     let (corpus, _) = corpus();
@@ -113,7 +114,7 @@ fn a_run_that_is_killed_twice_keeps_what_the_first_had_finished() {
     assert!(contents(out.path()) == contents(expected.path()));
 }
 
-/// To ask for too little memory, or for shards that cannot be, used to delete what a killed run had finished.
+/// Too small a memory limit or an invalid shard size used to delete the finished shards of a killed run.
 #[test]
 fn arguments_that_cannot_work_delete_nothing() {
     let (corpus, _) = corpus();
@@ -159,7 +160,7 @@ fn a_finished_shard_that_was_damaged_meanwhile_is_made_again() {
     assert!(contents(out.path()) == contents(expected.path()));
 }
 
-/// A document many times larger than the memory allowed is cut, and the tokens are the same.
+/// A document many times larger than the memory limit is split, and the tokens are the same.
 #[test]
 fn a_document_larger_than_memory_is_encoded_in_pieces() {
     let folder = tempfile::tempdir().unwrap();
@@ -176,7 +177,7 @@ fn a_document_larger_than_memory_is_encoded_in_pieces() {
     assert!(format!("{}{}", train[0], val[0]) == text);
 }
 
-/// JSON numbers were read a bit off, so that the same share was taken for another.
+/// JSON numbers were parsed inexactly, so the same share appeared to be different.
 #[test]
 fn a_share_that_is_no_short_decimal_is_read_back_as_it_was() {
     let (corpus, _) = corpus();

@@ -1,4 +1,4 @@
-//! llm.c's token files, which modded-nanogpt reads and writes as well: 256 words, then the tokens.
+//! Token files of llm.c, which modded-nanogpt also reads and writes: 256 words, then the tokens.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -6,16 +6,17 @@ use std::path::Path;
 
 use super::{Found, check_size};
 use crate::error::{Error, Result};
-use crate::shard::header::{HEADER_BYTES, Header, TokenWidth};
+use crate::shard::format::header::{HEADER_BYTES, Header, TokenWidth};
 
-/// 20240520, the first word.
-pub(super) const MAGIC: [u8; 4] = 20_240_520_u32.to_le_bytes();
+/// The first word, 20240520.
+pub(in crate::shard) const MAGIC: [u8; 4] = 20_240_520_u32.to_le_bytes();
 
-/// Version 1 holds `uint16`, version 7 `uint32`. One of ours, taken out of its folder, has a checksum to hold.
-pub(super) fn find(path: &Path, file: &File, size: u64) -> Result<Found> {
+/// Read the header: version 1 has `uint16`, version 7 `uint32` tokens. In a bytemill shard outside its folder, the
+/// header's checksum is checked too.
+pub(in crate::shard) fn find(path: &Path, file: &File, size: u64) -> Result<Found> {
     let mut header = [0; HEADER_BYTES];
     if size < HEADER_BYTES as u64 {
-        return Err(Error::format(path, format!("{size} bytes are too few for llm.c's header of {HEADER_BYTES}")));
+        return Err(Error::format(path, format!("has {size} bytes, too few for llm.c's header of {HEADER_BYTES}")));
     }
     file.read_exact_at(&mut header, 0).map_err(Error::io(path))?;
     let word = |i: usize| u32::from_le_bytes([header[4 * i], header[4 * i + 1], header[4 * i + 2], header[4 * i + 3]]);

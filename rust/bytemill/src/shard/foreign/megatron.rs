@@ -1,6 +1,6 @@
-//! Megatron's `.bin` + `.idx`: raw tokens, and beside them lengths and places of the sequences.
+//! Megatron's `.bin` + `.idx`: raw tokens, and an index with lengths and offsets of the sequences.
 //!
-//! The index may be larger than memory allows, so it is read in two streams side by side: lengths and pointers.
+//! The index may be larger than the memory, so it is read as two parallel streams: lengths and pointers.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -8,36 +8,39 @@ use std::path::Path;
 
 use super::Found;
 use crate::error::{Error, Result};
-use crate::shard::header::TokenWidth;
-use crate::shard::index::{self, PREFIX_BYTES};
+use crate::shard::format::header::TokenWidth;
+use crate::shard::format::index::{self, PREFIX_BYTES};
 
-/// The sequences must follow each other to the end of the `.bin`: then they are one row of tokens.
-pub(super) fn find(path: &Path, index_path: &Path, size: u64) -> Result<Found> {
+/// Read the index. The sequences must be contiguous up to the end of the `.bin`, so that they form one row of tokens.
+pub(in crate::shard) fn find(path: &Path, index_path: &Path, size: u64) -> Result<Found> {
     let refuse = |reason: String| Err(Error::format(index_path, reason));
     let mut lengths = BufReader::new(File::open(index_path).map_err(Error::io(index_path))?);
     let index_bytes = lengths.get_ref().metadata().map_err(Error::io(index_path))?.len();
     let mut prefix = [0; PREFIX_BYTES];
     if index_bytes < PREFIX_BYTES as u64 {
-        return refuse(format!("{index_bytes} bytes are too few for a Megatron index"));
+        return refuse(format!("has {index_bytes} bytes, too few for a Megatron index"));
     }
     lengths.read_exact(&mut prefix).map_err(Error::io(index_path))?;
     let (width, n) = index::read_prefix(&prefix).map_err(|reason| Error::format(index_path, reason))?;
     let n_documents = u64::from_le_bytes(prefix[26..34].try_into().unwrap_or_default());
-    // Both are bounded before they are multiplied: a damaged header may announce anything.
+    // Check both numbers before multiplying them: a damaged header may contain any number.
     if n.max(n_documents) > index_bytes || PREFIX_BYTES as u64 + 12 * n + 8 * n_documents != index_bytes {
-        return refuse(format!("{index_bytes} bytes do not hold the {n} sequences announced at byte 18"));
+        return refuse(format!("has {index_bytes} bytes, which does not match the {n} sequences stated at byte 18"));
     }
     let mut pointers = BufReader::new(File::open(index_path).map_err(Error::io(index_path))?);
     pointers.seek(SeekFrom::Start(PREFIX_BYTES as u64 + 4 * n)).map_err(Error::io(index_path))?;
     let (payload_at, end) = follow(index_path, lengths, pointers, n, width)?;
     if end != size {
-        return Err(Error::format(path, format!("{size} bytes, but its index says that the tokens end at {end}")));
+        return Err(Error::format(
+            path,
+            format!("has {size} bytes, but its index says that the tokens end at byte {end}"),
+        ));
     }
     let n_tokens = (end - payload_at) / width.bytes() as u64;
     Ok(Found { format: "Megatron", payload_at, n_tokens, width })
 }
 
-/// Where the first sequence begins and the last one ends; each must begin where the one before it ends.
+/// Return the start of the first sequence and the end of the last one; each must start where the one before it ends.
 fn follow(
     path: &Path,
     mut lengths: impl Read,
@@ -56,11 +59,11 @@ fn follow(
         }
         let Some(n_tokens) = u64::try_from(length).ok().filter(|_| pointer == end) else {
             let reason = format!(
-                "sequence {sequence} of {length} tokens begins at byte {pointer}, expected {end}: not in a row"
+                "sequence {sequence} of {length} tokens begins at byte {pointer}, expected {end}: not contiguous"
             );
             return Err(Error::format(path, reason));
         };
-        // Sequences follow each other without a gap, so the sum stays below the file's size or is refused there.
+        // Sequences are contiguous, so a sum beyond the file's size is refused by the caller.
         end = end.saturating_add(n_tokens * width.bytes() as u64);
     }
     Ok((first, end))

@@ -1,7 +1,7 @@
-//! Token files that others wrote: llm.c's, nanoGPT's, `.npy`, Megatron's. All that can be checked is.
+//! Token files of other programs: llm.c, nanoGPT, `.npy`, Megatron. Everything that can be checked is checked.
 //!
-//! They carry no checksums, so damage to their tokens goes unnoticed; what a header says is compared with the
-//! file's size, and nothing is guessed: a raw `.bin` says nothing of its type, so the caller must.
+//! These files have no checksums, so damaged tokens are not detected. Sizes in a header are compared with the file's
+//! size. Nothing is guessed: a raw `.bin` does not contain its type, so the caller must give it.
 
 mod llmc;
 mod megatron;
@@ -14,17 +14,17 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
-use super::checksum::hex;
-use super::header::TokenWidth;
-use super::kept::KeptFile;
-use super::map::MappedFile;
 use crate::error::{Error, Result};
 use crate::regular_file;
+use crate::shard::files::mapped_file::MappedFile;
+use crate::shard::files::positional_file::PositionalFile;
+use crate::shard::format::checksum::hex;
+use crate::shard::format::header::TokenWidth;
 
-/// Bytes at each end of the tokens that name the data in a loader's state.
+/// Bytes at each end of the tokens that are hashed to identify the data in a loader's state.
 const SAMPLED_BYTES: u64 = 1 << 20;
 
-/// One file of tokens, opened when first read.
+/// A file of tokens; it is opened at the first read.
 #[derive(Debug)]
 pub(crate) struct ForeignFile {
     path: PathBuf,
@@ -34,10 +34,10 @@ pub(crate) struct ForeignFile {
     width: TokenWidth,
     maps: bool,
     stays_open: bool,
-    opened: OnceLock<(KeptFile, Option<MappedFile>)>,
+    opened: OnceLock<(PositionalFile, Option<MappedFile>)>,
 }
 
-/// Where the tokens of a file lie, as its header says.
+/// The location of a file's tokens, from its header.
 struct Found {
     format: &'static str,
     payload_at: u64,
@@ -46,7 +46,7 @@ struct Found {
 }
 
 impl Clone for ForeignFile {
-    /// The same file, not opened yet.
+    /// Return the same file, not opened yet.
     fn clone(&self) -> Self {
         let (path, format, opened) = (self.path.clone(), self.format, OnceLock::new());
         let (payload_at, n_tokens, width) = (self.payload_at, self.n_tokens, self.width);
@@ -55,48 +55,49 @@ impl Clone for ForeignFile {
 }
 
 impl ForeignFile {
-    /// Finds out what the file at `path` is; `stored` is the type of a raw file's tokens.
+    /// Detect the format of the file at `path`; `stored` is the type of a raw file's tokens.
     pub(crate) fn new(path: &Path, stored: Option<TokenWidth>) -> Result<Self> {
         let found = find(path, stored)?;
         if stored.is_some_and(|stored| stored != found.width) {
-            let reason = format!("a {} file of {:?}, but stored_dtype says otherwise", found.format, found.width);
+            let reason = format!("is a {} file of {:?}, but stored_dtype is different", found.format, found.width);
             return Err(Error::format(path, reason));
         }
         if found.n_tokens == 0 {
-            return Err(Error::format(path, format!("a {} file without tokens", found.format)));
+            return Err(Error::format(path, format!("is a {} file without tokens", found.format)));
         }
         let Found { format, payload_at, n_tokens, width } = found;
         let (path, opened) = (path.to_owned(), OnceLock::new());
         Ok(Self { path, format, payload_at, n_tokens, width, maps: false, stays_open: true, opened })
     }
 
-    /// The same file, to be mapped when it is opened.
+    /// Return the file with memory mapping enabled.
     pub(crate) fn mapped(self) -> Self {
         Self { maps: true, ..self }
     }
 
-    /// The same file, opened each time that it is read.
+    /// Return the file with a setting to open it for each read.
     pub(crate) fn not_kept_open(self) -> Self {
         Self { stays_open: false, ..self }
     }
 
-    /// What to say when it is asked where documents begin.
+    /// Return the error for a request for document boundaries.
     pub(crate) fn without_documents(&self) -> Error {
-        let reason = format!("a {} file; where documents begin is known of shards that bytemill wrote", self.format);
+        let reason = format!("is a {} file without document boundaries; use shards written by bytemill", self.format);
         Error::format(&self.path, reason)
     }
 
-    /// How many tokens it holds.
+    /// Return the number of tokens.
     pub(crate) fn n_tokens(&self) -> u64 {
         self.n_tokens
     }
 
-    /// Bytes a token.
+    /// Return the width of a token.
     pub(crate) fn width(&self) -> TokenWidth {
         self.width
     }
 
-    /// Names the data: SHA-256 over format, type, number of tokens, and the first and last mebibyte of them.
+    /// Return the hash that identifies the data: SHA-256 of format, type, number of tokens, and the first and last MiB
+    /// of tokens.
     pub(crate) fn fingerprint(&self) -> Result<String> {
         let bytes = self.n_tokens * self.width.bytes() as u64;
         let mut hash = Sha256::new_with_prefix(format!("{} {:?} {}\n", self.format, self.width, self.n_tokens));
@@ -108,12 +109,12 @@ impl ForeignFile {
         Ok(hex(&hash.finalize()))
     }
 
-    /// Fills `out` with the bytes of the tokens from `first` on, which the file must have.
+    /// Fill `out` with the bytes of the tokens from `first`; the file must contain them.
     pub(crate) fn read(&self, first: u64, out: &mut [u8]) -> Result<()> {
         self.pread(first * self.width.bytes() as u64, out)
     }
 
-    /// The bytes of `n` tokens where the system keeps them, if the file is mapped.
+    /// Return the bytes of `n` tokens in mapped memory, if the file is mapped.
     pub(crate) fn mapped_bytes(&self, first: u64, n: usize) -> Option<&[u8]> {
         let start = self.payload_at + first * self.width.bytes() as u64;
         let (_, map) = self.opened.get()?;
@@ -124,23 +125,25 @@ impl ForeignFile {
         let (file, _) = self.open()?;
         let offset = self.payload_at + start;
         file.read_exact_at(out, offset).map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => Error::format(&self.path, format!("ends before byte {offset}: cut")),
+            ErrorKind::UnexpectedEof => {
+                Error::format(&self.path, format!("ends before byte {offset}: it is truncated"))
+            }
             _ => Error::io(&self.path)(error),
         })
     }
 
-    fn open(&self) -> Result<&(KeptFile, Option<MappedFile>)> {
+    fn open(&self) -> Result<&(PositionalFile, Option<MappedFile>)> {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
         let file = regular_file::open_seekable(&self.path)?;
         let map = self.maps.then(|| MappedFile::new(&file, &self.path)).transpose()?;
-        let file = KeptFile::new(self.path.clone(), file, self.stays_open);
+        let file = PositionalFile::new(self.path.clone(), file, self.stays_open);
         Ok(self.opened.get_or_init(|| (file, map)))
     }
 }
 
-/// Told by content, but for Megatron's, whose tokens are raw and whose index lies beside them.
+/// Detect the format from the content; Megatron's raw tokens are detected by the index file next to them.
 fn find(path: &Path, stored: Option<TokenWidth>) -> Result<Found> {
     let file = regular_file::open_seekable(path)?;
     let size = file.metadata().map_err(Error::io(path))?.len();
@@ -160,22 +163,22 @@ fn find(path: &Path, stored: Option<TokenWidth>) -> Result<Found> {
         Some(width) => raw(path, size, width),
         None => Err(Error::format(
             path,
-            "neither llm.c's header, nor .npy, nor a Megatron index beside it: raw tokens need stored_dtype, \
+            "has no llm.c header, no .npy header and no Megatron index next to it: for raw tokens set stored_dtype, \
              \"uint16\" or \"uint32\"",
         )),
     }
 }
 
-/// nanoGPT's files: tokens and nothing else.
+/// nanoGPT's files: tokens only.
 fn raw(path: &Path, size: u64, width: TokenWidth) -> Result<Found> {
     let bytes = width.bytes() as u64;
     if !size.is_multiple_of(bytes) {
-        return Err(Error::format(path, format!("{size} bytes are no whole number of {width:?} tokens")));
+        return Err(Error::format(path, format!("has {size} bytes, which is not a whole number of {width:?} tokens")));
     }
     Ok(Found { format: "raw", payload_at: 0, n_tokens: size / bytes, width })
 }
 
-/// Refuses a file whose size is not what its header announces.
+/// Return an error if the file's size does not match its header.
 fn check_size(path: &Path, size: u64, found: Found) -> Result<Found> {
     let announced =
         found.n_tokens.checked_mul(found.width.bytes() as u64).and_then(|n| n.checked_add(found.payload_at));
@@ -183,7 +186,7 @@ fn check_size(path: &Path, size: u64, found: Found) -> Result<Found> {
         return Ok(found);
     }
     let Found { format, n_tokens, width, .. } = found;
-    Err(Error::format(path, format!("{size} bytes, but its {format} header announces {n_tokens} tokens of {width:?}")))
+    Err(Error::format(path, format!("has {size} bytes, but its {format} header says {n_tokens} tokens of {width:?}")))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! `.npy` files of one dimension: numpy's own format, which says all we need. Objects, which are pickles, are refused.
+//! One-dimensional `.npy` files: `NumPy`'s format, whose header contains everything needed. Object arrays, which are
+//! pickles, are refused.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -6,16 +7,16 @@ use std::path::Path;
 
 use super::{Found, check_size};
 use crate::error::{Error, Result};
-use crate::shard::header::TokenWidth;
+use crate::shard::format::header::TokenWidth;
 
-/// How each `.npy` begins; the version follows.
-pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
+/// The first bytes of a `.npy` file; the version follows.
+pub(in crate::shard) const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Longest header that is read; numpy's own are below 200 bytes.
+/// Maximum size of a header to read; `NumPy`'s own are below 200 bytes.
 const MAX_HEADER_BYTES: usize = 1 << 16;
 
-/// Reads the header, a Python dictionary with `descr`, `fortran_order` and `shape`.
-pub(super) fn find(path: &Path, file: &File, size: u64) -> Result<Found> {
+/// Read the header, a Python dictionary with `descr`, `fortran_order` and `shape`.
+pub(in crate::shard) fn find(path: &Path, file: &File, size: u64) -> Result<Found> {
     let refuse = |reason: String| Error::format(path, reason);
     let mut start = [0; 12];
     let n = file.read_at(&mut start, 0).map_err(Error::io(path))?;

@@ -1,4 +1,4 @@
-//! Each format as its own writers lay it out, read back; and every damage to a header refused.
+//! Read back each format as its own writers produce it, and refuse every damage to a header.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -63,7 +63,7 @@ fn every_format_gives_its_tokens() {
     assert_eq!(read(&path, None), payload());
 }
 
-/// A Megatron index as Megatron writes it: pointers from `first` on.
+/// Return a Megatron index as Megatron writes it, with pointers from `first`.
 fn megatron(lengths: &[u32], first: u64) -> Vec<u8> {
     let index = Index { width: TokenWidth::Uint16, lengths: lengths.to_vec() };
     let mut bytes = index.encode();
@@ -79,9 +79,9 @@ fn raw_tokens_are_never_guessed() {
     let (_folder, path) = written("x.bin", &payload());
     assert!(refusal(&path, None).contains("stored_dtype"));
     let (_folder, path) = written("x.bin", &payload()[..13]);
-    assert!(refusal(&path, Some(TokenWidth::Uint16)).contains("13 bytes are no whole number"));
+    assert!(refusal(&path, Some(TokenWidth::Uint16)).contains("13 bytes, which is not a whole number"));
     let (_folder, path) = written("x.bin", &llmc());
-    assert!(refusal(&path, Some(TokenWidth::Uint32)).contains("stored_dtype says otherwise"));
+    assert!(refusal(&path, Some(TokenWidth::Uint32)).contains("stored_dtype is different"));
 }
 
 #[test]
@@ -136,10 +136,10 @@ fn an_index_that_is_damaged_or_of_another_file_is_refused() {
         refusal(&path, None);
     }
     fs::write(&index, megatron(&[3, 5], 0)).unwrap();
-    assert!(refusal(&path, None).contains("14 bytes, but its index says that the tokens end at 16"));
+    assert!(refusal(&path, None).contains("14 bytes, but its index says that the tokens end at byte 16"));
 }
 
-/// All stayed open, so that data of more files than the system lets a process open could not be read.
+/// All files stayed open, so data with more files than a process may open could not be read.
 #[cfg(target_os = "linux")]
 #[test]
 fn of_very_many_files_not_all_stay_open() {
@@ -165,5 +165,5 @@ fn a_file_cut_while_it_is_open_is_an_error() {
     let mut bytes = vec![0; 14];
     file.read(0, &mut bytes).unwrap();
     fs::File::options().write(true).open(&path).unwrap().set_len(1_030).unwrap();
-    assert!(file.read(0, &mut bytes).unwrap_err().to_string().contains("cut"));
+    assert!(file.read(0, &mut bytes).unwrap_err().to_string().contains("truncated"));
 }

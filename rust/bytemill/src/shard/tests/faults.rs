@@ -1,4 +1,4 @@
-//! Reliability rows 4 and 5: flipped bits and cut files are found before a wrong token is delivered.
+//! Reliability rows 4 and 5: flipped bits and truncated files are found before a wrong token is delivered.
 
 use super::*;
 
@@ -8,14 +8,15 @@ fn small_folder() -> TempDir {
     folder(300, 900, &documents(50, 298)).0
 }
 
-/// `verify` finds the damage in `name`; the loader fails too, or read nothing of what was damaged.
+/// Check that `verify` finds the damage in `name`, and that the loader fails too or read nothing of the damaged part.
 fn assert_noticed(folder: &Path, name: &Path, good: &[i64], what: &str) {
     let message = verify(folder, &mut go).expect_err(what).to_string();
     let stem = name.file_stem().unwrap().to_string_lossy();
     assert!(message.contains(&*stem), "{what} of {}: {message}", name.display());
     let (read, result) = read_in_order(folder, SEQ_LEN);
     assert!(good.starts_with(&read), "{what} of {} reached the batches", name.display());
-    // The loader needs no index, so nothing of it reaches a batch; who reads one gets verify's answer.
+    // The loader needs no index, so nothing from it reaches a batch; code that reads an index gets the error of
+    // `verify`.
     assert!(result.is_err() || name.extension().unwrap() == "idx", "{what} of {} passed", name.display());
 }
 
@@ -87,14 +88,14 @@ fn every_single_cut_is_found() {
 }
 
 #[test]
-fn a_cut_while_open_is_an_error_and_reading_can_go_on_after_it_is_mended() {
+fn truncating_an_open_file_is_an_error_and_reading_continues_after_it_is_fixed() {
     let folder = small_folder();
     for (threads, length) in [(0, 0), (1, 500), (2, 1_024)] {
         let options = LoaderOptions { threads, prefetch_batches: 1, ..LoaderOptions::new(2, SEQ_LEN) };
         let mut loader = Loader::open(&[folder.path()], options).unwrap();
         let start = loader.state().clone();
         let expected = loader.next_batch().unwrap();
-        // All blocks are touched then, so that only the reads themselves can notice.
+        // Then all blocks have been checked, so only the reads themselves can detect the change.
         (0..200).for_each(|_| drop(loader.next_batch().unwrap()));
         loader.load_state(&start).unwrap();
         let is_shard = |path: &Path| path.extension().unwrap() == "bin";
@@ -103,7 +104,7 @@ fn a_cut_while_open_is_an_error_and_reading_can_go_on_after_it_is_mended() {
             fs::File::options().write(true).open(path).unwrap().set_len(length).unwrap();
         }
         let message = loader.next_batch().unwrap_err().to_string();
-        assert!(message.contains("cut") && message.contains(".bin"), "{message}");
+        assert!(message.contains("truncated") && message.contains(".bin"), "{message}");
         for (path, bytes) in &shards {
             fs::write(path, bytes).unwrap();
         }
@@ -113,7 +114,7 @@ fn a_cut_while_open_is_an_error_and_reading_can_go_on_after_it_is_mended() {
 
 #[test]
 fn damage_in_one_block_leaves_the_others_readable_and_names_its_place() {
-    let n_tokens = BLOCK_BYTES * 5 / 4; // two bytes each: two and a half blocks
+    let n_tokens = BLOCK_BYTES * 5 / 4; // two bytes per token: two and a half blocks
     let (folder, _) = folder(300, 100_000_000, &[vec![7; n_tokens]]);
     let path = folder.path().join("train_000000.bin");
     let mut bytes = fs::read(&path).unwrap();

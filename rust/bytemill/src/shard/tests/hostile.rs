@@ -1,11 +1,11 @@
-//! Bytes that someone made up: each is refused with a reason, none panics.
+//! Forged bytes: each is refused with a reason, none causes a panic.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::shard::checksum::sha256_of_bytes;
 
-/// Replaces text in the manifest and puts a root hash that fits.
+/// Replace text in the manifest and write a matching root hash.
 fn forge(folder: &Path, from: &str, to: &str) {
     let path = folder.join(MANIFEST_NAME);
     let text = fs::read_to_string(&path).unwrap();
@@ -25,7 +25,7 @@ fn refusal(from: &str, to: &str) -> String {
 fn a_forged_manifest_is_refused_for_what_is_wrong_with_it() {
     let (folder, _) = folder(300, 100, &documents(9, 255));
     forge(folder.path(), "\"n_vocab\": 300", "\"n_vocab\": 301");
-    Manifest::read(folder.path()).unwrap(); // forging works
+    Manifest::read(folder.path()).unwrap(); // the forged hash is accepted
     for (from, to, reason) in [
         ("\"version\": 1", "\"version\": 2", "version 2"),
         ("bytemill-shards", "other-shards", "other-shards"),
@@ -63,7 +63,7 @@ fn deep_nesting_and_oversize_are_refused() {
     assert!(message.contains("67108864 bytes"), "{message}");
 }
 
-/// It used to be written, at the end of all the work, and was then refused by every reader.
+/// Such a manifest used to be written at the end of all the work, and every reader then refused it.
 #[test]
 fn a_manifest_too_large_to_be_read_is_not_written() {
     let (folder, _) = folder(300, 100, &documents(3, 255));
@@ -71,7 +71,7 @@ fn a_manifest_too_large_to_be_read_is_not_written() {
     let (name, sha256) = ("x".repeat(64 << 20), String::new());
     manifest.inputs = vec![InputEntry { name, bytes: 0, sha256 }];
     let message = manifest.write(folder.path()).unwrap_err().to_string();
-    assert!(message.contains("1 inputs and") && message.contains("more than the 67108864"), "{message}");
+    assert!(message.contains("1 inputs and") && message.contains("expected at most 67108864"), "{message}");
     verify(folder.path(), &mut go).unwrap();
 }
 
@@ -83,11 +83,11 @@ fn a_link_that_leaves_the_folder_is_not_followed() {
         fs::remove_file(folder.path().join(name)).unwrap();
         std::os::unix::fs::symlink(elsewhere.path().join(name), folder.path().join(name)).unwrap();
         let message = verify(folder.path(), &mut go).unwrap_err().to_string();
-        assert!(message.contains("outside of its folder"), "{message}");
+        assert!(message.contains("outside its folder"), "{message}");
     }
 }
 
-/// They were read whole, whatever their size, before their checksums could tell.
+/// These files were read as a whole, with any size, before their checksums were checked.
 #[test]
 fn side_files_of_another_size_are_not_read() {
     for ending in ["idx", "crc"] {
@@ -141,7 +141,7 @@ proptest! {
         prop_assert!(BlockChecksums::decode(path, &bytes).is_err());
     }
 
-    /// With all checksums made to fit, the index alone must hold.
+    /// With all checksums adjusted, the index check itself must hold.
     #[test]
     fn any_index_that_decodes_is_one_that_encode_writes(lengths in prop::collection::vec(1_u32..1_000, 0..50), at in any::<prop::sample::Index>(), byte: u8) {
         let mut bytes = Index { width: TokenWidth::Uint32, lengths }.encode();

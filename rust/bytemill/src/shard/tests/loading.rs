@@ -1,11 +1,11 @@
-//! Reliability row 2: one global order at any number of ranks and threads, wherever a run is cut.
+//! Reliability row 2: one global order for any number of ranks and threads, wherever a run is interrupted.
 
 use proptest::prelude::*;
 
-use super::order::{Permutation, Stream};
 use super::*;
+use crate::shard::order::{Permutation, Stream};
 
-/// A loader as the definition reads: everything in memory, one position at a time.
+/// A loader that follows the definition: everything in memory, one position at a time.
 fn by_definition(tokens: &[u32], options: &LoaderOptions, position: u64) -> (Vec<i64>, Vec<i64>) {
     let t = options.seq_len;
     let n = ((tokens.len() - 1) / t) as u64;
@@ -44,7 +44,7 @@ fn batches_are_what_the_definition_says_across_shards_and_epochs() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
-    /// Runs are cut at random and go on with other ranks, threads and batch sizes: nothing lost, nothing twice.
+    /// Interrupt runs at random and continue with other ranks, threads and batch sizes: nothing is lost or repeated.
     #[test]
     fn cut_runs_go_on_in_the_same_order(
         cuts in prop::collection::vec((1_u64..6, prop::sample::select(vec![1_usize, 2, 4, 8]), prop::sample::select(vec![0_usize, 1, 4]), 1_usize..4), 1..5),
@@ -101,12 +101,12 @@ fn a_state_of_another_order_is_refused_with_both_values() {
 }
 
 #[test]
-fn too_few_tokens_are_told() {
+fn too_few_tokens_are_an_error() {
     let (folder, tokens) = folder(300, 97, &[vec![1, 2, 3]]);
     assert_eq!(tokens.len(), 4);
     Loader::open(&[folder.path()], LoaderOptions::new(1, 3)).unwrap();
     let message = Loader::open(&[folder.path()], LoaderOptions::new(1, 4)).unwrap_err().to_string();
-    assert!(message.contains("split train has 4 tokens, one sample of seq_len 4 needs 5"), "{message}");
+    assert!(message.contains("split train has 4 tokens, but one sample of seq_len 4 needs 5"), "{message}");
     let val = LoaderOptions { split: Split::Val, ..LoaderOptions::new(1, 3) };
     assert!(Loader::open(&[folder.path()], val).unwrap_err().to_string().contains("split val has 0 tokens"));
 }
@@ -220,7 +220,7 @@ fn int32_and_mapped_files_and_neighbours_read_together_change_no_token() {
 }
 
 #[test]
-fn documents_are_told_where_they_begin_in_each_batch() {
+fn boundaries_say_where_documents_begin_in_each_batch() {
     let (folder, tokens) = folder(300, 97, &documents(30, 255));
     let open = |boundaries| {
         let options = LoaderOptions { boundaries, ..LoaderOptions::new(4, 40) };
@@ -247,7 +247,7 @@ fn documents_are_told_where_they_begin_in_each_batch() {
     assert!(lengths.iter().all(|&length| length == lengths[0]) && lengths[0] > most);
 }
 
-/// All stayed open, so that more shards than the system lets a process open could not be read.
+/// All files stayed open, so more shards than a process may open could not be read.
 #[cfg(target_os = "linux")]
 #[test]
 fn of_very_many_shards_not_all_stay_open() {
@@ -260,7 +260,7 @@ fn of_very_many_shards_not_all_stay_open() {
     assert_eq!(links.filter(|link| link.as_ref().is_ok_and(|file| file.starts_with(folder.path()))).count(), 256);
 }
 
-/// The bound used to be one for each source, so that a mixture of many failed where the system allows 1,024 files.
+/// The limit used to apply to each source, so a mixture of many sources failed on systems that allow 1,024 files.
 #[cfg(target_os = "linux")]
 #[test]
 fn of_a_mixture_no_more_files_stay_open_than_of_one_source() {

@@ -1,4 +1,4 @@
-//! What must hold of shards under damage, hostile input, and any number of ranks and threads.
+//! Properties of shards under damage, hostile input, and any number of ranks and threads.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod faults;
@@ -23,7 +23,7 @@ fn go(_: u64) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// A folder with `documents` in its train split, and its tokens.
+/// Create a folder with `documents` in its train split; return it and its tokens.
 fn folder(n_vocab: u32, shard_tokens: u64, documents: &[Vec<u32>]) -> (TempDir, Vec<u32>) {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout { n_vocab, end_of_text: Some(END_OF_TEXT), shard_tokens };
@@ -40,25 +40,25 @@ fn folder(n_vocab: u32, shard_tokens: u64, documents: &[Vec<u32>]) -> (TempDir, 
     (folder, tokens)
 }
 
-/// Documents of all kinds of lengths, 0 among them.
+/// Return documents of many lengths, including 0.
 fn documents(n: u32, largest_id: u32) -> Vec<Vec<u32>> {
     (0..n).map(|d| (0..d * 37 % 91).map(|i| (d * 7_919 + i * 31) % (largest_id + 1)).collect()).collect()
 }
 
-/// Everything in the folder, to be put back after damage.
+/// Return all files of the folder, to restore them after damage.
 fn contents(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-/// Random numbers that are the same in each run.
+/// Return random numbers that are the same in each run.
 fn random() -> impl FnMut(usize) -> usize {
     let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     move |below| (rng.next_u64() % below as u64) as usize
 }
 
-/// One epoch, in the order of the file, as far as it can be read.
+/// Read one epoch in file order, up to the first error.
 fn read_in_order(folder: &Path, seq_len: usize) -> (Vec<i64>, Result<(), crate::Error>) {
     let options = LoaderOptions { shuffle: false, prefetch_batches: 0, ..LoaderOptions::new(1, seq_len) };
     let mut read = Vec::new();
@@ -140,11 +140,11 @@ fn leftovers_of_a_killed_writer_go_and_other_files_stay() {
         fs::write(path(name), "somebody's data").unwrap();
     }
     let message = leftovers::remove_leftovers(folder.path(), &[]).unwrap_err().to_string();
-    assert!(message.contains("in the way"), "{message}");
+    assert!(message.contains("was not written by bytemill"), "{message}");
     assert_eq!(contents(folder.path()).len(), 6, "nothing of somebody's is deleted");
 }
 
-/// A Megatron index, or any file, with the name of ours was deleted where no `.bin` lay beside it.
+/// A Megatron index, or any file with the name of ours, was deleted if no `.bin` was next to it.
 #[test]
 fn side_files_of_somebody_are_not_taken_for_leftovers() {
     for name in ["train_000000.idx", "val_000000.crc"] {
@@ -155,19 +155,19 @@ fn side_files_of_somebody_are_not_taken_for_leftovers() {
     }
 }
 
-/// Both went on to the end after Ctrl-C.
+/// Both continued to the end after Ctrl-C.
 #[test]
-fn verifying_and_merging_stop_when_told_and_a_stopped_merge_leaves_nothing() {
+fn verifying_and_merging_can_be_stopped_and_a_stopped_merge_leaves_no_files() {
     let (folder, _) = folder(300, 1_000, &documents(60, 255));
     let n_bytes: u64 = Manifest::read(folder.path()).unwrap().shards.iter().map(|shard| shard.bytes).sum();
     let n_payload_bytes = n_bytes - HEADER_BYTES as u64 * 3;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     verify(folder.path(), &mut |n| {
-        told.push(n);
+        reported.push(n);
         ControlFlow::Continue(())
     })
     .unwrap();
-    assert_eq!((told.len(), told.iter().sum()), (3, n_payload_bytes), "{told:?}");
+    assert_eq!((reported.len(), reported.iter().sum()), (3, n_payload_bytes), "{reported:?}");
     for n_calls in [0, 2, 3, 5] {
         let out = tempfile::tempdir().unwrap();
         let mut left = n_calls;

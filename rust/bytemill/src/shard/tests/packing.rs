@@ -1,11 +1,11 @@
-//! Best-fit packing: every token once, documents whole where they fit, one order at any number of ranks.
+//! Best-fit packing: every token once, documents whole if they fit, one order for any number of ranks.
 #![allow(clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "ids are small")]
 
 use super::*;
 
 const T: usize = 16;
 
-/// A folder in which the token at place i has id i, and the places at which documents begin.
+/// Create a folder in which the token at position i has id i; return it and the starts of documents.
 fn numbered(n_documents: u32) -> (TempDir, Vec<u32>) {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout { n_vocab: 70_000, end_of_text: None, shard_tokens: 9_000 };
@@ -126,5 +126,5 @@ fn what_packing_cannot_work_with_is_refused() {
     fs::write(&raw, [7; 200]).unwrap();
     let stored = Some(TokenWidth::Uint16);
     let message = Loader::open(&[raw], LoaderOptions { stored, ..options() }).unwrap_err().to_string();
-    assert!(message.contains("where documents begin is known of shards that bytemill wrote"), "{message}");
+    assert!(message.contains("without document boundaries; use shards written by bytemill"), "{message}");
 }

@@ -5,7 +5,7 @@
 // Each method is some instructions of the loop over blocks.
 #![allow(clippy::inline_always)]
 
-use super::{LANES, Lanes};
+use super::compare::{LANES, Lanes};
 use std::arch::aarch64::{
     uint8x16_t, vandq_u8, vceqq_u8, vcleq_u8, vdupq_n_u8, vgetq_lane_u64, vld1q_u8, vpaddq_u8, vreinterpretq_u64_u8,
     vsubq_u8,

@@ -1,34 +1,35 @@
 //! Blocks in the registers of x86: one of AVX-512 or two of AVX2.
 
-// Intrinsics are what this file is for: splitting is 4-10 times as fast with them.
+// Intrinsics are what this file is for: splitting is several times as fast with them.
 #![allow(unsafe_code)]
 // Each method is one or two instructions of the loop over blocks.
 #![allow(clippy::inline_always)]
 
-use super::{LANES, Lanes, Way};
+use super::compare::{LANES, Lanes};
 use std::arch::x86_64::{
     __m256i, __m512i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_max_epu8, _mm256_movemask_epi8, _mm256_set1_epi8,
     _mm256_sub_epi8, _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_maskz_compress_epi8,
     _mm512_set1_epi8, _mm512_storeu_si512, _mm512_sub_epi8,
 };
 
-/// The ways of this file that this processor has, the best first.
-pub(super) fn ways() -> Vec<Way> {
-    let bits = is_x86_feature_detected!("bmi1")
+/// Whether this processor has what [`Avx512`] needs.
+pub(in super::super) fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512vbmi2")
+        && has_bit_instructions()
+}
+
+/// Whether this processor has what [`Avx2`] needs.
+pub(in super::super) fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && has_bit_instructions()
+}
+
+fn has_bit_instructions() -> bool {
+    is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
         && is_x86_feature_detected!("lzcnt")
-        && is_x86_feature_detected!("popcnt");
-    let wide = is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vbmi2");
-    let mut ways = Vec::new();
-    if bits && wide {
-        ways.push(Way::Avx512);
-    }
-    if bits && is_x86_feature_detected!("avx2") {
-        ways.push(Way::Avx2);
-    }
-    ways
+        && is_x86_feature_detected!("popcnt")
 }
 
 /// 0 to 63.
@@ -42,7 +43,7 @@ const NUMBERS: [u8; LANES] = {
     numbers
 };
 
-/// One register of 64 bytes. Made only where `ways` has found AVX-512 F, BW and VBMI2.
+/// One register of 64 bytes. Made only where [`has_avx512`] holds.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Avx512(__m512i);
 
@@ -80,7 +81,7 @@ impl Lanes for Avx512 {
     }
 }
 
-/// Two registers of 32 bytes. Made only where `ways` has found AVX2.
+/// Two registers of 32 bytes. Made only where [`has_avx2`] has found AVX2.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Avx2([__m256i; 2]);
 
