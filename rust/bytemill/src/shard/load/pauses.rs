@@ -17,7 +17,7 @@ const CALLS_TO_STOP: u32 = 32;
 #[derive(Debug, Default)]
 pub(super) struct Pauses {
     left: Option<Instant>,
-    pauses: u32,
+    in_a_row: u32,
     calls_without_pause: u32,
 }
 
@@ -36,15 +36,15 @@ impl Pauses {
 
     fn count(&mut self, pause: Duration) {
         if pause < WORTH_USING {
-            (self.pauses, self.calls_without_pause) = (0, self.calls_without_pause.saturating_add(1));
+            (self.in_a_row, self.calls_without_pause) = (0, self.calls_without_pause.saturating_add(1));
         } else {
-            (self.pauses, self.calls_without_pause) = (self.pauses.saturating_add(1), 0);
+            (self.in_a_row, self.calls_without_pause) = (self.in_a_row.saturating_add(1), 0);
         }
     }
 
     /// Return whether to prefetch; `is_done` says whether prefetching is active.
     pub(super) fn pays(&self, is_done: bool) -> bool {
-        if is_done { self.calls_without_pause < CALLS_TO_STOP } else { self.pauses >= PAUSES_TO_BEGIN }
+        if is_done { self.calls_without_pause < CALLS_TO_STOP } else { self.in_a_row >= PAUSES_TO_BEGIN }
     }
 }
 
