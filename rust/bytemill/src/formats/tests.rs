@@ -95,7 +95,7 @@ fn the_two_files_of_two_vocabularies_are_refused_by_both_names() {
     let [vocab, merges] = ["vocab.json", "merges.txt"].map(|name| half.path().join(name).display().to_string());
     assert_eq!(
         error.to_string(),
-        format!("{merges}: line 3: merge 1 makes \"bd\", which is no token in {vocab}: are the two of one vocabulary?")
+        format!("{merges}: line 3: merge 1 produces \"bd\", which is not a token in {vocab}: are the two of one vocabulary?")
     );
     save(&new, &splitter, half.path(), Format::Gpt2).unwrap();
     assert_eq!(load(half.path(), PatternChoice::Auto, None).unwrap().0.n_vocab(), 258);
@@ -153,7 +153,7 @@ fn minbpe_models_are_read() {
     let (vocab, splitter) = load_text("m.model", text).unwrap();
     assert_eq!((vocab.token_bytes(257), vocab.id_of(b"<|end|>")), (Some(&b"aab"[..]), Some(1000)));
     assert_eq!(splitter.pattern(), None);
-    assert!(refusal("minbpe v1\n\n0\n97 97\n300 1\n").contains("line 5: merge 1 joins id 300"));
+    assert!(refusal("minbpe v1\n\n0\n97 97\n300 1\n").contains("line 5: merge 1 uses id 300"));
     assert!(refusal("minbpe v1\n\n0\nx\n").contains("line 4: \"x\", expected two ids"));
     assert!(refusal("minbpe v1\n").contains("ends where the pattern"));
 }
@@ -201,7 +201,7 @@ fn settings_that_we_cannot_reproduce_are_refused_with_the_reason() {
         ("/added_tokens/0/id", 5.into(), "has id 5, but 260"),
         ("/model/merges/1", "b".into(), "merge 1"),
         ("/model/merges/1", serde_json::json!(["b", "中"]), "stands for no byte"),
-        ("/model/merges/1", "b q".into(), "merge 1 makes"),
+        ("/model/merges/1", "b q".into(), "merge 1 produces"),
         ("/model/merges/1", "bq z".into(), "merge 1 joins"),
         ("/model/vocab", serde_json::json!({"a": 0}), "has id 260, and tokenizers gives it 1"),
         ("/model/vocab", serde_json::json!([]), "expected an object"),
