@@ -202,7 +202,7 @@ fn settings_that_we_cannot_reproduce_are_refused_with_the_reason() {
         ("/model/merges/1", "b".into(), "merge 1"),
         ("/model/merges/1", serde_json::json!(["b", "中"]), "stands for no byte"),
         ("/model/merges/1", "b q".into(), "merge 1 produces"),
-        ("/model/merges/1", "bq z".into(), "merge 1 joins"),
+        ("/model/merges/1", "bq z".into(), "merge 1 uses"),
         ("/model/vocab", serde_json::json!({"a": 0}), "has id 260, and tokenizers gives it 1"),
         ("/model/vocab", serde_json::json!([]), "expected an object"),
     ];
