@@ -12,7 +12,7 @@ import typer.main
 import bytemill
 from bytemill.cli import app
 from bytemill.train.config import RunConfig
-from bytemill.train.config_text import documented_toml
+from bytemill.train.settings.documented import documented_toml
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(bytemill.__file__).parent

@@ -39,4 +39,5 @@ def test_each_solution_runs(chapter: str, code: str) -> None:
 def test_each_chapter_has_files_and_a_solution() -> None:
     assert [title for title, _ in SOLUTIONS] == [title for title, _ in CHAPTERS]
     assert len(CHAPTERS) == 5
+    assert len(ROWS) == len(re.findall(r"^\| \[", TEXT, flags=re.MULTILINE)), "a row of a table with several files"
     assert all(len(re.findall(r"^\| \[", chapter, flags=re.MULTILINE)) >= 3 for _, chapter in CHAPTERS)

@@ -215,7 +215,7 @@ def test_a_key_variable_that_cannot_be_sent_is_named_and_not_shown(
 def test_a_stored_command_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from bytemill.train.run.environment import describe_environment
+    from bytemill.train.machine.environment import describe_environment
 
     url = f"http://me:{SECRET}@h/?key={SECRET}"
     monkeypatch.setattr(sys, "argv", ["bytemill", "train", "--url", url, f"--url={url}", f"--set=a.api_key={SECRET}"])

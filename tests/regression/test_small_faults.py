@@ -24,8 +24,8 @@ from bytemill.progress import PhaseProgress
 from bytemill.report.run import run_page
 from bytemill.report.run_curves import MAX_OTHER_CURVES
 from bytemill.train.loop import fit
+from bytemill.train.machine.environment import describe_environment
 from bytemill.train.run.checkpoint import _spell, newest_valid
-from bytemill.train.run.environment import describe_environment
 from bytemill.train.run.progress import ProgressLine
 from bytemill.train.run.tensors import first_not_finite
 from stand_ins import tiny_config, tiny_task

@@ -1,4 +1,4 @@
-"""The command line: one file a command group; it parses, calls and prints.
+"""The command line: one file per command group; it parses, calls and prints.
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failed, 2 misused,
 130 or 143 interrupted with everything saved.

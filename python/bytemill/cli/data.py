@@ -204,7 +204,7 @@ def inspect(
     Example: bytemill data inspect shards/ -t tokenizer.json -n 2
     """
     if task is not None:
-        from bytemill.cli.rows import show_rows
+        from bytemill.cli.inspect_rows import show_rows
         from bytemill.cli.run_options import as_settings
         from bytemill.train.config import load_config
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from bytemill.cli import answers
-from bytemill.cli.classes import classify
 from bytemill.cli.console import json_text, say
-from bytemill.cli.matrix import matrix
+from bytemill.cli.eval_classify import classify
+from bytemill.cli.eval_matrix import matrix
 from bytemill.cli.several_models import Model, OwnTokenizer, open_for_use
 from bytemill.errors import DataError
 from bytemill.train.run.metrics import as_json_data

@@ -7,7 +7,7 @@ import typer
 
 from bytemill.cli.after_tuning import test_after
 from bytemill.cli.console import is_first_process, json_text, say
-from bytemill.cli.preference import preference
+from bytemill.cli.finetune_preference import preference
 from bytemill.cli.run_options import TuningOptions, finish, fit_in, takes_options
 from bytemill.files import write_text
 

@@ -1,4 +1,4 @@
-"""In which form a result is wanted, and where to: what several commands of `bytemill tokenizer` share."""
+"""The options for the form of a result and its file, which several commands of `bytemill tokenizer` share."""
 
 import sys
 from pathlib import Path

@@ -163,7 +163,7 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, 
     With `prints` they go to stdout with their documentation, as TOML that --config reads, and the command ends.
     """
     from bytemill.train.config import former_settings, load_config, read_toml
-    from bytemill.train.config_text import documented_toml
+    from bytemill.train.settings.documented import documented_toml
 
     if resumed_run is not None:
         saved = resumed_run / "config.toml"

@@ -1,4 +1,4 @@
-"""What lies in a folder of shards, for people: its documents decoded, and figures about them.
+"""What a folder of shards contains, for people: its documents decoded, and figures about them.
 
 Everything is read through the core, which checks each block before it hands out a token.
 """

@@ -1,4 +1,4 @@
-"""What a folder of shards holds, as its manifest.json tells."""
+"""What a folder of shards contains, read from its manifest.json."""
 
 from __future__ import annotations
 

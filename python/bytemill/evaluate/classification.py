@@ -1,4 +1,4 @@
-"""How well classes are told apart: accuracy, F1, and which are taken for which."""
+"""How well a model distinguishes classes: accuracy, F1, and which are taken for which."""
 
 from __future__ import annotations
 

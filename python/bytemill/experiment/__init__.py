@@ -1,1 +1,1 @@
-"""Many runs: sweeps and ladders."""
+"""Trials of a few steps, the ladder of speed-ups, sweeps of many runs, and the demo."""

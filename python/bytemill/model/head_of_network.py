@@ -1,4 +1,4 @@
-"""How a network of transformers makes logits of hidden states, whatever its head does.
+"""How a network of transformers makes logits of hidden states, for any kind of head.
 
 The network's own forward pass runs with a base model that returns given hidden states. So a bias, a scale or a soft cap
 on the logits, of any architecture, is computed by the code that defines it.

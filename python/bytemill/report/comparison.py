@@ -1,4 +1,4 @@
-"""Tokenizers beside each other, as a page, as Markdown, and as tables of text."""
+"""Tokenizers side by side, as a page, as Markdown, and as tables of text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's page: from raw text to a fine-tuned GPT-2, told to somebody who sees it for the first time."""
+"""The demo's page: from raw text to a fine-tuned GPT-2, for a reader who sees it for the first time."""
 
 import os
 from pathlib import Path

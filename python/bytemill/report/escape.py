@@ -1,4 +1,4 @@
-"""Makes any text safe to stand in a page: what a model writes may hold anything."""
+"""Make any text safe inside a page: what a model writes may contain anything."""
 
 from html import escape as escape_html
 

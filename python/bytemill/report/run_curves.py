@@ -1,4 +1,4 @@
-"""What runs logged, as plots laid over each other: the known quantities in order, then whatever else there is."""
+"""What runs logged, as plots laid over each other: the known quantities in order, then all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classification: a language model learns to tell texts apart, by its head, its last block, LoRA, or all weights.
+"""Classification: a language model learns the class of a text, by its head, its last block, LoRA, or all weights.
 
 The rows are split 70 / 10 / 20 into training, validation and test, unless `data.split` says otherwise. Every text ends
 with the end-of-text, where a linear layer reads the class; texts are cut at the length of the longest training row.

@@ -1,4 +1,4 @@
-"""Tokenizers beside each other: tokens of the same texts, pieces of the same words, the ends of the vocabularies."""
+"""Tokenizers side by side: tokens of the same texts, pieces of the same words, the ends of the vocabularies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokenizers named in one string, as they stand on a command line: a file, a folder, a known name, the hub."""
+"""Tokenizers named in one string, as on a command line: a file, a folder, a known name, the hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training has learnt, measured on text that it has not seen.
+"""How good a trained vocabulary is, measured on text that it has not seen.
 
 One run gives every smaller vocabulary too, as the first of its merges; so a report costs one encoding of the
 held-out text for each size, and no further training.

@@ -12,10 +12,10 @@ import torch
 from pydantic import BaseModel
 
 from bytemill.train.config import RunConfig, load_config
-from bytemill.train.config_text import documented_toml
 from bytemill.train.machine.advice import advice, uses
 from bytemill.train.machine.facts import Gpu, Machine, Torch, container_memory, examine
 from bytemill.train.machine.hardware import peak_memory_mib
+from bytemill.train.settings.documented import documented_toml
 
 CPU_TORCH = Torch("2.9", None, threads=8, gpus=(), has_mps=False, has_bf16_units=False)
 PLAIN = Machine(

@@ -1,4 +1,4 @@
-"""Tokens in turning colours on a terminal, parted by bars elsewhere."""
+"""Tokens in alternating colours on a terminal, separated by bars elsewhere."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""`bytemill tokenizer train`: learn a vocabulary, save smaller ones with it, report on what was learnt."""
+"""`bytemill tokenizer train`: learn a vocabulary, save smaller ones with it, report on the result."""
 
 import re
 import warnings

@@ -1,4 +1,4 @@
-"""Rows in JSON: a list of objects, an object that holds one, or an object in each line, whatever the file's ending."""
+"""Rows in JSON: a list of objects, an object with a list, or an object per line; the file may have any ending."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from bytemill.evaluate.loss import bytes_per_token
 from bytemill.experiment.demo.results import Machine, MetricsRow
 from bytemill.experiment.trial import run_trial
 from bytemill.train.config import TrainConfig
-from bytemill.train.run.environment import describe_environment
+from bytemill.train.machine.environment import describe_environment
 from bytemill.train.run.metrics import read_json_lines
 
 if TYPE_CHECKING:

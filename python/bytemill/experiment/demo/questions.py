@@ -1,4 +1,4 @@
-"""Makes instruction rows from functions and their docstrings, split so that nothing leaks.
+"""Make instruction rows from functions and their docstrings, split so that nothing leaks.
 
 Each function gives two rows: one that asks what it does, and one that asks for its name, its parameters or
 its signature. Functions with the same first sentence are one function here (a library repeats itself:

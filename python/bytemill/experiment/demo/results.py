@@ -1,4 +1,4 @@
-"""What a run of the demo found out, as plain values: the pages are made of nothing else."""
+"""The results of a run of the demo, as plain values: the pages are made of nothing else."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Finds the running Python's standard library and reads its text, importing none of it.
+"""Find the running Python's standard library and read its text, importing none of it.
 
 Modules are parsed with `ast`: importing them would run their code, need their C parts and open windows
 (`turtle`, `antigravity`). Reading the about 450 files of CPython takes some four seconds of one core.

@@ -7,8 +7,8 @@ trains for minutes learns most visibly from plain text:
 * docstrings: one reference page a module;
 * sources: code without its docstrings, which are in the pages already.
 
-Beside them stand instruction rows made of functions and docstrings (`docstring_rows`). What the held-out rows
-answer is in none of the documents. One Python installation and one seed always give the same bytes.
+With them come instruction rows made of functions and docstrings (`questions`). What the held-out rows answer is
+in none of the documents. One Python installation and one seed always give the same bytes.
 """
 
 import json

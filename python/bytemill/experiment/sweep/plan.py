@@ -1,6 +1,6 @@
-"""What a sweep shall run: a base configuration, and what differs from run to run, read from TOML.
+"""The runs of a sweep: a base configuration, and what differs from run to run, read from TOML.
 
-    config = "instruct.toml"          # the base, beside this file; or its settings under [config]
+    config = "instruct.toml"          # the base, next to this file; or its settings under [config]
 
     [grid]                            # every combination is one run
     "lora.r" = [1, 4, 16]

@@ -1,4 +1,4 @@
-"""What the runs of a sweep came to, read from their folders."""
+"""The results of a sweep's runs, read from their folders."""
 
 from __future__ import annotations
 

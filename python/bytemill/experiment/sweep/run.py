@@ -3,11 +3,11 @@
 A run of a sweep is a run like any other, started by the command that a person would type, in
 `FOLDER/NAME`; so its memory is its own, a crash ends nothing else, and it can be repeated by hand.
 
-    FOLDER/configs/NAME.toml   what shall be run
+    FOLDER/configs/NAME.toml   the settings of the run
     FOLDER/logs/NAME.txt       what the command said
     FOLDER/NAME/               the run's folder; sweep.json in it says that it is over, and how
 
-Runs that failed are told apart from those that are done, and are tried again by the next call.
+Runs that failed are recorded as failed, and the next call tries them again.
 """
 
 from __future__ import annotations

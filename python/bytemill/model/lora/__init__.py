@@ -1,4 +1,4 @@
-"""LoRA: small trained updates beside the frozen weights of any torch model.
+"""LoRA: small trained updates next to the frozen weights of any torch model.
 
 `config.py` holds the settings, `layer.py` the arithmetic, `apply.py` the wrapping and merging of whole
 models, `adapters.py` several on one base, `adapter_file.py` the exchange with PEFT. Read them in this order.

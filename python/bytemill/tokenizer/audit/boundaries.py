@@ -1,4 +1,4 @@
-"""Questions about what stands between text and ids: special tokens in what a user writes, and spellings never seen."""
+"""Questions about the border between text and ids: special tokens in what a user writes, and spellings never seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions about text with a form: digits and sums, Python's indentation, YAML beside JSON."""
+"""Questions about text with a form: digits and sums, Python's indentation, YAML compared with JSON."""
 
 from __future__ import annotations
 

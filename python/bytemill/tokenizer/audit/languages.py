@@ -1,4 +1,4 @@
-"""What the same text costs in each language: tokens a word, a character, and beside English.
+"""What the same text costs in each language: tokens per word, per character, and compared with English.
 
 Tokens a word are called fertility (Rust et al. 2021, "How good is your tokenizer?"); tokens beside those of English
 for the same content are a language's premium (Petrov et al. 2023, "Language model tokenizers introduce unfairness

@@ -1,4 +1,4 @@
-"""What bytemill will use of a machine, and what would make it faster: the facts of `machine`, read."""
+"""What bytemill will use of a machine, and what would make it faster, as rules over the facts in `facts`."""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ from bytemill.train.config import (
     former_settings,
     portable_config,
 )
+from bytemill.train.machine.environment import describe_environment
 from bytemill.train.machine.profiler import PROFILE_FILES
 from bytemill.train.run.background import Background
 from bytemill.train.run.checkpoint import Checkpoint, newest_valid, save_checkpoint, tidy_checkpoints
-from bytemill.train.run.environment import describe_environment
 from bytemill.train.run.folder_lock import alone_in
 from bytemill.train.run.metrics import JsonLines, WeightsAndBiases, as_json_data, read_json_lines
 from bytemill.train.run.progress import ProgressLine

@@ -1,4 +1,4 @@
-"""One at a time: a lock on a folder that the system takes back when its holder dies, however it dies."""
+"""A lock on a folder, one holder at a time; the system frees it when its holder ends, in any way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run writes down on the way: JSON lines that survive kills, and the same metrics for Weights & Biases.
+"""What a run measures on the way: JSON lines that survive kills, and the same metrics for Weights & Biases.
 
 One line a logged step. After a resume the lines of steps that will be done again are cut off, so
 each step stands there once, as if nothing had happened.

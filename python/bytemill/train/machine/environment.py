@@ -1,4 +1,4 @@
-"""What a run ran on and with: versions, machine, git commit; saved with it as environment.json."""
+"""What a run uses: versions, machine, command, git commit; the run's folder has it as environment.json."""
 
 from __future__ import annotations
 

@@ -14,15 +14,13 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-    from bytemill.train.config import RunConfig
-
 __all__ = ["documented_toml"]
 
 WIDTH = 110
 
 
-def documented_toml(config: RunConfig) -> str:
-    r"""Every setting of a run with its description above it; what is not set stands as a comment.
+def documented_toml(config: BaseModel) -> str:
+    r"""Return every setting of a `RunConfig` with its description above it; what is not set is a comment.
 
     >>> from bytemill.train.config import RunConfig
     >>> text = documented_toml(RunConfig())
