@@ -11,17 +11,18 @@ from bytemill.cli.output_paths import Private, on_disk
 
 def demo(
     fast: Annotated[
-        bool, typer.Option("--fast", help="Use less text and smaller models; takes under a minute.")
+        bool, typer.Option("--fast", help="Use less text and smaller models; takes about a minute.")
     ] = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", callback=on_disk)] = Path(
         "runs/demo"
     ),
     is_private: Private = False,
 ) -> None:
-    """Run the whole pipeline, from raw text to a fine-tuned GPT-2: offline, under five minutes on two cores.
+    """Run the whole pipeline, from raw text to a fine-tuned GPT-2: offline, in about four minutes.
 
-    The text is Python's own standard library. The demo trains a tokenizer, writes token shards, pretrains a small
-    GPT-2, samples from it, tunes it with LoRA on questions about Python's functions, and writes report.html.
+    The text is Python's own standard library. The speed of this machine chooses the size of the model, and a slow or
+    busy machine trains a smaller one in the same time. The demo trains a tokenizer, writes token shards, pretrains a
+    small GPT-2, samples from it, tunes it with LoRA on questions about Python's functions, and writes report.html.
 
     Example: bytemill demo --fast
     """
@@ -29,13 +30,19 @@ def demo(
     from bytemill.experiment.demo.sizes import FAST, FULL
     from bytemill.report.demo import write_demo_page
 
-    say("From raw text to a fine-tuned GPT-2: " + ("under a minute." if fast else "about four minutes."))
+    say("From raw text to a fine-tuned GPT-2: " + ("about a minute." if fast else "about four minutes."))
     results = run_demo(output, FAST if fast else FULL, say)
     pretrain, tune = results.pretrain, results.tune
     say(
-        f"Pretraining: {pretrain.val_bits_per_byte:.3f} bits a byte on held-out text, "
+        f"Pretraining: {pretrain.val_bits_per_byte:.3f} bits per byte on held-out text, "
         f"{pretrain.ratio_to_unigram:.2f} of the {pretrain.unigram_bits_per_byte:.3f} that token frequencies give."
     )
     say(f"Tuning: loss on held-out questions {tune.base_loss:.3f} before, {tune.tuned_loss:.3f} after.")
-    say(f"Done in {results.total_seconds:.0f} s. The report, one file to open in a browser:")
-    print(write_demo_page(results, output / "report.html", is_private=is_private))
+    page = write_demo_page(results, output / "report.html", is_private=is_private)
+    if pretrain.missed:
+        say(f"The model did not learn enough: {pretrain.missed}. Run the demo again when the machine is free.")
+    say(f"Done in {results.total_seconds:.0f} s.")
+    say(f"Talk to it:  bytemill chat -m {output / 'tune'}")
+    say(f"Look at it:  open {page} in a browser")
+    say("What next:   docs/first-hour.md, with your own text")
+    print(page)

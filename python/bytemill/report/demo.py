@@ -36,11 +36,8 @@ def demo_page(results: DemoResults, *, is_private: bool = False) -> Page:
     return Page(
         title="From raw text to a fine-tuned GPT-2",
         kicker=f"bytemill demo · {results.date}",
-        lead=f"""In {duration(results.total_seconds)}, {cores} learned a vocabulary
-        from {size(results.tokenizer.corpus_bytes)} of {source}, trained a
-        GPT\N{NON-BREAKING HYPHEN}2 of {short_count(results.pretrain.n_parameters)} parameters from nothing,
-        and taught it to answer questions.""",
-        summary=(_key_figures(results, cores),),
+        lead=_lead(results, cores, source),
+        summary=(_first_sample(results), _key_figures(results, cores)),
         sections=(
             tokenizer_section(results),
             pretraining_section(results.pretrain),
@@ -53,18 +50,45 @@ def demo_page(results: DemoResults, *, is_private: bool = False) -> Page:
     )
 
 
+def _lead(results: DemoResults, cores: str, source: str) -> str:
+    """What was done, and a verdict by the numbers."""
+    pretrain, tune = results.pretrain, results.tune
+    done = f"""In {duration(results.total_seconds)}, {cores} trained a vocabulary on
+    {size(results.tokenizer.corpus_bytes)} of {source}, and a GPT\N{NON-BREAKING HYPHEN}2 of
+    {short_count(pretrain.n_parameters)} parameters on it, from random weights."""
+    if pretrain.missed:
+        return f"{done} The model did not learn enough: {pretrain.missed}."
+    learned = (
+        f"It predicts unseen text with {percent(pretrain.ratio_to_unigram)} of the loss that token frequencies give"
+    )
+    change = 1 - tune.tuned_loss / tune.base_loss
+    if change <= 0:
+        return f"{done} {learned}. Tuning with LoRA did not lower its loss on unseen questions."
+    return f"{done} {learned}; tuning with LoRA lowered its loss on unseen questions by {percent(change)}."
+
+
+def _first_sample(results: DemoResults) -> Comparison:
+    sample = results.samples[0]
+    return Comparison(
+        title="What it writes",
+        lead=sample.prompt,
+        columns=(("before training", sample.before), ("after training", sample.after_pretraining)),
+        best=1,
+    )
+
+
 def _key_figures(results: DemoResults, cores: str) -> KeyFigures:
     pretrain, tune = results.pretrain, results.tune
     tokens = Figure(
         decimal(results.tokenizer.bytes_per_token),
-        "bytes in a token",
+        "bytes per token",
         f"with {count(results.tokenizer.vocab_size)} tokens, on text it had not seen",
     )
     guess = Figure(
         decimal(pretrain.val_bits_per_byte),
-        "bits to guess a byte",
-        f"""{percent(pretrain.ratio_to_unigram)} of the {decimal(pretrain.unigram_bits_per_byte)} that
-        knowing only how frequent tokens are would need""",
+        "bits per byte",
+        f"""on unseen text, {percent(pretrain.ratio_to_unigram)} of the {decimal(pretrain.unigram_bits_per_byte)} that
+        token frequencies alone give""",
     )
     answer = Figure(
         f"{decimal(tune.base_loss)} → {decimal(tune.tuned_loss)}",
@@ -101,8 +125,8 @@ def _samples_section(results: DemoResults) -> Section:
 def _answers_section(results: DemoResults) -> Section:
     intro = Prose(
         """
-        Questions of the test, answered by the pretrained model and by the tuned one, beside what the library
-        itself says.
+        Questions of the test, answered by the pretrained model and by the tuned one, next to what the library
+        itself says. A model of this size learns the form of an answer, seldom its truth.
         """
     )
     answers = [

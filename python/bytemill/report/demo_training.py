@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bytemill.experiment.demo.results import Metrics, PretrainResults, TuneResults
+from bytemill.experiment.demo.results import AIM, Metrics, PretrainResults, TuneResults
 from bytemill.report.figures import count, decimal, percent
 from bytemill.report.metrics_plots import loss_plot, overlaid_plot
 from bytemill.report.page import Block, Details, Plot, Prose, Section, Table
@@ -107,9 +107,10 @@ def _how_well(pretrain: PretrainResults) -> Table:
         ("Loss on held-out text", f"{decimal(pretrain.val_loss, 3)} nats a token"),
         ("The same in bits", f"{decimal(pretrain.val_bits_per_byte, 3)} bits a byte"),
         ("Knowing only how frequent tokens are", f"{decimal(pretrain.unigram_bits_per_byte, 3)} bits a byte"),
-        ("Ratio of the two", f"{decimal(pretrain.ratio_to_unigram, 3)}; the demo asks for at most 0.8"),
+        ("Ratio of the two", f"{decimal(pretrain.ratio_to_unigram, 3)}; the demo aims at {AIM} or less"),
         ("Parameters", count(pretrain.n_parameters)),
         ("Tokens seen", count(pretrain.train_tokens_seen)),
+        ("Speed", f"{count(round(pretrain.tokens_per_second))} tokens/s"),
     )
     return Table("How well it guesses", ("what", "how much"), rows, plain=True)
 

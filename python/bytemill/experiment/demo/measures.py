@@ -1,4 +1,4 @@
-"""What the demo measures on the way: speed, growth of the vocabulary, the entropy to beat, the machine."""
+"""What the demo measures on the way: the growth of the vocabulary, the entropy to beat, the machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import torch
 
 from bytemill.evaluate.loss import bytes_per_token
 from bytemill.experiment.demo.results import Machine, MetricsRow
-from bytemill.experiment.trial import run_trial
-from bytemill.train.config import TrainConfig
 from bytemill.train.machine.environment import describe_environment
 from bytemill.train.run.metrics import read_json_lines
 
@@ -21,20 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bytemill import Tokenizer
-    from bytemill.train.task import Task
 
-__all__ = ["machine", "metrics_of", "steps_within", "unigram_bits_per_byte", "vocabulary_growth"]
-
-_TRIAL_STEPS = 6
-
-
-def steps_within(seconds: float, most: int, trial: Task) -> int:
-    """How many steps of `trial` this machine does in `seconds`, at least 20 and at most `most`.
-
-    The trial's model is trained for a few steps, so give a copy.
-    """
-    per_step = run_trial(trial, TrainConfig(max_steps=_TRIAL_STEPS), n_steps=_TRIAL_STEPS).seconds_per_step
-    return min(most, max(20, int(seconds / per_step)))
+__all__ = ["machine", "metrics_of", "unigram_bits_per_byte", "vocabulary_growth"]
 
 
 def metrics_of(run_dir: Path) -> list[MetricsRow]:

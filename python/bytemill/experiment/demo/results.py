@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "AIM",
     "AnswerSample",
     "DemoResults",
     "Machine",
@@ -16,6 +17,10 @@ __all__ = [
     "TokenizerResults",
     "TuneResults",
 ]
+
+AIM = 0.8
+"""Validation loss over the entropy of token frequencies that the demo wants at most."""
+_BUSY = 0.7
 
 MetricsRow = Mapping[str, float]
 Metrics = Sequence[MetricsRow]
@@ -62,6 +67,12 @@ class PretrainResults:
     n_parameters: int
     metrics: Metrics
     train_tokens_seen: int
+    tokens_per_second: float
+    """With validation and samples counted in."""
+    cpu_share: float
+    """Of the processor time of its threads, what the training got; less where other programs run."""
+    needed_tokens: int
+    """Tokens that a model of this size needs for the aim."""
     val_loss: float
     """Nats a token on held-out documents, at the end."""
     val_bits_per_byte: float
@@ -70,8 +81,21 @@ class PretrainResults:
 
     @property
     def ratio_to_unigram(self) -> float:
-        """Validation loss over the unigram entropy; the demo wants at most 0.8."""
+        """Validation loss over the unigram entropy."""
         return self.val_bits_per_byte / self.unigram_bits_per_byte
+
+    @property
+    def missed(self) -> str | None:
+        """Why the ratio is above the aim; None if it is not."""
+        ratio = self.ratio_to_unigram
+        if ratio <= AIM:
+            return None
+        seen = f"it saw {self.train_tokens_seen:,} tokens, at {self.tokens_per_second:,.0f} tokens/s"
+        if self.train_tokens_seen < self.needed_tokens:
+            seen += f", and needs about {self.needed_tokens:,}"
+        if self.cpu_share < _BUSY:
+            seen += f"; other programs were using the processor (training got {self.cpu_share:.0%} of its time)"
+        return f"the loss is {ratio:.2f} of what token frequencies alone give, above the aim of {AIM}: {seen}"
 
     @property
     def unigram_nats_per_token(self) -> float:

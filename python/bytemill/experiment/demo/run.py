@@ -1,40 +1,31 @@
 """The demo: from this machine's own text to a fine-tuned GPT-2, in minutes and offline.
 
-    standard library -> tokenizer -> shards -> GPT-2 -> samples -> LoRA on questions -> answers
+    speed -> standard library -> tokenizer -> shards -> GPT-2 -> samples -> LoRA on questions -> answers
 
-Every phase is what its command does at any size; here the sizes are small and the text is the running
-Python's standard library. How many steps fit into the time is measured first, so that a slower machine
-trains less instead of longer.
+Every phase is what its command does at any size; here the sizes are small and the text is the running Python's
+standard library. The speed of this machine chooses the size of the model, and training ends on time: a slower or busy
+machine trains a smaller model on less text, instead of longer.
 """
 
 from __future__ import annotations
 
-import copy
 import platform
 import shutil
 import sys
 import time
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal
 
 from bytemill import Tokenizer
 from bytemill.data import TokenLoader, prepare
 from bytemill.data.rows import EncodedRows, encode_rows, instruction_prompt, read_rows
 from bytemill.errors import ArgumentError
 from bytemill.evaluate.loss import held_out_loss
-from bytemill.experiment.demo.measures import (
-    machine,
-    metrics_of,
-    steps_within,
-    unigram_bits_per_byte,
-    vocabulary_growth,
-)
+from bytemill.experiment.demo.measures import machine, metrics_of, unigram_bits_per_byte, vocabulary_growth
 from bytemill.experiment.demo.results import (
     AnswerSample,
     DemoResults,
@@ -45,8 +36,8 @@ from bytemill.experiment.demo.results import (
     TuneResults,
 )
 from bytemill.experiment.demo.text import CorpusSummary, write_corpus
+from bytemill.experiment.demo.timed import choose_size, new_model, train_for
 from bytemill.files import write_text
-from bytemill.model import GPT2, GPT2Config
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, save_adapter
 from bytemill.outside_text import without_secrets
 from bytemill.tasks.base_model import base_identity, model_config_json
@@ -58,13 +49,13 @@ from bytemill.tasks.tokenizer_files import tokenizer_files
 from bytemill.tasks.tuning import row_batches_once, tuning_task
 from bytemill.tasks.usable_model import open_model
 from bytemill.train.config import DataConfig, LoraSettings, RunConfig, SampleConfig, TrainConfig
-from bytemill.train.loop import fit
 from bytemill.train.machine.device import autocast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bytemill.experiment.demo.sizes import DemoSize
+    from bytemill.model import GPT2
     from bytemill.train.task import Task
 
 __all__ = ["run_demo"]
@@ -72,6 +63,8 @@ __all__ = ["run_demo"]
 _MARKER = "demo.json"
 _PARTS = ("corpus", "shards", "pretrain", "tune", "model", "adapter")
 _PROMPTS = ("This module provides", "Return the", "If the file", "def __init__(self")
+_VALIDATION_TOKENS = 30_000
+_TUNING_ROWS = 8
 _LORA = LoraConfig(r=16, lora_alpha=32, target_modules=["c_attn", "c_proj", "c_fc"])
 
 
@@ -98,8 +91,8 @@ def run_demo(folder: str | Path, size: DemoSize, say: Callable[[str], None]) -> 
 
     Args:
         folder: Where everything is written; what an earlier demo left there is replaced.
-        size: `demo_sizes.FULL` (minutes) or `FAST` (under one).
-        say: Told in each step what is being done and how long it will take.
+        size: `sizes.FULL` (minutes) or `FAST` (about one).
+        say: Receives a line at the start of each phase: what it does and how long it takes; and samples on the way.
 
     Raises:
         ArgumentError: `folder` holds something else.
@@ -116,12 +109,15 @@ class _Demo:
     def __init__(self, folder: Path, size: DemoSize, say: Callable[[str], None]) -> None:
         self.folder, self.size, self.say = folder, size, say
         self.phase_seconds: dict[str, float] = {}
+        self.end = time.perf_counter() + size.promised_seconds
 
     def run(self) -> DemoResults:
+        with self._phase("Measure this machine", "how fast it trains models of each size", 5):
+            self.model_size, self.speed = choose_size(self.size.models, self.size.pretrain_seconds, self.say)
         corpus = self._corpus()
         tokenizer, tokenizer_results = self._tokenizer(corpus)
         shards = self._shards(corpus, tokenizer)
-        model = self._new_model(tokenizer)
+        model = new_model(self.model_size, tokenizer.n_vocab)
         before = self._draw(model, tokenizer)
         pretrain = self._pretrain(model, tokenizer)
         after = self._draw(model, tokenizer)
@@ -145,13 +141,13 @@ class _Demo:
 
     def _corpus(self) -> CorpusSummary:
         with self._phase("Collect text", "reading the standard library's documentation and sources", 10):
-            return write_corpus(self.folder / "corpus", self.size.corpus_bytes)
+            return write_corpus(self.folder / "corpus", self.model_size.corpus_bytes)
 
     def _tokenizer(self, corpus: CorpusSummary) -> tuple[Tokenizer, TokenizerResults]:
-        doing = f"learning {self.size.vocab_size:,} tokens from {corpus.bytes / 1e6:.1f} MB"
+        doing = f"learning {self.model_size.vocab_size:,} tokens from {corpus.bytes / 1e6:.1f} MB"
         with self._phase("Train a tokenizer", doing, 3):
             began = time.perf_counter()
-            tokenizer = Tokenizer.train(files=[corpus.documents_path], vocab_size=self.size.vocab_size)
+            tokenizer = Tokenizer.train(files=[corpus.documents_path], vocab_size=self.model_size.vocab_size)
             seconds = time.perf_counter() - began
             tokenizer.save(self.folder / "tokenizer.json")
         # What the tokenizer never saw, in the words it will meet: the held-out questions and answers.
@@ -183,48 +179,60 @@ class _Demo:
             bytes=sum(path.stat().st_size for path in files),
         )
 
-    def _new_model(self, tokenizer: Tokenizer) -> GPT2:
-        torch.manual_seed(0)
-        size = self.size
-        return GPT2(
-            GPT2Config(
-                vocab_size=tokenizer.n_vocab,
-                n_positions=size.seq_len,
-                n_layer=size.n_layer,
-                n_head=size.n_head,
-                n_embd=size.n_embd,
-            )
-        )
-
     def _pretrain(self, model: GPT2, tokenizer: Tokenizer) -> PretrainResults:
-        size, shards = self.size, self.folder / "shards"
+        size, shards = self.model_size, self.folder / "shards"
         validation = TokenLoader(shards, batch_size=size.batch_size, seq_len=size.seq_len, split="val", shuffle=False)
-
-        def task(network: GPT2) -> Task:
-            return pretrain_task(
-                network,
-                TokenLoader(shards, batch_size=size.batch_size, seq_len=size.seq_len),
-                validation=validation,
-                tokenizer=tokenizer,
-                model_config=model_config_json(network),
-                files=tokenizer_files(tokenizer, n_positions=size.seq_len),
+        task = pretrain_task(
+            model,
+            TokenLoader(shards, batch_size=size.batch_size, seq_len=size.seq_len),
+            validation=validation,
+            validation_batches=_VALIDATION_TOKENS // (size.batch_size * size.seq_len),
+            tokenizer=tokenizer,
+            model_config=model_config_json(model),
+            files=tokenizer_files(tokenizer, n_positions=size.seq_len),
+        )
+        seconds = self._share_of_time_left(0.62, at_most=self.size.pretrain_seconds)
+        per_step = size.batch_size * size.seq_len
+        doing = f"{model.n_parameters():,} parameters, steps of {per_step:,} tokens"
+        with self._phase("Pretrain GPT-2", doing, seconds):
+            pace = train_for(
+                seconds,
+                self._aloud(task, model, tokenizer),
+                RunConfig(task="pretrain", train=_settings(size.learning_rate, seconds, per_step / self.speed)),
+                self.folder / "pretrain",
+                tokens_per_step=per_step,
+                max_steps=self.size.max_pretrain_tokens // per_step,
             )
-
-        n_steps = steps_within(size.pretrain_seconds, size.max_pretrain_steps, task(copy.deepcopy(model)))
-        config = RunConfig(task="pretrain", train=_schedule(n_steps, learning_rate=1e-3))
-        doing = f"{n_steps} steps of {size.batch_size * size.seq_len:,} tokens, {model.n_parameters():,} parameters"
-        with self._phase("Pretrain GPT-2", doing, size.pretrain_seconds):
-            outcome = fit(task(model), config, self.folder / "pretrain")
+            measured = task.validate()
         export_model(open_model(self.folder / "pretrain"), self.folder / "model")
         return PretrainResults(
             model=model.config.model_dump(),
             n_parameters=model.n_parameters(),
             metrics=metrics_of(self.folder / "pretrain"),
-            train_tokens_seen=n_steps * size.batch_size * size.seq_len,
-            val_loss=outcome.metrics["val_loss"],
-            val_bits_per_byte=outcome.metrics["val_bits_per_byte"],
+            train_tokens_seen=pace.tokens,
+            tokens_per_second=pace.tokens_per_second,
+            cpu_share=pace.cpu_share,
+            needed_tokens=size.needed_tokens,
+            val_loss=measured["val_loss"],
+            val_bits_per_byte=measured["val_bits_per_byte"],
             unigram_bits_per_byte=unigram_bits_per_byte(one_pass(validation), tokenizer),
         )
+
+    def _aloud(self, task: Task, model: GPT2, tokenizer: Tokenizer) -> Task:
+        """The same task, which shows at each validation what the model writes now."""
+        began, measured = time.perf_counter(), dict[str, float]()
+
+        def validate() -> dict[str, float]:
+            measured.update(task.validate())
+            return dict(measured)
+
+        def samples() -> list[dict[str, str]]:
+            (sample,) = draw_samples(model, tokenizer, _PROMPTS[:1], SampleConfig(max_new_tokens=24))
+            text = " ".join((sample["prompt"] + sample["text"]).split())
+            self.say(f"  {time.perf_counter() - began:3.0f} s, validation loss {measured['val_loss']:.2f}: {text}")
+            return [sample]
+
+        return replace(task, validate=validate, samples=samples)
 
     def _draw(self, model: GPT2, tokenizer: Tokenizer) -> list[dict[str, str]]:
         with self._phase("Sample", "letting the model continue a few beginnings", 5):
@@ -255,43 +263,53 @@ class _Demo:
 
     def _questions(self, corpus: CorpusSummary, tokenizer: Tokenizer) -> _Questions:
         test = read_rows(corpus.test_path)[: self.size.n_test_rows]
+        most = self.model_size.seq_len
         train_rows, test_rows = (
-            encode_rows(rows, tokenizer, max_tokens=self.size.seq_len) for rows in (read_rows(corpus.train_path), test)
+            encode_rows(rows, tokenizer, max_tokens=most) for rows in (read_rows(corpus.train_path), test)
         )
         return _Questions(train_rows, test_rows, test[: self.size.n_answers])
 
     def _train_adapter(self, model: GPT2, tokenizer: Tokenizer, questions: _Questions) -> None:
-        size = self.size
+        size = self.model_size
         base = base_identity(find_model(self.folder / "pretrain"))
 
-        def task(network: GPT2) -> Task:
-            return tuning_task(
-                network,
-                questions.train,
-                tokenizer,
-                validation_rows=questions.test,
-                data=self._row_settings(),
-                parameters=list(lora_parameters(network)),
-                model_config=model_config_json(network, _LORA),
-                base=base,
-                files=tokenizer_files(tokenizer, "alpaca", n_positions=size.seq_len),
-            )
-
-        n_steps = steps_within(size.tune_seconds, size.max_tune_steps, task(copy.deepcopy(model)))
+        task = tuning_task(
+            model,
+            questions.train,
+            tokenizer,
+            validation_rows=questions.test,
+            data=self._row_settings(),
+            parameters=list(lora_parameters(model)),
+            model_config=model_config_json(model, _LORA),
+            base=base,
+            files=tokenizer_files(tokenizer, "alpaca", n_positions=size.seq_len),
+        )
+        seconds = self._share_of_time_left(0.5, at_most=self.size.tune_seconds)
+        per_step = _TUNING_ROWS * size.seq_len
         config = RunConfig(
             task="instruct",
             base=base["path"],
             data=self._row_settings(),
-            train=_schedule(n_steps, learning_rate=2e-3),
+            train=_settings(2e-3, seconds, per_step / self.speed, optimizer="adamw"),
             lora=LoraSettings(**_LORA.model_dump()),
         )
-        doing = f"{n_steps} steps of {size.batch_size} questions, prompts masked"
-        with self._phase("Tune with LoRA", doing, size.tune_seconds):
-            fit(task(model), config, self.folder / "tune")
+        with self._phase("Tune with LoRA", f"steps of {_TUNING_ROWS} questions, prompts masked", seconds):
+            train_for(
+                seconds,
+                task,
+                config,
+                self.folder / "tune",
+                tokens_per_step=per_step,
+                max_steps=self.size.max_tune_steps,
+            )
         save_adapter(model, self.folder / "adapter")
 
+    def _share_of_time_left(self, share: float, *, at_most: float) -> float:
+        """Seconds for a phase: less than planned where earlier ones took longer, at least a tenth."""
+        return max(0.1 * at_most, min(at_most, share * (self.end - time.perf_counter())))
+
     def _row_settings(self) -> DataConfig:
-        return DataConfig(batch_size=self.size.batch_size, seq_len=self.size.seq_len, template="alpaca")
+        return DataConfig(batch_size=_TUNING_ROWS, seq_len=self.model_size.seq_len, template="alpaca")
 
     def _examine(self, model: GPT2, tokenizer: Tokenizer, questions: _Questions) -> _Marks:
         """The loss on all held-out answers, and the model's own answers to a few."""
@@ -311,15 +329,18 @@ class _Demo:
         self.phase_seconds[name] = self.phase_seconds.get(name, 0.0) + time.perf_counter() - began
 
 
-def _schedule(n_steps: int, *, learning_rate: float) -> TrainConfig:
-    """Warm-up over a twentieth of the steps, ten validations on the way, one checkpoint at the end."""
+def _settings(
+    learning_rate: float, seconds: float, seconds_per_step: float, *, optimizer: Literal["adamw", "muon"] = "muon"
+) -> TrainConfig:
+    """Warm-up over a twentieth of the steps that `seconds` are good for, and six validations and samples on the way."""
+    n_steps = max(1, int(seconds / seconds_per_step))
     return TrainConfig(
-        max_steps=n_steps,
+        optimizer=optimizer,
         learning_rate=learning_rate,
         min_learning_rate=learning_rate / 10,
         warmup_steps=max(1, n_steps // 20),
-        eval_every=max(1, n_steps // 10),
-        checkpoint_every=0,
+        eval_every=max(1, n_steps // 6),
+        sample_every=max(1, n_steps // 6),
     )
 
 
