@@ -50,7 +50,15 @@ def test_the_page_is_one_file(folder: Path) -> None:
 
 def test_every_step_says_what_it_does_and_how_long(folder: Path) -> None:
     said = (folder / "stderr.txt").read_text()
-    for step in ("Collect text", "Train a tokenizer", "Prepare shards", "Pretrain GPT-2", "Sample", "Tune with LoRA"):
+    for step in (
+        "Measure this machine",
+        "Collect text",
+        "Train a tokenizer",
+        "Prepare shards",
+        "Pretrain GPT-2",
+        "Sample",
+        "Tune with LoRA",
+    ):
         assert re.search(rf"^{step}: .+ \(about \d+ s\)$", said, re.MULTILINE), said
 
 
@@ -59,6 +67,25 @@ def test_tuning_lowers_the_loss_on_held_out_questions(folder: Path) -> None:
     found = re.search(r"held-out questions ([\d.]+) before, ([\d.]+) after", said)
     assert found, said
     assert float(found[2]) < float(found[1])
+
+
+def test_a_sample_shows_what_the_model_writes_as_it_learns(folder: Path) -> None:
+    said = (folder / "stderr.txt").read_text()
+    samples = re.findall(r"^ +(\d+) s, validation loss ([\d.]+): This module provides", said, re.MULTILINE)
+    assert len(samples) >= 3, said
+    assert float(samples[-1][1]) < float(samples[0][1])
+
+
+def test_it_ends_with_what_to_do_next_and_a_verdict(folder: Path) -> None:
+    said = (folder / "stderr.txt").read_text().splitlines()
+    assert said[-3:] == [
+        f"Talk to it:  bytemill chat -m {folder / 'tune'}",
+        f"Look at it:  open {folder / 'report.html'} in a browser",
+        "What next:   docs/first-hour.md, with your own text",
+    ]
+    ratio = float(re.search(r"([\d.]+) of the [\d.]+ that token frequencies give", "\n".join(said))[1])
+    missed = any(line.startswith("The model did not learn enough: ") for line in said)
+    assert missed or ratio <= 0.8
 
 
 def test_what_it_leaves_can_be_used(folder: Path) -> None:

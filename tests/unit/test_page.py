@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,13 +52,55 @@ def results(text: str = "plain text") -> DemoResults:
             [b" " * 40, b"\xff<"],
         ),
         shards=ShardResults(2_000_000, 20_000, 890, 10, 2, 4_040_000),
-        pretrain=PretrainResults({"n_layer": 2, "vocab_size": 512}, 900_000, metrics, 400_000, 3.0, 2.0, 4.0),
+        pretrain=PretrainResults(
+            model={"n_layer": 2, "vocab_size": 512},
+            n_parameters=900_000,
+            metrics=metrics,
+            train_tokens_seen=400_000,
+            tokens_per_second=4_000,
+            cpu_share=1.0,
+            needed_tokens=300_000,
+            val_loss=3.0,
+            val_bits_per_byte=2.0,
+            unigram_bits_per_byte=4.0,
+        ),
         samples=[TextSample(text, text, text), TextSample("", "", "")],
         tune=TuneResults({"r": 8, "target_modules": ["c_attn", text]}, 9_000, 909_000, 5_000, 500, metrics, 3.0, 2.0),
         answers=[AnswerSample(text, text, text, text, text)],
         phase_seconds={"read": 2.0, f"pretrain {text}": 100.0},
         machine=Machine(text, 2, 8_000_000_000, text, {text: text}),
     )
+
+
+def lead(found: DemoResults) -> str:
+    return " ".join(demo_page(found).lead.split())
+
+
+def test_the_verdict_follows_the_numbers() -> None:
+    good = results()
+    assert "Its loss on unseen text is 50 % of what token frequencies alone give" in lead(good)
+    assert "tuning with LoRA lowered its loss on unseen questions by 33 %" in lead(good)
+    assert "did not" not in lead(good)
+    useless = replace(good, tune=replace(good.tune, tuned_loss=3.1))
+    assert "Tuning with LoRA did not lower its loss on unseen questions." in lead(useless)
+    slow = replace(good.pretrain, val_bits_per_byte=3.88, train_tokens_seen=150_000, tokens_per_second=1_000)
+    missed = lead(replace(good, pretrain=slow))
+    assert missed.endswith(
+        "The model did not learn enough: the loss is 0.97 of what token frequencies alone give, above the aim of 0.8: "
+        "it saw 150,000 tokens, at 1,000 tokens/s, and needs about 300,000."
+    )
+    busy = replace(slow, cpu_share=0.28)
+    assert "other programs were using the processor (training got 28% of its time)" in lead(
+        replace(good, pretrain=busy)
+    )
+    assert replace(slow, val_bits_per_byte=3.2).missed is None
+    assert replace(slow, val_bits_per_byte=3.21).missed is not None
+
+
+def test_the_page_shows_first_what_the_model_writes_and_answers() -> None:
+    page = demo_page(results())
+    assert [section.title for section in page.sections][:2] == ["What it writes", "What it answers"]
+    assert "taught" not in page.html()
 
 
 @pytest.fixture(scope="module")

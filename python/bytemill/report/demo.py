@@ -37,13 +37,13 @@ def demo_page(results: DemoResults, *, is_private: bool = False) -> Page:
         title="From raw text to a fine-tuned GPT-2",
         kicker=f"bytemill demo · {results.date}",
         lead=_lead(results, cores, source),
-        summary=(_first_sample(results), _key_figures(results, cores)),
+        summary=(_key_figures(results, cores),),
         sections=(
+            _samples_section(results),
+            _answers_section(results),
             tokenizer_section(results),
             pretraining_section(results.pretrain),
-            _samples_section(results),
             tuning_section(results.tune),
-            _answers_section(results),
             _private_section(results) if is_private else _machine_section(results),
         ),
         footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
@@ -58,23 +58,12 @@ def _lead(results: DemoResults, cores: str, source: str) -> str:
     {short_count(pretrain.n_parameters)} parameters on it, from random weights."""
     if pretrain.missed:
         return f"{done} The model did not learn enough: {pretrain.missed}."
-    learned = (
-        f"It predicts unseen text with {percent(pretrain.ratio_to_unigram)} of the loss that token frequencies give"
-    )
+    ratio = percent(pretrain.ratio_to_unigram)
+    learned = f"Its loss on unseen text is {ratio} of what token frequencies alone give"
     change = 1 - tune.tuned_loss / tune.base_loss
     if change <= 0:
         return f"{done} {learned}. Tuning with LoRA did not lower its loss on unseen questions."
     return f"{done} {learned}; tuning with LoRA lowered its loss on unseen questions by {percent(change)}."
-
-
-def _first_sample(results: DemoResults) -> Comparison:
-    sample = results.samples[0]
-    return Comparison(
-        title="What it writes",
-        lead=sample.prompt,
-        columns=(("before training", sample.before), ("after training", sample.after_pretraining)),
-        best=1,
-    )
 
 
 def _key_figures(results: DemoResults, cores: str) -> KeyFigures:
