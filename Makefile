@@ -100,7 +100,7 @@ FORCE:
 
 $(VENV)/.installed: $(VENV)/bin/python $(CONSTRAINTS) $(SOURCES)
 	@echo "Installing torch and others and compiling the core into $(VENV): some minutes, the first time."
-	$(BIN)/pip install --quiet --editable '.[train]'
+	$(BIN)/pip install --editable '.[train]'
 	@touch $@
 
 $(VENV)/.developing: $(VENV)/bin/python $(CONSTRAINTS) $(SOURCES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,8 @@ def run_trial(task: Task, settings: TrainConfig, *, n_steps: int) -> Trial:
     """
     learner = Learner(task, settings, World())
     log, batches = _Silence(), iter(task.batches)
-    records: list[dict[str, Any]] = [learner.step(step, batches, log)[0] for step in range(n_steps)]
+    with contextlib.closing(learner):
+        records: list[dict[str, Any]] = [learner.step(step, batches, log)[0] for step in range(n_steps)]
     return Trial(
         milliseconds=[record["ms"] for record in records],
         losses=[record["loss"] for record in records if "loss" in record],

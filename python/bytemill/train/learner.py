@@ -13,6 +13,7 @@ from bytemill.train.gradient_watch import GradientWatch
 from bytemill.train.loss_scale import LossScale
 from bytemill.train.machine.device import autocast, pick_device, product_dtype, seed_step, to_device, use_tf32
 from bytemill.train.machine.hardware import device_name, peak_flops, peak_memory_mib
+from bytemill.train.machine.waiting import ThreadWaiting
 from bytemill.train.optim import build_optimizer, largest_gradient, scale_and_clip_gradients
 from bytemill.train.schedule import learning_rate_at
 from bytemill.train.signals import Stop
@@ -71,6 +72,7 @@ class Learner:
         self._model = cast("torch.nn.Module", torch.compile(self._parallel) if settings.compile else self._parallel)
         self._peak_flops = peak_flops(self.device, settings.precision) if task.flops_per_token else None
         self._gradients = GradientWatch()
+        self._waiting = ThreadWaiting(enabled=self.device.type == "cpu")
         # MPS has no float64; elsewhere sums over micro-batches lose nothing.
         self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
 
@@ -91,7 +93,7 @@ class Learner:
         Raises:
             DivergedError: The loss or the gradient is no number, and `on_nonfinite` is "stop".
         """
-        began = time.perf_counter()
+        began, began_cpu = time.perf_counter(), time.process_time()
         place = self.task.batches.state_dict()
         seed_step(self.settings.seed, step, self.world.rank)
         sums = self._accumulate(batches, wish)
@@ -108,6 +110,7 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         log.tokens_seen += tokens
         seconds = time.perf_counter() - began
+        self._waiting.after_step(seconds, time.process_time() - began_cpu)
         always = {"lr": rate, "tokens": log.tokens_seen, **self._epochs(), "ms": round(seconds * 1e3, 3)}
         if not moves:
             return {"skipped": 1, **always}, wishes
@@ -119,6 +122,10 @@ class Learner:
             "grad_max": gradient_max,
             **self._speed(tokens / seconds),
         }, wishes
+
+    def close(self) -> None:
+        """Let go of what a training needs beyond its model."""
+        self._waiting.close()
 
     def notes(self) -> list[str]:
         """Return a sentence on each figure that this machine or task cannot log."""

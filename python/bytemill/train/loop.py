@@ -6,6 +6,7 @@ its own schedule, and the promise that a run which was killed goes on as if it h
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = Fa
     device = pick_device(settings.device, local_rank=world.local_rank)
     with lack_of_memory_named(), world.joined(device), StopSignals(alone=world.size == 1) as signals:
         learner = Learner(task, settings, world)
-        with Run(Path(run_dir), config, learner, clock, progress=progress) as run:
+        with contextlib.closing(learner), Run(Path(run_dir), config, learner, clock, progress=progress) as run:
             step, pending = run.begin(resume=resume)
             for line in [*opening_lines(task, settings), *learner.notes()]:
                 run.say(line)
