@@ -4,9 +4,9 @@
 //! `CodeGen`, are found in any text. The rules are those of Hugging Face's `tokenizers`: first the tokens that are not
 //! `normalized` are found in the raw text; what lies between is normalized, and the `normalized` tokens are found in it.
 
-use crate::error::{VocabFault, show};
 use super::finder::Finder;
 use super::nfc::nfc;
+use crate::error::{VocabFault, show};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
