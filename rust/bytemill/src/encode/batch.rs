@@ -70,7 +70,9 @@ fn blocks(texts: &[&str], threads: usize) -> Vec<Range<usize>> {
     blocks
 }
 
-/// Call `work` on every item, on at most `threads` threads, the calling one included. Return the results in the order of the items.
+/// Call `work` on every item, on at most `threads` threads including the calling one.
+///
+/// Return the results in the order of the items.
 fn in_order<I: Clone + Sync, O: Send>(items: Vec<I>, threads: usize, work: impl Fn(I) -> O + Sync) -> Vec<O> {
     let threads = threads.min(items.len());
     if threads <= 1 {
