@@ -1,4 +1,4 @@
-//! The tokenizer that callers hold: a vocabulary and a splitter, with everything that they do together.
+//! The public tokenizer: a vocabulary and a splitter, and the operations that need both.
 
 use crate::decode;
 use crate::encode::{self, Encoder, Memory, Parts, Request, SpecialPolicy, Specials};
@@ -37,17 +37,17 @@ impl Clone for Tokenizer {
 }
 
 impl Tokenizer {
-    /// A tokenizer of these two parts.
+    /// Make a tokenizer from a vocabulary and a splitter.
     pub fn new(vocab: Vocab, splitter: Splitter) -> Self {
         Self { vocab, splitter, memory: Memory::default() }
     }
 
-    /// The tokenizer that training made; see [`Vocab::from_merges`] and [`Splitter::new`].
+    /// Make the tokenizer from trained merges; see [`Vocab::from_merges`] and [`Splitter::new`].
     pub fn from_merges(merges: &[(u32, u32)], pattern: Option<&str>, special_tokens: &[&str]) -> Result<Self> {
         Ok(Self::new(Vocab::from_merges(merges, special_tokens)?, Splitter::new(pattern)?))
     }
 
-    /// The tokenizer that tiktoken makes of ranks; see [`Vocab::from_ranks`] and [`Splitter::new`].
+    /// Make the tokenizer from tiktoken ranks; see [`Vocab::from_ranks`] and [`Splitter::new`].
     pub fn from_ranks(
         ranks: &[(Vec<u8>, u32)],
         pattern: Option<&str>,
@@ -56,9 +56,9 @@ impl Tokenizer {
         Ok(Self::new(Vocab::from_ranks(ranks, special_tokens)?, Splitter::new(pattern)?))
     }
 
-    /// What the same training would have given at a smaller `n_vocab`: the first merges, all special tokens.
+    /// Return the tokenizer of the same training with a smaller `n_vocab`: the first merges, all special tokens.
     ///
-    /// Fails where ids are not bytes, merges, special tokens in this order, and where `n_vocab` is too small.
+    /// Return an error if ids are not in the order bytes, merges, special tokens, or if `n_vocab` is too small.
     pub fn truncated(&self, n_vocab: usize) -> Result<Self> {
         let special: Vec<&str> = self.vocab.added_tokens().iter().map(|token| token.content.as_str()).collect();
         let (smallest, merges) = (256 + special.len(), self.vocab.merge_ids());
@@ -80,18 +80,18 @@ impl Tokenizer {
         Ok(Self::new(vocab.with_added(added.collect(), self.vocab.normalizer())?, self.splitter.clone()))
     }
 
-    /// Reads any of the formats in [`crate::formats`], told apart by content.
+    /// Read any format of [`crate::formats`]; the content determines which.
     pub fn load(path: &Path, pattern: PatternChoice, special_tokens: Option<&[(&str, Option<u32>)]>) -> Result<Self> {
         let (vocab, splitter) = formats::load(path, pattern, special_tokens)?;
         Ok(Self::new(vocab, splitter))
     }
 
-    /// Writes `path` (for [`Format::Gpt2`] a folder), or tells why the format cannot hold this tokenizer.
+    /// Write `path` (a folder for [`Format::Gpt2`]). Return an error if the format cannot hold this tokenizer.
     pub fn save(&self, path: &Path, format: Format) -> Result<()> {
         formats::save(&self.vocab, &self.splitter, path, format)
     }
 
-    /// Tokens, merges and special tokens.
+    /// Return the tokens, merges and special tokens.
     pub fn vocab(&self) -> &Vocab {
         &self.vocab
     }
@@ -137,17 +137,17 @@ impl Tokenizer {
         Ok(found)
     }
 
-    /// What cuts text into pretokens.
+    /// Return the splitter, which cuts text into pretokens.
     pub fn splitter(&self) -> &Splitter {
         &self.splitter
     }
 
-    /// A hash, 64 hexadecimal digits, of everything that decides which ids a text becomes.
+    /// Return a hash (64 hexadecimal digits) of everything that determines the ids of a text.
     pub fn fingerprint(&self) -> String {
         formats::fingerprint(&self.vocab, &self.splitter)
     }
 
-    /// The ids of `text`, in which special tokens are text like any other.
+    /// Encode `text`; special tokens in it are ordinary text.
     pub fn encode_ordinary(&self, text: &str) -> Result<Vec<u32>> {
         let mut ids = encode::room_for_short_text(text.len());
         self.encoder().encode(text, Request::default(), &mut ids)?;
@@ -165,15 +165,15 @@ impl Tokenizer {
         SpecialPolicy::new(&self.vocab, allowed, disallowed)
     }
 
-    /// As [`Tokenizer::encode`] with a policy that is already made.
+    /// Like [`Tokenizer::encode`], with an existing policy.
     pub fn encode_with(&self, text: &str, policy: &SpecialPolicy) -> Result<Vec<u32>> {
         let mut ids = encode::room_for_short_text(text.len());
         self.encoder().encode(text, Request { policy: Some(policy), max_tokens: None }, &mut ids)?;
         Ok(ids)
     }
 
-    /// Those ids of `text` that are wanted; with a limit, the rest of a long text is not encoded where the pattern
-    /// tells places to stop at, as those written by hand do.
+    /// Encode `text` as requested. With a limit, the rest of a long text is not encoded if the pattern has safe
+    /// places to stop, as the hand-written patterns do.
     ///
     /// ```
     /// # use bytemill::{Tokenizer, encode::Request};
@@ -191,25 +191,25 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The ids of any bytes; those that are not UTF-8 are pretokens of their own.
+    /// Encode any bytes; bytes that are not UTF-8 are separate pretokens.
     pub fn encode_bytes(&self, text: &[u8]) -> Result<Vec<u32>> {
         let mut ids = encode::room_for_short_text(text.len());
         self.encode_ordinary_into(text, &mut ids)?;
         Ok(ids)
     }
 
-    /// Appends what [`Tokenizer::encode_bytes`] returns.
+    /// Append what [`Tokenizer::encode_bytes`] returns.
     pub fn encode_ordinary_into(&self, text: &[u8], ids: &mut Vec<u32>) -> Result<()> {
         self.encoder().bytes(text, ids)
     }
 
-    /// All texts on up to `threads` threads: the ids in one row, and where each text's begin
+    /// Encode all texts on at most `threads` threads. Return the ids in one vector, and the offset of each text's ids
     /// (`offsets.len() == texts.len() + 1`).
     pub fn encode_batch(&self, texts: &[&str], wanted: Request, threads: usize) -> Result<(Vec<u32>, Vec<usize>)> {
         encode::encode_batch(self.parts(), texts, wanted, threads)
     }
 
-    /// The ids of a file of UTF-8 text, encoded on up to `threads` threads.
+    /// Encode a file of UTF-8 text on at most `threads` threads.
     pub fn encode_file(&self, path: &Path, policy: &SpecialPolicy, threads: usize) -> Result<Vec<u32>> {
         let bytes = read_whole(path)?;
         let text = std::str::from_utf8(&bytes).map_err(|error| {
@@ -224,13 +224,13 @@ impl Tokenizer {
         Ok(self.encode_batch(&parts, Request { policy: Some(policy), max_tokens: None }, threads)?.0)
     }
 
-    /// How many ids [`Tokenizer::encode_ordinary`] gives.
+    /// Return the number of ids that [`Tokenizer::encode_ordinary`] returns.
     pub fn count(&self, text: &str) -> Result<usize> {
         self.encode_ordinary(text).map(|ids| ids.len())
     }
 
-    /// How many ids [`Tokenizer::encode_ordinary`] gives if these are at most `limit`; encodes no more than it must to
-    /// know, as [`Tokenizer::encode_wanted`] does.
+    /// Return the number of ids that [`Tokenizer::encode_ordinary`] returns, if it is at most `limit`. Like
+    /// [`Tokenizer::encode_wanted`], this encodes no more text than necessary.
     pub fn count_until(&self, text: &str, limit: usize) -> Result<Option<usize>> {
         let wanted = Request { policy: None, max_tokens: Some(limit.saturating_add(1)) };
         let n_ids = self.encode_wanted(text, wanted)?.len();
@@ -244,7 +244,7 @@ impl Tokenizer {
         found.filter(|token| !token.special).map(|token| token.id).or_else(|| self.vocab.id_of(bytes))
     }
 
-    /// The ids, and for each the index of the character in which it begins.
+    /// Return the ids, and for each id the index of the character in which it begins.
     pub fn encode_with_offsets(&self, text: &str, policy: Option<&SpecialPolicy>) -> Result<(Vec<u32>, Vec<usize>)> {
         if self.splitter.adds_text() || !self.vocab.added().keeps_every_byte(|_| true) {
             return self.encoder().with_offsets(text, policy);
@@ -257,22 +257,22 @@ impl Tokenizer {
         Ok((ids, offsets))
     }
 
-    /// The text of `ids`; what is not UTF-8 becomes U+FFFD.
+    /// Decode `ids` to text; bytes that are not UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         decode::decode_lossy(&self.vocab, ids)
     }
 
-    /// The text of `ids`, which must be UTF-8.
+    /// Decode `ids` to text, which must be UTF-8.
     pub fn decode_strict(&self, ids: &[u32]) -> Result<String> {
         decode::decode_strict(&self.vocab, ids)
     }
 
-    /// The bytes of `ids`.
+    /// Decode `ids` to bytes.
     pub fn decode_bytes(&self, ids: &[u32]) -> Result<Vec<u8>> {
         decode::decode_bytes(&self.vocab, ids)
     }
 
-    /// The text of `ids`, and for each the index of the character in which it begins.
+    /// Decode `ids` to text, and return for each id the index of the character in which it begins.
     pub fn decode_with_offsets(&self, ids: &[u32]) -> Result<(String, Vec<usize>)> {
         decode::decode_with_offsets(&self.vocab, ids)
     }
@@ -290,7 +290,7 @@ impl Tokenizer {
 fn read_whole(path: &Path) -> Result<Vec<u8>> {
     const AT_ONCE: u64 = 32 << 20;
     let mut file = File::open(path).map_err(Error::io(path))?;
-    // A device or pipe says that it has no bytes.
+    // A device or pipe reports a size of zero.
     let n_bytes = file.metadata().map_err(Error::io(path))?.len();
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(n_bytes as usize).map_err(|error| Error::io(path)(error.into()))?;
@@ -300,5 +300,5 @@ fn read_whole(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Parts of a file for each thread, so that one slow part does not hold up the others.
+/// Parts of a file per thread, so that one slow part does not delay the others.
 const PARTS_PER_THREAD: usize = 8;

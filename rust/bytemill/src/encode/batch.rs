@@ -1,7 +1,7 @@
-//! Many texts at once on some threads, with the result of doing them one by one.
+//! Encode a batch of texts on several threads, with the same result as one text at a time.
 //!
-//! Texts are grouped into blocks of some bytes that threads take in turn, so that one long text
-//! holds up only its own thread; blocks are joined in order.
+//! Texts are grouped into blocks of similar size. Each thread takes the next block when it is free,
+//! so a long text delays only its own thread. Blocks are joined in order.
 
 use super::encoder::{Encoder, Parts};
 use super::request::Request;
@@ -10,20 +10,20 @@ use crate::interrupt::Workers;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Smaller blocks cost more joining than their balance gains.
+/// Smaller blocks cost more to join than better balance saves.
 const MIN_BLOCK_BYTES: usize = 16 << 10;
 const BLOCKS_PER_THREAD: usize = 16;
 
-/// The ids of all texts in one row, and where each text's begin: those of text `i` are
+/// Return the ids of all texts in one vector, and their offsets: the ids of text `i` are
 /// `ids[offsets[i]..offsets[i + 1]]`.
 pub(crate) fn encode_batch(
     parts: Parts,
     texts: &[&str],
-    wanted: Request,
+    request: Request,
     threads: usize,
 ) -> Result<(Vec<u32>, Vec<usize>)> {
     let blocks = blocks(texts, threads);
-    let encode = |block: Range<usize>| encode_block(parts, &texts[block], wanted);
+    let encode = |block: Range<usize>| encode_block(parts, &texts[block], request);
     let encoded = in_order(blocks, threads, encode);
     let mut ids = Vec::with_capacity(encoded.iter().flatten().map(|block| block.ids.len()).sum());
     let mut offsets = Vec::with_capacity(texts.len() + 1);
@@ -38,21 +38,21 @@ pub(crate) fn encode_batch(
 
 struct TextGroup {
     ids: Vec<u32>,
-    /// Where each text's ids end.
+    /// The end of each text's ids.
     ends: Vec<usize>,
 }
 
-fn encode_block(parts: Parts, texts: &[&str], wanted: Request) -> Result<TextGroup> {
+fn encode_block(parts: Parts, texts: &[&str], request: Request) -> Result<TextGroup> {
     let mut encoder = Encoder::new(parts);
     let mut block = TextGroup { ids: Vec::new(), ends: Vec::with_capacity(texts.len()) };
     for text in texts {
-        encoder.encode(text, wanted, &mut block.ids)?;
+        encoder.encode(text, request, &mut block.ids)?;
         block.ends.push(block.ids.len());
     }
     Ok(block)
 }
 
-/// Consecutive texts, about as many bytes a block.
+/// Group consecutive texts into blocks of about the same number of bytes.
 fn blocks(texts: &[&str], threads: usize) -> Vec<Range<usize>> {
     let total: usize = texts.iter().map(|text| text.len()).sum();
     let target = (total / (threads.max(1).saturating_mul(BLOCKS_PER_THREAD))).max(MIN_BLOCK_BYTES);
@@ -70,7 +70,9 @@ fn blocks(texts: &[&str], threads: usize) -> Vec<Range<usize>> {
     blocks
 }
 
-/// `work` on every item, on up to `threads` threads of this call's own, results in the items' order.
+/// Call `work` on every item, on at most `threads` threads including the calling one.
+///
+/// Return the results in the order of the items.
 fn in_order<I: Clone + Sync, O: Send>(items: Vec<I>, threads: usize, work: impl Fn(I) -> O + Sync) -> Vec<O> {
     let threads = threads.min(items.len());
     if threads <= 1 {
@@ -87,7 +89,7 @@ fn in_order<I: Clone + Sync, O: Send>(items: Vec<I>, threads: usize, work: impl 
         done
     };
     let mut done = std::thread::scope(|scope| {
-        // Where the system gives no more threads, those that are there do the work.
+        // If the system cannot start more threads, the running ones do the work.
         let others = Workers::start(scope, threads - 1, worker);
         let mut done = worker();
         done.extend(others.join().into_iter().flatten());
@@ -127,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_fault_in_order_is_told() {
+    fn the_first_fault_in_order_is_reported() {
         let vocab = Vocab::from_merges(&[], &["<a>", "<b>"]).unwrap();
         let splitter = Splitter::new(Some("gpt2")).unwrap();
         let parts = Parts { vocab: &vocab, splitter: &splitter, memory: &Memory::default() };

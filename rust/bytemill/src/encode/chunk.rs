@@ -1,4 +1,4 @@
-//! The spans that are looked for together: each is asked from memory before the first of them is looked at.
+//! A batch of lookups: all table entries are prefetched before the first is read.
 
 use super::memory::Short;
 use super::table::Lookup;
@@ -6,48 +6,49 @@ use crate::hints;
 use crate::vocab::{CutPoints, PIECES};
 use std::ops::Range;
 
-/// Tokens bridge nearly all pairs of ASCII characters, so that cutting a short pretoken of them is seldom a gain.
+/// Tokens span nearly all pairs of ASCII characters, so cutting a short ASCII pretoken rarely helps.
 const UNCUT_BYTES: usize = 32;
 
-/// The first byte of a character of three bytes or more: those of most scripts without spaces.
+/// The lowest first byte of a character of three or more bytes. Most scripts without spaces use such characters.
 const WIDE: u8 = 0xE0;
-/// Two wide characters, often a word, and something beside them.
+/// Room for two wide characters (often a word) and one short neighbour.
 const FEW_BYTES: usize = 8;
 
-/// Spans of a text one behind the other, to be looked for together.
+/// Consecutive spans of a text that are looked up together.
 pub(super) struct Chunk<const ROOM: usize> {
-    wanted: [Lookup<2>; ROOM],
+    lookups: [Lookup<2>; ROOM],
     n: usize,
-    /// A bit for each that is a piece of a pretoken, which nothing bridges to what is beside it.
+    /// One bit per span: set if the span is a piece of a pretoken. No token spans the ends of a piece.
     pieces: u128,
-    /// Whether what is left begins inside a pretoken.
+    /// Whether the remaining text begins inside a pretoken.
     is_inside: bool,
 }
 
 impl<const ROOM: usize> Chunk<ROOM> {
-    /// There is a bit of `pieces` for each span.
+    /// `pieces` has one bit per span.
     const FITS: () = assert!(ROOM <= u128::BITS as usize);
 
     #[inline]
     pub(super) fn new() -> Self {
         const { Self::FITS };
-        Self { wanted: [Lookup::NOTHING; ROOM], n: 0, pieces: 0, is_inside: false }
+        Self { lookups: [Lookup::NOTHING; ROOM], n: 0, pieces: 0, is_inside: false }
     }
 
-    /// The spans, in order.
+    /// Return the spans in order.
     #[inline]
     pub(super) fn lookups(&self) -> &[Lookup<2>] {
-        &self.wanted[..self.n]
+        &self.lookups[..self.n]
     }
 
-    /// Whether the span `number` is only a piece of a pretoken.
+    /// Return whether span `number` is a piece of a pretoken.
     #[inline]
     pub(super) fn is_piece(&self, number: usize) -> bool {
         self.pieces >> number & 1 != 0
     }
 
-    /// Takes as many of the pretokens that begin at `start` and end at `ends` as there is room for, and
-    /// asks for their places in memory; what is left. Long ones are cut, of the last one perhaps a part is left.
+    /// Fill the chunk with the pretokens that begin at `start` and end at `ends`, and prefetch their table entries.
+    ///
+    /// Return the start and the ends that remain. Long pretokens are cut; a part of the last one may remain.
     #[inline]
     pub(super) fn fill<'e>(
         &mut self,
@@ -76,11 +77,11 @@ impl<const ROOM: usize> Chunk<ROOM> {
         (start, ends)
     }
 
-    /// Takes pretokens, those that begin at `start` and end at `ends`, up to the first that is better cut; how many.
+    /// Add pretokens up to the first one that should be cut. Return how many were added.
     #[inline]
     fn fill_with_whole(&mut self, table: &Short, text: &[u8], mut start: usize, ends: &[usize]) -> usize {
         let mut n = 0;
-        for (place, &end) in self.wanted[self.n..=ROOM - PIECES].iter_mut().zip(ends) {
+        for (place, &end) in self.lookups[self.n..=ROOM - PIECES].iter_mut().zip(ends) {
             if !is_whole(text, start, end) {
                 break;
             }
@@ -93,7 +94,7 @@ impl<const ROOM: usize> Chunk<ROOM> {
         n
     }
 
-    /// Takes the first pieces of the rest of a pretoken, `text[span]`; where the last of them ends.
+    /// Add the first pieces of `text[span]`, the rest of a pretoken. Return the end of the last piece.
     #[inline(never)]
     fn cut(&mut self, table: &Short, cut_points: &CutPoints, text: &str, span: Range<usize>) -> usize {
         let start = span.start;
@@ -110,10 +111,10 @@ impl<const ROOM: usize> Chunk<ROOM> {
         end
     }
 
-    /// Takes all spans that begin at `start` and end at `ends`; where the last of them ends.
+    /// Add all spans that begin at `start` and end at `ends`. Return the end of the last span.
     #[inline]
     fn add(&mut self, table: &Short, text: &[u8], mut start: usize, ends: &[usize]) -> usize {
-        for (place, &end) in self.wanted[self.n..].iter_mut().zip(ends) {
+        for (place, &end) in self.lookups[self.n..].iter_mut().zip(ends) {
             *place = Lookup::new(text, start, end);
             table.prefetch(place);
             start = end;
@@ -123,35 +124,36 @@ impl<const ROOM: usize> Chunk<ROOM> {
     }
 }
 
-/// Whether the pretoken `text[start..end]` is better looked for as it is than cut: a clause of wide characters
-/// seldom comes twice.
+/// Return whether to look up the pretoken `text[start..end]` without cutting it.
+///
+/// Clauses of wide characters are cut because they rarely repeat.
 #[inline]
-#[expect(clippy::needless_bitwise_bool, reason = "branches here would have to be guessed")]
+#[expect(clippy::needless_bitwise_bool, reason = "branches here would be mispredicted")]
 fn is_whole(text: &[u8], start: usize, end: usize) -> bool {
     let length = end - start;
     let is_wide = text.get(end.wrapping_sub(3)).is_some_and(|&byte| byte >= WIDE);
     (length <= Short::MOST_BYTES) & !(is_wide & (length > FEW_BYTES))
 }
 
-/// Appends the ids of all that is `wanted`, up to the first that is not at home in `table`; of how many.
+/// Append the ids of `lookups` until one is not in its home bucket of `table`. Return how many were found.
 #[inline]
-pub(super) fn recall(table: &Short, wanted: &[Lookup<2>], out: &mut Vec<u32>) -> usize {
-    hints::reserve(out, wanted.len() * Short::MOST_IDS);
+pub(super) fn recall(table: &Short, lookups: &[Lookup<2>], out: &mut Vec<u32>) -> usize {
+    hints::reserve(out, lookups.len() * Short::MOST_IDS);
     let start = out.spare_capacity_mut().as_mut_ptr();
-    let (mut end, mut n_found) = (start, wanted.len());
-    for (number, next) in wanted.iter().enumerate() {
+    let (mut end, mut n_found) = (start, lookups.len());
+    for (number, next) in lookups.iter().enumerate() {
         let Some((ids, n)) = table.at_home(next) else {
             n_found = number;
             break;
         };
-        // SAFETY: `reserve` made room for `MOST_IDS` ids for each that is wanted, and none has more.
+        // SAFETY: `reserve` made room for `MOST_IDS` ids for each lookup, and none has more.
         #[allow(unsafe_code)]
         unsafe {
             end.cast::<[[u32; 2]; 2]>().write(ids);
             end = end.add(n);
         }
     }
-    // SAFETY: ids were written one behind the other up to `end`.
+    // SAFETY: all ids from `start` up to `end` were written.
     #[allow(unsafe_code)]
     unsafe {
         out.set_len(out.len() + end.offset_from_unsigned(start));

@@ -12,7 +12,7 @@ use crate::vocab::{PIECES, Scratch, Vocab};
 /// Positions inside one text, and lengths of its pieces, are 32 bits wide; texts are shorter than this.
 const MAX_TEXT_BYTES: usize = u32::MAX as usize;
 
-/// Longer texts are sure to bring enough that is new for tables of their own.
+/// Texts from this length on contain enough new strings to justify tables of their own.
 pub(super) const LONG_TEXT_BYTES: usize = 4 << 20;
 
 /// What encoders share: the parts of a tokenizer.
@@ -23,7 +23,7 @@ pub(crate) struct Parts<'t> {
     pub(crate) memory: &'t Memory,
 }
 
-/// Encodes text after text with buffers that it keeps; make one per thread.
+/// Encode texts one after another and reuse buffers between them. Make one encoder per thread.
 #[derive(Debug)]
 pub(crate) struct Encoder<'t> {
     pub(super) parts: Parts<'t>,
@@ -48,7 +48,7 @@ impl<'t> Encoder<'t> {
         Self { parts, merging, pace: Pace::default() }
     }
 
-    /// Appends the ids of `text`, in which no added tokens are looked for.
+    /// Append the ids of `text` without searching for added tokens.
     pub(super) fn text(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
         check_length(text.len())?;
         self.pace.advance(text.len());
@@ -57,7 +57,7 @@ impl<'t> Encoder<'t> {
             self.merging.own.get_or_insert_with(|| memory.for_long_text(vocab));
         }
         self.make_room(text, out)?;
-        // To make room for what is looked for takes time as well.
+        // Initializing a large chunk takes time too, so short texts use a small one.
         if text.len() <= SHORT_TEXT_BYTES {
             self.in_chunks::<{ FEW + PIECES }>(text, out)
         } else {
@@ -65,7 +65,7 @@ impl<'t> Encoder<'t> {
         }
     }
 
-    /// As [`Encoder::text`], looking for up to `ROOM` pretokens at a time.
+    /// Like [`Encoder::text`], with at most `ROOM` lookups per batch.
     pub(super) fn in_chunks<const ROOM: usize>(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
         let (Self { parts, merging, .. }, mut chunk) = (self, Chunk::<ROOM>::new());
         if !parts.splitter.keeps_characters_whole() {
@@ -74,7 +74,7 @@ impl<'t> Encoder<'t> {
         parts.splitter.split_batches(text, |text, start, ends| merging.pretokens(text, start, ends, &mut chunk, out))
     }
 
-    /// Appends the ids of bytes that need not be UTF-8; special tokens in them are text like any other.
+    /// Append the ids of bytes that need not be UTF-8; special tokens in them are text like any other.
     pub(crate) fn bytes(&mut self, text: &[u8], out: &mut Vec<u32>) -> Result<()> {
         if let Ok(text) = str::from_utf8(text) {
             return self.encode(text, Request::default(), out);
@@ -104,7 +104,7 @@ impl<'t> Encoder<'t> {
         Ok(())
     }
 
-    /// Appends the ids of a run of bytes that are not UTF-8, and empties it.
+    /// Append the ids of a run of bytes that are not UTF-8, and empties it.
     fn invalid(&mut self, run: &mut Vec<u8>, out: &mut Vec<u32>) {
         if !run.is_empty() {
             self.merging.damaged(run, out);
@@ -122,7 +122,7 @@ impl Drop for Encoder<'_> {
 }
 
 impl Merging<'_> {
-    /// Appends the ids of the pretokens of `text` that follow each other from `start` and end at `ends`.
+    /// Append the ids of the pretokens of `text` that follow each other from `start` and end at `ends`.
     #[inline]
     fn pretokens<const ROOM: usize>(
         &mut self,
@@ -141,26 +141,26 @@ impl Merging<'_> {
         }
     }
 
-    /// Appends the ids of all in `chunk`.
+    /// Append the ids of all in `chunk`.
     #[inline]
     fn chunk<const ROOM: usize>(&mut self, text: &str, chunk: &Chunk<ROOM>, out: &mut Vec<u32>) {
-        let wanted = chunk.lookups();
+        let lookups = chunk.lookups();
         let mut done = 0;
         loop {
-            done += recall(&self.tables().short, &wanted[done..], out);
-            let Some(missed) = wanted.get(done) else { return };
+            done += recall(&self.tables().short, &lookups[done..], out);
+            let Some(missed) = lookups.get(done) else { return };
             self.missed(text.as_bytes(), missed, chunk.is_piece(done), out);
             done += 1;
         }
     }
 
-    /// Appends the ids of `wanted`, which is not where it is looked for first: a pretoken, or only a piece of one.
+    /// Append the ids of `lookup`, a pretoken or a piece of one that was not in its home bucket.
     #[inline(never)]
-    fn missed(&mut self, text: &[u8], wanted: &Lookup<2>, is_piece: bool, out: &mut Vec<u32>) {
-        if self.is_recalled(text, wanted, out) {
+    fn missed(&mut self, text: &[u8], lookup: &Lookup<2>, is_piece: bool, out: &mut Vec<u32>) {
+        if self.is_recalled(text, lookup, out) {
             return;
         }
-        let string = &text[wanted.span()];
+        let string = &text[lookup.span()];
         if !is_piece && let Some(id) = self.vocab.only_as_a_whole(string) {
             return out.push(id);
         }
@@ -168,25 +168,25 @@ impl Merging<'_> {
         self.vocab.merge(string, &mut self.scratch, out);
         if let Some(tables) = &mut self.own
             && out.len() - first <= MOST_IDS
-            // Where it is a pretoken it becomes another id.
+            // As a whole pretoken, the same string has another id.
             && (!is_piece || self.vocab.only_as_a_whole(string).is_none())
         {
-            tables.keep(text, wanted, &out[first..]);
+            tables.keep(text, lookup, &out[first..]);
         }
     }
 
-    /// Appends the ids of `wanted`, if they are remembered anywhere.
-    fn is_recalled(&mut self, text: &[u8], wanted: &Lookup<2>, out: &mut Vec<u32>) -> bool {
+    /// Append the ids of `lookup` if a table has them. Return whether one has.
+    fn is_recalled(&mut self, text: &[u8], lookup: &Lookup<2>, out: &mut Vec<u32>) -> bool {
         if self.own.is_none() {
             self.own = self.memory.own(self.vocab);
         }
         match &mut self.own {
-            Some(tables) => tables.recall_and_promote(text, wanted, out),
-            None => self.memory.seeded(self.vocab).recall(text, wanted, out),
+            Some(tables) => tables.recall_and_promote(text, lookup, out),
+            None => self.memory.seeded(self.vocab).recall(text, lookup, out),
         }
     }
 
-    /// Appends the ids of a pretoken of any bytes.
+    /// Append the ids of a pretoken of any bytes.
     fn damaged(&mut self, pretoken: &[u8], out: &mut Vec<u32>) {
         match str::from_utf8(pretoken) {
             Ok(pretoken) => {
@@ -205,9 +205,9 @@ impl Merging<'_> {
     }
 }
 
-/// So many spans are asked from memory before the first of them is looked at.
+/// Number of spans prefetched before the first is read, for long texts.
 pub(super) const MANY: usize = 64;
-/// As many as a sentence has.
+/// The same for short texts: about the number of pretokens in a sentence.
 const FEW: usize = 16;
 const SHORT_TEXT_BYTES: usize = 128;
 

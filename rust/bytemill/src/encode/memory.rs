@@ -1,9 +1,9 @@
-//! What an encoder remembers: short pretokens and pieces with their ids, in tables of fixed size.
+//! Known pretokens and pieces with their ids, in tables of fixed size.
 //!
-//! A tokenizer has one set of small tables, filled from the vocabulary and never written again. An encoder
-//! that meets much that is not in them makes larger ones for itself, in which it also keeps what it had to merge,
-//! and leaves them to the next; so threads share nothing that is written, and what is seldom used never
-//! pays for them.
+//! A tokenizer has one set of small tables, filled from the vocabulary and never written again. An encoder that
+//! sees many strings that are not in them makes larger tables of its own. It stores its merge results there, and
+//! a later encoder reuses the tables. Threads therefore share no written data, and a tokenizer that is rarely used
+//! does not pay for large tables.
 
 use super::overflow::Overflow;
 use super::table::{Found, Lookup, Table};
@@ -30,16 +30,16 @@ const SEED_BUCKETS: RangeInclusive<usize> = 1 << 13..=1 << 16;
 /// Text brings more words than a vocabulary has, and only a table half empty seldom has to push one out.
 const ROOM_FOR_TEXT: usize = 4;
 const LONG_BUCKETS: usize = 1 << 12;
-/// Tokens of higher ids are rare: they are remembered when they are met.
+/// Tokens with higher ids are rare: they are added when they occur.
 const MOST_SEEDS: usize = 1 << 16;
-/// Asked from memory before the first of them is written.
+/// Entries prefetched before the first is written.
 const SEEDS_AT_A_TIME: usize = 64;
 
-/// The most ids that a look into one of the tables gives.
+/// The maximum number of ids that a table lookup returns.
 pub(super) const MOST_IDS: usize = Long::MOST_IDS;
 
 impl Tables {
-    /// Tables with room for the vocabulary's tokens, which they hold, and `times` as many buckets as that takes.
+    /// Return tables that hold the vocabulary's tokens, with `times` the buckets that they need.
     fn seeded(vocab: &Vocab, times: usize) -> Self {
         let n_buckets = vocab.n_vocab().next_power_of_two().clamp(*SEED_BUCKETS.start(), *SEED_BUCKETS.end());
         let mut tables =
@@ -49,13 +49,13 @@ impl Tables {
         let mut seeds = seeds.map(|(id, span)| (id, Lookup::new(text, span.start, span.end))).peekable();
         while seeds.peek().is_some() {
             let group: Vec<_> = seeds.by_ref().take(SEEDS_AT_A_TIME).collect();
-            for (_, wanted) in &group {
-                tables.short.prefetch(wanted);
+            for (_, lookup) in &group {
+                tables.short.prefetch(lookup);
             }
-            for (id, wanted) in group {
-                let span = wanted.span();
+            for (id, lookup) in group {
+                let span = lookup.span();
                 match span.len() {
-                    ..=Short::MOST_BYTES => tables.short.insert_if_free(&wanted, &[id]),
+                    ..=Short::MOST_BYTES => tables.short.insert_if_free(&lookup, &[id]),
                     _ => tables.long.insert_if_free(&Lookup::new(text, span.start, span.end), &[id]),
                 }
             }
@@ -63,36 +63,36 @@ impl Tables {
         tables
     }
 
-    /// Appends the ids of `wanted`, a span of `text`, if they are remembered anywhere.
-    pub(super) fn recall(&self, text: &[u8], wanted: &Lookup<2>, out: &mut Vec<u32>) -> bool {
-        let span = wanted.span();
+    /// Append the ids of `lookup`, a span of `text`, if a table has them. Return whether one has.
+    pub(super) fn recall(&self, text: &[u8], lookup: &Lookup<2>, out: &mut Vec<u32>) -> bool {
+        let span = lookup.span();
         let found = if span.len() <= Short::MOST_BYTES {
-            self.short.recall(wanted, out)
+            self.short.recall(lookup, out)
         } else {
             self.long.recall(&Lookup::new(text, span.start, span.end), out)
         };
         match found {
             Found::Nothing => false,
             Found::Ids => true,
-            Found::Elsewhere(number) => self.overflow.recall(number, wanted.key(), span.len(), out),
+            Found::Elsewhere(number) => self.overflow.recall(number, lookup.key(), span.len(), out),
         }
     }
 
-    /// As [`Tables::recall`], and what is met again becomes quicker to find.
-    pub(super) fn recall_and_promote(&mut self, text: &[u8], wanted: &Lookup<2>, out: &mut Vec<u32>) -> bool {
-        if wanted.span().len() <= Short::MOST_BYTES {
-            self.short.promote(wanted);
+    /// Like [`Tables::recall`], and move a repeated entry to its home bucket, where it is found faster.
+    pub(super) fn recall_and_promote(&mut self, text: &[u8], lookup: &Lookup<2>, out: &mut Vec<u32>) -> bool {
+        if lookup.span().len() <= Short::MOST_BYTES {
+            self.short.promote(lookup);
         }
-        self.recall(text, wanted, out)
+        self.recall(text, lookup, out)
     }
 
-    /// Remembers the ids of `wanted`, a span of `text`, if there is a table for so many bytes and ids.
-    pub(super) fn keep(&mut self, text: &[u8], wanted: &Lookup<2>, ids: &[u32]) {
-        let span = wanted.span();
+    /// Store the ids of `lookup`, a span of `text`, if a table has room for this number of bytes and ids.
+    pub(super) fn keep(&mut self, text: &[u8], lookup: &Lookup<2>, ids: &[u32]) {
+        let span = lookup.span();
         match (span.len(), ids.len()) {
-            (..=Short::MOST_BYTES, ..=Short::MOST_IDS) => self.short.insert(wanted, ids),
+            (..=Short::MOST_BYTES, ..=Short::MOST_IDS) => self.short.insert(lookup, ids),
             (..=Short::MOST_BYTES, _) => {
-                self.short.refer(wanted, self.overflow.keep(wanted.key(), span.len(), ids));
+                self.short.refer(lookup, self.overflow.keep(lookup.key(), span.len(), ids));
             }
             _ => self.long.insert(&Lookup::new(text, span.start, span.end), ids),
         }
@@ -104,13 +104,13 @@ impl Tables {
 pub(crate) struct Memory {
     seeded: OnceLock<Tables>,
     spare: Mutex<Vec<Tables>>,
-    /// How many pieces encoders merged without tables to keep them in.
+    /// Number of pieces that encoders merged without tables to store them.
     n_forgotten: AtomicUsize,
 }
 
-/// Making large tables costs as much as merging about so many pieces.
+/// Making large tables costs about as much as merging this number of pieces.
 const LARGE_FROM_PIECES: usize = 4096;
-/// Tables beyond these are given back to the system; at most so many threads gain by them.
+/// Maximum number of spare tables; more are freed. At most this number of threads benefits from them.
 const MOST_SPARE: usize = 16;
 
 impl Memory {
@@ -120,14 +120,14 @@ impl Memory {
         if let Some(tables) = self.seeded.get() {
             return tables;
         }
-        // Filled before the cell is entered: a child forked while a thread is in it would wait for ever.
+        // Filled before the cell is entered: a child forked while a thread is inside the cell would wait forever.
         let tables = Tables::seeded(vocab, 1);
         self.seeded.get_or_init(|| tables)
     }
 
-    /// Tables to write to, if there is one or so many pieces were merged that one is worth while.
+    /// Return writable tables if spare ones exist, or if enough pieces were merged to justify new ones.
     ///
-    /// To be asked for when a piece is not remembered: most short texts need none.
+    /// Call this only if a piece is not in a table: most short texts do not need writable tables.
     pub(super) fn own(&self, vocab: &Vocab) -> Option<Tables> {
         if let Some(tables) = self.spare() {
             return Some(tables);
@@ -146,7 +146,7 @@ impl Memory {
         self.spare.try_lock().ok()?.pop()
     }
 
-    /// Takes tables back, with what they have learnt.
+    /// Take tables back, with the entries that were added.
     pub(super) fn give_back(&self, tables: Tables) {
         if let Ok(mut spare) = self.spare.try_lock()
             && spare.len() < MOST_SPARE

@@ -1,12 +1,12 @@
-//! What is asked of encoding: special tokens or not, all ids or the first ones.
+//! Options of encoding: the special-token policy and the maximum number of ids.
 
 use super::special::SpecialPolicy;
 
 /// What to encode of each text.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'p> {
-    /// What to do about special tokens; `None` takes them for ordinary text.
+    /// How to handle special tokens; `None` treats them as ordinary text.
     pub policy: Option<&'p SpecialPolicy>,
-    /// So many ids at most, the first ones; `None` for all.
+    /// Maximum number of ids (the first ones are kept); `None` for all.
     pub max_tokens: Option<usize>,
 }

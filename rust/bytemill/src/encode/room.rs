@@ -1,15 +1,15 @@
-//! Room for the ids of a long text, by samples of it: what moves because room was too small, or lies in more than
-//! it needs, costs fresh pages, which cost as much as encoding a tenth of the text.
+//! Reserve room for the ids of a long text, estimated from samples. Growing or over-allocating the output costs page
+//! faults, which take as long as encoding a tenth of the text.
 
 use super::encoder::{Encoder, MANY};
 use crate::error::Result;
 use crate::hints;
 use crate::vocab::PIECES;
 
-/// Texts of as many bytes are worth it.
+/// Minimum length in bytes of a text worth sampling.
 const FROM_BYTES: usize = 1 << 20;
 const SAMPLES: usize = 16;
-/// The part of a text that its samples are.
+/// Fraction of a text that is sampled.
 const SAMPLED: usize = 256;
 
 /// Room for about as many ids as a text of `n_bytes` becomes, where [`Encoder::make_room`] makes none: real text has

@@ -1,10 +1,9 @@
-//! Special tokens in text, as tiktoken treats them: found only where the caller allows it, and an
-//! error where the caller forbids them.
+//! Special tokens in text, as in tiktoken: found only if the caller allows them, and an error if the caller
+//! disallows them.
 //!
-//! Found means leftmost, and of several that start at one place the longest. (tiktoken joins them in
-//! a regex in the order of a hash map, so there the choice between a token and its prefix is left
-//! to chance; Hugging Face takes the longest, as we do.) Added tokens that are not special are found
-//! whatever the policy says.
+//! The leftmost match is taken, and the longest one if several start at the same place. (tiktoken joins the tokens
+//! into a regex in hash-map order, so its choice between a token and its prefix is random. Hugging Face takes the
+//! longest, as bytemill does.) Added tokens that are not special are found under any policy.
 
 use crate::error::{Error, Result};
 use crate::split::CUT_BESIDE;
@@ -12,7 +11,7 @@ use crate::vocab::{Added, AddedToken, Finder, Normalizer, Vocab};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Which special tokens are meant.
+/// A selection of special tokens.
 #[derive(Clone, Copy, Debug)]
 pub enum Specials<'s> {
     /// Every one; as disallowed: every one that is not allowed.
@@ -26,7 +25,7 @@ impl Specials<'_> {
     pub const NONE: Self = Self::Of(&[]);
 }
 
-/// What to do about special tokens in text; made once for many texts.
+/// How to handle special tokens in text. Make it once for many texts.
 #[derive(Clone, Debug)]
 pub struct SpecialPolicy {
     added: Arc<Added>,
@@ -155,7 +154,7 @@ impl SpecialPolicy {
         }
     }
 
-    /// Fails with the first disallowed text in `text`.
+    /// Return an error for the first disallowed text in `text`.
     pub(crate) fn check(&self, text: &str) -> Result<()> {
         let added = &*self.added;
         let refused = match &self.disallowed {

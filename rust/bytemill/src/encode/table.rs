@@ -1,11 +1,10 @@
 //! A table of fixed size from short byte strings to their ids.
 //!
-//! A string is its own key, padded with zeros to `WORDS` words of 8 bytes, and lies beside its ids:
-//! one look at one cache line answers. Each hash has a home bucket of two places and the two of its
-//! neighbour for what the home has no room for; only what is not at home is looked for there. What
-//! was there first (the vocabulary, by rank) keeps the first places, what came last pushes out what
-//! came before it, so the table never grows and never needs emptying; what is pushed out is worked
-//! out again when it is met again.
+//! The key is the string itself, padded with zeros to `WORDS` words of 8 bytes. It is stored next to its ids, so a
+//! lookup reads one cache line. Each hash has a home bucket with two slots, and overflows into the two slots of the
+//! neighbouring bucket. The neighbour is searched only if the home bucket does not have the string. The earliest
+//! entries (the vocabulary, by rank) keep the first slots; a new entry evicts the previous newest one. The table
+//! therefore never grows and never needs clearing. An evicted string is merged again when it occurs again.
 
 // Each of these is a part of the loop over pretokens, a few instructions inside it.
 #![allow(clippy::inline_always)]
@@ -71,7 +70,7 @@ pub(super) struct Table<const WORDS: usize, const PAIRS: usize> {
     buckets: Vec<Bucket<WORDS, PAIRS>>,
 }
 
-/// What a look has found.
+/// The result of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
@@ -80,7 +79,7 @@ pub(super) enum Found {
     Elsewhere(usize),
 }
 
-/// A span of text that is looked for: its first words, their hash, its first byte's place and its length in bytes.
+/// A span of text to look up: its first words, their hash, the offset of its first byte and its length in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lookup<const WORDS: usize> {
     key: [u64; WORDS],
@@ -97,7 +96,7 @@ impl<const WORDS: usize> Lookup<WORDS> {
         self.key
     }
 
-    /// What to look for to find `text[start..end]`, below 4 GiB; if it is too long for a table, it is not found there.
+    /// Return the lookup for `text[start..end]`, below 4 GiB. A string that is too long for a table is not found in it.
     #[inline(always)]
     pub(super) fn new(text: &[u8], start: usize, end: usize) -> Self {
         let key = key(text, start, end);
@@ -130,13 +129,13 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         Self { buckets }
     }
 
-    /// Asks for the home of `wanted` from memory, without waiting for it.
+    /// Prefetch the home bucket of `wanted`.
     #[inline(always)]
     pub(super) fn prefetch(&self, wanted: &Lookup<WORDS>) {
         hints::soon(&self.buckets, self.home(wanted.hash));
     }
 
-    /// The ids of `wanted`, if it is at home and they are here: the array of them and how many of it count.
+    /// Return the ids of `wanted` if its home bucket holds them: an array, and the number of valid ids in it.
     #[inline(always)]
     pub(super) fn at_home(&self, wanted: &Lookup<WORDS>) -> Option<([[u32; 2]; PAIRS], usize)> {
         let slots = &self.buckets[self.home(wanted.hash)].0;
@@ -148,7 +147,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         Some(slot.ids())
     }
 
-    /// What is kept of `wanted`, if it is anywhere here: appends its ids, or tells the number of where they are.
+    /// Look up `wanted`: append its ids, or return the number of the place that holds them.
     pub(super) fn recall(&self, wanted: &Lookup<WORDS>, out: &mut Vec<u32>) -> Found {
         let Some((bucket, place)) = self.find(wanted) else { return Found::Nothing };
         let slot = &self.buckets[bucket].0[place];
@@ -160,7 +159,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         Found::Ids
     }
 
-    /// Brings `wanted` home, if it is next door; what came last at home takes its place.
+    /// Move `wanted` to its home bucket if it is in the neighbour; the newest entry at home takes its place.
     pub(super) fn promote(&mut self, wanted: &Lookup<WORDS>) {
         let home = self.home(wanted.hash);
         if let Some((bucket, place)) = self.find(wanted)
@@ -186,7 +185,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
         self.put(wanted, slot, true);
     }
 
-    /// As [`Table::insert`], but keeps nothing where all places are taken.
+    /// Like [`Table::insert`], but store nothing if all slots are taken.
     pub(super) fn insert_if_free(&mut self, wanted: &Lookup<WORDS>, ids: &[u32]) {
         if let Some(slot) = Self::here(wanted, ids) {
             self.put(wanted, slot, false);
@@ -253,7 +252,7 @@ fn neighbour(bucket: usize) -> usize {
     bucket ^ 1
 }
 
-/// Word by word, since keys come word by word: to compare them as one would wait for all to be stored.
+/// Compare word by word, because keys are built word by word: one wide compare would wait until all are stored.
 #[inline(always)]
 fn is_equal<const WORDS: usize>(a: [u64; WORDS], b: [u64; WORDS]) -> bool {
     let mut difference = 0;
@@ -275,7 +274,7 @@ fn key<const WORDS: usize>(text: &[u8], start: usize, end: usize) -> [u64; WORDS
     key
 }
 
-/// The first words of `bytes`, if there are so many.
+/// Return the first `WORDS` words of `bytes`, if it has that many.
 #[inline(always)]
 fn words<const WORDS: usize>(bytes: &[u8]) -> Option<[u64; WORDS]> {
     bytes.as_chunks().0.first_chunk().map(|words| words.map(u64::from_le_bytes))

@@ -6,11 +6,11 @@ use super::request::Request;
 use crate::error::Result;
 use std::ops::ControlFlow;
 
-/// Real text has 3-5 bytes a token; what is looked at first is cut after so many for each id that is missing.
+/// Real text has 3-5 bytes per token. The text is cut after this number of bytes per missing id.
 const BYTES_A_TOKEN: usize = 4;
 
 impl Encoder<'_> {
-    /// Appends those ids of `text` that are wanted. Disallowed text is looked for in all of it, with a limit too.
+    /// Append the requested ids of `text`. All of `text` is searched for disallowed text, even with a limit.
     pub(crate) fn encode(&mut self, text: &str, request: Request, out: &mut Vec<u32>) -> Result<()> {
         let Request { policy, max_tokens } = request;
         policy.map_or(Ok(()), |policy| policy.check(text))?;
@@ -41,7 +41,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// Appends ids of `text` until `out` holds `full` of them or a few more.
+    /// Append ids of `text` until `out` holds `full` of them or a few more.
     fn first_ordinary(&mut self, mut text: &str, full: usize, out: &mut Vec<u32>) -> Result<()> {
         while out.len() < full && !text.is_empty() {
             let about = (full - out.len()).saturating_mul(BYTES_A_TOKEN);

@@ -1,44 +1,44 @@
-//! Where a piece may be cut before merging: between two characters that no token holds side by side.
+//! Where a piece may be cut before merging: between two characters that are adjacent in no token.
 //!
-//! A merge joins what is side by side in the token that it makes, so none ever crosses such a place,
-//! and the parts merge by themselves just as they would together. In Chinese, where pretokens are
-//! whole clauses, this leaves pieces of one to three characters, most of them one token.
+//! A merge joins characters that are adjacent in the token it makes, so no merge crosses such a place.
+//! The parts therefore merge separately with the same result. Chinese pretokens are whole clauses;
+//! cutting leaves pieces of one to three characters, and most pieces are one token.
 //!
-//! What stands side by side is kept as bits at hashes: two pairs of characters that share a bit
-//! lose a possible cut, which costs time but is as exact. A place is described by the last two bytes
-//! before it and the first three behind it, less what belongs to other characters; where a token ends
-//! with the first byte of a character, by that byte alone.
+//! Adjacent characters are stored as one bit at their hash. If two pairs share a bit, a possible cut is lost:
+//! this costs time, but the result stays exact. The key of a place is the last two bytes before it and the first
+//! three bytes after it, without bytes of other characters. If a token ends with the first byte of a character,
+//! only that byte is used.
 
-/// The places inside tokens where a character ends and another begins.
+/// The places between characters that tokens span. A text may be cut at any other place.
 #[derive(Clone, Debug)]
 pub(crate) struct CutPoints {
     bits: Vec<u64>,
-    /// A hash's highest bits are its place: 64 less the logarithm of the number of bits.
+    /// Shift that leaves the highest bits of a hash as the bit index: 64 minus log2 of the number of bits.
     shift: u32,
 }
 
-/// How many pieces [`CutPoints::cut`] finds at a time.
+/// Maximum number of pieces that [`CutPoints::cut`] finds per call.
 pub(crate) const PIECES: usize = 16;
 const BITS_PER_PLACE: usize = 16;
 const CONTINUATION: std::ops::Range<u8> = 0x80..0xC0;
 
 impl CutPoints {
-    /// The bridges of all `tokens`, which have `n_bytes` together.
+    /// Collect the places that `tokens` span. The tokens have `n_bytes` in total.
     pub(crate) fn of<'t>(tokens: impl Iterator<Item = &'t [u8]>, n_bytes: usize) -> Self {
-        // Places are fewer than bytes, most of them in several tokens.
+        // There are fewer places than bytes, and most places occur in several tokens.
         let n_bits = (n_bytes * 4).next_power_of_two().max(1024);
-        let mut bridges = Self { bits: vec![0; n_bits / 64], shift: 64 - n_bits.trailing_zeros() };
+        let mut points = Self { bits: vec![0; n_bits / 64], shift: 64 - n_bits.trailing_zeros() };
         let mut n_places = 0;
         for token in tokens {
-            places_inside(token, |place| n_places += usize::from(bridges.add(place)));
+            places_inside(token, |place| n_places += usize::from(points.add(place)));
         }
-        while bridges.bits.len() * 32 >= (n_places * BITS_PER_PLACE).max(1024) {
-            bridges.halve();
+        while points.bits.len() * 32 >= (n_places * BITS_PER_PLACE).max(1024) {
+            points.halve();
         }
-        bridges
+        points
     }
 
-    /// Whether `place` has a bit that was not there yet.
+    /// Set the bit of `place`. Return whether it was not set before.
     fn add(&mut self, place: u64) -> bool {
         let bit = self.bit(place);
         let is_new = !self.has(place);
@@ -46,7 +46,7 @@ impl CutPoints {
         is_new
     }
 
-    /// The same in half as many bits: two neighbours become one.
+    /// Halve the number of bits: each two neighbours become one.
     fn halve(&mut self) {
         let joined = |words: &[u64]| {
             words.iter().rev().fold(0, |joined, &word| {
@@ -57,8 +57,8 @@ impl CutPoints {
         self.shift += 1;
     }
 
-    /// Writes to `ends` where the pieces of `text[from..to]` end, as many as there is room for, and
-    /// tells how many these are. The last of all is `to`.
+    /// Write the ends of the pieces of `text[from..to]` until `ends` is full; return the count.
+    /// The end of the last piece is `to`.
     #[inline]
     pub(crate) fn cut(&self, text: &str, from: usize, to: usize, ends: &mut [usize; PIECES]) -> usize {
         let text = text.as_bytes();
@@ -66,22 +66,22 @@ impl CutPoints {
         let mut before = character_bytes(text[at]);
         while n < PIECES {
             at += before;
-            // Written in any case and kept only if it is an end: there is no telling, so no branch.
+            // Always written, and kept only if it is an end: a branch would be mispredicted.
             ends[n] = at;
             if at >= to {
                 return n + 1;
             }
             let around = around(text, at);
-            let behind = bytes_behind(around);
-            n += usize::from(!self.is_bridge(around & mask(before, behind)));
-            before = behind;
+            let after = bytes_after(around);
+            n += usize::from(!self.is_spanned(around & mask(before, after)));
+            before = after;
         }
         n
     }
 
-    /// Whether some token may hold the characters on both sides of `place`.
+    /// Return whether a token may span `place`.
     #[inline]
-    fn is_bridge(&self, place: u64) -> bool {
+    fn is_spanned(&self, place: u64) -> bool {
         (self.look(place) | self.look(coarse(place))) & 1 != 0
     }
 
@@ -89,7 +89,7 @@ impl CutPoints {
         self.look(place) & 1 != 0
     }
 
-    /// The bit of `place`, below others.
+    /// Return a word with the bit of `place` as its lowest bit.
     #[inline]
     fn look(&self, place: u64) -> u64 {
         let bit = self.bit(place);
@@ -102,7 +102,7 @@ impl CutPoints {
     }
 }
 
-/// Two bytes before `at` and six from there on, zeros where there are none.
+/// Return the two bytes before `at` and the six bytes from `at`, with zeros outside the text.
 #[inline]
 fn around(text: &[u8], at: usize) -> u64 {
     match text.get(at.wrapping_sub(2)..at.wrapping_add(6)).and_then(|around| around.first_chunk()) {
@@ -119,28 +119,29 @@ fn around_at_the_edge(text: &[u8], at: usize) -> u64 {
     })
 }
 
-/// Of two bytes before a place and six behind it, what describes the place; see [`mask`].
+/// Return the key of a place, given two bytes before it and six bytes after it; see [`mask`].
 fn place(around: u64) -> u64 {
     let before = if around & 0x8000 == 0 { 1 } else { 2 };
-    around & mask(before, bytes_behind(around))
+    around & mask(before, bytes_after(around))
 }
 
-/// The last two bytes of the character before a place (an ASCII character counts as one) and the first three of the
-/// character behind, or all that it has; by how many bytes these characters have.
+/// Return the mask that selects the key bytes of a place, given the lengths of the characters before and after it.
+///
+/// It selects the last two bytes of the character before (one for ASCII) and up to three bytes of the one after.
 #[inline]
-fn mask(before: usize, behind: usize) -> u64 {
+fn mask(before: usize, after: usize) -> u64 {
     const BEFORE: [u64; 5] = [0, 0xFF00, 0xFFFF, 0xFFFF, 0xFFFF];
-    const BEHIND: [u64; 5] = [0, 0x00FF_0000, 0xFFFF_0000, 0xFF_FFFF_0000, 0xFF_FFFF_0000];
-    BEFORE[before] | BEHIND[behind]
+    const AFTER: [u64; 5] = [0, 0x00FF_0000, 0xFFFF_0000, 0xFF_FFFF_0000, 0xFF_FFFF_0000];
+    BEFORE[before] | AFTER[after]
 }
 
-/// How many bytes the character behind a place has.
+/// Return the length in bytes of the character after a place.
 #[inline]
-fn bytes_behind(around: u64) -> usize {
+fn bytes_after(around: u64) -> usize {
     character_bytes((around >> 16) as u8)
 }
 
-/// How many bytes the character has that begins with `lead`.
+/// Return the length in bytes of the character that begins with `lead`.
 #[inline]
 fn character_bytes(lead: u8) -> usize {
     match lead {
@@ -151,14 +152,13 @@ fn character_bytes(lead: u8) -> usize {
     }
 }
 
-/// A place of which only the first byte behind it is known; never equal to one with all bytes.
+/// Return the key of a place if only the first byte after it is known. It never equals a full key.
 #[inline]
 fn coarse(place: u64) -> u64 {
     place & 0xFF_FFFF | 1 << 63
 }
 
-/// Calls `each` with every place, as the text around it would describe it, at which characters meet
-/// inside `token`.
+/// Call `each` with the key of every place between two characters inside `token`.
 fn places_inside(token: &[u8], mut each: impl FnMut(u64)) {
     for at in (1..token.len()).filter(|&at| !CONTINUATION.contains(&token[at])) {
         let is_left_whole = at > 1 || !CONTINUATION.contains(&token[0]);
@@ -170,8 +170,8 @@ fn places_inside(token: &[u8], mut each: impl FnMut(u64)) {
     }
 }
 
-/// The places that `at` may be where the token begins or ends inside a character: one for each character
-/// that this may be a part of.
+/// Return the possible keys of `at` if the token begins or ends inside a character: one key for each character
+/// that the partial bytes may belong to.
 fn possible_places(token: &[u8], at: usize) -> Vec<u64> {
     let mut possible = vec![around_at_the_edge(&token[..token.len().min(at + 3)], at)];
     if at == 1 && CONTINUATION.contains(&token[0]) {
@@ -194,11 +194,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pieces<'t>(bridges: &CutPoints, text: &'t str) -> Vec<&'t str> {
+    fn pieces<'t>(points: &CutPoints, text: &'t str) -> Vec<&'t str> {
         let (mut found, mut start) = (Vec::new(), 0);
         while start < text.len() {
             let mut ends = [0; PIECES];
-            let n = bridges.cut(text, start, text.len(), &mut ends);
+            let n = points.cut(text, start, text.len(), &mut ends);
             for &end in &ends[..n] {
                 found.push(&text[start..end]);
                 start = end;
@@ -209,10 +209,10 @@ mod tests {
 
     #[test]
     fn pieces_are_cut_where_no_token_bridges() {
-        let bridges = CutPoints::of(["ab", "bcd", "中文", " é"].into_iter().map(str::as_bytes), 14);
-        assert_eq!(pieces(&bridges, "abcdab"), ["abcd", "ab"]);
-        assert_eq!(pieces(&bridges, "中文文中 é"), ["中文", "文", "中", " é"]);
-        assert_eq!(pieces(&bridges, &"中".repeat(100)), vec!["中"; 100]);
+        let points = CutPoints::of(["ab", "bcd", "中文", " é"].into_iter().map(str::as_bytes), 14);
+        assert_eq!(pieces(&points, "abcdab"), ["abcd", "ab"]);
+        assert_eq!(pieces(&points, "中文文中 é"), ["中文", "文", "中", " é"]);
+        assert_eq!(pieces(&points, &"中".repeat(100)), vec!["中"; 100]);
     }
 
     proptest! {
@@ -230,9 +230,9 @@ mod tests {
                 .map(|(start, n)| start..bytes.len().min(start + n))
                 .collect();
             let n_bytes = spans.iter().map(ExactSizeIterator::len).sum::<usize>() * n_copies;
-            let bridges = CutPoints::of(spans.iter().map(|span| &bytes[span.clone()]), n_bytes);
+            let points = CutPoints::of(spans.iter().map(|span| &bytes[span.clone()]), n_bytes);
             let mut end = 0;
-            for piece in pieces(&bridges, &text) {
+            for piece in pieces(&points, &text) {
                 end += piece.len();
                 prop_assert!(spans.iter().all(|span| end <= span.start || span.end <= end));
             }
