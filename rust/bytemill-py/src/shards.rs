@@ -86,7 +86,7 @@ impl Loader {
     /// Goes to a saved place.
     fn load_state(&self, py: Python<'_>, state: &str) -> PyResult<()> {
         let saved: LoaderState = serde_json::from_str(state)
-            .map_err(|error| PyValueError::new_err(format!("this is no state of a TokenLoader: {error}")))?;
+            .map_err(|error| PyValueError::new_err(format!("this is not a TokenLoader state: {error}")))?;
         Ok(py.detach(|| self.0.load_state(&saved)).map_err(CoreError::from)?)
     }
 

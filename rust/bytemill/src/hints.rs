@@ -74,7 +74,7 @@ pub(crate) fn give_back() {
 
 /// Prefetch the element at `index` into the processor's caches. The index may be out of bounds.
 #[inline]
-pub(crate) fn soon<T>(elements: &[T], index: usize) {
+pub(crate) fn prefetch<T>(elements: &[T], index: usize) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
@@ -85,11 +85,11 @@ pub(crate) fn soon<T>(elements: &[T], index: usize) {
     let _ = (elements, index);
 }
 
-/// Prefetch all of `bytes`, as [`soon`] does.
+/// Prefetch all of `bytes`, as [`prefetch`] does.
 #[inline]
-pub(crate) fn all_soon(bytes: &[u8]) {
+pub(crate) fn prefetch_all(bytes: &[u8]) {
     const LINE_BYTES: usize = 64;
-    (0..bytes.len()).step_by(LINE_BYTES).for_each(|at| soon(bytes, at));
+    (0..bytes.len()).step_by(LINE_BYTES).for_each(|at| prefetch(bytes, at));
 }
 
 #[cfg(test)]

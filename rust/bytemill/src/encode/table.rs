@@ -132,7 +132,7 @@ impl<const WORDS: usize, const PAIRS: usize> Table<WORDS, PAIRS> {
     /// Prefetch the home bucket of `wanted`.
     #[inline(always)]
     pub(super) fn prefetch(&self, wanted: &Lookup<WORDS>) {
-        hints::soon(&self.buckets, self.home(wanted.hash));
+        hints::prefetch(&self.buckets, self.home(wanted.hash));
     }
 
     /// Return the ids of `wanted` if its home bucket holds them: an array, and the number of valid ids in it.

@@ -15,7 +15,7 @@ const MOST_GROWTH: usize = 1_000;
 pub(super) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, Splitter)> {
     let mut lines = (1..).zip(text.lines());
     let mut next =
-        |expected: &str| lines.next().ok_or_else(|| Error::format(path, format!("ends where {expected} should stand")));
+        |expected: &str| lines.next().ok_or_else(|| Error::format(path, format!("the file ends before {expected}")));
     let (_, version) = next("the version")?;
     if version != "minbpe v1" {
         return Err(Error::format(path, format!("begins with {version:?}, expected \"minbpe v1\"")));

@@ -95,7 +95,9 @@ fn the_two_files_of_two_vocabularies_are_refused_by_both_names() {
     let [vocab, merges] = ["vocab.json", "merges.txt"].map(|name| half.path().join(name).display().to_string());
     assert_eq!(
         error.to_string(),
-        format!("{merges}: line 3: merge 1 produces \"bd\", which is not a token in {vocab}: are the two of one vocabulary?")
+        format!(
+            "{merges}: line 3: merge 1 produces \"bd\", which is not a token in {vocab}: are the two of one vocabulary?"
+        )
     );
     save(&new, &splitter, half.path(), Format::Gpt2).unwrap();
     assert_eq!(load(half.path(), PatternChoice::Auto, None).unwrap().0.n_vocab(), 258);

@@ -92,7 +92,7 @@ fn fill_blocks<L: Lanes>(
     while start < text.len()
         && let Some(room) = ends[n..].first_chunk_mut()
     {
-        hints::soon(text.as_bytes(), start + AHEAD_BYTES);
+        hints::prefetch(text.as_bytes(), start + AHEAD_BYTES);
         let mut padded = [PADDING; LANES];
         let bytes = block_at(text, start, &mut padded);
         let found = starts(&Block::new(L::load(bytes), reader, start)).certain();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::shard_reader::{ShardReader, Verify};
 use crate::error::{Error, Result};
-use crate::hints::all_soon;
+use crate::hints::prefetch_all;
 use crate::interrupt;
 use crate::shard::files::positional_file::MAX_OPEN_FILES;
 use crate::shard::foreign::ForeignFile;
@@ -145,7 +145,7 @@ impl Tokens {
     /// Prefetch tokens into the processor's caches, if they are in mapped memory.
     pub(in crate::shard) fn prefetch(&self, first: u64, n: usize) {
         if let Some(bytes) = self.mapped_bytes(first, n) {
-            all_soon(bytes);
+            prefetch_all(bytes);
         }
     }
 

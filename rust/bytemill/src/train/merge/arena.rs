@@ -11,7 +11,7 @@
 
 use super::pair::Pair;
 use crate::error::{Error, Result};
-use crate::hints::{on_huge_pages, soon};
+use crate::hints::{on_huge_pages, prefetch};
 use crate::train::base::Base;
 use crate::train::count::{Order, WordCounts};
 use crate::train::progress::Reporter;
@@ -208,8 +208,8 @@ impl<S: TokenSlot> Arena<S> {
     /// Prefetch the data that [`Self::merge_at`] reads.
     #[inline]
     pub(super) fn prepare(&self, place: u32) {
-        soon(&self.slots, place as usize);
-        soon(&self.first_runs, place as usize / BLOCK_SLOTS);
+        prefetch(&self.slots, place as usize);
+        prefetch(&self.first_runs, place as usize / BLOCK_SLOTS);
     }
 
     /// Replace `pair` by `new` at `place`, and repeat while the pair follows directly. Return `None` if the pair is no

@@ -3,7 +3,7 @@
 //! It uses open addressing with linear probing. Pairs are never removed, because a merged pair never occurs again.
 
 use super::pair::Pair;
-use crate::hints::{on_huge_pages, soon};
+use crate::hints::{on_huge_pages, prefetch};
 
 const FREE: Pair = Pair { left: u32::MAX, right: u32::MAX }; // no token has this id
 const FIRST_SLOTS: usize = 1 << 6;
@@ -43,7 +43,7 @@ impl<V: Copy + Default> PairTable<V> {
     /// Prefetch the data that a lookup of `pair` reads.
     #[inline]
     pub(super) fn prepare(&self, pair: Pair) {
-        soon(&self.slots, self.home(pair));
+        prefetch(&self.slots, self.home(pair));
     }
 
     /// Return the value of `pair`, if it is present.
