@@ -83,7 +83,7 @@ def test_answers_go_on_where_they_were_cut_off(
         write_answers(generator, ROWS, path, batch_size=2, shown=stop, **how)
     assert not path.exists()
     assert len(part.read_text().splitlines()) == 1 + 3
-    with pytest.raises(ConfigError, match='holds the results of another task: model was "m" there, and is "other" now'):
+    with pytest.raises(ConfigError, match='contains the results of another task: model was "m", and is "other" now'):
         write_answers(generator, ROWS, path, **(how | {"model_name": "other"}))
     asked: list[torch.Size] = []
     real = generator.complete_ids
