@@ -1,1 +1,1 @@
-"""Many runs: sweeps and ladders."""
+"""Experiments of several runs: sweeps, ladders, dry runs and the demo."""
