@@ -223,7 +223,7 @@ def test_labels_are_text_and_no_formulas() -> None:
 
 
 def test_lines_of_unequal_length_are_an_error() -> None:
-    with pytest.raises(ValueError, match="line 'loss' has 2 values of x and 1 of y"):
+    with pytest.raises(ValueError, match="line 'loss' has 2 values of x but 1 of y"):
         curves("x", [Line("loss", [1, 2], [1])], x_label="", y_label="", alt="")
 
 
@@ -240,7 +240,7 @@ def test_runs_are_laid_over_each_other(tmp_path: Path) -> None:
     (second / "samples.jsonl").write_text(json.dumps({"step": 1, "prompt": "def", "text": "def f()"}) + "\n")
     html = run_page([first, second]).html()
     reader = Reader(html)
-    assert "2 runs beside each other" in reader.text
+    assert "Comparison of 2 runs" in reader.text
     assert "max_steps = 2 # <b>" in reader.text
     assert "<b>def</b> f()" in html
     assert re.search(r"script.*2\.0000.*2\.5000.*b.*3\.0000.*3\.5000", reader.text, flags=re.DOTALL)
