@@ -151,8 +151,8 @@ def test_the_page_tells_the_figures(demo_html: str) -> None:
     for words in (
         "1 min 42 s",
         "4.0 MB",
-        "2.000 bits a byte",
-        "4.000 bits a byte",
+        "2.000 bits per byte",
+        "4.000 bits per byte",
         "0.500;",
         "3.00 → 2.00",
         "−33 %",
@@ -164,7 +164,7 @@ def test_the_page_tells_the_figures(demo_html: str) -> None:
 def test_the_loss_plot_compares_with_knowing_nothing_and_with_frequencies() -> None:
     pretrain = results().pretrain
     assert pretrain.uniform_nats_per_token == pytest.approx(math.log(512))
-    # 3 nats a token are 2 bits a byte, so 4 bits a byte are 6 nats.
+    # 3 nats per token are 2 bits per byte, so 4 bits per byte are 6 nats.
     assert pretrain.unigram_nats_per_token == pytest.approx(6.0)
 
 
