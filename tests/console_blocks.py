@@ -2,7 +2,7 @@
 
 A block that begins with ```` ```console checked ```` contains commands after `$ `, each followed by its output (stdout
 and stderr as in a terminal). In ```` ```console checked but for numbers ```` numbers may differ, and times and sizes
-may have other units, because losses and speeds differ between machines. A last line `[1]` is an exit code that is not 0.
+may have other units, because losses and speeds differ between machines. A last line `[1]` is a nonzero exit code.
 
 The commands of a page run in order in one folder, so later ones can use files of earlier ones; `|`, `<`, `>`, `*` and
 `#` work as in a shell. The folder has this repository's LICENSE and examples/, and the content of blocks such as

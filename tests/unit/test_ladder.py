@@ -162,7 +162,7 @@ def shards(tmp_path):
 def test_real_tokens_are_taken_from_shards(shards):
     size = ladder_size(batch_size=2, seq_len=16, data=shards, device="cpu")
     assert (size.model.vocab_size, size.model.n_positions, size.model.n_layer) == (270, 16, 6)
-    assert size.described().endswith(f"2 x 16 tokens of {shards} a step")
+    assert size.described().endswith(f"2 x 16 tokens of {shards} per step")
     drawn, real = (next(iter(ladder._tokens(one)))[0] for one in (replace(size, data=None), size))
     assert real.shape == drawn.shape == (2, 16)
     assert not torch.equal(real, drawn)

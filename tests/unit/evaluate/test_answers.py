@@ -272,7 +272,7 @@ def test_parts_of_the_rows_are_those_of_tuning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.json", '[{"a": 1}]', "needs the columns 'instruction' and 'output', or 'text'; there are a"),
+        ("a.json", '[{"a": 1}]', "needs the columns 'instruction' and 'output', or 'text'; it has a"),
         ("a.txt", "", "has 0 tokens, expected at least two"),
         ("missing.txt", None, "cannot be read: No such file"),
         ("b.json", '[{"text": " "}]', r"b\.json: no row can be trained on: .* 1 with an empty text"),

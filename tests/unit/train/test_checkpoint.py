@@ -90,7 +90,7 @@ def test_an_unknown_version_is_refused(run, tmp_path):
     state = json.loads((path / "state.json").read_text()) | {"format_version": 99}
     state.pop("sha256")
     (path / "state.json").write_text(checkpoint._spell(state))
-    with pytest.raises(CheckpointError, match="format version 99; this program reads 1"):
+    with pytest.raises(CheckpointError, match="format version 99; this program reads version 1"):
         verify_checkpoint(path)
 
 

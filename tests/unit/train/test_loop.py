@@ -232,7 +232,7 @@ def test_only_the_given_parameters_move(tmp_path):
         ({"fingerprints": {"data": "xyz"}}, "from another data set: data was 'abc', and is 'xyz' now"),
         (
             {"model_config": {"width": 8}, "model": 9},
-            "the shape of embedding.weight is (17, 8) there and (17, 9)",
+            "the shape of embedding.weight is (17, 8) in the file and (17, 9)",
         ),
     ],
 )
