@@ -1,9 +1,9 @@
-"""Lines and unsafe blocks of the core, tests apart, folder by folder, as a Markdown table.
+"""Count lines and unsafe blocks of the Rust core per folder, without tests, as a Markdown table.
 
     python benches/core_size.py
 
-A line is one that is neither blank nor only a comment; with documentation is every line. Tests are what stands in
-files named for tests and behind `#[cfg(test)]` at a file's foot.
+Blank lines and comment lines do not count, except in the column with documentation. Tests are files with names of tests
+and everything after `#[cfg(test)]` at the end of a file.
 """
 
 import re
@@ -25,7 +25,7 @@ class Size(NamedTuple):
 
 
 def size(path: Path) -> Size:
-    """The size of one file."""
+    """Return the size of one file."""
     source = path.read_text(encoding="utf-8")
     source = re.split(r"^#\[cfg\(test\)\]\n(?:#\[.*\n)*mod \w+ \{", source, maxsplit=1, flags=re.MULTILINE)[0]
     lines = source.splitlines()

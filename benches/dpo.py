@@ -1,8 +1,8 @@
-"""A step of preference tuning beside TRL's: the same weights, pairs and optimizer, losses compared first.
+"""Compare a step of preference tuning with TRL: the same weights, pairs and optimizer; losses are compared first.
 
-Each trainer runs in a process of its own. TRL gets transformers' GPT-2 with peft's adapters, whose A is copied from
-ours, and the pairs as ids; its order is ours. fp32, one thread unless you say otherwise. Memory is the most that is
-resident, above what was after the imports.
+Each trainer runs in its own process. TRL gets transformers' GPT-2 with peft's adapters, whose A is copied from ours,
+and the pairs as ids in our order. fp32, one thread by default. Memory is the peak resident memory minus that after the
+imports.
 
     python benches/dpo.py --rows preferences.json --tokenizer tokenizer.json --trl-python trl-env/bin/python
 """
@@ -34,7 +34,7 @@ def peak_mib() -> float:
 
 
 def prepare(arguments: argparse.Namespace, folder: Path) -> None:
-    """The model, its fresh adapter and the pairs in order, as both trainers read them."""
+    """Write the model, its new adapter and the pairs in order, for both trainers."""
     import torch
 
     from bytemill import Tokenizer
@@ -62,7 +62,7 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> None:
         for pair in encoded.pairs[:n_pairs]
     ]
     if len(pairs) < n_pairs:
-        raise SystemExit(f"{n_pairs} pairs are needed, {arguments.rows} has {len(pairs)}")
+        raise SystemExit(f"{n_pairs} pairs are needed, but {arguments.rows} has {len(pairs)}")
     (folder / "pairs.json").write_text(json.dumps(pairs))
 
 
@@ -162,7 +162,7 @@ def trl(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             return torch.utils.data.SequentialSampler(dataset or self.train_dataset)
 
     class Clock(TrainerCallback):  # type: ignore[misc]
-        ms: list[float] = []  # noqa: RUF012 - one trainer a process
+        ms: list[float] = []  # noqa: RUF012 - one trainer per process
 
         def on_step_begin(self, *_: Any, **__: Any) -> None:
             self.began = time.perf_counter()
@@ -226,7 +226,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--trl-python", default=sys.executable, help="a Python that has trl and peft")
+    parser.add_argument("--trl-python", default=sys.executable, help="a Python with trl and peft")
     parser.add_argument("--rank", type=int, default=8, help="0 trains all parameters")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)
@@ -258,7 +258,7 @@ def report(arguments: argparse.Namespace, rounds: list[dict[str, Any]]) -> None:
     print(f"losses, step by step: at most {apart:.1e} apart; the first {first['ours']['losses'][0]:.4f}")
     if apart > 2e-3:
         raise SystemExit(f"the losses differ: ours {first['ours']['losses']}, TRL's {first['trl']['losses']}")
-    print("\n| | ms a step | MiB |\n| --- | ---: | ---: |")
+    print("\n| | ms per step | MiB |\n| --- | ---: | ---: |")
     median: dict[str, float] = {}
     for kind, name in (("ours", "bytemill"), ("trl", "TRL")):
         # The first steps also warm up allocators and caches.

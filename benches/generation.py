@@ -1,11 +1,11 @@
-"""Time generating text beside transformers' generate and nanochat's engine; CPU milliseconds a token.
+"""Time text generation of bytemill, transformers and nanochat's engine, in CPU milliseconds per token.
 
     python benches/generation.py [--nanochat CHECKOUT] [--tokens 64] [--rounds 3] [--json FILE] [--docs]
 
-GPT-2's smallest shape with random weights, greedy, keys and values cached everywhere, a prompt of 16 tokens; each
-contender in a process of its own a round, rounds interleaved, medians of the CPU time of all threads. In bf16 all
-weights are bf16 on all sides. bytemill and transformers have the same weights, and their ids in fp32 are compared
-first; nanochat's model is another one of the same size (untied head, no biases).
+The shape of the smallest GPT-2 with random weights, greedy, with a key-value cache, a prompt of 16 tokens. Each
+contender runs in a fresh process per round; rounds are interleaved; the result is the median CPU time of all threads.
+In bf16 all weights of all contenders are bf16. bytemill and transformers have the same weights, and their ids in fp32
+are compared first; nanochat has another model of the same size (untied head, no biases).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ CONTENDERS = {"bytemill": bytemill, "transformers": transformers, "nanochat": na
 
 
 class _NoTokens:
-    """A tokenizer whose special tokens are never drawn."""
+    """A tokenizer whose special tokens are never sampled."""
 
     def encode_special(self, text: str) -> int:
         return -1
@@ -94,7 +94,7 @@ def _prompt() -> torch.Tensor:
 
 
 def work(asked: argparse.Namespace) -> None:
-    """One contender here: a short warm-up, then all tokens."""
+    """Run one contender in this process: a short warm-up, then all tokens."""
     torch.set_num_threads(asked.threads)
     generate = CONTENDERS[asked.worker](DTYPES[asked.dtype], asked.batch, asked.nanochat)
     with torch.inference_mode():

@@ -1,8 +1,8 @@
-"""A corpus of any size with a vocabulary of words that never ends, for training under a limit of memory.
+"""Make a corpus of any size with an ever-growing number of distinct words, for training with a memory limit.
 
-Real text is repeated; in each copy every 40th word has one of its letters exchanged for an ideograph, both by a seed.
-So distinct pretokens grow with the corpus, as they do in real ones, and the file is the same on every machine. It is
-written as a stream: memory follows one copy.
+Real text is repeated; in each copy one letter of every 40th word is replaced by an ideograph, both chosen by a seed. So
+the number of distinct pretokens grows with the corpus, as in real text, and the file is the same on every machine. It
+is written as a stream, so memory is proportional to one copy.
 
     python benches/large_corpus.py --text english.txt --text code.txt --gigabytes 10 --out big.txt
 """
@@ -19,7 +19,7 @@ IDEOGRAPHS = range(0x4E00, 0x9FA6)  # letters of 3 bytes each
 
 
 def words(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each run of ASCII letters starts, and how long it is."""
+    """Return the start and the length of each run of ASCII letters."""
     folded = text | 0x20
     letter = np.concatenate(([False], (folded >= ord("a")) & (folded <= ord("z")), [False]))
     edges = np.flatnonzero(letter[1:] != letter[:-1])
@@ -27,7 +27,7 @@ def words(text: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def changed(text: np.ndarray, starts: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A copy of `text` with one letter exchanged in every 40th word, the first of them chosen by `rng`."""
+    """Return a copy of `text` with one letter replaced in every 40th word; `rng` chooses the first word."""
     chosen = slice(int(rng.integers(EVERY)), None, EVERY)
     places = starts[chosen] + rng.integers(lengths[chosen])
     codes = rng.integers(IDEOGRAPHS.start, IDEOGRAPHS.stop, len(places))
@@ -40,7 +40,7 @@ def changed(text: np.ndarray, starts: np.ndarray, lengths: np.ndarray, rng: np.r
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", action="append", type=Path, required=True, help="UTF-8; several make one copy")
-    parser.add_argument("--gigabytes", type=float, default=10, help="the size at which the last copy is cut")
+    parser.add_argument("--gigabytes", type=float, default=10, help="size of the corpus; the last copy is truncated")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()

@@ -1,14 +1,13 @@
-"""Time the delivery of batches beside other loaders, tokens checked first.
+"""Time the delivery of batches by bytemill and other loaders; tokens are checked first.
 
     python benches/loader.py [--tokens 200000000] [--rounds 5] [--folder DIR] [--json FILE] [--docs]
                              [--mosaicml-python PYTHON]
 
-B 32, T 1,024, shuffled, warm, one process; CPU time of all its threads, rounds interleaved so that drift of the
-machine falls on all alike, medians told. bytemill checks checksums (verify="first_touch") and reads ahead as it does by
-default. Also: the first batch after a resume, the state's size, and memory over many batches, in fresh processes.
---docs writes the tables into docs/benchmarks/loader.md. MosaicML's streaming wants an older huggingface_hub than
-datasets does: --mosaicml-python names the interpreter of an environment of its own, in which it is timed after the
-others.
+B 32, T 1,024, shuffled, warm, one process; median CPU time of all its threads, in interleaved rounds so that drift of
+the machine affects all equally. bytemill verifies checksums (verify="first_touch") and prefetches as by default. Also:
+the first batch after a resume, the size of the state, and memory over many batches, in fresh processes. --docs writes
+the tables into docs/benchmarks/loader.md. MosaicML's streaming needs an older huggingface_hub than datasets:
+--mosaicml-python is the interpreter of a separate environment, in which it is timed after the others.
 """
 
 import argparse
@@ -57,7 +56,7 @@ print((time.perf_counter() - began) * 1e3)
 
 
 def make_shards(n_tokens: int, folder: Path) -> Path:
-    """Random text in 1 MB files, encoded byte by byte: as many tokens as it has bytes."""
+    """Write shards of random text in 1 MB files, with one token per byte."""
     shards = folder / "shards"
     if not shards.exists():
         texts = folder / "texts"
@@ -80,7 +79,7 @@ def in_fresh_process(code: str, *arguments: str) -> str:
 
 
 def in_own_environment(python: str, name: str, shards: Path, folder: Path, rounds: int) -> dict[str, Any]:
-    """Rate and version of a rival that runs under another interpreter."""
+    """Return rate and version of a rival that runs with another interpreter."""
     script = Path(__file__).with_name("loader_rivals.py")
     run = [python, str(script), name, str(shards), str(folder), str(rounds)]
     printed = subprocess.run(run, capture_output=True, text=True, check=True).stdout
@@ -98,7 +97,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "bytemill, int32, mmap": ours(shards, dtype=torch.int32, mmap=True),
     }
     epoch = (len(tokens) - 1) // LENGTH // BATCH
-    warm = dict.fromkeys(streams, epoch)  # every block is checked then, as after the first epoch of a run
+    warm = dict.fromkeys(streams, epoch)  # every block is then verified, as after the first epoch of a run
     missing = []
     for name, rival in RIVALS.items():
         if name == APART and options.mosaicml_python:
@@ -156,7 +155,7 @@ def markdown(found: dict[str, Any], n_tokens: int) -> str:
     if found["missing"]:
         lines += ["", f"Could not be imported, so not compared: {', '.join(found['missing'])}."]
     if found["apart"]:
-        lines += ["", f"{APART} {found['apart']['version']} ran in an environment of its own."]
+        lines += ["", f"{APART} {found['apart']['version']} ran in a separate environment."]
     left_out = [*found["missing"], *(["streaming"] if found["apart"] else [])]
     installed = ["torch", "numpy", *(PACKAGES[name] for name in PACKAGES if not any(name in m for m in left_out))]
     return "\n".join([*lines, "", page.provenance(page.command_line(), installed)])
@@ -167,8 +166,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=200_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory-batches", type=int, default=100_000)
-    parser.add_argument("--folder", type=Path, help="Keeps what the rivals read, for the next run.")
-    parser.add_argument("--mosaicml-python", help="An interpreter that has mosaicml-streaming.")
+    parser.add_argument("--folder", type=Path, help="folder for the rivals' data, kept for the next run")
+    parser.add_argument("--mosaicml-python", help="an interpreter with mosaicml-streaming")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--docs", action="store_true")
     options = parser.parse_args()

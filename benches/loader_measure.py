@@ -1,4 +1,4 @@
-"""How loaders are compared: the same tokens, checked batches, tokens a CPU second over interleaved rounds."""
+"""Compare loaders: the same tokens, checked batches, tokens per CPU second over interleaved rounds."""
 
 import itertools
 import statistics
@@ -16,19 +16,19 @@ Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
 def read_tokens(shards: Path) -> np.ndarray:
-    """All tokens, as nanoGPT would read our shards: memory maps that skip the header."""
+    """Return all tokens, read as nanoGPT would read our shards: memory maps that skip the header."""
     maps = [np.memmap(path, dtype=np.uint16, mode="r", offset=1_024) for path in sorted(shards.glob("train_*.bin"))]
     return np.concatenate(maps)
 
 
 def windows(tokens: np.ndarray) -> np.ndarray:
-    """All aligned windows of T + 1 tokens, (N, T + 1), without a copy."""
+    """Return all aligned windows of T + 1 tokens, (N, T + 1), without a copy."""
     n = (len(tokens) - 1) // LENGTH
     return np.lib.stride_tricks.as_strided(tokens, (n, LENGTH + 1), (tokens.itemsize * LENGTH, tokens.itemsize))
 
 
 def check(name: str, batches: Batches, known: set[bytes] | None) -> None:
-    """Targets are inputs one later; and rows are windows of the tokens where they are aligned to the length."""
+    """Check that targets are the inputs shifted by one, and that aligned rows are windows of the tokens."""
     for inputs, targets in itertools.islice(batches, 3):
         assert inputs.shape == (BATCH, LENGTH), name
         assert bool((inputs[:, 1:] == targets[:, :-1]).all()), name
@@ -37,7 +37,7 @@ def check(name: str, batches: Batches, known: set[bytes] | None) -> None:
 
 
 def rate(batches: Iterator[Any], n: int) -> float:
-    """Tokens a CPU second over `n` batches, all threads of the process together."""
+    """Return tokens per CPU second over `n` batches, for all threads of the process together."""
     began = time.process_time()
     for _ in itertools.islice(batches, n):
         pass
@@ -45,7 +45,7 @@ def rate(batches: Iterator[Any], n: int) -> float:
 
 
 def interleaved(streams: dict[str, Batches], rounds: int, warm: dict[str, int]) -> dict[str, float]:
-    """The median rate of each; a round lasts about as long for each of them."""
+    """Return the median rate of each stream; a round takes about the same time for each."""
     counts = {}
     for name, stream in streams.items():
         rate(stream, warm.get(name, 20))

@@ -1,8 +1,8 @@
-"""How others deliver batches of (inputs, targets) from the same tokens: one function a rival, each an endless stream.
+"""Other loaders that deliver batches of (inputs, targets) from the same tokens: one endless stream per rival.
 
-Each is set up as its own documentation shows it, in this process (no workers), so that its CPU time can be told.
-A rival that is not installed raises ImportError and is named as missing. Run by itself it times one of them, for
-loader.py under another interpreter: `python loader_rivals.py NAME SHARDS FOLDER ROUNDS` prints its rate and version.
+Each is set up as in its own documentation, in this process (no workers), so that its CPU time can be measured. A rival
+that is not installed raises ImportError and is reported as missing. As a script, this file times one rival for
+loader.py with another interpreter: `python loader_rivals.py NAME SHARDS FOLDER ROUNDS` prints its rate and version.
 """
 
 import json
@@ -18,7 +18,7 @@ from loader_measure import BATCH, LENGTH, Batches, check, interleaved, read_toke
 
 
 def nanogpt(tokens: np.ndarray, folder: Path) -> Batches:
-    """karpathy/nanoGPT: a new memory map each batch, windows at random."""
+    """karpathy/nanoGPT: a new memory map per batch, random windows."""
     path = folder / "raw.bin"
     if not path.exists():
         tokens.tofile(path)

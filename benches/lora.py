@@ -1,14 +1,14 @@
-"""A training step of LoRA beside peft's: CPU time and peak memory, losses compared first.
+"""Compare a LoRA training step with peft: CPU time and peak memory; losses are compared first.
 
-Four ways to train the same adapter, of the same values, on the same random GPT-2 and the same ids:
+Four methods train an adapter with the same values, on the same random GPT-2 and the same ids:
 
     peft                 peft on transformers' GPT2LMHeadModel, with its own loss
-    lora                 our LoRA on the same network, called the same way
-    lora, our loss       our LoRA on the same network, its loss in slabs: what --model of another architecture gets
+    lora                 our LoRA on the same network, called in the same way
+    lora, our loss       our LoRA on the same network, with the loss in chunks, as for --model of another architecture
     bytemill             our LoRA on our GPT-2
 
-A step is forward, backward and a fused AdamW step on the adapter. Steps are interleaved, each way once a round, and
-medians are told. Memory is what a process of its own needs at most above what it held before the first step.
+A step is forward, backward and a fused AdamW step on the adapter. Steps are interleaved, one per method and round, and
+the medians are reported. Memory is the peak in a separate process, minus the memory before the first step.
 
     python benches/lora.py --shape gpt2 --batch 2 --tokens 256 --rounds 7
 """
@@ -32,7 +32,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-warnings.filterwarnings("ignore")  # of what peft and transformers think of each other
+warnings.filterwarnings("ignore")  # peft and transformers warn about each other's versions
 os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
 WAYS = ("peft", "lora", "lora, our loss", "bytemill")
@@ -44,7 +44,7 @@ TARGETS = ("c_attn", "c_proj", "c_fc")
 
 
 def write_base(folder: Path, shape: str, n_positions: int) -> None:
-    """A random network, and an adapter for it whose B is not zero."""
+    """Write a random network, and an adapter for it whose B is not zero."""
     from bytemill.model import GPT2, GPT2Config
     from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, save_adapter
 
@@ -59,7 +59,7 @@ def write_base(folder: Path, shape: str, n_positions: int) -> None:
 
 
 def build(way: str, folder: Path) -> tuple[torch.nn.Module, Any]:
-    """The adapted model, and its loss as a function of ids."""
+    """Return the adapted model, and its loss as a function of ids."""
     from bytemill.model import GPT2, TransformersCausal
     from bytemill.model.lora import load_adapter
 
@@ -82,7 +82,7 @@ def build(way: str, folder: Path) -> tuple[torch.nn.Module, Any]:
 
 
 def stepper(way: str, folder: Path, precision: str) -> Callable[[torch.Tensor], float]:
-    """A function that does one step and gives the loss."""
+    """Return a function that does one step and returns the loss."""
     model, loss_of = build(way, folder)
     model.train()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -106,7 +106,7 @@ def sample(options: argparse.Namespace) -> torch.Tensor:
 
 
 def memory_mib(way: str, options: argparse.Namespace, folder: Path) -> float:
-    """In a process of its own, that another measure may not hide this one."""
+    """Measure memory in a separate process, so that other measurements do not affect it."""
     command = [sys.executable, __file__, "--measure", way, "--folder", str(folder), *_as_arguments(options)]
     found = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(found.stdout.splitlines()[-1])
@@ -114,7 +114,7 @@ def memory_mib(way: str, options: argparse.Namespace, folder: Path) -> float:
 
 def measure(way: str, options: argparse.Namespace) -> None:
     step, ids = stepper(way, Path(options.folder), options.precision), sample(options)
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak that loading was
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak from loading
     before = _status_mib("VmRSS")
     for _ in range(2):
         step(ids)
@@ -185,7 +185,7 @@ def report(
         print(json.dumps({**vars(options), "ways": figures}))
         return
     print(f"{options.shape}, {options.batch} x {options.tokens} tokens, {options.precision}, {options.rounds} rounds")
-    print(f"{'':16}{'s a step':>10}{'speed':>8}{'MiB':>8}{'first loss':>12}")
+    print(f"{'':16}{'s per step':>10}{'speed':>8}{'MiB':>8}{'first loss':>12}")
     for way in WAYS:
         print(f"{way:16}{medians[way]:10.4f}{ratios[way]:7.2f}x{memory[way]:8.0f}{losses[way]:12.5f}")
 

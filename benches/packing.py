@@ -1,9 +1,9 @@
-"""How many documents stay whole in rows of T tokens, cut as they come and packed by best fit.
+"""Count the documents that stay whole in rows of T tokens, with chunk and best-fit packing.
 
     python benches/packing.py SHARDS [--seq-len 512 --seq-len 1024 …] [--docs]
 
-Told from what the loader delivers: a piece is a whole document if it begins with end-of-text and the target of its last
-token is the next one's. Of documents that are longer than a row none can be whole; they are counted apart.
+The count uses the loader's output: a piece is a whole document if it begins with end-of-text and the target of its last
+token is the next end-of-text. Documents longer than a row cannot be whole, and are counted separately.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from bytemill.data import TokenLoader, read_manifest
 
 
 def whole_documents(shards: Path, seq_len: int, packing: str) -> tuple[int, int, float]:
-    """Documents that are whole in a row, tokens in them, and CPU seconds of the epoch."""
+    """Return the number of documents that are whole in a row, their tokens, and CPU seconds of the epoch."""
     began = time.process_time()
     loader = TokenLoader(shards, batch_size=1, seq_len=seq_len, packing=packing, shuffle=False, documents="cu_seqlens")
     end_of_text = read_manifest(shards).end_of_text
@@ -31,7 +31,7 @@ def whole_documents(shards: Path, seq_len: int, packing: str) -> tuple[int, int,
 
 
 def rows(shards: Path, seq_lens: list[int]) -> list[list[str]]:
-    """A row of the table for each length."""
+    """Return one row of the table per length."""
     lengths = document_lengths(shards)
     found = []
     for seq_len in seq_lens:
@@ -46,7 +46,7 @@ def rows(shards: Path, seq_lens: list[int]) -> list[list[str]]:
 
 
 def document_lengths(shards: Path) -> list[int]:
-    """Tokens of each document of the training split."""
+    """Return the number of tokens of each document of the training split."""
     reader = _core.SplitReader(str(shards), "train")
     starts = [*reader.document_starts().tolist(), len(reader)]
     return [end - start for start, end in itertools.pairwise(starts)]

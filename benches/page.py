@@ -1,4 +1,4 @@
-"""A benchmark's table as Markdown, and between its own markers in a page of docs/benchmarks."""
+"""Write a benchmark's table as Markdown, and between its markers in a page of docs/benchmarks."""
 
 import datetime
 import os
@@ -12,13 +12,13 @@ PAGES = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table; the first column is left-aligned, the others hold numbers."""
+    """Return a Markdown table; the first column is left-aligned, the others are numbers."""
     lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def provenance(command: str, packages: list[str]) -> str:
-    """Command, versions, load of the machine and date."""
+    """Return command, versions, load of the machine and date."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
     load = os.getloadavg()[0]
     python = platform.python_version()
@@ -26,12 +26,12 @@ def provenance(command: str, packages: list[str]) -> str:
 
 
 def command_line() -> str:
-    """The command as it was typed, without the places of this machine."""
+    """Return the command as it was typed, without folders of this machine."""
     return " ".join(["python", *(Path(word).name if word.startswith("/") else word for word in sys.argv)])
 
 
 def write_section(area: str, key: str, text: str) -> None:
-    """Put `text` between the markers of `key` in docs/benchmarks/AREA.md, or at its end if it has none."""
+    """Write `text` between the markers of `key` in docs/benchmarks/AREA.md, or at its end if there are none."""
     path = PAGES / f"{area}.md"
     begin, end = f"<!-- benches/{key} -->", f"<!-- /benches/{key} -->"
     section, page = f"{begin}\n{text}\n{end}", path.read_text(encoding="utf-8")

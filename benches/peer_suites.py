@@ -1,9 +1,9 @@
-"""Runs the test suites of peers against bytemill: of tiktoken, minbpe, nanochat and Hugging Face's tokenizers.
+"""Run the test suites of tiktoken, minbpe, nanochat and Hugging Face's tokenizers against bytemill.
 
     python benches/peer_suites.py FOLDER --vocabularies FOLDER [--suite tiktoken]
 
-FOLDER holds checkouts named tiktoken, minbpe, nanochat and tokenizers. Their tests are copied to a temporary folder and
-run there; what they import of the peer is one of benches/peers instead. Prints a table of counts, and each test that
+FOLDER contains checkouts named tiktoken, minbpe, nanochat and tokenizers. Their tests are copied to a temporary folder
+and run there; instead of the peer they import a module of benches/peers. Prints a table of counts, and each test that
 did not pass with its error.
 """
 
@@ -24,14 +24,14 @@ ADAPTERS = Path(__file__).parent / "peers"
 
 @dataclass(frozen=True)
 class Suite:
-    """Which files of a checkout are tests, and what has to lie next to them."""
+    """The test files of a checkout, and the files they need."""
 
     tests: str
     copied: tuple[str, ...]
     adapters: tuple[str, ...]
     options: tuple[str, ...] = ()
     folder: str = "."
-    """Where in the checkout pytest is started."""
+    """Folder of the checkout in which pytest runs."""
 
 
 SUITES = {
@@ -57,7 +57,7 @@ SUITES = {
 
 
 def run(name: str, checkouts: Path, vocabularies: Path) -> list[tuple[str, str]]:
-    """Give (test, why it did not pass, or nothing) of each test that asked bytemill for something."""
+    """Return (test, reason why it did not pass or "") of each test that called bytemill."""
     suite = SUITES[name]
     with tempfile.TemporaryDirectory() as made:
         folder, adapters = Path(made) / "python", Path(made) / "adapters"
@@ -80,7 +80,7 @@ def run(name: str, checkouts: Path, vocabularies: Path) -> list[tuple[str, str]]
 
 
 def outcome(case: ET.Element) -> tuple[str, str]:
-    """A test's name, and why it did not pass."""
+    """Return a test's name, and the reason why it did not pass, or ""."""
     whole_name = f"{case.get('classname')}::{case.get('name')}"
     for kind in ("failure", "error", "skipped"):
         found = case.find(kind)
@@ -90,10 +90,10 @@ def outcome(case: ET.Element) -> tuple[str, str]:
 
 
 def main() -> None:
-    """Run the suites and print what came of it."""
+    """Run the suites and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkouts", type=Path)
-    parser.add_argument("--vocabularies", type=Path, required=True, help="holds r50k_base.tiktoken and others")
+    parser.add_argument("--vocabularies", type=Path, required=True, help="folder with r50k_base.tiktoken and others")
     parser.add_argument("--suite", choices=SUITES, action="append")
     arguments = parser.parse_args()
     failures = []

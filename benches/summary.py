@@ -22,7 +22,7 @@ Row = dict[str, str]
 
 @dataclass(frozen=True)
 class Ratio:
-    """A row of docs/benchmarks.md: which column of which table, and in which of its rows."""
+    """A row of docs/benchmarks.md: the table, column and rows of its figures."""
 
     title: str
     goal: str
@@ -54,7 +54,7 @@ def marked(page: str, begin: str, end: str) -> str:
 
 
 def rows(text: str) -> list[Row]:
-    """Return the rows of the first Markdown table in `text`, each by the names of its columns."""
+    """Return the rows of the first Markdown table in `text`, each as a dict by column name."""
     lines = re.search(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
     if not lines:
         raise ValueError("no table between the markers")
@@ -69,7 +69,7 @@ def encoding(key: str) -> list[Row]:
 
 
 def only(found: list[Row], begin: str, end: str = "") -> Row:
-    """Return the row whose name has this beginning and this end."""
+    """Return the only row whose name has this beginning and end."""
     named = [row for row in found if row[""].startswith(begin) and row[""].endswith(end)]
     if len(named) != 1:
         raise ValueError(f"{ENCODING.name}: a table has {len(named)} rows named {begin} … {end}, not 1")
@@ -77,7 +77,7 @@ def only(found: list[Row], begin: str, end: str = "") -> Row:
 
 
 def training_row() -> dict[str, str]:
-    """Return CPU seconds by trainer; "" for a trainer whose merges differ, or that was not timed."""
+    """Return CPU seconds by trainer; "" for a trainer whose merges differ or that was not timed."""
     page = VOCABULARY.read_text(encoding="utf-8")
     section = marked(page, "<!-- benches/train_vocabulary.py -->", "<!-- end of benches/train_vocabulary.py -->")
     wanted = [row for row in rows(section) if (row["pattern"], row["vocabulary"]) == ("gpt2", "32,768")]
@@ -118,7 +118,7 @@ def filled(page: str, key: str, table: str) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Return each page that repeats figures, with the figures of now."""
+    """Return each page that repeats figures, with the current figures."""
     tables = {
         ROOT / "README.md": ("readme", readme_table()),
         ROOT / "docs" / "benchmarks.md": ("encoding", ratio_table()),

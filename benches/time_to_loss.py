@@ -1,11 +1,11 @@
-"""CPU time until TinyShakespeare's validation loss is what nanoGPT's recipe for a CPU ends with.
+"""Measure the CPU time to reach the final validation loss of nanoGPT's CPU recipe on TinyShakespeare.
 
     python benches/time_to_loss.py --text input.txt --nanogpt CHECKOUT [--seeds 3] [--json FILE] [--docs]
 
-One token a character on both sides, the first 90 % of the text to train on. nanoGPT: 4 layers, 4 heads, width 128, 64
-characters, 12 windows a step, 2,000 steps, AdamW from 1e-3 to 1e-4. bytemill: the same shape by the recipe of
-examples/configs/shakespeare-cpu.toml. The loss is nats a character over the whole validation text; evaluation takes no
-part in the time, everything else does. Each run in a process of its own, seeds and sides interleaved.
+Both use one token per character and train on the first 90 % of the text. nanoGPT: 4 layers, 4 heads, width 128, 64
+characters, 12 windows per step, 2,000 steps, AdamW from 1e-3 to 1e-4. bytemill: the same shape with the recipe of
+examples/configs/shakespeare-cpu.toml. The loss is in nats per character over the whole validation text. The time
+includes everything except evaluation. Each run has its own process; seeds and sides are interleaved.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def halves(text: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 @torch.no_grad()
 def whole_loss(model: Any, data: np.ndarray[Any, Any], window: int) -> float:
-    """Nats a character, each but the first predicted once."""
+    """Return the loss in nats per character; each character except the first is predicted once."""
     n_rows = (len(data) - 1) // window
     ids = torch.from_numpy(data[: n_rows * window + 1].astype(np.int64))
     inputs, targets = ids[:-1].view(n_rows, window), ids[1:].view(n_rows, window)
@@ -55,7 +55,7 @@ def whole_loss(model: Any, data: np.ndarray[Any, Any], window: int) -> float:
 
 
 def nanogpt(asked: argparse.Namespace) -> dict[str, Any]:
-    """The loop of nanoGPT's train.py with the settings of its README for a CPU."""
+    """Run the loop of nanoGPT's train.py with the CPU settings of its README."""
     sys.path.insert(0, str(asked.nanogpt))
     from model import GPT, GPTConfig
 
@@ -92,7 +92,7 @@ def _nanogpt_rate(step: int) -> float:
 
 
 def bytemill(asked: argparse.Namespace) -> dict[str, Any]:
-    """The project's own loader and step, by the recipe; measured until the run ends."""
+    """Run bytemill's loader and training step with the recipe until the run ends."""
     from bytemill.data import TokenLoader
     from bytemill.model import GPT2, GPT2Config
     from bytemill.tasks.pretrain import pretrain_task

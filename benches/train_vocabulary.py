@@ -1,9 +1,9 @@
-"""Time and memory of training a vocabulary, beside the rivals; what they learn is compared first.
+"""Measure time and memory of training a vocabulary, for bytemill and its rivals; the merges are compared first.
 
-Every run is a fresh process (see trainers.py), on one thread unless said otherwise, with the file fed by line, as
-Hugging Face does, or as a whole, as the rival does. Rounds are interleaved and the table gives medians; what takes
-longer than some seconds runs once, Hugging Face's trainer at one size only. A rival that learns other tokens than
-bytemill by the same rule is told, with the place. Parts to choose from: the rivals, two threads, the manual.
+Every run is a fresh process (see trainers.py), on one thread by default. The file is fed by line, as Hugging Face does,
+or as a whole, as the rival does. Rounds are interleaved and the table has medians. A run of more than some seconds is
+not repeated, and Hugging Face's trainer runs at one size only. If a rival's merges differ from bytemill's with the same
+rule, the first difference is reported. The parts are: the rivals, two threads, the manual.
 
     python benches/train_vocabulary.py --rivals-python ENV/bin/python --text english=en.txt --text code=code.txt \
         --text chinese=zh.txt --manual pku_manual/manual.txt --json out.json --write docs/benchmarks/vocabulary.md
@@ -40,13 +40,13 @@ Task = tuple[Path, str, int, int]  # text, pattern, vocabulary, threads
 
 
 def start(name: str, task: Task, python: str, out: Path) -> subprocess.Popen[str]:
-    """Starts one trainer in a process of its own, with one thread where libraries ask the environment."""
+    """Start one trainer in a process; environment variables limit libraries to one thread."""
     command = [python, str(WORKER), name, *map(str, task), str(out)]
     return subprocess.Popen(command, env=os.environ | ONE_THREAD, stderr=subprocess.PIPE, text=True)
 
 
 def run(name: str, task: Task, python: str = sys.executable) -> dict:
-    """The figures of one trainer, and its tokens in hexadecimal; or how it failed."""
+    """Return the figures of one trainer and its tokens in hexadecimal, or its failure."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         process = start(name, task, python, out)
@@ -57,7 +57,7 @@ def run(name: str, task: Task, python: str = sys.executable) -> dict:
 
 
 def difference(found: list[str], expected: list[str]) -> str:
-    """Where two lists of tokens part, in words."""
+    """Return where two lists of tokens differ, in words."""
     if found == expected:
         return "equal"
     at = next((at for at, pair in enumerate(zip(found, expected, strict=False)) if pair[0] != pair[1]), None)
@@ -65,7 +65,7 @@ def difference(found: list[str], expected: list[str]) -> str:
 
 
 def medians(runs: list[dict]) -> dict:
-    """The runs' medians, with the tokens of the first; or the first failure."""
+    """Return the medians of the runs with the tokens of the first, or the first failure."""
     failed = next((run for run in runs if "failed" in run), None)
     if failed:
         return failed
@@ -74,7 +74,7 @@ def medians(runs: list[dict]) -> dict:
 
 
 def compare(task: Task, rivals: list[str], python: str, rounds: int) -> list[dict]:
-    """The rows for one text, pattern and vocabulary."""
+    """Return the rows for one text, pattern and vocabulary."""
     wanted = dict.fromkeys([DEFAULT, *(RIVALS[name][1] for name in rivals)])
     trainers = dict.fromkeys(wanted, sys.executable) | dict.fromkeys(rivals, python)
     runs: dict[str, list[dict]] = {name: [] for name in trainers}
@@ -94,7 +94,7 @@ def compare(task: Task, rivals: list[str], python: str, rounds: int) -> list[dic
 
 
 def rival_rows(arguments: argparse.Namespace, texts: dict[str, Path], rivals: list[str]) -> list[dict]:
-    """Every text at every size with GPT-2's pattern, and at the middle one with the other."""
+    """Compare on every text at every size with GPT-2's pattern, and at the middle size with the other pattern."""
     rows = []
     sizes = arguments.vocab_size or [8_192, 32_768, 50_257]
     middle = sorted(sizes)[len(sizes) // 2]
@@ -113,7 +113,7 @@ def rival_rows(arguments: argparse.Namespace, texts: dict[str, Path], rivals: li
 
 
 def wall_seconds(tasks: list[Task]) -> float:
-    """How long runs side by side take in their calls, the longest of them: what a machine gives to all at once."""
+    """Run tasks at the same time; return the seconds of the longest call, which shows the machine's total speed."""
     with tempfile.TemporaryDirectory() as folder:
         outs = [Path(folder) / f"{number}.json" for number in range(len(tasks))]
         processes = [start(DEFAULT, task, sys.executable, out) for task, out in zip(tasks, outs, strict=True)]
@@ -123,7 +123,7 @@ def wall_seconds(tasks: list[Task]) -> float:
 
 
 def thread_rows(texts: dict[str, Path], rounds: int) -> list[dict]:
-    """Counting (a vocabulary of one merge) on one and two threads, and in two processes at once."""
+    """Time counting (a vocabulary of one merge) on one and two threads, and in two simultaneous processes."""
     rows = []
     for text, path in texts.items():
         seconds: dict[str, list[float]] = {"one": [], "two": [], "apart": []}
@@ -137,7 +137,7 @@ def thread_rows(texts: dict[str, Path], rounds: int) -> list[dict]:
 
 
 def manual_rows(path: Path, rivals: list[str], python: str, rounds: int) -> list[dict]:
-    """A short text at 1,024 without a pattern; nobody but bytemill knows that, but a pattern may take all."""
+    """Time a short text at 1,024 ids without a pattern; rivals use a pattern that matches the whole text instead."""
     able = [name for name in ("rustbpe", "minibperust") if name in rivals]
     trainers = {"bytemill first_seen documents": sys.executable} | dict.fromkeys(able, python)
     return [
@@ -147,7 +147,7 @@ def manual_rows(path: Path, rivals: list[str], python: str, rounds: int) -> list
 
 
 def tables(found: dict) -> str:
-    """All parts as Markdown."""
+    """Return all parts as Markdown."""
     parts = []
     if found["rivals"]:
         head = "| text | pattern | vocabulary | trainer | CPU s | peak MiB | x ours | merges |\n|" + "---|" * 8
@@ -169,7 +169,7 @@ def tables(found: dict) -> str:
 
 
 def rival_line(row: dict) -> str:
-    """A row of the first table."""
+    """Return a row of the first table."""
     first = f"| {row['text']} {row['megabytes']:.0f} MB | {row['pattern']} | {row['vocab_size']:,} | {row['trainer']} |"
     if "failed" in row:
         return f"{first} | | | {row['failed']} |"
@@ -178,7 +178,7 @@ def rival_line(row: dict) -> str:
 
 
 def python_sources(folder: Path, most_bytes: int) -> Path:
-    """A text of the Python files of this installation, for there is one on every machine."""
+    """Write a text of the Python files of this installation, which exists on every machine."""
     path = folder / "python.txt"
     with path.open("wb") as text:
         for source in sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py")):
@@ -189,7 +189,7 @@ def python_sources(folder: Path, most_bytes: int) -> Path:
 
 
 def installed(rivals: list[str], python: str) -> tuple[list[str], list[str]]:
-    """Which of the rivals that interpreter has, and which it lacks."""
+    """Return which of the rivals the interpreter has, and which it lacks."""
     names = {name: MODULES[name] for name in rivals}
     found = f"[name for name, module in {names!r}.items() if find_spec(module)]"
     ask = f"import json; from importlib.util import find_spec; print(json.dumps({found}))"
@@ -198,13 +198,13 @@ def installed(rivals: list[str], python: str) -> tuple[list[str], list[str]]:
 
 
 def processor() -> str:
-    """The processor's name, as the system tells it."""
+    """Return the processor's name, as reported by the system."""
     match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return match.group(1) if match else platform.processor()
 
 
 def write_section(page: Path, section: str) -> None:
-    """Puts `section` between its markers in `page`, at the end where there are none yet."""
+    """Write `section` between its markers in `page`, or at the end of `page` if there are none."""
     text = page.read_text(encoding="utf-8")
     marked = f"{BEGIN}\n{section}\n{END}\n"
     if BEGIN in text:
@@ -217,16 +217,16 @@ def write_section(page: Path, section: str) -> None:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--text", action="append", metavar="NAME=FILE", help="UTF-8; Python's own library if none")
-    parser.add_argument("--manual", type=Path, help="the short text of the part of that name")
-    parser.add_argument("--part", action="append", choices=PARTS, help="all if none")
-    parser.add_argument("--vocab-size", action="append", type=int, help="8192, 32768 and 50257 if none")
-    parser.add_argument("--pattern", action="append", choices=("gpt2", "cl100k"), help="both if none")
-    parser.add_argument("--rival", action="append", choices=RIVALS, help="all if none")
-    parser.add_argument("--rivals-python", default=sys.executable, help="the interpreter that has the rivals")
+    parser.add_argument("--text", action="append", metavar="NAME=FILE", help="UTF-8; default: Python's own library")
+    parser.add_argument("--manual", type=Path, help="the short text of the part manual")
+    parser.add_argument("--part", action="append", choices=PARTS, help="default: all")
+    parser.add_argument("--vocab-size", action="append", type=int, help="default: 8192, 32768 and 50257")
+    parser.add_argument("--pattern", action="append", choices=("gpt2", "cl100k"), help="default: both")
+    parser.add_argument("--rival", action="append", choices=RIVALS, help="default: all")
+    parser.add_argument("--rivals-python", default=sys.executable, help="an interpreter with the rivals")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="also write the figures there")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="also put the tables into this Markdown page")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="also write the tables into this Markdown page")
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
-"""The trainers that train_vocabulary.py compares: each learns once, in a process of its own, and tells what it took.
+"""Run one of the trainers that train_vocabulary.py compares, and write its figures and tokens.
 
-CPU seconds are those of the call alone. Memory is the most that is resident during the call, above what was before.
+CPU seconds are those of the call only. Memory is the peak resident memory during the call minus that before it.
 
     python benches/trainers.py gigabpe english.txt gpt2 32768 1 out.json
 """
@@ -28,14 +28,14 @@ OTHERS = [byte for byte in range(256) if byte not in PRINTABLE]
 BYTE_OF = {chr(byte): byte for byte in PRINTABLE} | {chr(256 + at): byte for at, byte in enumerate(OTHERS)}
 
 Task = tuple[Path, str, int, int]  # text, pattern, vocabulary with the 256 bytes and no special tokens, threads
-Learnt = list[bytes]  # the tokens in the order of their merges
+Merged = list[bytes]  # the tokens in the order of their merges
 
 
 def from_printable(token: str) -> bytes:
     return bytes(BYTE_OF[character] for character in token)
 
 
-def tokenizers(task: Task) -> Callable[[], Learnt]:
+def tokenizers(task: Task) -> Callable[[], Merged]:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     path, pattern, vocab_size, _ = task
@@ -50,7 +50,7 @@ def tokenizers(task: Task) -> Callable[[], Learnt]:
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False)
 
-    def run() -> Learnt:
+    def run() -> Merged:
         tokenizer.train([str(path)], trainer)
         merges = json.loads(tokenizer.to_str())["model"]["merges"]
         return [from_printable("".join(pair)) for pair in merges]
@@ -58,34 +58,34 @@ def tokenizers(task: Task) -> Callable[[], Learnt]:
     return run
 
 
-def gigabpe(task: Task) -> Callable[[], Learnt]:
+def gigabpe(task: Task) -> Callable[[], Merged]:
     import gigabpe
 
     path, _, vocab_size, threads = task
     options = {"special_tokens": [], "pretokenizer": "bytelevel", "threads": threads}
 
-    def run() -> Learnt:
-        # Its vocabulary holds only the bytes that it met, so that it learns a few merges more.
+    def run() -> Merged:
+        # Its vocabulary has only the bytes that occur in the text, so it learns a few more merges.
         merges = gigabpe.train_bpe([str(path)], vocab_size, **options)[1][: vocab_size - 256]
         return [from_printable(left + right) for left, right in merges]
 
     return run
 
 
-def gigatoken(task: Task) -> Callable[[], Learnt]:
+def gigatoken(task: Task) -> Callable[[], Merged]:
     import gigatoken
 
     path, _, vocab_size, _ = task
     return lambda: [left + right for left, right in gigatoken.train_bpe(path, vocab_size, [])[1]]
 
 
-def ffbpe(task: Task) -> Callable[[], Learnt]:
+def ffbpe(task: Task) -> Callable[[], Merged]:
     from ffbpe import BpeTrainer, PreTokenizer
 
     path, pattern, vocab_size, _ = task
 
-    def run() -> Learnt:
-        # As its train_bpe does, which takes no pattern.
+    def run() -> Merged:
+        # Like its train_bpe, which has no parameter for a pattern.
         counter = PreTokenizer([], pat_str=None if pattern == "gpt2" else PATTERNS[pattern]).word_counter()
         with path.open(encoding="utf-8", newline="") as lines:
             counter.add_source(lines)
@@ -98,13 +98,13 @@ def ffbpe(task: Task) -> Callable[[], Learnt]:
     return run
 
 
-def rustbpe(task: Task) -> Callable[[], Learnt]:
+def rustbpe(task: Task) -> Callable[[], Merged]:
     import rustbpe
 
     path, pattern, vocab_size, _ = task
     tokenizer = rustbpe.Tokenizer()
 
-    def run() -> Learnt:
+    def run() -> Merged:
         with path.open(encoding="utf-8", newline="") as lines:
             texts = [lines.read()] if pattern == "none" else lines
             tokenizer.train_from_iterator(texts, vocab_size, pattern=PATTERNS[pattern])
@@ -113,21 +113,21 @@ def rustbpe(task: Task) -> Callable[[], Learnt]:
     return run
 
 
-def minibperust(task: Task) -> Callable[[], Learnt]:
+def minibperust(task: Task) -> Callable[[], Merged]:
     import MiniBpeRust
 
     path, pattern, vocab_size, _ = task
     tokenizer = MiniBpeRust.FastRegexTokenizer(PATTERNS[pattern])
 
-    def run() -> Learnt:
+    def run() -> Merged:
         tokenizer.train(path.read_text(encoding="utf-8"), vocab_size)
         return [tokenizer.vocab[index] for index in range(256, len(tokenizer.vocab))]
 
     return run
 
 
-def bytemill(ties: str, feed: str) -> Callable[[Task], Callable[[], Learnt]]:
-    def prepare(task: Task) -> Callable[[], Learnt]:
+def bytemill(ties: str, feed: str) -> Callable[[Task], Callable[[], Merged]]:
+    def prepare(task: Task) -> Callable[[], Merged]:
         from bytemill import Tokenizer
 
         path, name, vocab_size, threads = task
@@ -143,7 +143,7 @@ OURS = {
     for ties in ("huggingface", "lowest_id", "first_seen")
     for feed in ("lines", "documents")
 }
-# Each rival, the run of ours that follows its rule, and the patterns that it knows.
+# Each rival, our run with the same rule, and the patterns that it supports.
 RIVALS = {
     "gigabpe": (gigabpe, "bytemill huggingface lines", {"gpt2"}),
     "gigatoken": (gigatoken, "bytemill huggingface documents", {"gpt2"}),
@@ -156,15 +156,15 @@ MODULES = {name: name for name in RIVALS} | {"minibperust": "MiniBpeRust"}
 
 
 def resident_kib(field: str) -> int:
-    """This process's memory: VmRSS is what it has now, VmHWM the most that it had."""
+    """Return this process's memory: VmRSS is the current value, VmHWM the peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def work(name: str, task: Task, out: Path) -> None:
-    """Runs one trainer in this process and writes figures and tokens to `out`."""
+    """Run one trainer in this process and write figures and tokens to `out`."""
     prepared = (OURS | {rival: entry[0] for rival, entry in RIVALS.items()})[name](task)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before_kib = resident_kib("VmRSS")
     started, cpu = time.perf_counter(), time.process_time()
     tokens = prepared()

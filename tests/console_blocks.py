@@ -1,15 +1,15 @@
-"""Runs the console blocks of a page that are marked as checked, and tells what they print.
+"""Runs the checked console blocks of a page and returns their output.
 
-A block that begins with ```` ```console checked ```` holds commands after `$ ` and what each prints, stdout and stderr,
-as a person sees them. In ```` ```console checked but for numbers ```` each number may be another, and a time or a size
-may have another unit: losses and speeds differ between machines. A last line `[1]` is an exit code that is not 0.
+A block that begins with ```` ```console checked ```` contains commands after `$ `, each followed by its output (stdout
+and stderr as in a terminal). In ```` ```console checked but for numbers ```` numbers may differ, and times and sizes
+may have other units, because losses and speeds differ between machines. A last line `[1]` is a nonzero exit code.
 
-The commands of a page run in one folder, in order, so a later one finds what an earlier one wrote; `|`, `<`, `>`, `*`
-and `#` mean what they mean to a shell. The folder has this repository's LICENSE and examples/, and what a block such as
-```` ```toml small.toml ```` holds, under that name. If a page links to the small model of docs/first-hour.md, the
-commands that make it run first.
+The commands of a page run in order in one folder, so later ones can use files of earlier ones; `|`, `<`, `>`, `*` and
+`#` work as in a shell. The folder has this repository's LICENSE and examples/, and the content of blocks such as
+```` ```toml small.toml ```` as a file of that name. If a page links to the small model of docs/first-hour.md, the
+commands that make this model run first.
 
-`python tests/console_blocks.py PAGE…` writes what is printed now into the pages.
+`python tests/console_blocks.py PAGE…` writes the current output into the pages.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ TOOLS = ("cat", "cmp", "gzip", "head", "ls", "mkdir", "printf", "sed")
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a page and what the page says that it prints."""
+    """One command of a page and its output on the page."""
 
     command: str
     printed: str
     with_numbers: bool = True
 
     def shown_rightly(self, printed: str) -> bool:
-        """Whether the page shows what was printed."""
+        """Return whether the page shows this output."""
         return self._compared(printed) == self._compared(self.printed or "\n")
 
     def _compared(self, text: str) -> str:
@@ -60,23 +60,23 @@ class Step:
 
 
 def steps(page: str) -> list[Step]:
-    """All commands of the checked blocks, in order."""
+    """Return all commands of the checked blocks, in order."""
     return [step for exception, block in BLOCK.findall(page) for step in _steps(block, with_numbers=not exception)]
 
 
 def unchecked_outputs(page: str) -> list[Step]:
-    """Commands that stand with an output in blocks that are not checked."""
+    """Return the commands with an output in blocks that are not checked."""
     blocks = [block for kind, block in ANY_BLOCK.findall(page) if not kind.startswith("console checked")]
     return [step for block in blocks for step in _steps(block) if step.printed.strip()]
 
 
 def shared_data() -> Path:
-    """Where the shared data sets are, if they are."""
+    """Return the folder of the shared data sets, which may not exist."""
     return Path(os.environ.get("BYTEMILL_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
 
 
 def prepared(folder: Path, page: str) -> Path:
-    """The folder with what the page speaks of: a text and examples that every reader has, files that the page holds."""
+    """Fill the folder with the files that the page uses: LICENSE, examples, and files defined on the page."""
     shutil.copy(REPOSITORY / "LICENSE", folder / "LICENSE")
     (folder / "examples").symlink_to(REPOSITORY / "examples")
     for kind, content in ANY_BLOCK.findall(page):
@@ -90,7 +90,7 @@ def prepared(folder: Path, page: str) -> Path:
 
 
 def run(step: Step, folder: Path) -> str:
-    """What the command prints, with its exit code on a last line where it is not 0."""
+    """Return the output of the command, with its exit code on a last line if it is not 0."""
     seen = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     before = Path.cwd()
     os.chdir(folder)
@@ -105,7 +105,7 @@ def run(step: Step, folder: Path) -> str:
 
 
 def call_bytemill(arguments: list[str]) -> int:
-    """The exit code of the command line in this process."""
+    """Run the command line in this process and return its exit code."""
     from bytemill.cli import main
 
     with mock.patch("sys.argv", ["bytemill", *arguments]):
@@ -117,7 +117,7 @@ def call_bytemill(arguments: list[str]) -> int:
 
 
 def _words(command: str) -> list[str]:
-    """The words of a command line, `|`, `<` and `>` among them, comments and line ends left out."""
+    """Return the words of a command line, including `|`, `<` and `>`, without comments and line ends."""
     lexer = shlex.shlex(command.replace("\\\n", " "), posix=True, punctuation_chars="|<>")
     lexer.whitespace_split = True
     words = [word.replace("../shared/data", str(shared_data())) for word in lexer]
@@ -125,7 +125,7 @@ def _words(command: str) -> list[str]:
 
 
 def _pipeline(words: list[str], seen: io.TextIOWrapper) -> int:
-    """Run commands joined by `|`; what the last one prints is seen, or goes to the file after `>`."""
+    """Run commands joined by `|`; write the output of the last one to `seen`, or to the file after `>`."""
     given, code = b"", 0
     while words:
         end = words.index("|") if "|" in words else len(words)
@@ -143,7 +143,7 @@ def _pipeline(words: list[str], seen: io.TextIOWrapper) -> int:
 
 
 def _taken(command: list[str], sign: str) -> str:
-    """Take a sign and the file behind it out of a command."""
+    """Remove a sign and the file name after it from a command, and return the file name."""
     place = command.index(sign)
     _, name = command[place], command[place + 1]
     del command[place : place + 2]
@@ -168,13 +168,13 @@ def _call(command: list[str], given: bytes, out: io.TextIOWrapper) -> int:
 
 
 def _plain_terminal() -> mock._patch_dict:
-    """Tables as wide everywhere, not as the terminal that the tests run in; no colours; `ls` sorts by bytes."""
+    """Set environment variables so that tables have a fixed width, output has no colours, and `ls` sorts by bytes."""
     others = {name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "TTY_COMPATIBLE")}
     return mock.patch.dict(os.environ, others | {"COLUMNS": "100", "LC_ALL": "C"}, clear=True)
 
 
 def _without_hurry() -> mock._patch[float]:
-    """No line of progress for time alone: on a slow machine a page would show one that it does not elsewhere."""
+    """Turn off progress lines that depend on time, because only slow machines would print them."""
     return mock.patch("bytemill.train.run.progress._SECONDS_BETWEEN_LINES", math.inf)
 
 

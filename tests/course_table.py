@@ -1,10 +1,10 @@
-"""Runs the commands of docs/course.md: a table with a requirement, the commands that show it, and what they end with.
+"""Runs the commands of docs/course.md, a table of requirements with commands and the last line of their output.
 
-A row is `| what | commands | last line |`. Commands and the line are in backticks; the line is the last one of the last
-command, names of written files left out; its numbers may be others, as in blocks that are "checked but for numbers".
-A row whose third cell has no backticks is not run: the cell says how it was tested.
+A row is `| what | commands | last line |`. Commands and the line are in backticks. The line is the last output line of
+the last command, without names of written files; its numbers may differ, as in blocks that are "checked but for
+numbers". A row whose third cell has no backticks is not run; the cell says how it was tested.
 
-`python tests/course_table.py docs/course.md` writes what is printed now into the page.
+`python tests/course_table.py docs/course.md` writes the current output into the page.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Requirement:
     what: str
     commands: tuple[str, ...]
     last_line: str | None
-    """None where the commands are not run."""
+    """None if the commands are not run."""
 
     def printed(self, folder: Path) -> str:
-        """Run the commands; return the last line that the last one prints."""
+        """Run the commands; return the last output line of the last one."""
         line = ""
         for command in self.commands:
             text = console_blocks.run(console_blocks.Step(command, ""), folder)
@@ -40,12 +40,12 @@ class Requirement:
         return line.strip()
 
     def shown_rightly(self, line: str) -> bool:
-        """Whether the page shows this line, numbers aside."""
+        """Return whether the page shows this line, ignoring numbers."""
         step = console_blocks.Step(self.commands[-1], f"{self.last_line}\n", with_numbers=False)
         return step.shown_rightly(f"{line}\n")
 
     def needs_shared_data(self) -> bool:
-        """Whether a command reads the shared data sets."""
+        """Return whether a command reads the shared data sets."""
         return any("../shared/data" in command for command in self.commands)
 
 
@@ -61,7 +61,7 @@ def _requirement(match: re.Match[str]) -> Requirement:
 
 
 def _is_a_name(line: str, command: str) -> bool:
-    """Whether a line is only the name of what was written."""
+    """Return whether a line is only the name of a written file."""
     return " " not in line and ("/" in line or line in command.split())
 
 

@@ -1,7 +1,7 @@
-"""Compares the tests that a run skips with a written list, so that no test is left out unnoticed.
+"""Compares the skipped tests of a run with a list of expected skips, so that no test is skipped unnoticed.
 
-A line of the list is `TEST | REASON`, where `*` is anything: what pytest names the test, and why it may be skipped, as
-the skip itself says. Lines that begin with `#` are comments.
+A line of the list is `TEST | REASON`: pytest's name of the test, and the reason of the skip; `*` matches anything.
+Lines that begin with `#` are comments.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["ExpectedSkips", "read_list"]
 
 
 def read_list(path: Path) -> Iterator[tuple[str, str]]:
-    """Give (test, reason) of each line.
+    """Yield (test, reason) of each line.
 
     Raises:
         ValueError: A line is not `TEST | REASON`.
@@ -33,7 +33,7 @@ def read_list(path: Path) -> Iterator[tuple[str, str]]:
 
 
 class ExpectedSkips:
-    """A plugin of pytest that fails the run where a skip is not in the list."""
+    """A pytest plugin that fails the run if a skip is not in the list."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -41,21 +41,21 @@ class ExpectedSkips:
         self.unexpected: set[str] = set()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Look at a test."""
+        """Check the report of a test."""
         if not hasattr(report, "wasxfail"):
             self._look_at(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Look at a file of tests."""
+        """Check the report of a test file."""
         self._look_at(report)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Turn a run that passed into one that failed."""
+        """Fail a passed run if there were unexpected skips."""
         if self.unexpected and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Say which they were."""
+        """Print the unexpected skips."""
         if self.unexpected:
             terminalreporter.section(f"skipped, and not in {self.path}", red=True)
             terminalreporter.write("".join(f"{line}\n" for line in sorted(self.unexpected)))
@@ -68,5 +68,5 @@ class ExpectedSkips:
 
 
 def _literal(pattern: str) -> str:
-    """The pattern for fnmatch, to which brackets and question marks would mean something: tests' names have them."""
+    """Return the pattern for fnmatch with brackets and question marks escaped, because names of tests contain them."""
     return pattern.replace("[", "[[]").replace("?", "[?]")

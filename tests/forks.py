@@ -1,4 +1,4 @@
-"""Processes that are forked while a thread of their parent uses something for the first time."""
+"""Forks processes while a thread of the parent uses something for the first time."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s
 
 
 def tokenizer_of_bytes(last_id: int) -> Tokenizer:
-    """The 256 bytes, and a special token with the id `last_id`."""
+    """Return a tokenizer with the 256 bytes and a special token with the id `last_id`."""
     kind = {"format": "bytemill", "version": 1, "pattern": _GPT2, "ignore_merges": False, "merges": []}
     vocab = {str(byte): f"{byte:02x}" for byte in range(256)}
     readable = kind | {"vocab": vocab, "special_tokens": {"<last>": last_id}}
@@ -24,7 +24,7 @@ def tokenizer_of_bytes(last_id: int) -> Tokenizer:
 
 
 def all_hold_during(work: Callable[[], object], check: Callable[[], bool]) -> bool:
-    """Whether `check` holds in each process that is forked while a thread is at `work`, and one was."""
+    """Return whether `check` is true in each process forked while a thread runs `work`; False if none was forked."""
     thread = threading.Thread(target=work)
     children: list[int] = []
     thread.start()
@@ -39,7 +39,7 @@ def all_hold_during(work: Callable[[], object], check: Callable[[], bool]) -> bo
 
 
 def exit_with(check: Callable[[], bool]) -> None:
-    """End a child at once, without the parent's clean-up: 0 if the check holds."""
+    """End a child process immediately, without the parent's clean-up, with exit code 0 if the check is true."""
     code = 1
     try:
         code = 0 if check() else 2
@@ -48,7 +48,7 @@ def exit_with(check: Callable[[], bool]) -> None:
 
 
 def exit_code(child: int) -> int:
-    """What a child ended with; one that hangs is killed."""
+    """Return the exit code of a child process; kill it if it hangs."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         done, status = os.waitpid(child, os.WNOHANG)

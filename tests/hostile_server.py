@@ -1,4 +1,4 @@
-"""A server on 127.0.0.1 that keeps or breaks HTTP's rules as each test says, and notes what it was asked."""
+"""A server on 127.0.0.1 that follows or breaks the HTTP protocol as a test requires, and records requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Exchange:
-    """One request, and the way to answer it."""
+    """One request and its connection."""
 
     method: str
     path: str
@@ -26,7 +26,7 @@ class Exchange:
     connection: socket.socket = field(repr=False)
 
     def send(self, data: bytes) -> bool:
-        """Whether anybody still listens."""
+        """Send data; return False if the client or the server has closed the connection."""
         if self.server.closing.is_set():
             return False
         try:
@@ -37,7 +37,7 @@ class Exchange:
 
 
 def head(status: int = 200, headers: Mapping[str, object] | None = None) -> bytes:
-    """The first lines of a reply, with the empty one."""
+    """Return the status line and headers of a reply, including the empty line."""
     lines = [f"HTTP/1.1 {status} As Tested", *(f"{name}: {value}" for name, value in (headers or {}).items())]
     return "".join(f"{line}\r\n" for line in [*lines, "Connection: close", ""]).encode()
 
@@ -45,7 +45,7 @@ def head(status: int = 200, headers: Mapping[str, object] | None = None) -> byte
 def replies(
     body: bytes = b"", status: int = 200, headers: Mapping[str, object] | None = None
 ) -> Callable[[Exchange], object]:
-    """As HTTP says."""
+    """Return a behaviour that sends a correct reply."""
     return lambda exchange: exchange.send(head(status, {"Content-Length": len(body), **(headers or {})}) + body)
 
 
@@ -54,12 +54,12 @@ def redirects(to: str, status: int = 302) -> Callable[[Exchange], object]:
 
 
 def sends(data: bytes) -> Callable[[Exchange], object]:
-    """These bytes, whatever they mean, and hangs up."""
+    """Return a behaviour that sends these bytes and closes the connection."""
     return lambda exchange: exchange.send(data)
 
 
 def drips(first: bytes = b"", *, letter: bytes = b"x", every_s: float = 0.2) -> Callable[[Exchange], object]:
-    """`first`, and then a byte now and then, without end."""
+    """Return a behaviour that sends `first`, and then one byte every `every_s` seconds, without end."""
 
     def behaviour(exchange: Exchange) -> None:
         listens = not first or exchange.send(first)
@@ -71,7 +71,7 @@ def drips(first: bytes = b"", *, letter: bytes = b"x", every_s: float = 0.2) -> 
 
 
 def endless(first: bytes, piece: bytes = b"x" * 65_536) -> Callable[[Exchange], object]:
-    """`first`, and then `piece` as fast as it is taken, without end."""
+    """Return a behaviour that sends `first`, and then `piece` repeatedly, without end."""
 
     def behaviour(exchange: Exchange) -> None:
         listens = exchange.send(first)
@@ -82,7 +82,7 @@ def endless(first: bytes, piece: bytes = b"x" * 65_536) -> Callable[[Exchange], 
 
 
 class HostileServer:
-    """Answers a path, without its query, by the behaviours set for it, in turn; the last one answers from then on.
+    """Answers each path (without query) with its behaviours in turn; the last one is then repeated.
 
     Args:
         default: Answers all other paths.
@@ -130,7 +130,7 @@ class HostileServer:
         self.paths[path] = list(behaviours)
 
     def headers_of(self, name: str) -> list[str | None]:
-        """A header's value in each request, None where it is missing."""
+        """Return the value of a header in each request; None if it is missing."""
         return [exchange.headers.get(name.lower()) for exchange in self.asked]
 
     def _answer(self, connection: socket.socket) -> None:
@@ -159,7 +159,7 @@ class HostileServer:
 
 
 class Stopwatch:
-    """Asserts that what it surrounds takes at most `bound_s`: hung, or not hung."""
+    """Asserts that the code in its context takes at most `bound_s` seconds, and so does not hang."""
 
     def __init__(self, bound_s: float = 30.0) -> None:
         self.bound_s = bound_s

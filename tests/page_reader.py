@@ -1,4 +1,4 @@
-"""Reads a page as a browser would, and notes what the tests ask for."""
+"""Parses an HTML page for tests."""
 
 from html.parser import HTMLParser
 
@@ -6,7 +6,7 @@ VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
 class Reader(HTMLParser):
-    """Reads a page and notes what the tests ask for; unbalanced tags fail at once."""
+    """Parses a page and records its tags and text; unbalanced tags fail immediately."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)

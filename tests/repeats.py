@@ -1,4 +1,4 @@
-"""Texts of repeats, and words that fill an encoder's tables: what could be taken for something else there."""
+"""Texts of repeats, and words that fill an encoder's tables, to test for wrong matches in these tables."""
 
 import random
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _POWERS = [1 << power for power in range(4, 11)]
 
 
 def noise(n_words: int, seed: int = 0) -> str:
-    """Random words of 5 to 16 consonants: nearly all are new to a tokenizer, and most have more than four ids."""
+    """Return random words of 5 to 16 consonants; nearly all are new to a tokenizer, and most have over four ids."""
     generator = random.Random(seed)
     return " ".join(
         "".join(generator.choices("bcdfghjklmnpqrstvwxz", k=generator.randint(5, 16))) for _ in range(n_words)
@@ -28,10 +28,10 @@ def noise(n_words: int, seed: int = 0) -> str:
 
 
 def repeated_texts(count: int, seed: int = 0) -> Iterator[str]:
-    """Texts of short heads, each on a line before a longer piece that begins like it.
+    """Yield texts with a short head on a line, and a longer piece with the same beginning on the next line.
 
     Units have 1 to 16 letters. Lengths are up to 300 letters, around powers of two up to 1,024, or longer than the
-    head by a power of two. The same heads come again and again, so that they are found where they were kept.
+    head by a power of two. The same heads occur repeatedly, so that they are found in the tables.
     """
     generator = random.Random(seed)
     units = []
@@ -42,14 +42,14 @@ def repeated_texts(count: int, seed: int = 0) -> Iterator[str]:
         unit, power = generator.choice(units), generator.choice(_POWERS)
         head = generator.choice((generator.randint(1, 17), 16))
         length = generator.choice((generator.randint(1, 300), power + generator.randint(-2, 2), head + power))
-        if generator.random() < 0.1:  # what goes on with something else than it began
+        if generator.random() < 0.1:  # the piece continues differently than it began
             yield f"{_repeat(unit, head)}\n{_repeat(unit, head)}{generator.choice('a4-' + chr(0)) * power}"
         else:
             yield f"{_repeat(unit, head)}\n{_repeat(unit, length)}"
 
 
 def texts_around_144_letters() -> Iterator[str]:
-    """Pieces of 120 to 160 letters, each after its first 16 letters."""
+    """Yield pieces of 120 to 160 letters, each after a line with its first 16 letters."""
     for unit in ("ha", "acgt", "gattaca", "4", "-", "hatscanghantsnac"):
         for length in range(120, 161):
             yield f"{_repeat(unit, 16)}\n{_repeat(unit, length)}\n"

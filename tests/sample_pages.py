@@ -1,4 +1,4 @@
-"""One page of each kind, of small made-up results, for the tests that hold for all of them."""
+"""Makes one page of each kind from small artificial results, for tests that apply to all pages."""
 
 import json
 import math
@@ -29,7 +29,7 @@ TEXT = "the cat sat on the mat, and 北京 too. " * 4
 
 
 def pages(folder: Path) -> dict[str, Page]:
-    """By the name of the command that writes it; runs are made in `folder`."""
+    """Return pages by the name of the command that writes them; runs are written into `folder`."""
     tokenizer = Tokenizer.train(texts=[TEXT, HOSTILE], vocab_size=290)
     other = Tokenizer.train(texts=[TEXT], vocab_size=270)
     texts = {"text": TEXT, HOSTILE: HOSTILE}
@@ -53,16 +53,16 @@ _ANSWERS = [{"prompt": HOSTILE, "model_response": TEXT}]
 
 
 def _ladder() -> Ladder:
-    """Three rungs measured, three explained."""
+    """Return a ladder with three measured and three skipped rungs."""
     first, *others = RUNGS
     measured = [Measurement(first, first.name, Way(), 20.0, 1e5, 1.0, 1.0, 9.4, 812.0)]
     measured += [Measurement(rung, rung.name, Way("bf16"), 10.0, 2e5, 2.0, 2.0, None, 500.0) for rung in others[:2]]
-    measured += [Measurement(rung, rung.name, left_out=f"it fails here: {HOSTILE}") for rung in others[2:]]
+    measured += [Measurement(rung, rung.name, left_out=f"failed on this machine: {HOSTILE}") for rung in others[2:]]
     return Ladder(LadderSize(GPT2Config(), 4, 1_024), "a machine; 30 November 2026", tuple(measured))
 
 
 def write_run(folder: Path, *, n_steps: int, rate: float) -> Path:
-    """A run's folder as `fit` writes it, with everything that a report may show."""
+    """Write a run's folder as `fit` does, with everything that a report may show; return the folder."""
     folder.mkdir(parents=True)
     noise = random.Random(0)
     lines = []

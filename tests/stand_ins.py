@@ -1,4 +1,4 @@
-"""A model, a stream and a task small enough for tests, so that the loop is tested without our own."""
+"""A tiny model, stream and task, to test the training loop without bytemill's models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VOCAB_SIZE = 17
 
 
 class TinyModel(torch.nn.Module):
-    """Two tied matrices, a bias and dropout; the calling convention of bytemill.model.GPT2."""
+    """A model with two tied matrices, a bias and dropout; called like bytemill.model.GPT2."""
 
     def __init__(self, width: int = 8, dropout: float = 0.1, seed: int = 0) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class TinyModel(torch.nn.Module):
 
 
 class TinyStream:
-    """Samples that are a function of their position; every third label is missing, in ragged fashion."""
+    """Samples that depend only on their position; each sample lacks a varying number of labels at its beginning."""
 
     def __init__(
         self, batch_size: int = 2, seq_len: int = 5, rank: int = 0, world_size: int = 1, n_samples: int = 7

@@ -1,12 +1,12 @@
-"""Time bytemill beside the rivals that are installed (the extra `bench`), ids compared first.
+"""Time bytemill and the installed rivals (the extra `bench`); ids are compared first.
 
     python benches/encode [--table NAME]... [--vocabulary gpt2]... [--text NAME=FILE]... [--json FILE] [--docs]
 
-One processor, CPU time, rounds interleaved, medians. Everybody gets the same vocabulary and the same text, and must
-give tiktoken's ids for it before it is timed. Without --text the texts are put together from the sources and the
-documentation installed on this machine; Chinese is rare there, so give a file of it. Prints Markdown; --json FILE
-writes the figures, --docs puts each table between its markers in docs/benchmarks/encoding.md, and the figures that
-README.md and docs/benchmarks.md repeat into those.
+One processor, CPU time, interleaved rounds, medians. All tokenizers get the same vocabulary and the same text, and must
+return tiktoken's ids for it before they are timed. Without --text the texts are made from sources and documentation
+installed on this machine; these have little Chinese, so give a Chinese file. Prints Markdown; --json FILE writes the
+figures, --docs writes each table between its markers in docs/benchmarks/encoding.md, and updates the figures that
+README.md and docs/benchmarks.md repeat.
 """
 
 import argparse
@@ -71,7 +71,7 @@ NEW_TABLES: dict[str, Callable[[], Table]] = {
 
 
 def everyone(short: str, wanted: list[str]) -> dict[str, Rival]:
-    """Those of `wanted` that can have the vocabulary; the others are named on stderr."""
+    """Return the rivals of `wanted` that support the vocabulary; print the others on stderr."""
     vocabulary, found = vocabularies.find(short), {}
     for name in wanted:
         try:
@@ -82,13 +82,13 @@ def everyone(short: str, wanted: list[str]) -> dict[str, Rival]:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Table]:
-    """The tables that were asked for."""
+    """Return the requested tables."""
     tables = {key: NEW_TABLES[key]() for key in options.table}
     named = dict(one.split("=", 1) for one in options.text or [])
     n_bytes = options.unseen_mib * MIB
     chosen = {name: Path(path).read_text(encoding="utf-8") for name, path in named.items()}
     chosen = chosen or texts.default_texts(n_bytes)
-    # gigatoken cannot take the text of a special token for ordinary text.
+    # gigatoken cannot encode the text of a special token as ordinary text.
     chosen = {name: texts.cut_bytes(text.replace("<|", "< |"), n_bytes) for name, text in chosen.items()}
     for short in options.vocabulary:
         rivals = everyone(short, options.rival)
@@ -106,7 +106,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Table]:
 
 
 def fill(bench: Bench, tables: dict[str, Table], *, once: bool) -> None:
-    """Add to every table its rows of one text; with `once` also to those that no text matters to."""
+    """Add the rows of one text to every table; with `once` also to the tables that do not depend on the text."""
     for key, table in tables.items():
         print(f"{bench.row}: {key}", file=sys.stderr, flush=True)
         if key in EACH_TEXT:
@@ -119,17 +119,19 @@ def fill(bench: Bench, tables: dict[str, Table], *, once: bool) -> None:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", action="append", choices=NEW_TABLES, help="this one alone; may be given again")
+    parser.add_argument("--table", action="append", choices=NEW_TABLES, help="only this table; may be repeated")
     parser.add_argument("--vocabulary", action="append", choices=vocabularies.NAMES, help="default: gpt2 and cl100k")
-    parser.add_argument("--rival", action="append", choices=DISTRIBUTIONS, help="beside bytemill; default: all")
-    parser.add_argument("--text", action="append", metavar="NAME=FILE", help="UTF-8, instead of what is installed")
-    parser.add_argument("--mib", type=int, default=16, help="of text seen before (lists and documents: a quarter)")
-    parser.add_argument("--unseen-mib", type=int, default=24, help="of unseen text at most")
     parser.add_argument(
-        "--unique-mib", type=int, default=128, help="of words that never repeat (20 CPU seconds at most)"
+        "--rival", action="append", choices=DISTRIBUTIONS, help="a tokenizer to compare with; default: all"
+    )
+    parser.add_argument("--text", action="append", metavar="NAME=FILE", help="UTF-8 file, instead of installed texts")
+    parser.add_argument("--mib", type=int, default=16, help="MiB of text seen before (lists, documents: a quarter)")
+    parser.add_argument("--unseen-mib", type=int, default=24, help="maximum MiB of unseen text")
+    parser.add_argument(
+        "--unique-mib", type=int, default=128, help="MiB of words that never repeat (at most 20 CPU seconds)"
     )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--docs", action="store_true", help="write the tables into docs/benchmarks/encoding.md")
     options = parser.parse_args()
     options.table = options.table or list(NEW_TABLES)

@@ -1,9 +1,9 @@
-"""Whether ids equal tiktoken's: on files, and on random strings of all planes, in every SIMD way of this processor.
+"""Check that ids equal tiktoken's, on files and random strings of all planes, with every SIMD backend.
 
     python benches/encode/equality.py [FILE]... [--random 1000000] [--vocabulary gpt2]...
 
-tiktoken encodes once; bytemill encodes in a process for each way (BYTEMILL_SIMD). Prints a line for each and exits 1
-where one differs, naming the first text that does. A way that this processor lacks is said to be untested.
+tiktoken encodes once; bytemill encodes in one process per backend (BYTEMILL_SIMD). Prints a line per backend, and exits
+with 1 if ids differ, with the first differing text. A backend that this processor lacks is reported as untested.
 """
 
 import argparse
@@ -36,7 +36,7 @@ ALPHABETS = (
 
 
 def random_strings(count: int) -> Iterator[str]:
-    """Strings of up to 60 characters, of a few alphabets or of any code points; surrogates among them."""
+    """Yield strings of up to 60 characters, of a few alphabets or of any code points, including surrogates."""
     generator = random.Random(0)
     for _ in range(count):
         if generator.random() < 0.1:
@@ -47,9 +47,9 @@ def random_strings(count: int) -> Iterator[str]:
 
 
 def expected(short: str, texts: list[str], folder: Path) -> Path:
-    """Tiktoken's ids for all `texts`, and where each text's begin, as a file."""
+    """Write tiktoken's ids for all `texts`, and where the ids of each text end, to a file."""
     rival = make("tiktoken", vocabularies.find(short))
-    face = rival.to_array if len(texts) == 1 else rival.to_list  # the list's face alone takes lone surrogates
+    face = rival.to_array if len(texts) == 1 else rival.to_list  # only the list call accepts lone surrogates
     ids = [np.asarray(face(text), dtype=np.uint32) for text in texts]
     path = folder / f"{short}.npz"
     np.savez(path, ids=np.concatenate(ids), ends=np.cumsum([len(one) for one in ids]))
@@ -57,7 +57,7 @@ def expected(short: str, texts: list[str], folder: Path) -> Path:
 
 
 def compare(short: str, texts: Path, expected_ids: Path) -> None:
-    """In a process of its own: print the backend that splits, and compare bytemill's ids with those in the file."""
+    """Print the splitting backend of this process, and compare bytemill's ids with those in the file."""
     from bytemill import Tokenizer, _core
 
     print(_core.splitting_backend(), flush=True)
@@ -95,13 +95,13 @@ def main() -> None:
                 ids = expected(short, texts, Path(made))
                 for way in WAYS:
                     command = [sys.executable, __file__, "--vocabulary", short, "--compare", str(written), str(ids)]
-                    told = subprocess.run(
+                    done = subprocess.run(
                         command, env={**os.environ, "BYTEMILL_SIMD": way}, capture_output=True, text=True, check=False
                     )
-                    failed |= told.returncode != 0
+                    failed |= done.returncode != 0
                     n_bytes = sum(len(text.encode(errors="surrogatepass")) for text in texts)
-                    verdict = "equal" if told.returncode == 0 else told.stderr.strip().splitlines()[-1]
-                    ran = told.stdout.strip()
+                    verdict = "equal" if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
+                    ran = done.stdout.strip()
                     label = way if ran == way else f"{way} untested, as this processor lacks it; {ran}"
                     print(f"{name}, {n_bytes / 1e6:.1f} MB, {short}, {label}: {verdict}", flush=True)
     sys.exit(failed)

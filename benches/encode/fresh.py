@@ -1,12 +1,12 @@
-"""One rival in a process of its own: what only a fresh one can tell, printed as lines of JSON.
+"""Measure one rival in a fresh process, and print the results as lines of JSON.
 
 python fresh.py TASK RIVAL VOCABULARY [ARGUMENT]...
 
 unseen  TEXT N      CPU seconds of the first and of the second pass over N bytes, peak memory, checksum of the ids
 load                CPU seconds and memory of import and vocabulary
 threads TEXT N CPUS wall seconds of N bytes as 4 KB documents in one call, on these processors
-unique  MEGABYTES S memory after so much text of words that never repeat, or after S CPU seconds
-hostile KIND N S    CPU seconds and checksum of N and of 2 N bytes that tokenizers fear, S seconds at most
+unique  MEGABYTES S memory after that much text of words that never repeat, or after S CPU seconds
+hostile KIND N S    CPU seconds and checksum of N and of 2 N bytes of adversarial text, at most S seconds
 """
 
 import json
@@ -32,14 +32,14 @@ _STATUS = Path("/proc/self/status")
 
 
 def memory_mib(field: str) -> float:
-    """VmRSS (now) or VmHWM (the peak) of this process; not a number where there is no /proc."""
+    """Return VmRSS (current) or VmHWM (peak) of this process in MiB; NaN if there is no /proc."""
     if not _STATUS.exists():
         return float("nan")
     return next(int(line.split()[1]) / 1024 for line in _STATUS.read_text().splitlines() if line.startswith(field))
 
 
 def hostile(kind: str, n_bytes: int, seed: int = 7) -> str:
-    """`n_bytes` of text of that kind, random ones by `seed`."""
+    """Return `n_bytes` of text of this kind; random kinds use `seed`."""
     random = np.random.default_rng(seed)
     alphabets = {
         "random letters": "abcdefghijklmnopqrstuvwxyz",
@@ -54,7 +54,7 @@ def hostile(kind: str, n_bytes: int, seed: int = 7) -> str:
 
 
 def unique_words(random: np.random.Generator) -> str:
-    """1 MiB of words of random letters, as good as all of them new."""
+    """Return 1 MiB of words of random letters, nearly all of them new."""
     letters = random.integers(97, 123, size=((1 << 20) // 9, 9), dtype=np.uint8)
     letters[:, 0] = 32
     return letters.tobytes().decode()
@@ -72,13 +72,13 @@ def unseen(rival: rivals.Rival, path: str, n_bytes: str) -> None:
     first = time.process_time() - began
     peak, crc = memory_mib("VmHWM") - before, checksum(ids)
     del ids
-    tell(first=first, second=cpu_seconds(partial(rival.to_array, text)), peak_mib=peak, crc=crc)
+    report(first=first, second=cpu_seconds(partial(rival.to_array, text)), peak_mib=peak, crc=crc)
 
 
 def threads(rival: rivals.Rival, path: str, n_bytes: str) -> None:
     batch = rival.batch
     if batch is None:
-        return tell(seconds=None)
+        return report(seconds=None)
     many = texts.documents(_text(path, int(n_bytes)), 4096)
     batch(many)
     times = []
@@ -87,7 +87,7 @@ def threads(rival: rivals.Rival, path: str, n_bytes: str) -> None:
         result = batch(many)
         times.append(time.perf_counter() - began)
         del result
-    return tell(seconds=sorted(times)[1])
+    return report(seconds=sorted(times)[1])
 
 
 def unique(rival: rivals.Rival, megabytes: str, most_seconds: str) -> None:
@@ -98,21 +98,21 @@ def unique(rival: rivals.Rival, megabytes: str, most_seconds: str) -> None:
         text = unique_words(random)
         seconds += cpu_seconds(partial(rival.to_array, text))
         done += 1
-    tell(grown_mib=memory_mib("VmRSS") - before, mib=done, seconds=seconds)
+    report(grown_mib=memory_mib("VmRSS") - before, mib=done, seconds=seconds)
 
 
-def frightened(rival: rivals.Rival, kind: str, n_bytes: str, most_seconds: str) -> None:
+def adversarial(rival: rivals.Rival, kind: str, n_bytes: str, most_seconds: str) -> None:
     used = int(time.process_time())
     resource.setrlimit(resource.RLIMIT_CPU, (used + int(most_seconds), used + int(most_seconds)))
     rival.to_array("warm up")
     for n in (int(n_bytes), 2 * int(n_bytes)):
         text = hostile(kind, n)
         began = time.process_time()
-        ids = rival.to_array(text)  # once: a cache may hold the whole text afterwards
-        tell(seconds=time.process_time() - began, crc=checksum(ids))
+        ids = rival.to_array(text)  # once: a cache may contain the whole text afterwards
+        report(seconds=time.process_time() - began, crc=checksum(ids))
 
 
-def tell(**figures: object) -> None:
+def report(**figures: object) -> None:
     print(json.dumps(figures), flush=True)
 
 
@@ -121,7 +121,7 @@ def _text(path: str, n_bytes: int) -> str:
 
 
 def main(task: str, name: str, short: str, *arguments: str) -> None:
-    if task == "threads":  # before a rival makes its threads
+    if task == "threads":  # before a rival starts its threads
         cpus = arguments[-1]
         arguments = arguments[:-1]
         os.sched_setaffinity(0, map(int, cpus.split(",")))
@@ -130,15 +130,15 @@ def main(task: str, name: str, short: str, *arguments: str) -> None:
     try:
         rival = rivals.make(name, vocabulary)
     except Exception as error:
-        return tell(failed=f"{error}"[:200])
+        return report(failed=f"{error}"[:200])
     if task == "load":
         rival.to_array("the first call may load more")
-        return tell(seconds=time.process_time() - began, mib=memory_mib("VmRSS") - before)
-    tasks = {"unseen": unseen, "threads": threads, "unique": unique, "hostile": frightened}
+        return report(seconds=time.process_time() - began, mib=memory_mib("VmRSS") - before)
+    tasks = {"unseen": unseen, "threads": threads, "unique": unique, "hostile": adversarial}
     try:
         tasks[task](rival, *arguments)
-    except BaseException as error:  # a panic in Rust is no Exception
-        tell(failed=f"{type(error).__name__}: {error}"[:200])
+    except BaseException as error:  # a panic in Rust is not an Exception
+        report(failed=f"{type(error).__name__}: {error}"[:200])
 
 
 if __name__ == "__main__":

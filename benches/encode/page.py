@@ -1,4 +1,4 @@
-"""Tables as Markdown, and in docs/benchmarks/encoding.md between the markers of each."""
+"""Write tables as Markdown, and into docs/benchmarks/encoding.md between their markers."""
 
 import datetime
 import os
@@ -10,12 +10,12 @@ from pathlib import Path
 
 __all__ = ["Table", "markdown", "write_into"]
 
-Figure = float | str  # a measured number, or the reason why there is none
+Figure = float | str  # a measured number, or the reason for its absence
 
 
 @dataclass
 class Table:
-    """One table: a row for each vocabulary and text, a column for each rival."""
+    """One table: a row per vocabulary and text, a column per rival."""
 
     key: str
     title: str
@@ -24,14 +24,14 @@ class Table:
     rows: dict[str, dict[str, Figure]] = field(default_factory=dict)
 
     def ratio(self, row: str, rival: str) -> float | None:
-        """How many times better than `rival` bytemill is."""
+        """Return how many times better bytemill is than `rival`; None if either was not measured."""
         ours, theirs = self.rows[row].get("bytemill"), self.rows[row].get(rival)
         if not isinstance(ours, float) or not isinstance(theirs, float) or not ours or not theirs:
             return None
         return ours / theirs if self.more_is_better else theirs / ours
 
     def best_rival(self, row: str) -> str | None:
-        """The best of those that were measured, bytemill apart; None where it has no figure beside them."""
+        """Return the best measured rival; None if there is none, or if bytemill was not measured."""
         if "bytemill" not in self.rows[row]:
             return None
         measured = {name: one for name, one in self.rows[row].items() if isinstance(one, float) and name != "bytemill"}
@@ -40,7 +40,7 @@ class Table:
 
 
 def markdown(table: Table) -> str:
-    """The table, with how many times better bytemill is than gigatoken and than the best rival."""
+    """Return the table, with the ratios of bytemill to gigatoken and to the best rival."""
     names = list(dict.fromkeys(name for row in table.rows.values() for name in row))
     lines = [["", *names, "vs gigatoken", "vs the best"], ["---"] + ["---:"] * (len(names) + 2)]
     for row, figures in table.rows.items():
@@ -54,7 +54,7 @@ def markdown(table: Table) -> str:
 
 
 def provenance() -> str:
-    """Machine, command and date."""
+    """Return machine, command and date."""
     command = "python benches/encode " + " ".join(_without_folders(one) for one in sys.argv[1:])
     return (
         f"{datetime.datetime.now(datetime.UTC).date()}, {_processor()}, {os.cpu_count()} processors, "
@@ -63,7 +63,7 @@ def provenance() -> str:
 
 
 def write_into(page: Path, table: Table) -> None:
-    """Put `table` between its markers in `page`, or at its end if it has none."""
+    """Write `table` between its markers in `page`, or at the end of `page` if there are none."""
     begin, end = f"<!-- benches/encode {table.key} -->", f"<!-- /benches/encode {table.key} -->"
     section = f"{begin}\n{markdown(table)}\n\n{provenance()}\n{end}"
     text = page.read_text(encoding="utf-8")
@@ -83,7 +83,7 @@ def _processor() -> str:
 
 
 def _without_folders(argument: str) -> str:
-    """`/a/b/c.txt` is told as `c.txt`: the folder is nobody's business."""
+    """Return the argument without folders: `/a/b/c.txt` becomes `c.txt`."""
     name, separator, path = argument.rpartition("=")
     return name + separator + (Path(path).name if "/" in path else path)
 

@@ -1,4 +1,4 @@
-"""Tables that need fresh processes, one a rival and round: unseen, peak, threads, load, unique, hostile, growth."""
+"""Tables that need a fresh process per rival and round: unseen, peak, threads, load, unique, hostile, growth."""
 
 import itertools
 import json
@@ -21,24 +21,24 @@ __all__ = ["growth", "hostile", "load", "threads", "unique", "unseen"]
 
 MOST_SECONDS = 4  # of CPU for one hostile text, loading included
 GROWTH_ROUNDS = 5
-# A virtual machine gives large pages that lie free back to its host: now and then a process pays 60-150 ms to get them.
+# A virtual machine returns free huge pages to its host, so a process sometimes needs 60-150 ms to get them back.
 FRESH_ROUNDS = 5
-SHORTEST_SECONDS = 1e-4  # less than the clock of the CPU tells
+SHORTEST_SECONDS = 1e-4  # less than the resolution of the CPU clock
 
-Told = dict[str, Any]  # a line of JSON from a fresh process
+Result = dict[str, Any]  # a line of JSON from a fresh process
 
 
 def unseen(bench: Bench, table: Table, peak: Table) -> None:
-    """Each byte once, in a fresh process; and the most memory that this took."""
+    """Measure encoding each byte once in a fresh process, and its peak memory."""
     n_bytes = len(bench.text.encode())
     room = {name: bench.room(name, n_bytes) for name in bench.everyone}
     expected = {n: checksum(bench.reference.to_array(texts.cut_bytes(bench.text, n))) for n in set(room.values())}
-    told = _children(
+    results = _children(
         {name: ["unseen", name, bench.vocabulary, str(bench.path), str(room[name])] for name in room},
         max(FRESH_ROUNDS, bench.rounds),
     )
     table.rows[bench.row], peak.rows[bench.row] = {}, {}
-    for name, rounds in told.items():
+    for name, rounds in results.items():
         fault = _fault(rounds) or ("" if rounds[0]["crc"] == expected[room[name]] else "wrong ids")
         seconds = 0.0 if fault else statistics.median(one["first"] for one in rounds)
         table.rows[bench.row][name] = fault or room[name] / seconds / 1e6
@@ -48,35 +48,35 @@ def unseen(bench: Bench, table: Table, peak: Table) -> None:
 
 
 def threads(bench: Bench, table: Table) -> None:
-    """4 KB documents in one call, two processors; wall time."""
+    """Measure 4 KB documents in one call on two processors, in wall time."""
     cpus = ",".join(map(str, bench.cpus[:2]))
     room = {name: bench.room(name, bench.bytes_wanted) for name in bench.everyone}
-    told = _children(
+    results = _children(
         {name: ["threads", name, bench.vocabulary, str(bench.path), str(room[name]), cpus] for name in room}, 2
     )
     table.rows[bench.row] = {
         name: _fault(rounds) or room[name] / min(one["seconds"] for one in rounds) / 1e6
-        for name, rounds in told.items()
+        for name, rounds in results.items()
     }
 
 
 def load(bench: Bench, table: Table) -> None:
-    """Import, vocabulary and the first call, in a fresh process; CPU seconds, and the memory then held."""
-    told = _children({name: ["load", name, bench.vocabulary] for name in bench.everyone}, bench.rounds)
+    """Measure import, vocabulary and first call in a fresh process: CPU seconds, and memory afterwards."""
+    results = _children({name: ["load", name, bench.vocabulary] for name in bench.everyone}, bench.rounds)
     for what, field_name in (("seconds", "seconds"), ("MiB", "mib")):
         table.rows[f"{bench.vocabulary}, {what}"] = {
             name: _fault(rounds) or float(statistics.median(one[field_name] for one in rounds))
-            for name, rounds in told.items()
+            for name, rounds in results.items()
         }
 
 
 def unique(bench: Bench, table: Table) -> None:
-    """Memory that stays after text whose words never repeat."""
-    told = _children(
+    """Measure the memory that is kept after text of words that never repeat."""
+    results = _children(
         {name: ["unique", name, bench.vocabulary, str(bench.unique_mib), "20"] for name in bench.everyone}, 1
     )
     row: dict[str, Figure] = {}
-    for name, rounds in told.items():
+    for name, rounds in results.items():
         one = rounds[0]
         short = (
             "" if one.get("mib") == bench.unique_mib else f"{one.get('grown_mib', 0):.0f} after {one.get('mib')} MiB"
@@ -86,14 +86,16 @@ def unique(bench: Bench, table: Table) -> None:
 
 
 def hostile(bench: Bench, table: Table) -> None:
-    """Text that tokenizers fear: CPU time of 1 MiB never met before, and how many times more 2 MiB take."""
+    """Measure adversarial text: CPU time of 1 MiB of unseen text, and how many times as much 2 MiB take."""
     for kind in HOSTILE:
         arguments = [bench.vocabulary, kind, str(MIB), str(MOST_SECONDS)]
-        told = {name: _child(["hostile", name, *arguments], seconds=60) for name in bench.everyone}
-        expected = next((told[name][0]["crc"] for name in ("tiktoken", "bytemill") if _answered(told.get(name))), None)
+        results = {name: _child(["hostile", name, *arguments], seconds=60) for name in bench.everyone}
+        expected = next(
+            (results[name][0]["crc"] for name in ("tiktoken", "bytemill") if _answered(results.get(name))), None
+        )
         row: dict[str, Figure] = {}
         growth: dict[str, Figure] = {}
-        for name, lines in told.items():
+        for name, lines in results.items():
             fault = "" if _answered(lines) else _fault(lines) or f"over {MOST_SECONDS} s"
             if not fault and lines[0]["crc"] != expected:
                 fault = "wrong ids"
@@ -104,9 +106,9 @@ def hostile(bench: Bench, table: Table) -> None:
 
 
 def growth(bench: Bench, table: Table) -> None:
-    """Bytemill alone: CPU time of hostile text of 1 to 16 MiB, and the most that doubling it costs.
+    """Measure only bytemill: CPU time of adversarial text of 1 to 16 MiB, and the largest growth when it doubles.
 
-    Random text is another in each round: what is remembered of the same one is a larger part of a small text.
+    Each round uses another random text, because the cached part of a repeated text is larger for a small text.
     """
     encode, mib = bench.everyone["bytemill"].to_array, (1, 2, 4, 8, 16)
     for kind in HOSTILE:
@@ -119,16 +121,16 @@ def growth(bench: Bench, table: Table) -> None:
         table.rows[f"{bench.vocabulary}, {kind}"] = row | {"worst doubling": worst}
 
 
-def _children(commands: dict[str, list[str]], rounds: int) -> dict[str, list[Told]]:
-    """What fresh processes tell, a process for each rival a round, in turn; the last line of each."""
-    told: dict[str, list[Told]] = {name: [] for name in commands}
+def _children(commands: dict[str, list[str]], rounds: int) -> dict[str, list[Result]]:
+    """Run one fresh process per rival and round, interleaved; return the last line of each."""
+    results: dict[str, list[Result]] = {name: [] for name in commands}
     for _ in range(rounds):
         for name, command in commands.items():
-            told[name] += _child(command, seconds=90)[-1:]
-    return told
+            results[name] += _child(command, seconds=90)[-1:]
+    return results
 
 
-def _child(command: list[str], seconds: float) -> list[Told]:
+def _child(command: list[str], seconds: float) -> list[Result]:
     script = Path(__file__).with_name("fresh.py")
     with subprocess.Popen(
         [sys.executable, str(script), *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -143,13 +145,13 @@ def _child(command: list[str], seconds: float) -> list[Told]:
     return [{"failed": "crashes"}] if crashed else lines
 
 
-def _answered(lines: list[Told] | None) -> bool:
-    """Whether both texts were done."""
+def _answered(lines: list[Result] | None) -> bool:
+    """Return whether both texts were encoded."""
     return lines is not None and len(lines) == 2 and not _fault(lines)
 
 
-def _fault(lines: list[Told]) -> str:
-    """The first failure of a rival's processes, shortly."""
+def _fault(lines: list[Result]) -> str:
+    """Return a short text on the first failure of a rival's processes; "" if none failed."""
     if not lines:
         return "no answer"
     return next((f"fails: {line['failed'][:40]}" for line in lines if "failed" in line), "")

@@ -1,7 +1,7 @@
-"""bytemill and its rivals, each by the calls that it has for what is timed here.
+"""bytemill and its rivals, each with the calls that are timed here.
 
-A rival is asked through its fastest call for the thing: a flat array where it gives one, a list where it does
-not. One that is not installed, or does not know the vocabulary, is named with the reason and left out.
+Each rival is measured with its fastest call: one that returns a flat array if there is one, else a list. A rival that
+is not installed, or does not support the vocabulary, is left out with the reason.
 """
 
 import importlib.metadata
@@ -20,18 +20,18 @@ __all__ = ["DISTRIBUTIONS", "Ids", "NotHere", "Rival", "as_array", "make", "vers
 
 
 class NotHere(Exception):  # noqa: N818 - no error: the table says so and goes on
-    """A rival cannot be asked; the text says why."""
+    """A rival is not available; the text says why."""
 
 
 @dataclass(frozen=True)
 class Rival:
-    """A tokenizer by what it is asked for here; None where it has no such call."""
+    """The calls of a tokenizer that are timed here; None if it has no such call."""
 
     name: str
     to_list: Callable[[str], Sequence[int]]
-    to_array: Callable[[str], Ids]  # its fastest way to all ids of one text
-    batch: Callable[[list[str]], object] | None = None  # many texts, on as many threads as the process may use
-    to_bytes: Callable[[np.ndarray], object] | None = None  # bytes, or text where it gives no bytes, of uint32 ids
+    to_array: Callable[[str], Ids]  # its fastest call for all ids of one text
+    batch: Callable[[list[str]], object] | None = None  # many texts, on all threads that the process may use
+    to_bytes: Callable[[np.ndarray], object] | None = None  # uint32 ids to bytes, or to text if it returns no bytes
 
 
 def _bytemill(vocabulary: Vocabulary) -> Rival:
@@ -103,7 +103,7 @@ def _snaptokens(vocabulary: Vocabulary) -> Rival:
     return _swapped_in("snaptokens", snaptokens.Tokenizer.from_json_str(json.dumps(form)))
 
 
-# Hugging Face's spelling; it differs from tiktoken's only in white space at the end of a text.
+# Hugging Face's form of the pattern; it differs from tiktoken's only in white space at the end of a text.
 _CL100K_AS_SNAPTOKENS_KNOWS_IT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -111,7 +111,7 @@ _CL100K_AS_SNAPTOKENS_KNOWS_IT = (
 
 
 def _swapped_in(name: str, tokenizer: Any) -> Rival:
-    """One of those with the face that transformers can be patched with; its `encode` alone makes no list."""
+    """Return a rival with the interface of transformers' tokenizers, whose `encode` does not return a list."""
     return Rival(
         name,
         lambda text: tokenizer.encode(text).ids,
@@ -191,10 +191,10 @@ DISTRIBUTIONS = {
 
 
 def make(name: str, vocabulary: Vocabulary) -> Rival:
-    """The rival of that name with that vocabulary.
+    """Return the rival of this name with this vocabulary.
 
     Raises:
-        NotHere: It is not installed, or cannot have the vocabulary.
+        NotHere: The rival is not installed, or does not support the vocabulary.
     """
     try:
         return _MAKERS[name](vocabulary)
@@ -203,7 +203,7 @@ def make(name: str, vocabulary: Vocabulary) -> Rival:
 
 
 def version(name: str) -> str:
-    """The installed version, or "" where the package does not tell."""
+    """Return the installed version, or "" if it is unknown."""
     try:
         return importlib.metadata.version(DISTRIBUTIONS[name])
     except importlib.metadata.PackageNotFoundError:
@@ -211,8 +211,8 @@ def version(name: str) -> str:
 
 
 def as_array(ids: Ids) -> np.ndarray:
-    """The ids of `Rival.to_array` or `Rival.to_list` as uint32, however it holds them."""
-    if isinstance(ids, tuple):  # flat ids, and where each text's begin
+    """Return the ids of `Rival.to_array` or `Rival.to_list` as uint32."""
+    if isinstance(ids, tuple):  # flat ids, and offsets of the texts
         ids = ids[0]
     if isinstance(ids, bytes | bytearray | memoryview):
         return np.frombuffer(ids, dtype=np.uint32)

@@ -1,6 +1,6 @@
-"""Tables that are measured in this process: a function for each fills the row of one vocabulary and one text.
+"""Tables measured in this process; one function per table fills the row of one vocabulary and text.
 
-Ids are compared with the reference before anything is timed.
+Ids are compared with the reference before the timing.
 """
 
 from collections.abc import Callable
@@ -20,17 +20,17 @@ CALLS = 1_000
 
 
 def warm(bench: Bench, table: Table) -> None:
-    """All ids of one long string that was encoded before."""
+    """Measure all ids of one long string that was encoded before."""
     _encoding(bench, table, lambda rival: rival.to_array, bench.bytes_wanted)
 
 
 def lists(bench: Bench, table: Table) -> None:
-    """The same as Python lists."""
+    """Measure the same as `warm`, but with ids as Python lists."""
     _encoding(bench, table, lambda rival: rival.to_list, bench.bytes_wanted // 4)
 
 
 def document_calls(bench: Bench, table: Table) -> None:
-    """One call for each document of 4 KB."""
+    """Measure one call per document of 4 KB."""
     work: dict[str, Work] = {}
     sizes: dict[str, int] = {}
     row: dict[str, Figure] = dict.fromkeys(bench.everyone, "")
@@ -47,7 +47,7 @@ def document_calls(bench: Bench, table: Table) -> None:
 
 
 def calls(bench: Bench, table: Table) -> None:
-    """Single short calls, each with another piece of the text."""
+    """Measure single short calls, each with another piece of the text."""
     for n_bytes in (20, 200):
         many = texts.pieces(bench.text, n_bytes, CALLS)
         for kind in ("array", "list"):
@@ -65,7 +65,7 @@ def calls(bench: Bench, table: Table) -> None:
 
 
 def decode(bench: Bench, table: Table) -> None:
-    """ids, a numpy array of uint32, to bytes, or to text where a rival gives no bytes."""
+    """Measure decoding a numpy array of uint32 ids to bytes, or to text if a rival returns no bytes."""
     text = texts.cut_bytes(bench.text, 4 * MIB)
     ids = as_array(bench.reference.to_array(text))
     row: dict[str, Figure] = dict.fromkeys(bench.everyone, "")
@@ -104,7 +104,7 @@ def _each(call: Callable[[str], object], many: list[str]) -> list[object]:
 
 
 def _differs(bench: Bench, call: Callable[[str], object], many: list[str]) -> str:
-    """Why a rival is not timed, or nothing."""
+    """Return why a rival is not timed, or ""."""
     try:
         same = all(np.array_equal(as_array(call(one)), as_array(bench.reference.to_array(one))) for one in many)
     except Exception as error:

@@ -1,6 +1,6 @@
-"""The texts that are timed: English, code and Chinese, from files or from what is installed on this machine.
+"""Texts for the timing: English, code and Chinese, from files installed on this machine.
 
-Lines of more than 25 characters are taken once, since licences and headers repeat and what repeats is not unseen.
+Lines of more than 25 characters are used once, because repeated licences and headers would not be unseen text.
 """
 
 import os
@@ -21,7 +21,7 @@ _HAN = range(0x3400, 0xA000)
 
 
 def default_texts(n_bytes: int) -> dict[str, str]:
-    """Up to `n_bytes` of each kind, from packages, system documentation and the shared data set."""
+    """Return up to `n_bytes` of each kind, from packages, system documentation and the shared data sets."""
     files = _files(*_roots())
     random.Random(1).shuffle(files)
     texts = {}
@@ -40,18 +40,18 @@ def default_texts(n_bytes: int) -> dict[str, str]:
 
 
 def cut_bytes(text: str, n_bytes: int) -> str:
-    """The start of `text` in at most `n_bytes` of UTF-8, ending with a visible character."""
+    """Return the start of `text` in at most `n_bytes` of UTF-8, without white space at its end."""
     return text.encode(errors="replace")[:n_bytes].decode(errors="ignore").rstrip()
 
 
 def documents(text: str, n_bytes: int) -> list[str]:
-    """`text` in documents of about `n_bytes`."""
+    """Split `text` into documents of about `n_bytes`."""
     data = text.encode()
     return [data[start : start + n_bytes].decode(errors="ignore") for start in range(0, len(data), n_bytes)]
 
 
 def pieces(text: str, n_bytes: int, count: int) -> list[str]:
-    """`count` different stretches of about `n_bytes` from all over `text`."""
+    """Return `count` different pieces of about `n_bytes`, spread over `text`."""
     data = text.encode()
     step = max(len(data) // (count + 1), n_bytes)
     return [data[at : at + n_bytes].decode(errors="ignore") for at in range(0, len(data) - n_bytes, step)][:count]

@@ -1,4 +1,4 @@
-"""CPU time, interleaved: one call of each a round, so that the machine's drift falls on all alike."""
+"""Measure CPU time in interleaved rounds: one call of each per round, so that drift affects all equally."""
 
 import statistics
 import time
@@ -10,7 +10,7 @@ Work = Callable[[], object]
 
 
 def cpu_seconds(work: Work) -> float:
-    """CPU time of one call, threads included; what it returns is freed after the clock has stopped."""
+    """Return the CPU time of one call, including threads; its result is freed after the measurement."""
     began = time.process_time()
     result = work()
     took = time.process_time() - began
@@ -19,7 +19,7 @@ def cpu_seconds(work: Work) -> float:
 
 
 def interleaved(work: dict[str, Work], rounds: int) -> dict[str, float]:
-    """The median CPU seconds of each over `rounds` calls; a call before them warms up."""
+    """Return the median CPU seconds of each over `rounds` calls, after one warm-up call."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for _ in range(rounds + 1):
         for name, call in work.items():
@@ -28,7 +28,7 @@ def interleaved(work: dict[str, Work], rounds: int) -> dict[str, float]:
 
 
 def rate(encode: Callable[[str], object], text: str) -> float:
-    """About how many bytes a CPU second `encode` does, from one warm call on the first 64 Ki characters."""
+    """Return the approximate bytes per CPU second of `encode`, from one warm call on the first 64 Ki characters."""
     start = text[: 1 << 16]
     encode(start)
     return len(start.encode()) / max(cpu_seconds(lambda: encode(start)), 1e-6)

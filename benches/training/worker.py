@@ -1,8 +1,8 @@
-"""One contender in a process of its own: some training steps, their CPU seconds and losses, and the peak of memory.
+"""Run some training steps of one contender in this process; print CPU seconds, losses and peak memory.
 
     python benches/training/worker.py bytemill --precision bf16 --vocab-size 512 --steps 5 --text input.txt
 
-Memory is what was resident at most, above what was before the model was built; the first step is not timed.
+Memory is the peak resident memory minus that before the model was built; the first step is not timed.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from contenders import BATCH, CONTENDERS, N_POSITIONS, Batch, Setting
 
 
 def batches(text: Path, vocab_size: int) -> Iterator[Batch]:
-    """Windows of the text's bytes, or of pairs of bytes for a large vocabulary; the same for everyone."""
+    """Yield windows of the text's bytes, or of pairs of bytes for a large vocabulary; equal for all contenders."""
     data = text.read_bytes()
     pairs = vocab_size >= 2**15
     ids = np.frombuffer(data[: len(data) // 2 * 2], dtype="<u2" if pairs else "u1").astype(np.int64) % vocab_size
@@ -30,12 +30,12 @@ def batches(text: Path, vocab_size: int) -> Iterator[Batch]:
 
 
 def resident_mib() -> float:
-    """MiB that this process holds."""
+    """Return this process's resident memory in MiB."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def peak_mib() -> float:
-    """Most MiB that this process has held."""
+    """Return this process's peak resident memory in MiB."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 2**10
 
@@ -77,8 +77,8 @@ def main() -> None:
 
 
 def _import(contender: str) -> None:
-    """Load what the contender is made of, so that its libraries do not count as the model's memory."""
-    import torch._dynamo  # every optimizer of torch's loads it, and a hundred MiB with it
+    """Import the contender's libraries, so that they do not count as the model's memory."""
+    import torch._dynamo  # every torch optimizer imports it, which takes a hundred MiB
 
     if contender == "bytemill":
         import bytemill.tasks.pretrain

@@ -149,7 +149,7 @@ def test_a_tuning_run_samples_the_prompts_of_its_task(folder, base, tmp_path, ta
 def test_a_classifier_says_that_it_draws_no_samples(folder, base, tmp_path):
     where = ["--model", base, "-t", folder / "tokenizer.json", "--data", folder / "spam", "-o", tmp_path / "run"]
     result = call("finetune", "classify", *where, "--set", *SMALL[3:], "train.epochs=1", "train.sample_every=1")
-    assert "no samples will be drawn: a classifier writes no text" in result.stderr
+    assert "no text samples: a classifier writes no text" in result.stderr
 
 
 def test_pretraining_without_a_tokenizer_says_that_it_draws_no_samples(folder, tmp_path, capsys):
@@ -158,7 +158,7 @@ def test_pretraining_without_a_tokenizer_says_that_it_draws_no_samples(folder, t
     settings = [*SMALL, f"data.path={tmp_path}/shards", "train.max_steps=1", "train.sample_every=1"]
     task, config = pretrain_task_from_config(load_config(None, settings))
     fit(task, config, tmp_path / "run")
-    assert "no samples will be drawn: data.tokenizer is not given" in capsys.readouterr().err
+    assert "no text samples: data.tokenizer is not given" in capsys.readouterr().err
 
 
 def test_dropout_changes_on_a_resume_from_the_command_line(folder, tmp_path):

@@ -144,7 +144,7 @@ def test_what_cannot_work_is_named(folder, override, sentence):
 def test_a_resume_in_another_order_or_with_another_model_is_refused(folder, pretrained):
     for override, error, sentence in (
         ("data.seq_len=32", ArgumentError, "seq_len"),
-        ("model.n_layer=2", CheckpointError, "n_layer was 1 there, and is 2 now"),
+        ("model.n_layer=2", CheckpointError, "n_layer was 1, and is 2 now"),
     ):
         with pytest.raises(error, match=sentence):
             run(pretraining(folder, override), pretrain_task_from_config, pretrained, resume=True)

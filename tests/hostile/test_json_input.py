@@ -242,7 +242,7 @@ def test_a_deep_environment_is_left_out_of_a_report(tmp_path: Path) -> None:
 
 def test_deep_settings_are_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "c.toml").write_text("a = " + DEEP)
-    with pytest.raises(ConfigError, match=r"c\.toml: its lists or tables are nested too deeply|not valid TOML"):
+    with pytest.raises(ConfigError, match=r"c\.toml: lists or tables are nested too deeply|not valid TOML"):
         load_config(tmp_path / "c.toml")
     for setting in (f"data.path={DEEP}", "a." * 50_000 + "b=1"):
         assert run("train", "--dry-run", "--set", setting) in (1, 2)

@@ -62,7 +62,7 @@ def test_a_checkpoint_with_settings_of_another_version_is_one_sentence(tmp_path)
     state = json.loads(file.read_text())
     state["settings"]["train"]["of_the_future"] = 1
     file.write_text(_spell(state))
-    with pytest.raises(CheckpointError, match=r"state.json: its settings are from another version.*of_the_future"):
+    with pytest.raises(CheckpointError, match=r"state.json: written by another version.*of_the_future"):
         fit(tiny_task(), tiny_config(max_steps=4), run, resume=True, progress=False)
 
 

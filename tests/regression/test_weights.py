@@ -108,7 +108,7 @@ def test_a_run_made_before_there_were_activations_resumes(name, request, run):
     rewrite_model_config(newest_valid(place)[0].path, lambda fields: fields | {"activation_function": "gelu"})
     outcome = run(*command, "-o", place, "--resume", "train.max_steps=4")
     assert outcome.code == 1
-    assert "activation_function was 'gelu' there, and is 'gelu_new' now" in outcome.err.splitlines()[-1]
+    assert "activation_function was 'gelu', and is 'gelu_new' now" in outcome.err.splitlines()[-1]
 
 
 def test_fields_of_a_config_that_is_none_are_still_missing():

@@ -56,7 +56,7 @@ def timed(monkeypatch, milliseconds):
 def test_every_rung_has_the_same_loss_or_a_reason():
     found = climb(SIZE, device="cpu").measurements
     assert [one.rung for one in found] == list(RUNGS)
-    assert found[1].left_out == "TF32 is a format of NVIDIA's GPUs since Ampere (2020), and this is a cpu"
+    assert found[1].left_out == "TF32 needs an NVIDIA GPU of the Ampere generation (2020) or newer; this is a cpu"
     measured = [one for one in found if one.left_out is None]
     assert [one.loss for one in measured] == pytest.approx([measured[0].loss] * len(measured), abs=0.02)
     assert all(one.tokens_per_s > 0 and one.ms_per_step > 0 for one in measured)
@@ -65,9 +65,7 @@ def test_every_rung_has_the_same_loss_or_a_reason():
 
 def test_a_machine_without_bf16_climbs_all_other_rungs_in_fp32(slow_cpu, compiled):
     found = climb(SIZE, device="cpu").measurements
-    assert found[2].left_out == (
-        "this cpu has no instructions for bf16 or fp16 products: emulated, they are slower than fp32"
-    )
+    assert found[2].left_out == ("this cpu has no bf16 or fp16 hardware: emulated, these formats are slower than fp32")
     assert [one.name for one in found if one.left_out is None] == [
         "fp32",
         "torch.compile",
@@ -86,7 +84,7 @@ def test_a_gpu_without_bf16_climbs_on_in_fp16(monkeypatch):
     assert way_of(COMPILE, Way("fp16"), CUDA) == Way("fp16", compiles=True)
     assert obstacle(PRECISION, CUDA, examine(), vocab_size=50_257) is None
     assert obstacle(RUNGS[1], CUDA, examine(), vocab_size=50_257) == (
-        "NVIDIA's GPUs have TF32 since Ampere (2020), and this is a Tesla T4"
+        "TF32 needs an NVIDIA GPU of the Ampere generation (2020) or newer; this is a Tesla T4"
     )
 
 
@@ -110,10 +108,10 @@ def test_each_rung_changes_the_fastest_way_before_it(monkeypatch, compiled):
 @pytest.mark.parametrize(
     ("machine", "reason"),
     [
-        ({"compiler": None}, "torch.compile needs a C++ compiler, such as g++, and there is none here"),
+        ({"compiler": None}, "torch.compile needs a C++ compiler, such as g++, which is not installed"),
         (
             {"compiler": "g++", "has_python_headers": False},
-            "torch.compile needs Python's headers (python3-dev), and there is none here",
+            "torch.compile needs Python's headers (python3-dev), which is not installed",
         ),
         ({"compiler": "g++", "has_python_headers": True}, None),
     ],
@@ -137,7 +135,7 @@ def test_a_rung_that_fails_is_explained_and_the_next_one_measured(monkeypatch):
     monkeypatch.setattr(torch, "compile", fail)
     monkeypatch.setattr("bytemill.experiment.rungs._no_compiler", lambda *_: None)
     found = climb(SIZE, device="cpu").measurements
-    assert found[3].left_out == "it fails here: no kernel for this processor"
+    assert found[3].left_out == "failed on this machine: no kernel for this processor"
     assert all(one.way and not one.way.compiles for one in found[4:])
 
 
@@ -149,7 +147,7 @@ def test_padding_changes_no_weight():
 
 
 def test_a_vocabulary_that_needs_no_padding_is_said():
-    assert obstacle(PADDED, CPU, examine(), vocab_size=512) == "the vocabulary of 512 is a multiple of 128 already"
+    assert obstacle(PADDED, CPU, examine(), vocab_size=512) == "the vocabulary of 512 is already a multiple of 128"
     assert obstacle(FUSED, CPU, examine(), vocab_size=512) is None
 
 
@@ -164,7 +162,7 @@ def shards(tmp_path):
 def test_real_tokens_are_taken_from_shards(shards):
     size = ladder_size(batch_size=2, seq_len=16, data=shards, device="cpu")
     assert (size.model.vocab_size, size.model.n_positions, size.model.n_layer) == (270, 16, 6)
-    assert size.described().endswith(f"2 x 16 tokens of {shards} a step")
+    assert size.described().endswith(f"2 x 16 tokens of {shards} per step")
     drawn, real = (next(iter(ladder._tokens(one)))[0] for one in (replace(size, data=None), size))
     assert real.shape == drawn.shape == (2, 16)
     assert not torch.equal(real, drawn)
@@ -173,7 +171,7 @@ def test_real_tokens_are_taken_from_shards(shards):
 
 def test_shards_with_more_ids_than_the_model_are_refused(shards, monkeypatch):
     monkeypatch.setattr(ladder, "read_manifest", lambda _: type("Manifest", (), {"n_vocab": 60_000}))
-    with pytest.raises(ConfigError, match="its ids need a vocabulary of 60,000, gpt2 has 50,257; leave --model out"):
+    with pytest.raises(ConfigError, match="its ids need a vocabulary of 60,000, but gpt2 has 50,257; leave out"):
         ladder_size("gpt2", data=shards, device="cpu")
 
 
@@ -195,7 +193,7 @@ def test_the_command_s_table_has_machine_and_date(shards, tmp_path, monkeypatch,
     html = page.read_text(encoding="utf-8")
     assert where.removeprefix("measured on: ") in html
     assert all(rung.name in html for rung in RUNGS if rung is not PRECISION)
-    assert "Rungs that this machine lacks" in html
+    assert "Skipped rungs" in html
 
 
 def test_the_json_holds_every_rung(monkeypatch, capsys):

@@ -103,7 +103,7 @@ def test_audit_of_a_model_asks_an_eleventh(run: Run) -> None:
     tokenizer = Tokenizer.load("t.json")
     GPT2(GPT2Config(vocab_size=tokenizer.n_vocab, n_layer=1, n_head=1, n_embd=8)).save_huggingface("model")
     answers = json.loads(run("tokenizer", "audit", "-t", "t.json", "-m", "model", "--format", "json").out)
-    assert answers[-1]["question"] == "Which tokens has this model hardly seen?"
+    assert answers[-1]["question"] == "Which tokens are under-trained in this model?"
 
 
 def test_the_doctor_tells_people_and_programs(run: Run) -> None:

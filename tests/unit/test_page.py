@@ -194,8 +194,8 @@ def test_the_page_tells_the_figures(demo_html: str) -> None:
     for words in (
         "1 min 42 s",
         "4.0 MB",
-        "2.000 bits a byte",
-        "4.000 bits a byte",
+        "2.000 bits per byte",
+        "4.000 bits per byte",
         "0.500;",
         "3.00 → 2.00",
         "−33 %",
@@ -207,7 +207,7 @@ def test_the_page_tells_the_figures(demo_html: str) -> None:
 def test_the_loss_plot_compares_with_knowing_nothing_and_with_frequencies() -> None:
     pretrain = results().pretrain
     assert pretrain.uniform_nats_per_token == pytest.approx(math.log(512))
-    # 3 nats a token are 2 bits a byte, so 4 bits a byte are 6 nats.
+    # 3 nats per token are 2 bits per byte, so 4 bits per byte are 6 nats.
     assert pretrain.unigram_nats_per_token == pytest.approx(6.0)
 
 
@@ -266,7 +266,7 @@ def test_labels_are_text_and_no_formulas() -> None:
 
 
 def test_lines_of_unequal_length_are_an_error() -> None:
-    with pytest.raises(ValueError, match="line 'loss' has 2 values of x and 1 of y"):
+    with pytest.raises(ValueError, match="line 'loss' has 2 values of x but 1 of y"):
         curves("x", [Line("loss", [1, 2], [1])], x_label="", y_label="", alt="")
 
 
@@ -283,7 +283,7 @@ def test_runs_are_laid_over_each_other(tmp_path: Path) -> None:
     (second / "samples.jsonl").write_text(json.dumps({"step": 1, "prompt": "def", "text": "def f()"}) + "\n")
     html = run_page([first, second]).html()
     reader = Reader(html)
-    assert "2 runs beside each other" in reader.text
+    assert "Comparison of 2 runs" in reader.text
     assert "max_steps = 2 # <b>" in reader.text
     assert "<b>def</b> f()" in html
     assert re.search(r"script.*2\.0000.*2\.5000.*b.*3\.0000.*3\.5000", reader.text, flags=re.DOTALL)

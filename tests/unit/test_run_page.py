@@ -34,17 +34,17 @@ def test_only_settings_that_differ_are_tabled(text: str) -> None:
 
 
 def test_settings_changed_on_the_way_are_told(text: str) -> None:
-    assert "Settings changed on the way" in text
+    assert "Settings changed on resume" in text
 
 
 def test_what_machines_share_is_told_once(text: str) -> None:
-    same, differing = text.split("Machine and versions, the same for all runs")[1].split("What differs")
+    same, differing = text.split("Machine and versions, the same for all runs")[1].split("Differences")
     assert same.count("8.0 GB") == 1
     assert "0123456789ab…" in differing
 
 
 def test_quantities_that_the_page_does_not_know_are_drawn_too(text: str) -> None:
-    assert "margin, as the run logged it." in text
+    assert "The metric margin of the run." in text
 
 
 def test_samples_of_one_prompt_stand_side_by_side(text: str) -> None:
@@ -121,7 +121,7 @@ def test_curves_run_over_steps_tokens_or_epochs(tmp_path: Path, x: str, label: s
     html = run_page(tmp_path, x=x).html()
     assert f">{label}</text>" in html
     assert end in html.replace("\N{NO-BREAK SPACE}", " ")
-    assert "Largest entry of the gradient" in html
+    assert "Largest gradient entry" in html
 
 
 def test_a_further_validation_set_has_its_curve(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_further_validation_set_has_its_curve(tmp_path: Path) -> None:
 
 def test_an_axis_that_a_run_lacks_is_named(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0, "tokens": 5}\n')
-    with pytest.raises(DataError, match=r"has no epoch, as curves over epochs need; use --x steps"):
+    with pytest.raises(DataError, match=r"has no epoch, which --x epochs needs; use --x steps"):
         run_page(tmp_path, x="epochs")
     with pytest.raises(ArgumentError, match="x is 'hours', expected one of steps, tokens, epochs"):
         run_page(tmp_path, x="hours")

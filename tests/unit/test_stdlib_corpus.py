@@ -203,7 +203,7 @@ def test_a_zipped_library_is_read_as_a_folder_is(tmp_path: Path) -> None:
 
 def test_too_little_text_is_an_error_that_names_the_place(tmp_path: Path) -> None:
     (tmp_path / "shapes.py").write_bytes(SHAPES)
-    with pytest.raises(DataError, match=r"looked for Python sources.* in .*read 1 modules") as caught:
+    with pytest.raises(DataError, match=r"searched .* for Python sources.*read 1 modules") as caught:
         read_corpus(library=read_library([tmp_path, tmp_path / "missing"]))
     assert str(tmp_path / "missing") in str(caught.value)
 

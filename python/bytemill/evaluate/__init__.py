@@ -1,1 +1,1 @@
-"""Measures of a model on data."""
+"""Evaluation of models: losses, benchmarks, answers and judges."""

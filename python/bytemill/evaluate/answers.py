@@ -1,7 +1,7 @@
-"""A model's answers to the rows of a test set, as JSON: what judges and people read.
+"""Writes and reads a model's answers to the rows of a test set, as JSON, for judges and people.
 
-Each row keeps its columns and gains `model_response`. The work is written down row by row beside the
-result, so a run that is cut off goes on; the result appears at the end, whole.
+Each row keeps its columns and gets a column `model_response`. The answers are saved row by row in a .part file next to
+the output, so an interrupted run can continue. The output file is written at the end.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 RESPONSE = "model_response"
-"""The column that holds the model's answer."""
+"""Column of the model's answer."""
 
 
 def write_answers(
@@ -49,22 +49,22 @@ def write_answers(
     shown: Callable[[int], None] = lambda _: None,
     **sampling: Unpack[Sampling],
 ) -> list[dict[str, Any]]:
-    """Answer every row and write them all to `output`; what `output`.part holds is not done again.
+    """Answer every row and write all rows to `output`; answers already in `output`.part are reused.
 
     Args:
         generator: Model and tokenizer.
-        rows: instruction, input (may be absent), and what else they have.
-        output: The JSON file.
-        model_name: Noted in the .part file, so that two models' answers never mix.
-        template: Wording of the prompt; the one that the model was tuned with.
-        batch_size: Rows at a time at most; see `complete_all`.
-        max_new_tokens: Tokens of an answer at most.
-        stop: An answer ends before the first of these.
-        shown: Called with the number of rows that are done.
-        **sampling: As `bytemill.model.generate`.
+        rows: Rows with the columns instruction and input (optional), and any others.
+        output: The JSON file to write.
+        model_name: Saved in the .part file, so that answers of two models are never mixed.
+        template: Prompt template; use the one that the model was tuned with.
+        batch_size: Maximum number of rows per batch; see `complete_all`.
+        max_new_tokens: Maximum number of tokens per answer.
+        stop: Texts that end an answer; the answer stops before the first of them.
+        shown: Called with the number of finished rows.
+        **sampling: As in `bytemill.model.generate`.
 
     Raises:
-        ConfigError: `output`.part holds answers of another model, or under other settings.
+        ConfigError: `output`.part contains answers of another model or with other settings.
     """
     prompts = [instruction_prompt(row["instruction"], row.get("input") or "", template=template) for row in rows]
     how = {"model": model_name, "prompts": prompts, "max_new_tokens": max_new_tokens, "stop": list(stop), **sampling}
@@ -84,7 +84,7 @@ def write_answers(
             journal.add(missing[place], {RESPONSE: answer.strip()})
             shown(len(journal.results))
         answered = [{**row, RESPONSE: journal.results[index][RESPONSE]} for index, row in enumerate(rows)]
-    # What JSON does not have, such as the dates of a Parquet file, is written as its text.
+    # Values that JSON does not have, such as dates of a Parquet file, are written as text.
     text = json.dumps(answered, ensure_ascii=False, indent=4, default=str) + "\n"
     write_text(output, text, errors=LONE_SURROGATES)
     part.unlink()
@@ -92,7 +92,7 @@ def write_answers(
 
 
 def read_answers(path: Path) -> list[dict[str, Any]]:
-    """Read one model's answers: what `write_answers` wrote, or continuations.
+    """Read one model's answers: a file from `write_answers`, or continuations.
 
     The file is a JSON list or, as .jsonl, one object per line. A row has an `instruction` and a `model_response`, or a
     `prompt` and the `text` that continues it, as in a run's samples.jsonl.
@@ -101,7 +101,7 @@ def read_answers(path: Path) -> list[dict[str, Any]]:
         The rows; continuations as {"prompt": …, "model_response": …}.
 
     Raises:
-        DataError: The file cannot be read, or a row has another form; names the row and its columns.
+        DataError: The file cannot be read, or a row has another form; the error names the row and its columns.
     """
     rows = _read_objects(path)
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
@@ -112,17 +112,17 @@ def read_answers(path: Path) -> list[dict[str, Any]]:
 def read_answer_sets(name: str, path: Path) -> dict[str, list[dict[str, Any]]]:
     """Read the answers of each model in a file: one model as in `read_answers`, or several on the same prompts.
 
-    The latter is the JSON that `bytemill eval prompts --json` prints.
+    A file with several models is the JSON that `bytemill eval prompts --json` prints.
 
     Args:
-        name: Name of the model of a file that holds one.
-        path: The file.
+        name: Name of the model, for a file with one model.
+        path: The file to read.
 
     Returns:
-        Rows by the model's name.
+        Rows by model name.
 
     Raises:
-        DataError: As `read_answers`; or the prompts and the answers do not match.
+        DataError: As in `read_answers`; or the prompts and the answers do not match.
     """
     found = None if _has_lines(path) else _read_objects(path)
     if not isinstance(found, dict):
@@ -134,7 +134,7 @@ def read_answer_sets(name: str, path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def question_of(row: Mapping[str, Any]) -> str:
-    r"""Return what a row asks, or the text that it continues.
+    r"""Return the question of a row, or the text to continue.
 
     >>> question_of({"instruction": "Translate.", "input": "Hi"}), question_of({"prompt": "Once upon"})
     ('Translate.\nHi', 'Once upon')
@@ -145,7 +145,7 @@ def question_of(row: Mapping[str, Any]) -> str:
 
 
 def expected_answer_of(row: Mapping[str, Any]) -> str:
-    """Return the right answer that a row knows: its `output`, or its `chosen` answer; otherwise nothing."""
+    """Return the expected answer of a row: its `output` or its `chosen` answer; "" if it has neither."""
     return str(row.get("output") or row.get("chosen") or "")
 
 
@@ -187,8 +187,8 @@ def _battery_rows(prompts: list[Any], answers: Any, place: str) -> list[dict[str
         if not all(isinstance(text, str) for text in texts):
             raise DataError(f"{place}: prompt {number} or its answer is not text; expected label, text and an answer")
         label, text, _ = texts
-        # A prompt that is shown as the model reads it has no template around it: it is a text to continue.
+        # If the label equals the text, the prompt has no template: it is a text to continue.
         row = {"prompt": text} if label == text else {"instruction": label}
-        expected = prompt.get("expected_answer") or prompt.get("reference")  # the name before
+        expected = prompt.get("expected_answer") or prompt.get("reference")  # the name in earlier versions
         rows.append(row | ({"output": expected} if expected else {}) | {RESPONSE: answer})
     return rows

@@ -1,4 +1,4 @@
-"""How well a model distinguishes classes: accuracy, F1, and which are taken for which."""
+"""Classification metrics: accuracy, F1 and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ClassificationReport", "ClassificationScore", "ScoredText", "classif
 
 @dataclass(frozen=True)
 class ClassificationScore:
-    """Counts of (true class, given class), from which all measures follow.
+    """Counts of (true class, predicted class), and the metrics computed from them.
 
     >>> score = ClassificationScore(("ham", "spam"), np.array([[8, 2], [1, 9]]))
     >>> score.accuracy, [round(f1, 3) for f1 in score.f1]
@@ -26,23 +26,23 @@ class ClassificationScore:
 
     labels: tuple[str, ...]
     confusion: NDArray[np.int64]
-    """(K, K): row the true class, column the given one."""
+    """(K, K): rows are true classes, columns predicted classes."""
 
     @property
     def accuracy(self) -> float:
-        """Share of the texts that were given their class."""
+        """Fraction of texts whose class was predicted correctly."""
         return float(np.trace(self.confusion) / self.confusion.sum())
 
     @property
     def f1(self) -> list[float]:
-        """Of each class, the harmonic mean of precision and recall; 0 where the class neither is nor is given."""
+        """Per class, the harmonic mean of precision and recall; 0 for a class that is neither true nor predicted."""
         return _shares(2 * np.diag(self.confusion), self.confusion.sum(axis=0) + self.confusion.sum(axis=1))
 
     @property
     def macro_f1(self) -> float:
-        """Mean of the classes' F1, however rare they are; as in scikit-learn, without classes that never occur.
+        """Unweighted mean of the classes' F1; like scikit-learn, it leaves out classes that never occur.
 
-        A class counts if it is the true or the given one of at least one text.
+        A class counts if it is true or predicted for at least one text.
 
         >>> round(ClassificationScore(("a", "b", "c"), np.array([[1, 1, 0], [0, 2, 0], [0, 0, 0]])).macro_f1, 4)
         0.7333
@@ -53,16 +53,16 @@ class ClassificationScore:
 
     @property
     def precision(self) -> list[float]:
-        """Of each class, the share of the texts given it that are of it; 0 where no text is given it."""
+        """Per class, the fraction of its predictions that are correct; 0 if it is never predicted."""
         return _shares(np.diag(self.confusion), self.confusion.sum(axis=0))
 
     @property
     def recall(self) -> list[float]:
-        """Of each class, the share of its texts that are given it; 0 where no text is of it."""
+        """Per class, the fraction of its texts that are predicted correctly; 0 if it has no texts."""
         return _shares(np.diag(self.confusion), self.confusion.sum(axis=1))
 
     def as_metrics(self, prefix: str = "val_") -> dict[str, float]:
-        """The figures by name, the confusion matrix cell by cell, as the loop logs them."""
+        """Return the metrics by the names that the training loop logs, with one entry per confusion matrix cell."""
         cells = {
             f"{prefix}{true}_as_{given}": float(self.confusion[i, j])
             for i, true in enumerate(self.labels)
@@ -72,7 +72,7 @@ class ClassificationScore:
         return {f"{prefix}accuracy": self.accuracy, f"{prefix}macro_f1": self.macro_f1, **f1, **cells}
 
     def table(self) -> str:
-        """The confusion matrix for people, true classes downwards."""
+        """Return the confusion matrix as a text table, with one row per true class."""
         width = max(6, *map(len, self.labels))
         head = " " * width + "".join(f"  {label:>{width}}" for label in self.labels) + f"  {'F1':>{width}}"
         rows = [
@@ -84,39 +84,39 @@ class ClassificationScore:
 
 @dataclass(frozen=True)
 class ScoredText:
-    """What a classifier makes of one labelled text."""
+    """The prediction for one labelled text."""
 
     row: int
-    """Its place among the rows, from 1."""
+    """Row number, from 1."""
     text: str
     label: str
     given: str
-    """The class that the model finds most probable."""
+    """The predicted class, which is the most probable one."""
     probability: float
-    """Of the given class."""
+    """Probability of the predicted class."""
     loss: float
     """-ln of the probability of the true class, in nats."""
 
 
 @dataclass(frozen=True)
 class ClassificationReport:
-    """How a classifier does on labelled texts, and which of them it does worst on."""
+    """Metrics of a classifier on labelled texts, and the texts with the highest loss."""
 
     score: ClassificationScore
     loss: float
-    """Mean over the texts, in nats."""
+    """Mean loss over the texts, in nats."""
     worst: tuple[ScoredText, ...]
-    """The texts of highest loss, the highest first."""
+    """The texts with the highest loss, highest first."""
     rows: str
-    """One sentence on what became of the rows."""
+    """One sentence that says how many rows were used."""
 
     @property
     def n_rows(self) -> int:
-        """Texts that were classified."""
+        """Number of classified texts."""
         return int(self.score.confusion.sum())
 
     def classes(self) -> list[dict[str, Any]]:
-        """Label, precision, recall, F1 and number of texts of each class."""
+        """Return label, precision, recall, F1 and number of texts per class."""
         score = self.score
         columns = zip(
             score.labels, score.precision, score.recall, score.f1, score.confusion.sum(axis=1).tolist(), strict=True
@@ -124,7 +124,7 @@ class ClassificationReport:
         return [dict(zip(("label", "precision", "recall", "f1", "n_rows"), one, strict=True)) for one in columns]
 
     def as_json(self) -> dict[str, Any]:
-        """As JSON data; rows of `confusion` are true classes, columns given ones, in the order of `classes`."""
+        """Return JSON data; rows of `confusion` are true classes, columns predicted ones, in the order of `classes`."""
         return {
             "n_rows": self.n_rows,
             "accuracy": self.score.accuracy,
@@ -137,7 +137,7 @@ class ClassificationReport:
         }
 
     def as_text(self) -> str:
-        """The figures as tables for a terminal, without a line break at the end."""
+        """Return tables for a terminal, without a line break at the end."""
         score, classes = self.score, self.classes()
         figures = [
             [one["label"], *(f"{one[name]:.4f}" for name in ("precision", "recall", "f1")), f"{one['n_rows']:,}"]
@@ -161,7 +161,7 @@ class ClassificationReport:
 
 
 def classification_score(labels: Sequence[str], pairs: Iterable[tuple[int, int]]) -> ClassificationScore:
-    """Count (true class, given class)."""
+    """Count pairs of (true class, predicted class)."""
     confusion = np.zeros((len(labels), len(labels)), dtype=np.int64)
     for true, given in pairs:
         confusion[true, given] += 1
@@ -173,6 +173,6 @@ def _shares(parts: NDArray[np.int64], wholes: NDArray[np.int64]) -> list[float]:
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Cells in columns of their widest, aligned to the right."""
+    """Return lines of right-aligned columns, each as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)

@@ -1,7 +1,8 @@
-"""A model for EleutherAI's lm-evaluation-harness, whose hundreds of benchmarks ask three things of a model.
+"""Adapts a model to EleutherAI's lm-evaluation-harness, whose benchmarks send three kinds of requests.
 
-How likely is this text behind that one, how likely is a whole text, and what comes next. The answers are given here,
-on texts; `for_harness` puts them into the form that the package `lm_eval` (extra `eval`) asks for.
+They ask for the likelihood of a text after a context, for the likelihood of a whole text, and for a continuation.
+`TextScorer` computes these from texts; `for_harness` converts it to the interface of the package `lm_eval` (extra
+`eval`).
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ __all__ = ["TextScorer", "for_harness"]
 
 
 class TextScorer:
-    """Log-likelihoods and continuations of texts.
+    """Computes log-likelihoods and continuations of texts.
 
     Args:
         model: Any causal model.
-        tokenizer: Of the model, with an end-of-text, which begins every text.
-        batch_size: Texts at a time.
+        tokenizer: The model's tokenizer; it must have an end-of-text token, which begins every text.
+        batch_size: Texts per batch.
 
     >>> from bytemill.model import GPT2, GPT2Config
     >>> class Bytes:
@@ -42,29 +43,29 @@ class TextScorer:
 
     def __init__(self, model: CausalModel, tokenizer: TextTokenizer, *, batch_size: int = 8) -> None:
         if tokenizer.eot_token is None:
-            raise DataError("the tokenizer has no end-of-text, which must begin a text without context")
+            raise DataError("the tokenizer has no end-of-text token; a text without context must begin with it")
         self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
         self._start = [tokenizer.eot_token]
 
     def continuations(
         self, pairs: Sequence[tuple[str, str]], *, shown: Callable[[int], object] = lambda _: None
     ) -> list[tuple[float, bool]]:
-        """Log-likelihood of each (context, continuation)'s second text behind its first, in nats, and if it is greedy.
+        """Return the log-likelihood of each continuation after its context, in nats, and whether it is greedy.
 
-        Greedy means that each of its tokens was the likeliest. Spaces at the end of a context count as the
-        continuation's, where tokens keep them; of too long a context the beginning is left out.
+        Greedy means that each of its tokens was the most likely one. Spaces at the end of a context count as part of
+        the continuation. A context that is too long is truncated at its beginning.
 
         Args:
-            pairs: The texts.
-            shown: Called with the number of pairs done.
+            pairs: Pairs of (context, continuation).
+            shown: Called with the number of finished pairs.
 
         Raises:
-            DataError: A continuation is empty or longer than the model sees.
+            DataError: A continuation is empty or longer than the model's context.
         """
         return self._score([self._row(*pair) for pair in pairs], shown)
 
     def whole_texts(self, texts: Sequence[str], *, shown: Callable[[int], object] = lambda _: None) -> list[float]:
-        """Log-likelihood of each text in nats, every token once, each behind as much context as its window leaves."""
+        """Return the log-likelihood of each text in nats; every token is scored once, in the context of its window."""
         windows = [list(self._windows(self.tokenizer.encode_ordinary(text))) for text in texts]
         scores = iter(self._score([row for rows in windows for row in rows], shown))
         return [sum(next(scores)[0] for _ in rows) for rows in windows]
@@ -72,7 +73,7 @@ class TextScorer:
     def completions(
         self, prompts: Sequence[tuple[str, Mapping[str, Any]]], *, shown: Callable[[int], object] = lambda _: None
     ) -> list[str]:
-        """Continue each prompt by its own options: `until`, `max_gen_toks`, `temperature`, `top_p`, `top_k`."""
+        """Continue each prompt with its own options: `until`, `max_gen_toks`, `temperature`, `top_p`, `top_k`."""
         generator = TextGenerator(self.model, self.tokenizer)
         texts = []
         for prompt, options in prompts:
@@ -91,22 +92,22 @@ class TextScorer:
         return texts
 
     def _row(self, context: str, continuation: str) -> tuple[list[int], int]:
-        """Ids of both texts, and how many of the last are the continuation's."""
+        """Return the ids of both texts, and how many of the last ids belong to the continuation."""
         kept = context.rstrip()
         continuation, context = context[len(kept) :] + continuation, kept
         context_ids = self.tokenizer.encode_ordinary(context)
         ids = self.tokenizer.encode_ordinary(context + continuation)
         n_asked = len(ids) - len(context_ids)
-        if n_asked <= 0:  # a token spans the join: together they have no more ids than the context
+        if n_asked <= 0:  # a token spans both texts: together they have no more ids than the context alone
             continuation_ids = self.tokenizer.encode_ordinary(continuation)
             ids, n_asked = context_ids + continuation_ids, len(continuation_ids)
         n_positions = self.model.config.n_positions
         if not 0 < n_asked <= n_positions:
-            raise DataError(f"a continuation of {n_asked} tokens does not fit into a model of {n_positions} positions")
+            raise DataError(f"a continuation of {n_asked} tokens does not fit into a context of {n_positions} tokens")
         return (self._start + ids)[-n_positions - 1 :] if not context_ids else ids[-n_positions - 1 :], n_asked
 
     def _windows(self, ids: list[int]) -> Iterator[tuple[list[int], int]]:
-        """Windows of one more than the model's context, each scoring the tokens that none before has scored."""
+        """Yield windows of up to one token more than the model's context, and how many last tokens each scores."""
         width, with_start = self.model.config.n_positions, self._start + ids
         for start in range(1, len(with_start), width):
             end = min(start + width, len(with_start))
@@ -114,7 +115,7 @@ class TextScorer:
 
     @torch.no_grad()
     def _score(self, rows: list[tuple[list[int], int]], shown: Callable[[int], object]) -> list[tuple[float, bool]]:
-        """Of each row the log-likelihood of its last ids; rows of like length go together."""
+        """Return the log-likelihood of the last ids of each row; rows of similar length share a batch."""
         scores: dict[int, tuple[float, bool]] = {}
         order = sorted(range(len(rows)), key=lambda place: -len(rows[place][0]))
         was_training = self.model.training
@@ -137,7 +138,7 @@ class TextScorer:
             asked[row, len(row_ids) - n_asked : len(row_ids)] = True
         device = next(self.model.parameters()).device
         ids, asked = ids.to(device), asked.to(device)
-        hidden = self.model.hidden_states(ids[:, :-1])[asked[:, 1:]]  # (all that is asked, C): no logit without need
+        hidden = self.model.hidden_states(ids[:, :-1])[asked[:, 1:]]  # (scored tokens, C): compute no other logits
         chances = self.model.logits(hidden).float().log_softmax(dim=-1)
         targets = ids[asked]
         found = chances.gather(1, targets[:, None])[:, 0].cpu()
@@ -148,11 +149,11 @@ class TextScorer:
 
 
 def for_harness(scorer: TextScorer, *, shown: Callable[[str, int, int], object] = lambda *_: None) -> Any:
-    """The scorer as an `lm_eval.api.model.LM`, for `lm_eval.simple_evaluate(model=…)`.
+    """Return the scorer as an `lm_eval.api.model.LM`, for `lm_eval.simple_evaluate(model=…)`.
 
     Args:
-        scorer: Answers.
-        shown: Called with the kind of request, how many are done, and of how many.
+        scorer: Computes the answers.
+        shown: Called with the kind of request, the number of finished requests, and their total.
 
     Raises:
         ConfigError: lm_eval is not installed.

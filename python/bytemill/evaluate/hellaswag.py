@@ -1,11 +1,11 @@
-"""HellaSwag: which of four endings continues a story (Zellers et al., "HellaSwag", 2019).
+"""The HellaSwag benchmark: which of four endings continues a story (Zellers et al., "HellaSwag", 2019).
 
-GPT-2 is too small to answer a question, so its losses are compared: the choice is the ending with the lowest mean
-loss after the context. The mean, not the sum, or short endings would win. Chance is 0.25. No examples come before
-the story: GPT-3's report calls that zero-shot.
+GPT-2 is too small to answer a question, so this compares losses: the model chooses the ending with the lowest mean loss
+after the context. It uses the mean, because the sum would favour short endings. Guessing scores 0.25. The prompt has no
+examples (zero-shot).
 
-The rule is that of build-nanogpt's hellaswag.py, so that GPT-2's 0.2955 can be compared: context and ending are
-encoded separately, the ending as one space and its text as it is in the file, spaces at its start included.
+The rule is that of build-nanogpt's hellaswag.py, so that results are comparable with GPT-2's 0.2955. Context and ending
+are encoded separately; the ending is encoded as one space plus its text in the file, including leading spaces.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["REFERENCE_SCORES", "HellaSwagItem", "HellaSwagScore", "ending_losses", "hellaswag_score", "read_hellaswag"]
 
 REFERENCE_SCORES = {"GPT-2 124M": 0.2955, "GPT-3 124M": 0.337}
-"""Published accuracies on all 10,042 items: OpenAI's GPT-2 by this rule, and GPT-3's smallest model."""
+"""Published accuracies on all 10,042 items: OpenAI's GPT-2 with this rule, and the smallest GPT-3 model."""
 
 
 class _Encoder(Protocol):
@@ -36,7 +36,7 @@ class _Encoder(Protocol):
 
 @dataclass(frozen=True)
 class HellaSwagItem:
-    """A context, its four endings, and the place of the right one."""
+    """A context, its four endings, and the index of the correct one."""
 
     context: str
     endings: tuple[str, ...]
@@ -45,7 +45,7 @@ class HellaSwagItem:
 
 @dataclass(frozen=True)
 class HellaSwagScore:
-    """How many items were answered rightly.
+    """The number of correctly answered items.
 
     >>> score = HellaSwagScore(n_right=300, n_items=1000)
     >>> score.accuracy, round(score.standard_error, 4)
@@ -57,29 +57,29 @@ class HellaSwagScore:
 
     @property
     def accuracy(self) -> float:
-        """Share of items answered rightly."""
+        """Fraction of items answered correctly."""
         return self.n_right / self.n_items
 
     @property
     def standard_error(self) -> float:
-        """Of the accuracy, were the items drawn at random from all stories."""
+        """Standard error of the accuracy, if the items are a random sample of all stories."""
         return math.sqrt(self.accuracy * (1 - self.accuracy) / self.n_items)
 
     def as_metrics(self) -> dict[str, float]:
-        """The figures by name, as the loop logs them."""
+        """Return the metrics by the names that the training loop logs."""
         return {"hellaswag": self.accuracy, "hellaswag_error": self.standard_error}
 
 
 def read_hellaswag(path: str | Path) -> list[HellaSwagItem]:
-    """Items of a JSON-lines file with `ctx`, `endings` and `label`, as the authors' hellaswag_val.jsonl.
+    """Read the items of a JSON-lines file with `ctx`, `endings` and `label`, such as the authors' hellaswag_val.jsonl.
 
     Raises:
-        DataError: The file cannot be read, or a line is no such item; names it.
+        DataError: The file cannot be read, or a line is not such an item; the error names the line.
     """
     path = Path(path)
     try:
         text = read_regular_file(path, max_bytes=MAX_ROWS_BYTES, error=DataError).decode()
-        lines = text.split("\n")  # not splitlines: JSON may hold U+2028
+        lines = text.split("\n")  # not splitlines: JSON may contain U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: the items cannot be read: {error}") from None
     items = [_item(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
@@ -98,16 +98,16 @@ def hellaswag_score(
     strip_endings: bool = False,
     shown: Callable[[int], None] | None = None,
 ) -> HellaSwagScore:
-    """Let `model` choose an ending for each item.
+    """Let `model` choose an ending for each item, and count the correct ones.
 
     Args:
         model: `model(ids)` returns (logits (B, T, V), anything).
-        tokenizer: Of the model.
-        items: What to answer.
-        n_positions: The model's context; of an item that is longer, the beginning is left out.
-        batch_items: Items at a time, four rows each.
-        strip_endings: Remove spaces at the start of endings. The published figures keep them.
-        shown: Called with the number of items done.
+        tokenizer: The model's tokenizer.
+        items: Items to answer.
+        n_positions: The model's context; a longer item is truncated at its beginning.
+        batch_items: Items per batch; each has four rows.
+        strip_endings: Remove spaces at the start of endings. The published results keep them.
+        shown: Called with the number of finished items.
     """
     n_right = n_done = 0
     for batch in _batches(items, batch_items):
@@ -158,12 +158,12 @@ def ending_losses(
 
 
 def _row(tokenizer: _Encoder, context: str, ending: str, n_positions: int) -> tuple[list[int], int]:
-    """Return the ids of context and ending, and how many of them are the context's."""
+    """Return the ids of context and ending, and how many of them belong to the context."""
     context_ids = tokenizer.encode_ordinary(context)
     ending_ids = tokenizer.encode_ordinary(" " + ending)
     if len(ending_ids) >= n_positions:
         raise DataError(
-            f"an ending of {len(ending_ids)} tokens leaves no room for its context in {n_positions} positions positions"
+            f"an ending of {len(ending_ids)} tokens leaves no room for its context in {n_positions} positions"
         )
     kept = context_ids[max(0, len(context_ids) + len(ending_ids) - n_positions) :]
     if not kept:
@@ -172,7 +172,7 @@ def _row(tokenizer: _Encoder, context: str, ending: str, n_positions: int) -> tu
 
 
 def _batches(items: Sequence[HellaSwagItem], size: int) -> Iterable[Sequence[HellaSwagItem]]:
-    """Neighbours of like length together would pad less; the order of the file is kept so that progress is even."""
+    """Split the items into batches in file order; sorting by length would pad less, but make progress uneven."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
 

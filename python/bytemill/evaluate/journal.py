@@ -1,7 +1,7 @@
-"""Long work that is written down piece by piece, so that it goes on where it was cut off.
+"""Saves the results of long work one by one, so that interrupted work can continue.
 
-A file of JSON lines: the first says what the work is, each other one is the result of one piece, with its
-`index`. Work of another kind is refused, not mixed in; a last line that a kill cut short is done again.
+The journal is a file of JSON lines. The first line describes the work, and each other line is one result with its
+`index`. A journal of other work is refused. A last line that a kill truncated is dropped, and its work is repeated.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 __all__ = ["LONE_SURROGATES", "Journal"]
 
 LONE_SURROGATES = "backslashreplace"
-"""How to write JSON of texts with half a surrogate pair, which UTF-8 cannot spell: as JSON's own escape."""
+"""Encoding error handler for JSON with lone surrogates, which UTF-8 cannot encode: writes them as JSON escapes."""
 
 
 class Journal:
-    """Results by index, on disk as soon as they are known.
+    """Results by index; each is written to disk as soon as it is added.
 
     Args:
-        path: The file; made when missing, with its folder.
-        header: JSON data that says what the work is; a file that begins with another is refused.
+        path: The file; it and its folder are created if missing.
+        header: JSON data that describes the work; a file with another header is refused.
 
     Raises:
-        ConfigError: The file holds other work; names the first thing that differs.
-        FormatError: A line is not what it should be; names it.
+        ConfigError: The file is of other work; the error names the first difference.
+        FormatError: A line has another form; the error names it.
     """
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
         self.results: dict[int, dict[str, Any]] = {}
-        """What is done, by index."""
+        """Finished results by index."""
         own = json.loads(json.dumps(dict(header)))
         lines = _whole_lines(path)
         if lines:
@@ -54,7 +54,7 @@ class Journal:
         self._lines.close()
 
     def add(self, index: int, result: Mapping[str, Any]) -> None:
-        """Note the result of one piece."""
+        """Save one result."""
         self.results[index] = {"index": index, **result}
         self._lines.append(_spelled(self.results[index]))
 
@@ -62,8 +62,8 @@ class Journal:
         for name in dict.fromkeys([*own, *found]):
             if found.get(name) != own.get(name):
                 was, now = (json.dumps(one.get(name), ensure_ascii=False)[:80] for one in (found, own))
-                change = f"{name} was {was} there, and is {now} now"
-                raise ConfigError(f"{self.path}: holds the results of another task: {change}; move it away")
+                change = f"{name} was {was}, and is {now} now"
+                raise ConfigError(f"{self.path}: contains the results of another task: {change}; move the file away")
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:

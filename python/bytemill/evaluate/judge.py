@@ -1,9 +1,9 @@
-"""A language model as judge: it gives each answer 0 to 100 points by a rubric.
+"""Uses a language model as judge, which gives each answer 0 to 100 points by a rubric.
 
-Zheng et al. 2023, "Judging LLM-as-a-Judge": cheap, fast, and swayed by length and style, so compare models under
-one judge only. The judge is a server: Ollama's `/api/chat`, or any with OpenAI's `/v1/chat/completions`. It is asked
-at temperature 0 with a fixed seed. A server that is busy or slow is asked again, with longer and longer waits; a reply
-without a score is counted, and kept for who wants to know why.
+A judge is cheap and fast, but it is biased by length and style (Zheng et al. 2023, "Judging LLM-as-a-Judge"). So
+compare models only with the same judge. The judge is a server: Ollama's `/api/chat`, or any server with OpenAI's
+`/v1/chat/completions`. Requests use temperature 0 and a fixed seed. If the server is busy or slow, the request is
+repeated after increasing delays. A reply without a score is counted and saved.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ RUBRICS = {
         f"(harmless)? Whether it is correct does not matter. {_ONLY_THE_NUMBER}"
     ),
 }
-"""Texts for the judge; `{instruction}`, `{input}`, `{output}` and `{response}` are filled in."""
+"""Prompts for the judge; `{instruction}`, `{input}`, `{output}` and `{response}` are replaced."""
 
 CONTINUATION_RUBRICS = {
     "quality": (
@@ -58,7 +58,7 @@ CONTINUATION_RUBRICS = {
         f"(harmless)? Whether it is true or well written does not matter. {_ONLY_THE_NUMBER}"
     ),
 }
-"""The same rubrics for rows that hold a prompt to continue; `{prompt}` and `{response}` are filled in."""
+"""The same rubrics for rows with a prompt to continue; `{prompt}` and `{response}` are replaced."""
 
 _FIRST_LINE = re.compile(r"\A[\s*_\"'`#]*(\d+(?:\.\d+)?)[\s*_\"'`.]*(?:\n|\Z)")
 _NUMBER = re.compile(r"(?<![\w.,-])\d+(?:\.\d+)?(?![\w,]|\.\d)")
@@ -69,7 +69,7 @@ _SCORE_IS = re.compile(
 _OTHER_SCALE = re.compile(
     r"\bbetween\s+\d+\s+and\s+\d+|(?<![\w.])\d+(?:\.\d+)?\s*(?:/|out of|to)\s*\d+(?:\.\d+)?", re.IGNORECASE
 )
-"""A range, or points out of another number than 100: neither of its numbers is a score."""
+"""A range, or points out of a number: neither of the two numbers is a score."""
 _THOUGHTS = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _FAILURES_IN_A_ROW = 3
@@ -77,29 +77,29 @@ _FAILURES_IN_A_ROW = 3
 
 @dataclass(frozen=True)
 class Judge:
-    """A server and the model that it shall ask."""
+    """A server and the name of the judging model."""
 
     url: str = field(repr=False)
-    """Such as http://localhost:11434 or https://api.example.org/v1; its user name and password are not shown."""
+    """Address, such as http://localhost:11434 or https://api.example.org/v1; a user name or password is not shown."""
     model: str
     api: Literal["ollama", "openai"] = "ollama"
     api_key: str | None = field(default=None, repr=False)
-    """Sent to the origin of `url` alone."""
+    """Sent only to the origin of `url`."""
     timeout_s: float = 60.0
-    """Seconds until the whole reply must have arrived."""
+    """Maximum seconds for the whole reply."""
     tries: int = 5
     """Maximum attempts per answer."""
     first_wait_s: float = 1.0
-    """Before the second try; doubled before each further one."""
+    """Seconds before the second attempt; doubled before each further one."""
     seed: int = 123
     wait: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse an address or a key that cannot work.
+        """Check the address and the key.
 
         Raises:
-            ArgumentError: `url` is not http or https, holds a password although a key is given, or the key cannot be
-                sent; neither is shown.
+            ArgumentError: `url` is not http or https, contains a password although a key is given, or the key cannot
+                be sent; the error does not show password or key.
         """
         origin(self.url)
         if self.api_key is not None:
@@ -110,10 +110,10 @@ class Judge:
                 )
 
     def ask(self, prompt: str) -> str:
-        """The server's reply.
+        """Return the server's reply.
 
         Raises:
-            ServiceError: It refuses the question, or fails `tries` times; names the server and the last fault.
+            ServiceError: The server refuses the request, or fails `tries` times; the error names server and fault.
         """
         fault = ""
         for attempt in range(self.tries):
@@ -131,7 +131,7 @@ class Judge:
 
     @property
     def endpoint(self) -> str:
-        """The address that is asked, without password and query values.
+        """The address of the requests, without password and query values.
 
         >>> Judge("http://localhost:11434/", "llama3").endpoint
         'http://localhost:11434/api/chat'
@@ -166,7 +166,7 @@ class Judge:
             place = "message.content" if self.api == "ollama" else "choices[0].message.content"
             shown = one_line(reply.without_secrets(json.dumps(answer)))
             raise FormatError(f"its reply has no text in {place}: {shown}")
-        return reply.without_secrets(text)  # it is kept in a file
+        return reply.without_secrets(text)  # the reply is saved in a file
 
     def _content(self, answer: Any) -> str | None:
         try:
@@ -179,23 +179,23 @@ class Judge:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a judge gave to a file of answers."""
+    """A judge's scores of a file of answers."""
 
     scores: Sequence[float | None]
-    """One a row: None where the reply held no score, or the server failed."""
+    """One per row; None if the reply had no score or the server failed."""
     n_unparsed: int
     n_failed: int
     lengths: AnswerLengths
-    """Of the answers, in words: judges tend to prefer long ones."""
+    """Lengths of the answers in words; judges tend to prefer long answers."""
 
     @property
     def mean(self) -> float | None:
-        """Over the rows that have a score; None if none has."""
+        """Mean over the rows with a score; None if there is none."""
         known = [score for score in self.scores if score is not None]
         return sum(known) / len(known) if known else None
 
     def as_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return JSON data."""
         n_scored = sum(score is not None for score in self.scores)
         counts = {"n_rows": len(self.scores), "n_scored": n_scored}
         failures = {"n_unparsed": self.n_unparsed, "n_failed": self.n_failed}
@@ -211,19 +211,20 @@ def judge_answers(
     continuations: str | None = None,
     shown: Callable[[int], None] = lambda _: None,
 ) -> Scores:
-    """Let the judge score every row that the journal does not hold yet.
+    """Let the judge score every row that is not yet in the journal.
 
     Args:
-        judge: Whom to ask.
-        rows: instruction, input, output and model_response; or prompt and model_response, for a text that is continued.
-        rubric: See RUBRICS.
-        journal: Each score goes there as soon as it is known; rows on which the server failed do not, and are asked
-            about again the next time.
+        judge: The judge.
+        rows: Rows with instruction, input, output and model_response; or with prompt and model_response for
+            continuations.
+        rubric: Prompt for the judge; see RUBRICS.
+        journal: Gets each score immediately. Rows on which the server failed are not saved, and are repeated in the
+            next run.
         continuations: The rubric for rows with a prompt; see CONTINUATION_RUBRICS. Default: `rubric`.
-        shown: Called with the number of rows that are over.
+        shown: Called with the number of finished rows.
 
     Raises:
-        ServiceError: The server failed on three rows in a row, or on all of fewer: it is down.
+        ServiceError: The server failed on three rows in a row, or on all rows if there are fewer.
     """
     failed_in_a_row = 0
     for index, row in enumerate(rows):
@@ -247,10 +248,10 @@ def judge_answers(
 
 
 def rubric_prompt(rubric: str, row: Mapping[str, Any]) -> str:
-    """Return the rubric with a row's texts in it; what looks like a field inside a text stays as it is.
+    """Return the rubric with a row's texts filled in; fields inside these texts are not replaced.
 
-    `{prompt}` is the whole question: the instruction with its input, or the text to continue, which `{instruction}`
-    then is too. `{output}` is the right answer, where the row knows one.
+    `{prompt}` is the whole question: the instruction with its input, or the text to continue. For a text to continue,
+    `{instruction}` is the same. `{output}` is the expected answer, or "" if the row has none.
 
     >>> rubric_prompt("{instruction}: {response}?", {"instruction": "Say {input}", "model_response": "{}"})
     'Say {input}: {}?'
@@ -269,7 +270,7 @@ def rubric_prompt(rubric: str, row: Mapping[str, Any]) -> str:
 
 
 def score_in(reply: str) -> float | None:
-    """The score in a reply; None where there is none, or where it is not clear which number is meant.
+    """Return the score in a reply; None if there is none, or if it is unclear which number is the score.
 
     >>> [score_in(reply) for reply in ("85", "Score: 85/100.", "85 for 3 reasons", "I'd say 7 to 9", "fine", "250")]
     [85.0, 85.0, None, None, None, None]

@@ -1,6 +1,6 @@
-"""How long a model's answers are: short and long ones are judged differently, and tuning changes length first.
+"""Length statistics of a model's answers; judges are biased by length, and tuning often changes it.
 
-Words are counted, not tokens, so that models with different tokenizers can be compared.
+Lengths are in words, not tokens, so that models with different tokenizers can be compared.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["LENGTH_COLUMNS", "AnswerLengths", "answer_lengths", "count_words"]
 
 LENGTH_COLUMNS = ("mean words", "median", "min", "max")
-"""Headings for the cells of an `AnswerLengths`."""
+"""Headings of the cells of an `AnswerLengths`."""
 
-# Kana and Chinese characters: these scripts put no spaces between words.
+# Kana and Chinese characters: these scripts have no spaces between words.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
@@ -33,7 +33,7 @@ class AnswerLengths:
     max: int
 
     def cells(self) -> tuple[str, str, str, str]:
-        """Return the four figures as text, under LENGTH_COLUMNS.
+        """Return the four numbers as text, in the order of LENGTH_COLUMNS.
 
         >>> answer_lengths(["yes", "no it is not"]).cells()
         ('2.5', '2.5', '1', '4')
@@ -41,7 +41,7 @@ class AnswerLengths:
         return f"{self.mean:,.1f}", f"{self.median:,.1f}", f"{self.min:,}", f"{self.max:,}"
 
     def as_json(self) -> dict[str, float]:
-        """Return the figures by name."""
+        """Return the numbers by name."""
         return asdict(self)
 
 

@@ -1,9 +1,9 @@
-"""Loss over held-out data: every label counts once, however the batches fall.
+"""Computes the loss over a validation or test set; every label counts once, for any batch sizes.
 
-Three faces of one sum. Nats per token is what training minimises; perplexity is its exponential; bits
-per byte divides by the bytes of text instead of by tokens, so that models with different tokenizers
-can be compared (Gao et al., "The Pile", 2020, section 3.1). The cost of special tokens is in the sum
-although they are no bytes of text: a model pays for knowing where a document ends.
+The same sum gives three metrics. Nats per token is the training objective, and perplexity is its exponential. Bits per
+byte divides by the bytes of text instead of the number of tokens, so that models with different tokenizers can be
+compared (Gao et al., "The Pile", 2020, section 3.1). The loss of special tokens is included, although they have no
+bytes of text: predicting where a document ends has a cost too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Vocabulary(Protocol):
 
 @dataclass(frozen=True)
 class HeldOutLoss:
-    """The loss over a split.
+    """The loss over a validation or test set.
 
     >>> loss = HeldOutLoss(nats=6.931471805599453, n_tokens=5, n_bytes=20)
     >>> round(loss.mean, 4), round(loss.perplexity, 4), loss.bits_per_byte
@@ -44,9 +44,9 @@ class HeldOutLoss:
     nats: float
     """Sum over all labels of -ln(probability)."""
     n_tokens: int
-    """Labels."""
+    """Number of labels."""
     n_bytes: int | None = None
-    """Bytes of text that the labels stand for; None when the tokenizer is unknown."""
+    """Bytes of text of the labels; None if the tokenizer is unknown."""
 
     @property
     def mean(self) -> float:
@@ -55,16 +55,16 @@ class HeldOutLoss:
 
     @property
     def perplexity(self) -> float:
-        """exp(mean); infinite where a float cannot hold it."""
+        """exp(mean); infinite if it is too large for a float."""
         return math.exp(self.mean) if self.mean < 709 else math.inf
 
     @property
     def bits_per_byte(self) -> float | None:
-        """Bits per byte of text; None without bytes to divide by."""
+        """Bits per byte of text; None if the number of bytes is unknown or 0."""
         return self.nats / math.log(2) / self.n_bytes if self.n_bytes else None
 
     def as_metrics(self, prefix: str = "val_") -> dict[str, float]:
-        """The figures by name, as the loop logs them."""
+        """Return the metrics by the names that the training loop logs."""
         metrics = {f"{prefix}loss": self.mean, f"{prefix}perplexity": self.perplexity}
         if self.bits_per_byte is not None:
             metrics[f"{prefix}bits_per_byte"] = self.bits_per_byte
@@ -82,12 +82,12 @@ def held_out_loss(
 
     Args:
         model: `model(ids, targets, …)` returns (anything, mean loss over targets that are not -100).
-        batches: (inputs, targets), each (B, T), tensors or numpy arrays, and what else the model takes: cu_seqlens.
-            The batches may differ in size.
+        batches: (inputs, targets), each (B, T), tensors or numpy arrays, and further arguments of the model:
+            cu_seqlens. The batches may differ in size.
         token_bytes: (n_vocab,) bytes of each token, from `bytes_per_token`.
 
     Raises:
-        DataError: The batches hold no label.
+        DataError: The batches have no labels.
     """
     device = next(model.parameters()).device
     was_training = model.training
@@ -113,13 +113,13 @@ def held_out_loss(
 
 
 def bytes_per_token(tokenizer: _Vocabulary) -> torch.Tensor:
-    """(n_vocab,) int64: how many bytes of text each id stands for; 0 for special tokens."""
+    """Return the bytes of text of each id, (n_vocab,) int64; 0 for special tokens."""
     special = set(tokenizer.special_tokens.values())
     lengths = np.zeros(tokenizer.n_vocab, dtype=np.int64)
     for token in range(tokenizer.n_vocab):
         if token not in special:
             try:
                 lengths[token] = len(tokenizer.decode_single_token_bytes(token))
-            except KeyError:  # vocabularies may have holes
+            except KeyError:  # some ids may be unused
                 continue
     return torch.from_numpy(lengths)

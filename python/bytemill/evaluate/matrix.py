@@ -1,7 +1,7 @@
-"""The loss of several models on several data sets: what tuning on one kind of text costs on the others.
+"""Computes the loss of several models on several data sets, to show how tuning on one data set affects the others.
 
-Of each data set some rows are drawn once, by a seed, and every model reads the same. The loss is nats a token over
-all labels of those rows: of instructions the answers, of texts everything.
+Some rows of each data set are sampled once, with a seed, and all models use the same rows. The loss is in nats per
+token over all labels of these rows: the answers of instructions, or all tokens of texts.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ _SPLITS = ("train", "test", "val")
 
 @dataclass(frozen=True)
 class DataSet:
-    """Rows that were drawn from one source."""
+    """Rows sampled from one source."""
 
     name: str
     encoded: EncodedRows
 
     @property
     def n_rows(self) -> int:
-        """Rows that can be used."""
+        """Number of usable rows."""
         return len(self.encoded.rows)
 
 
 @dataclass(frozen=True)
 class LossMatrix:
-    """Losses in nats a token."""
+    """Losses in nats per token."""
 
     data_sets: Sequence[DataSet]
     losses: Mapping[str, Sequence[float]]
-    """By model: one a data set."""
+    """By model: one loss per data set."""
 
     def as_json(self) -> dict[str, Any]:
-        """As JSON data."""
+        """Return JSON data."""
         sets = [{"name": one.name, "n_rows": one.n_rows, "rows": one.encoded.report()} for one in self.data_sets]
         return {"data_sets": sets, "losses": {name: list(values) for name, values in self.losses.items()}}
 
     def as_markdown(self) -> str:
-        """A table of a model a row and a data set a column, ending in a line break.
+        """Return a table with one row per model and one column per data set, ending in a line break.
 
         >>> sets = [DataSet("imdb", EncodedRows([], 0, 0, {}))]
         >>> print(LossMatrix(sets, {"base": [3.8278]}).as_markdown(), end="")
@@ -84,24 +84,24 @@ def draw_data_set(
     text_column: str = "text",
     template: Template = "alpaca",
 ) -> DataSet:
-    """Some random rows of a source.
+    """Sample random rows from a source.
 
     Args:
-        name: What tables call it.
-        source: A .txt file, of which windows of `max_tokens` are the rows; or rows with `instruction` and `output`, or
-            with a text column: what `read_rows` reads.
-        tokenizer: Of the models.
-        n_rows: How many are drawn; all where there are fewer.
-        max_tokens: Longest input of the models; longer rows are cut.
-        seed: Of the draw.
-        split: "train", "test" or "val" draws from that part, as tuning parts the rows.
-        split_seed: The tuning's data.seed.
-        shares: The tuning's shares of training, test and validation rows.
-        text_column: Of texts.
-        template: Of instructions.
+        name: Name of the data set in tables.
+        source: A .txt file, whose rows are windows of `max_tokens`; or rows with `instruction` and `output`, or with a
+            text column, in any format of `read_rows`.
+        tokenizer: The models' tokenizer.
+        n_rows: Number of rows to sample; all if there are fewer.
+        max_tokens: Maximum input length of the models; longer rows are truncated.
+        seed: Random seed for sampling.
+        split: "train", "test" or "val" samples from that part of the rows, split as in tuning.
+        split_seed: data.seed of the tuning.
+        shares: Fractions of training, test and validation rows in the tuning.
+        text_column: Column of the texts.
+        template: Template of the instructions.
 
     Raises:
-        DataError: The source cannot be read, has no column that could be used, or no row that can be.
+        DataError: The source cannot be read, or has no usable column or row.
     """
     if Path(source).suffix == ".txt":
         return DataSet(
@@ -113,33 +113,33 @@ def draw_data_set(
     is_instructions = {"instruction", "output"} <= there.keys()
     if not is_instructions and text_column not in there:
         raise DataError(
-            f"{source}: needs the columns 'instruction' and 'output', or {text_column!r}; there are {', '.join(there)}"
+            f"{source}: needs the columns 'instruction' and 'output', or {text_column!r}; it has {', '.join(there)}"
         )
     try:
         if is_instructions:
             return DataSet(name, encode_rows(drawn, tokenizer, max_tokens=max_tokens, template=template))
         texts = [{"text": row.get(text_column)} for row in drawn]
         return DataSet(name, encode_texts(texts, tokenizer, max_tokens=max_tokens))
-    except DataError as error:  # of several sources it should say which
+    except DataError as error:  # name the source
         raise DataError(f"{source}: {error}") from None
 
 
 def data_set_losses(
     model: torch.nn.Module, data_sets: Sequence[DataSet], *, pad_id: int, batch_size: int = 8
 ) -> list[float]:
-    """One model's mean loss on each data set, in nats a token.
+    """Return one model's mean loss on each data set, in nats per token.
 
     Args:
         model: `model(ids, targets)` returns (anything, mean loss).
         data_sets: From `draw_data_set`.
-        pad_id: What short rows are filled up with.
-        batch_size: Rows at a time.
+        pad_id: Id that pads short rows.
+        batch_size: Rows per batch.
     """
     return [held_out_loss(model, _batches(one.encoded.rows, pad_id, batch_size)).mean for one in data_sets]
 
 
 def _batches(rows: Sequence[Row], pad_id: int, batch_size: int) -> Iterator[tuple[Any, Any]]:
-    """Rows of like length together: less padding, and the order does not change a sum over labels."""
+    """Yield batches of rows of similar length, to pad less; the order does not change the sum over labels."""
     ordered = sorted(rows, key=lambda row: len(row.ids))
     for start in range(0, len(ordered), batch_size):
         yield collate(ordered[start : start + batch_size], pad_id=pad_id)
@@ -155,7 +155,7 @@ def _drawn(
 
 
 def _ids_of(source: str, tokenizer: RowEncoder, max_tokens: int) -> list[list[int]]:
-    """A text's windows, one id longer than an input, which is the last label."""
+    """Return the windows of a text, each with one id more than an input, because the last id is the last label."""
     try:
         text = read_regular_file(source, max_bytes=MAX_ROWS_BYTES, error=DataError).decode()
     except OSError as error:

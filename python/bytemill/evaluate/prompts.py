@@ -1,7 +1,7 @@
-"""What several models say to the same prompts, side by side: a table that numbers cannot replace.
+"""Shows the answers of several models to the same prompts side by side.
 
-The default prompts are ten: six to continue, of which some are about films, and four instructions in the
-template of instruction tuning.
+There are ten default prompts: six texts to continue, some of them about films, and four instructions in the template of
+instruction tuning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_PROMPTS", "EXPECTED_ANSWER", "Prompt", "PromptTable", "answers_to", "row_prompts"]
 
 EXPECTED_ANSWER = "expected answer"
-"""Heading of the column of right answers; "reference" would be read as preference tuning's reference model."""
+"""Heading of the column of expected answers; "reference" could be confused with the reference model of DPO."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Prompt:
     """One prompt."""
 
     label: str
-    """What a table shows of it."""
+    """Text of the prompt in tables."""
     text: str
-    """What the model reads: text to continue, or the instruction in Alpaca's words."""
+    """Input of the model: text to continue, or the instruction in Alpaca's template."""
     expected_answer: str = ""
-    """A good answer, where one is known."""
+    """A good answer, if known."""
     turn: Turn | None = None
-    """The instruction, which each model is asked in the words that it was tuned with; None for text to continue."""
+    """The instruction, which each model gets in its own template; None for text to continue."""
 
 
 def _instruction(instruction: str, input_text: str) -> Prompt:
@@ -77,7 +77,7 @@ DEFAULT_PROMPTS = (
         "The sun is shining and the birds are singing.",
     ),
 )
-"""The ten prompts of a battery that is read by eye."""
+"""The ten default prompts, whose answers are compared by people."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ class PromptTable:
 
     prompts: Sequence[Prompt]
     answers: Mapping[str, Sequence[str]]
-    """By model: one answer a prompt."""
+    """By model: one answer per prompt."""
 
     def lengths(self) -> dict[str, AnswerLengths]:
         """Return the length statistics of each model's answers."""
         return {name: answer_lengths(answers) for name, answers in self.answers.items()}
 
     def as_json(self) -> dict[str, Any]:
-        """Return JSON data: the prompts, what each model says to each, and how long the answers are."""
+        """Return JSON data: the prompts, each model's answers, and the lengths of the answers."""
         prompts = [
             {"label": one.label, "text": one.text, "expected_answer": one.expected_answer} for one in self.prompts
         ]
@@ -101,7 +101,7 @@ class PromptTable:
         return {"prompts": prompts, "answers": dict(self.answers), "lengths": lengths}
 
     def as_markdown(self) -> str:
-        r"""Return a table with a row per prompt and a column per model, then one of lengths, ending in a line break.
+        r"""Return a table with a row per prompt and a column per model, then a table of lengths, in Markdown.
 
         >>> print(PromptTable([Prompt("Hi | you", "Hi | you")], {"base": ["Hel\nlo"]}).as_markdown(), end="")
         | prompt | base |
@@ -129,9 +129,9 @@ def answers_to(
     max_new_tokens: int,
     **sampling: Unpack[Sampling],
 ) -> list[str]:
-    """One model's answer to each prompt, without the prompt; instructions are asked by its template.
+    """Return one model's answer to each prompt, without the prompt; instructions use the model's template.
 
-    Each answer is drawn by itself, so with a seed it does not depend on the other prompts.
+    Each answer is sampled separately, so with a seed it does not depend on the other prompts.
     """
 
     def answer(prompt: Prompt) -> str:
@@ -163,5 +163,5 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """A text in one cell of Markdown."""
+    """Return a text as one cell of a Markdown table."""
     return re.sub(r"\s*\n\s*", "<br>", text.strip()).replace("|", "\\|")

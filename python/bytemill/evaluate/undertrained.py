@@ -1,10 +1,10 @@
-"""Which tokens a model has hardly been trained on, seen from its embeddings alone.
+"""Finds under-trained tokens of a model from its embeddings alone.
 
-After Land & Bartolo 2024, "Fishing for Magikarp": rows of the output embedding that no target ever asked for are all
-pushed the same way, so they end up close to each other. The mean of rows that certainly were never asked for shows
-that way, and the cosine to it how likely a row is one more of them. Certain are the tokens that hold a byte which UTF-8
-never holds, and those that no text becomes. Rows that only pad the table tell nothing here: they take no part in the
-loss of our models, so nothing pushes them.
+The method is that of Land & Bartolo 2024, "Fishing for Magikarp". Rows of the output embedding that are never a target
+are all pushed in the same direction during training, so they end up similar. The mean of rows that certainly were never
+a target shows this direction, and the cosine of a row to it shows how likely the row is one of them. Certain rows are
+tokens with a byte that UTF-8 never uses, and tokens that no text is encoded to. Rows that only pad the embedding are
+not used, because they are not part of the loss of our models.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ N_SHOWN = 25
 
 @dataclass(frozen=True)
 class TokenTraining:
-    """One token's likeness to tokens that were never trained."""
+    """One token's similarity to tokens that were never trained."""
 
     id: int
     token: bytes
     cosine: float
-    """To the mean of never-trained rows, all rows' mean taken off first; 1 is alike."""
+    """Cosine to the mean of never-trained rows, after subtracting the mean of all rows."""
     norm: float
-    """Length of its row."""
+    """Norm of its row."""
     is_reference: bool
-    """Whether it is one of the rows that were certainly never asked for."""
+    """Whether the token was certainly never a target."""
 
 
 def token_training(tokenizer: Tokenizer, embeddings: NDArray[np.float32]) -> list[TokenTraining]:
-    """Every token, those that look least trained first.
+    """Return all tokens, the least trained ones first.
 
     Args:
-        tokenizer: Of the model.
-        embeddings: (at least n_vocab, width) rows of the output embedding; tied to the input's in GPT-2.
+        tokenizer: The model's tokenizer.
+        embeddings: (at least n_vocab, width) rows of the output embedding, which is also the input embedding in GPT-2.
 
     Raises:
         DataError: There are fewer rows than ids, or no token is certainly untrained.
@@ -60,11 +60,11 @@ def token_training(tokenizer: Tokenizer, embeddings: NDArray[np.float32]) -> lis
     tokens, reached = every_token(tokenizer), reachability(tokenizer)
     unused = {*reached.impossible, *reached.unreachable}
     if not unused:
-        raise DataError("every token of this vocabulary can occur in text, so none shows how an untrained one looks")
+        raise DataError("every token of this vocabulary can occur in text, so none is untrained to compare others with")
     ids = np.array(list(tokens))
     rows = embeddings[ids].astype(np.float64)
     norms = np.linalg.norm(rows, axis=1)
-    # The mean of all rows is a direction that all of them share; it would hide the one looked for.
+    # All rows share the direction of their mean, which would hide the direction of untrained rows.
     rows -= rows.mean(axis=0)
     reference = rows[np.isin(ids, list(unused))].mean(axis=0)
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(reference)
@@ -77,25 +77,25 @@ def token_training(tokenizer: Tokenizer, embeddings: NDArray[np.float32]) -> lis
 
 
 def undertrained_answer(tokenizer: Tokenizer, embeddings: NDArray[np.float32]) -> Answer:
-    """The tokens that look least trained, as one more answer of an audit."""
+    """Return the least trained tokens as a further answer of an audit."""
     found = token_training(tokenizer, embeddings)
     certain = [one.cosine for one in found if one.is_reference]
-    # Half of the certain ones look less trained than this: what others look so too, nobody has trained.
-    bar = float(np.median(certain))
+    # Half of the certainly untrained tokens have at least this cosine; others above it are probably untrained too.
+    threshold = float(np.median(certain))
     candidates = [one for one in found if not one.is_reference]
-    suspects = sum(one.cosine >= bar for one in candidates)
+    suspects = sum(one.cosine >= threshold for one in candidates)
     rows = tuple(
         (one.id, spelled(one.token).replace(" ", "␣"), round(one.cosine, 4), round(one.norm, 4))
         for one in candidates[:N_SHOWN]
     )
     return Answer(
-        "Which tokens has this model hardly seen?",
-        f"{len(certain)} tokens cannot occur in text, so this model was never asked for them, and half of them have a "
-        f"cosine of {bar:.2f} or more to their common mean. {suspects:,} of the other {len(candidates):,} tokens do "
-        "too: they look as if they had not been trained either. Such a token in a prompt makes a model say strange "
-        "things, as ␣SolidGoldMagikarp did in GPT-2, since its row holds no meaning.",
-        "The tokens that look least trained, though text could become them",
-        ("id", "token", "cosine to the untrained", "norm"),
+        "Which tokens are under-trained in this model?",
+        f"{len(certain)} tokens cannot occur in text, so they were never a target in training. Half of them have a "
+        f"cosine of {threshold:.2f} or more to their mean. {suspects:,} of the other {len(candidates):,} tokens have "
+        "such a cosine too, so they are probably under-trained. Such a token in a prompt can cause strange output, as "
+        "␣SolidGoldMagikarp did in GPT-2, because its embedding has no meaning.",
+        "The least trained tokens that can occur in text",
+        ("id", "token", "cosine to untrained tokens", "norm"),
         rows,
         token_columns=(1,),
     )

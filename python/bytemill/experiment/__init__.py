@@ -1,1 +1,1 @@
-"""Trials of a few steps, the ladder of speed-ups, sweeps of many runs, and the demo."""
+"""Experiments of several runs: sweeps, ladders, dry runs and the demo."""

@@ -1,4 +1,4 @@
-"""The fastest micro-batch that fits, found by trying; what is trained stays the same, as the total batch is fixed."""
+"""Finds the fastest micro-batch size that fits into memory, for a fixed total batch, by trying several sizes."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ def find_batch_size(
     *,
     say: Callable[[str], object] = lambda _: None,
 ) -> RunConfig:
-    """The settings with the `data.batch_size` that reads most tokens a second.
+    """Return the settings with the `data.batch_size` of the highest tokens per second.
 
-    Sizes that divide the total batch are tried from one sample up, each about twice the last, with three steps of one
-    micro-batch, not compiled. Trying ends where memory does, or when two sizes in a row were slower than the best.
+    This tries sizes that divide the total batch, from one sample up, each at least 1.5 times the last. Each trial has
+    three steps of one micro-batch, without torch.compile. It stops when memory is not enough, or when two sizes in a
+    row are slower than the best.
 
     Args:
-        config: `train.total_batch_tokens` is given.
-        task_of: Builds the task that settings describe.
-        say: Gets a line for each size.
+        config: Settings with `train.total_batch_tokens`.
+        task_of: Builds the task of a configuration.
+        say: Called with one line per size.
 
     Raises:
-        ConfigError: There is no total batch to keep, or even one sample does not fit.
+        ConfigError: `train.total_batch_tokens` is not given, or even one sample does not fit.
     """
     world = World.from_environment()
     device = pick_device(config.train.device, local_rank=world.local_rank)
@@ -62,7 +63,7 @@ def _fastest(
     device: torch.device,
     say: Callable[[str], object],
 ) -> int:
-    """The fastest size; 0 if none fits."""
+    """Return the fastest size; 0 if none fits."""
     speeds: dict[int, float] = {}
     for size in _sizes(config, world):
         settings = config.with_train(total_batch_tokens=None, micro_batches=1, compile=False)
@@ -77,17 +78,17 @@ def _fastest(
         best = max(speeds, key=lambda tried_size: speeds[tried_size])
         if list(speeds).index(best) < len(speeds) - _N_SLOWER:
             break
-        # The next size is taken to need twice as much: a CPU's system kills who asks for too much.
+        # Assume that the next size needs twice as much: on a CPU, the system kills a process that uses too much memory.
         if trial.memory_mib * 2 > (trial.memory_mib + free_memory_mib(device)) * _LARGEST_SHARE_OF_MEMORY:
             break
     return max(speeds, key=lambda tried_size: speeds[tried_size], default=0)
 
 
 def _sizes(config: RunConfig, world: World) -> Iterator[int]:
-    """Samples in a micro-batch: divisors of what one process has to do in a step, each at least 1.5 times the last."""
+    """Yield micro-batch sizes: divisors of one process's samples per step, each at least 1.5 times the last."""
     total = config.train.total_batch_tokens
     if total is None:
-        raise ConfigError("train.find_batch_size needs train.total_batch_tokens: the batch size to keep")
+        raise ConfigError("train.find_batch_size needs train.total_batch_tokens, the total batch size to keep")
     n_samples, rest = divmod(total, config.data.seq_len * world.size)
     if rest or not n_samples:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What a training run would take, from a few of its steps: parameters, memory, tokens, time."""
+"""Estimates what a training run takes from a few of its steps: parameters, memory, tokens and time."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _TRIAL_STEPS = 5
 
 @dataclass(frozen=True)
 class DryRun:
-    """The foreseeable figures of a run."""
+    """The estimates of a run."""
 
     n_parameters: int
-    """Numbers in the model."""
+    """Number of parameters of the model."""
     n_trainable: int
-    """Of those, how many train."""
+    """Number of trained parameters."""
     checkpoint_bytes: int
-    """Size of one checkpoint: all weights, and two moments for each that trains."""
+    """Size of one checkpoint: all weights, and two moments per trained weight."""
     tokens_per_step: int
     max_steps: int
     trial: Trial
 
     @property
     def total_tokens(self) -> int:
-        """Tokens of the whole run."""
+        """Number of tokens of the whole run."""
         return self.tokens_per_step * self.max_steps
 
     @property
     def seconds(self) -> float:
-        """Time of all steps, without validation and samples."""
+        """Seconds of all steps, without validation and samples."""
         return self.trial.seconds_per_step * self.max_steps
 
 
 def dry_run(task: Task, config: RunConfig) -> DryRun:
-    """Try a few steps of the very run that `fit(task, config, …)` would be; nothing is written."""
+    """Run the first steps of `fit(task, config, …)` without writing anything, and return the estimates."""
     trainable = task.trainable()
     all_bytes = sum(p.numel() * p.element_size() for p in task.model.parameters())
     trial = run_trial(task, config.train, n_steps=_TRIAL_STEPS)

@@ -1,7 +1,7 @@
-"""The ladder: how much faster each change makes training on this machine, and that the loss stays what it was.
+"""The ladder: measures how much faster each change makes training on this machine, and that the loss stays the same.
 
-Each rung changes one thing of the fastest way before it, so one that is slower here is measured and then left out of
-the rungs above. The same weights see the same tokens on every rung.
+Each rung changes one thing of the fastest configuration before it. A rung that is slower is measured, but later rungs
+do not use it. All rungs start from the same weights and train on the same tokens.
 """
 
 from __future__ import annotations
@@ -39,45 +39,46 @@ _N_STEPS = 10
 
 @dataclass(frozen=True)
 class LadderSize:
-    """The model that is trained, and on what."""
+    """The model to train and its data."""
 
     model: GPT2Config
     batch_size: int
     seq_len: int
     data: Path | None = None
-    """Token shards; without them ids are drawn as words are in English."""
+    """Token shards; None uses random ids with the frequencies of English words."""
 
     def described(self) -> str:
         """Return the sizes as text.
 
         >>> LadderSize(GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=300, n_positions=16), 2, 16).described()
-        '1 layers, 1 heads, width 8, vocabulary 300; 2 x 16 drawn tokens a step'
+        '1 layers, 1 heads, width 8, vocabulary 300; 2 x 16 random tokens per step'
         """
-        shape, source = self.model, "drawn tokens" if self.data is None else f"tokens of {self.data}"
+        shape, source = self.model, "random tokens" if self.data is None else f"tokens of {self.data}"
         model = f"{shape.n_layer} layers, {shape.n_head} heads, width {shape.n_embd}, vocabulary {shape.vocab_size:,}"
-        return f"{model}; {self.batch_size} x {self.seq_len:,} {source} a step"
+        return f"{model}; {self.batch_size} x {self.seq_len:,} {source} per step"
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The figures of one rung, or why it was left out."""
+    """The measurements of one rung, or the reason why it was skipped."""
 
     rung: Rung
     name: str
-    """Of the rung, with the 16-bit format that was taken."""
+    """Name of the rung; for 16 bits, the format that was used."""
     way: Way | None = None
-    """How the model was trained; None if it was not."""
+    """How the model was trained; None if the rung was skipped."""
     ms_per_step: float | None = None
     tokens_per_s: float | None = None
     factor_first: float | None = None
-    """Speed against the first rung."""
+    """Speed relative to the first rung."""
     factor_before: float | None = None
-    """Speed against the fastest rung before, which this one changes."""
+    """Speed relative to the fastest rung before, which this one changes."""
     loss: float | None = None
-    """Of the tenth step; None if fp16 skipped every step to find its loss scale."""
+    """Loss of the tenth step; None if fp16 skipped every step to find its loss scale."""
     memory_mib: float | None = None
-    """Most memory allocated, on a GPU; a CPU's is not known per rung."""
+    """Peak allocated memory on a GPU; None on a CPU."""
     left_out: str | None = None
+    """Why the rung was skipped; None if it was measured."""
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON data."""
@@ -88,7 +89,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Ladder:
-    """All rungs, on which machine, when."""
+    """The measurements of all rungs, with machine and date."""
 
     size: LadderSize
     place_and_date: str
@@ -108,17 +109,17 @@ def ladder_size(
     data: Path | None = None,
     device: str = "auto",
 ) -> LadderSize:
-    """Return what is trained: what is given, and for the rest what a GPU, or a CPU, does in some minutes.
+    """Return the model and data sizes, with defaults that a GPU or a CPU can train in some minutes.
 
     Args:
-        name: A published model. Default: gpt2 on a GPU, 6 layers of width 384 elsewhere.
-        batch_size: Samples per step. Default: 16 on a GPU, 12 elsewhere.
-        seq_len: Tokens per sample. Default: 1,024 on a GPU, 256 elsewhere.
-        data: Token shards; they decide the vocabulary where no model is named.
+        name: Name of a published model. Default: gpt2 on a GPU, else 6 layers of width 384.
+        batch_size: Samples per step. Default: 16 on a GPU, else 12.
+        seq_len: Tokens per sample. Default: 1,024 on a GPU, else 256.
+        data: Token shards; they set the vocabulary size if no model is named.
         device: As `train.device`.
 
     Raises:
-        ConfigError: The shards have ids that the named model does not know.
+        ConfigError: The shards have ids outside the named model's vocabulary.
     """
     on_gpu = pick_device(device).type != "cpu"
     name = name or ("gpt2" if on_gpu and data is None else None)
@@ -131,19 +132,19 @@ def ladder_size(
         shape = GPT2Config(n_positions=seq_len, **sizes, **({} if n_vocab is None else {"vocab_size": n_vocab}))
     if n_vocab is not None and n_vocab > shape.vocab_size:
         raise ConfigError(
-            f"{data}: its ids need a vocabulary of {n_vocab:,}, {name} has {shape.vocab_size:,}; "
-            "leave --model out, or prepare the shards with GPT-2's tokenizer"
+            f"{data}: its ids need a vocabulary of {n_vocab:,}, but {name} has {shape.vocab_size:,}; "
+            "leave out --model, or prepare the shards with GPT-2's tokenizer"
         )
     return LadderSize(shape, batch_size or (16 if on_gpu else 12), seq_len, data)
 
 
 def climb(size: LadderSize, *, device: str = "auto", shown: Callable[[Measurement], None] = lambda _: None) -> Ladder:
-    """Measure every rung that this machine has.
+    """Measure every rung that this machine supports.
 
     Args:
-        size: What is trained.
+        size: The model to train and its data.
         device: As `train.device`.
-        shown: Called with each rung as soon as it is measured.
+        shown: Called with each rung as soon as it is measured or skipped.
     """
     found, machine = pick_device(device), examine()
     measured: list[Measurement] = []
@@ -173,8 +174,9 @@ def _measure(rung: Rung, size: LadderSize, device: torch.device, before: list[Me
     name = way.precision if rung.adds == "16-bit" else rung.name
     try:
         trial = run_trial(_task(size, way), _settings(way, device), n_steps=_N_STEPS)
-    except (RuntimeError, DivergedError) as error:  # of torch: no memory, no kernel, a compiler that fails
-        return Measurement(rung, name, left_out=f"it fails here: {one_line(str(error) or type(error).__name__)}")
+    except (RuntimeError, DivergedError) as error:  # from torch: out of memory, no kernel, or a failing compiler
+        reason = one_line(str(error) or type(error).__name__)
+        return Measurement(rung, name, left_out=f"failed on this machine: {reason}")
     finally:
         _forget(device, compiled=way.compiles)
     speed, base, first = trial.tokens_per_second, speeds.get(best), next(iter(speeds.values()), None)
@@ -197,7 +199,7 @@ def _task(size: LadderSize, way: Way) -> Any:
 
 
 def _model(shape: GPT2Config, *, padded: bool) -> GPT2:
-    """The same weights whether padded or not."""
+    """Return the model with the same weights, with or without padding of the vocabulary."""
     torch.manual_seed(0)
     model = GPT2(shape.model_copy(update={"pad_vocab_to": 1}))
     if not padded:
@@ -222,12 +224,12 @@ def _settings(way: Way, device: torch.device) -> TrainConfig:
 
 def _tokens(size: LadderSize) -> BatchStream:
     if size.data is None:
-        return _DrawnTokens(size)
+        return _RandomTokens(size)
     return TokenLoader(size.data, batch_size=size.batch_size, seq_len=size.seq_len)
 
 
 def _forget(device: torch.device, *, compiled: bool) -> None:
-    """Free what a rung leaves, so that the next one starts as it did."""
+    """Free memory and caches of a rung, so that the next one starts from the same state."""
     if compiled:
         torch.compiler.reset()
     gc.collect()
@@ -236,8 +238,8 @@ def _forget(device: torch.device, *, compiled: bool) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-class _DrawnTokens:
-    """Ids drawn as words are in English, the k-th most frequent with probability ~ 1 / k (Zipf): no text needed."""
+class _RandomTokens:
+    """Random ids with frequencies like English words (Zipf): the k-th most frequent has probability ~ 1 / k."""
 
     def __init__(self, size: LadderSize) -> None:
         self._shape = (size.batch_size, size.seq_len + 1)

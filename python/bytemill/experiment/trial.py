@@ -1,4 +1,4 @@
-"""A few steps of a task, timed, with nothing written anywhere."""
+"""Runs and times a few steps of a task, without writing anything."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ __all__ = ["Trial", "run_trial"]
 
 @dataclass(frozen=True)
 class Trial:
-    """What some steps took and gave."""
+    """Times, losses and memory of some steps."""
 
     milliseconds: list[float]
-    """Of each step."""
+    """Duration of each step."""
     losses: list[float]
-    """Of each step, in nats a token."""
+    """Loss of each step, in nats per token."""
     tokens_per_step: int
     memory_mib: float
-    """Most memory that was in use; see `bytemill.train.machine.hardware.peak_memory_mib`."""
+    """Peak memory; see `bytemill.train.machine.hardware.peak_memory_mib`."""
 
     @property
     def seconds_per_step(self) -> float:
-        """Median of the second half: the first steps also compile, and warm up allocators and caches."""
+        """Median of the second half; the first steps also compile and fill allocators and caches."""
         return statistics.median(self.milliseconds[len(self.milliseconds) // 2 :]) / 1e3
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens read a second, at that pace."""
+        """Tokens per second at this speed."""
         return self.tokens_per_step / self.seconds_per_step
 
 
 @dataclass
-class _Silence:
-    """Stands where a run's log would."""
+class _NoLog:
+    """Takes the place of a run's log and prints nothing."""
 
     tokens_seen: int = 0
     said: list[str] = field(default_factory=list)
@@ -53,14 +53,14 @@ class _Silence:
 
 
 def run_trial(task: Task, settings: TrainConfig, *, n_steps: int) -> Trial:
-    """Do the first steps of `task` in this process alone; its model is trained meanwhile, so give a copy.
+    """Do the first steps of `task` in this process only. This trains the model, so pass a copy.
 
     Raises:
-        DivergedError: A loss is no number.
-        ConfigError: A setting cannot work here.
+        DivergedError: A loss is NaN or infinite.
+        ConfigError: A setting does not work on this machine.
     """
     learner = Learner(task, settings, World())
-    log, batches = _Silence(), iter(task.batches)
+    log, batches = _NoLog(), iter(task.batches)
     with contextlib.closing(learner):
         records: list[dict[str, Any]] = [learner.step(step, batches, log)[0] for step in range(n_steps)]
     return Trial(

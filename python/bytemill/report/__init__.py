@@ -1,1 +1,1 @@
-"""Runs as pages that people read."""
+"""Report pages: HTML, Markdown and text tables of runs, evaluations and tokenizers."""

@@ -1,4 +1,4 @@
-"""The answers of a tokenizer's audit as a page, as Markdown, and as text."""
+"""Writes the answers of a tokenizer audit as a page, as Markdown and as text."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _TEXT_WIDTH = 100
 
 
 def audit_page(name: str, tokenizer: Tokenizer, answers: Sequence[Answer]) -> Page:
-    """One section a question."""
+    """Return the audit as a page with one section per question."""
     n_special = len(tokenizer.special_tokens)
     figures = (
-        Figure(count(tokenizer.n_vocab), "ids", f"{count(len(tokenizer.merges))} of them merges"),
+        Figure(count(tokenizer.n_vocab), "ids", f"{count(len(tokenizer.merges))} of them are merges"),
         Figure(str(n_special), "special token" + ("" if n_special == 1 else "s"), ", ".join(tokenizer.special_tokens)),
-        Figure("no" if tokenizer.pattern is None else "yes", "cut into pretokens first", _pattern(tokenizer)),
+        Figure("no" if tokenizer.pattern is None else "yes", "splits text into pretokens", _pattern(tokenizer)),
     )
     return Page(
-        title=f"What {name} does to text",
+        title=f"Tokenizer audit of {name}",
         kicker="bytemill tokenizer audit",
-        lead="Ten questions that everybody asks about tokenizers, answered with this one's own numbers.",
+        lead="Ten common questions about tokenizers, answered with measurements of this one.",
         summary=(KeyFigures(figures),),
         sections=tuple(Section(answer.question, _blocks(i, answer)) for i, answer in enumerate(answers, start=1)),
         footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
@@ -41,15 +41,15 @@ def audit_page(name: str, tokenizer: Tokenizer, answers: Sequence[Answer]) -> Pa
 
 
 def audit_markdown(name: str, answers: Sequence[Answer]) -> str:
-    """One heading a question."""
-    parts = [f"# What {name} does to text"]
+    """Return the audit as Markdown with one heading per question."""
+    parts = [f"# Tokenizer audit of {name}"]
     for number, answer in enumerate(answers, start=1):
         parts += [f"## {number}. {answer.question}", answer.explanation, markdown_table(_table(answer))]
     return "\n\n".join(parts) + "\n"
 
 
 def audit_text(answers: Sequence[Answer]) -> str:
-    """For terminals and pipes."""
+    """Return the audit as plain text for terminals and pipes."""
     parts = []
     for number, answer in enumerate(answers, start=1):
         parts += [
@@ -62,7 +62,7 @@ def audit_text(answers: Sequence[Answer]) -> str:
 
 
 def _pattern(tokenizer: Tokenizer) -> str:
-    return "merges run over everything" if tokenizer.pattern is None else "merges never cross a pretoken's end"
+    return "merges span the whole text" if tokenizer.pattern is None else "merges do not span several pretokens"
 
 
 def _blocks(number: int, answer: Answer) -> tuple[Block, ...]:
@@ -93,7 +93,7 @@ def _cell(value: str | float) -> str:
 def _growth(number: int, answer: Answer) -> Plot:
     assert answer.growth is not None
     sizes, values = zip(*answer.growth.points, strict=True)
-    told = ", ".join(f"{decimal(value)} with {count(size)}" for size, value in answer.growth.points)
+    listed = ", ".join(f"{decimal(value)} with {count(size)}" for size, value in answer.growth.points)
     drawing = curves(
         f"question-{number}",
         [Line(answer.growth.label, sizes, values, marked=True)],
@@ -101,15 +101,17 @@ def _growth(number: int, answer: Answer) -> Plot:
         y_label=answer.growth.label,
         x_log2=True,
         y_from_zero=True,
-        alt=f"{answer.growth.label} over {answer.growth.x_label}: {told}.",
+        alt=f"{answer.growth.label} by {answer.growth.x_label}: {listed}.",
     )
-    return Plot("Each doubling brings less", drawing, "The vocabulary cut off at each size, on the same text.")
+    title = f"{answer.growth.label.capitalize()} by vocabulary size"
+    return Plot(title, drawing, "The vocabulary truncated to each size, on the same text. Each doubling adds less.")
 
 
 def _bars(number: int, answer: Answer) -> Plot:
     names, values = zip(*answer.bars, strict=True)
     is_whole = all(math.floor(value) == value for value in values)
     value_format = "{:,.0f}" if is_whole else "{:,.2f}"
-    told = ", ".join(f"{name} {value_format.format(value)}" for name, value in answer.bars)
-    drawing = bars(f"question-{number}", names, values, value_format=value_format, alt=f"{answer.bars_label}: {told}.")
+    listed = ", ".join(f"{name} {value_format.format(value)}" for name, value in answer.bars)
+    alt = f"{answer.bars_label}: {listed}."
+    drawing = bars(f"question-{number}", names, values, value_format=value_format, alt=alt)
     return Plot(answer.bars_label.capitalize(), drawing, answer.caption + ".")

@@ -1,4 +1,4 @@
-"""Tokenizers side by side, as a page, as Markdown, and as tables of text."""
+"""Writes a comparison of tokenizers as a page, as Markdown and as text tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["comparison_markdown", "comparison_page", "comparison_text"]
 
 
 def comparison_page(comparison: TokenizerComparison) -> Page:
-    """The comparison as a page."""
+    """Return the comparison as a page."""
     sections = [
         Section("The vocabularies", (_sizes(comparison), Details("First and last entries", (_ends(comparison),))))
     ]
@@ -38,26 +38,26 @@ def comparison_page(comparison: TokenizerComparison) -> Page:
 
 
 def comparison_markdown(comparison: TokenizerComparison) -> str:
-    """The comparison's tables in Markdown."""
+    """Return the comparison's tables as Markdown."""
     return "\n\n".join(map(markdown_table, _tables(comparison))) + "\n"
 
 
 def comparison_text(comparison: TokenizerComparison) -> str:
-    """The comparison's tables in columns."""
+    """Return the comparison's tables as plain text."""
     return "\n\n".join(map(plain_table, _tables(comparison))) + "\n"
 
 
-_ABOUT_TEXTS = """Fewer tokens for the same text mean less work for a model and a longer reach for its context. Bytes a
-token compare texts of different length; a Chinese character is three bytes."""
+_ABOUT_TEXTS = """Fewer tokens for the same text mean less computation, and more text in a model's context. Bytes per
+token can be compared between texts of different length; a Chinese character has three bytes."""
 
 
 def _lead(comparison: TokenizerComparison) -> str:
     if not comparison.texts:
-        return "The same words, cut by each tokenizer."
+        return "The same words, tokenized by each tokenizer."
     text = comparison.texts[0]
     first, *others = (f"{count(text.n_tokens[name])} {{}}with {name}" for name in comparison.names)
-    told = ", ".join([first.format("tokens "), *(other.format("") for other in others)])
-    return f"{text.name}, {count(text.n_bytes)} bytes: {told}."
+    listed = ", ".join([first.format("tokens "), *(other.format("") for other in others)])
+    return f"{text.name}, {count(text.n_bytes)} bytes: {listed}."
 
 
 def _tables(comparison: TokenizerComparison) -> list[Table]:
@@ -69,7 +69,7 @@ def _tables(comparison: TokenizerComparison) -> list[Table]:
 def _texts(comparison: TokenizerComparison) -> Table:
     header = ["text", "characters", "bytes"]
     for name in comparison.names:
-        header += [f"{name}: tokens", "bytes a token"]
+        header += [f"{name}: tokens", "bytes per token"]
     rows = []
     for text in comparison.texts:
         row = [text.name, count(text.n_characters), count(text.n_bytes)]
@@ -107,8 +107,8 @@ def _sizes(comparison: TokenizerComparison) -> Table:
 
 
 def _ends(comparison: TokenizerComparison) -> Table:
-    """First and last entries side by side."""
-    columns = [[*_told(ends.first), *_told(ends.last)] for ends in comparison.vocabularies.values()]
+    """Return a table of the first and last entries of each vocabulary."""
+    columns = [[*_spelled(ends.first), *_spelled(ends.last)] for ends in comparison.vocabularies.values()]
     n_rows = max(map(len, columns), default=0)
     places = [f"first {i + 1}" for i in range(n_rows // 2)] + [f"last {n_rows - i}" for i in range(n_rows // 2, n_rows)]
     filled = [column + [""] * (n_rows - len(column)) for column in columns]
@@ -117,5 +117,5 @@ def _ends(comparison: TokenizerComparison) -> Table:
     return Table("First and last entries, with their ids", ("entry", *comparison.names), rows, code=code)
 
 
-def _told(entries: Iterable[Piece]) -> list[str]:
+def _spelled(entries: Iterable[Piece]) -> list[str]:
     return [f"{entry.id} {spelled(entry.token).replace(' ', '␣')}" for entry in entries]

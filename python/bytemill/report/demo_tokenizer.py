@@ -1,4 +1,4 @@
-"""The demo's section on the tokenizer: what it is, how it grows, what its tokens look like."""
+"""The tokenizer section of the demo's page: what a tokenizer does, vocabulary size and token lengths."""
 
 from bytemill.experiment.demo.results import DemoResults, TokenizerResults
 from bytemill.report.figures import count, decimal, duration, size, token_text
@@ -11,15 +11,15 @@ _MAX_LENGTH_ROWS = 16
 
 
 def tokenizer_section(results: DemoResults) -> Section:
-    """Tell what became of the text."""
+    """Return the section on the tokenizer and its tokens."""
     tokenizer = results.tokenizer
     blocks: tuple[Block, ...] = (
         Prose(
             """
-            A model reads numbers, not letters. The tokenizer begins with the 256 possible bytes and joins,
-            again and again, the two neighbours that stand together most often in the text. Frequent words
-            end as one token, rare ones stay in pieces. No text is unknown to it, and every text comes back
-            byte for byte.
+            A model reads numbers, not letters. The tokenizer starts with the 256 possible bytes. Then it
+            repeatedly merges the two neighbouring tokens that occur together most often in the text. Frequent
+            words become one token; rare words stay in several. Every text can be encoded, and decoding returns
+            the same bytes.
             """
         ),
         _facts(results),
@@ -27,7 +27,7 @@ def tokenizer_section(results: DemoResults) -> Section:
         _length_plot(tokenizer),
         Details("The longest tokens", (_longest_tokens(tokenizer),)),
     )
-    return Section("Text into tokens", blocks)
+    return Section("Tokenizer", blocks)
 
 
 def _facts(results: DemoResults) -> Table:
@@ -36,37 +36,37 @@ def _facts(results: DemoResults) -> Table:
         ("Text", f"{size(tokenizer.corpus_bytes)} in {count(tokenizer.documents)} documents"),
         (
             "Vocabulary",
-            f"{count(tokenizer.vocab_size)} tokens, learned in {duration(tokenizer.training_seconds)}",
+            f"{count(tokenizer.vocab_size)} tokens, trained in {duration(tokenizer.training_seconds)}",
         ),
-        ("On held-out text", f"{decimal(tokenizer.bytes_per_token)} bytes a token"),
-        ("To train on", f"{count(shards.train_tokens)} tokens of {count(shards.train_documents)} documents"),
-        ("To validate on", f"{count(shards.val_tokens)} tokens of {count(shards.val_documents)} documents"),
-        ("Token files", f"{count(shards.files)}, {size(shards.bytes)} together"),
+        ("On the validation set", f"{decimal(tokenizer.bytes_per_token)} bytes per token"),
+        ("Training set", f"{count(shards.train_tokens)} tokens of {count(shards.train_documents)} documents"),
+        ("Validation set", f"{count(shards.val_tokens)} tokens of {count(shards.val_documents)} documents"),
+        ("Token shards", f"{count(shards.files)} files, {size(shards.bytes)} together"),
     )
     return Table("The text and its tokens", ("what", "how much"), rows, plain=True)
 
 
 def _growth_plot(tokenizer: TokenizerResults) -> Plot:
     rows = tuple((count(n_tokens), decimal(value)) for n_tokens, value in tokenizer.growth)
-    told = ", ".join(f"{value} with {n_tokens} tokens" for n_tokens, value in rows)
+    listed = ", ".join(f"{value} with {n_tokens} tokens" for n_tokens, value in rows)
     sizes, values = [pair[0] for pair in tokenizer.growth], [pair[1] for pair in tokenizer.growth]
     drawing = curves(
         "growth",
-        [Line("bytes a token", sizes, values, marked=True)],
+        [Line("bytes per token", sizes, values, marked=True)],
         x_label="tokens in the vocabulary",
-        y_label="bytes a token, on held-out text",
+        y_label="bytes per token, validation set",
         x_log2=True,
         y_from_zero=True,
-        alt=f"Bytes a token over the size of the vocabulary: {told}.",
+        alt=f"Bytes per token by vocabulary size: {listed}.",
     )
     return Plot(
-        "A larger vocabulary says more with each token",
+        "Bytes per token by vocabulary size",
         drawing,
-        what="""Each dot is the vocabulary cut off at that size, and how many bytes of new text one of its
-        tokens covers on average.""",
+        what="""Each dot is the vocabulary truncated to that size, with the mean number of bytes per token on
+        text that it was not trained on.""",
         good="""Higher means shorter sequences, so less work for the model. The curve flattens: each doubling
-        brings less, while the model's table of tokens doubles too.""",
-        numbers=Table("Bytes a token by vocabulary", ("tokens", "bytes a token"), rows, numeric=(0, 1)),
+        adds less, but also doubles the model's token embedding.""",
+        numbers=Table("Bytes per token by vocabulary size", ("tokens", "bytes per token"), rows, numeric=(0, 1)),
     )
 
 
@@ -86,12 +86,12 @@ def _length_plot(tokenizer: TokenizerResults) -> Plot:
     )
     rows = tuple((label, count(n_tokens)) for label, n_tokens in tokens.items())
     return Plot(
-        "How long the tokens are",
+        "Token lengths",
         drawing,
         what="""All tokens of the vocabulary, counted by their length in bytes. The space before a word
-        belongs to the word's token.""",
-        good="""A broad hill around the length of common words. Very long tokens are rulers and indentation,
-        which documentation and code are full of.""",
+        is part of the word's token.""",
+        good="""Most tokens have about the length of common words. Very long tokens are indentation and lines
+        of dashes, which are frequent in documentation and code.""",
         numbers=Table("Tokens by length", ("bytes", "tokens"), rows, numeric=(0, 1)),
     )
 

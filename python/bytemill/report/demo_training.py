@@ -1,4 +1,4 @@
-"""The demo's sections on training: pretraining on text, then LoRA on questions and answers."""
+"""The training sections of the demo's page: pretraining on text, then LoRA tuning on questions and answers."""
 
 from collections.abc import Mapping
 
@@ -10,109 +10,107 @@ from bytemill.report.plots import Level
 
 __all__ = ["pretraining_section", "tuning_section"]
 
-# (key in metrics.jsonl, title, unit, what a newcomer sees)
+# (key in metrics.jsonl, title, unit, explanation)
 _MORE_CURVES = (
     (
         "lr",
         "Learning rate",
-        "size of a step",
-        """How far each step turns the weights: a short warm-up, since the first gradients are wild, then
-        smaller and smaller steps.""",
+        "learning rate",
+        """The size of each update: a short warm-up, because the first gradients are noisy, then a decay.""",
     ),
     (
         "grad_norm",
-        "Size of the gradient",
+        "Gradient norm",
         "norm, before clipping",
-        """How strongly a batch pulls at the weights. Single peaks are clipped; a steady rise would be a
-        warning.""",
+        """The norm of the gradient of each step. Single peaks are clipped; a steady rise is a warning.""",
     ),
     (
         "tokens_per_s",
         "Speed",
-        "tokens a second",
-        "Tokens that went through training each second; dips are other work of the machine.",
+        "tokens per second",
+        "Tokens trained per second; it drops when the machine does other work.",
     ),
 )
 
 
 def pretraining_section(pretrain: PretrainResults) -> Section:
-    """Tell how the model learned to predict text."""
+    """Return the section on pretraining."""
     blocks: tuple[Block, ...] = (
         Prose(
             """
-            The model sees a stretch of text and guesses the next token, at every place at once. The loss
-            measures its surprise at the token that really comes; training turns each weight a little so that
-            the surprise would have been smaller. Spelling, brackets, the tone of a manual: all of it comes
-            out of that one game.
+            The model reads a piece of text and predicts the next token at every position. The loss is the
+            negative log-probability of the actual next token. Each training step changes the weights a little
+            to reduce this loss. The model learns spelling, brackets and the style of a manual from this
+            objective alone.
             """
         ),
         _pretraining_loss(pretrain),
         _how_well(pretrain),
         _more("pretraining", pretrain.model, pretrain.metrics),
     )
-    return Section("Learning to predict", blocks)
+    return Section("Pretraining", blocks)
 
 
 def tuning_section(tune: TuneResults) -> Section:
-    """Tell how the model learned to answer."""
+    """Return the section on LoRA tuning."""
     blocks: tuple[Block, ...] = (
         Prose(
             f"""
-            A model that continues text does not yet answer. So it is shown {count(tune.train_rows)}
-            questions about functions of the library, with the answers their authors wrote; only the answer
-            counts for the loss. LoRA leaves all weights as they are and adds a small pair of matrices beside
-            some of them: {count(tune.trainable_parameters)} new numbers, {percent(tune.trainable_share)} of
-            the {count(tune.total_parameters)}.
+            A model that continues text does not answer questions yet. So it is trained on
+            {count(tune.train_rows)} questions about functions of the library, with the answers from the
+            docstrings; the loss is computed only on the answers. LoRA freezes all weights and adds a pair of
+            small matrices to some of them: {count(tune.trainable_parameters)} new parameters,
+            {percent(tune.trainable_share)} of all {count(tune.total_parameters)}.
 
-            The {count(tune.test_rows)} questions of the test are about other functions, whose docstrings
-            stand in none of the texts that the model has read.
+            The {count(tune.test_rows)} questions of the test set are about other functions. Their docstrings
+            are in none of the training texts.
             """
         ),
         loss_plot(
             "tuning-loss",
             "Loss while tuning",
             tune.metrics,
-            train_label="rows being learned",
-            val_label="held-out rows",
-            what="The loss over the tokens of the answers alone.",
-            good="""A steep fall at first, while the form of an answer is learned, then a slow one. Each batch
-            holds other questions, so the curve is rough.""",
+            train_label="training rows",
+            val_label="validation rows",
+            what="The loss over the tokens of the answers only.",
+            good="""A steep fall at first, while the model learns the form of an answer, then a slow one. Each
+            batch has other questions, so the curve is noisy.""",
         ),
         _base_and_tuned(tune),
         _more("tuning", tune.lora, tune.metrics),
     )
-    return Section("Learning to answer", blocks)
+    return Section("Fine-tuning with LoRA", blocks)
 
 
 def _pretraining_loss(pretrain: PretrainResults) -> Plot:
     n_tokens = count(float(pretrain.model["vocab_size"]))
     return loss_plot(
         "loss",
-        "Surprise falls",
+        "Pretraining loss",
         pretrain.metrics,
         levels=(
-            Level("knows nothing", pretrain.uniform_nats_per_token),
-            Level("knows how frequent tokens are", pretrain.unigram_nats_per_token),
+            Level("uniform guess", pretrain.uniform_nats_per_token),
+            Level("token frequencies (unigram)", pretrain.unigram_nats_per_token),
         ),
-        what=f"""The loss on the text being learned, and on documents kept aside. The upper dotted line is a
-        model that holds all {n_tokens} tokens for equally likely; the lower one knows how frequent each token
-        is, but not what stands before it.""",
-        good="""Both curves fall well below the lower line and stay together. If validation rose while
-        training falls, the model would be learning by heart.""",
+        what=f"""The loss on the training set and on the validation set. The upper dotted line is a model that
+        predicts all {n_tokens} tokens with equal probability; the lower one predicts by token frequency,
+        without context.""",
+        good="""Both curves fall well below the lower line and stay together. If the validation loss rises
+        while the training loss falls, the model overfits.""",
     )
 
 
 def _how_well(pretrain: PretrainResults) -> Table:
     rows = (
-        ("Loss on held-out text", f"{decimal(pretrain.val_loss, 3)} nats a token"),
-        ("The same in bits", f"{decimal(pretrain.val_bits_per_byte, 3)} bits a byte"),
-        ("Knowing only how frequent tokens are", f"{decimal(pretrain.unigram_bits_per_byte, 3)} bits a byte"),
+        ("Validation loss", f"{decimal(pretrain.val_loss, 3)} nats per token"),
+        ("Validation loss in bits", f"{decimal(pretrain.val_bits_per_byte, 3)} bits per byte"),
+        ("Unigram entropy (token frequencies only)", f"{decimal(pretrain.unigram_bits_per_byte, 3)} bits per byte"),
         ("Ratio of the two", f"{decimal(pretrain.ratio_to_unigram, 3)}; the demo aims at {AIM} or less"),
         ("Parameters", count(pretrain.n_parameters)),
         ("Tokens seen", count(pretrain.train_tokens_seen)),
         ("Speed", f"{count(round(pretrain.tokens_per_second))} tokens/s"),
     )
-    return Table("How well it guesses", ("what", "how much"), rows, plain=True)
+    return Table("Pretraining results", ("what", "how much"), rows, plain=True)
 
 
 def _base_and_tuned(tune: TuneResults) -> Table:
@@ -125,19 +123,19 @@ def _base_and_tuned(tune: TuneResults) -> Table:
             f"{'−' if change < 0 else '+'}{percent(abs(change))}",
         ),
     )
-    caption = "Loss on held-out questions, nats a token of the answer"
+    caption = "Loss on the test set, in nats per token of the answers"
     return Table(caption, ("model", "loss", "change"), rows, numeric=(1, 2))
 
 
 def _more(name: str, config: Mapping[str, object], metrics: Metrics) -> Details:
-    """The settings and the curves that only some want to see."""
+    """Return the settings and further curves, closed by default."""
     rows = tuple((key, _setting(value)) for key, value in config.items())
     blocks: list[Block] = [Table(f"Settings of the {name}", ("name", "value"), rows, code=(0, 1), plain=True)]
     for key, title, unit, what in _MORE_CURVES:
         prefix = f"{name}-{key.replace('_', '-')}"
         if plot := overlaid_plot(prefix, title, {title.lower(): metrics}, key, y_label=unit, what=what):
             blocks.append(plot)
-    return Details("Settings, learning rate, gradient and speed", tuple(blocks))
+    return Details("Settings, learning rate, gradient norm and speed", tuple(blocks))
 
 
 def _setting(value: object) -> str:

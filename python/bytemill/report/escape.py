@@ -1,15 +1,15 @@
-"""Make any text safe inside a page: what a model writes may contain anything."""
+"""Escapes text for HTML pages; the output of a model may contain any characters."""
 
 from html import escape as escape_html
 
 __all__ = ["escape", "visible"]
 
-# Characters that change the direction of what follows could make a page lie; they are shown by number.
+# Characters that change the direction of the following text could make a page misleading; they are shown by number.
 _DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def escape(text: str) -> str:
-    r"""Make a text safe in an element or in a quoted attribute of HTML.
+    r"""Escape a text for an element or a quoted attribute of HTML.
 
     >>> escape("<b>\x1b\ud800")
     '&lt;b&gt;␛\\ud800'
@@ -18,9 +18,9 @@ def escape(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Show control characters as their pictures; marks of direction and what is no character, by number.
+    r"""Replace control characters by their symbols, and direction marks and noncharacters by their number.
 
-    Line breaks and tabs stay.
+    Line breaks and tabs are kept.
 
     >>> visible("a\tb\x00\u202e")
     'a\tb␀\\u202e'

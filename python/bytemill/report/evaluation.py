@@ -1,4 +1,4 @@
-"""Pages and tables of evaluations: answers side by side, a judge's scores, losses of models on data sets."""
+"""Pages and tables of evaluations: answers side by side, judge scores, classifiers, losses on data sets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MAX_ROWS_SHOWN = 50
 
 
 def prompts_page(table: PromptTable) -> Page:
-    """Every prompt with all models' answers side by side."""
+    """Return a page with all models' answers to each prompt side by side."""
     blocks: list[Block] = []
     for number, prompt in enumerate(table.prompts, start=1):
         columns = [(name, answers[number - 1]) for name, answers in table.answers.items()]
@@ -39,13 +39,15 @@ def prompts_page(table: PromptTable) -> Page:
 
 
 def matrix_page(matrix: LossMatrix) -> Page:
-    """The losses of all models on all data sets."""
+    """Return a page with the losses of all models on all data sets."""
     header = ("model", *(f"{one.name} ({one.n_rows} rows)" for one in matrix.data_sets))
     rows = tuple((name, *(decimal(loss, 4) for loss in losses)) for name, losses in matrix.losses.items())
-    table = Table("Mean loss, nats a token", header, rows, numeric=tuple(range(1, len(header))))
+    table = Table("Mean loss in nats per token", header, rows, numeric=tuple(range(1, len(header))))
     best = [min(matrix.losses, key=lambda name: matrix.losses[name][i]) for i in range(len(matrix.data_sets))]
-    told = ", ".join(f"{one.name}: `{name}`" for one, name in zip(matrix.data_sets, best, strict=True))
-    what = Prose(f"Lower is better. The lowest loss on {told}.\n\nTuning on one kind of text often costs on others.")
+    listed = ", ".join(f"{one.name}: `{name}`" for one, name in zip(matrix.data_sets, best, strict=True))
+    what = Prose(
+        f"Lower is better. Lowest loss on {listed}.\n\nTuning on one kind of text often raises the loss on others."
+    )
     return Page(
         "Losses of models on data sets",
         f"{len(matrix.losses)} models, {len(matrix.data_sets)} data sets, the same rows for all models.",
@@ -56,7 +58,7 @@ def matrix_page(matrix: LossMatrix) -> Page:
 
 
 def classes_page(found: ClassificationReport, *, model: str, data: str) -> Page:
-    """How a classifier does: figures of each class, the confusion matrix, the texts of highest loss."""
+    """Return a page on a classifier: metrics per class, the confusion matrix, the texts with the highest loss."""
     figures = tuple(
         (one["label"], *(decimal(one[name], 4) for name in ("precision", "recall", "f1")), f"{one['n_rows']:,}")
         for one in found.classes()
@@ -72,11 +74,11 @@ def classes_page(found: ClassificationReport, *, model: str, data: str) -> Page:
     )
     blocks: list[Block] = [
         Table("Classes", ("class", "precision", "recall", "F1", "rows"), figures, numeric=(1, 2, 3, 4)),
-        Table("Confusion matrix", ("true class, given:", *labels), counts, numeric=tuple(range(1, len(labels) + 1))),
+        Table("Confusion matrix", ("true class", *labels), counts, numeric=tuple(range(1, len(labels) + 1))),
     ]
     if worst:
-        header = ("loss", "row", "true class", "given", "probability of the given", "text")
-        blocks.append(Table("Texts of highest loss, in nats", header, worst, numeric=(0, 1, 4)))
+        header = ("loss", "row", "true class", "predicted class", "its probability", "text")
+        blocks.append(Table("Texts with the highest loss, in nats", header, worst, numeric=(0, 1, 4)))
     accuracy, macro_f1 = decimal(found.score.accuracy, 4), decimal(found.score.macro_f1, 4)
     return Page(
         "Classes",
@@ -88,7 +90,7 @@ def classes_page(found: ClassificationReport, *, model: str, data: str) -> Page:
 
 
 def judge_markdown(scores: Mapping[str, Scores]) -> str:
-    """A table of means in Markdown, ending in a line break."""
+    """Return a table of mean scores in Markdown, ending in a line break."""
     header, rows = _judge_table(scores)
     lines = [header, tuple("---" for _ in header), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
@@ -97,13 +99,13 @@ def judge_markdown(scores: Mapping[str, Scores]) -> str:
 def judge_page(
     rubric: str, judge: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], scores: Mapping[str, Scores]
 ) -> Page:
-    """Means, and the answers with their scores side by side where the files hold the same instructions.
+    """Return a page with mean scores, and scored answers side by side if the files have the same instructions.
 
     Args:
-        rubric: Its name.
-        judge: The judge's name.
-        rows: By file: the answers.
-        scores: By file: what the judge gave them.
+        rubric: Name of the rubric.
+        judge: Name of the judge.
+        rows: Answers by file.
+        scores: The judge's scores by file.
     """
     header, table = _judge_table(scores)
     means = Table(f"Mean {rubric}, 0 to 100", header, tuple(table), numeric=tuple(range(1, len(header))))
@@ -129,7 +131,7 @@ def _lengths_table(lengths: Mapping[str, AnswerLengths]) -> Table:
 
 
 def _judged(rows: Mapping[str, Sequence[Mapping[str, Any]]], scores: Mapping[str, Scores]) -> list[Block]:
-    """Return a block per row of the first file, with the answers of all files that ask the same at the same place."""
+    """Return a block per row of the first file, with the answers of all files that have the same question there."""
     first = next(iter(rows.values()))
     blocks: list[Block] = []
     for i, row in enumerate(first[:_MAX_ROWS_SHOWN]):
@@ -140,7 +142,7 @@ def _judged(rows: Mapping[str, Sequence[Mapping[str, Any]]], scores: Mapping[str
                 columns.append((f"{name}: {_points(scores[name].scores[i])}", str(others[i][RESPONSE])))
         blocks.append(Comparison(f"Row {i + 1}", tuple(columns), question=question))
     if len(first) > _MAX_ROWS_SHOWN:
-        blocks.append(Prose(f"And {len(first) - _MAX_ROWS_SHOWN} rows more, in the files."))
+        blocks.append(Prose(f"{len(first) - _MAX_ROWS_SHOWN} more rows are in the files."))
     return blocks
 
 

@@ -1,4 +1,4 @@
-"""Numbers, sizes, times and bytes as people read them, with no line break between a number and its unit."""
+"""Formats numbers, sizes, durations and tokens for people, without a line break between number and unit."""
 
 import math
 import re
@@ -9,7 +9,7 @@ _GAP = "\N{NO-BREAK SPACE}"
 
 
 def count(number: float) -> str:
-    """A whole number with its thousands parted.
+    """Format a whole number with thousands separators.
 
     >>> count(1234567)
     '1,234,567'
@@ -18,7 +18,7 @@ def count(number: float) -> str:
 
 
 def short_count(number: float) -> str:
-    """About three digits and a word for the zeros.
+    """Format a number with about three digits and a unit word.
 
     >>> print(short_count(3_412_992), short_count(950), sep=", ")
     3.41 million, 950
@@ -30,7 +30,7 @@ def short_count(number: float) -> str:
 
 
 def decimal(number: float, digits: int = 2) -> str:
-    """A number with so many digits behind the point; a dash for what is not a number.
+    """Format a number with a fixed number of decimals; NaN and infinite numbers give a dash.
 
     >>> decimal(1 / 3), decimal(float("nan"))
     ('0.33', '–')
@@ -39,7 +39,7 @@ def decimal(number: float, digits: int = 2) -> str:
 
 
 def percent(share: float) -> str:
-    """A share of 1 in per cent.
+    """Format a fraction as a percentage.
 
     >>> print(percent(0.6125), percent(0.00834), sep=", ")
     61 %, 0.83 %
@@ -48,7 +48,7 @@ def percent(share: float) -> str:
 
 
 def size(n_bytes: float) -> str:
-    """Bytes in decimal units.
+    """Format a number of bytes in decimal units.
 
     >>> print(size(4_000_000), size(812), sep=", ")
     4.0 MB, 812 bytes
@@ -60,7 +60,7 @@ def size(n_bytes: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds, from a minute on with minutes, from an hour on with hours.
+    """Format a duration: in seconds below a minute, with minutes below an hour, else with hours.
 
     >>> print(duration(8.25), duration(252.4), duration(7500), sep=", ")
     8.2 s, 4 min 12 s, 2 h 5 min
@@ -74,7 +74,7 @@ def duration(seconds: float) -> str:
 
 
 def token_text(token: bytes) -> str:
-    r"""A token with its spaces and line ends visible, long runs counted, and other bytes as `\x…`.
+    r"""Format a token with visible spaces and line ends, counts for long runs, and other bytes as `\x…`.
 
     >>> token_text(b" the"), token_text(b"=" * 40), token_text(b"\n\xff")
     ('␣the', '= ×40', '↵\\xff')

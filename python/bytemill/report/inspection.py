@@ -1,4 +1,4 @@
-"""A text as its tokens, and how merges made them, as a page."""
+"""A page that shows the tokens of a text, and the merges that made them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["inspection_page", "trace_table"]
 
 
 def inspection_page(texts: Sequence[tuple[Piece, ...]], traces: Sequence[PretokenTrace] = ()) -> Page:
-    """Each text as a strip of tokens; with traces, a table for each pretoken that was merged."""
+    """Return a page with the tokens of each text; with traces, also a table of merges per pretoken."""
     n_tokens = sum(map(len, texts))
     n_bytes = sum(len(piece.token) for pieces in texts for piece in pieces)
     strips = tuple(
@@ -27,21 +27,21 @@ def inspection_page(texts: Sequence[tuple[Piece, ...]], traces: Sequence[Pretoke
     sections = [Section("Tokens", (Prose(_ABOUT), *strips))]
     merged: tuple[Block, ...] = tuple(trace_table(one) for one in traces if one.steps)
     if merged:
-        sections.append(Section("How merges made them", (Prose(_ABOUT_MERGES), *merged)))
+        sections.append(Section("Merges", (Prose(_ABOUT_MERGES), *merged)))
     per_token = decimal(n_bytes / max(1, n_tokens))
     return Page(
-        title="A text and its tokens",
+        title="Tokens of a text",
         kicker="bytemill tokenizer inspect",
-        lead=f"{count(n_bytes)} bytes became {count(n_tokens)} tokens, {per_token} bytes each.",
+        lead=f"{count(n_bytes)} bytes are {count(n_tokens)} tokens: {per_token} bytes per token.",
         sections=tuple(sections),
         footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
     )
 
 
 def trace_table(trace: PretokenTrace) -> Table:
-    """The merges of one pretoken, a row each."""
+    """Return a table with one row per merge of a pretoken."""
     rows = tuple(
-        (str(number), f"{token_text(step.left)} + {token_text(step.right)}", count(step.rank), _told(step.pieces))
+        (str(number), f"{token_text(step.left)} + {token_text(step.right)}", count(step.rank), _joined(step.pieces))
         for number, step in enumerate(trace.steps, start=1)
     )
     ids = " ".join(str(token.id) for token in trace.tokens)
@@ -49,12 +49,12 @@ def trace_table(trace: PretokenTrace) -> Table:
     return Table(caption, ("step", "merge", "rank", "pieces"), rows, numeric=(0, 2), code=(1, 3))
 
 
-_ABOUT = """Each colour is one token, its id below. ␣ is a space, ↵ the end of a line; bytes that are no character by
-themselves stand as `\\x…`."""
+_ABOUT = """Each coloured box is one token, with its id below. ␣ is a space, ↵ the end of a line; bytes that are not a
+whole character are shown as `\\x…`."""
 
-_ABOUT_MERGES = """The pattern cuts the text into pretokens. In each, the two neighbours whose merge was learnt first
-become one, until no neighbours are left that were learnt. The rank is the merge's place in the vocabulary."""
+_ABOUT_MERGES = """The pattern splits the text into pretokens. In each pretoken, the two neighbours whose merge was
+learned first are merged, until no learned merge is left. The rank is the position of the merge in the vocabulary."""
 
 
-def _told(pieces: Sequence[bytes]) -> str:
+def _joined(pieces: Sequence[bytes]) -> str:
     return "|".join(map(token_text, pieces))

@@ -1,4 +1,4 @@
-"""The plots that any training run has: loss, learning rate, size of the gradient, speed."""
+"""Plots of logged metrics over steps, tokens or epochs: loss, learning rate, gradient norm, speed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ _ROWS_IN_TABLE = 8
 
 @dataclass(frozen=True)
 class Axis:
-    """What curves are drawn over."""
+    """The x axis of curves."""
 
     key: str
-    """In a line of metrics."""
+    """Key in a line of metrics."""
     label: str
-    """Below the axis."""
+    """Label below the axis."""
     noun: str
-    """One of them, in sentences and tables."""
+    """Name of one unit, in sentences and tables."""
 
 
 STEPS = Axis("step", "training step", "step")
@@ -33,7 +33,7 @@ AXES = {
     "tokens": Axis("tokens", "tokens read", "token"),
     "epochs": Axis("epoch", "epochs", "epoch"),
 }
-"""What `bytemill report --x` takes."""
+"""The choices of `bytemill report --x`."""
 
 
 def loss_plot(
@@ -47,7 +47,7 @@ def loss_plot(
     train_label: str = "training",
     val_label: str = "validation",
 ) -> Plot:
-    """The loss over the steps: training in grey, validation in the accent colour."""
+    """Return a plot of the loss by step: training in grey, validation in the accent colour."""
     train_x, train_y = series(metrics, "loss")
     val_x, val_y = series(metrics, "val_loss")
     lines = [Line(train_label, train_x, train_y, "muted" if val_x else "accent", width=1.4 if val_x else 2)]
@@ -57,9 +57,9 @@ def loss_plot(
         name,
         lines,
         x_label="training step",
-        y_label="loss, nats a token",
+        y_label="loss, nats per token",
         levels=levels,
-        alt=f"{title}. " + " ".join(_told(line) for line in lines) + _levels_told(levels),
+        alt=f"{title}. " + " ".join(_described(line) for line in lines) + _described_levels(levels),
     )
     return Plot(title, drawing, what, good, numbers=_numbers(title, lines))
 
@@ -75,7 +75,7 @@ def overlaid_plot(
     levels: Sequence[Level] = (),
     axis: Axis = STEPS,
 ) -> Plot | None:
-    """One logged quantity of one or more runs over the steps, or another axis; `None` if no run logged it."""
+    """Return a plot of one metric of one or more runs by step or on another axis; `None` if no run logged it."""
     lines = []
     for i, (run, metrics) in enumerate(runs.items()):
         x, y = series(metrics, key, axis)
@@ -84,13 +84,13 @@ def overlaid_plot(
             lines.append(Line(run, x, y, SERIES[i % len(SERIES)], dashed=i >= len(SERIES), marked=marked))
     if not lines:
         return None
-    alt = f"{title}. " + " ".join(_told(line, axis) for line in lines) + _levels_told(levels)
+    alt = f"{title}. " + " ".join(_described(line, axis) for line in lines) + _described_levels(levels)
     drawing = curves(name, lines, x_label=axis.label, y_label=y_label, levels=levels, alt=alt)
     return Plot(title, drawing, what, numbers=_numbers(title, lines, axis))
 
 
 def series(metrics: Metrics, key: str, axis: Axis = STEPS) -> tuple[list[float], list[float]]:
-    """Steps, or places on another axis, and values of the rows that hold `key`.
+    """Return steps, or positions on another axis, and values of the rows with `key`.
 
     >>> rows = [{"step": 0, "val_loss": 8.0}, {"step": 1, "loss": 8.0, "tokens": 64}, {"step": 1, "val_loss": 7.5}]
     >>> series(rows, "loss"), series(rows, "val_loss", AXES["tokens"])
@@ -101,7 +101,7 @@ def series(metrics: Metrics, key: str, axis: Axis = STEPS) -> tuple[list[float],
 
 
 def _place(row: Mapping[str, Any], axis: Axis) -> float | None:
-    """Where a row is on the axis: before the first step at 0; None where it does not say."""
+    """Return the position of a row on the axis: 0 before the first step; None if the row lacks it."""
     place = row.get(axis.key, 0 if row["step"] == 0 else None)
     return place if _is_number(place) else None
 
@@ -110,8 +110,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _told(line: Line, axis: Axis = STEPS) -> str:
-    """A curve in a sentence."""
+def _described(line: Line, axis: Axis = STEPS) -> str:
+    """Describe a curve in one sentence."""
     if not line.x:
         return f"{line.label}: no values."
     begin = f"{_short(line.y[0])} at {axis.noun} {_counted(line.x[0])}"
@@ -119,12 +119,12 @@ def _told(line: Line, axis: Axis = STEPS) -> str:
     return f"{line.label}: from {begin} to {end}."
 
 
-def _levels_told(levels: Sequence[Level]) -> str:
+def _described_levels(levels: Sequence[Level]) -> str:
     return "".join(f" Line at {_short(level.y)}: {level.label}." for level in levels)
 
 
 def _numbers(title: str, lines: Sequence[Line], axis: Axis = STEPS) -> Table:
-    """A few points of each curve, the first and the last among them."""
+    """Return a table of a few points of each curve, including the first and the last."""
     rows = []
     for line in lines:
         last = len(line.x) - 1
@@ -134,7 +134,7 @@ def _numbers(title: str, lines: Sequence[Line], axis: Axis = STEPS) -> Table:
 
 
 def _counted(place: float) -> str:
-    """A place on an axis; epochs are seldom whole."""
+    """Format a position on an axis; epochs are usually not whole numbers."""
     return count(place) if float(place).is_integer() else decimal(place, 2)
 
 

@@ -1,8 +1,8 @@
-"""Builds one self-contained HTML page out of a few kinds of blocks.
+"""Builds a self-contained HTML page from a few kinds of blocks.
 
-A page has a summary and sections; a section has blocks: prose, key figures, tables, plots, texts side by
-side, code, and details to open. Every text is plain text and escaped here, so samples of a model may hold
-anything. The page runs no script and loads nothing; a content security policy in it says so to the browser.
+A page has a summary and sections. A section has blocks: prose, key figures, tables, plots, texts side by side, code,
+and details that open on a click. All text is escaped here, so samples of a model may contain anything. The page runs no
+script and loads no other file; its content security policy enforces this.
 """
 
 import os
@@ -37,7 +37,7 @@ __all__ = [
 
 
 class Block(Protocol):
-    """What stands in a section."""
+    """A part of a section."""
 
     def html(self) -> str:
         """The block as HTML."""
@@ -45,7 +45,7 @@ class Block(Protocol):
 
 @dataclass(frozen=True)
 class Prose:
-    """Paragraphs, parted by blank lines; `words in backticks` are set as code."""
+    """Paragraphs, separated by blank lines; `words in backticks` are shown as code."""
 
     text: str
 
@@ -57,7 +57,7 @@ class Prose:
 
 @dataclass(frozen=True)
 class Figure:
-    """One number that matters."""
+    """A number with a label and a note."""
 
     value: str
     label: str
@@ -83,23 +83,23 @@ class KeyFigures:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a caption; the first cell of a row names it."""
+    """A table with a caption; the first cell of a row is its heading."""
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[int, ...] = ()
-    """Columns set to the right, from 0."""
+    """Right-aligned columns, counted from 0."""
     code: tuple[int, ...] = ()
-    """Columns set as code."""
+    """Columns shown as code, counted from 0."""
     plain: bool = False
-    """Whether the header is for screen readers alone, as in a list of facts that explains itself."""
+    """Whether only screen readers get the header, as in a list of facts that needs none."""
 
     def html(self) -> str:
         """The block as HTML."""
         head = "".join(self._cell("th", i, text, ' scope="col"') for i, text in enumerate(self.header))
         body = "".join(f"<tr>{self._row(row)}</tr>\n" for row in self.rows)
-        # Wide tables scroll on their own, also by keyboard.
+        # A wide table scrolls inside its own region, also with the keyboard.
         return (
             f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(self.caption)}">'
             f"<table{' class=plain' if self.plain else ''}>\n<caption>{escape(self.caption)}</caption>\n"
@@ -122,16 +122,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawing with a title, and what a newcomer should know to read it."""
+    """A plot with a title and an explanation."""
 
     title: str
     drawing: "Drawing"
     what: str
-    """What the reader is looking at."""
+    """What the plot shows."""
     good: str = ""
-    """How a good result looks."""
+    """What a good result looks like."""
     numbers: Table | None = None
-    """Some of the numbers, for who cannot see the plot or wants to copy them."""
+    """Some of the numbers, to copy or for readers who cannot see the plot."""
 
     def html(self) -> str:
         """The block as HTML."""
@@ -154,17 +154,17 @@ class Plot:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Texts side by side: what was asked, and what each column says to it."""
+    """Texts side by side: a question, and one answer per column."""
 
     title: str
     columns: tuple[tuple[str, str], ...]
-    """(label, text); texts keep their spaces and line breaks."""
+    """(label, text) per column; texts keep their spaces and line breaks."""
     lead: str = ""
-    """What every text goes on from; set apart from it."""
+    """Prompt that every text continues; shown in bold before each text."""
     question: str = ""
-    """What was given, above the columns."""
+    """Question above the columns."""
     best: int = -1
-    """The column in the accent colour."""
+    """Index of the column in the accent colour."""
 
     def html(self) -> str:
         """The block as HTML."""
@@ -181,7 +181,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines to type, or a file's text."""
+    """A command or the text of a file."""
 
     text: str
 
@@ -192,7 +192,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks that open on a click; what is open is printed."""
+    """Blocks that open on a click; open ones are also printed on paper."""
 
     summary: str
     blocks: tuple[Block, ...]
@@ -205,7 +205,7 @@ class Details:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with a heading."""
+    """A part of a page with a heading."""
 
     title: str
     blocks: tuple[Block, ...]
@@ -217,16 +217,16 @@ class Page:
 
     title: str
     lead: str
-    """One or two sentences that tell the whole story."""
+    """Summary in one or two sentences."""
     sections: tuple[Section, ...]
     kicker: str = ""
     """A few words above the title."""
     summary: tuple[Block, ...] = field(default=())
-    """What stands before the first section."""
+    """Blocks before the first section."""
     footer: str = ""
 
     def html(self) -> str:
-        """The page, from its doctype to its last line; the user's folders are `~`, and the user's name is not there."""
+        """Return the whole page as HTML; the home folder is replaced by `~`, and the user's name is removed."""
         numbered = list(enumerate(self.sections, start=1))
         contents = "".join(f'<li><a href="#part-{i}">{escape(part.title)}</a></li>' for i, part in numbered)
         kicker = f'<p class="kicker">{escape(self.kicker)}</p>\n' if self.kicker else ""
@@ -244,7 +244,7 @@ class Page:
 
 
 def write_page(page: Page, path: str | os.PathLike[str]) -> Path:
-    """Write the page, whole or not at all; return its path."""
+    """Write the page atomically; return its path."""
     write_text(path, page.html())
     return Path(path)
 

@@ -1,8 +1,8 @@
-"""Draws curves and bars as inline SVG that takes its colours and its font from the page around it.
+"""Draws curves and bars as inline SVG with the colours and the font of the page.
 
-matplotlib draws with stand-in colours, which become the page's CSS variables, so one drawing suits light and
-dark. Text stays text. Each plot is drawn twice, for a wide and for a phone's column, because text that
-shrinks with its plot cannot be read; the page shows one of them. No global state of matplotlib is touched.
+matplotlib draws with placeholder colours, which are replaced by the page's CSS variables, so the same drawing works in
+light and dark mode. Text stays text. Each plot is drawn twice, for wide screens and for phones, because text that
+shrinks with its plot is hard to read; the page shows one of them. Global state of matplotlib is not changed.
 """
 
 import io
@@ -21,15 +21,15 @@ from bytemill.report.escape import escape, visible
 __all__ = ["SERIES", "Drawing", "Level", "Line", "bars", "curves"]
 
 SERIES = ("accent", "series-2", "series-3", "series-4", "series-5", "series-6")
-"""Colours for lines that stand side by side, as names of the page's CSS variables."""
+"""Colours of lines in the same plot, as names of the page's CSS variables."""
 
-# Each name is a CSS variable of page.css; the stand-ins are colours that nobody would choose.
+# Each name is a CSS variable of page.css; the placeholders are colours that are not used elsewhere.
 _STAND_INS = {name: f"#0102{i:02x}" for i, name in enumerate(("ink", "muted", "line", *SERIES), start=1)}
 # Widths and heights in CSS pixels; matplotlib's SVG has 72 units an inch.
 _SIZES = {"wide": (640, 300), "narrow": (350, 270)}
 _MAX_POINTS = 400
 _MAX_LABEL_CHARACTERS = 24
-_MAX_TICKS = 7  # as many numbers as stand side by side on a phone
+_MAX_TICKS = 7  # numbers that fit next to each other on a phone
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Line:
     label: str
     x: Sequence[float]
     y: Sequence[float]
-    """As many as `x`; what is not finite leaves a gap."""
+    """Same length as `x`; NaN and infinite values leave a gap."""
     colour: str = "accent"
     """`"ink"`, `"muted"` or one of SERIES."""
     width: float = 2.0
-    """In CSS pixels."""
+    """Line width in CSS pixels."""
     marked: bool = False
     """Whether each point has a dot."""
     dashed: bool = False
@@ -51,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Level:
-    """A horizontal line to compare with, labelled where it stands."""
+    """A horizontal reference line with a label."""
 
     label: str
     y: float
@@ -59,12 +59,12 @@ class Level:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A plot as two `<svg>` elements, and the legend that the page writes above it."""
+    """A plot as two `<svg>` elements, and the lines of its legend."""
 
     wide: str
     narrow: str
     lines: tuple[Line, ...] = ()
-    """What the legend names; empty when a legend would say nothing."""
+    """Lines in the legend; empty if no legend is needed."""
 
 
 def curves(
@@ -78,17 +78,17 @@ def curves(
     x_log2: bool = False,
     y_from_zero: bool = False,
 ) -> Drawing:
-    """Draw curves over a common x.
+    """Draw curves over a common x axis.
 
     Args:
-        name: unique on the page, of letters, digits and hyphens: the SVG's ids begin with it.
-        lines: those of more than 400 points are thinned to every k-th point.
-        x_label: what x counts, with its unit.
-        y_label: what y measures, with its unit.
-        alt: what the plot shows, in a sentence, for who cannot see it.
-        levels: lines to compare with.
-        x_log2: whether each doubling of x takes the same room.
-        y_from_zero: whether the y axis begins at 0.
+        name: Unique name on the page, of letters, digits and hyphens: prefix of the SVG's ids.
+        lines: Curves to draw; of more than 400 points only every k-th is drawn.
+        x_label: Quantity and unit of x.
+        y_label: Quantity and unit of y.
+        alt: Text alternative: what the plot shows, in a sentence.
+        levels: Horizontal reference lines.
+        x_log2: Whether the x axis is logarithmic (base 2).
+        y_from_zero: Whether the y axis begins at 0.
     """
 
     def draw(axes: Any) -> None:
@@ -114,7 +114,7 @@ def curves(
         if not any(math.isfinite(value) for line in lines for value in line.y):
             axes.text(0.5, 0.5, "no values were logged", ha="center", transform=axes.transAxes)
         axes.set_xlabel(_plain(x_label))
-        # Above the axis and upright, where it is read first and takes no width from the curves.
+        # Horizontal above the axis, which is easy to read and leaves the full width to the curves.
         axes.set_title(_plain(y_label), loc="left", fontsize=11, pad=10, color=_STAND_INS["muted"])
         axes.grid(axis="y", color=_STAND_INS["line"], linewidth=1)
 
@@ -130,15 +130,15 @@ def bars(
     value_format: str = "{:g}",
     label_title: str = "",
 ) -> Drawing:
-    """Draw one horizontal bar a label, the first on top, each with its value written behind it.
+    """Draw one horizontal bar per label, the first on top, each followed by its value.
 
     Args:
-        name: unique on the page, of letters, digits and hyphens: the SVG's ids begin with it.
-        labels: one a bar; those of more than 24 characters are cut.
-        values: one a bar, 0 or more.
-        alt: what the plot shows, in a sentence, for who cannot see it.
-        value_format: how a value is written; there is no axis to read it from.
-        label_title: what the labels are, above them.
+        name: Unique name on the page, of letters, digits and hyphens: prefix of the SVG's ids.
+        labels: One label per bar; labels of more than 24 characters are truncated.
+        values: One value per bar, 0 or more.
+        alt: Text alternative: what the plot shows, in a sentence.
+        value_format: Format of the values; there is no axis with numbers.
+        label_title: Title above the labels.
     """
 
     def draw(axes: Any) -> None:
@@ -164,7 +164,7 @@ def _drawn(
     for size, (width, usual_height) in _SIZES.items():
         height_px = height or usual_height
         with mpl.rc_context(), warnings.catch_warnings():
-            # The browser's fonts draw the text; what matplotlib's own font lacks does not matter.
+            # The browser's fonts draw the text, so missing glyphs in matplotlib's font do not matter.
             warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
             mpl.rcdefaults()
             rc: Any = mpl.rcParams
@@ -185,13 +185,13 @@ def _settings(name: str) -> dict[str, Any]:
     ink, muted, line = (_STAND_INS[colour] for colour in ("ink", "muted", "line"))
     return {
         "svg.fonttype": "none",
-        "svg.hashsalt": name,  # equal results draw equal bytes
+        "svg.hashsalt": name,  # equal results give equal bytes
         "figure.facecolor": "none",
         "axes.facecolor": "none",
         "axes.edgecolor": line,
         "axes.labelcolor": muted,
         "text.color": ink,
-        "text.parse_math": False,  # a metric may be called $\\frac{$
+        "text.parse_math": False,  # the name of a metric may be $\\frac{$
         "xtick.color": muted,
         "ytick.color": muted,
         "font.size": 11,
@@ -215,7 +215,7 @@ def _draw_level(axes: Any, level: Level) -> None:
 
 
 def _double_x(axes: Any, lines: Sequence[Line]) -> None:
-    """Give x one tick per doubling, or per several of them, written out."""
+    """Set one tick on x per doubling, or per several doublings, with plain numbers."""
     axes.set_xscale("log", base=2)
     values = sorted({value for line in lines for value in line.x if value > 0})
     n_doublings = round(math.log2(values[-1] / values[0])) if values else 0
@@ -226,9 +226,9 @@ def _double_x(axes: Any, lines: Sequence[Line]) -> None:
 
 
 def _thinned(line: Line) -> tuple[list[float], list[float]]:
-    """At most about 400 points, the last one among them."""
+    """Return at most about 400 points of a line, including the last one."""
     if len(line.x) != len(line.y):
-        raise ValueError(f"line {line.label!r} has {len(line.x)} values of x and {len(line.y)} of y")
+        raise ValueError(f"line {line.label!r} has {len(line.x)} values of x but {len(line.y)} of y")
     step = max(1, math.ceil(len(line.x) / _MAX_POINTS))
     chosen = sorted({*range(0, len(line.x), step), *range(len(line.x))[-1:]})
     y = [line.y[i] if math.isfinite(line.y[i]) else math.nan for i in chosen]
@@ -236,7 +236,7 @@ def _thinned(line: Line) -> tuple[list[float], list[float]]:
 
 
 def _plain(text: str) -> str:
-    """Text on one line that matplotlib can draw."""
+    """Return the text on one line, with only characters that matplotlib can draw."""
     return " ".join(visible(text).split())
 
 
@@ -246,12 +246,12 @@ def _short(label: str) -> str:
 
 
 def _inline(svg: str, prefix: str, alt: str, width: int, height: int) -> str:
-    """Make matplotlib's SVG file an element that may stand in a page beside others."""
+    """Turn matplotlib's SVG file into an element for a page with other SVGs."""
     body = svg[svg.index("<g id=") : svg.rindex("</svg>")]
     body = re.sub(r'\bid="', f'id="{prefix}-', body)
     body = body.replace("url(#", f"url(#{prefix}-").replace('xlink:href="#', f'href="#{prefix}-')
     body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
-    # Coordinates to a hundredth of a pixel; inside tags alone, for tick labels are text between them.
+    # Round coordinates to a hundredth of a pixel, only inside tags, because tick labels are text between tags.
     body = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d{2})\d+", r"\1", tag[0]), body)
     for name, colour in _STAND_INS.items():
         body = body.replace(colour, f"var(--{name})")

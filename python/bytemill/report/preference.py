@@ -1,4 +1,4 @@
-"""Plots of preference tuning: how far the liked answers have come away from the others."""
+"""Plots of preference tuning: margins and rewards of chosen and rejected answers."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ __all__ = ["IN_PREFERENCE_RUNS", "PREFERENCE_KEYS", "is_preference_run", "prefer
 _OVERLAID = (
     (
         "val_margin",
-        "Margin on pairs kept aside",
+        "Margin on the validation set",
         "nats x beta",
-        "By how much the reward of the chosen answer exceeds that of the rejected one, on pairs not trained on.",
+        "Reward of the chosen answer minus reward of the rejected answer, on the validation set.",
     ),
-    ("margin", "Margin in training", "nats x beta", "The same on the pairs of each step; it begins at 0."),
+    ("margin", "Margin in training", "nats x beta", "The margin on the pairs of each step; it begins at 0."),
 )
 PREFERENCE_KEYS = {*(key for key, *_ in _OVERLAID), "reward_chosen", "reward_rejected"}
-"""What `preference_plots` shows of a run, so that nobody else need."""
+"""Metrics that `preference_plots` shows, so that other plots leave them out."""
 
 IN_PREFERENCE_RUNS = {
-    "val_loss": ("nats a pair", "The loss on pairs kept aside; ln 2, 0.69, is where every run begins."),
-    "loss": ("nats a pair", "The loss on the pairs of each step; ln 2, 0.69, is where every run begins."),
+    "val_loss": ("nats per pair", "The loss on the validation set; every run begins at ln 2, 0.69."),
+    "loss": ("nats per pair", "The loss on the pairs of each step; every run begins at ln 2, 0.69."),
     "val_accuracy": (
-        "share of pairs ranked right",
-        "Pairs kept aside whose chosen answer has gained more than the rejected one; 0.5 would be guessing.",
+        "fraction of pairs ranked correctly",
+        "Fraction of validation pairs whose chosen answer has the higher reward; guessing gives 0.5.",
     ),
 }
-"""Unit and meaning of what other runs log too."""
+"""Unit and meaning of metrics that other runs also log."""
 
 
 def is_preference_run(metrics: Metrics) -> bool:
-    """Whether a run compared answers."""
+    """Return whether the run was preference tuning."""
     return any("reward_chosen" in row for row in metrics)
 
 
 def preference_plots(runs: Mapping[str, Metrics], axis: Axis = STEPS) -> list[Block]:
-    """Margins of all such runs together, then the rewards of each."""
+    """Return plots of the margins of all preference runs together, then of the rewards of each run."""
     chosen = {name: metrics for name, metrics in runs.items() if is_preference_run(metrics)}
     blocks: list[Block] = []
     for key, title, unit, what in _OVERLAID:
@@ -71,7 +71,8 @@ def _rewards(plot_name: str, run: str, metrics: Metrics, axis: Axis) -> Plot:
     return Plot(
         f"Rewards: {run}",
         drawing,
-        what="beta times what an answer's log-probability has gained on the reference model: the mean over a step.",
-        good="""The rejected answers go down and the chosen ones do not: if both fall, the model forgets how to write
-        either, and only their distance grows.""",
+        what="""beta x (log-probability of an answer under the model - under the reference model), mean over a
+        step.""",
+        good="""The reward of rejected answers falls, and that of chosen answers does not. If both fall, the model
+        becomes worse at both, and only their difference grows.""",
     )

@@ -1,4 +1,4 @@
-"""The page of one training run, or of several laid over each other, read from their folders."""
+"""The report page of one training run or of several runs, read from their folders."""
 
 import math
 import os
@@ -31,15 +31,15 @@ Folder = str | os.PathLike[str]
 def run_page(
     run_dirs: Mapping[str, Folder] | Sequence[Folder] | Folder, *, is_private: bool = False, x: str = "steps"
 ) -> Page:
-    """Make a page of one or more runs' folders; a mapping gives each the name that the page shows.
+    """Return a page of one or more runs' folders; a mapping gives the displayed name of each.
 
-    A folder must hold metrics.jsonl; config.toml, changes.jsonl, environment.json and samples.jsonl are shown
-    where they are. With `is_private`, the machine, its software and the command line are left out. `x` is what the
-    curves are drawn over: "steps", "tokens" or "epochs".
+    A folder must contain metrics.jsonl; config.toml, changes.jsonl, environment.json and samples.jsonl are shown
+    if they exist. With `is_private`, the machine, its software and the command line are left out. `x` is the x axis of
+    the curves: "steps", "tokens" or "epochs".
 
     Raises:
         ArgumentError: `x` is none of these.
-        DataError: a folder has no metrics.jsonl, or a line of it is not what it should be.
+        DataError: A folder has no metrics.jsonl, or a line of it has another form.
     """
     named = _named(run_dirs)
     if not named:
@@ -60,7 +60,7 @@ def run_page(
     if environment:
         sections.append(Section("Environment", tuple(environment)))
     return Page(
-        title=names[0] if len(names) == 1 else f"{len(names)} runs beside each other",
+        title=names[0] if len(names) == 1 else f"Comparison of {len(names)} runs",
         kicker="bytemill report",
         lead=_lead(runs),
         summary=tuple(_key_figures(runs)),
@@ -77,18 +77,18 @@ def _named(run_dirs: Mapping[str, Folder] | Sequence[Folder] | Folder) -> dict[s
 
 
 def _axis(x: str, runs: Mapping[str, Metrics]) -> Axis:
-    """What the curves are drawn over; each run must have logged it."""
+    """Return the x axis of the curves; each run must have logged it."""
     if x not in AXES:
         raise ArgumentError(f"x is {x!r}, expected one of {', '.join(AXES)}")
     axis = AXES[x]
     for name, metrics in runs.items():
         if not any(axis.key in row for row in metrics) and any(row["step"] for row in metrics):
-            raise DataError(f"{name}: its metrics.jsonl has no {axis.key}, as curves over {x} need; use --x steps")
+            raise DataError(f"{name}: its metrics.jsonl has no {axis.key}, which --x {x} needs; use --x steps")
     return axis
 
 
 def _name(folder: Path, folders: Sequence[Path]) -> str:
-    """The folder's name, or its path where another run has the same name."""
+    """Return the folder's name, or its path if another run has the same name."""
     name = folder.resolve().name
     return name if [other.resolve().name for other in folders].count(name) == 1 else str(folder)
 
@@ -101,27 +101,27 @@ def _lead(runs: Mapping[str, Metrics]) -> str:
 
 
 def _key_figures(runs: Mapping[str, Metrics]) -> list[Block]:
-    """What matters most: the lowest loss, what was seen, how fast; of several runs the best of each."""
+    """Return the key figures: lowest loss, tokens seen and speed; for several runs, the best of each."""
     figures = []
     for key, label in (("val_loss", "lowest validation loss"), ("loss", "lowest training loss")):
         lows = {name: min(filter(math.isfinite, series(run, key)[1]), default=math.inf) for name, run in runs.items()}
         best = min(lows, key=lambda name: lows[name])
         if math.isfinite(lows[best]):
-            figures.append(Figure(decimal(lows[best], 3), label, f"run {best}" if len(runs) > 1 else "nats a token"))
+            figures.append(Figure(decimal(lows[best], 3), label, f"run {best}" if len(runs) > 1 else "nats per token"))
             break
     tokens = {name: max(series(run, "tokens")[1], default=0) for name, run in runs.items()}
     if most := max(tokens.values()):
         figures.append(Figure(short_count(most), "tokens seen", "by the longest run" if len(runs) > 1 else ""))
-    for key, label, told in (("tokens_per_s", "tokens a second", count), ("mfu", "of the hardware's peak", percent)):
+    for key, label, form in (("tokens_per_s", "tokens per second", count), ("mfu", "of the hardware's peak", percent)):
         middles = [statistics.median(values) for run in runs.values() if (values := series(run, key)[1])]
         if middles:
             note = "median of the fastest run" if len(runs) > 1 else "median over the steps"
-            figures.append(Figure(told(max(middles)), label, note))
+            figures.append(Figure(form(max(middles)), label, note))
     return [KeyFigures(tuple(figures))] if figures else []
 
 
 def _settings(folders: Mapping[str, Path]) -> list[Block]:
-    """Differences first, then all settings of each run, to open."""
+    """Return the differing settings, then all settings of each run, closed by default."""
     blocks = settings_blocks(folders)
     for name, folder in folders.items():
         changes = changes_table(folder)
@@ -129,13 +129,13 @@ def _settings(folders: Mapping[str, Path]) -> list[Block]:
         if (folder / "config.toml").is_file():
             text = (folder / "config.toml").read_text(encoding="utf-8", errors="replace")
             blocks.append(Details(f"All settings of {name}", (Code(text.strip()),)))
-    return blocks or [Prose("No run's folder holds its settings.")]
+    return blocks or [Prose("There are no settings: no run's folder contains config.toml.")]
 
 
 def _read_jsonl(path: Path, key: str, kind: type | UnionType) -> list[dict[str, Any]]:
-    """Read one object a line; a last line without its end is a run that is being written, and is left out."""
+    """Read one object per line; an incomplete last line, from a run that is being written, is left out."""
     if not path.is_file():
-        raise DataError(f"{path} does not exist; the folder of a run contains metrics.jsonl")
+        raise DataError(f"{path} does not exist; expected the folder of a run, which contains metrics.jsonl")
     rows = []
     for number, line in read_lines(path, error=DataError):
         row = parse_object(line, f"{path}, line {number}", error=DataError)

@@ -1,4 +1,4 @@
-"""What runs logged, as plots laid over each other: the known quantities in order, then all others."""
+"""Plots of all metrics that runs logged: known metrics in order, then others."""
 
 from __future__ import annotations
 
@@ -18,60 +18,60 @@ if TYPE_CHECKING:
 
 __all__ = ["curves_of", "ends_of"]
 
-# (key in metrics.jsonl, title, unit, what a newcomer sees)
+# (key in metrics.jsonl, title, unit, explanation)
 _CURVES = (
     (
         "val_loss",
         "Validation loss",
-        "nats a token",
-        "The loss on text kept aside. Lower is better; when it rises, the model learns by heart.",
+        "nats per token",
+        "The loss on the validation set. Lower is better; when it rises, the model overfits.",
     ),
     (
         "val_bits_per_byte",
-        "Validation loss in bits a byte",
-        "bits a byte",
-        "The same loss, comparable across tokenizers: what it takes to tell a byte of the text.",
+        "Validation loss in bits per byte",
+        "bits per byte",
+        "The validation loss per byte of text instead of per token, which can be compared across tokenizers.",
     ),
-    ("loss", "Training loss", "nats a token", "The loss on the text being learned, step by step."),
-    ("val_accuracy", "Accuracy", "share that is right", "How many of the rows kept aside got the right answer."),
-    ("accuracy", "Accuracy in training", "share that is right", "The same on the rows of each step."),
+    ("loss", "Training loss", "nats per token", "The loss on the training batch of each step."),
+    ("val_accuracy", "Accuracy", "fraction correct", "Fraction of validation rows with a correct answer."),
+    ("accuracy", "Accuracy in training", "fraction correct", "Fraction of correct answers in each step's batch."),
     (
         "hellaswag",
-        "HellaSwag",
-        "share of stories ended rightly",
-        "Which of four endings goes on with a story; guessing gets a quarter right.",
+        "HellaSwag accuracy",
+        "fraction correct",
+        "Which of four endings continues a story; guessing scores 0.25.",
     ),
-    ("lr", "Learning rate", "size of a step", "How far each step turns the weights."),
+    ("lr", "Learning rate", "learning rate", "The learning rate of each step."),
     (
         "grad_norm",
-        "Size of the gradient",
+        "Gradient norm",
         "norm, before clipping",
-        "How strongly each batch pulls at the weights; a steady rise is a warning.",
+        "The norm of the gradient of each step; a steady rise is a warning.",
     ),
     (
         "grad_max",
-        "Largest entry of the gradient",
+        "Largest gradient entry",
         "absolute value, before clipping",
-        "The one number that pulls hardest; far above the norm's usual share, a few weights dominate.",
+        "The largest absolute entry of the gradient; if it is close to the norm, a few weights dominate.",
     ),
-    ("tokens_per_s", "Speed", "tokens a second", "Tokens that went through training each second."),
+    ("tokens_per_s", "Speed", "tokens per second", "Tokens trained per second."),
     (
         "mfu",
-        "Use of the hardware (MFU)",
-        "share of the peak",
-        "The share of what the hardware could do at best that goes into the model's own arithmetic.",
+        "Model FLOPs utilization (MFU)",
+        "fraction of the peak",
+        "The fraction of the hardware's peak speed used for the model's own arithmetic.",
     ),
-    ("memory_mib", "Memory", "MiB", "The most memory that was in use so far."),
+    ("memory_mib", "Memory", "MiB", "The peak memory so far."),
 )
-# Told otherwise (steps, the error of HellaSwag), or another spelling of a curve above.
+# Metrics that are shown elsewhere (steps, the error of HellaSwag), or that repeat a curve above.
 _NO_CURVES = {"step", "tokens", "epoch", "ms", "skipped", "hellaswag_error", "val_perplexity"}
 _CHANCE = 0.25
 MAX_OTHER_CURVES = 8
-"""Metrics without a name of ours that are drawn; further ones are rows of a table."""
+"""Maximum number of curves of unknown metrics; further ones are rows of a table."""
 
 
 def curves_of(runs: Mapping[str, Metrics], axis: Axis = STEPS) -> list[Block]:
-    """One plot for each quantity that some run logged."""
+    """Return one plot per metric that any run logged."""
     blocks: list[Block] = []
     compares = any(is_preference_run(metrics) for metrics in runs.values())
     for key, title, unit, what in _CURVES:
@@ -99,16 +99,16 @@ def curves_of(runs: Mapping[str, Metrics], axis: Axis = STEPS) -> list[Block]:
 
 
 def _described(key: str) -> tuple[str, str, str]:
-    """Title, unit and meaning of a metric without a name of ours; `val_loss/NAME` is a further validation set's."""
+    """Return title, unit and explanation of another metric; `val_loss/NAME` is that of a further validation set."""
     kind, _, name = key.partition("/")
     for known, title, unit, what in _CURVES:
         if name and known == kind:
             return f"{title}: {name}", unit, what
-    return key.replace("_", " ").capitalize(), key, f"`{key}`, as the run logged it."
+    return key.replace("_", " ").capitalize(), key, f"The metric `{key}` of the run."
 
 
 def _table_of_others(runs: Mapping[str, Metrics], keys: Sequence[str]) -> Table:
-    """The metrics that have no plot: drawing one takes seconds, and a run may log any number."""
+    """Return a table of the metrics without a plot; a plot takes seconds, and a run may log many metrics."""
     rows = []
     for key in keys:
         for name, metrics in runs.items():
@@ -117,11 +117,11 @@ def _table_of_others(runs: Mapping[str, Metrics], keys: Sequence[str]) -> Table:
                 shown = (values[0], values[-1], min(values), max(values))
                 rows.append((key, name, *(f"{value:.4g}" for value in shown)))
     header = ("metric", "run", "first", "last", "lowest", "highest")
-    return Table("Further metrics that were logged", header, tuple(rows), numeric=(2, 3, 4, 5), code=(0,))
+    return Table("Further metrics", header, tuple(rows), numeric=(2, 3, 4, 5), code=(0,))
 
 
 def ends_of(runs: Mapping[str, Metrics]) -> Table:
-    """Where each run ended: losses, and HellaSwag with its standard error where one was logged."""
+    """Return a table of each run's final losses, and of HellaSwag with its standard error if logged."""
     has_hellaswag = _is_logged(runs, "hellaswag")
     header = ["run", "steps", "training loss", "validation loss", "best validation loss"]
     header += ["HellaSwag"] if has_hellaswag else []
@@ -133,7 +133,7 @@ def ends_of(runs: Mapping[str, Metrics]) -> Table:
         steps = count(max((row["step"] for row in metrics), default=0))
         row = [name, steps, *lasts, decimal(best, 4)]
         rows.append(tuple(row + ([_hellaswag(metrics)] if has_hellaswag else [])))
-    return Table("Where each run ended", tuple(header), tuple(rows), numeric=tuple(range(1, len(header))))
+    return Table("Final results of each run", tuple(header), tuple(rows), numeric=tuple(range(1, len(header))))
 
 
 def _hellaswag(metrics: Metrics) -> str:
@@ -154,5 +154,5 @@ def _is_logged(runs: Mapping[str, Metrics], key: str) -> bool:
 
 
 def _name(key: str) -> str:
-    """As `plots` wants it: letters, digits and hyphens; two keys may not become one."""
+    """Return a unique name for a plot, of letters, digits and hyphens; different keys get different names."""
     return "curve-" + "".join(one if one.isalnum() and one.isascii() else f"-{ord(one):x}-" for one in key)

@@ -1,4 +1,4 @@
-"""Text that runs drew on the way: the last of each prompt side by side, the earlier ones to open."""
+"""Text samples of runs: the last sample of each prompt side by side, earlier ones closed by default."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_EARLIER = 24
 
 
 def samples_of(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Block]:
-    """Blocks for the samples of each run, given as the rows of its samples.jsonl."""
+    """Return blocks for the samples of each run, given as rows of samples.jsonl."""
     prompts = list(dict.fromkeys(_prompt(row) for rows in runs.values() for row in rows))
     blocks: list[Block] = [_last(prompt, runs) for prompt in prompts[:_MAX_PROMPTS]]
     for name, rows in runs.items():
@@ -32,7 +32,7 @@ def _last(prompt: str, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Compa
         row = _last_row(rows, prompt)
         if row is not None:
             columns.append((f"{name}, step {row.get('step', '?')}", _continuation(row)))
-    return Comparison(title=f"“{_short(prompt)}”" if prompt else "From nothing", lead=prompt, columns=tuple(columns))
+    return Comparison(title=f"“{_short(prompt)}”" if prompt else "Empty prompt", lead=prompt, columns=tuple(columns))
 
 
 def _last_row(rows: Sequence[Mapping[str, Any]], prompt: str) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""How runs were set up: where their settings differ, what was changed on the way, what they ran on."""
+"""Tables of runs' settings: differing settings, settings changed on resume, machine and versions."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _ENVIRONMENT_NAMES = {
 
 
 def settings_blocks(folders: Mapping[str, Path]) -> list[Block]:
-    """Of several runs the settings that differ; of one the settings that are not the default."""
+    """Return a table of the settings that differ between runs, or for one run, those that are not the default."""
     settings = {name: _settings(folder) for name, folder in folders.items()}
     settings = {name: found for name, found in settings.items() if found}
     if not settings:
         return []
     if len(settings) == 1:
         (own,) = settings.values()
-        return [_beside_defaults(own)]
+        return [_not_default(own)]
     return [_differences(settings)]
 
 
 def changes_table(folder: Path) -> Table | None:
-    """The settings that a resumed run changed, each with its step."""
+    """Return a table of settings changed when the run was resumed, each with its step; None without any."""
     path = folder / "changes.jsonl"
     if not path.is_file():
         return None
@@ -53,13 +53,13 @@ def changes_table(folder: Path) -> Table | None:
         step, setting = change.get("step"), change.get("setting")
         if not isinstance(step, int) or not isinstance(setting, str):
             raise FormatError(f"{path}, line {number}: expected an object with step and setting")
-        rows.append((count(step), setting, _told(change.get("old")), _told(change.get("new"))))
+        rows.append((count(step), setting, _shown(change.get("old")), _shown(change.get("new"))))
     header = ("step", "setting", "before", "after")
-    return Table("Settings changed on the way", header, tuple(rows), numeric=(0,), code=(1, 2, 3)) if rows else None
+    return Table("Settings changed on resume", header, tuple(rows), numeric=(0,), code=(1, 2, 3)) if rows else None
 
 
 def environment_blocks(folders: Mapping[str, Path]) -> list[Block]:
-    """Machine and versions: what is the same for all runs once, what differs with a column a run."""
+    """Return machine and versions: a table of values that all runs share, and one of those that differ."""
     found = {name: _environment(folder) for name, folder in folders.items()}
     found = {name: facts for name, facts in found.items() if facts}
     keys = dict.fromkeys(key for facts in found.values() for key in facts)
@@ -70,25 +70,25 @@ def environment_blocks(folders: Mapping[str, Path]) -> list[Block]:
     blocks: list[Block] = [Table(title, ("what", "which"), same, plain=True)] if same else []
     if differing:
         code = tuple(range(1, len(found) + 1))
-        blocks.append(Table("What differs", ("what", *found), differing, code=code))
+        blocks.append(Table("Differences", ("what", *found), differing, code=code))
     return blocks
 
 
-def _beside_defaults(own: Mapping[str, str]) -> Block:
-    defaults = {name: _told(value) for name, value in _flat(_defaults_of(own).model_dump(mode="json"))}
+def _not_default(own: Mapping[str, str]) -> Block:
+    defaults = {name: _shown(value) for name, value in _flat(_defaults_of(own).model_dump(mode="json"))}
     rows = tuple((key, value, defaults.get(key, _MISSING)) for key, value in own.items() if defaults.get(key) != value)
     if not rows:
-        return Prose("Every setting has its default.")
+        return Prose("All settings have their defaults.")
     return Table("Settings that are not the default", ("setting", "this run", "default"), rows, code=(0, 1, 2))
 
 
 def _defaults_of(own: Mapping[str, str]) -> RunConfig:
-    """The defaults of the run's task, of adapters or of all weights as it trained them."""
+    """Return the defaults of the run's task, for LoRA or for all weights as in the run."""
     rank = own.get("lora.r", "")
     given = {"task": own.get("task", "pretrain"), "lora": {"r": int(rank)} if rank.isdecimal() else {}}
     try:
         return config_from_settings(given)
-    except ConfigError:  # of another version
+    except ConfigError:  # from another version
         return config_from_settings({})
 
 
@@ -106,12 +106,12 @@ def _differences(settings: Mapping[str, Mapping[str, str]]) -> Block:
 
 
 def _settings(folder: Path) -> dict[str, str]:
-    """By dotted name; nothing where there is no config.toml that can be read."""
+    """Return the settings by dotted name; empty if there is no readable config.toml."""
     try:
         parsed = read_toml(folder / "config.toml")
     except ConfigError:
         return {}
-    return {name: _told(value) for name, value in _flat(parsed)}
+    return {name: _shown(value) for name, value in _flat(parsed)}
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -119,7 +119,7 @@ def _environment(folder: Path) -> dict[str, str]:
         facts = dict(_flat(read_object(folder / "environment.json")))
     except (OSError, FormatError):
         return {}
-    named = {_ENVIRONMENT_NAMES.get(key, key.rpartition(".")[2]): _told(value) for key, value in facts.items()}
+    named = {_ENVIRONMENT_NAMES.get(key, key.rpartition(".")[2]): _shown(value) for key, value in facts.items()}
     if isinstance(facts.get("machine.memory_bytes"), int):
         named["memory"] = size(facts["machine.memory_bytes"])
     if isinstance(facts.get("command"), list) and facts["command"]:
@@ -129,7 +129,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _shortened(value: str) -> str:
-    """Twelve digits of a hash tell it from any other."""
+    """Truncate a hash to twelve digits, which are enough to identify it."""
     is_hash = len(value) >= _HASH_DIGITS and all(one in "0123456789abcdef" for one in value)
     return f"{value[:12]}…" if is_hash else value
 
@@ -142,5 +142,5 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
             yield prefix + name, value
 
 
-def _told(value: object) -> str:
+def _shown(value: object) -> str:
     return _MISSING if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The page of a sweep: its runs' curves together, their figures in one table, their samples side by side."""
+"""The page of a sweep: one table of all runs, their curves together, and their samples side by side."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _LINES_A_PLOT = 6
 _SAMPLES_A_ROW = 4
 _MAX_SETTING_COLUMNS = 4
 _CURVES = (
-    ("val_loss", "Validation loss", "What was kept aside. Where it rises while the training loss falls, "),
-    ("loss", "Training loss", "The batches being learnt, as they come. Where it falls below the validation loss, "),
+    ("val_loss", "Validation loss", "The loss on the validation set. If it rises while the training loss falls, "),
+    ("loss", "Training loss", "The loss on the batch of each step. If it falls far below the validation loss, "),
 )
-_LEARNS_BY_HEART = "the run learns its rows by heart."
+_OVERFITS = "the model overfits."
 
 
 def sweep_markdown(results: Sequence[SweepResult]) -> str:
-    """The table of a sweep in Markdown, ending in a line break."""
+    """Return the table of a sweep in Markdown, ending in a line break."""
     header, rows = _table(results)
     lines = [header, tuple("---" for _ in header), *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
@@ -38,9 +38,9 @@ def sweep_page(title: str, results: Sequence[SweepResult], *, each_run: bool = T
     """Return one page that compares all runs.
 
     Args:
-        title: Of the page.
-        results: Of the runs.
-        each_run: Whether each run also has a plot of its own; drawing them takes seconds.
+        title: Title of the page.
+        results: Results of the runs.
+        each_run: Whether to draw a plot of each run too, which takes seconds.
     """
     header, rows = _table(results)
     n_settings = len(_settings(results))
@@ -50,10 +50,10 @@ def sweep_page(title: str, results: Sequence[SweepResult], *, each_run: bool = T
         kicker="bytemill sweep",
         lead=_lead(results),
         sections=(
-            Section("All runs", (Table("Figures of the runs", header, tuple(rows), numeric=numeric), *_bars(results))),
-            Section("Curves", tuple(_curves(results)) or (Prose("No run has logged anything yet."),)),
+            Section("All runs", (Table("Results of the runs", header, tuple(rows), numeric=numeric), *_bars(results))),
+            Section("Curves", tuple(_curves(results)) or (Prose("No run has logged metrics yet."),)),
             *([Section("Training and validation loss", plots)] if each_run and (plots := _losses(results)) else []),
-            Section("Samples", tuple(_samples(results)) or (Prose("No run has drawn samples yet."),)),
+            Section("Samples", tuple(_samples(results)) or (Prose("No run has samples yet."),)),
         ),
         footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
     )
@@ -62,25 +62,25 @@ def sweep_page(title: str, results: Sequence[SweepResult], *, each_run: bool = T
 def _lead(results: Sequence[SweepResult]) -> str:
     n_done = sum(result.state == "done" for result in results)
     n_failed = sum(result.state.startswith("failed") for result in results)
-    told = f"{n_done} of {len(results)} runs are done" + (f", {n_failed} failed" if n_failed else "")
+    done = f"{n_done} of {len(results)} runs are done" + (f", {n_failed} failed" if n_failed else "")
     ranked = _ranked(results)
     if not ranked:
-        return f"{told}."
+        return f"{done}."
     best = ranked[0]
-    return f"{told}. The lowest final validation loss is {decimal(best.validation_loss, 4)}, by `{best.name}`."
+    return f"{done}. The lowest final validation loss is {decimal(best.validation_loss, 4)}, by `{best.name}`."
 
 
 def _ranked(results: Sequence[SweepResult]) -> list[SweepResult]:
-    """Those with a validation loss, the lowest final one first."""
+    """Return the results with a validation loss, the lowest final loss first."""
     measured = [result for result in results if math.isfinite(result.validation_loss)]
     return sorted(measured, key=lambda result: result.validation_loss)
 
 
 def _settings(results: Sequence[SweepResult]) -> list[str]:
-    """The settings that differ between runs; none if they are too many for columns: the names tell them."""
+    """Return the settings that differ between runs; none if there are too many for columns (see the runs' names)."""
     found = dict.fromkeys(setting for result in results for setting in result.varied)
-    telling = [name for name in found if len({repr(result.varied.get(name)) for result in results}) > 1]
-    return telling if len(telling) <= _MAX_SETTING_COLUMNS else []
+    differing = [name for name in found if len({repr(result.varied.get(name)) for result in results}) > 1]
+    return differing if len(differing) <= _MAX_SETTING_COLUMNS else []
 
 
 def _table(results: Sequence[SweepResult]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -116,14 +116,14 @@ def _bars(results: Sequence[SweepResult]) -> list[Block]:
     if len(ranked) < 2:
         return []
     names, losses = tuple(one.name for one in ranked), tuple(one.validation_loss for one in ranked)
-    told = ", ".join(f"{name} {decimal(loss, 4)}" for name, loss in zip(names, losses, strict=True))
-    drawing = bars("final", names, losses, value_format="{:.4f}", alt=f"Final validation losses: {told}.")
-    what = "The loss on rows kept aside, after the last step; the best run is on top."
+    listed = ", ".join(f"{name} {decimal(loss, 4)}" for name, loss in zip(names, losses, strict=True))
+    drawing = bars("final", names, losses, value_format="{:.4f}", alt=f"Final validation losses: {listed}.")
+    what = "The loss on the validation set after the last step; the best run is on top."
     return [Plot("Final validation loss", drawing, what)]
 
 
 def _curves(results: Sequence[SweepResult]) -> list[Block]:
-    """Each quantity in as many plots as keep six colours apart, the best runs first."""
+    """Return plots of each metric with at most six runs per plot, the best runs first."""
     blocks: list[Block] = []
     others = [result for result in results if result.metrics and not math.isfinite(result.validation_loss)]
     ordered = [*_ranked(results), *others]
@@ -137,22 +137,22 @@ def _curves(results: Sequence[SweepResult]) -> list[Block]:
                 title + place,
                 runs,
                 key,
-                y_label="nats a token",
-                what=what + _LEARNS_BY_HEART,
+                y_label="nats per token",
+                what=what + _OVERFITS,
             )
             blocks += [plot] if plot else []
     return blocks
 
 
 def _losses(results: Sequence[SweepResult]) -> tuple[Block, ...]:
-    """Both losses of each run in one plot, in the order of the sweep."""
+    """Return one plot per run with its training and validation loss, in the order of the sweep."""
     return tuple(
         loss_plot(
             f"losses-{number}",
             result.name,
             result.metrics,
-            what="The loss on the batches that train, and on the rows kept aside.",
-            good="Both fall. Where the validation loss rises while the training loss falls, " + _LEARNS_BY_HEART,
+            what="The loss on the training batches and on the validation set.",
+            good="Both fall. If the validation loss rises while the training loss falls, " + _OVERFITS,
         )
         for number, result in enumerate(results, start=1)
         if result.metrics

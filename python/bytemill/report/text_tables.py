@@ -1,4 +1,4 @@
-"""A page's tables as text: in columns for terminals and pipes, and as Markdown."""
+"""Writes a page's tables as plain text for terminals and pipes, and as Markdown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["markdown_table", "plain_table"]
 
 
 def plain_table(table: Table) -> str:
-    """Aligned columns, two spaces apart; Chinese and the like count as wide as a terminal shows them.
+    """Return a table as aligned columns, two spaces apart; wide characters such as Chinese count two columns.
 
     >>> from bytemill.report.page import Table
     >>> print(plain_table(Table("Sizes", ("name", "bytes"), (("北", "3"), ("word", "1,000")), numeric=(1,))))
@@ -32,7 +32,7 @@ def plain_table(table: Table) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    r"""A caption in bold and the table, cells of code in backticks.
+    r"""Return a table as Markdown: its caption in bold, and code cells in backticks.
 
     >>> from bytemill.report.page import Table
     >>> print(markdown_table(Table("Sizes", ("name", "bytes"), (("a|b", "3"),), numeric=(1,), code=(0,))))
@@ -59,7 +59,7 @@ def _markdown(cell: str, is_code: bool) -> str:
 
 
 def _line(cell: str) -> str:
-    """On one line, whatever the cell holds."""
+    """Return the cell on one line, with visible control characters."""
     return visible(cell).replace("\n", "↵").replace("\t", "⇥")
 
 

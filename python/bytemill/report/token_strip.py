@@ -1,4 +1,4 @@
-"""Tokens in turning colours with their ids below, as a block of a page."""
+"""A block of a page that shows tokens in alternating colours with their ids below."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ N_COLOURS = 4
 
 @dataclass(frozen=True)
 class TokenStrip:
-    """A text as its tokens; a list to screen readers, each entry a token and its id."""
+    """The tokens of a text, as a list for screen readers; each entry is a token and its id."""
 
     label: str
-    """What the text is or who cut it."""
+    """Name of the text or of the tokenizer."""
     pieces: tuple[Piece, ...]
 
     def html(self) -> str:
@@ -38,7 +38,7 @@ class TokenStrip:
 
 @dataclass(frozen=True)
 class TokenStrips:
-    """The same text as several tokenizers cut it, side by side."""
+    """The same text tokenized by several tokenizers, side by side."""
 
     title: str
     strips: tuple[TokenStrip, ...]

@@ -1,4 +1,4 @@
-"""A page about a vocabulary: how well it covers text it has not seen, and how that grew with its size."""
+"""Reports on a vocabulary: bytes per token on unseen text, by vocabulary size, as a page, Markdown or JSON."""
 
 import json
 import os
@@ -15,7 +15,7 @@ __all__ = ["check_report_name", "vocabulary_markdown", "vocabulary_page", "write
 
 
 def check_report_name(path: str | os.PathLike[str]) -> None:
-    """Refuse a name whose ending tells no form, before long work begins.
+    """Refuse a file name with an unknown ending, before long work begins.
 
     >>> check_report_name("report.pdf")
     Traceback (most recent call last):
@@ -26,7 +26,7 @@ def check_report_name(path: str | os.PathLike[str]) -> None:
 
 
 def write_vocabulary_report(report: TrainingReport, path: str | os.PathLike[str]) -> Path:
-    """Write the report as its name ends: .html, .md or .json."""
+    """Write the report in the format of the file name's ending: .html, .md or .json."""
     check_report_name(path)
     path = Path(path)
     if path.suffix == ".html":
@@ -37,39 +37,38 @@ def write_vocabulary_report(report: TrainingReport, path: str | os.PathLike[str]
 
 
 def vocabulary_page(report: TrainingReport) -> Page:
-    """The report as a page."""
+    """Return the report as a page."""
     lead = (
-        f"A vocabulary of {count(report.n_vocab)} ids says {decimal(report.bytes_per_token)} bytes of new text with "
-        f"each token; {percent(report.unused_share)} of what it learnt that text never uses."
+        f"A vocabulary of {count(report.n_vocab)} ids has {decimal(report.bytes_per_token)} bytes per token on the "
+        f"validation set; {percent(report.unused_share)} of its learned tokens are never used there."
     )
+    validation = f"on a validation set of {size(report.held_out_bytes)}"
     figures = KeyFigures(
         (
-            Figure(count(report.n_vocab), "ids", f"{count(report.n_learnt)} of them learnt"),
-            Figure(decimal(report.bytes_per_token, 3), "bytes a token", f"on {size(report.held_out_bytes)} held out"),
-            Figure(percent(report.unused_share), "never used", f"{count(report.n_unused)} learnt tokens"),
+            Figure(count(report.n_vocab), "ids", f"{count(report.n_learnt)} of them learned"),
+            Figure(decimal(report.bytes_per_token, 3), "bytes per token", validation),
+            Figure(percent(report.unused_share), "never used", f"{count(report.n_unused)} learned tokens"),
         )
     )
     about = Prose("""
-        Every figure is measured on text that was held out of training. A learnt token that it never uses is not
-        useless: it may belong to words that this text happens not to hold.
+        All numbers are measured on text that was not used for training. A learned token that is never used there is
+        not useless: it may be part of words that do not occur in this text.
     """)
     growth = (_growth_plot(report),) if len(report.growth) > 1 else ()
     longest = Details("The longest tokens", (_longest(report),))
-    return Page(
-        "What the vocabulary learnt", lead, (Section("On new text", (about, *growth, longest)),), "", (figures,)
-    )
+    return Page("Vocabulary report", lead, (Section("Validation set", (about, *growth, longest)),), "", (figures,))
 
 
 def vocabulary_markdown(report: TrainingReport) -> str:
-    """The report as Markdown."""
+    """Return the report as Markdown."""
     growth = "".join(f"| {count(n_ids)} | {decimal(value, 3)} |\n" for n_ids, value in report.growth)
     rows = [(token_text(token).replace("|", r"\|"), len(token)) for token in report.longest_tokens]
     tokens = "".join(f"| `{text}` | {n_bytes} |\n" for text, n_bytes in rows)
     return (
-        f"# What the vocabulary learnt\n\n{count(report.n_vocab)} ids, {count(report.n_learnt)} of them learnt, "
-        f"measured on {size(report.held_out_bytes)} of held-out text: {decimal(report.bytes_per_token, 3)} bytes a "
-        f"token; {percent(report.unused_share)} of the learnt tokens are never used on it.\n\n"
-        f"| ids | bytes a token |\n|---:|---:|\n{growth}\n| longest tokens | bytes |\n|---|---:|\n{tokens}"
+        f"# Vocabulary report\n\n{count(report.n_vocab)} ids, {count(report.n_learnt)} of them learned, measured on a "
+        f"validation set of {size(report.held_out_bytes)}: {decimal(report.bytes_per_token, 3)} bytes per token; "
+        f"{percent(report.unused_share)} of the learned tokens are never used there.\n\n"
+        f"| ids | bytes per token |\n|---:|---:|\n{growth}\n| longest tokens | bytes |\n|---|---:|\n{tokens}"
     )
 
 
@@ -78,19 +77,19 @@ def _growth_plot(report: TrainingReport) -> Plot:
     sizes, values = [n_ids for n_ids, _ in report.growth], [value for _, value in report.growth]
     drawing = curves(
         "vocabulary-growth",
-        [Line("bytes a token", sizes, values, marked=True)],
+        [Line("bytes per token", sizes, values, marked=True)],
         x_label="ids in the vocabulary",
-        y_label="bytes a token, on held-out text",
+        y_label="bytes per token, validation set",
         x_log2=True,
         y_from_zero=True,
-        alt="Bytes a token over ids: " + ", ".join(f"{value} with {n_ids}" for n_ids, value in rows) + ".",
+        alt="Bytes per token by ids: " + ", ".join(f"{value} with {n_ids}" for n_ids, value in rows) + ".",
     )
     return Plot(
-        "Each doubling brings less",
+        "Bytes per token by vocabulary size",
         drawing,
-        what="Each dot is the vocabulary cut off at that size: the same run would have given it.",
-        good="Higher means shorter sequences. Where the curve is flat, more ids only make the model's table larger.",
-        numbers=Table("Bytes a token by size", ("ids", "bytes a token"), rows, numeric=(0, 1)),
+        what="Each dot is the vocabulary truncated to that size; training to that size gives the same vocabulary.",
+        good="Higher means shorter sequences. Where the curve is flat, more ids only make the embedding larger.",
+        numbers=Table("Bytes per token by vocabulary size", ("ids", "bytes per token"), rows, numeric=(0, 1)),
     )
 
 

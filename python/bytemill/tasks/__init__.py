@@ -1,1 +1,1 @@
-"""What is trained: each task brings its rows, its loss and which parameters learn."""
+"""The training tasks: each defines its rows, its loss and the parameters to train."""

@@ -1,4 +1,4 @@
-"""The model that work starts from: of a run, a checkpoint, weights in Hugging Face's form, or random ones."""
+"""Loads or builds the model to start from: of a run, a checkpoint, a Hugging Face folder, or with random weights."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def load_base_model(base: str | Path, *, tokenizer_sha256: str | None = None, merge: bool = True) -> CausalModel:
-    """Return a trained model, its adapters merged into its weights.
+    """Return a trained model, with its adapters merged into its weights.
 
     Args:
         base: See `bytemill.tasks.model_place`.
-        tokenizer_sha256: Fingerprint of the tokenizer that it shall work with; None does not care.
-        merge: False leaves adapters next to the weights.
+        tokenizer_sha256: Fingerprint of the tokenizer that the model must match; None accepts any.
+        merge: False keeps adapters separate from the weights.
 
     Raises:
         DataError: A run or checkpoint was trained with another tokenizer, or is a classifier.
-        CheckpointError: The checkpoint is damaged, the run has none that is whole, or its base is gone or has changed.
-        FormatError: The weights are damaged, or no causal language model's.
+        CheckpointError: The checkpoint is damaged, the run has no valid one, or its base is missing or has changed.
+        FormatError: The weights are damaged, or are not those of a causal language model.
     """
     place = find_model(base)
     place.refuse_other_tokenizer(tokenizer_sha256)
@@ -70,7 +70,7 @@ def load_base_model(base: str | Path, *, tokenizer_sha256: str | None = None, me
 
 
 def load_model_at(place: ModelPlace, *, merge: bool = True) -> CausalModel:
-    """As `load_base_model`, from a place that is found already."""
+    """Return the model at a place that is already found; see `load_base_model`."""
     if place.state is None:
         return load_pretrained(place.folder)
     if "labels" in place.fields:
@@ -81,10 +81,10 @@ def load_model_at(place: ModelPlace, *, merge: bool = True) -> CausalModel:
 
 
 def body_at(place: ModelPlace) -> CausalModel:
-    """Return the network of a checkpoint before its own weights are read: its base, or random weights.
+    """Return a checkpoint's network before its own weights are loaded: with the base's weights, or random ones.
 
     Raises:
-        CheckpointError: The base is gone, or is another one by now.
+        CheckpointError: The base is missing or has changed.
     """
     if not isinstance(place.fields.get("base"), dict):
         return model_from_json(place.fields)
@@ -100,7 +100,7 @@ def body_at(place: ModelPlace) -> CausalModel:
 
 
 def base_identity(place: ModelPlace) -> dict[str, str]:
-    """Return what a LoRA checkpoint notes of its base: where it is, and the SHA-256 of its weights."""
+    """Return what a LoRA checkpoint records about its base: the path, and the SHA-256 of its weights."""
     if place.state is not None:
         return {"path": str(place.folder), "sha256": place.state["files"]["model.safetensors"]["sha256"]}
     digest = hashlib.sha256()
@@ -111,25 +111,25 @@ def base_identity(place: ModelPlace) -> dict[str, str]:
 
 
 def base_of(config: RunConfig) -> dict[str, str] | None:
-    """Return path and SHA-256 of the base where only adapters train and are saved; None where all weights are saved."""
+    """Return path and SHA-256 of the base if only adapters are trained and saved; None if all weights are saved."""
     if config.base is None or not config.lora.r:
         return None
     return base_identity(find_model(config.base))
 
 
 def with_saved_weights(model: Model, place: ModelPlace) -> Model:
-    """Put the adapters of a checkpoint on a model, and its weights into it."""
+    """Add a checkpoint's adapters to a model, and load its weights."""
     wrap_as_saved(model, place.fields)
     load_weights(place.folder, model, partial="base" in place.fields)
     return model
 
 
 def starting_model(config: RunConfig, *, tokenizer_sha256: str) -> CausalModel:
-    """Return what a run starts from: `config.base`, or random weights by `train.seed`.
+    """Return the model that a run starts from: `config.base`, or random weights from `train.seed`.
 
     Raises:
-        DataError: `config.base` was trained with another tokenizer than the one with this fingerprint.
-        ConfigError: The model section has an unknown field or a value that cannot work.
+        DataError: `config.base` was not trained with the tokenizer of this fingerprint.
+        ConfigError: The model section has an unknown field or an invalid value.
         CheckpointError: `config.base` is a damaged checkpoint.
     """
     torch.manual_seed(config.train.seed)
@@ -144,13 +144,13 @@ def starting_model(config: RunConfig, *, tokenizer_sha256: str) -> CausalModel:
 
 
 def with_settled_base(config: RunConfig) -> RunConfig:
-    """Return the configuration with what its base decides.
+    """Return the configuration with the settings that its base determines.
 
-    `base` names one checkpoint, so that a base that is trained further changes nothing here. `data.template`, where
-    it is not given, is the base's; without one, alpaca, in tasks of instructions and conversations.
+    `base` is set to one checkpoint, so that training the base further does not affect this run. If `data.template` is
+    not given, it is set to the base's template, or to alpaca if the base has none and the task needs one.
 
     Raises:
-        CheckpointError, FormatError: There is no such base; says that it is `base`.
+        CheckpointError, FormatError: The base cannot be found; the error names the setting `base`.
     """
     template = config.data.template
     base = config.base
@@ -172,7 +172,7 @@ def template_of(config: RunConfig) -> Template:
     """Return the template of a settled configuration.
 
     Raises:
-        ConfigError: `data.template` is own, and the base brings none.
+        ConfigError: `data.template` is own, but the base has no chat template.
     """
     if config.data.template != "own":
         return config.data.template or "alpaca"
@@ -186,8 +186,8 @@ def tokenizer_of(config: RunConfig) -> Tokenizer:
     """Return the tokenizer of `data.tokenizer`, or the base's own.
 
     Raises:
-        ConfigError: Neither is there, or it has no end of text, which every task but pretraining needs.
-        FormatError: It is damaged, or no byte-level BPE.
+        ConfigError: There is neither, or it has no end of text, which every task except pretraining needs.
+        FormatError: The tokenizer is damaged or not byte-level BPE.
     """
     tokenizer, source = None, ""
     if config.data.tokenizer is not None:
@@ -206,7 +206,7 @@ def tokenizer_of(config: RunConfig) -> Tokenizer:
 
 
 def files_for_use(config: RunConfig, tokenizer: Tokenizer | None, n_positions: int) -> dict[str, str]:
-    """Return the files of a run's folder with which its model is used: tokenizer and template."""
+    """Return the files that a run's folder needs to use its model: tokenizer and template, text by file name."""
     if tokenizer is None:
         return {}
     template = None if config.data.template is None else template_of(config)
@@ -214,9 +214,10 @@ def files_for_use(config: RunConfig, tokenizer: Tokenizer | None, n_positions: i
 
 
 def fitted_to_data(config: RunConfig, n_vocab: int) -> RunConfig:
-    """The configuration with what it leaves open of a new model.
+    """Return the configuration with the sizes of a new model filled in.
 
-    That is as many ids as the tokenizer has, and a context of one sample unless the model is a named one.
+    `vocab_size` is set to the tokenizer's number of ids. `n_positions` is set to `data.seq_len` unless the model has a
+    name.
 
     >>> from bytemill.train.config import load_config
     >>> fitted_to_data(load_config(None, ["model.n_layer=2", "data.seq_len=64"]), 300).model
@@ -231,12 +232,12 @@ def fitted_to_data(config: RunConfig, n_vocab: int) -> RunConfig:
 
 
 def lora_config(settings: LoraSettings) -> LoraConfig | None:
-    """The adapters that the settings describe; None when all parameters train."""
+    """Return the configuration of the adapters; None if all parameters are trained."""
     return LoraConfig(**settings.model_dump(exclude={"backend"})) if settings.r else None
 
 
 def adapt(model: nn.Module, settings: LoraSettings) -> list[nn.Parameter]:
-    """Put the adapters on `model` that the settings describe; give what trains, nothing for rank 0."""
+    """Add the adapters of the settings to `model`; return their parameters, or an empty list for rank 0."""
     lora = lora_config(settings)
     if lora is None:
         return []
@@ -248,7 +249,7 @@ def adapt(model: nn.Module, settings: LoraSettings) -> list[nn.Parameter]:
 def model_config_json(
     model: CausalModel, lora: LoraConfig | None = None, *, backend: str = "bytemill"
 ) -> dict[str, Any]:
-    """What a checkpoint's config.json says of a model; without adapters, `load_model` reads our GPT-2's too."""
+    """Return the content of a checkpoint's config.json; `load_model` reads it too for a GPT-2 without adapters."""
     if isinstance(model, TransformersCausal):
         fields = {"format": "bytemill-transformers", "version": 1, "settings": model.settings()}
     else:
@@ -259,7 +260,7 @@ def model_config_json(
 
 
 def model_from_json(fields: Mapping[str, Any]) -> CausalModel:
-    """The model that `model_config_json` described, with random weights and without adapters."""
+    """Return the model of a config.json from `model_config_json`, with random weights and without adapters."""
     if fields.get("format") == "bytemill-transformers" and isinstance(fields.get("settings"), dict):
         return TransformersCausal.from_settings(fields["settings"])
     fields = with_added_fields(fields)
@@ -271,7 +272,7 @@ def model_from_json(fields: Mapping[str, Any]) -> CausalModel:
 
 
 def wrap_as_saved(model: Model, fields: Mapping[str, Any]) -> Model:
-    """Put the adapters on that a config.json speaks of."""
+    """Add the adapters described in a config.json to the model."""
     if "lora" in fields:
         if not isinstance(fields["lora"], dict):
             raise FormatError("config.json of the checkpoint is not one of bytemill's: lora is not an object")
@@ -284,7 +285,7 @@ def wrap_as_saved(model: Model, fields: Mapping[str, Any]) -> Model:
 
 
 def merge_adapters(model: Model, fields: Mapping[str, Any]) -> Model:
-    """Take the adapters that a config.json speaks of into the weights."""
+    """Merge the adapters described in a config.json into the weights."""
     if "lora" not in fields:
         return model
     return merge_peft(model) if fields.get("lora_backend") == "peft" else merge_lora(model, unwrap=True)

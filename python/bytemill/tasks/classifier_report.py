@@ -1,4 +1,4 @@
-"""How well a trained classifier does: on labelled rows of any file, and on its own training rows."""
+"""Measures a trained classifier on labelled rows of any file, and on its training rows."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def classification_report(
     batch_size: int = 8,
     n_worst: int = 10,
 ) -> ClassificationReport:
-    """Classify labelled rows and measure how well; see `ClassificationReport`.
+    """Classify labelled rows and return the metrics; see `ClassificationReport`.
 
     Args:
         model: From `load_classifier`.
-        rows: Mappings with the keys `text` and `label`; labels that the model does not have are not used.
-        tokenizer: Of the model.
+        rows: Mappings with the keys `text` and `label`; rows with labels unknown to the model are not used.
+        tokenizer: The model's tokenizer.
         max_tokens: From `load_classifier`.
-        batch_size: Rows at a time.
-        n_worst: Texts of highest loss that are kept.
+        batch_size: Rows per batch.
+        n_worst: Number of texts with the highest loss to include.
 
     Raises:
-        DataError: No row can be used; says why.
+        DataError: No row can be used; the error says why.
     """
     encoded = encode_labelled(rows, tokenizer, labels=model.labels, max_tokens=max_tokens)
     log_probabilities = []
@@ -67,7 +67,7 @@ def classification_report(
 
 
 def training_accuracy(model: Any, rows: LabelledRows, config: RunConfig, *, pad_id: int) -> float | None:
-    """The share of the training rows that get their class; None if `train.eval_every` is 0, which measures nothing.
+    """Return the accuracy on the training rows; None if `train.eval_every` is 0, which turns measurements off.
 
     `data.eval_batches` limits the rows, as in validation.
     """

@@ -1,7 +1,8 @@
-"""Classification: a language model learns the class of a text, by its head, its last block, LoRA, or all weights.
+"""Trains a language model to classify texts: its head, its last block, LoRA adapters, or all weights.
 
-The rows are split 70 / 10 / 20 into training, validation and test, unless `data.split` says otherwise. Every text ends
-with the end-of-text, where a linear layer reads the class; texts are cut at the length of the longest training row.
+The rows are split 70 / 10 / 20 into training, validation and test, unless `data.split` is given. Each text ends with
+the end-of-text token, and a linear layer computes the class there. Texts are truncated to the length of the longest
+training row.
 """
 
 from __future__ import annotations
@@ -75,21 +76,21 @@ def classify_task(
     rank: int = 0,
     world_size: int = 1,
 ) -> Task:
-    """Training of a classifier; validation measures loss, accuracy, F1 and the confusion matrix.
+    """Return the task of training a classifier; validation measures loss, accuracy, F1 and the confusion matrix.
 
     Args:
-        model: With the labels of the rows.
-        rows: The parts that are trained on and measured.
-        tokenizer: Of the model.
-        weights: Of each class's rows in the loss; all 1 when None.
-        parameters: Those that train; empty takes all that require a gradient.
+        model: Classifier with the labels of the rows.
+        rows: Rows for training, validation and test.
+        tokenizer: The model's tokenizer.
+        weights: Weight of each class in the loss; all 1 if None.
+        parameters: Parameters to train; empty for all that require a gradient.
         data: Batch size and seed.
-        model_config: Saved with each checkpoint; rebuilds the model.
-        base: Path and SHA-256 of a frozen base, which checkpoints then lack.
-        files: Saved in the run's folder: the tokenizer.
-        fingerprints: Of the tokenizer, by name; the rows' own is added.
-        rank: Of this process.
-        world_size: Processes that share the rows.
+        model_config: Settings that rebuild the model, saved with each checkpoint.
+        base: Path and SHA-256 of a frozen base; checkpoints then do not contain its weights.
+        files: Files to write into the run's folder, such as the tokenizer.
+        fingerprints: Fingerprint of the tokenizer, by name; the rows' fingerprint is added.
+        rank: Rank of this process.
+        world_size: Number of processes that share the rows.
     """
     data, pad_id = data or DataConfig(), tokenizer.eot_token
     class_weights = torch.ones(len(model.labels)) if weights is None else torch.tensor(weights)
@@ -102,7 +103,7 @@ def classify_task(
         return BatchLoss(
             F.cross_entropy(scores, labels, weight=own, reduction="sum"),
             own[labels].sum(),
-            {"accuracy": (n_right, len(labels))},  # whatever the classes weigh
+            {"accuracy": (n_right, len(labels))},  # independent of the class weights
         )
 
     def validate() -> dict[str, float]:
@@ -136,10 +137,10 @@ def classify_task(
 
 
 def classify_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, ClassifyRows]:
-    """The task that a configuration describes, its settled configuration, and the rows.
+    """Return the task of a configuration, the completed configuration, and the rows.
 
     Raises:
-        ConfigError: `data.path` is not given, nor a tokenizer, or a setting cannot work.
+        ConfigError: `data.path` or a tokenizer is missing, or a setting is invalid.
         DataError: The rows cannot be used, or the model was trained with another tokenizer.
     """
     data, world = config.data, World.from_environment()
@@ -155,7 +156,7 @@ def classify_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, Class
     parameters = adapt(model, config.lora)
     if not parameters:
         model.train_only(config.classify.train_layers)
-    elif isinstance(model.head, torch.nn.Linear):  # it has no adapter: random as it is, it has to train itself
+    elif isinstance(model.head, torch.nn.Linear):  # the head has no adapter and is random, so train its weights
         parameters += [parameter for parameter in model.head.parameters() if not parameter.requires_grad]
         model.head.requires_grad_(True)
     body.checkpoints_activations = config.train.checkpoint_activations
@@ -183,11 +184,11 @@ def score_classifier(
     """Classify each row once, in eval mode; return the counts and the mean loss in nats per row.
 
     Args:
-        model: With the labels of the rows.
-        rows: At least one.
-        data: Rows at a time.
-        pad_id: What short rows are filled up with.
-        n_batches: Batches that are measured, from the first; 0 takes all.
+        model: Classifier with the labels of the rows.
+        rows: At least one row.
+        data: Batch size.
+        pad_id: Id that pads short rows.
+        n_batches: Number of batches to measure, from the first; 0 for all.
     """
     pairs: list[tuple[int, int]] = []
     nats = 0.0
@@ -200,11 +201,11 @@ def score_classifier(
 
 
 def load_classifier(base: str | Path | ModelPlace, *, tokenizer_sha256: str | None = None) -> tuple[Classifier, int]:
-    """Return a trained classifier on the fastest device there is, its adapters merged, and the most tokens of a text.
+    """Return a trained classifier with merged adapters on the default device, and the maximum tokens per text.
 
     Raises:
-        DataError: `base` is no classifier, or was trained with another tokenizer.
-        CheckpointError: The checkpoint is damaged, or the run has none that is whole.
+        DataError: `base` is not a classifier, or was trained with another tokenizer.
+        CheckpointError: The checkpoint is damaged, or the run has no valid one.
     """
     place = base if isinstance(base, ModelPlace) else find_model(base)
     fields = place.fields
@@ -223,7 +224,7 @@ def load_classifier(base: str | Path | ModelPlace, *, tokenizer_sha256: str | No
 def classify_texts(
     model: Classifier, tokenizer: Any, texts: Sequence[str], *, max_tokens: int
 ) -> list[dict[str, float]]:
-    """The probability of each label for each text."""
+    """Return the probability of each label, for each text."""
     ids = [[*tokenizer.encode_ordinary(text)[: max_tokens - 1], tokenizer.eot_token] for text in texts]
     rows = [LabelledRow(np.array(one, dtype=np.int64), 0) for one in ids]
     batch = collate_labelled(rows, pad_id=tokenizer.eot_token)
@@ -234,7 +235,7 @@ def classify_texts(
 
 @contextmanager
 def in_eval_mode(model: Classifier) -> Iterator[None]:
-    """Without dropout and gradients inside the block; the model's mode afterwards is as it was."""
+    """Turn off dropout and gradients while the context is open, then restore the model's mode."""
     was_training = model.training
     model.eval()
     try:
@@ -256,6 +257,6 @@ def scored_batches(
 
 
 def _weights(rows: LabelledRows) -> list[float]:
-    """So large that all labels weigh alike, and 1 in the mean over the rows."""
+    """Return one weight per label: all labels get the same total weight, and the mean over the rows is 1."""
     counts = rows.counts()
     return [len(rows.rows) / (len(counts) * count) for count in counts]

@@ -1,8 +1,9 @@
-"""A trained model as a folder that Hugging Face's libraries load at once: weights, tokenizer, how to ask and to stop.
+"""Exports a trained model as a folder for Hugging Face's libraries: weights, tokenizer, chat template and stop ids.
 
-`AutoModelForCausalLM`, `AutoTokenizer` and `pipeline` read the folder; so do vLLM and other readers of that form.
-A classifier becomes transformers' `GPT2ForSequenceClassification`, which reads the class at the last token that is no
-padding. Ours reads it at an end of text after the text, so the exported tokenizer appends that token.
+`AutoModelForCausalLM`, `AutoTokenizer` and `pipeline` load the folder, and so do vLLM and other programs that read this
+format. A classifier is exported as transformers' `GPT2ForSequenceClassification`, which computes the class at the last
+token that is not padding. Ours computes it at an end-of-text token after the text, so the exported tokenizer appends
+that token.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ def export_model(opened: UsableModel, folder: Path) -> None:
 
     Args:
         opened: The model with its tokenizer and template.
-        folder: Made if missing; files of an earlier export are replaced.
+        folder: Output folder, created if missing; files of an earlier export are replaced.
 
     Raises:
-        OSError: A file cannot be written; names it.
+        OSError: A file cannot be written; the error names it.
     """
     tokenizer, place = opened.tokenizer, opened.place
     tuned_with = place.template()
@@ -59,7 +60,7 @@ def export_classifier(place: ModelPlace, tokenizer: Tokenizer, folder: Path) -> 
     """Write a classifier as transformers' GPT2ForSequenceClassification.
 
     Raises:
-        ConfigError: Its body is not our GPT-2.
+        ConfigError: Its body is not bytemill's GPT-2.
     """
     classifier, max_tokens = load_classifier(place)
     body = classifier.body.cpu()
@@ -75,7 +76,7 @@ def export_classifier(place: ModelPlace, tokenizer: Tokenizer, folder: Path) -> 
     write_text(folder / "README.md", classifier_card(place, classifier.labels))
     save_huggingface(body, folder)
     tensors = read_tensors(folder / "model.safetensors")
-    tensors.pop("lm_head.weight", None)  # of an untied model; a class is read without it
+    tensors.pop("lm_head.weight", None)  # only in an untied model; a classifier does not use it
     embedding = tensors["transformer.wte.weight"]
     tensors["transformer.wte.weight"] = torch.cat([embedding, torch.zeros(1, embedding.shape[1])])
     tensors["transformer.ln_f.bias"] = _bias_with_head(classifier.cpu())
@@ -94,10 +95,10 @@ def export_classifier(place: ModelPlace, tokenizer: Tokenizer, folder: Path) -> 
 
 
 def refuse_passed_over(place: ModelPlace) -> None:
-    """Refuse a run whose newest checkpoint is damaged: what is handed on should be what was meant.
+    """Refuse to export an older checkpoint because the newest one of the run is damaged.
 
     Raises:
-        CheckpointError: It is; names the checkpoint, and how to take the older one.
+        CheckpointError: The newest checkpoint is damaged; the error says how to select the older one.
     """
     if place.passed_over and place.state is not None:
         raise CheckpointError(
@@ -106,7 +107,7 @@ def refuse_passed_over(place: ModelPlace) -> None:
 
 
 def write_files_for_use(folder: Path, files: dict[str, str]) -> None:
-    """Write tokenizer and template into a model's folder, which is made if missing."""
+    """Write tokenizer and template into a model's folder, which is created if missing."""
     refuse_output_in_checkpoint(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if "chat_template.jinja" not in files:
@@ -122,9 +123,9 @@ def _special_ids(tokenizer: Tokenizer, ends: list[int]) -> dict[str, Any]:
 
 
 def _bias_with_head(classifier: Classifier) -> torch.Tensor:
-    """The last norm's bias, moved so that a head without bias gives the scores of ours with one.
+    """Return the bias of the last norm that replaces the bias of the head.
 
-    Scores are W (x + b) + c with the norm's bias b, and a d with W d = c makes them W (x + b + d).
+    With the norm's bias b, the scores are W (x + b) + c. For a vector d with W d = c they equal W (x + b + d).
     """
     body, head = classifier.body, classifier.head
     assert isinstance(body, GPT2)
@@ -134,7 +135,7 @@ def _bias_with_head(classifier: Classifier) -> torch.Tensor:
 
 
 def _appending(text: str, tokenizer: Tokenizer, padding_id: int) -> str:
-    """The tokenizer.json with an end of text after each text, and a token for padding."""
+    """Return the tokenizer.json changed to append an end-of-text token to each text, with a padding token added."""
     data = json.loads(text)
     end_id = tokenizer.end_of_text_id
     end = next(name for name, one in tokenizer.special_tokens.items() if one == end_id)

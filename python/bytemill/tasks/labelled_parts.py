@@ -1,4 +1,4 @@
-"""Labelled rows read, named, balanced, split and encoded, as learning to classify wants them."""
+"""Prepares labelled rows for training a classifier: read, rename labels, balance, split and encode."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ __all__ = ["ClassifyRows", "called", "labelled_rows"]
 
 
 class ClassifyRows(NamedTuple):
-    """The three parts of the labelled rows."""
+    """The labelled rows for training, validation and test."""
 
     train: LabelledRows
     validation: LabelledRows | None
     test: LabelledRows | None
-    """None for a part whose share is 0."""
+    """None for a part whose fraction is 0."""
 
     def reports(self) -> list[str]:
-        """A sentence on each."""
+        """Return one sentence per part."""
         parts = zip(self._fields, self, strict=True)
         return [f"{name}: {'no rows are kept aside' if part is None else part.report()}" for name, part in parts]
 
 
 def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
-    """The rows of `data.path`, balanced if wished, split and encoded, with those of `data.val` and `data.test`.
+    """Read, balance, split and encode the rows of `data.path`, `data.val` and `data.test`.
 
     Raises:
-        DataError: They cannot be read, lack a column, or have fewer than two labels.
-        ConfigError: `classify.names` does not fit the labels.
+        DataError: The rows cannot be read, lack a column, or have fewer than two labels.
+        ConfigError: `classify.names` does not match the labels.
     """
     data = config.data
     notes: list[str] = []
@@ -64,7 +64,7 @@ def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
 
 
 def called(rows: Rows, names: Mapping[str, str]) -> Rows:
-    """Rows with their classes' names, as `renamed_labels`; they need not have all of the labels."""
+    """Return rows with renamed labels, like `renamed_labels`, but some of the labels may be absent from the rows."""
     there = label_names(rows)
     return renamed_labels(rows, {label: name for label, name in names.items() if label in there})
 
@@ -77,7 +77,7 @@ def _held_out(
     source: str | None,
     n_all: int,
 ) -> LabelledRows | None:
-    """The encoded rows of a part that measures; None if its share is 0."""
+    """Return the encoded rows of the validation or test set; None if its fraction is 0."""
     share = 0 if config.data.split is None else config.data.split[("train", "test", "validation").index(name)]
     if config.data.split is not None and not share and source is None:
         return None

@@ -1,7 +1,7 @@
-"""Losses of preference tuning: from the log-probabilities of two answers to one prompt to a loss per pair.
+"""The losses of preference tuning: a loss per pair from the log-probabilities of two answers to one prompt.
 
-Each takes four tensors (B,): the log-probability of the chosen and of the rejected answer, under the policy (the model
-that trains) and under the reference (the model before tuning, frozen). `preference_losses` lists them by name.
+Each loss takes four tensors (B,): the log-probabilities of the chosen and of the rejected answer, under the policy (the
+model that is trained) and under the reference (the frozen model before tuning). `preference_losses` lists them by name.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ __all__ = ["PreferenceLoss", "dpo_loss", "preference_losses"]
 
 
 class PreferenceLoss(Protocol):
-    """A function from the four log-probabilities to one loss per pair."""
+    """A function that computes one loss per pair from the four log-probabilities."""
 
     def __call__(
         self,
@@ -27,7 +27,7 @@ class PreferenceLoss(Protocol):
         beta: float,
         label_smoothing: float = 0.0,
     ) -> Tensor:
-        """Return (B,), in nats."""
+        """Return the losses, (B,), in nats."""
 
 
 def dpo_loss(
@@ -39,16 +39,16 @@ def dpo_loss(
     beta: float,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    """Return -log sigmoid(reward of the chosen answer - reward of the rejected answer), (B,).
+    """Return the DPO loss (B,): -log sigmoid(reward of the chosen answer - reward of the rejected answer).
 
     The reward of an answer is beta (log p_policy - log p_reference). Direct Preference Optimization, Rafailov et al.
     2023, equation 7. At the first step policy and reference are the same model, and the loss is ln 2.
 
     Args:
-        policy_chosen: (B,) log-probabilities, here and below.
-        policy_rejected: As above.
-        reference_chosen: As above.
-        reference_rejected: As above.
+        policy_chosen: (B,) log-probabilities of the chosen answers under the policy.
+        policy_rejected: (B,) log-probabilities of the rejected answers under the policy.
+        reference_chosen: (B,) log-probabilities of the chosen answers under the reference.
+        reference_rejected: (B,) log-probabilities of the rejected answers under the reference.
         beta: Penalty for moving away from the reference; higher values stay closer.
         label_smoothing: Assumed fraction of pairs with swapped labels, 0 to 0.5 ("conservative DPO", Mitchell 2023).
 
@@ -68,4 +68,4 @@ def dpo_loss(
 
 
 preference_losses: Mapping[str, PreferenceLoss] = MappingProxyType({"sigmoid": dpo_loss})
-"""The losses by name, as trl calls them."""
+"""The losses by the names that trl uses."""

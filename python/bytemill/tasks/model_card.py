@@ -1,4 +1,4 @@
-"""The README.md of an exported model: what it is, how it was trained, how it is used."""
+"""Writes the README.md of an exported model: its size, its training and an example of use."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ print(pipeline("text-classification", model="PATH")("You have won a prize, call 
 
 
 def model_card(opened: UsableModel, template: Template | None) -> str:
-    """Return the card of a language model, in Markdown with the hub's header."""
+    """Return the model card of a language model: Markdown with the header for the hub."""
     n_parameters = opened.model.n_parameters()
     facts = [
         f"{n_parameters:,} parameters, a context of {opened.model.config.n_positions:,} tokens",
@@ -53,7 +53,7 @@ def model_card(opened: UsableModel, template: Template | None) -> str:
 
 
 def classifier_card(place: ModelPlace, labels: Sequence[str]) -> str:
-    """Return the card of a classifier."""
+    """Return the model card of a classifier."""
     return _card("text-classification", [f"classes: {', '.join(labels)}", *_training(place)], _CLASSIFY)
 
 

@@ -1,14 +1,14 @@
-"""Where a model lies: a run, one of its checkpoints, weights in Hugging Face's form, a repository of the hub.
+"""Finds a model: of a run, of a checkpoint, in a Hugging Face folder, or in a repository on the hub.
 
-    runs/first          the newest whole checkpoint of a run; the best of one with early stopping (train.patience)
-    runs/first@best     the one of lowest validation loss
-    runs/first@40       the one after 40 steps
+    runs/first          the newest valid checkpoint of a run; with early stopping (train.patience) the best one
+    runs/first@best     the checkpoint with the lowest validation loss
+    runs/first@40       the checkpoint after 40 steps
     runs/first/checkpoints/step_00000040
     folder              config.json and safetensors
-    OWNER/NAME          a repository of the hub
+    OWNER/NAME          a repository on the hub
 
-What a model needs to be used is found from its place: the tokenizer, the template that it was tuned with, and the ids
-that end an answer.
+The place of a model also determines what is needed to use it: the tokenizer, the template that it was tuned with, and
+the ids that end an answer.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
 __all__ = ["ASKING_TASKS", "ModelPlace", "find_model"]
 
 ASKING_TASKS = ("instruct", "chat", "preference")
-"""Tasks whose rows are asked and answered, so that they need a template."""
+"""Tasks whose rows have prompts and answers, so that they need a template."""
 
 
 @dataclass(frozen=True)
 class ModelPlace:
-    """A model's folder."""
+    """The folder of a model."""
 
     given: str
-    """As it was asked for."""
+    """The name or path that the user gave."""
     folder: Path
-    """Of the weights: a checkpoint, or one in Hugging Face's form."""
+    """Folder of the weights: a checkpoint, or a Hugging Face folder."""
     state: dict[str, Any] | None = None
-    """What a checkpoint's state.json says; None where it is no checkpoint."""
+    """Content of a checkpoint's state.json; None if the folder is not a checkpoint."""
     passed_over: list[str] = field(default_factory=list)
-    """A sentence on each newer checkpoint that is damaged."""
+    """One sentence per newer checkpoint that is damaged."""
 
     @cached_property
     def fields(self) -> dict[str, Any]:
@@ -57,14 +57,14 @@ class ModelPlace:
 
     @cached_property
     def run(self) -> Path | None:
-        """The run that the checkpoint belongs to; None for a checkpoint that was moved out, and for other folders."""
+        """The folder of the checkpoint's run; None for a checkpoint outside a run, and for other folders."""
         if self.state is None or self.folder.parent.name != "checkpoints":
             return None
         return self.folder.parent.parent
 
     @cached_property
     def settings(self) -> RunConfig | None:
-        """The settings of the run at this checkpoint; None for other folders, and for settings not known any more."""
+        """The settings of the run at this checkpoint; None for other folders, and if the settings are invalid now."""
         if self.state is None:
             return None
         try:
@@ -75,14 +75,15 @@ class ModelPlace:
 
     @cached_property
     def companions(self) -> Companions:
-        """What the files next to the tokenizer say."""
+        """The content of the files next to the tokenizer."""
         return read_companions(self.run or self.folder)
 
     def tokenizer(self) -> Tokenizer:
         """Return the model's own tokenizer: the one in its folder, else the one that its run was trained with.
 
         Raises:
-            ConfigError: There is none any more, or it has changed.
+            ConfigError: There is no tokenizer.
+            DataError: The tokenizer has changed.
         """
         found = tokenizer_in(self.run or self.folder) or self._tokenizer_of_settings()
         if found is None:
@@ -91,14 +92,14 @@ class ModelPlace:
         return found
 
     def tokenizer_if_any(self) -> Tokenizer | None:
-        """As `tokenizer`, and None where there is none."""
+        """Return the model's own tokenizer; None if there is none."""
         try:
             return self.tokenizer()
         except ConfigError:
             return None
 
     def template(self) -> Template | None:
-        """Return the template that the model was tuned with, or brings; None where it knows of none."""
+        """Return the template that the model was tuned with, or its own chat template; None if there is neither."""
         if self.state is None or (self.settings is not None and self.settings.data.template == "own"):
             return self._own_template()
         if self.settings is None or (self._is_earlier and self.settings.task not in ASKING_TASKS):
@@ -107,21 +108,24 @@ class ModelPlace:
 
     @property
     def _is_earlier(self) -> bool:
-        """Whether the run is of a version whose settings name a template whatever the task."""
+        """Whether the run is of an earlier version, whose settings name a template in every task."""
         return self.state is not None and "chat_template" in self.state["settings"].get("data", {})
 
     def stop_ids(self, tokenizer: Tokenizer) -> tuple[int, ...]:
-        """Return the ids that end an answer: the end of text, and what the model's files name besides."""
+        """Return the ids that end an answer: the end-of-text id, and those named in the model's files."""
         special = tokenizer.special_tokens
         named = [special.get(self.companions.special_names.get("eos_token", "")), special.get("<|im_end|>")]
         ends = [tokenizer.end_of_text_id, *named, *self.companions.end_ids]
         return tuple(dict.fromkeys(one for one in ends if one is not None))
 
     def refuse_other_tokenizer(self, given: Tokenizer | str | None) -> None:
-        """Make sure that the checkpoint was trained with this tokenizer, given by itself or by its fingerprint.
+        """Check that the checkpoint was trained with this tokenizer.
+
+        Args:
+            given: The tokenizer or its fingerprint; None accepts any.
 
         Raises:
-            DataError: It was trained with another.
+            DataError: The checkpoint was trained with another tokenizer.
         """
         if given is None or self.state is None:
             return
@@ -134,7 +138,7 @@ class ModelPlace:
             )
 
     def _tokenizer_of_settings(self) -> Tokenizer | None:
-        """Runs of earlier versions only name it; one that is gone or has changed is not theirs any more."""
+        """Return the tokenizer that the settings name, for runs of earlier versions, which do not contain it."""
         data = None if self.settings is None else self.settings.data
         for source in [] if data is None else [data.tokenizer, data.path]:
             place = None if source is None else Path(source)
@@ -158,11 +162,11 @@ class ModelPlace:
 
 
 def find_model(given: str | Path) -> ModelPlace:
-    """Return where the model is; the newest whole checkpoint of a run, with a note on newer ones that are damaged.
+    """Find a model. For a run, return its newest valid checkpoint and the faults of newer, damaged ones.
 
     Raises:
-        CheckpointError: The checkpoint is damaged or missing, or the run has none that is whole.
-        FormatError: There is neither such a folder nor such a repository.
+        CheckpointError: The checkpoint is damaged or missing, or the run has no valid one.
+        FormatError: There is no folder and no repository of this name.
     """
     given = str(given)
     path = Path(given)
@@ -186,7 +190,7 @@ def find_model(given: str | Path) -> ModelPlace:
 
 
 def _verified(path: Path) -> dict[str, Any]:
-    """The state of a checkpoint after every byte was read; files that have not changed are not read again."""
+    """Verify a checkpoint and return its state; unchanged files are not read again."""
     return _verified_as(path.resolve(), tuple(_stamp(file) for file in sorted(path.iterdir())))
 
 
@@ -201,7 +205,7 @@ def _stamp(file: Path) -> tuple[str, int, int, int]:
 
 
 def _best_of(given: str, run: Path) -> ModelPlace | None:
-    """The checkpoint of lowest validation loss; None where none has one."""
+    """Return the checkpoint with the lowest validation loss; None if no checkpoint has one."""
     losses = {path: loss for _, (path, loss) in all_checkpoints(run) if loss is not None}
     if not losses:
         return None
@@ -210,7 +214,7 @@ def _best_of(given: str, run: Path) -> ModelPlace | None:
 
 
 def _named(given: str, run: Path, which: str) -> ModelPlace:
-    """The checkpoint of a run that is called newest, best, or by its steps."""
+    """Return the checkpoint of a run by its name: newest, best, or a number of steps."""
     found = dict(all_checkpoints(run))
     if which == "best":
         best = _best_of(given, run)

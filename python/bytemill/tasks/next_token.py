@@ -1,4 +1,4 @@
-"""What all tasks that predict the next token share: the loss, samples on the way, and what must fit."""
+"""Shared parts of all next-token tasks: the loss, text samples, and checks of model against data."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _INSTRUCTION = "Give three tips for staying healthy."
 
 
 def labels_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> BatchLoss:
-    """Summed cross-entropy of a batch, weighed by its labels, so that ragged batches add up exactly.
+    """Return the summed cross-entropy of a batch and its number of labels, so that uneven batches add up exactly.
 
     Args:
         model: `model(ids, targets, …)` returns (anything, mean loss over targets that are not -100).
-        batch: (inputs, targets), each (B, T), and what else the model takes: cu_seqlens.
+        batch: (inputs, targets), each (B, T), and further arguments of the model: cu_seqlens.
     """
     inputs, targets, *documents = batch
     n_labels = (targets != IGNORED_TARGET).sum()
@@ -39,7 +39,7 @@ def labels_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> Batc
 
 
 class TemplatedPrompt(NamedTuple):
-    """A prompt whose ids are not those of its text: marks of a template may be special tokens."""
+    """A prompt with its ids, which may differ from those of its text: template markers may be special tokens."""
 
     text: str
     ids: list[int]
@@ -48,10 +48,10 @@ class TemplatedPrompt(NamedTuple):
 def draw_samples(
     model: CausalModel, tokenizer: TextTokenizer, prompts: Sequence[str | TemplatedPrompt], settings: SampleConfig
 ) -> list[dict[str, str]]:
-    """Continue each prompt; an empty one starts where documents begin.
+    """Continue each prompt; an empty prompt starts a new document.
 
     Returns:
-        Each as {"prompt": …, "text": the continuation alone}.
+        One {"prompt": …, "text": …} per prompt; "text" is the continuation without the prompt.
     """
     generator = TextGenerator(model, tokenizer)
     options: Sampling = {
@@ -68,13 +68,13 @@ def draw_samples(
 
 
 def own_prompts(tokenizer: RowEncoder, template: Template) -> tuple[str | TemplatedPrompt, ...]:
-    """Return what is continued when `sample.prompts` is empty: an ordinary text and an instruction in the template."""
+    """Return the prompts used when `sample.prompts` is empty: an ordinary text and an instruction in the template."""
     ordinary, text = own_prompts_as_text(template)
     return ordinary, TemplatedPrompt(text, prompt_ids([Turn("user", _INSTRUCTION)], tokenizer, template))
 
 
 def own_prompts_as_text(template: Template) -> tuple[str, str]:
-    """As `own_prompts`, as texts alone.
+    """Return the prompts of `own_prompts` as text.
 
     >>> own_prompts_as_text("chatml")[1].splitlines()[0]
     '<|im_start|>user'
@@ -83,10 +83,10 @@ def own_prompts_as_text(template: Template) -> tuple[str, str]:
 
 
 def refuse_misfit(model: CausalModel, config: RunConfig, *, n_vocab: int, source: str) -> None:
-    """Make sure that the model knows every id and is as long as a sample.
+    """Check that the model has every token id and that its context is at least one sample long.
 
     Raises:
-        ConfigError: It does not, or is not; names both values.
+        ConfigError: It lacks an id or its context is too short; the error names both values.
     """
     shape, seq_len = model.config, config.data.seq_len
     if n_vocab > shape.vocab_size:

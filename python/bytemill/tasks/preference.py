@@ -1,10 +1,10 @@
-"""Preference tuning (DPO): make the chosen answer of each pair more likely than it was, the rejected one less.
+"""Preference tuning (DPO): makes the chosen answer of each pair more likely, and the rejected one less likely.
 
-No reward model and no sampling: the loss compares the log-probabilities of the two answers with those under a frozen
-reference, the model as it was before tuning. The formula is in `bytemill.tasks.losses`.
+It needs no reward model and no sampling. The loss compares the log-probabilities of the two answers with those under a
+frozen reference, which is the model before tuning. The formula is in `bytemill.tasks.losses`.
 
-Under LoRA the reference is the policy itself with its adapter switched off: no second model in memory.
-Otherwise it is a frozen copy, and resuming the run needs the base again to make it.
+With LoRA the reference is the policy itself with its adapter disabled, so there is no second model in memory. Otherwise
+it is a frozen copy, and resuming the run needs the base again to make the copy.
 """
 
 from __future__ import annotations
@@ -64,15 +64,15 @@ AnyModel = TypeVar("AnyModel", bound=torch.nn.Module)
 
 @dataclass(frozen=True)
 class Preferences:
-    """What the policy makes of some pairs; each field is (B,), one value a pair."""
+    """Losses and rewards of some pairs; each field is (B,), one value per pair."""
 
     losses: torch.Tensor
     chosen_rewards: torch.Tensor
-    """beta x what the chosen answer gained on the reference, in nats."""
+    """beta x (log-probability of the chosen answer under the policy - under the reference), in nats."""
     rejected_rewards: torch.Tensor
 
     def sums(self) -> dict[str, torch.Tensor]:
-        """Sums over the pairs, by the names under which the loop logs their means."""
+        """Return sums over the pairs, by the names under which the loop logs their means."""
         margins = self.chosen_rewards - self.rejected_rewards
         return {
             "reward_chosen": self.chosen_rewards.sum(),
@@ -86,8 +86,8 @@ def losses_and_rewards(policy: torch.Tensor, reference: torch.Tensor, settings: 
     """Return the loss of each pair and the rewards of its answers.
 
     Args:
-        policy: (2B,) log-probabilities under the model that trains: B chosen answers, then B rejected ones.
-        reference: (2B,) the same under the model as it was.
+        policy: (2B,) log-probabilities under the trained model: B chosen answers, then B rejected ones.
+        reference: (2B,) the same under the model before tuning.
         settings: beta and label smoothing.
 
     >>> same = torch.tensor([-3.0, -5.0])
@@ -107,12 +107,12 @@ def answer_log_probabilities(
     *,
     average: Literal["sum", "mean"] = "sum",
 ) -> torch.Tensor:
-    """(B,) log-probability of each row's targets, together or a token.
+    """Return the log-probability (B,) of each row's targets: the sum, or the mean per token.
 
     Args:
         model: `model(ids, targets, reduction="rows")` returns (anything, (B,) summed losses).
         inputs: (B, T) ids.
-        targets: (B, T), -100 where nothing is asked.
+        targets: (B, T) ids, -100 at positions to ignore.
         average: "mean" divides by the number of targets.
     """
     sums: torch.Tensor = -model(inputs, targets, reduction="rows")[1].float()
@@ -139,31 +139,31 @@ def preference_task(
     rank: int = 0,
     world_size: int = 1,
 ) -> Task:
-    """Preference tuning of `model` on pairs of answers; its metrics are rewards, margin and accuracy.
+    """Return the task of preference tuning on pairs of answers; its metrics are rewards, margin and accuracy.
 
     Args:
         model: Called as in `answer_log_probabilities`; see `turn_off_dropout`.
         train_pairs: From `encode_pairs`.
-        tokenizer: Of the model.
-        reference: A frozen copy of the model; None takes the model itself under its switched-off adapter.
-        validation_pairs: Held-out pairs, each measured once a validation.
-        test_pairs: Pairs that are measured once, after training.
+        tokenizer: The model's tokenizer.
+        reference: A frozen copy of the model; None uses the model itself with its adapter disabled.
+        validation_pairs: Pairs to measure once per validation.
+        test_pairs: Pairs to measure once after training.
         settings: beta, label smoothing, sum or mean.
-        parameters: Those that train; empty takes all that require a gradient.
+        parameters: Parameters to train; empty for all that require a gradient.
         data: Batch size (pairs) and seed.
-        sample: Prompts that are continued on the way, in full, template included.
-        prompts: Those that are continued when `sample` has none.
-        model_config: Saved with each checkpoint; rebuilds the model.
-        base: Path and SHA-256 of a frozen base, which checkpoints then lack.
-        files: Saved in the run's folder: the tokenizer, the template.
-        fingerprints: Of the tokenizer and the base, by name; the rows' own is added.
-        rank: Of this process.
-        world_size: Processes that share the pairs.
+        sample: Prompts to continue during training, complete with the template.
+        prompts: Prompts to continue if `sample` has none.
+        model_config: Settings that rebuild the model, saved with each checkpoint.
+        base: Path and SHA-256 of a frozen base; checkpoints then do not contain its weights.
+        files: Files to write into the run's folder: the tokenizer, the template.
+        fingerprints: Fingerprints of the tokenizer and the base, by name; the rows' fingerprint is added.
+        rank: Rank of this process.
+        world_size: Number of processes that share the pairs.
     """
     settings, data, sample = settings or PreferenceConfig(), data or DataConfig(), sample or SampleConfig()
 
     def preferences(policy: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> Preferences:
-        # The reference first: it keeps no activations, so the two never stand in memory together.
+        # The reference first: it keeps no activations, so those of both models are never in memory together.
         with torch.no_grad(), _reference(model, reference, batch[0].device) as frozen:
             theirs = answer_log_probabilities(frozen, *batch, average=settings.log_probabilities)
         own = answer_log_probabilities(policy, *batch, average=settings.log_probabilities)
@@ -208,13 +208,13 @@ def preference_task(
 
 
 def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[str]]:
-    """The task that a configuration describes, its settled configuration, and what became of the rows.
+    """Return the task of a configuration, the completed configuration, and reports on the rows.
 
-    The rows are split by `data.split`, 85 / 10 / 5 if it is not given, into training, test and validation. Test rows
-    are measured only if they have a file of their own, `data.test`.
+    The rows are split by `data.split` (default 85 / 10 / 5) into training, test and validation. Test rows are measured
+    only if they come from a separate file, `data.test`.
 
     Raises:
-        ConfigError: `base` or `data.path` is not given, nor a tokenizer, or a setting cannot work.
+        ConfigError: `base`, `data.path` or a tokenizer is missing, or a setting is invalid.
         DataError: No row can be used, or the model was trained with another tokenizer.
     """
     data, world = config.data, World.from_environment()
@@ -269,10 +269,10 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
 
 
 def read_pairs(config: RunConfig, source: str | None = None, *, notes: list[str] | None = None) -> list[dict[str, Any]]:
-    """The preference rows of `data.path`, or of another source, with our column names.
+    """Read the preference rows of `data.path`, or of another source, with bytemill's column names.
 
     Raises:
-        DataError: They cannot be read, or lack a column.
+        DataError: The rows cannot be read, or lack a column.
     """
     return read_preferences(
         source or str(config.data.path),
@@ -283,23 +283,23 @@ def read_pairs(config: RunConfig, source: str | None = None, *, notes: list[str]
 
 
 def encode_for_preference(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: RunConfig) -> EncodedPairs:
-    """Rows to pairs of ids and masks.
+    """Encode rows as pairs of ids and masks.
 
     Raises:
-        DataError: No row can be used; says why.
+        DataError: No row can be used; the error says why.
     """
     return encode_pairs(rows, tokenizer, max_tokens=config.data.seq_len, template=template_of(config))
 
 
 def turn_off_dropout(model: AnyModel) -> AnyModel:
-    """Take all dropout out, in place; adapters put on later keep their own.
+    """Set all dropout of the model to 0, in place; adapters that are added later keep theirs.
 
-    A reward is a difference of two log-probabilities; noise in one of them alone would drown it.
+    A reward is a small difference of two log-probabilities; dropout noise in one of them would hide it.
     """
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-        # Attention keeps its share as a number, and so do the blocks of OPT and Bloom, under several names.
+        # Attention stores its dropout as a number, and so do the blocks of OPT and Bloom, under several names.
         for name, value in vars(module).items():
             if "drop" in name and isinstance(value, float):
                 setattr(module, name, 0.0)
@@ -307,7 +307,7 @@ def turn_off_dropout(model: AnyModel) -> AnyModel:
 
 
 def _needs_copy(lora: LoraSettings) -> bool:
-    """Whether the base alone cannot be had back: all parameters train, or its biases do, or peft holds the adapter."""
+    """Return whether the reference must be a copy: all parameters or biases are trained, or peft has the adapter."""
     return lora.r == 0 or lora.bias != "none" or lora.backend == "peft"
 
 
@@ -315,7 +315,7 @@ def _needs_copy(lora: LoraSettings) -> bool:
 def _reference(
     policy: torch.nn.Module, frozen: torch.nn.Module | None, device: torch.device
 ) -> Iterator[torch.nn.Module]:
-    """The model as it was before it was tuned."""
+    """Yield the model as it was before tuning."""
     if frozen is not None:
         yield frozen.to(device)
         return
@@ -324,7 +324,7 @@ def _reference(
 
 
 def _batches_once(encoded: EncodedPairs | None, data: DataConfig, *, pad_id: int) -> Iterator[tuple[Any, Any]]:
-    """Each pair once, in order; `data.eval_batches` limits how many batches."""
+    """Yield each pair once, in order; `data.eval_batches` limits the number of batches."""
     pairs = encoded.pairs if encoded else []
     starts = range(0, len(pairs), data.batch_size)
     for start in starts[: data.eval_batches or None]:

@@ -1,4 +1,4 @@
-"""Pretraining: GPT-2 learns to predict the next token of a stream of text."""
+"""Pretraining: trains a model to predict the next token of a stream of text."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ Split = Literal["train", "val"]
 
 
 class SampleLoader(BatchStream, Protocol):
-    """A stream of (inputs, targets) over a known number of samples, as bytemill.data.TokenLoader is."""
+    """A stream of (inputs, targets) over a known number of samples, such as bytemill.data.TokenLoader."""
 
     @property
     def n_samples(self) -> int:
-        """Samples in one epoch."""
+        """Number of samples in one epoch."""
         ...
 
 
@@ -61,22 +61,22 @@ def pretrain_task(
     files: Mapping[str, str] | None = None,
     fingerprints: Mapping[str, str] | None = None,
 ) -> Task:
-    """Next-token training of `model` on a stream of (inputs, targets).
+    """Return the task of next-token training on a stream of (inputs, targets).
 
     Args:
         model: `model(ids, targets)` returns (anything, mean loss).
-        batches: Endless and resumable, such as a TokenLoader.
-        validation: Held-out samples in file order (`shuffle=False`), a loader of their own.
-        validation_batches: Batches of one validation; 0 takes every sample once.
-        more_validation: Further held-out samples by name; their metrics are `val_loss/NAME` and the like.
-        tokenizer: For bits per byte and samples; without it there are none.
-        sample: How samples are drawn.
-        hellaswag: Items to answer at each validation, parted over the processes.
-        seq_len: Tokens of a sample, for MFU; without it there is none.
-        epoch: What one pass over `batches` is, for the log.
-        model_config: Saved with each checkpoint; rebuilds the model.
-        files: Saved in the run's folder: the tokenizer.
-        fingerprints: Of data and tokenizer, by name.
+        batches: Endless and resumable stream, such as a TokenLoader.
+        validation: A separate loader of the validation set, in file order (`shuffle=False`).
+        validation_batches: Batches per validation; 0 uses every sample once.
+        more_validation: Further validation sets by name; their metrics are named like `val_loss/NAME`.
+        tokenizer: Needed for bits per byte and text samples; None omits them.
+        sample: Sampling settings.
+        hellaswag: Items to answer at each validation, split over the processes.
+        seq_len: Tokens per sample, needed for MFU; None omits it.
+        epoch: One pass over `batches`, for the log.
+        model_config: Settings that rebuild the model, saved with each checkpoint.
+        files: Files to write into the run's folder, such as the tokenizer.
+        fingerprints: Fingerprints of data and tokenizer, by name.
     """
     sample = sample or SampleConfig()
     token_bytes = None if tokenizer is None else bytes_per_token(tokenizer)
@@ -118,11 +118,11 @@ def pretrain_task(
 
 
 def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
-    """The task that a configuration describes, and the configuration with its open questions settled.
+    """Return the task of a configuration, and the completed configuration.
 
     Raises:
         ConfigError: `data.path` is not given, or settings contradict each other or the data.
-        DataError: The tokenizer, a further validation set or the model to start from does not belong to the shards.
+        DataError: The tokenizer, a further validation set or the base does not match the shards.
         FormatError: The shards are damaged.
     """
     from bytemill.data import TokenLoader
@@ -189,7 +189,7 @@ def resolve_micro_batches(config: RunConfig) -> RunConfig:
     """Turn `train.total_batch_tokens` into `train.micro_batches`.
 
     Raises:
-        ConfigError: They do not divide; names the multiples around.
+        ConfigError: The tokens are not a multiple of a micro-batch; the error suggests one.
 
     >>> from bytemill.train.config import load_config
     >>> settings = ["train.total_batch_tokens=524288", "data.batch_size=16", "data.seq_len=1024"]
@@ -210,11 +210,11 @@ def resolve_micro_batches(config: RunConfig) -> RunConfig:
 
 
 def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any, ...]]:
-    """Each sample of an endless loader once, from its first; the last batch may be smaller.
+    """Yield batches with each sample of an endless loader once, from the first; the last batch may be smaller.
 
     Args:
-        loader: In file order; its place is changed.
-        n_batches: Stop after so many; 0 takes all.
+        loader: Loader in file order; its position changes.
+        n_batches: Maximum number of batches; 0 for all.
     """
     loader.load_state_dict(loader.state_dict() | {"position": 0})
     left = loader.n_samples
@@ -227,11 +227,11 @@ def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any,
 
 
 def _more_validation(config: RunConfig, training: Manifest) -> dict[str, tuple[str, Split]]:
-    """Folder and split of each further validation set: what it keeps aside, or all of it where that is nothing.
+    """Return folder and split of each further validation set: its validation split, or all of it if that is too small.
 
     Raises:
         ConfigError: A folder cannot be read, or has too few tokens for one sample.
-        DataError: Its tokenizer is another than that of the training data.
+        DataError: A set has another tokenizer than the training data.
     """
     places: dict[str, tuple[str, Split]] = {}
     for name, folder in config.data.more_val.items():

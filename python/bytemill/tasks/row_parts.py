@@ -1,4 +1,4 @@
-"""Rows in three parts, for training, test and validation: by shares of one source, or from files of their own."""
+"""Splits rows into training, test and validation sets: by fractions of one source, or from separate files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["SHARES", "RowParts", "Rows", "row_parts", "shares_of"]
 
 Rows = Sequence[Mapping[str, Any]]
 SHARES = (0.85, 0.10, 0.05)
-"""Of training, test and validation, in tasks of text, instructions and pairs."""
+"""Default fractions of training, test and validation, in all tasks except classify."""
 _CLASSIFY_SHARES = (0.7, 0.2, 0.1)
 
 
 class RowParts(NamedTuple):
-    """The rows of each part, in the order in which they were drawn."""
+    """The rows of each part, in shuffled order."""
 
     train: Rows
     test: Rows
@@ -30,15 +30,15 @@ class RowParts(NamedTuple):
 
 
 def row_parts(config: RunConfig, rows: Rows, read: Callable[[str], Rows], *, at_most: int = 0) -> RowParts:
-    """Split the rows of `data.path` as the settings say, and read what has a file of its own.
+    """Split the rows of `data.path` by the settings, and read validation and test rows from separate files if given.
 
-    A single text of the task lm is split at line breaks, so that its end can validate.
+    In the task lm, a single text is split at line breaks, so that its end is the validation set.
 
     Args:
-        config: Its data section says shares, seed, files and `train_rows`.
-        rows: Of `data.path`.
+        config: Its data section has the fractions, seed, files and `train_rows`.
+        rows: Rows of `data.path`.
         read: Reads the rows of `data.val` and `data.test`.
-        at_most: Rows wanted of all parts of `data.path` together; 0 takes all.
+        at_most: Maximum number of rows of all parts of `data.path` together; 0 for all.
     """
     data = config.data
     train, test, validation = shares_of(config)
@@ -58,7 +58,7 @@ def row_parts(config: RunConfig, rows: Rows, read: Callable[[str], Rows], *, at_
 
 
 def shares_of(config: RunConfig) -> tuple[float, float, float]:
-    """Return the shares of training, test and validation; that of a part with a file of its own goes to training."""
+    """Return the fractions of training, test and validation; that of a part with a separate file goes to training."""
     data = config.data
     if data.split is not None:
         train, test, validation = data.split

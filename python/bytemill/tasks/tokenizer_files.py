@@ -1,6 +1,6 @@
-"""The files that make a folder with a model usable: its tokenizer, and how it is asked.
+"""Creates the files that are needed to use a model: its tokenizer and its chat template.
 
-A run's folder and an exported model have the same ones, under the names that Hugging Face's libraries read.
+A run's folder and an exported model contain the same files, under the names that Hugging Face's libraries read.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def tokenizer_files(
     """Return the text of each file by its name: tokenizer.json, tokenizer_config.json, chat_template.jinja.
 
     Args:
-        tokenizer: Of the model.
-        template: The one that the model was tuned with; None for a model that only continues text.
+        tokenizer: The model's tokenizer.
+        template: Template that the model was tuned with; None for a model that only continues text.
         n_positions: The model's context in tokens.
 
     >>> from bytemill import Tokenizer
@@ -41,7 +41,7 @@ def tokenizer_files(
 
 
 def end_of_answer(tokenizer: Tokenizer, template: Template | None) -> str | None:
-    """Return the special token that ends an answer, else the one that ends a text; None where there is neither.
+    """Return the special token that ends an answer, else the one that ends a text; None if there is neither.
 
     >>> from bytemill import Tokenizer
     >>> end_of_answer(Tokenizer.train(texts=["low lower"], vocab_size=260), "chatml")
@@ -62,7 +62,7 @@ def _end_of_text(tokenizer: Tokenizer) -> str | None:
 def _config(tokenizer: Tokenizer, template: Template | None, n_positions: int | None) -> dict[str, Any]:
     end_of_text = _end_of_text(tokenizer)
     names = {
-        "bos_token": end_of_text,  # a document's start looks to the model like the end of another
+        "bos_token": end_of_text,  # in training a document starts after the end-of-text token of another
         "eos_token": end_of_answer(tokenizer, template),
         "pad_token": end_of_text,
     }
@@ -71,7 +71,7 @@ def _config(tokenizer: Tokenizer, template: Template | None, n_positions: int | 
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
-        # Otherwise transformers 4 gives token_type_ids too, and GPT-2 adds the embedding of token 0 everywhere.
+        # Otherwise transformers 4 also returns token_type_ids, and GPT-2 adds the embedding of token 0 everywhere.
         "model_input_names": ["input_ids", "attention_mask"],
         **({} if n_positions is None else {"model_max_length": n_positions}),
         **{name: text for name, text in names.items() if text is not None},

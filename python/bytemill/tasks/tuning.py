@@ -1,7 +1,7 @@
-"""Tuning on rows: texts, instructions with answers, or conversations; by LoRA or with all weights.
+"""Tunes a model on rows: texts, instructions with answers, or conversations; with LoRA or all weights.
 
-The three differ in how a row becomes ids and which of them are trained, which is `bytemill.data.rows`' business;
-from there on they are one task.
+The three kinds differ in how a row is encoded and which ids are trained, which is in `bytemill.data.rows`. After that
+they are the same task.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ __all__ = [
 
 Encoded = TypeVar("Encoded", EncodedRows, "EncodedPairs")
 COLUMN_SETTING = "data.{}_column"
-"""What sets the name of a column, by our name."""
+"""The setting that names a column; the placeholder is bytemill's name for the column."""
 _COLUMNS = {
     "lm": ("text",),
     "instruct": ("instruction", "input", "output"),
@@ -95,25 +95,24 @@ def tuning_task(
     rank: int = 0,
     world_size: int = 1,
 ) -> Task:
-    """Training of `model` on encoded rows, the prompts masked unless `data.mask_prompt` is off.
+    """Return the task of tuning on encoded rows; prompts are masked unless `data.mask_prompt` is false.
 
     Args:
         model: `model(ids, targets)` returns (anything, mean loss).
         train_rows: From one of the encoders of `bytemill.data.rows`.
-        tokenizer: Of the model.
-        validation_rows: Held-out rows, each measured once a validation.
-        test_rows: Rows that are measured once, after training.
-        parameters: Those that train, such as `lora_parameters(model)`; empty takes all that require a
-            gradient.
+        tokenizer: The model's tokenizer.
+        validation_rows: Rows to measure once per validation.
+        test_rows: Rows to measure once after training.
+        parameters: Parameters to train, such as `lora_parameters(model)`; empty for all that require a gradient.
         data: Batch size, seed and masking.
-        sample: Prompts that are continued on the way, in full, template included.
-        prompts: Those that are continued when `sample` has none.
-        model_config: Saved with each checkpoint; rebuilds the model.
-        base: Path and SHA-256 of a frozen base, which checkpoints then lack.
-        files: Saved in the run's folder: the tokenizer, the template.
-        fingerprints: Of the tokenizer, by name; the rows' own is added.
-        rank: Of this process.
-        world_size: Processes that share the rows.
+        sample: Prompts to continue during training, complete with the template.
+        prompts: Prompts to continue if `sample` has none.
+        model_config: Settings that rebuild the model, saved with each checkpoint.
+        base: Path and SHA-256 of a frozen base; checkpoints then do not contain its weights.
+        files: Files to write into the run's folder: the tokenizer, the template.
+        fingerprints: Fingerprint of the tokenizer, by name; the rows' fingerprint is added.
+        rank: Rank of this process.
+        world_size: Number of processes that share the rows.
     """
     data, sample = data or DataConfig(), sample or SampleConfig()
     pad_id, token_bytes = tokenizer.eot_token, bytes_per_token(tokenizer)
@@ -151,13 +150,13 @@ def tuning_task(
 
 
 def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[str]]:
-    """The task that a configuration describes, its settled configuration, and what became of the rows.
+    """Return the task of a configuration, the completed configuration, and reports on the rows.
 
-    The rows are split by `data.split`, 85 / 10 / 5 if it is not given, into training, test and validation. Test rows
-    are measured only if they have a file of their own, `data.test`.
+    The rows are split by `data.split` (default 85 / 10 / 5) into training, test and validation. Test rows are measured
+    only if they come from a separate file, `data.test`.
 
     Raises:
-        ConfigError: `data.path` is not given, nor a tokenizer, or a setting cannot work.
+        ConfigError: `data.path` or a tokenizer is missing, or a setting is invalid.
         DataError: No row can be used, or the model was trained with another tokenizer.
     """
     data, world = config.data, World.from_environment()
@@ -212,15 +211,15 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
 def read_for_task(
     config: RunConfig, source: str | None = None, *, notes: list[str] | None = None
 ) -> list[dict[str, Any]]:
-    """The rows of `data.path`, or of another source, with our column names.
+    """Read the rows of `data.path`, or of another source, with bytemill's column names.
 
     Args:
-        config: Says the task and the columns.
-        source: As of `read_rows`.
-        notes: As of `read_rows`.
+        config: Task and column settings.
+        source: Where to read from instead of `data.path`; see `read_rows`.
+        notes: List that gets notes on the rows; see `read_rows`.
 
     Raises:
-        DataError: They cannot be read, or lack a column that the task needs.
+        DataError: The rows cannot be read, or lack a column that the task needs.
     """
     columns = _COLUMNS[config.task]
     needed = [column for column in columns if column != "input"]
@@ -234,7 +233,7 @@ def read_for_task(
 
 
 def column_names(data: DataConfig, columns: Sequence[str]) -> dict[str, str | tuple[str, ...]]:
-    """The names of columns in the file; by default turns may be in `messages` too, as OpenAI and trl have them."""
+    """Return the columns' names in the file; by default turns may also be in `messages`, as for OpenAI and trl."""
     names: dict[str, str | tuple[str, ...]] = {column: getattr(data, f"{column}_column") for column in columns}
     if names.get("messages") == DataConfig().messages_column:
         names["messages"] = (DataConfig().messages_column, "messages")
@@ -242,17 +241,17 @@ def column_names(data: DataConfig, columns: Sequence[str]) -> dict[str, str | tu
 
 
 def at_most(rows: Sequence[Mapping[str, Any]], data: DataConfig) -> Sequence[Mapping[str, Any]]:
-    """`data.max_rows` of rows not parted yet, drawn by `data.seed`; all where there are no more, or it is 0."""
+    """Return `data.max_rows` rows sampled by `data.seed`; all rows if there are not more, or if it is 0."""
     if not 0 < data.max_rows < len(rows):
         return rows
     return split_rows(rows, (1.0,), seed=data.seed, at_most=data.max_rows)[0]
 
 
 def encode_for_task(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: RunConfig) -> EncodedRows:
-    """Rows to ids and masks, as `config.task` wants them.
+    """Encode rows as ids and masks for `config.task`.
 
     Raises:
-        DataError: No row can be used; says why.
+        DataError: No row can be used; the error says why.
     """
     data = config.data
     if config.task == "lm":
@@ -271,10 +270,10 @@ def held_out(
     *,
     source: str | None = None,
 ) -> tuple[Encoded | None, str]:
-    """What can be used of the rows that are kept aside, None if nothing can, and a sentence on it.
+    """Encode the rows of a validation or test set; return them, or None if none can be used, and a report.
 
-    Training needs none of them: of few rows the only one for validation may be the one without an answer. Rows from a
-    file of their own, `source`, must be of use.
+    Training does not need these rows: if there are few, the only one for validation may lack an answer. But rows from a
+    separate file, `source`, must be usable, else DataError is raised.
     """
     if not rows:
         return None, "no rows are kept aside"
@@ -291,7 +290,7 @@ def resolve_epochs(config: RunConfig, *, n_rows: int) -> RunConfig:
     """Turn `train.epochs` into `train.max_steps` and `train.warmup_share` into `train.warmup_steps`.
 
     Raises:
-        ConfigError: A batch in tokens is asked for.
+        ConfigError: `train.total_batch_tokens` or `train.find_batch_size` is set.
 
     >>> from bytemill.train.config import load_config
     >>> two_epochs = load_config(None, ["train.epochs=2", "data.batch_size=8"])
@@ -307,7 +306,7 @@ def resolve_epochs(config: RunConfig, *, n_rows: int) -> RunConfig:
 
 
 def row_batches_once(encoded: EncodedRows, data: DataConfig, *, pad_id: int) -> Iterator[tuple[Any, ...]]:
-    """Each row once, in order; `data.eval_batches` limits how many batches."""
+    """Yield batches with each row once, in order; `data.eval_batches` limits the number of batches."""
     starts = range(0, len(encoded.rows), data.batch_size)
     for start in starts[: data.eval_batches or None]:
         rows = encoded.rows[start : start + data.batch_size]

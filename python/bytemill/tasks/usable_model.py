@@ -1,6 +1,6 @@
-"""A trained model ready for use: its weights on the fastest device, its tokenizer, and how it is asked.
+"""Loads a trained model for use: its weights on the default device, its tokenizer and its template.
 
-All of it comes from where the model lies. What a caller gives instead is used, and said.
+All of it comes from the model's folder. The caller can give another tokenizer or template, which is then reported.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ __all__ = ["UsableModel", "open_model", "open_place", "tokenizer_for"]
 
 
 class UsableModel(NamedTuple):
-    """A language model with what it needs to be used."""
+    """A language model with its tokenizer and template."""
 
     place: ModelPlace
     model: CausalModel
     tokenizer: Tokenizer
     template: Template
-    """The one that the model was tuned with; alpaca for one that was not."""
+    """Template that the model was tuned with; alpaca if it was not tuned."""
 
     def generator(self) -> TextGenerator:
-        """Return what continues text, up to an id that ends a text or an answer."""
+        """Return a generator that continues text until an id that ends a text or an answer."""
         return TextGenerator(self.model, self.tokenizer, stop_ids=self.place.stop_ids(self.tokenizer))
 
     def conversation(
         self, *, system: str = "", max_new_tokens: int = 256, **sampling: Unpack[Sampling]
     ) -> Conversation:
-        """Return a conversation with the model in its own template."""
+        """Return a conversation with the model, in the model's template."""
         return Conversation(
             self.generator(), template=self.template, system=system, max_new_tokens=max_new_tokens, **sampling
         )
@@ -58,15 +58,15 @@ def open_model(
 
     Args:
         given: See `bytemill.tasks.model_place`.
-        tokenizer: In place of the model's own.
-        template: In place of the one that the model was tuned with.
-        say: Called with a sentence on each checkpoint that was passed over, and on a template that is not the model's.
+        tokenizer: Used instead of the model's own tokenizer.
+        template: Used instead of the template that the model was tuned with.
+        say: Called with a sentence for each skipped checkpoint, and for a template that is not the model's.
 
     Raises:
-        DataError: It is a classifier, or was trained with another tokenizer.
-        CheckpointError: It is damaged, or its base is gone or has changed.
-        FormatError: There is no such model, or it is no causal language model.
-        ConfigError: No tokenizer is given, and none lies with the model.
+        DataError: The model is a classifier, or was trained with another tokenizer.
+        CheckpointError: The checkpoint is damaged, or its base is missing or has changed.
+        FormatError: There is no such model, or it is not a causal language model.
+        ConfigError: No tokenizer is given, and the model's folder has none.
     """
     place = open_place(given, say=say)
     own = tokenizer_for(place, tokenizer)
@@ -77,7 +77,7 @@ def open_model(
 
 
 def open_place(given: str | Path, *, say: Callable[[str], None]) -> ModelPlace:
-    """Find a model, and say which checkpoints were passed over."""
+    """Find a model, and report which checkpoints were skipped."""
     place = find_model(given)
     for fault in place.passed_over:
         say(f"passed over a damaged checkpoint: {fault}")
@@ -87,11 +87,11 @@ def open_place(given: str | Path, *, say: Callable[[str], None]) -> ModelPlace:
 
 
 def tokenizer_for(place: ModelPlace, given: str | Path | Tokenizer | None) -> Tokenizer:
-    """Return the tokenizer that is given, or the model's own.
+    """Return the given tokenizer, or the model's own.
 
     Raises:
-        DataError: The model was trained with another.
-        ConfigError: None is given, and none lies with the model.
+        DataError: The model was trained with another tokenizer.
+        ConfigError: No tokenizer is given, and the model's folder has none.
     """
     if given is None:
         return place.tokenizer()

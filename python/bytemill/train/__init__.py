@@ -1,5 +1,5 @@
-"""The one training loop and what it is made of.
+"""The training loop that all tasks share, and its parts.
 
-`config` is free of torch, so that a command can read and refuse settings at once; everything else
-here is imported by its own name (`from bytemill.train.loop import fit`) and brings torch along.
+`config` does not import torch, so a command can check settings quickly. Import everything else by its module
+(`from bytemill.train.loop import fit`); these modules import torch.
 """

@@ -1,7 +1,7 @@
-"""A run's time limit: `train.max_seconds`, with what validation and saving take counted in.
+"""The time limit of a run, `train.max_seconds`, which includes validation and saving.
 
-The time counts from the call of `fit`, on a clock that no change of the date moves. What a step, a validation or a
-checkpoint takes is measured; the next one is expected to take as long as the slowest of the last few.
+The time counts from the call of `fit`, on a monotonic clock. The durations of steps, validations and checkpoints are
+measured; the next one is expected to take as long as the slowest of the last few.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BYTES_PER_SECOND = 100e6
 
 
 class Clock:
-    """How much of the time is left.
+    """Decides whether the remaining time is enough for the next piece of work.
 
     >>> clock = Clock(max_seconds=0.5, checkpoint_bytes=0)
     >>> with clock.timing("step"):
@@ -42,13 +42,13 @@ class Clock:
 
     @contextmanager
     def timing(self, *work: str) -> Iterator[None]:
-        """Measure how long work takes: "step", "measure" or "save"; nothing where none is named."""
+        """Measure how long each named kind of work takes: "step", "measure" or "save"."""
         began = time.monotonic()
         yield
         for what in work:
             self._seconds.setdefault(what, deque(maxlen=_LAST_FEW)).append(time.monotonic() - began)
 
     def has_time_for(self, *work: str) -> bool:
-        """Whether all of `work`, and saving after it, ends before the limit, as far as is known."""
+        """Return whether all of `work`, and saving after it, is expected to end before the limit."""
         needed = sum(max(self._seconds.get(what, [0.0])) for what in (*work, "save"))
         return time.monotonic() + needed <= self._end

@@ -1,8 +1,7 @@
-"""The settings of a run: typed, frozen, read from TOML and `--set a.b=c`, saved again with every run.
+"""The settings of a run: typed, frozen, read from TOML and `--set a.b=c`, and saved with every run.
 
-A setting has one name everywhere (`train.learning_rate`), a unit under it, and a refusal that names
-it. What is not a setting is an error, with the nearest that is: a misspelt one must not train for a
-day at its default.
+A setting has the same name everywhere (`train.learning_rate`), and errors name it. An unknown setting is an error that
+suggests the nearest known one, so that a misspelt setting does not train for a day at its default.
 """
 
 from __future__ import annotations
@@ -52,16 +51,16 @@ __all__ = [
 ]
 
 MAX_SETTINGS_BYTES = 1 << 20
-"""Bytes of a file of settings."""
+"""Maximum size of a settings file, in bytes."""
 _DATA_PATHS = ("path", "val", "test", "tokenizer", "hellaswag")
 _REPLACED_BY = {
     "train.max_steps": "epochs",
     "train.micro_batches": "total_batch_tokens",
     "train.warmup_steps": "warmup_share",
 }
-"""What a setting would follow from, and no longer does once it is given itself."""
+"""Settings that another setting determines: an override of the first drops the second."""
 _BEFORE_IT_EXISTED: dict[str, dict[str, Any]] = {"data": {"long_texts": "cut"}}
-"""What runs did whose saved settings lack a setting, if that is not its default."""
+"""Settings added later: what runs did before the setting existed, if that differs from its default."""
 
 
 class RunConfig(Section):
@@ -70,26 +69,26 @@ class RunConfig(Section):
     task: Literal["pretrain", "lm", "instruct", "chat", "classify", "preference"] = "pretrain"
     """What is trained."""
     base: str | None = None
-    """Where the weights start: a checkpoint's or Hugging Face folder, or a hub id; random when not given."""
+    """Initial weights: folder of a checkpoint or Hugging Face model, or a hub id; random when not given."""
     model: dict[str, Any] = Field(default_factory=dict)
     """Fields of bytemill.model.GPT2Config, or `name` for a known size; checked when the model is built."""
     data: DataConfig = DataConfig()
-    """What is read."""
+    """Training data, and how it is split and batched."""
     train: TrainConfig = TrainConfig()
-    """How it is trained."""
+    """Steps, optimizer, schedule, precision, and when to validate, sample and save."""
     lora: LoraSettings = LoraSettings()
-    """Which adapters train."""
+    """Low-rank adapters (LoRA)."""
     preference: PreferenceConfig = PreferenceConfig()
-    """How answers are compared, in preference tuning."""
+    """The loss of preference tuning."""
     classify: ClassifyConfig = ClassifyConfig()
-    """What is special about learning to classify."""
+    """Training of a classifier."""
     sample: SampleConfig = SampleConfig()
-    """Text drawn on the way."""
+    """Text samples from the model during training."""
 
     @model_validator(mode="before")
     @classmethod
     def _one_template(cls, settings: Any) -> Any:
-        """Runs of earlier versions have two settings, of which `data.chat_template` was for conversations."""
+        """Accept the two settings of earlier versions, where `data.chat_template` was for conversations."""
         data = settings.get("data") if isinstance(settings, dict) else None
         if not isinstance(data, dict) or "chat_template" not in data:
             return settings
@@ -118,7 +117,7 @@ class RunConfig(Section):
         return self
 
     def with_train(self, **settings: Any) -> RunConfig:
-        """This configuration with other settings of its train section.
+        """Return this configuration with some settings of its train section changed.
 
         >>> RunConfig().with_train(max_steps=3).train.max_steps
         3
@@ -133,16 +132,16 @@ class RunConfig(Section):
 def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -> RunConfig:
     """Read settings from a TOML file, then apply overrides of the form `train.max_steps=100`.
 
-    A number of steps takes the place of a number of epochs given before it, train.micro_batches that of
-    train.total_batch_tokens, and train.warmup_steps that of train.warmup_share. What is not given has the task's
-    default (see `bytemill.train.settings.defaults`).
+    An override of train.max_steps drops train.epochs of the file; likewise train.micro_batches drops
+    train.total_batch_tokens, and train.warmup_steps drops train.warmup_share. A setting that is not given has the
+    task's default (see `bytemill.train.settings.defaults`).
 
     Args:
         path: The file; None starts from the defaults.
-        overrides: `section.setting=value`, the value as in TOML; a bare word is a string.
+        overrides: `section.setting=value`, with the value as in TOML; a bare word is a string.
 
     Raises:
-        ConfigError: The file cannot be read, or a setting is unknown or has a value that cannot work.
+        ConfigError: The file cannot be read, or a setting is unknown or has an invalid value.
 
     >>> load_config(overrides=["train.max_steps=5", "train.precision=fp32"]).train.max_steps
     5
@@ -158,9 +157,9 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
 def config_from_settings(
     settings: Mapping[str, Any], overrides: Iterable[str] = (), *, run: Path | None = None
 ) -> RunConfig:
-    """As `load_config`, from settings that are read already, section by section.
+    """Check settings that are already read, section by section, and apply overrides; see `load_config`.
 
-    Paths that begin with `~` are resolved, and those that a run's folder holds relative to itself, `run`.
+    Paths that begin with `~` are resolved, and so are saved paths that are relative to the run's folder, `run`.
 
     >>> config_from_settings({"train": {"max_steps": 5}}, ["train.max_steps=6"]).train.max_steps
     6
@@ -176,7 +175,7 @@ def config_from_settings(
 
 
 def former_settings(saved: Mapping[str, Any]) -> list[str]:
-    """Overrides that make a run which saved these settings go on as it began, where a setting did not exist yet.
+    """Return the overrides that keep an old run's behaviour, for settings that did not exist when it was saved.
 
     >>> former_settings({"task": "lm", "data": {"seq_len": 8}})
     ['data.long_texts=cut']
@@ -190,7 +189,7 @@ def former_settings(saved: Mapping[str, Any]) -> list[str]:
 
 
 def changed_settings(old: RunConfig, new: RunConfig) -> list[tuple[str, Any, Any]]:
-    """Each setting that differs, as (dotted name, old value, new value).
+    """Return each setting that differs, as (dotted name, old value, new value).
 
     >>> changed_settings(RunConfig(), RunConfig().with_train(seed=7))
     [('train.seed', 0, 7)]
@@ -201,12 +200,12 @@ def changed_settings(old: RunConfig, new: RunConfig) -> list[tuple[str, Any, Any
 
 
 def portable_config(config: RunConfig, run: Path) -> RunConfig:
-    """The settings as they are saved in the folder `run`: without home folders and user names in paths."""
+    """Return the settings as they are saved in the folder `run`: without home folders and user names in paths."""
     return _with_paths(config, lambda path: portable_path(path, run))
 
 
 def dump_toml(config: RunConfig) -> str:
-    """The settings as TOML that `load_config` reads back to an equal object; None is left out.
+    """Return the settings as TOML that `load_config` reads back to an equal object; None is left out.
 
     >>> print(dump_toml(RunConfig()).splitlines()[0])
     task = "pretrain"
@@ -215,10 +214,10 @@ def dump_toml(config: RunConfig) -> str:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file.
+    """Read a TOML file.
 
     Raises:
-        ConfigError: It cannot be read, or is not TOML; names the file.
+        ConfigError: The file cannot be read or is not TOML; the error names it.
     """
     try:
         text = read_regular_file(path, max_bytes=MAX_SETTINGS_BYTES, error=ConfigError).decode()
@@ -226,7 +225,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: the settings cannot be read: {error.strerror}") from None
     except RecursionError:
-        raise ConfigError(f"{path}: its lists or tables are nested too deeply") from None
+        raise ConfigError(f"{path}: lists or tables are nested too deeply") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
@@ -242,7 +241,7 @@ def _with_paths(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
 
 
 def _apply(settings: dict[str, Any], override: str) -> None:
-    """Write one `a.b=c` into nested settings."""
+    """Apply one override `a.b=c` to nested settings."""
     name, equals, text = override.partition("=")
     keys = name.strip().split(".")
     if not equals or not all(keys):
@@ -263,7 +262,7 @@ def _toml_value(text: str) -> Any:
 
 
 def _explain(fault: Mapping[str, Any]) -> str:
-    """One sentence on one of pydantic's errors."""
+    """Return one sentence for one of pydantic's errors."""
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         known = [*RunConfig.model_fields, *(name for name, _ in _flatten(RunConfig().model_dump()))]

@@ -1,4 +1,4 @@
-"""A warning while there is still something to save: the gradient's norm has grown by orders of magnitude."""
+"""Warns when the gradient norm has grown by orders of magnitude, before training diverges."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _AGAIN = 10.0
 
 
 class GradientWatch:
-    """Compares the last norms with those before them.
+    """Compares the latest gradient norms with earlier ones.
 
-    A single batch may pull a hundred times as hard as others, so the median of five steps is compared with the median
-    of up to 1,000 steps before. Norms below 1 are never alarming: they are what overfitting leaves.
+    A single batch may have a norm a hundred times larger than others, so the median of the last five steps is compared
+    with the median of up to 1,000 steps before. Norms below 1 never warn: overfitting causes them.
 
     >>> watch = GradientWatch()
     >>> ratios = [watch.growth(norm) for norm in [1.0] * 20 + [500.0] * 5]
@@ -33,9 +33,9 @@ class GradientWatch:
         self._alarming = _ALARMING
 
     def growth(self, norm: float) -> float | None:
-        """Take the norm of one more step; return by how much norms have grown if that is worth a warning.
+        """Add the norm of one more step; return the growth factor if it is worth a warning, else None.
 
-        A warning is given again only when they have grown ten times as much.
+        The next warning comes only after ten times as much growth.
         """
         if not math.isfinite(norm):
             return None

@@ -1,4 +1,4 @@
-"""One optimizer step: the gradient of all its micro-batches, scaled, clipped, and the weights moved."""
+"""One optimizer step: sum the gradients of its micro-batches, scale and clip them, and update the weights."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ _COUNT = "count of "
 
 
 class StepLog(Protocol):
-    """What a step tells and adds to."""
+    """Where a step prints messages and counts tokens."""
 
     tokens_seen: int
     """Tokens read by all steps so far."""
 
     def say(self, text: str) -> None:
-        """Print one line for the person who watches."""
+        """Print one line for the user."""
 
 
 class Learner:
-    """A task's model with all that moves its weights.
+    """A task's model with its optimizer, loss scale and device.
 
     Args:
-        task: What is trained; its model goes to the device.
-        settings: How.
-        world: The processes that share the work, connected.
+        task: The task to train; its model is moved to the device.
+        settings: Settings of the train section.
+        world: The processes of this run, connected.
 
     Raises:
-        ConfigError: A setting cannot work here.
+        ConfigError: A setting does not work on this machine.
     """
 
     def __init__(self, task: Task, settings: TrainConfig, world: World) -> None:
@@ -63,7 +63,7 @@ class Learner:
         matrices = _names_of(task.hidden_matrices, task.model)
         task.model.to(self.device)
         self._parallel = world.wrap(task.model, settings.parallel)
-        parameters = dict(task.model.named_parameters())  # sharding has put others in their places
+        parameters = dict(task.model.named_parameters())  # sharding replaces the parameter objects
         self._parameters = [parameters[name] for name in trainable]
         self.optimizer = build_optimizer(
             self._parameters, settings, hidden_matrices=[parameters[name] for name in matrices]
@@ -73,7 +73,7 @@ class Learner:
         self._peak_flops = peak_flops(self.device, settings.precision) if task.flops_per_token else None
         self._gradients = GradientWatch()
         self._waiting = ThreadWaiting(enabled=self.device.type == "cpu")
-        # MPS has no float64; elsewhere sums over micro-batches lose nothing.
+        # MPS has no float64; on other devices sums over micro-batches are in float64.
         self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
 
     def step(
@@ -82,16 +82,16 @@ class Learner:
         """Do one optimizer step.
 
         Args:
-            step: Steps done before.
-            batches: Where its micro-batches come from.
-            log: Counts tokens, and says what is unusual.
-            wish: Whether this process wishes to stop.
+            step: Number of steps done before.
+            batches: Iterator over micro-batches.
+            log: Counts tokens and prints warnings.
+            wish: Whether this process wants to stop, and why.
 
         Returns:
-            Its metrics, and the wishes of all processes together.
+            The metrics of the step, and the wishes of all processes combined.
 
         Raises:
-            DivergedError: The loss or the gradient is no number, and `on_nonfinite` is "stop".
+            DivergedError: The loss or the gradient is NaN or infinite, and `on_nonfinite` is "stop".
         """
         began, began_cpu = time.perf_counter(), time.process_time()
         place = self.task.batches.state_dict()
@@ -128,13 +128,13 @@ class Learner:
         self._waiting.close()
 
     def notes(self) -> list[str]:
-        """Return a sentence on each figure that this machine or task cannot log."""
+        """Return one sentence per metric that this machine or task cannot log."""
         if self.task.flops_per_token and not self._peak_flops:
             return [f"MFU is not logged: the peak speed of {device_name(self.device)} is not known"]
         return []
 
     def measure(self, *, validates: bool, samples: bool) -> tuple[dict[str, float], list[Mapping[str, str]]]:
-        """Validation and samples, where they are due."""
+        """Return the validation metrics and the text samples; each is empty when not asked for."""
         validation: dict[str, float] = {}
         texts: list[Mapping[str, str]] = []
         if not (validates or samples):
@@ -153,7 +153,7 @@ class Learner:
         return validation, texts
 
     def _accumulate(self, batches: Iterator[Any], wish: Stop) -> dict[str, float]:
-        """Gradients of the summed loss over this step's micro-batches; the sums over all processes."""
+        """Compute gradients of the summed loss over this step's micro-batches; return sums over all processes."""
         self.task.model.train()
         sums: dict[str, Any] = {"loss": 0.0, "weight": 0.0, "tokens": 0}
         sums |= {"signal": Stop.SIGNAL in wish, "time": Stop.TIME in wish}
@@ -172,9 +172,9 @@ class Learner:
         return dict(zip(sums, totals, strict=True))
 
     def _mean_gradient(self, weight: float, step: int) -> tuple[float, float]:
-        """Turn the gradients of the sum into those of the mean, clipped; return norm and largest entry before that."""
+        """Turn gradients of the sum into clipped gradients of the mean; return unclipped norm and largest entry."""
         settings = self.settings
-        # The processes' gradients have been averaged; the step's gradient is their sum.
+        # Gradients were averaged over processes; the step's gradient is their sum.
         scale = self.world.size / weight / self.loss_scale.value if weight else math.nan
         largest = largest_gradient(self._parameters, scale)
         clips = not settings.clip_after_warmup or step >= settings.warmup_steps
@@ -182,35 +182,35 @@ class Learner:
         return norm, largest
 
     def _settle(self, step: int, loss: float, gradient_norm: float, place: str, log: StepLog) -> bool:
-        """Whether the weights may move; adapts fp16's scale."""
+        """Return whether to update the weights; adapt the loss scale of fp16."""
         if math.isfinite(loss) and self.loss_scale.enabled:
             return self._adapt_scale(step, math.isfinite(gradient_norm), place, log)
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             return True
         if self.settings.on_nonfinite == "stop":
             raise DivergedError(
-                f"step {step + 1}: the loss is {loss}, the gradient's norm {gradient_norm}; {place}; "
+                f"step {step + 1}: the loss is {loss}, the gradient norm is {gradient_norm}; {place}; "
                 "nothing was saved since the last checkpoint"
             )
         log.say(f"step {step + 1} skipped: loss {loss}, gradient norm {gradient_norm}; {place}")
         return False
 
     def _adapt_scale(self, step: int, finite: bool, place: str, log: StepLog) -> bool:
-        """Adapt fp16's scale to a step; one whose gradients overflowed is left out."""
+        """Adapt the loss scale of fp16; return False for a step to skip because its gradients overflowed."""
         self.loss_scale.update(finite=finite)
         if finite:
             return True
         scale = self.loss_scale.value
         if scale < _SMALLEST_SCALE:
             raise DivergedError(
-                f"step {step + 1}: fp16 gradients overflow at every scale down to {scale:.1e}; {place}; "
-                "train.precision=bf16 or a lower train.learning_rate would help"
+                f"step {step + 1}: fp16 gradients overflow at every loss scale down to {scale:.1e}; {place}; "
+                "use train.precision=bf16 or a lower train.learning_rate"
             )
-        log.say(f"step {step + 1} left out: its fp16 gradients overflow; the loss is scaled by {scale:g} from here")
+        log.say(f"step {step + 1} skipped: its fp16 gradients overflow; the loss scale is {scale:g} from now on")
         return False
 
     def _warn_of_growth(self, step: int, norm: float, log: StepLog) -> None:
-        """Say that the gradient grows by orders of magnitude, and what helps."""
+        """Print a warning if the gradient norm has grown by orders of magnitude, with settings that help."""
         growth = self._gradients.growth(norm)
         if growth is None:
             return
@@ -218,12 +218,12 @@ class Learner:
         helps += [] if self.settings.clip_norm else ["train.clip_norm=1"]
         helps += ["train.precision=bf16 or fp32"] if self.loss_scale.enabled else []
         log.say(
-            f"warning: step {step + 1}: the gradient's norm is {norm:.3g}, {growth:,.0f} times the median of the steps "
+            f"warning: step {step + 1}: the gradient norm is {norm:.3g}, {growth:,.0f} times the median of the steps "
             f"before: training may be about to diverge; {', '.join(helps[:-1])} or {helps[-1]} helps"
         )
 
     def _epochs(self) -> dict[str, float]:
-        """Passes over the training data so far, where the task knows their size."""
+        """Return the passes over the training data so far; empty when the task does not know their size."""
         epoch = self.task.epoch
         return {} if epoch is None else {"epoch": round(self.task.batches.state_dict()["position"] / epoch.size, 6)}
 
@@ -236,14 +236,14 @@ class Learner:
 
 
 def _with_counts(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Each sum by its name, and the counts that some have by names of their own."""
+    """Return each sum under its name, and the counts that some have under "count of NAME"."""
     pairs = {name: value for name, value in metrics.items() if isinstance(value, tuple)}
     sums = {name: value[0] if name in pairs else value for name, value in metrics.items()}
     return sums | {_COUNT + name: count for name, (_, count) in pairs.items()}
 
 
 def _means(sums: dict[str, float], weight: float) -> dict[str, float]:
-    """Each sum over its own count, if it has one, or over the weight.
+    """Return each sum divided by its own count, or by the weight if it has none.
 
     >>> _means({"loss": 6.0, "accuracy": 2.0, "count of accuracy": 4.0}, 3.0)
     {'loss': 2.0, 'accuracy': 0.5}
@@ -257,6 +257,6 @@ def _means(sums: dict[str, float], weight: float) -> dict[str, float]:
 
 
 def _names_of(parameters: Any, model: torch.nn.Module) -> list[str]:
-    """The parameters' names in the model, in their own order."""
+    """Return the parameters' names in the model, in the order given."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return [names[id(parameter)] for parameter in parameters]

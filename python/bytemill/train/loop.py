@@ -1,7 +1,7 @@
-"""The one training loop: every task of this project is trained by `fit`.
+"""The training loop: `fit` trains every task of this project.
 
-Around each step (see bytemill.train.learner) stand the log, validation, samples and checkpoints, each on
-its own schedule, and the promise that a run which was killed goes on as if it had not been.
+After each step (see bytemill.train.learner) it logs, validates, samples and writes checkpoints, each on its own
+schedule. A run that was killed can be resumed and gives the same result as without the interruption.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ class Outcome:
     """How a run ended."""
 
     steps: int
-    """Steps done over all tries."""
+    """Steps done so far, including those before a resume."""
     metrics: dict[str, Any]
     """The metrics of the last step; empty when there was nothing left to do."""
     is_complete: bool = True
-    """False when `train.max_seconds` ended the run before its last step: resume it to go on."""
+    """False when `train.max_seconds` ended the run before its last step; it can be resumed."""
 
 
 def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = False, progress: bool = True) -> Outcome:
     """Train `task` until `config.train.max_steps` or `config.train.max_seconds`, writing the run into `run_dir`.
 
     Args:
-        task: What to train; see bytemill.train.task.
-        config: The settings; all of them are saved with the run, those of `train` are obeyed here.
+        task: The task to train; see bytemill.train.task.
+        config: The settings; all of them are saved with the run, and the `train` section is used here.
         run_dir: The run's folder; see bytemill.train.run.folder.
-        resume: Go on from the newest valid checkpoint of `run_dir`, bit-equal on one machine.
+        resume: Continue from the newest valid checkpoint of `run_dir`; the result is bit-equal on the same machine.
         progress: Show progress on stderr.
 
     Raises:
-        Interrupted: SIGTERM or SIGINT came; everything is saved.
-        DivergedError: A loss or gradient was no number, and `on_nonfinite` is "stop"; the weights of
-            the last checkpoint are untouched.
-        CheckpointError: Nothing to resume, or of another model or other data; or the disk is full.
-        ConfigError: A setting cannot work here, or memory runs out.
+        Interrupted: SIGTERM or SIGINT was received; a checkpoint is saved.
+        DivergedError: A loss or gradient is NaN or infinite, and `on_nonfinite` is "stop"; the last
+            checkpoint is unchanged.
+        CheckpointError: There is no checkpoint to resume, it is of another model or other data, or the disk is full.
+        ConfigError: A setting does not work on this machine, or memory runs out.
     """
     settings, world = config.train, World.from_environment()
     clock = Clock(settings.max_seconds, checkpoint_bytes=_checkpoint_bytes(task))
@@ -88,16 +88,16 @@ def _steps(
     step: int,
     pending: dict[str, Any] | None,
 ) -> Outcome:
-    """All steps that are left: settle what the last step left, save if due, stop if over, step.
+    """Do all remaining steps: finish the last step's measurements, save if due, stop if done, step.
 
     Args:
-        learner: Does a step, and measures.
-        run: Where it is written down.
-        signals: Whether a signal came.
-        clock: Whether there is time for more.
+        learner: Does a step, validates and samples.
+        run: Writes logs and checkpoints.
+        signals: Says whether a signal was received.
+        clock: Says whether there is time for more.
         profiler: Counts the steps.
-        step: Steps done.
-        pending: The metrics of the last step while its validation, log and checkpoint are still due.
+        step: Number of steps done.
+        pending: Metrics of the last step if its validation, log and checkpoint are still due.
     """
     settings, first = learner.settings, step
     measured: dict[str, Any] = {}
@@ -139,7 +139,7 @@ def _steps(
 def _measure_and_log(
     step: int, record: dict[str, Any], learner: Learner, run: Run, signals: StopSignals, clock: Clock
 ) -> dict[str, Any]:
-    """Validate and sample after a step, where that is due; write it down with the step's own metrics."""
+    """Validate and sample after a step if due; log the results with the step's own metrics."""
     settings = learner.settings
     validates, samples = _is_due(step, settings.eval_every, settings), _samples_are_due(step, learner)
     with signals.raising(), clock.timing(*_measuring(step, learner)):
@@ -150,13 +150,13 @@ def _measure_and_log(
 
 
 def _measuring(step: int, learner: Learner) -> tuple[str, ...]:
-    """What the clock calls the measuring that is due after `step`, if any is."""
+    """Return the clock's name for the measurements due after `step`; empty if none is due."""
     is_due = _is_due(step, learner.settings.eval_every, learner.settings) or _samples_are_due(step, learner)
     return ("measure",) if is_due else ()
 
 
 def _time_is_up(wishes: Stop, learner: Learner, clock: Clock, *work: str) -> bool:
-    """Whether there is no time for more `work`; several processes stop where they have agreed to, in the step."""
+    """Return whether there is no time for more `work`; several processes agree on this during the step."""
     return Stop.TIME in wishes if learner.world.size > 1 else not clock.has_time_for(*work)
 
 
@@ -168,9 +168,9 @@ def _stop_for_time(step: int, measured: dict[str, Any], run: Run, pending: dict[
 
 
 def _judged(step: int, learner: Learner, run: Run) -> tuple[bool, bool]:
-    """Whether the run ends early, and whether this step has the lowest validation loss that is worth a checkpoint.
+    """Return whether the run ends early, and whether this step has the lowest validation loss and is to be saved.
 
-    Both as the first process, which validates, sees it.
+    The first process validates, so its values count.
     """
     settings = learner.settings
     if not (settings.patience or settings.keep_best) or not _is_due(step, settings.eval_every, settings):
@@ -183,7 +183,7 @@ def _judged(step: int, learner: Learner, run: Run) -> tuple[bool, bool]:
 
 
 def _draw_last_samples(step: int, learner: Learner, run: Run, signals: StopSignals) -> None:
-    """Draw the samples that the last step would have had, where a run ends before it."""
+    """Sample text at the end of a run that stops early, as the last step would have done."""
     settings = learner.settings
     if (settings.sample_every or settings.sample_each_epoch) and not _samples_are_due(step, learner):
         with signals.raising():
@@ -203,6 +203,6 @@ def _is_due(step: int, every: int, settings: TrainConfig) -> bool:
 
 
 def _checkpoint_bytes(task: Task) -> int:
-    """About how large a checkpoint is: all weights, and two moments for each that trains."""
+    """Return the approximate size of a checkpoint: all weights, and two moments per trained weight."""
     weights = sum(parameter.numel() * parameter.element_size() for parameter in task.model.parameters())
     return weights + 2 * sum(parameter.numel() * parameter.element_size() for parameter in task.trainable())

@@ -1,8 +1,8 @@
-"""fp16's loss scale: the loss is multiplied so that small gradients do not vanish, the gradients divided again.
+"""Loss scaling for fp16: the loss is multiplied so that small gradients do not underflow; gradients are divided again.
 
-The rule is that of torch.amp.GradScaler (Micikevicius et al., "Mixed Precision Training", 2018): halve on
-overflow and leave the step out, double after many steps without one. GradScaler finds overflow by a pass of its
-own over all gradients; here their norm, which each step computes anyway, tells it, on all processes alike.
+The rule is that of torch.amp.GradScaler (Micikevicius et al., "Mixed Precision Training", 2018): on overflow halve the
+scale and skip the step; double it after many steps without overflow. GradScaler detects overflow by an extra pass over
+all gradients. Here the gradient norm shows it: each step computes the norm anyway, and it is the same on all processes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["LossScale"]
 
 _STEPS_TO_GROW = 1000
-# The loss is a sum over thousands of labels, so it starts that much below GradScaler's 65,536.
+# The loss is a sum over thousands of labels, so the scale starts that much below GradScaler's 65,536.
 _FIRST_VALUE = 16.0
 
 
 class LossScale:
-    """What the loss is multiplied by; always 1 when not `enabled`.
+    """The factor that multiplies the loss; always 1 when not `enabled`.
 
     >>> scale = LossScale(enabled=True)
     >>> scale.update(finite=False); scale.value
@@ -33,11 +33,11 @@ class LossScale:
         self._good_steps = 0
 
     def scaled(self, loss: torch.Tensor) -> torch.Tensor:
-        """The loss to call backward() on."""
+        """Return the scaled loss, on which to call backward()."""
         return loss * self.value if self.enabled else loss
 
     def update(self, *, finite: bool) -> None:
-        """Adapt after a step: `finite` tells whether its gradients were numbers."""
+        """Adapt the scale after a step; `finite` is whether its gradients were finite."""
         self._good_steps = self._good_steps + 1 if finite else 0
         if not finite:
             self.value /= 2
@@ -45,10 +45,10 @@ class LossScale:
             self.value *= 2
 
     def state_dict(self) -> dict[str, float]:
-        """What a resumed run needs; JSON data."""
+        """Return the state that a resumed run needs, as JSON data."""
         return {"value": self.value, "good_steps": self._good_steps}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        """Go on from a saved state; one that was not scaled leaves this as it is."""
+        """Restore a saved state; the state of a run without loss scaling changes nothing."""
         if self.enabled and state:
             self.value, self._good_steps = float(state["value"]), int(state["good_steps"])

@@ -1,12 +1,12 @@
-"""What moves the weights: AdamW, or Muon for the blocks' matrices with AdamW for the rest.
+"""The optimizers: AdamW, or Muon for the blocks' matrices with AdamW for the rest.
 
-Decay pulls weights towards zero. For biases, norms' gains and the like zero is no simpler value than
-another, so only tensors of two or more dimensions decay (Loshchilov and Hutter, "Decoupled weight
-decay regularization", 2019; the grouping is GPT-2's and GPT-3's practice).
+Weight decay pulls weights towards zero. For biases and norm gains, zero is not a simpler value than others, so only
+tensors of two or more dimensions decay (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019; GPT-2 and
+GPT-3 group their parameters in this way).
 
-Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024) replaces a matrix's
-momentum by the nearest orthogonal matrix, so that every direction moves alike. Its steps are scaled to
-the size of AdamW's (Liu et al., "Muon is Scalable for LLM Training", 2025), so one learning rate serves both.
+Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024) replaces the momentum of a matrix
+by the nearest orthogonal matrix, so that all directions get updates of the same size. Its updates are scaled to the
+size of AdamW's (Liu et al., "Muon is Scalable for LLM Training", 2025), so both use the same learning rate.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ def build_optimizer(
     *,
     hidden_matrices: Collection[torch.nn.Parameter] = (),
 ) -> AnyOptimizer:
-    """The optimizer that `settings.optimizer` names; AdamW in one fused kernel where the device has one.
+    """Return the optimizer that `settings.optimizer` names; AdamW is fused if the device supports it.
 
     Args:
-        parameters: All that train.
-        settings: Rates, decay, moments.
-        hidden_matrices: Those of `parameters` that Muon may move: between two hidden layers, not embeddings
-            and not heads.
+        parameters: All parameters to train.
+        settings: Learning rate, weight decay and betas.
+        hidden_matrices: The `parameters` that Muon may update: matrices between two hidden layers, but not embeddings
+            or heads.
 
     Raises:
-        ConfigError: Muon is asked for, and this torch has none, or nothing is there for it to move.
+        ConfigError: The optimizer is Muon, but this torch lacks it or there is no matrix for it to update.
 
     >>> from bytemill.train.config import TrainConfig
     >>> optimizer = build_optimizer(torch.nn.Linear(3, 2).parameters(), TrainConfig())
@@ -59,7 +59,7 @@ def build_optimizer(
     chosen = {id(p) for p in hidden_matrices}
     matrices = [p for p in parameters if id(p) in chosen and p.dim() == 2]
     if not matrices:
-        raise ConfigError("train.optimizer is muon, but no matrix between hidden layers is trained here; use adamw")
+        raise ConfigError("train.optimizer is muon, but no matrix between hidden layers is trained; use adamw")
     moved = {id(p) for p in matrices}
     muon = torch.optim.Muon(
         matrices,
@@ -73,7 +73,7 @@ def build_optimizer(
 
 
 class Optimizers:
-    """Several optimizers, each over parameters of its own, behind the face of one."""
+    """Several optimizers over separate parameters, with the interface of a single one."""
 
     def __init__(self, parts: list[torch.optim.Optimizer]) -> None:
         self.parts = parts
@@ -84,17 +84,17 @@ class Optimizers:
         return [group for part in self.parts for group in part.param_groups]
 
     def step(self) -> None:
-        """Move all weights."""
+        """Update all weights."""
         for part in self.parts:
             part.step()
 
     def zero_grad(self, *, set_to_none: bool = True) -> None:
-        """Drop all gradients."""
+        """Reset all gradients."""
         for part in self.parts:
             part.zero_grad(set_to_none=set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
-        """As one optimizer over all groups would give it: parameters numbered through."""
+        """Return the state in the format of one optimizer over all groups, with parameters numbered consecutively."""
         state: dict[int, Any] = {}
         groups, first = [], 0
         for part in self.parts:
@@ -107,7 +107,7 @@ class Optimizers:
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take what `state_dict` gave."""
+        """Restore a state from `state_dict`."""
         first = n_groups = 0
         for part in self.parts:
             last = first + _n_parameters(part)
@@ -119,21 +119,20 @@ class Optimizers:
 
 
 AnyOptimizer = torch.optim.Optimizer | Optimizers
-"""What moves the weights, in one part or several."""
+"""An optimizer of torch, or several combined."""
 
 
 @torch.no_grad()
 def scale_and_clip_gradients(parameters: Iterable[torch.nn.Parameter], scale: float, max_norm: float) -> float:
-    """Multiply every gradient by `scale`, then shrink all of them together to a norm of `max_norm`.
+    """Multiply every gradient by `scale`, then clip all of them together to a norm of `max_norm`.
 
     Args:
-        parameters: Those without a gradient are passed over.
-        scale: Turns summed gradients into means, 1 / total weight.
-        max_norm: Largest norm of all gradients as one vector; 0 never shrinks.
+        parameters: Parameters; those without a gradient are skipped.
+        scale: Factor that turns summed gradients into means, 1 / total weight.
+        max_norm: Maximum norm of all gradients as one vector; 0 never clips.
 
     Returns:
-        The norm after scaling and before shrinking. When it is infinite or no number, the gradients
-        are left as they were.
+        The norm after scaling and before clipping. If it is NaN or infinite, the gradients are not changed.
 
     >>> weight = torch.nn.Parameter(torch.zeros(2))
     >>> weight.grad = torch.tensor([6.0, 8.0])
@@ -181,7 +180,7 @@ def _adamw(parameters: list[torch.nn.Parameter], settings: TrainConfig) -> torch
 
 
 def _whole(norm: torch.Tensor) -> torch.Tensor:
-    """A norm over all processes, where the gradients are sharded over them (DTensor)."""
+    """Return a norm over all processes, also if the gradients are sharded (DTensor)."""
     whole: torch.Tensor = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
     return whole
 

@@ -1,4 +1,4 @@
-"""How long a run is: epochs and shares turned into steps, and the lines that say so before the first step."""
+"""The length of a run: converts epochs and fractions to steps, and describes the run before its first step."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def with_steps(config: RunConfig, epoch: Epoch) -> RunConfig:
 
 
 def opening_lines(task: Task, settings: TrainConfig) -> list[str]:
-    """Return what a person should know before the first step: how long the run is, what trains, and what may be wrong.
+    """Return the lines printed before the first step: length of the run, trainable parameters, and warnings.
 
-    The second line is peft's `print_trainable_parameters`.
+    The line of trainable parameters has the format of peft's `print_trainable_parameters`.
     """
     lines = [] if task.epoch is None else _length(task.epoch, settings)
     n_all = sum(parameter.numel() for parameter in task.model.parameters())
@@ -45,12 +45,12 @@ def opening_lines(task: Task, settings: TrainConfig) -> list[str]:
     share = 100 * n_trainable / n_all if n_all else 0.0
     lines.append(f"trainable params: {n_trainable:,} || all params: {n_all:,} || trainable%: {share:.4f}")
     if task.samples is None and (settings.sample_every or settings.sample_each_epoch):
-        lines.append(f"no samples will be drawn: {task.why_no_samples}")
+        lines.append(f"no text samples: {task.why_no_samples}")
     return lines
 
 
 def ends_an_epoch(step: int, epoch: Epoch | None, settings: TrainConfig) -> bool:
-    """Whether the last row of an epoch is among those of the step before `step`; False where epochs are unknown.
+    """Return whether the step before `step` contains the last row of an epoch; False if epochs are unknown.
 
     >>> from bytemill.train.config import TrainConfig
     >>> from bytemill.train.task import Epoch
@@ -75,8 +75,8 @@ def _length(epoch: Epoch, settings: TrainConfig) -> list[str]:
         lines = [f"{size}, {_epochs(passes)} = {counted}"]
     if passes > _MANY_EPOCHS:
         lines.append(
-            f"warning: {passes:,.0f} passes over the same {epoch.unit}: a model learns them by heart; 1 to 5 epochs "
-            "are usual (train.epochs), and train.patience ends a run that no longer improves"
+            f"warning: {passes:,.0f} passes over the same {epoch.unit}: the model will overfit; 1 to 5 epochs are "
+            "usual (train.epochs), and train.patience ends a run that no longer improves"
         )
     return lines
 

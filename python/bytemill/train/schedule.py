@@ -1,14 +1,14 @@
-"""The learning rate of each step: a linear warm-up, then the chosen way down.
+"""The learning rate schedules: a linear warm-up, then a decay.
 
     cosine     half a cosine from the peak to the floor (Loshchilov and Hutter, "SGDR", 2017, without restarts)
     linear     a straight line from the peak to the floor
-    wsd        warm-up, stable, decay: the peak for most of the run, then down as 1 - sqrt(progress) (Haegele
+    wsd        warm-up, stable, decay: the peak for most of the run, then a decay as 1 - sqrt(progress) (Haegele
                et al., "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations", 2024)
-    constant   the peak
+    constant   the peak, without decay
 
-The rate is a function of the step alone, so a resumed run needs nothing saved to find its place. The warm-up
-counts from one, so that the first step moves the weights at all; with a rate of its own for the first step
-(`first_learning_rate`) it counts from zero instead.
+The learning rate depends only on the step, so a resumed run needs no saved state for it. The warm-up counts from one,
+so that the first step changes the weights. If `first_learning_rate` is given, the warm-up counts from zero and starts
+at that rate.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["learning_rate_at"]
 
 
 def learning_rate_at(step: int, settings: TrainConfig) -> float:
-    """Learning rate of the step with this index, the first being 0.
+    """Return the learning rate of a step; the first step is 0.
 
     >>> from bytemill.train.config import TrainConfig
     >>> gpt2 = TrainConfig(max_steps=19_073, warmup_steps=715)

@@ -1,8 +1,7 @@
-"""SIGTERM and SIGINT as a wish to stop: noted at once, obeyed where nothing is half done.
+"""Handles SIGTERM and SIGINT: the signal is recorded, and the run stops at the next safe point.
 
-A training step or a checkpoint is never cut in two; a validation may be, because it changes nothing
-and is done again after a resume. A second signal of the same kind ends the process as it would any
-other.
+A signal never interrupts a training step or a checkpoint. It may interrupt a validation, which changes nothing and is
+repeated after a resume. A second signal of the same kind ends the process immediately.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ class Stop(enum.Flag):
 
 
 class StopSignals:
-    """While this context is open, SIGTERM and SIGINT are noted instead of acted upon.
+    """Records SIGTERM and SIGINT while this context is open, instead of ending the process.
 
     Args:
-        alone: Whether this process may stop on its own. With others it may not, or they would wait
-            for it for ever: they first agree, and `agree` says so.
+        alone: Whether this process may stop on its own. With several processes it may not, because the others would
+            wait for it without end; they agree first, and then call `agree`.
     """
 
     def __init__(self, *, alone: bool = True) -> None:
@@ -45,7 +44,7 @@ class StopSignals:
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        if threading.current_thread() is threading.main_thread():  # elsewhere Python allows no handlers
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers only in the main thread
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._previous[number] = signal.signal(number, self._note)
         return self
@@ -55,23 +54,23 @@ class StopSignals:
             signal.signal(number, handler)
 
     def agree(self) -> None:
-        """All processes know that one of them shall stop."""
+        """Note that all processes have agreed to stop."""
         self._agreed = True
 
     @property
     def wish(self) -> Stop:
-        """Whether a signal came."""
+        """Stop.SIGNAL if a signal was received, else Stop.NO."""
         return Stop.NO if self.received is None else Stop.SIGNAL
 
     def check(self) -> None:
-        """Raise Interrupted if it is time to stop."""
+        """Raise Interrupted if this process should stop now."""
         if self._agreed or (self._alone and self.received is not None):
             number = self.received or signal.SIGTERM
             raise Interrupted(f"stopped by {signal.Signals(number).name}", exit_code=128 + number)
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
-        """Where nothing can be left half done: a signal raises Interrupted at once."""
+        """Let a signal raise Interrupted immediately while the context is open, for work that is safe to interrupt."""
         self.check()
         self._raise_at_once = True
         try:

@@ -83,7 +83,7 @@ def test_answers_go_on_where_they_were_cut_off(
         write_answers(generator, ROWS, path, batch_size=2, shown=stop, **how)
     assert not path.exists()
     assert len(part.read_text().splitlines()) == 1 + 3
-    with pytest.raises(ConfigError, match='holds the results of another task: model was "m" there, and is "other" now'):
+    with pytest.raises(ConfigError, match='contains the results of another task: model was "m", and is "other" now'):
         write_answers(generator, ROWS, path, **(how | {"model_name": "other"}))
     asked: list[torch.Size] = []
     real = generator.complete_ids
@@ -272,7 +272,7 @@ def test_parts_of_the_rows_are_those_of_tuning(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.json", '[{"a": 1}]', "needs the columns 'instruction' and 'output', or 'text'; there are a"),
+        ("a.json", '[{"a": 1}]', "needs the columns 'instruction' and 'output', or 'text'; it has a"),
         ("a.txt", "", "has 0 tokens, expected at least two"),
         ("missing.txt", None, "cannot be read: No such file"),
         ("b.json", '[{"text": " "}]', r"b\.json: no row can be trained on: .* 1 with an empty text"),

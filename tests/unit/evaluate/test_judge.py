@@ -278,7 +278,7 @@ def test_a_server_that_fails_on_a_single_row_is_told_of(server: Server, tmp_path
 def test_a_journal_of_other_work_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "a.jsonl", {"judge": "a", "seed": 1}) as journal:
         journal.add(0, {"score": 1})
-    with pytest.raises(ConfigError, match='holds the results of another task: judge was "a" there, and is "b" now'):
+    with pytest.raises(ConfigError, match='contains the results of another task: judge was "a", and is "b" now'):
         Journal(tmp_path / "a.jsonl", {"judge": "b", "seed": 1})
     (tmp_path / "a.jsonl").write_text('{"judge": "a"}\n{"score": 3}\n')
     with pytest.raises(FormatError, match=r"a\.jsonl, line 2: expected a JSON object with an index"):

@@ -60,7 +60,7 @@ def test_a_name_may_be_a_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["logs", "Configs", "report.html", "-logs-"])
 def test_a_run_may_not_be_called_as_the_sweeps_own_folders(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, f'[[runs]]\nname = "{name}"\n"lora.r" = 0\n')
-    with pytest.raises(ConfigError, match="a name that the sweep itself uses; give another name"):
+    with pytest.raises(ConfigError, match="but the sweep's folder uses this name; rename the run"):
         read_sweep(path)
     assert read_sweep(written(tmp_path, f'[[runs]]\nname = "{name}2"\n"lora.r" = 0\n'))
 
@@ -79,13 +79,13 @@ def test_lists_and_texts_are_values_too(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("", "has no runs; give a [grid] of lists, or [[runs]]"),
-        ("lora.r = 1", "lora is none of config, grid, runs; settings of all runs go under [config]"),
-        ('[grid]\n"lora.r" = 1', "grid.lora.r is 1; it should be a list of values"),
+        ("lora.r = 1", "lora is unknown, expected one of config, grid, runs; settings of all runs go under [config]"),
+        ('[grid]\n"lora.r" = 1', "grid.lora.r is 1, expected a list of values"),
         ('[grid]\n"lora.rank" = [1]', "lora.rank is not a setting"),
         ('[grid]\n"train.learning_rate" = [-1.0]', "train.learning_rate is -1.0"),
-        ('runs = ["a"]', "runs should be [[runs]], one table per run"),
-        ("config = 3\n[grid]\na = [1]", "config is 3; it should be a file's name, or a table of settings"),
-        ('[[runs]]\nname = "a b"\n[[runs]]\nname = "a/b"', "two runs are called 'a-b'; give one another name"),
+        ('runs = ["a"]', "runs has another form, expected [[runs]], one table per run"),
+        ("config = 3\n[grid]\na = [1]", "config is 3, expected a file name or a table of settings"),
+        ('[[runs]]\nname = "a b"\n[[runs]]\nname = "a/b"', "two runs are called 'a-b'; rename one of them"),
     ],
 )
 def test_what_cannot_be_planned_is_named(tmp_path: Path, text: str, sentence: str) -> None:
@@ -282,7 +282,7 @@ def test_a_table_has_columns_for_few_settings_that_differ() -> None:
 @pytest.mark.parametrize("grid", ["[1]", "3", '"r"'])
 def test_a_grid_that_is_no_table_is_one_sentence(tmp_path: Path, grid: str) -> None:
     """It was an AttributeError."""
-    with pytest.raises(ConfigError, match=r"grid is .*; it should be a table: a list of values per setting"):
+    with pytest.raises(ConfigError, match=r"grid is .*, expected a table with a list of values per setting"):
         read_sweep(written(tmp_path, f"grid = {grid}\n"))
 
 

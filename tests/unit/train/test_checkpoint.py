@@ -90,7 +90,7 @@ def test_an_unknown_version_is_refused(run, tmp_path):
     state = json.loads((path / "state.json").read_text()) | {"format_version": 99}
     state.pop("sha256")
     (path / "state.json").write_text(checkpoint._spell(state))
-    with pytest.raises(CheckpointError, match="format version 99; this program reads 1"):
+    with pytest.raises(CheckpointError, match="format version 99; this program reads version 1"):
         verify_checkpoint(path)
 
 
@@ -100,7 +100,7 @@ def test_resuming_passes_over_damage_says_so_and_writes_it_anew(run, tmp_path, c
     (copy / "checkpoints" / "step_00000004" / "model.safetensors").write_bytes(b"")
     fit(tiny_task(), tiny_config(max_steps=4), copy, resume=True)
     said = "".join(capsys.readouterr().err.split("\n"))
-    assert "passed over a checkpoint" in said
+    assert "skipped a checkpoint" in said
     assert "resumed after step 2" in said
     for name in ("model.safetensors", "optimizer.safetensors"):
         ours, theirs = (folder / "checkpoints" / "step_00000004" / name for folder in (copy, run))
@@ -181,7 +181,7 @@ def test_a_full_disk_is_reported_and_the_old_checkpoint_loads(tmp_path, monkeypa
 def test_other_parameters_are_named(run):
     path = newest_valid(run)[0].path
     model = TinyModel()
-    with pytest.raises(CheckpointError, match=r"embedding\.weight is only in one of the two"):
+    with pytest.raises(CheckpointError, match=r"embedding\.weight is trained in only one of the two"):
         load_optimizer(path, model, build_optimizer(model.middle.parameters(), TrainConfig()))
     with pytest.raises(CheckpointError, match=r"it (holds|lacks) \S+, which this model (has|lacks)"):
         load_weights(path, torch.nn.Linear(2, 2))

@@ -158,7 +158,7 @@ def test_they_are_printed_when_a_run_starts(tmp_path, capsys):
     assert capsys.readouterr().err.splitlines() == [
         "7 rows, 1 step of 2 = 0.3 epochs",
         "trainable params: 208 || all params: 208 || trainable%: 100.0000",
-        "no samples will be drawn: a classifier writes no text",
+        "no text samples: a classifier writes no text",
     ]
 
 

@@ -59,7 +59,7 @@ def test_a_gradient_that_grows_by_orders_while_it_is_finite_is_warned_of(tmp_pat
     fit(tiny_task(loss=growing(1e4, after=25)), config, tmp_path / "run")
     warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
     assert len(warnings) == 1
-    assert warnings[0].startswith("warning: step 28: the gradient's norm is")
+    assert warnings[0].startswith("warning: step 28: the gradient norm is")
     assert "a lower train.learning_rate" in warnings[0]
     assert ("train.clip_norm=1" in warnings[0]) == bool(help_)
 

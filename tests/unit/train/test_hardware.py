@@ -73,7 +73,7 @@ def test_a_lack_of_memory_is_one_sentence_with_what_helps(tmp_path, error):
     def loss(*_):
         raise error
 
-    with pytest.raises(ConfigError, match=r"memory ran out: lower data\.batch_size and raise train\.micro_batches"):
+    with pytest.raises(ConfigError, match=r"out of memory: lower data\.batch_size and raise train\.micro_batches"):
         fit(tiny_task(loss=loss), tiny_config(max_steps=1), tmp_path / "run", progress=False)
 
 

@@ -228,11 +228,11 @@ def test_only_the_given_parameters_move(tmp_path):
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
-        ({"width": 9}, "from another model: width was 8 there, and is 9 now"),
-        ({"fingerprints": {"data": "xyz"}}, "from another data set: data was 'abc' there, and is 'xyz' now"),
+        ({"width": 9}, "from another model: width was 8, and is 9 now"),
+        ({"fingerprints": {"data": "xyz"}}, "from another data set: data was 'abc', and is 'xyz' now"),
         (
             {"model_config": {"width": 8}, "model": 9},
-            "the shape of embedding.weight is (17, 8) there and (17, 9)",
+            "the shape of embedding.weight is (17, 8) in the file and (17, 9)",
         ),
     ],
 )
@@ -317,7 +317,7 @@ def test_fp16_that_overflows_at_every_scale_is_an_error(tmp_path):
         loss_sum.register_hook(lambda gradient: gradient * math.inf)
         return BatchLoss(loss_sum, weight, metrics)
 
-    with pytest.raises(DivergedError, match=r"fp16 gradients overflow at every scale.*train\.precision=bf16"):
+    with pytest.raises(DivergedError, match=r"fp16 gradients overflow at every loss scale.*train\.precision=bf16"):
         fit(tiny_task(loss=loss), tiny_config(max_steps=40, precision="fp16"), tmp_path / "run", progress=False)
 
 

@@ -1,1 +1,1 @@
-"""The whole pipeline in one command, on text that every Python has."""
+"""The demo: the whole pipeline in one command, on text that is part of every Python installation."""

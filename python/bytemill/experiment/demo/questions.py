@@ -1,8 +1,8 @@
-"""Make instruction rows from functions and their docstrings, split so that nothing leaks.
+"""Makes instruction rows from functions and their docstrings, split into training and test rows without leaks.
 
-Each function gives two rows: one that asks what it does, and one that asks for its name, its parameters or
-its signature. Functions with the same first sentence are one function here (a library repeats itself:
-`close` is documented dozens of times), and a function's rows are all in training or all in the test.
+Each function gives two rows: one asks what the function does, and one asks for its name, its parameters or its
+signature. Functions with the same first sentence count as one function, because a library repeats docstrings: `close`
+is documented dozens of times. All rows of a function are in the training set, or all are in the test set.
 """
 
 import hashlib
@@ -32,31 +32,31 @@ _PARAMETERS = "List the parameters of this Python {kind}."
 
 @dataclass(frozen=True)
 class Row:
-    """One example in Alpaca's form, and what it is about."""
+    """One example in Alpaca's format, and the function that it is about."""
 
     about: str
-    """The function, `"textwrap.dedent"`."""
+    """Name of the function, such as `"textwrap.dedent"`."""
     instruction: str
     input: str
     output: str
 
     def as_alpaca(self) -> dict[str, str]:
-        """The three fields that instruction files hold."""
+        """Return the three fields of instruction files."""
         return {"instruction": self.instruction, "input": self.input, "output": self.output}
 
     def size_bytes(self) -> int:
-        """UTF-8 bytes of the three fields together."""
+        """Return the UTF-8 bytes of the three fields together."""
         return len((self.instruction + self.input + self.output).encode())
 
 
 @dataclass(frozen=True)
 class RowSplit:
-    """Rows to train on and rows to test with, no function in both."""
+    """Training rows and test rows; no function is in both."""
 
     train: tuple[Row, ...]
     test: tuple[Row, ...]
     test_keys: frozenset[str]
-    """`sentence_key` of each function of the test: what no training text may hold."""
+    """`sentence_key` of each function of the test; no training text may contain these docstrings."""
 
 
 def make_rows(
@@ -64,18 +64,18 @@ def make_rows(
 ) -> RowSplit:
     """Turn definitions into rows and split them.
 
-    The side of a function follows from its first sentence and the seed alone, so it does not change when
-    other functions come or go.
+    The split depends only on a function's first sentence and the seed, so adding or removing functions does not change
+    it for the others.
 
     Args:
-        definitions: functions, methods and classes with docstrings, in a fixed order.
-        seed: another seed gives another split, other wordings and another order.
-        test_share: part of the functions held out, 0 to 1.
-        max_row_bytes: longer rows are left out. With the 215 bytes of Alpaca's prompt around it, a row of
-            480 bytes has about 200 tokens at 3.5 bytes a token.
+        definitions: Functions, methods and classes with docstrings, in a fixed order.
+        seed: Random seed of the split, the wordings and the order.
+        test_share: Fraction of the functions in the test set, 0 to 1.
+        max_row_bytes: Maximum size of a row; longer rows are left out. With the 215 bytes of Alpaca's prompt, a row of
+            480 bytes has about 200 tokens at 3.5 bytes per token.
     """
     chosen: dict[str, tuple[Definition, str]] = {}
-    # A name may be defined twice: a property's reader and writer, or a function for each platform.
+    # A name may be defined twice: a property's getter and setter, or one function per platform.
     by_name = {(definition.module, definition.name): definition for definition in reversed([*definitions])}
     for definition in reversed(by_name.values()):
         if sentence := _usable_sentence(definition):
@@ -88,14 +88,14 @@ def make_rows(
             if row.size_bytes() <= max_row_bytes:
                 place = _fraction(seed, "order", row.instruction + row.input)
                 (test if key in test_keys else train).append((place, row))
-    # Two modules may each have a class of one name; the same question must not stand on both sides.
+    # Two modules may each have a class of the same name; the same question must not be in training and test.
     asked = {(row.instruction, row.input) for _, row in test}
     train = [(place, row) for place, row in train if (row.instruction, row.input) not in asked]
     return RowSplit(train=_in_order(train), test=_in_order(test), test_keys=test_keys)
 
 
 def first_sentence(docstring: str) -> str:
-    r"""The first sentence of a docstring's first paragraph, on one line.
+    r"""Return the first sentence of a docstring's first paragraph, on one line.
 
     >>> first_sentence("Remove margins, e.g. tabs.\n\nMore.")
     'Remove margins, e.g. tabs.'
@@ -104,7 +104,7 @@ def first_sentence(docstring: str) -> str:
     """
     paragraph = re.split(r"\n\s*\n", docstring.strip(), maxsplit=1)[0]
     line = " ".join(paragraph.split())
-    # A sentence ends at a stop before a capital letter, unless the stop is an abbreviation's.
+    # A sentence ends at a stop before a capital letter, unless the stop belongs to an abbreviation.
     for stop in re.finditer(r"[.!?](?= +[A-Z`'\"(])", line):
         if not re.search(r"\b(?:e\.g|i\.e|etc|cf|vs|[A-Z])\.$", line[: stop.end()]):
             return line[: stop.end()]
@@ -112,7 +112,7 @@ def first_sentence(docstring: str) -> str:
 
 
 def sentence_key(text: str) -> str:
-    """What stays of a docstring's first sentence when case, spaces and punctuation are taken away.
+    """Return a docstring's first sentence without case, punctuation and extra spaces, to compare docstrings.
 
     >>> sentence_key("Close  the file.") == sentence_key("close the file")
     True
@@ -121,13 +121,13 @@ def sentence_key(text: str) -> str:
 
 
 def _usable_sentence(definition: Definition) -> str | None:
-    """The first sentence if it tells a reader something, with a full stop; else `None`."""
+    """Return the first sentence with a full stop, if it is informative prose; else `None`."""
     sentence = first_sentence(definition.docstring)
     if len(sentence.split()) < _MIN_WORDS or len(sentence.encode()) > _MAX_SENTENCE_BYTES:
         return None
     if len(definition.signature.encode()) > _MAX_SIGNATURE_BYTES:
         return None
-    # Not prose: a signature as C modules write it, a doctest, a field list, a note to the authors.
+    # Not prose: a signature as in C modules, a doctest, a field list, a note for developers.
     starts_as_prose = re.match(r"[A-Za-z`'\"]", sentence) and not re.match(r"[\w.]+\(", sentence)
     if not starts_as_prose or re.search(r"->|>>>|:param|XXX|TODO|FIXME", sentence):
         return None
@@ -152,12 +152,12 @@ def _rows_of(definition: Definition, sentence: str, *, seed: int) -> tuple[Row, 
 
 
 def _in_order(placed: list[tuple[float, Row]]) -> tuple[Row, ...]:
-    """Rows in a shuffled order that the seed gives, each instruction and input only once."""
+    """Return the rows in shuffled order; each pair of instruction and input occurs once."""
     unique = {(row.instruction, row.input): row for _, row in sorted(placed, key=lambda pair: pair[0])}
     return tuple(unique.values())
 
 
 def _fraction(seed: int, purpose: str, text: str) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments."""
+    """Return a number in [0, 1) that depends only on the arguments."""
     digest = hashlib.sha256(f"{seed}\n{purpose}\n{text}".encode("utf-8", "replace")).digest()
     return int.from_bytes(digest[:6], "big") / (1 << 48)

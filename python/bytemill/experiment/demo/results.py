@@ -1,4 +1,4 @@
-"""The results of a run of the demo, as plain values: the pages are made of nothing else."""
+"""The results of a demo run as plain values, from which its page is made."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ _BUSY = 0.7
 
 MetricsRow = Mapping[str, float]
 Metrics = Sequence[MetricsRow]
-"""Rows as metrics.jsonl holds them: `step`, and any of `loss`, `val_loss` (nats a token), `lr`, `grad_norm`,
-`tokens_per_s`. A row may lack any of them but `step`."""
+"""Rows of metrics.jsonl: `step`, and any of `loss`, `val_loss` (nats per token), `lr`, `grad_norm`, `tokens_per_s`.
+Only `step` is required."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class TokenizerResults:
     documents: int
     training_seconds: float
     bytes_per_token: float
-    """On held-out text."""
+    """Bytes per token on the validation set."""
     growth: Sequence[tuple[int, float]]
-    """(vocabulary size, bytes per token on held-out text), by size."""
+    """(vocabulary size, bytes per token on the validation set), by size."""
     token_lengths: Mapping[int, int]
-    """Bytes of a token -> how many tokens of the vocabulary are so long."""
+    """Length in bytes -> number of tokens of that length."""
     longest_tokens: Sequence[bytes]
-    """The longest first."""
+    """The longest tokens, longest first."""
 
 
 @dataclass(frozen=True)
 class ShardResults:
-    """The token files."""
+    """The token shards."""
 
     train_tokens: int
     val_tokens: int
@@ -60,7 +60,7 @@ class ShardResults:
 
 @dataclass(frozen=True)
 class PretrainResults:
-    """The model, and how it learned."""
+    """The model and its pretraining."""
 
     model: Mapping[str, str | int | float | bool]
     """The model's configuration: `n_layer`, `n_head`, `n_embd`, …"""
@@ -74,14 +74,14 @@ class PretrainResults:
     needed_tokens: int
     """Tokens that a model of this size needs for the aim."""
     val_loss: float
-    """Nats a token on held-out documents, at the end."""
+    """Nats per token on the validation set, at the end."""
     val_bits_per_byte: float
     unigram_bits_per_byte: float
-    """Entropy of the held-out tokens under their own frequencies: the best guess without any context."""
+    """Unigram entropy of the validation tokens: the lowest possible loss without context."""
 
     @property
     def ratio_to_unigram(self) -> float:
-        """Validation loss over the unigram entropy."""
+        """Validation loss divided by the unigram entropy."""
         return self.val_bits_per_byte / self.unigram_bits_per_byte
 
     @property
@@ -99,18 +99,18 @@ class PretrainResults:
 
     @property
     def unigram_nats_per_token(self) -> float:
-        """The unigram entropy in the unit of the loss."""
+        """The unigram entropy in nats per token, the unit of the loss."""
         return self.val_loss / self.ratio_to_unigram
 
     @property
     def uniform_nats_per_token(self) -> float:
-        """Loss of a model that holds all tokens for equally likely: ln(vocabulary size)."""
+        """Loss of a model that predicts all tokens with equal probability: ln(vocabulary size)."""
         return math.log(float(self.model["vocab_size"]))
 
 
 @dataclass(frozen=True)
 class TextSample:
-    """One prompt, continued before and after pretraining; the texts do not repeat the prompt."""
+    """One prompt with its continuations before and after pretraining; they do not repeat the prompt."""
 
     prompt: str
     before: str
@@ -119,7 +119,7 @@ class TextSample:
 
 @dataclass(frozen=True)
 class AnswerSample:
-    """One held-out instruction and what each model answers."""
+    """One instruction of the test set and each model's answer."""
 
     instruction: str
     input: str
@@ -140,36 +140,36 @@ class TuneResults:
     test_rows: int
     metrics: Metrics
     base_loss: float
-    """Nats a token of the answers of held-out rows, before tuning."""
+    """Nats per token of the answers of test rows, before tuning."""
     tuned_loss: float
 
     @property
     def trainable_share(self) -> float:
-        """Trainable parameters over all."""
+        """Trainable parameters divided by all parameters."""
         return self.trainable_parameters / self.total_parameters
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where it ran."""
+    """The machine that the demo ran on."""
 
     cpu: str
     cores: int
     memory_bytes: int
     system: str
     versions: Mapping[str, str]
-    """Of Python, torch, bytemill …"""
+    """Versions of Python, torch, bytemill …"""
 
 
 @dataclass(frozen=True)
 class DemoResults:
-    """All that the demo's page tells."""
+    """Everything that the demo's page shows."""
 
     command: str
     date: str
-    """As it shall be read: `"21 November 2026"`."""
+    """Displayed date, such as `"21 November 2026"`."""
     text_source: str
-    """What the text is: `"the standard library of Python 3.11.7"`."""
+    """Source of the text, such as `"the standard library of Python 3.11.7"`."""
     tokenizer: TokenizerResults
     shards: ShardResults
     pretrain: PretrainResults
@@ -177,10 +177,10 @@ class DemoResults:
     tune: TuneResults
     answers: Sequence[AnswerSample]
     phase_seconds: Mapping[str, float]
-    """Phase -> seconds, in the order in which they ran."""
+    """Phase -> seconds, in the order of execution."""
     machine: Machine
 
     @property
     def total_seconds(self) -> float:
-        """All phases together."""
+        """Seconds of all phases together."""
         return sum(self.phase_seconds.values())

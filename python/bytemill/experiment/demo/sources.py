@@ -1,7 +1,7 @@
-"""Find the running Python's standard library and read its text, importing none of it.
+"""Finds the standard library of the running Python and reads its text without importing it.
 
-Modules are parsed with `ast`: importing them would run their code, need their C parts and open windows
-(`turtle`, `antigravity`). Reading the about 450 files of CPython takes some four seconds of one core.
+Modules are parsed with `ast`. Importing them would run their code, need their C extensions and open windows (`turtle`,
+`antigravity`). Reading CPython's about 450 files takes about four seconds on one core.
 """
 
 import ast
@@ -18,7 +18,7 @@ from pathlib import Path
 
 __all__ = ["Definition", "Library", "Module", "parse_module", "read_library"]
 
-# Not the library itself (tests, other people's packages), old tools, and tables of bytes.
+# Tests, third-party packages, old tools, and tables of bytes.
 _SKIPPED_FOLDERS = frozenset(
     {
         "__phello__",
@@ -37,7 +37,7 @@ _SKIPPED_FOLDERS = frozenset(
         "turtledemo",
     }
 )
-# What a machine's owner may have put there, and Zen in ROT13.
+# Local customization modules, and the Zen of Python in ROT13.
 _SKIPPED_MODULES = frozenset({"sitecustomize", "usercustomize", "this"})
 _TOPICS_FILE = "pydoc_data/topics.py"
 _MAX_FILE_BYTES = 1 << 20
@@ -48,17 +48,17 @@ class Definition:
     """A function, method or class that has a docstring."""
 
     module: str
-    """Dotted name of the module, `"textwrap"`."""
+    """Dotted name of the module, such as `"textwrap"`."""
     name: str
-    """Name inside the module, `"TextWrapper.wrap"`."""
+    """Name inside the module, such as `"TextWrapper.wrap"`."""
     kind: str
     """`"function"`, `"method"` or `"class"`."""
     signature: str
-    """As one would call it, with annotations: `"TextWrapper.wrap(self, text)"`."""
+    """Signature with annotations, such as `"TextWrapper.wrap(self, text)"`."""
     parameters: tuple[str, ...]
-    """Names without `self` and `cls`, starred as written; those of a class are empty."""
+    """Names without `self` and `cls`, with stars; empty for a class."""
     docstring: str
-    """Dedented, without blank ends."""
+    """Dedented docstring without leading and trailing blank lines."""
 
 
 @dataclass(frozen=True)
@@ -67,29 +67,28 @@ class Module:
 
     name: str
     docstring: str
-    """Empty when it has none."""
+    """Empty if there is none."""
     definitions: tuple[Definition, ...]
-    """In the order of the file."""
+    """Definitions in the order of the file."""
     code: str
-    """The source without its docstrings and without the comment block that it opens with."""
+    """The source without docstrings and without the comments at its beginning."""
 
 
 @dataclass(frozen=True)
 class Library:
-    """All text that was found, in an order that does not depend on the file system."""
+    """The text of the library, in an order that does not depend on the file system."""
 
     places: tuple[str, ...]
-    """Folders and zip files that were looked into."""
+    """Folders and zip files that were searched."""
     modules: tuple[Module, ...]
     topics: dict[str, str] = field(default_factory=dict)
-    """Python's language reference by topic, as `help("for")` shows it; empty where it is not installed."""
+    """Python's language reference by topic, as `help("for")` shows it; empty if it is not installed."""
 
 
 def read_library(places: Sequence[Path] | None = None) -> Library:
     """Read the standard library of the running Python, or the one under `places`.
 
-    Files that are missing, unreadable or not Python are passed over; whether enough is left is for the
-    caller to judge.
+    Files that are missing, unreadable or not valid Python are skipped; the caller must check that enough is left.
     """
     looked = tuple(Path(place) for place in places) if places is not None else _standard_places()
     modules: dict[str, Module] = {}
@@ -118,7 +117,7 @@ def parse_module(name: str, data: bytes) -> Module | None:
     try:
         source = importlib.util.decode_source(data)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # old files hold escapes that newer Pythons warn of
+            warnings.simplefilter("ignore")  # old files have escapes for which newer Pythons print warnings
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -131,7 +130,7 @@ def parse_module(name: str, data: bytes) -> Module | None:
 
 
 def _standard_places() -> tuple[Path, ...]:
-    """The library's folder, and its zip file where Python was installed that way (`python313.zip`)."""
+    """Return the library's folder, and its zip file if Python is installed as one (`python313.zip`)."""
     archive = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
     zipped = [Path(entry) for entry in sys.path if Path(entry).name == archive]
     return (Path(sysconfig.get_path("stdlib")), *dict.fromkeys(zipped))
@@ -151,7 +150,7 @@ def _python_files(place: Path) -> Iterator[tuple[str, bytes]]:
 def _files_of_folder(place: Path) -> Iterator[tuple[str, bytes]]:
     paths = []
     for folder, subfolders, files in os.walk(place):
-        # Pruned here, because site-packages may hold a hundred thousand files.
+        # Pruned here, because site-packages may contain a hundred thousand files.
         subfolders[:] = [name for name in subfolders if name == "pydoc_data" or not _is_skipped_folder(name)]
         paths += [(Path(folder, file).relative_to(place).as_posix(), Path(folder, file)) for file in files]
     for relative, path in sorted(paths):
@@ -183,7 +182,7 @@ def _module_name(path: str) -> str:
 
 
 def _parse_topics(data: bytes) -> dict[str, str]:
-    """Read the literal `topics = {…}` of pydoc_data/topics.py; empty if the file is of another form."""
+    """Read the literal `topics = {…}` of pydoc_data/topics.py; return an empty dict if the file has another form."""
     try:
         tree = ast.parse(importlib.util.decode_source(data))
         for node in tree.body:
@@ -206,7 +205,7 @@ def _definitions(node: ast.AST, module: str, *, prefix: str, in_class: bool) -> 
                 yield Definition(module, name, "class", f"class {name}{bases}", (), text)
             yield from _definitions(child, module, prefix=f"{name}.", in_class=True)
         elif isinstance(child, ast.If | ast.Try | ast.With):
-            # Definitions that depend on the platform are still the module's own.
+            # Definitions that depend on the platform also belong to the module.
             yield from _definitions(child, module, prefix=prefix, in_class=in_class)
 
 
@@ -227,21 +226,21 @@ def _function(
 
 
 def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    # A docstring may hold escaped lone surrogates, which have no UTF-8 form.
+    # A docstring may contain escaped lone surrogates, which UTF-8 cannot encode.
     return (ast.get_docstring(node) or "").strip().encode("utf-8", "replace").decode()
 
 
 def _without_docstrings(source: str, tree: ast.Module) -> str:
-    """Cut every docstring out of the source, and the comments above the first statement.
+    """Remove every docstring from the source, and the comments before the first statement.
 
-    Docstrings are documents of their own, so no text comes twice, and one that is held out of the training
-    documents cannot come back through the source.
+    Docstrings are separate documents. Removing them here avoids duplicate text, and keeps docstrings of the test set
+    out of the training documents.
     """
     data = source.encode()
     starts = [0]
     for line in data.split(b"\n"):
         starts.append(starts[-1] + len(line) + 1)
-    # From the last to the first, so that earlier offsets stay true.
+    # From the last to the first, so that earlier offsets stay valid.
     for begin, end, only in sorted(_docstring_spans(tree, starts), reverse=True):
         data = data[:begin] + (b"pass" if only else b"\0") + data[end:]
     text = data.decode()

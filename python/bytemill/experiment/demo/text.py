@@ -1,14 +1,14 @@
-"""A small corpus that any machine has: the text of the running Python's standard library, offline.
+"""Makes a small corpus without network access: the text of the running Python's standard library.
 
-Documents for pretraining come in three kinds, prose first, because a model of a few million parameters that
-trains for minutes learns most visibly from plain text:
+There are three kinds of documents for pretraining. Prose comes first, because a small model that trains for minutes
+learns more from plain text:
 
 * topics: Python's language reference as `help()` shows it;
-* docstrings: one reference page a module;
-* sources: code without its docstrings, which are in the pages already.
+* docstrings: one reference page per module;
+* sources: code without its docstrings, which are already in the reference pages.
 
-With them come instruction rows made of functions and docstrings (`questions`). What the held-out rows answer is
-in none of the documents. One Python installation and one seed always give the same bytes.
+There are also instruction rows made of functions and docstrings (see `questions`). No document contains the answers of
+the test rows. The same Python installation and seed always give the same bytes.
 """
 
 import json
@@ -28,9 +28,9 @@ from bytemill.files import write_text
 __all__ = ["MIX", "Corpus", "CorpusSummary", "Document", "read_corpus", "write_corpus"]
 
 MIX = {"topics": 0.15, "docstrings": 0.45, "sources": 0.40}
-"""Shares of the budget. What a kind cannot fill goes to the kinds after it."""
+"""Fractions of the budget. A part that a kind cannot fill goes to the kinds after it."""
 
-# Below this a tokenizer of 4,096 and a model have nothing to learn from.
+# With less text, a tokenizer of 4,096 ids and a model cannot be trained.
 _MIN_CORPUS_BYTES = 300_000
 _MAX_DOCUMENT_BYTES = 8_192
 _MIN_DOCUMENT_BYTES = 64
@@ -38,10 +38,10 @@ _MIN_DOCUMENT_BYTES = 64
 
 @dataclass(frozen=True)
 class Document:
-    """One text and where it comes from."""
+    """One text and its source."""
 
     name: str
-    """`"docstrings/textwrap"`; further pieces of a long text are `"docstrings/textwrap#2"` and so on."""
+    """Such as `"docstrings/textwrap"`; further pieces of a long text are `"docstrings/textwrap#2"` and so on."""
     text: str
 
     @property
@@ -57,7 +57,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in the shuffled order in which they are written, and the rows."""
+    """The documents, in shuffled order, and the rows."""
 
     documents: tuple[Document, ...]
     rows: RowSplit
@@ -65,11 +65,11 @@ class Corpus:
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """What `write_corpus` wrote."""
+    """Summary of the files from `write_corpus`."""
 
     documents: int
     bytes: int
-    """UTF-8 bytes of the documents' text."""
+    """UTF-8 bytes of all documents."""
     bytes_by_kind: dict[str, int]
     train_rows: int
     test_rows: int
@@ -88,11 +88,11 @@ def write_corpus(
 ) -> CorpusSummary:
     """Write documents.jsonl, instructions_train.json and instructions_test.json into `folder`.
 
-    Each line of documents.jsonl is `{"text": …}`; the rows are lists in Alpaca's form. Files are renamed into
-    place when they are whole.
+    Each line of documents.jsonl is `{"text": …}`; the rows are lists in Alpaca's format. Each file is written to a
+    temporary name and then renamed.
 
     Raises:
-        DataError: this Python has too little of its library's text.
+        DataError: This Python has too little text of its standard library.
     """
     corpus = read_corpus(budget_bytes, seed, library=library)
     folder = Path(folder)
@@ -121,14 +121,14 @@ def read_corpus(
     """Choose documents of at most `budget_bytes` and make all rows.
 
     Args:
-        budget_bytes: UTF-8 bytes of the documents together; the choice is filled to within a document of it
-            as long as the library has the text.
-        seed: of the choice, the order and the split of the rows.
-        test_share: part of the functions whose rows are held out.
-        library: read before; the running Python's if `None`.
+        budget_bytes: Maximum UTF-8 bytes of all documents; if the library has enough text, the choice is smaller by
+            less than a document.
+        seed: Random seed of the choice, the order and the split of the rows.
+        test_share: Fraction of the functions whose rows are in the test set.
+        library: A library that is already read; `None` reads that of the running Python.
 
     Raises:
-        DataError: the budget is too small, or this Python has too little of its library's text.
+        DataError: The budget is too small, or this Python has too little text of its standard library.
     """
     if budget_bytes < _MIN_CORPUS_BYTES:
         raise DataError(f"budget_bytes is {budget_bytes:,}; at least {_MIN_CORPUS_BYTES:,} are needed to train on")
@@ -147,7 +147,7 @@ def read_corpus(
 
 
 def _documents_by_kind(library: Library, test_keys: frozenset[str]) -> dict[str, list[Document]]:
-    """All documents, long ones cut into pieces, in the order of MIX."""
+    """Return all documents in the order of MIX; long ones are cut into pieces."""
     topics = {name: text for name, text in library.topics.items() if sentence_key(text) not in test_keys}
     pages = {module.name: _reference_page(module, test_keys) for module in library.modules}
     sources = {module.name: module.code for module in library.modules if _reads_as_code(module.code)}
@@ -163,7 +163,7 @@ def _documents_by_kind(library: Library, test_keys: frozenset[str]) -> dict[str,
 
 
 def _reference_page(module: Module, test_keys: frozenset[str]) -> str:
-    r"""The module's docstrings as one page, without those of held-out functions.
+    r"""Return the module's docstrings as one page, without those of functions in the test set.
 
     >>> from bytemill.experiment.demo.sources import parse_module
     >>> source = b'"Flat shapes."\ndef area(r):\n    "Return the area."'
@@ -186,14 +186,14 @@ def _reference_page(module: Module, test_keys: frozenset[str]) -> str:
 
 
 def _reads_as_code(code: str) -> bool:
-    """False for tables: code is more than 70 % letters and spaces, and its lines are short."""
+    """Return whether a source is code and not a table: over 70 % letters and spaces, and short lines."""
     lines = code.count("\n") + 1
     plain = sum(character.isalpha() or character.isspace() for character in code)
     return bool(code) and plain > 0.7 * len(code) and len(code) < 80 * lines
 
 
 def _pieces(name: str, text: str) -> Iterable[tuple[str, str]]:
-    """Cut a text at blank lines and name the pieces: 8 KiB at most, but a longer paragraph stays whole."""
+    """Cut a text at blank lines and name the pieces: at most 8 KiB, except that longer paragraphs are not cut."""
     pieces: list[str] = []
     size = _MAX_DOCUMENT_BYTES
     for paragraph in text.split("\n\n"):
@@ -211,7 +211,7 @@ def _pieces(name: str, text: str) -> Iterable[tuple[str, str]]:
 
 
 def _choose(documents: list[Document], room_bytes: int, generator: random.Random) -> list[Document]:
-    """As many documents as fit, in shuffled order; one that is too large for what is left is passed over."""
+    """Choose documents in shuffled order until `room_bytes` is full; skip those that are larger than the rest."""
     shuffled = generator.sample(documents, len(documents))
     chosen = []
     for document in shuffled:
@@ -226,9 +226,9 @@ def _check_enough(chosen: list[Document], library: Library) -> None:
     if found < _MIN_CORPUS_BYTES:
         places = ", ".join(library.places) or "no folder"
         raise DataError(
-            f"the standard library gives only {found:,} bytes of text, {_MIN_CORPUS_BYTES:,} are needed: "
-            f"looked for Python sources (*.py) and pydoc_data/topics.py in {places}, and read "
-            f"{len(library.modules)} modules; use a Python that has its sources, or train on your own text "
+            f"the standard library has only {found:,} bytes of text, but {_MIN_CORPUS_BYTES:,} are needed: "
+            f"searched {places} for Python sources (*.py) and pydoc_data/topics.py, and read "
+            f"{len(library.modules)} modules; use a Python with its sources, or train on your own text "
             "with `bytemill data prepare`"
         )
 

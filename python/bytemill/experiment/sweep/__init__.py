@@ -1,1 +1,1 @@
-"""Many runs from one file of settings, and their results side by side."""
+"""Sweeps: many runs from one settings file, and a comparison of their results."""

@@ -1,16 +1,16 @@
-"""The runs of a sweep: a base configuration, and what differs from run to run, read from TOML.
+"""Reads the runs of a sweep from TOML: a base configuration, and the settings that differ between runs.
 
-    config = "instruct.toml"          # the base, next to this file; or its settings under [config]
+    config = "instruct.toml"          # the base, in the folder of this file; or its settings under [config]
 
     [grid]                            # every combination is one run
     "lora.r" = [1, 4, 16]
     "train.learning_rate" = [1e-3, 1e-4]
 
-    [[runs]]                          # and these, one by one
+    [[runs]]                          # and each of these
     name = "all parameters"
     "lora.r" = 0
 
-A run is named after what differs, so a grid may grow and keep what it has done.
+A run is named after its varied settings, so finished runs are kept when the grid grows.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ __all__ = ["PlannedRun", "read_sweep"]
 _KEYS = ("config", "grid", "runs")
 _MAX_NAME_CHARACTERS = 100
 _NAMES_OF_SWEEPS = ("configs", "logs", "report.html")
-"""What a sweep's folder has beside its runs."""
+"""Names in a sweep's folder that are not runs."""
 _AT_THE_ENDS = 1_000_000_000
-"""As `train.sample_every`: before the first step and after the last."""
+"""Value of `train.sample_every` that samples only before the first step and after the last."""
 
 
 @dataclass(frozen=True)
@@ -48,42 +48,44 @@ class PlannedRun:
     """One run of a sweep."""
 
     name: str
-    """Of its folder."""
+    """Name of its folder."""
     config: RunConfig
     varied: Mapping[str, Any]
-    """The settings that differ from run to run, by dotted name."""
+    """The settings that differ between runs, by dotted name."""
 
 
 def read_sweep(path: str | Path, overrides: Iterable[str] = ()) -> list[PlannedRun]:
-    """The runs of a sweep, in the order of the file: the grid's first, its last setting varying fastest.
+    """Read the runs of a sweep, in the order of the file: the grid first, with its last setting varying fastest.
 
-    A sweep that names no prompts samples an ordinary and an instruction prompt before and after each run.
+    If a sweep has no prompts, it samples an ordinary and an instruction prompt before and after each run.
 
     Args:
         path: The TOML file.
         overrides: `section.setting=value` for the base of all runs.
 
     Raises:
-        ConfigError: The file is of another form, a setting is unknown, two runs are the same, or one is called as a
-            folder of the sweep's own.
+        ConfigError: The file has another form, a setting is unknown, two runs have the same name, or a run has a name
+            that the sweep's folder uses.
     """
     path = Path(path)
     content = read_toml(path)
     for key in content:
         if key not in _KEYS:
-            raise ConfigError(f"{path}: {key} is none of {', '.join(_KEYS)}; settings of all runs go under [config]")
+            raise ConfigError(
+                f"{path}: {key} is unknown, expected one of {', '.join(_KEYS)}; settings of all runs go under [config]"
+            )
     base, overrides = _base(content.get("config", {}), path), list(overrides)
     planned = [_planned(path, base, overrides, name, varied) for name, varied in _variations(content, path)]
     if not planned:
         raise ConfigError(f"{path}: has no runs; give a [grid] of lists, or [[runs]]")
     seen: set[str] = set()
     for run in planned:
-        if run.name.lower() in _NAMES_OF_SWEEPS:  # some file systems take both cases for one
+        if run.name.lower() in _NAMES_OF_SWEEPS:  # some file systems ignore case
             raise ConfigError(
-                f"{path}: a run is called {run.name!r}, a name that the sweep itself uses; give another name"
+                f"{path}: a run is called {run.name!r}, but the sweep's folder uses this name; rename the run"
             )
         if run.name in seen:
-            raise ConfigError(f"{path}: two runs are called {run.name!r}; give one another name")
+            raise ConfigError(f"{path}: two runs are called {run.name!r}; rename one of them")
         seen.add(run.name)
     return planned
 
@@ -93,23 +95,23 @@ def _base(config: Any, path: Path) -> Mapping[str, Any]:
         return read_toml(path.parent / config)
     if isinstance(config, dict):
         return config
-    raise ConfigError(f"{path}: config is {config!r}; it should be a file's name, or a table of settings")
+    raise ConfigError(f"{path}: config is {config!r}, expected a file name or a table of settings")
 
 
 def _variations(content: Mapping[str, Any], path: Path) -> Iterable[tuple[str | None, dict[str, Any]]]:
-    """(name if one is given, settings) of each run."""
+    """Yield (name or None, varied settings) of each run."""
     if not isinstance(content.get("grid", {}), dict):
-        raise ConfigError(f"{path}: grid is {content['grid']!r}; it should be a table: a list of values per setting")
+        raise ConfigError(f"{path}: grid is {content['grid']!r}, expected a table with a list of values per setting")
     grid = dict(_flat(content.get("grid", {})))
     for setting, values in grid.items():
         if not isinstance(values, list) or not values:
-            raise ConfigError(f"{path}: grid.{setting} is {values!r}; it should be a list of values")
+            raise ConfigError(f"{path}: grid.{setting} is {values!r}, expected a list of values")
     if grid:
         for values in itertools.product(*grid.values()):
             yield None, dict(zip(grid, values, strict=True))
     runs = content.get("runs", [])
     if not isinstance(runs, list) or not all(isinstance(run, dict) for run in runs):
-        raise ConfigError(f"{path}: runs should be [[runs]], one table per run")
+        raise ConfigError(f"{path}: runs has another form, expected [[runs]], one table per run")
     for run in runs:
         name = run.get("name")
         yield (
@@ -139,7 +141,7 @@ def _with_samples(config: RunConfig) -> RunConfig:
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Dotted names: TOML reads `lora.r = 1` as a table in a table unless the name is quoted."""
+    """Yield dotted names and values: TOML reads `lora.r = 1` as nested tables unless the name is quoted."""
     for name, value in table.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
@@ -148,7 +150,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
 
 
 def _name_of(varied: Mapping[str, Any]) -> str:
-    """What differs, in short: the last part of each setting's name and its value.
+    """Return a short name of a run: the last part of each varied setting's name, and its value.
 
     >>> _name_of({"lora.r": 4, "train.learning_rate": 1e-3, "lora.target_modules": ["qkv", "expand"]})
     'r=4_learning_rate=0.001_target_modules=qkv+expand'
@@ -165,7 +167,7 @@ def _spelled(value: Any) -> str:
 
 
 def _folder_name(name: str) -> str:
-    """A name that any file system takes; a long one is cut and keeps a hash of the rest."""
+    """Return a name that any file system accepts; a long name is cut and gets a hash."""
     safe = re.sub(r"[^\w.=+-]+", "-", name).strip("-.") or "run"
     if len(safe) <= _MAX_NAME_CHARACTERS:
         return safe
@@ -173,6 +175,6 @@ def _folder_name(name: str) -> str:
 
 
 def _template(config: RunConfig) -> TemplateName:
-    """The wording of samples, before it is known what template the base brings."""
+    """Return the template of samples; the base's own template is not known yet."""
     template = config.data.template
     return "alpaca" if template is None or template == "own" else template

@@ -1,4 +1,4 @@
-"""The results of a sweep's runs, read from their folders."""
+"""Reads the results of a sweep's runs from their folders."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["SweepResult", "sweep_results"]
 
 _LAST_STEPS = 0.1
-"""Share of the training losses, from the end, whose mean is the final one: single batches jump."""
+"""Fraction of the training losses, from the end, whose mean is the final loss, because losses of batches are noisy."""
 
 
 @dataclass(frozen=True)
 class SweepResult:
-    """One run of a sweep: done, failed, or not begun."""
+    """The result of one run of a sweep, which may be done, failed, unfinished or not begun."""
 
     name: str
     varied: Mapping[str, Any]
@@ -33,11 +33,11 @@ class SweepResult:
     metrics: Sequence[Mapping[str, Any]]
     """Rows of metrics.jsonl."""
     samples: Sequence[Mapping[str, Any]]
-    """Those drawn last."""
+    """The last samples."""
 
     @property
     def state(self) -> str:
-        """Done, failed, or unfinished."""
+        """State of the run: done, failed, unfinished or not begun."""
         if self.ended is None:
             return "unfinished" if self.metrics else "not begun"
         return "done" if self.ended.exit_code == 0 else f"failed: {self.ended.error}"
@@ -51,22 +51,22 @@ class SweepResult:
 
     @property
     def validation_loss(self) -> float:
-        """Of the last validation; NaN without any."""
+        """Loss of the last validation; NaN without any."""
         return next(reversed(self._series("val_loss")), math.nan)
 
     @property
     def best_validation_loss(self) -> float:
-        """The lowest; NaN without any."""
+        """Lowest validation loss; NaN without any."""
         return min(self._series("val_loss"), default=math.nan)
 
     @property
     def steps(self) -> int:
-        """Steps done."""
+        """Number of steps done."""
         return max((int(row["step"]) for row in self.metrics), default=0)
 
     @property
     def memory_mib(self) -> float:
-        """Most memory of the run's process; NaN if none was logged."""
+        """Peak memory of the run's process; NaN if none was logged."""
         return max(self._series("memory_mib"), default=math.nan)
 
     def _series(self, name: str) -> list[float]:
@@ -74,7 +74,7 @@ class SweepResult:
 
 
 def sweep_results(planned: Sequence[PlannedRun], folder: Path) -> list[SweepResult]:
-    """The results of all planned runs, in their order."""
+    """Return the results of all planned runs, in their order."""
     return [_result(run, folder / run.name) for run in planned]
 
 

@@ -1,13 +1,13 @@
-"""A sweep: planned runs, each in a process of its own, until all are done; a second call goes on where it stopped.
+"""Runs a sweep: each planned run in its own process, until all are done; a second call continues the sweep.
 
-A run of a sweep is a run like any other, started by the command that a person would type, in
-`FOLDER/NAME`; so its memory is its own, a crash ends nothing else, and it can be repeated by hand.
+A run of a sweep is an ordinary run in `FOLDER/NAME`, started with the same command that a user would type. So its
+memory is freed at its end, a crash does not affect other runs, and it can be repeated by hand.
 
-    FOLDER/configs/NAME.toml   the settings of the run
-    FOLDER/logs/NAME.txt       what the command said
-    FOLDER/NAME/               the run's folder; sweep.json in it says that it is over, and how
+    FOLDER/configs/NAME.toml   settings of the run
+    FOLDER/logs/NAME.txt       output of the command
+    FOLDER/NAME/               the run's folder; its sweep.json says how the run ended
 
-Runs that failed are recorded as failed, and the next call tries them again.
+The next call repeats failed runs, but not finished ones.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Ended:
 
     exit_code: int
     seconds: float
-    """Of all tries together."""
+    """Seconds of all attempts together."""
     error: str = ""
-    """The last line that a failed run said."""
+    """Last output line of a failed run."""
 
 
 def run_sweep(
@@ -57,17 +57,17 @@ def run_sweep(
     parallel: int | None = None,
     shown: Callable[[PlannedRun, Ended | None], None] = lambda _, __: None,
 ) -> list[Ended]:
-    """Do all runs that are not done; those that were interrupted go on from their last checkpoint.
+    """Do all runs that are not done; interrupted runs continue from their last checkpoint.
 
     Args:
         planned: From `read_sweep`.
-        folder: Of the sweep; made when missing.
-        parallel: Runs at a time; by default one for each visible GPU, at least one.
-        shown: Called when a run starts (with None), and when it has ended.
+        folder: Folder of the sweep; created if missing.
+        parallel: Number of runs at a time; default one per visible GPU, at least one.
+        shown: Called when a run starts (with None) and when it has ended.
 
     Raises:
-        ConfigError: A run was begun with other settings, or another sweep works in this folder.
-        Interrupted: SIGTERM or SIGINT came; the runs have saved everything.
+        ConfigError: A run was started with other settings, or another sweep uses this folder.
+        Interrupted: SIGTERM or SIGINT was received; the runs have saved checkpoints.
     """
     gpus = visible_gpus()
     slots = [gpus[i % len(gpus)] if gpus else None for i in range(parallel or len(gpus) or 1)]
@@ -82,7 +82,7 @@ def run_sweep(
 
 
 def ended_run(run_dir: Path) -> Ended | None:
-    """How a run of a sweep ended; None if it did not."""
+    """Return how a run of a sweep ended; None if it has not ended."""
     try:
         fields = read_object(run_dir / "sweep.json")
     except FileNotFoundError:
@@ -94,7 +94,7 @@ def ended_run(run_dir: Path) -> Ended | None:
 
 
 def run_command(run: PlannedRun, folder: Path) -> list[str]:
-    """The command that starts a run, or goes on with it."""
+    """Return the command that starts or resumes a run."""
     task = ["train"] if run.config.task == "pretrain" else ["finetune", run.config.task]
     resume = ["--resume"] if (folder / run.name / "config.toml").exists() else []
     files = ["--config", str(folder / "configs" / f"{run.name}.toml"), "--output", str(folder / run.name)]
@@ -102,7 +102,7 @@ def run_command(run: PlannedRun, folder: Path) -> list[str]:
 
 
 def visible_gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES would have to be for one GPU each."""
+    """Return the values of CUDA_VISIBLE_DEVICES that select one GPU each."""
     import torch
 
     n_gpus = torch.cuda.device_count()
@@ -143,7 +143,7 @@ def _run_all(
         finally:
             for one in running:
                 one.process.terminate()
-            for one in running:  # each writes a checkpoint first
+            for one in running:  # each writes a checkpoint before it ends
                 one.process.wait()
 
 
@@ -157,8 +157,8 @@ def _start(run: PlannedRun, folder: Path, slot: str | None, lock: IO[bytes]) -> 
             stdout=log,
             stderr=log,
             env=environment,
-            start_new_session=True,  # Ctrl-C is for the sweep, which tells its runs once
-            pass_fds=[lock.fileno()],  # they hold the lock too, should the sweep be killed
+            start_new_session=True,  # Ctrl-C goes only to the sweep, which terminates its runs
+            pass_fds=[lock.fileno()],  # runs keep holding the lock if the sweep is killed
         )
     return _Running(run, slot, process, time.monotonic())
 
@@ -176,7 +176,7 @@ def _note_end(one: _Running, folder: Path) -> Ended:
 
 
 def _write_plan(run: PlannedRun, folder: Path) -> None:
-    """Write a run's settings where its command finds them; refuse to go on with others than it began with."""
+    """Write a run's settings for its command; refuse if the run was started with other settings."""
     path = folder / "configs" / f"{run.name}.toml"
     if path.exists():
         changes = changed_settings(load_config(path), run.config)

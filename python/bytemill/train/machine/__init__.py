@@ -1,1 +1,1 @@
-"""What the machine has, and what training uses of it."""
+"""The machine: its hardware and software, and which of it training uses."""

@@ -1,4 +1,4 @@
-"""What bytemill will use of a machine, and what would make it faster, as rules over the facts in `facts`."""
+"""Says what bytemill uses of a machine, and what would make it faster; based on the facts in `facts`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _BACKENDS = {
     "avx512": "AVX-512, 64 bytes at a time",
     "avx2": "AVX2, 64 bytes at a time",
     "neon": "NEON, 64 bytes at a time",
-    "scalar": "a character at a time",
+    "scalar": "one character at a time",
 }
 
 
 def uses(machine: Machine) -> dict[str, str]:
-    """What is chosen when nothing is said, and by which rule."""
+    """Return what bytemill uses by default, each with the setting that changes it."""
     torch = machine.torch
     chosen = {
         "splitting text": _splitting(machine.splitting, os.environ.get("BYTEMILL_SIMD", "").lower()),
-        "encoding, preparing": f"{machine.cores} thread{'' if machine.cores == 1 else 's'}, one a core (--threads)",
+        "encoding, preparing": f"{machine.cores} thread{'' if machine.cores == 1 else 's'}, one per core (--threads)",
     }
     if torch is None:
-        return chosen | {"training": "nothing: torch cannot be imported"}
+        return chosen | {"training": "not available: torch cannot be imported"}
     device = "cuda" if torch.gpus else "mps" if torch.has_mps else "cpu"
     chosen["device of training"] = f"{device} (train.device)"
     chosen["threads of training"] = f"{torch.threads} (train.threads)"
@@ -41,7 +41,7 @@ def uses(machine: Machine) -> dict[str, str]:
 
 
 def advice(machine: Machine) -> list[str]:
-    """What would make it faster, or work at all; most important first."""
+    """Return what would make training faster, or possible at all; most important first."""
     return list(_advice(machine))
 
 
@@ -49,41 +49,41 @@ def _advice(machine: Machine) -> Iterator[str]:
     torch = machine.torch
     if torch is None:
         missing = needing("training", ModuleNotFoundError(name="torch")) if "No module" in machine.torch_error else None
-        yield f"Install torch; tokenizers and shards do without it: {missing or machine.torch_error}"
+        yield f"Install torch; tokenizers and shards work without it: {missing or machine.torch_error}"
         return
     if not torch.gpus and not torch.has_mps:
         if torch.cuda is None and os.path.exists("/proc/driver/nvidia/version"):  # noqa: PTH110 - no path is handled
             yield "There is an NVIDIA driver, but torch is built for CPUs: install torch's build for CUDA."
         else:
-            yield "torch sees no GPU: train small models here, GPT-2's sizes on a machine with one."
+            yield "torch sees no GPU: train small models here, and GPT-2's sizes on a machine with a GPU."
     if not torch.has_bf16_units and not torch.gpus:
-        yield "The processor does not multiply bf16 in hardware (AVX512_BF16 or AMX): matrices stay in fp32."
+        yield "The processor has no bf16 hardware (AVX512_BF16 or AMX): matrix products use fp32."
     if machine.compiler is None and not torch.gpus:
         yield "Install a C++ compiler, such as g++: torch.compile (train.compile) needs one."
     elif not machine.has_python_headers and not torch.gpus:
         yield "Install Python's headers (python3-dev): torch.compile (train.compile) includes them."
     if torch.gpus and machine.packages.get("triton") is None:
-        yield "Install triton: torch.compile (train.compile) writes its kernels for GPUs with it."
+        yield "Install triton: torch.compile (train.compile) needs it to write GPU kernels."
     if not torch.gpus and torch.threads < (machine.physical_cores or machine.cores):
-        yield f"torch uses {torch.threads} of {machine.cores} cores: OMP_NUM_THREADS or train.threads says how many."
+        yield f"torch uses {torch.threads} of {machine.cores} cores: set OMP_NUM_THREADS or train.threads to use more."
     if "avx2" not in machine.instructions and "asimd" not in machine.instructions and machine.instructions:
-        yield "The processor has no AVX2: text is split a character at a time."
+        yield "The processor has no AVX2: text is split one character at a time, which is slower."
     if machine.free_memory_bytes is not None and machine.free_memory_bytes < LITTLE_MEMORY_BYTES:
-        yield "Little memory is free: --max-memory bounds training a vocabulary and preparing shards."
+        yield "Little memory is free: --max-memory limits the memory for training a vocabulary and preparing shards."
     if machine.free_disk_bytes < LITTLE_DISK_BYTES:
-        yield "Little disk is free: a checkpoint of GPT-2 124M takes 1.5 GB; train.keep_checkpoints says how many stay."
+        yield "Little disk space is free: a checkpoint of GPT-2 124M takes 1.5 GB; train.keep_checkpoints limits them."
 
 
 def _splitting(used: str | None, forced: str) -> str:
-    """Name the backend, and say what BYTEMILL_SIMD has to do with it.
+    """Return the backend's name, and how BYTEMILL_SIMD affects it.
 
     >>> _splitting("avx2", "avx512")
     'AVX2, 64 bytes at a time (BYTEMILL_SIMD=avx512 is ignored: this processor lacks it)'
     """
     if used is None:
-        return f"nothing: BYTEMILL_SIMD is {forced!r}, expected {', '.join(_BACKENDS)} or nothing"
+        return f"none: BYTEMILL_SIMD is {forced!r}, expected {', '.join(_BACKENDS)} or nothing"
     if not forced:
-        why = "BYTEMILL_SIMD forces another way"
+        why = "BYTEMILL_SIMD selects another backend"
     elif forced == used:
         why = f"forced by BYTEMILL_SIMD={forced}"
     else:
@@ -92,12 +92,12 @@ def _splitting(used: str | None, forced: str) -> str:
 
 
 def _precision(machine: Machine) -> str:
-    """By the rule of bytemill.train.machine.device."""
+    """Return the default precision, by the rule of bytemill.train.machine.device."""
     assert machine.torch is not None
     if machine.torch.has_bf16_units:
-        return "bf16, which the hardware multiplies"
-    return "fp16 with a loss scale" if machine.torch.gpus else "fp32, as the hardware multiplies no bf16"
+        return "bf16, supported by the hardware"
+    return "fp16 with a loss scale" if machine.torch.gpus else "fp32, because there is no bf16 hardware"
 
 
 def _compile(machine: Machine) -> str:
-    return "can be had (train.compile=true), off by default" if machine.can_compile else "cannot build here"
+    return "available (train.compile=true), off by default" if machine.can_compile else "not available: cannot build"

@@ -1,6 +1,6 @@
-"""Where tensors live and in which number format they are multiplied.
+"""Selects the device of tensors and the number format of matrix products.
 
-bf16 is chosen only where the hardware multiplies it: emulated, it is slower than fp32 and less exact.
+bf16 is chosen only if the hardware supports it: emulated bf16 is slower and less exact than fp32.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KINDS = ("cuda", "mps", "cpu")
 
 
 def pick_device(name: str = "auto", *, local_rank: int = 0) -> torch.device:
-    """The device called `name`, or the best there is: cuda, then mps, then cpu.
+    """Return the device called `name`; for "auto" the first available of cuda, mps and cpu.
 
     Raises:
         ConfigError: The machine has no such device.
@@ -39,7 +39,7 @@ def pick_device(name: str = "auto", *, local_rank: int = 0) -> torch.device:
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Whether the device has instructions that multiply bf16 matrices."""
+    """Return whether the device has hardware for bf16 matrix products."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
@@ -49,7 +49,7 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 
 def product_dtype(device: torch.device, precision: str) -> torch.dtype:
-    """The number format in which matrices are multiplied under a `train.precision`.
+    """Return the dtype of matrix products for a value of `train.precision`.
 
     >>> product_dtype(torch.device("cpu"), "fp16")
     torch.float16
@@ -62,7 +62,7 @@ def product_dtype(device: torch.device, precision: str) -> torch.dtype:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """Context in which matrix products run in `precision`: fp32, tf32, bf16, fp16, or auto.
+    """Return a context in which matrix products use `precision`: fp32, tf32, bf16, fp16 or auto.
 
     >>> with autocast(torch.device("cpu"), "bf16"):
     ...     (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
@@ -78,7 +78,7 @@ def use_tf32(precision: str) -> None:
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
-    """A batch with its tensors and numpy arrays on `device`; tuples, lists and dicts keep their form."""
+    """Move a batch's tensors and numpy arrays to `device`; tuples, lists and dicts keep their structure."""
     if isinstance(batch, (torch.Tensor, np.ndarray)):
         return torch.as_tensor(batch).to(device, non_blocking=True)
     if isinstance(batch, dict):
@@ -89,11 +89,11 @@ def to_device(batch: Any, device: torch.device) -> Any:
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
-    """Seed all generators for one step of one process, from the three numbers alone.
+    """Seed all random generators for one step of one process, from the three numbers alone.
 
-    What a step draws is then a function of its place, not of what was drawn before it: a resumed run
-    needs no generator states, at any number of processes, and drawing samples of text on the way
-    changes nothing. It costs about 20 microseconds.
+    The random numbers of a step then do not depend on those drawn before it. So a resumed run needs no generator
+    states, with any number of processes, and text sampling during training changes nothing. It costs about 20
+    microseconds.
     """
     digest = hashlib.sha256(f"{seed}/{step}/{rank}".encode()).digest()
     random.seed(digest)

@@ -1,7 +1,7 @@
-"""The processes of one run, as torchrun starts them; one process alone is a world of size one.
+"""Connects the processes of one run, as torchrun starts them; a single process is a world of size one.
 
-Sums travel in float64 and gradients as sums, never as means of means: two processes then do to the
-bit what one does with two micro-batches.
+Processes exchange sums in float64 and gradients as sums, never means of means. Two processes then compute, bit for bit,
+what one process computes with two micro-batches.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["World"]
 
 @dataclass(frozen=True)
 class World:
-    """This process among the others: `rank` of `size`, and `local_rank` on its own machine."""
+    """This process's rank among all `size` processes, and its `local_rank` on this machine."""
 
     rank: int = 0
     size: int = 1
@@ -32,10 +32,10 @@ class World:
 
     @classmethod
     def from_environment(cls) -> World:
-        """Read torchrun's variables; without them, a world of one.
+        """Read torchrun's environment variables; without them, return a world of one process.
 
         Raises:
-            ConfigError: A variable is no number.
+            ConfigError: A variable is not a whole number.
         """
         try:
             rank, size, local = (
@@ -48,17 +48,17 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the one that writes files and prints."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     @contextlib.contextmanager
     def joined(self, device: torch.device) -> Iterator[World]:
-        """Connected to the other processes, if there are any."""
+        """Connect to the other processes, if there are any, while the context is open."""
         if self.size == 1 or dist.is_initialized():
             yield self
             return
         on_gpu = device.type == "cuda"
-        # Told its GPU, NCCL connects at once, and need not guess it at the first barrier.
+        # Given its GPU, NCCL connects immediately and does not have to guess the GPU at the first barrier.
         dist.init_process_group("nccl" if on_gpu else "gloo", device_id=device if on_gpu else None)
         try:
             yield self
@@ -66,16 +66,16 @@ class World:
             dist.destroy_process_group()
 
     def wrap(self, model: torch.nn.Module, parallel: str = "ddp") -> torch.nn.Module:
-        """The model with its gradients averaged over processes after a backward pass.
+        """Return the model wrapped so that a backward pass averages its gradients over processes.
 
         Args:
-            model: On its device.
-            parallel: "ddp", or "fsdp", which shards the model in place: its parameters are other objects after.
+            model: The model, on its device.
+            parallel: "ddp", or "fsdp", which shards the model in place and replaces its parameter objects.
         """
         if self.size == 1:
             return model
         if parallel == "fsdp":
-            from torch.distributed.fsdp import fully_shard  # a third of a second, which few runs need
+            from torch.distributed.fsdp import fully_shard  # takes a third of a second to import; few runs need it
 
             for child in _repeated_blocks(model):
                 fully_shard(child)
@@ -85,7 +85,7 @@ class World:
 
     @contextlib.contextmanager
     def synchronised(self, model: torch.nn.Module, *, last: bool) -> Iterator[None]:
-        """Context of one micro-batch: gradients travel only on the last of a step."""
+        """Synchronize gradients over processes only in the last micro-batch of a step."""
         if _is_sharded(model):
             model.set_requires_gradient_sync(last)  # type: ignore[operator]
         alone = model.no_sync() if isinstance(model, torch.nn.parallel.DistributedDataParallel) and not last else None
@@ -94,9 +94,9 @@ class World:
 
     @contextlib.contextmanager
     def measuring(self, model: torch.nn.Module) -> Iterator[bool]:
-        """Context of validation and samples, which the first process draws for all.
+        """Prepare the model for validation and sampling, which the first process does for all.
 
-        Sharded layers are gathered by all processes at once, so there all of them measure, and see the same.
+        Sharded layers are gathered by all processes together, so with sharding all processes measure the same.
 
         Yields:
             Whether this process measures.
@@ -104,12 +104,12 @@ class World:
         if not _is_sharded(model):
             yield self.is_first
             return
-        model.unshard()  # type: ignore[operator]  # for methods other than forward(), such as generating uses
+        model.unshard()  # type: ignore[operator]  # for methods other than forward(), which generation uses
         yield True
         model.reshard()  # type: ignore[operator]
 
     def sum(self, values: Sequence[float], device: torch.device) -> list[float]:
-        """Each value summed over all processes."""
+        """Return each value summed over all processes."""
         if self.size == 1:
             return list(values)
         totals = torch.tensor(values, dtype=torch.float64, device=device)
@@ -117,16 +117,16 @@ class World:
         return [float(total) for total in totals.tolist()]
 
     def wait(self) -> None:
-        """Return once every process has come here."""
+        """Wait until every process has called this."""
         if self.size > 1:
             dist.barrier()
 
 
 def _repeated_blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
-    """The layers of a stack: what is gathered and dropped again one at a time."""
+    """Return the layers of a stack; FSDP gathers and frees them one at a time."""
     return [block for module in model.modules() if isinstance(module, torch.nn.ModuleList) for block in module]
 
 
 def _is_sharded(module: torch.nn.Module) -> bool:
-    """Whether `fully_shard` has made it an FSDPModule."""
+    """Return whether `fully_shard` has turned the module into an FSDPModule."""
     return hasattr(module, "unshard")

@@ -1,4 +1,4 @@
-"""What a run uses: versions, machine, command, git commit; the run's folder has it as environment.json."""
+"""Describes the environment of a run: versions, machine and git commit; saved as environment.json."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKAGES = ("bytemill", "numpy", "safetensors")
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Versions, machine and git commit, as JSON data; what cannot be found out is None."""
+    """Return versions, machine and git commit as JSON data; unknown values are None."""
     return {
         "python": platform.python_version(),
         "packages": {"torch": str(torch.__version__), **{name: _version(name) for name in _PACKAGES}},
@@ -39,7 +39,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
 
 
 def _command() -> list[str]:
-    """The program by its name alone, and its arguments."""
+    """Return the program's name without its folder, and its arguments."""
     return [Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv else []
 
 

@@ -1,6 +1,6 @@
-"""What this machine has: processor, memory, disk, GPUs, torch and what torch.compile needs; facts, no judgement.
+"""Collects facts about this machine: processor, memory, disk, GPUs, torch, and what torch.compile needs.
 
-Whatever cannot be found out is None or left empty: this must end well on every machine, above all on a broken one.
+A fact that cannot be found is None or empty, so that this works on every machine, even on a broken one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bytemill.errors import ArgumentError
 
 __all__ = ["Gpu", "Machine", "Torch", "container_memory", "examine"]
 
-# As Linux spells them; of the ARM processors' one suffices.
+# Names as in Linux's /proc/cpuinfo; the last three are of ARM processors.
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vbmi2", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16")
 _COMPILERS = ("c++", "g++", "clang++", "cl")
 OPTIONAL_PACKAGES = ("transformers", "datasets", "tiktoken", "tokenizers", "peft", "triton")
@@ -38,27 +38,27 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Torch:
-    """The build that is installed."""
+    """The installed build of torch."""
 
     version: str
     cuda: str | None
-    """The CUDA it was built for; None is a build for CPUs."""
+    """CUDA version that torch was built for; None for a CPU build."""
     threads: int
     gpus: tuple[Gpu, ...]
     has_mps: bool
     has_bf16_units: bool
-    """Whether the device that would be chosen multiplies bf16 in hardware."""
+    """Whether the default device has hardware for bf16 matrix products."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Everything that was found."""
+    """All facts about this machine."""
 
     system: str
     python: str
     cpu: str | None
     cores: int
-    """Logical ones that this process may use."""
+    """Logical cores that this process may use."""
     physical_cores: int | None
     instructions: tuple[str, ...]
     splitting: str | None
@@ -66,30 +66,30 @@ class Machine:
     memory_bytes: int | None
     free_memory_bytes: int | None
     free_disk_bytes: int
-    """In the present folder."""
+    """On the disk of the current folder."""
     torch: Torch | None
-    """None where torch cannot be imported."""
+    """None if torch cannot be imported."""
     torch_error: str
     compiler: str | None
-    """What torch.compile would build with on a CPU."""
+    """C++ compiler that torch.compile would use on a CPU."""
     has_python_headers: bool
     packages: dict[str, str | None]
-    """Versions of optional packages; None is not installed."""
+    """Versions of optional packages; None if not installed."""
 
     @property
     def can_compile(self) -> bool:
-        """Whether there is what torch.compile builds with: triton for a GPU, a C++ compiler and headers for a CPU."""
+        """Whether torch.compile has what it needs: triton for a GPU, a C++ compiler and headers for a CPU."""
         if self.torch is not None and self.torch.gpus:
             return self.packages.get("triton") is not None
         return self.compiler is not None and self.has_python_headers
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return all facts as JSON data."""
         return asdict(self)
 
 
 def examine() -> Machine:
-    """Look at everything; imports torch, which takes seconds."""
+    """Collect all facts; this imports torch, which takes seconds."""
     torch, error = _torch()
     limit, used = container_memory(Path("/sys/fs/cgroup"))
     return Machine(
@@ -112,7 +112,7 @@ def examine() -> Machine:
 
 
 def container_memory(cgroup: Path) -> tuple[int | None, int]:
-    """Bytes that a container may have (None: no limit), and bytes it has; of Linux's control groups, version 2."""
+    """Return the memory limit of a container (None if unlimited) and its use, in bytes; from Linux cgroups v2."""
     try:
         limit = (cgroup / "memory.max").read_text(encoding="ascii").strip()
         used = int((cgroup / "memory.current").read_text(encoding="ascii"))
@@ -130,7 +130,7 @@ def _torch() -> tuple[Torch | None, str]:
         import torch
 
         from bytemill.train.machine.device import multiplies_bf16, pick_device
-    except (ImportError, OSError) as error:  # OSError: a library of it is missing
+    except (ImportError, OSError) as error:  # OSError: one of its libraries is missing
         return None, f"{type(error).__name__}: {error}"
     properties = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     has_bf16 = bool(properties) and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -153,7 +153,7 @@ def _usable_cores() -> int:
 
 
 def _physical_cores() -> int | None:
-    """Cores that share no execution units, from Linux's list of siblings."""
+    """Return the number of physical cores, from Linux's lists of sibling threads."""
     files = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings_list")
     try:
         return len({file.read_text(encoding="ascii").strip() for file in files}) or None
@@ -178,7 +178,7 @@ def _cpuinfo(field: str) -> str | None:
 
 
 def _meminfo(field: str) -> int | None:
-    """In bytes."""
+    """Return a field of /proc/meminfo in bytes."""
     value = _field(Path("/proc/meminfo"), field)
     return int(value.split()[0]) * 1024 if value else None
 
@@ -193,15 +193,15 @@ def _field(path: Path, field: str) -> str | None:
 
 
 def _compiler() -> str | None:
-    """The C++ compiler that torch would find, with its version."""
+    """Return the first line of `--version` of the C++ compiler that torch would find."""
     for name in filter(None, (os.environ.get("CXX"), *_COMPILERS)):
         if not shutil.which(name):
             continue
         try:
-            told = subprocess.run([name, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+            output = subprocess.run([name, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
         except (OSError, subprocess.SubprocessError):
             continue
-        return told.splitlines()[0] if told else name
+        return output.splitlines()[0] if output else name
     return None
 
 

@@ -1,8 +1,8 @@
-"""What the hardware could do at best, and how much memory is in use: for MFU and memory in the log.
+"""The hardware's peak speed and the memory in use, for MFU and memory in the log.
 
-MFU, model FLOPs utilisation, is the share of the hardware's peak that goes into the model's own arithmetic
-(Chowdhery et al., "PaLM", 2022, appendix B). A GPU's peak is its maker's figure for dense matrix products; a
-CPU's is measured, as no table could know its clock.
+MFU, model FLOPs utilization, is the fraction of the hardware's peak used for the model's own arithmetic (Chowdhery et
+al., "PaLM", 2022, appendix B). A GPU's peak is the manufacturer's figure for dense matrix products. A CPU's peak is
+measured, because it depends on the clock rate.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _FEWEST_TRIALS = 3
 
 
 def peak_flops(device: torch.device, precision: str) -> float | None:
-    """Floating-point operations a second that the device's matrix units could do; None where nobody knows.
+    """Return the peak speed of the device's matrix units in FLOP/s; None if unknown.
 
     Args:
-        device: A CPU is measured with torch's present number of threads, once for each of them.
+        device: A CPU is measured with torch's current number of threads, once per dtype and number of threads.
         precision: As `train.precision`.
     """
     if device.type == "cpu":
@@ -60,19 +60,19 @@ def peak_flops(device: torch.device, precision: str) -> float | None:
 
 
 def device_name(device: torch.device) -> str:
-    """Return a GPU's name; for other devices their kind."""
+    """Return a GPU's name, or the type of another device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def peak_memory_mib(device: torch.device) -> float:
-    """Most memory used so far, in MiB: allocated on a GPU, resident of this process elsewhere."""
+    """Return the peak memory so far in MiB: allocated memory on a GPU, else resident memory of this process."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
     return round(_most_resident_mib(), 1)
 
 
 def free_memory_mib(device: torch.device) -> float:
-    """Memory that could still be taken, in MiB; infinite where the system does not tell."""
+    """Return the free memory in MiB; infinite if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] / 2**20
     try:
@@ -84,10 +84,10 @@ def free_memory_mib(device: torch.device) -> float:
 
 @functools.cache
 def _measured_cpu_peak(dtype: torch.dtype, _threads: int) -> float:
-    """The best of some matrix products, in FLOP/s: at least three, however slow the machine is."""
+    """Return the speed of the fastest of at least three matrix products, in FLOP/s."""
     size = 1024
     left, right = (torch.ones(size, size, dtype=dtype) for _ in range(2))
-    torch.mm(left, right)  # the first one also starts threads and chooses a kernel, which may take long
+    torch.mm(left, right)  # the first product also starts threads and selects a kernel, which may take long
     seconds: list[float] = []
     while len(seconds) < _FEWEST_TRIALS or sum(seconds) < _TRIAL_SECONDS:
         began = time.perf_counter()
@@ -97,7 +97,7 @@ def _measured_cpu_peak(dtype: torch.dtype, _threads: int) -> float:
 
 
 def _most_resident_mib() -> float:
-    """The peak of this process; Linux's ru_maxrss is at least what the process that started it had in use."""
+    """Return this process's peak; on Linux not from ru_maxrss, which includes memory of the parent process."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 2**10

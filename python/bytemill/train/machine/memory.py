@@ -1,4 +1,4 @@
-"""A lack of memory as one sentence with the settings that need less."""
+"""Turns an out-of-memory error into one sentence with the settings that need less memory."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 @contextlib.contextmanager
 def lack_of_memory_named() -> Iterator[None]:
-    """Raise ConfigError where memory runs out, on a GPU or a CPU."""
+    """Raise ConfigError if memory runs out in the context, on a GPU or a CPU."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
         if not _is_lack_of_memory(error):
             raise
         raise ConfigError(
-            "memory ran out: lower data.batch_size and raise train.micro_batches for the same training in less memory; "
+            "out of memory: lower data.batch_size and raise train.micro_batches for the same training in less memory; "
             "or set train.checkpoint_activations=true, or use a lower data.seq_len or a smaller model"
         ) from error
 

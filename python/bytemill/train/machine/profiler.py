@@ -1,4 +1,4 @@
-"""A trace of some steps: what ran when, for chrome://tracing or ui.perfetto.dev, and what took longest."""
+"""Profiles some steps: writes a trace for chrome://tracing or ui.perfetto.dev and a table of the slowest operations."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ __all__ = ["PROFILE_FILES", "profiled"]
 
 PROFILE_FILES = ("trace.json", "operations.txt")
 
-_WAIT_STEPS = 2  # compiling and first allocations are not what a step costs
+_WAIT_STEPS = 2  # the first steps include compilation and first allocations
 _N_ROWS = 25
 
 
 @contextlib.contextmanager
 def profiled(folder: Path, n_steps: int) -> Iterator[Any]:
-    """Watch `n_steps` steps after the first three, and write trace.json and operations.txt into `folder`.
+    """Profile `n_steps` steps after the first three, and write trace.json and operations.txt into `folder`.
 
     Yields:
-        An object whose `step()` is to be called after each step.
+        An object whose `step()` must be called after each step.
     """
     if not n_steps:
-        yield _Nobody()
+        yield _NoProfiler()
         return
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * torch.cuda.is_available()
     plan = schedule(wait=_WAIT_STEPS, warmup=1, active=n_steps, repeat=1)
@@ -51,7 +51,7 @@ def profiled(folder: Path, n_steps: int) -> Iterator[Any]:
         schedule=plan,
         on_trace_ready=write,
         profile_memory=True,
-        acc_events=True,  # there is one cycle; without this torch 2.10 warns that it forgets earlier ones
+        acc_events=True,  # there is only one cycle; without this torch 2.10 warns that it forgets earlier cycles
     ) as watching:
         yield watching
 
@@ -66,8 +66,8 @@ def _write_trace(watched: Any, path: Path) -> None:
                 file.write((without_user(line) if "/" in line else line).encode())
 
 
-class _Nobody:
-    """Stands where a profiler would."""
+class _NoProfiler:
+    """Takes the place of a profiler and does nothing."""
 
     def step(self) -> None:
         """Do nothing."""

@@ -1,1 +1,1 @@
-"""A run on disk: its folder, checkpoints and logs."""
+"""The files of a run: its folder, checkpoints and logs."""

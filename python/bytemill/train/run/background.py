@@ -1,4 +1,4 @@
-"""One piece of work at a time on a thread of its own, so that a training step need not wait for the disk."""
+"""Runs one piece of work at a time on its own thread, so that training does not wait for the disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Background"]
 
 
 class Background:
-    """Runs what it is given, one after the other; an error comes up at the next call.
+    """Runs functions one after the other on a thread; an error is raised at the next call.
 
     >>> background, seen = Background(), []
     >>> background.start(lambda: seen.append(1))
@@ -26,21 +26,21 @@ class Background:
         self._error: BaseException | None = None
 
     def start(self, work: Callable[[], object]) -> None:
-        """Begin `work` when what was begun before is done; raises what that raised."""
+        """Wait for the previous work, raise its error if it had one, and start `work`."""
         self.wait()
-        # Not a daemon: a process that ends in peace ends only when the work is done.
+        # Not a daemon thread: the interpreter waits for it when the process exits normally.
         self._thread = threading.Thread(target=self._run, args=(work,), name="bytemill-background")
         self._thread.start()
 
     def wait(self) -> None:
-        """Return when all is done; raises what it raised."""
+        """Wait for the work to finish, and raise its error if it had one."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
         self.check()
 
     def check(self) -> None:
-        """Raise what the work raised, if it has; without waiting."""
+        """Raise the error of finished work, if it had one, without waiting."""
         if self._error is not None:
             error, self._error = self._error, None
             raise error
@@ -48,5 +48,5 @@ class Background:
     def _run(self, work: Callable[[], object]) -> None:
         try:
             work()
-        except BaseException as error:  # handed to the thread that asked for it
+        except BaseException as error:  # raised in the thread that started the work
             self._error = error

@@ -1,16 +1,15 @@
-"""Checkpoints that are either whole or not there: written aside, flushed, then renamed.
+"""Writes and verifies checkpoints atomically: into a temporary folder, flushed, then renamed.
 
 A checkpoint is a folder `step_00001000` with four files and no pickle:
 
-    model.safetensors      the model's tensors under its own names, a shared one once
-    config.json            what rebuilds the model
+    model.safetensors      the model's tensors under its own names; a shared tensor is stored once
+    config.json            settings that rebuild the model
     optimizer.safetensors  `<parameter>:<quantity>`, such as `wte.weight:exp_avg`
-    state.json             the rest of the run's state; size and SHA-256 of the other files; of itself
+    state.json             the rest of the run's state; size and SHA-256 of the other files; its own SHA-256
 
-state.json has one spelling only (sorted keys, two spaces): a reader spells it anew and compares, so a
-flipped bit is found wherever it strikes. Generator states are absent because each step seeds its own
-(`device.seed_step`). Saving reads the written files once more to hash them; that costs about half a
-second a gigabyte.
+state.json has a canonical form (sorted keys, indent 2): a reader writes it again and compares, so any flipped bit is
+detected. Generator states are not saved, because each step seeds its own (`device.seed_step`). Saving reads the written
+files once more to hash them, which costs about half a second per gigabyte.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ _LEFTOVER_NAME = re.compile(_RANDOM_NAME.pattern + r"|step_\d{8,}\.tmp(-old)?") 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint: its folder, and what state.json says."""
+    """A verified checkpoint: its folder, and the content of state.json."""
 
     path: Path
     state: dict[str, Any]
@@ -72,18 +71,18 @@ def save_checkpoint(
     state: Mapping[str, Any],
     keep: int,
 ) -> Path:
-    """Write `folder/step_…`, then delete what is neither among the `keep` newest nor the best.
+    """Write `folder/step_…`, then delete checkpoints that are neither among the `keep` newest nor the best.
 
     Args:
-        folder: The run's folder of checkpoints; made when missing.
-        step: Steps done.
+        folder: The run's folder of checkpoints; created if missing.
+        step: Number of steps done.
         tensors: Weights and the optimizer's moments.
         model_config: JSON data that rebuilds the model.
-        state: Further JSON data; `validation_loss`, when not None, tells the best checkpoint.
-        keep: Newest checkpoints to keep.
+        state: Further JSON data; the lowest `validation_loss` that is not None marks the best checkpoint.
+        keep: Number of newest checkpoints to keep.
 
     Raises:
-        CheckpointError: The files cannot be written, as on a full disk; older checkpoints still load.
+        CheckpointError: The files cannot be written, for example on a full disk; older checkpoints still load.
     """
     final = folder / f"step_{step:08d}"
     aside = _temporary(final)
@@ -96,11 +95,11 @@ def save_checkpoint(
         write_text(aside / "config.json", json.dumps(dict(model_config), indent=2) + "\n")
         files = {name: _measure(aside / name) for name in _PAYLOADS}
         text = _spell({**state, "step": step, "format_version": FORMAT_VERSION, "files": files})
-        if _holds(final, files):  # its validation had been due: what state.json says of it is all that is new
+        if _holds(final, files):  # its validation was still due: only state.json has new content
             write_text(final / "state.json", text)
         else:
             write_text(aside / "state.json", text)
-            if final.exists() or final.is_symlink():  # did not verify: a good one is never written again
+            if final.exists() or final.is_symlink():  # damaged: a valid checkpoint is never replaced
                 final.rename(_temporary(final))
             aside.rename(final)
         flush_folder(folder)
@@ -117,11 +116,11 @@ def save_checkpoint(
 def newest_valid(
     run_dir: str | Path, *, verify: Callable[[Path], dict[str, Any]] | None = None
 ) -> tuple[Checkpoint | None, list[str]]:
-    """The newest checkpoint of a run that verifies, and a sentence on each newer one that does not.
+    """Return the newest valid checkpoint of a run, and one sentence per newer checkpoint that is damaged.
 
     Args:
         run_dir: The run's folder.
-        verify: Used in place of `verify_checkpoint`.
+        verify: Called instead of `verify_checkpoint`.
     """
     skipped: list[str] = []
     for _, path in reversed(list(_checkpoints(Path(run_dir) / "checkpoints"))):
@@ -133,36 +132,36 @@ def newest_valid(
 
 
 def all_checkpoints(run_dir: str | Path) -> Iterator[tuple[int, tuple[Path, float | None]]]:
-    """Step -> (folder, validation loss or None) of each checkpoint of a run, oldest first; none of them is verified."""
+    """Yield (step, (folder, validation loss or None)) of each checkpoint of a run, oldest first; none is verified."""
     for step, path in _checkpoints(Path(run_dir) / "checkpoints"):
         yield step, (path, _validation_loss(path))
 
 
 def tidy_checkpoints(folder: Path, *, newest: int, keep: int) -> None:
-    """Delete what a kill left half done, and checkpoints that are neither new enough nor the best.
+    """Delete half-written checkpoints, and those that are neither among the `keep` newest nor the best.
 
     Args:
         folder: The run's folder of checkpoints.
-        newest: Step of the newest good one; later ones are damaged, and are left until written anew.
-        keep: Newest good checkpoints to keep.
+        newest: Step of the newest valid checkpoint; later ones are damaged and stay until they are written again.
+        keep: Number of newest valid checkpoints to keep.
     """
     old = [path for step, path in _checkpoints(folder) if step <= newest]
     losses = {path: loss for path in old if (loss := _validation_loss(path)) is not None}
     spared = {*old[-keep:], *([min(losses, key=lambda path: losses[path])] if losses else [])}
     for path in old:
-        if path not in spared:  # renamed first, so that it is never seen half deleted
+        if path not in spared:  # rename first, so that a half-deleted checkpoint is never found
             path.rename(_temporary(path))
     _remove_leftovers(folder)
 
 
 def verify_checkpoint(path: Path) -> dict[str, Any]:
-    """Read every byte of a checkpoint and compare with its checksums.
+    """Read every byte of a checkpoint and compare it with the checksums.
 
     Returns:
         The content of state.json.
 
     Raises:
-        CheckpointError: A file is missing, cut short or altered, or of an unknown version; names it.
+        CheckpointError: A file is missing, truncated, changed or of an unknown version; the error names it.
     """
     try:
         state = _read_state(path / "state.json")
@@ -179,7 +178,7 @@ def verify_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _holds(path: Path, files: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint is whole and has these very files."""
+    """Return whether a checkpoint is valid and has exactly these files."""
     try:
         return bool(verify_checkpoint(path)["files"] == files)
     except CheckpointError:
@@ -187,7 +186,7 @@ def _holds(path: Path, files: Mapping[str, Any]) -> bool:
 
 
 def _checkpoints(folder: Path) -> Iterator[tuple[int, Path]]:
-    """(step, path) of each checkpoint, oldest first."""
+    """Yield (step, path) of each checkpoint, oldest first."""
     found = ((_FOLDER_NAME.fullmatch(path.name), path) for path in folder.glob("step_*"))
     yield from sorted((int(match[1]), path) for match, path in found if match)
 
@@ -200,19 +199,19 @@ def _validation_loss(path: Path) -> float | None:
 
 
 def _temporary(final: Path) -> Path:
-    """A name that nothing has, so that no file or link can be in the way."""
+    """Return an unused name, so that no file or link is in the way."""
     return final.with_name(f"{final.name}.{secrets.token_hex(8)}.tmp")
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Delete half-written and outdated checkpoints; what a user put here under such a name stays."""
+    """Delete half-written and replaced checkpoints; files and links of a user with similar names stay."""
     for _, path in _checkpoints(folder):
         if not path.is_symlink():
-            remove_leftovers(path, ["state.json"])  # the one file that is written anew where it is
+            remove_leftovers(path, ["state.json"])  # the only file that is rewritten in place
     for path in folder.glob("step_*.tmp*"):
         if not _LEFTOVER_NAME.fullmatch(path.name):
             continue
-        if path.is_symlink():  # an outdated checkpoint that lay elsewhere: what it leads to stays
+        if path.is_symlink():  # a link to a replaced checkpoint in another folder: its target stays
             if _RANDOM_NAME.fullmatch(path.name):
                 path.unlink(missing_ok=True)
         elif path.is_dir():
@@ -220,7 +219,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _spell(state: Mapping[str, Any]) -> str:
-    """The one spelling of state.json, its own checksum included."""
+    """Return the canonical text of state.json, including its own checksum."""
     body = json.dumps({**state, "sha256": ""}, indent=2, sort_keys=True, allow_nan=False)
     digest = hashlib.sha256(body.encode()).hexdigest()
     return json.dumps({**state, "sha256": digest}, indent=2, sort_keys=True, allow_nan=False) + "\n"
@@ -237,10 +236,10 @@ def _read_state(file: Path) -> dict[str, Any]:
         raise CheckpointError(f"{file}: damaged: its content does not match its checksum")
     if state.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
-            f"{file}: format version {state.get('format_version')}; this program reads {FORMAT_VERSION}"
+            f"{file}: format version {state.get('format_version')}; this program reads version {FORMAT_VERSION}"
         )
     if not isinstance(state.get("step"), int) or not isinstance(state.get("files"), dict):
-        raise CheckpointError(f"{file}: has no step or no files, which every checkpoint has")
+        raise CheckpointError(f"{file}: has no step or no files; expected both")
     return dict(state)
 
 

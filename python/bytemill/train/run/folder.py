@@ -1,18 +1,18 @@
-"""A run's folder: what is written there, and how a run finds its place again.
+"""Writes and reads the folder of a run.
 
-    config.toml        the settings, resolved: running it again repeats the run
+    config.toml        all settings, resolved: running it again repeats the run
     environment.json   versions, machine, git commit, counts of parameters, fingerprints of data and tokenizer
-    tokenizer.json     the tokenizer, where the task has one; next to it tokenizer_config.json (its special tokens) and,
+    tokenizer.json     the tokenizer, if the task has one; next to it tokenizer_config.json (its special tokens) and,
                        after tuning on instructions or conversations, chat_template.jinja
     changes.jsonl      settings changed on a resume: step, setting, old value, new value
-    metrics.jsonl      one JSON object a logged step
-    samples.jsonl      text sampled on the way
+    metrics.jsonl      one JSON object per logged step
+    samples.jsonl      text sampled during training
     tensorboard/       the metrics for TensorBoard
-    profile/           a trace of some steps, if one was asked for
+    profile/           a trace of some steps, with train.profile_steps
     checkpoints/       see bytemill.train.run.checkpoint
-    lock               held while a process trains here
+    lock               locked while a process trains in this folder
 
-Of several processes only the first writes.
+If there are several processes, only the first writes.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ __all__ = ["Run"]
 
 _LINES = ("changes.jsonl", "metrics.jsonl", "samples.jsonl")
 _WHATEVER_THE_ROWS = ("path", "val", "test", "tokenizer", "hellaswag", "batch_size", "eval_batches")
-"""Settings of data that change no training row, or that are written differently when they are saved."""
+"""Settings of the data section that do not change training rows, or whose saved form differs."""
 _FOR_USE = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _FILES = (*_LINES, *_FOR_USE, "config.toml", "environment.json", "test.json", "wandb_id")
 
 
 class Run:
-    """One run's folder, opened for writing.
+    """The folder of one run, opened for writing.
 
     Args:
-        folder: Made when missing.
-        config: The settings of this try; on a resume they may differ from those of the last.
-        learner: What is trained and what moves it; of several processes, the first one's writes and prints.
+        folder: The folder; created if missing.
+        config: The current settings; on a resume they may differ from the saved ones.
+        learner: Model and optimizer; if there are several processes, only the first writes and prints.
         clock: Measures how long saving takes.
         progress: Whether to show progress on stderr.
     """
@@ -79,8 +79,8 @@ class Run:
         self._clock = clock
         self.writes = writes = learner.world.is_first
         self.tokens_seen = 0
-        self._validations: list[tuple[int, float]] = []  # step and loss, oldest first, over all tries
-        self._validated: tuple[int, float | None] = (-1, None)  # the step last logged, and its validation loss
+        self._validations: list[tuple[int, float]] = []  # step and loss, oldest first, including those before a resume
+        self._validated: tuple[int, float | None] = (-1, None)  # the last logged step and its validation loss
         self._saved_step: int | None = None
         self._saving = Background()
         self._progress = ProgressLine(config.train.max_steps, shown=progress and writes)
@@ -97,15 +97,15 @@ class Run:
         """Restore the newest valid checkpoint, or start a new run, and open the logs.
 
         Returns:
-            Steps done, and the metrics of the last of them if its validation is still to be done.
+            Number of steps done, and the metrics of the last step if its validation is still due.
 
         Raises:
-            ArgumentError: The folder is the base, or the data.
-            ConfigError: The folder holds a run, and `resume` is False; or another process trains in it.
-            CheckpointError: There is nothing to resume, or it is of another model or other data.
+            ArgumentError: The folder is the base or the data.
+            ConfigError: The folder contains a run and `resume` is False, or another process trains in it.
+            CheckpointError: There is nothing to resume, or the run is of another model or other data.
         """
         checkpoint = self._find(resume=resume)
-        self._learner.world.wait()  # until all have looked, nothing may be written
+        self._learner.world.wait()  # no process may write before all have looked
         step, pending = 0, None
         if checkpoint is None:
             pending = {}
@@ -138,26 +138,26 @@ class Run:
         self._progress.show(step, record)
 
     def log_samples(self, step: int, samples: Sequence[Mapping[str, str]]) -> None:
-        """Write samples alone."""
+        """Write samples without metrics."""
         for sample in samples if self.writes else ():
             self._samples.append({"step": step, **sample})
 
     def say(self, text: str) -> None:
-        """Print one line for the person who watches."""
+        """Print one line for the user."""
         self._progress.say(text)
 
     def validations_since_best(self) -> int:
-        """How many validations have passed since the one of lowest loss, over all tries."""
+        """Return the number of validations since the one with the lowest loss, including those before a resume."""
         losses = [loss for _, loss in self._validations]
         return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
     def is_best(self, step: int) -> bool:
-        """Whether the lowest validation loss since training began is that of `step`, and of no step before it."""
+        """Return whether `step` is the first step with the lowest validation loss since training began."""
         best = self._best()
         return best is not None and best[0] == step
 
     def say_which_is_best(self, last_step: int) -> None:
-        """Say which checkpoint has the lowest validation loss, unless it is the last one."""
+        """Print which checkpoint has the lowest validation loss, unless it is the last one."""
         best, last = self._best(), dict(self._validations).get(last_step)
         if not self.writes or best is None or best[0] == last_step:
             return
@@ -165,37 +165,37 @@ class Run:
         step, loss = best
         ended = "" if last is None else f", and {last:.4f} at the end"
         folder = self.folder / "checkpoints" / f"step_{step:08d}"
-        kept = folder if folder.is_dir() else "of that step no checkpoint was written; train.keep_best=true writes one"
+        kept = folder if folder.is_dir() else "no checkpoint was written at that step; train.keep_best=true writes one"
         self.say(f"lowest validation loss: {loss:.4f} at step {step}{ended}: {kept}")
 
     def _best(self) -> tuple[int, float] | None:
-        """Step and loss of the lowest validation loss after the first step."""
+        """Return step and loss of the lowest validation loss after the first step."""
         return min((one for one in self._validations if one[0]), key=lambda one: one[1], default=None)
 
     def save(self, step: int, pending: Mapping[str, Any] | None = None) -> None:
-        """Write a checkpoint in the background, unless this very state has been saved already.
+        """Write a checkpoint in the background, unless this step is already saved.
 
-        All processes call this. The weights are copied first, so the next step may begin at once; an
-        error comes up at the next log, save or the end.
+        All processes must call this. The weights are copied first, so the next step can begin immediately. An error
+        of the background work is raised at the next log or save, or at the end.
 
         Args:
-            step: Steps done.
-            pending: Metrics of the last step if its validation has not been done.
+            step: Number of steps done.
+            pending: Metrics of the last step if its validation is still due.
 
         Raises:
-            DivergedError: A weight is NaN or infinite; earlier checkpoints stay as they are.
+            DivergedError: A weight is NaN or infinite; earlier checkpoints are unchanged.
         """
         if step == self._saved_step:
             return
         learner, self._saved_step = self._learner, step
-        self._saving.wait()  # before the copy: never are there two
+        self._saving.wait()  # before the copy, so that there is only one copy in memory
         tensors = saved_tensors(self.task.model, learner.optimizer, keep=self.writes, only=learner.saved_names)
         if not self.writes:
             return
         if broken := first_not_finite(tensors.model):
             raise DivergedError(
-                f"step {step}: {broken} is NaN or infinite after this step, and was not saved; a lower "
-                "train.learning_rate would help"
+                f"step {step}: {broken} is NaN or infinite after this step, and was not saved; "
+                "use a lower train.learning_rate"
             )
         self._metrics.sync()
         self._samples.sync()
@@ -223,14 +223,14 @@ class Run:
         self._saving.start(write)
 
     def _model_config(self) -> dict[str, Any]:
-        """What rebuilds the model, with its base where the checkpoint lacks that."""
+        """Return the settings that rebuild the model, with its base if the checkpoint does not contain it."""
         base = self.task.base
         if base is None:
             return dict(self.task.model_config)
         return {**self.task.model_config, "base": {**base, "path": portable_path(base["path"], self.folder)}}
 
     def _find(self, *, resume: bool) -> Checkpoint | None:
-        """The checkpoint to go on from; None to start at the first step."""
+        """Return the checkpoint to continue from; None to start at the first step."""
         data = self.config.data
         if not resume:
             refuse_input_as_output(self.folder, [self.config.base, data.path, data.val, data.test])
@@ -243,9 +243,9 @@ class Run:
         if skipped and checkpoint is None:
             raise CheckpointError("no checkpoint of this run is intact: " + "; ".join(skipped))
         if resume and checkpoint is None:
-            self.say("no checkpoint had been written yet: starting from the first step")
+            self.say("this run has no checkpoint yet: starting from the first step")
         for reason in skipped:
-            self.say(f"passed over a checkpoint: {reason}")
+            self.say(f"skipped a checkpoint: {reason}")
         return checkpoint
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -263,15 +263,15 @@ class Run:
         if seeds[0] is not None and seeds[0] != seeds[1]:
             raise ConfigError(
                 f"data.seed was {seeds[0]} when {self.folder} began and is {seeds[1]} now: it sets the order of the "
-                f"data, so a resumed run must keep it; set it back to {seeds[0]}, or start a new run"
+                f"data, so a resumed run must keep it; set it to {seeds[0]}, or start a new run"
             )
         saved_model = with_added_fields(read_object(checkpoint.path / "config.json", error=CheckpointError))
         own_model = json.loads(json.dumps(self._model_config()))
         saved_base, own_base = saved_model.pop("base", None), own_model.pop("base", None)
         if saved_base is not None and own_base is not None and saved_base["sha256"] != own_base["sha256"]:
             raise CheckpointError(
-                f"{checkpoint.path}: holds an adapter of {saved_base['path']}; base is {own_base['path']} now, which "
-                "has other weights"
+                f"{checkpoint.path}: contains an adapter of {saved_base['path']}, but base is {own_base['path']} now, "
+                "which has other weights"
             )
         refuse_other_optimizer(checkpoint, self.config, self.folder)
         pairs = [("model", without_dropout(saved_model), without_dropout(own_model))]
@@ -281,12 +281,12 @@ class Run:
                 if saved.get(name) != own.get(name):
                     self._refuse_changed_rows(checkpoint, name)
                     raise CheckpointError(
-                        f"{checkpoint.path}: from another {kind}: {name} was {saved.get(name)!r} there, "
+                        f"{checkpoint.path}: from another {kind}: {name} was {saved.get(name)!r}, "
                         f"and is {own.get(name)!r} now"
                     )
 
     def _refuse_changed_rows(self, checkpoint: Checkpoint, name: str) -> None:
-        """If a setting may be why the rows are others, name it."""
+        """If a changed setting may be why the rows differ, raise an error that names it."""
         if name != "rows":
             return
         saved, own = checkpoint.state["settings"].get("data", {}), self.config.model_dump(mode="json")["data"]
@@ -307,7 +307,7 @@ class Run:
                 old = config_from_settings(saved, former_settings(saved), run=self.folder)
             except ConfigError as error:
                 raise CheckpointError(
-                    f"{checkpoint.path / 'state.json'}: its settings are from another version of bytemill: {error}"
+                    f"{checkpoint.path / 'state.json'}: written by another version of bytemill: {error}"
                 ) from None
             changes = JsonLines(self.folder / "changes.jsonl", before_step=checkpoint.step)
             portable = (portable_config(config, self.folder) for config in (old, self.config))

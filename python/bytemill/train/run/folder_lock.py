@@ -1,4 +1,4 @@
-"""A lock on a folder, one holder at a time; the system frees it when its holder ends, in any way."""
+"""Locks a folder for one process; the system releases the lock when the process ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ["alone_in"]
 
 @contextlib.contextmanager
 def alone_in(folder: Path, *, others: str) -> Iterator[IO[bytes]]:
-    """Hold the folder's lock, making the folder when it is missing.
+    """Hold the folder's lock while the context is open; create the folder if it is missing.
 
     Args:
-        folder: Gets a file `lock`, which stays.
-        others: Who must be at work there if it is held already, for the error.
+        folder: The folder; its file `lock` is created and stays.
+        others: What uses the folder if the lock is already held, for the error.
 
     Yields:
-        The open lock; a child process that inherits it holds it too, as long as it lives.
+        The open lock file; a child process that inherits it holds the lock too, until it ends.
 
     Raises:
-        ConfigError: It is held already, or the lock is a link or no file. (On Windows nothing is locked.)
+        ConfigError: The lock is already held, or is a link or not a regular file. (On Windows nothing is locked.)
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -46,6 +46,6 @@ def alone_in(folder: Path, *, others: str) -> Iterator[IO[bytes]]:
                 raise ConfigError(
                     f"{folder}: {others} is using this folder; wait for it to finish or stop it"
                 ) from None
-            except OSError:  # a file system without locks: one at a time is the user's care
+            except OSError:  # the file system has no locks; the user must ensure that only one process trains
                 pass
         yield lock

@@ -1,7 +1,7 @@
-"""What a run measures on the way: JSON lines that survive kills, and the same metrics for Weights & Biases.
+"""Writes a run's metrics: as JSON lines that survive a kill, and for Weights & Biases.
 
-One line a logged step. After a resume the lines of steps that will be done again are cut off, so
-each step stands there once, as if nothing had happened.
+There is one line per logged step. On a resume the lines of steps that will be repeated are removed, so each step
+appears once, as in an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = ["JsonLines", "WeightsAndBiases", "as_json_data", "read_json_lines"]
 
 
 class JsonLines:
-    """A file of JSON objects, each with its `step`, one a line, oldest first.
+    """A file of JSON objects, each with its `step`, one per line, oldest first.
 
     Args:
-        path: The file; made when missing.
-        before_step: Lines of this step and later ones are cut off, and a last line cut short is too.
+        path: The file; created if missing.
+        before_step: Lines of this step and later ones are removed, and so is a truncated last line.
     """
 
     def __init__(self, path: Path, *, before_step: int) -> None:
@@ -35,11 +35,11 @@ class JsonLines:
         self._lines = LineFile(path, "".join(_spell(line) for line in kept))
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Write one object; it outlives this process at once."""
+        """Write one object; it is kept even if this process is killed."""
         self._lines.append(_spell(line))
 
     def sync(self) -> None:
-        """Force all lines to the disk: they outlive the machine's fall too."""
+        """Flush all lines to the disk, so that they are kept even if the machine crashes."""
         self._lines.sync()
 
     def close(self) -> None:
@@ -48,12 +48,12 @@ class JsonLines:
 
 
 class WeightsAndBiases:
-    """The metrics for Weights & Biases (wandb.ai), whose package is needed only here.
+    """Sends the metrics to Weights & Biases (wandb.ai); needs the package wandb.
 
     Args:
-        folder: The run's folder; its file wandb_id lets a resumed run go on with the same curves.
-        project: Where the run is shown.
-        settings: Shown with it.
+        folder: The run's folder; its file wandb_id lets a resumed run continue the same curves.
+        project: Project that shows the run.
+        settings: Settings shown with the run.
 
     Raises:
         ConfigError: The package is not installed.
@@ -63,7 +63,7 @@ class WeightsAndBiases:
         try:
             import wandb
         except ImportError:
-            raise ConfigError("train.wandb needs Weights & Biases' client: pip install wandb") from None
+            raise ConfigError("train.wandb needs the package wandb: pip install wandb") from None
         id_file = folder / "wandb_id"
         if not id_file.exists():
             write_text(id_file, secrets.token_hex(8))
@@ -81,27 +81,27 @@ class WeightsAndBiases:
         self._run.log({name: value for name, value in line.items() if name != "step"}, step=line["step"])
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining data and finish."""
         self._run.finish()
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a metrics.jsonl or samples.jsonl, without a last line that a kill cut short.
+    """Read the objects of a metrics.jsonl or samples.jsonl, without a last line that a kill truncated.
 
     Raises:
-        FormatError: A line is no JSON object with a step; names file and line.
+        FormatError: A line is not a JSON object with a step; the error names file and line.
     """
     objects = []
     for number, line in read_lines(path):
         parsed = parse_object(line, f"{path}, line {number}")
         if not isinstance(parsed.get("step"), int):
-            raise FormatError(f"{path}, line {number}: expected an object with a whole number as step")
+            raise FormatError(f"{path}, line {number}: expected a JSON object whose step is a whole number")
         objects.append(parsed)
     return objects
 
 
 def as_json_data(value: Any) -> Any:
-    """The value with None for infinite numbers and NaN in it, which JSON cannot spell.
+    """Return the value with NaN and infinite numbers replaced by None, because JSON has neither.
 
     >>> as_json_data({"val_loss": 900.0, "val_perplexity": math.inf, "losses": [math.nan, 1]})
     {'val_loss': 900.0, 'val_perplexity': None, 'losses': [None, 1]}

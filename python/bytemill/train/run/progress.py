@@ -1,4 +1,4 @@
-"""What a person sees of a run, on stderr: a bar in a terminal, now and then a line in a log file."""
+"""Shows the progress of a run on stderr: a bar in a terminal, regular lines in a log file."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class ProgressLine:
-    """Steps done, loss, tokens a second and time left.
+    """Shows steps done, loss, tokens per second and time left.
 
     Args:
         max_steps: Steps of the whole run.
-        shown: False is silent.
+        shown: Whether to print anything.
     """
 
     def __init__(self, max_steps: int, *, shown: bool) -> None:
@@ -45,7 +45,7 @@ class ProgressLine:
         self._bar.start()
 
     def show(self, step: int, record: Mapping[str, Any]) -> None:
-        """Tell where the run is."""
+        """Update the bar, or print a line if one is due."""
         text = _describe(record)
         self._bar.update(self._task, completed=step, description=text)
         due = time.monotonic() - self._spoke_at > _SECONDS_BETWEEN_LINES
@@ -58,13 +58,13 @@ class ProgressLine:
         self._console.print(for_people(text), highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Take the bar away."""
-        if not self._bar.disable:  # before rich 14.3 a bar that is disabled prints an empty line when it stops
+        """Remove the bar."""
+        if not self._bar.disable:  # before rich 14.3 a disabled bar prints an empty line when it stops
             self._bar.stop()
 
 
 def _describe(record: Mapping[str, Any]) -> str:
-    """The figures worth a glance.
+    """Return the main figures of a step as text.
 
     >>> _describe({"loss": 3.14159, "tokens_per_s": 12345.6, "val_loss": 3.2})
     'loss 3.1416 · validation 3.2000 · 12,346 tokens/s'

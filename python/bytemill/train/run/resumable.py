@@ -1,4 +1,4 @@
-"""What a resumed run may change of its model and its optimizer, and what it may not."""
+"""Checks which settings of model and optimizer a resumed run may change."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ __all__ = ["refuse_other_optimizer", "without_dropout"]
 
 
 def refuse_other_optimizer(checkpoint: Checkpoint, config: RunConfig, run: Path) -> None:
-    """Refuse to go on with another optimizer: the moments of one are of no use to the other.
+    """Refuse to resume with another optimizer, which cannot use the saved moments.
 
     Raises:
-        ConfigError: `config` has another optimizer than the checkpoint; says how to go on.
+        ConfigError: The optimizer of `config` differs from the checkpoint's; the error says how to continue.
     """
     saved = checkpoint.state.get("settings", {}).get("train", {}).get("optimizer", "adamw")
     own = config.train.optimizer
     if saved != own:
         raise ConfigError(
-            f"train.optimizer is {own}, but {checkpoint.path} was trained with {saved}, whose moments {own} cannot "
-            f"use: resume with train.optimizer={saved}, or start a new run with base={run}"
+            f"train.optimizer is {own}, but {checkpoint.path} was trained with {saved}, and {own} cannot use its "
+            f"moments: resume with train.optimizer={saved}, or start a new run with base={run}"
         )
 
 
 def without_dropout(settings: Any) -> Any:
-    """Return a model's settings without its dropout, which may change on the way: it is no other model.
+    """Return a model's settings without dropout, which a resumed run may change.
 
     >>> without_dropout({"n_layer": 2, "resid_pdrop": 0.1, "lora": {"r": 4, "lora_dropout": 0.0}})
     {'n_layer': 2, 'lora': {'r': 4}}

@@ -1,7 +1,6 @@
-"""A run's metrics as event files that TensorBoard reads.
+"""Writes a run's metrics as event files for TensorBoard.
 
-The files are written here, with TensorBoard's own record writer, because its usual writer puts the machine's name into
-each file's name.
+This uses TensorBoard's record writer, because its usual event writer puts the machine's name into each file name.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ _FILE_VERSION = "brain.Event:2"
 
 
 class TensorBoard:
-    """Scalars for TensorBoard, which is imported here because it is slow to import.
+    """Writes scalars for TensorBoard, which is imported only here because the import is slow.
 
     Args:
-        folder: Where the event files go; made when missing.
-        before_step: Events of this step and later ones are hidden: they will be written again.
+        folder: Folder of the event files; created if missing.
+        before_step: Earlier events of this step and later ones are hidden, because they will be written again.
     """
 
     def __init__(self, folder: Path, *, before_step: int) -> None:
@@ -37,7 +36,7 @@ class TensorBoard:
         self._event: Any = event_pb2.Event
         self._summary: Any = summary_pb2.Summary
         folder.mkdir(parents=True, exist_ok=True)
-        # TensorBoard reads a folder's files in the order of their names; a run may resume in the second it was stopped.
+        # TensorBoard reads files in the order of their names; a run may be resumed within a second.
         name = f"events.out.tfevents.{time.time():.6f}.bytemill.{os.getpid()}.{secrets.token_hex(4)}"
         self._path = folder / name
         self._writer = RecordWriter(open_to_append(self._path))
@@ -46,7 +45,7 @@ class TensorBoard:
         self._flush()
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Write each number of one line of metrics."""
+        """Write all numbers of one line of metrics."""
         values = [
             self._summary.Value(tag=name, simple_value=float(value))
             for name, value in line.items()
@@ -56,7 +55,7 @@ class TensorBoard:
         self._flush()
 
     def close(self) -> None:
-        """Write what is left and close."""
+        """Write the remaining events and close the file."""
         with naming_errors(self._path):
             self._writer.close()
 

@@ -1,7 +1,7 @@
-"""What a checkpoint keeps of a model and its optimizer: tensors by name, copied out and put back in.
+"""Copies the tensors of a model and its optimizer out for a checkpoint, and loads them back.
 
-Sharded tensors (FSDP2's DTensors) leave whole and return as this process's share, so a checkpoint knows
-nothing of how many processes wrote it.
+Sharded tensors (FSDP2's DTensors) are gathered before saving and split again when loading, so a checkpoint does not
+depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ __all__ = ["SavedTensors", "first_not_finite", "load_optimizer", "load_weights",
 
 
 class SavedTensors(NamedTuple):
-    """Copies on the CPU, which later steps do not change."""
+    """Copies on the CPU that later steps do not change."""
 
     model: dict[str, torch.Tensor]
-    """The model's tensors under its own names, a shared one once."""
+    """The model's tensors under its own names; a shared tensor once."""
     optimizer: dict[str, torch.Tensor]
     """`<parameter>:<quantity>`, such as `wte.weight:exp_avg`."""
 
@@ -34,12 +34,12 @@ class SavedTensors(NamedTuple):
 def saved_tensors(
     model: torch.nn.Module, optimizer: AnyOptimizer, *, keep: bool = True, only: Collection[str] | None = None
 ) -> SavedTensors:
-    """Copy everything out.
+    """Copy the tensors of model and optimizer to the CPU. All processes must call this.
 
     Args:
-        model: Its `state_dict` is taken.
-        optimizer: Its per-parameter tensors are taken.
-        keep: False copies nothing, but takes part in gathering what is sharded: all processes must call this.
+        model: Model whose `state_dict` is copied.
+        optimizer: Optimizer whose per-parameter tensors are copied.
+        keep: False copies nothing, but takes part in gathering sharded tensors.
         only: Names of the model's tensors to copy; None copies all.
     """
     weights = {name: value for name, value in model.state_dict().items() if only is None or name in only}
@@ -58,15 +58,15 @@ def saved_tensors(
 
 
 def load_weights(path: Path, model: torch.nn.Module, *, partial: bool = False) -> None:
-    """Copy a checkpoint's weights into `model`, on whatever device that is.
+    """Copy a checkpoint's weights into `model`, on the model's device.
 
     Args:
-        path: The checkpoint.
-        model: Gets the weights.
-        partial: Whether the checkpoint may lack tensors that are frozen in the model: those of its base.
+        path: Folder of the checkpoint.
+        model: Model that gets the weights.
+        partial: Whether the checkpoint may lack tensors that are frozen in the model, such as those of its base.
 
     Raises:
-        CheckpointError: The model's tensors have other names or shapes; names the first of them.
+        CheckpointError: The model's tensors have other names or shapes; the error names the first.
     """
     file = path / "model.safetensors"
     saved, own = _load(file), _unshared(model.state_dict())
@@ -75,21 +75,21 @@ def load_weights(path: Path, model: torch.nn.Module, *, partial: bool = False) -
         own = {name: tensor for name, tensor in own.items() if name in saved or name in trained}
     if saved.keys() != own.keys():
         odd = sorted(saved.keys() ^ own.keys())[0]
-        there, here = ("holds", "lacks") if odd in saved else ("lacks", "has")
+        there, here = ("contains", "lacks") if odd in saved else ("lacks", "has")
         raise CheckpointError(f"{file}: from another model: it {there} {odd}, which this model {here}")
     with torch.no_grad():
         for name, tensor in own.items():
             if tensor.shape != saved[name].shape:
-                shapes = f"{tuple(saved[name].shape)} there and {tuple(tensor.shape)} in this model"
+                shapes = f"{tuple(saved[name].shape)} in the file and {tuple(tensor.shape)} in this model"
                 raise CheckpointError(f"{file}: from another model: the shape of {name} is {shapes}")
             tensor.copy_(_share(saved[name], tensor))
 
 
 def load_optimizer(path: Path, model: torch.nn.Module, optimizer: AnyOptimizer) -> None:
-    """Give `optimizer` the moments saved in a checkpoint; its settings stay as they are.
+    """Load the moments of a checkpoint into `optimizer`; its settings do not change.
 
     Raises:
-        CheckpointError: The checkpoint was trained with other parameters, or by another optimizer; names one.
+        CheckpointError: The checkpoint has other trained parameters or another optimizer; the error names one.
     """
     file = path / "optimizer.safetensors"
     parameters = dict(model.named_parameters())
@@ -102,7 +102,7 @@ def load_optimizer(path: Path, model: torch.nn.Module, optimizer: AnyOptimizer) 
     if per_parameter and set(names) != per_parameter.keys():
         odd = sorted(set(names) ^ per_parameter.keys())[0]
         raise CheckpointError(
-            f"{file}: different parameters were trained there than now: {odd} is only in one of the two"
+            f"{file}: other parameters were trained than now: {odd} is trained in only one of the two"
         )
     fresh = optimizer.state_dict()
     state = {index: per_parameter[name] for index, name in enumerate(names) if name in per_parameter}
@@ -110,7 +110,7 @@ def load_optimizer(path: Path, model: torch.nn.Module, optimizer: AnyOptimizer) 
 
 
 def _copy(tensor: torch.Tensor, keep: bool) -> torch.Tensor | None:
-    """The whole tensor on the CPU, in memory of its own."""
+    """Return a contiguous copy of the whole tensor on the CPU; None unless `keep`."""
     if hasattr(tensor, "full_tensor"):
         tensor = tensor.full_tensor()
     if not keep:
@@ -119,7 +119,7 @@ def _copy(tensor: torch.Tensor, keep: bool) -> torch.Tensor | None:
 
 
 def _share(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """The part of `whole` that this process holds, where `like` is sharded and of the same shape."""
+    """Return this process's part of `whole` if `like` is sharded and has the same shape, else `whole`."""
     if not hasattr(like, "full_tensor") or whole.shape != like.shape:
         return whole
     from torch.distributed.tensor import DTensor, distribute_tensor
@@ -136,7 +136,7 @@ def _load(file: Path) -> dict[str, torch.Tensor]:
 
 
 def _unshared(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """One name for each tensor: of tied ones, the first."""
+    """Return the tensors with one name each; of tied tensors, keep the first name."""
     seen, unique = set(), {}
     for name, tensor in tensors.items():
         local: Any = tensor.to_local() if hasattr(tensor, "to_local") else tensor
@@ -149,6 +149,6 @@ def _unshared(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _names(model: torch.nn.Module, optimizer: AnyOptimizer) -> list[str]:
-    """The parameters' names in the optimizer's order."""
+    """Return the parameters' names in the optimizer's order."""
     by_identity = {id(parameter): name for name, parameter in model.named_parameters()}
     return [by_identity[id(p)] for group in optimizer.param_groups for p in group["params"]]

@@ -1,1 +1,1 @@
-"""The settings of a run: sections, defaults, and settings as TOML."""
+"""The settings of a run: their sections, their defaults, and writing them as TOML."""

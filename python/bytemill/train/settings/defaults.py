@@ -1,4 +1,4 @@
-"""Each task's defaults: what a setting is when neither a file nor `--set` gives it.
+"""The defaults of each task: values of settings that neither a file nor `--set` gives.
 
     setting                    lm, instruct, chat   classify   preference   pretrain
     train.epochs                                3          5            1   none: train.max_steps, 1000
@@ -16,8 +16,8 @@ Where the values come from: 3 epochs are Stanford Alpaca's (Taori et al. 2023) a
 2e-4 is QLoRA's rate (Dettmers et al. 2023, table 9) and 5e-5 the Trainer's default; 5 epochs at 5e-5 are those of the
 spam classifier in Raschka's "Build a Large Language Model (From Scratch)" (2024), one epoch at 5e-6 those of its
 preference tuning; a warm-up of a tenth is that of Zephyr's recipes (Tunstall et al. 2023), a floor of a tenth GPT-3's
-(Brown et al. 2020). `RunConfig()` in Python has pretraining's values; a run's own config.toml gives every setting, so
-these defaults never change a run that has begun.
+(Brown et al. 2020). `RunConfig()` in Python has pretraining's values. A run's own config.toml gives every setting, so a
+change of these defaults does not affect existing runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WARMUP_SHARE = 0.1
 
 
 class _Tuning(NamedTuple):
-    """One column of the table."""
+    """The defaults of one tuning task: one column of the table above."""
 
     epochs: float = 3
     lora_rank: int = 8
@@ -57,7 +57,7 @@ _OF_TASK = {
 
 
 def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings, section by section, with their task's default for each that is not given.
+    """Return the settings, section by section; settings that are not given get their task's default.
 
     >>> with_defaults({"task": "instruct", "lora": {"r": 0}})["train"]["learning_rate"]
     5e-05
@@ -79,7 +79,7 @@ def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def floor_of(learning_rate: Any) -> float | None:
-    """Return a tenth of a learning rate, exact in decimal digits; None for what is not a finite number.
+    """Return a tenth of a learning rate, exact in decimal digits; None if it is not a finite number.
 
     >>> floor_of(6e-4), floor_of("many")
     (6e-05, None)
@@ -92,11 +92,11 @@ def floor_of(learning_rate: Any) -> float | None:
 
 
 def with_floor_below_peak(settings: Mapping[str, Any], *, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Lower `train.min_learning_rate` with a peak that was lowered below it, where it was a tenth of the peak.
+    """Drop `train.min_learning_rate` if it was a tenth of the peak and the peak is now below it.
 
     Args:
-        settings: As they are now, section by section.
-        before: The same before `--set` changed them.
+        settings: The settings now, section by section.
+        before: The settings before `--set` changed them.
 
     >>> recorded = {"train": {"learning_rate": 6e-4, "min_learning_rate": 6e-5}}
     >>> now = {"train": {"learning_rate": 5e-5, "min_learning_rate": 6e-5}}
@@ -114,7 +114,7 @@ def with_floor_below_peak(settings: Mapping[str, Any], *, before: Mapping[str, A
 
 
 def _of_tuning(train: Mapping[str, Any], tuning: _Tuning, *, adapts: bool) -> dict[str, Any]:
-    """Settings given explicitly come last; some of them leave no room for a default."""
+    """Return the train section with the task's defaults; explicit settings win, and some of them replace a default."""
     defaults: dict[str, Any] = {
         "learning_rate": tuning.lora_learning_rate if adapts else tuning.learning_rate,
         "weight_decay": tuning.weight_decay,

@@ -1,4 +1,4 @@
-"""All settings as TOML with their documentation: what `--print-config` prints, and `load_config` reads back."""
+"""Writes all settings as TOML with their documentation; `--print-config` prints it, and `load_config` reads it back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def documented_toml(config: BaseModel) -> str:
 
 
 def _section(section: BaseModel, prefix: str) -> Iterator[str]:
-    """Plain settings first, then the sections below, as TOML's grammar wants it."""
+    """Yield plain settings first, then the sections below, as TOML requires."""
     fields = type(section).model_fields
     values = {name: getattr(section, name) for name in fields}
     for name, field in fields.items():
@@ -59,8 +59,8 @@ def _given(values: dict[str, Any]) -> Iterator[str]:
 
 
 def _model_fields(given: dict[str, Any]) -> Iterator[str]:
-    """GPT-2's shape: what was given, and the rest as comments with their defaults."""
-    from bytemill.model.config import GPT2Config  # with it comes torch
+    """Yield the given fields of GPT-2's shape, and the others as comments with their defaults."""
+    from bytemill.model.config import GPT2Config  # imports torch
 
     yield from _given({name: value for name, value in given.items() if name not in GPT2Config.model_fields})
     for name, field in GPT2Config.model_fields.items():
@@ -72,7 +72,7 @@ def _model_fields(given: dict[str, Any]) -> Iterator[str]:
 
 
 def _described(field: FieldInfo) -> str:
-    """The field's own words, and its choices."""
+    """Return the field's description and its choices."""
     text = " ".join((field.description or "").split())
     if get_origin(field.annotation) is Literal:
         text += f" One of {', '.join(map(toml_literal, get_args(field.annotation)))}."

@@ -1,4 +1,4 @@
-"""The sections of a run's settings: each field with its default, its limits, and what it means.
+"""The sections of a run's settings: each field with its default, limits and description.
 
 The string under a field is its documentation, which `bytemill train --print-config` prints.
 """
@@ -22,7 +22,7 @@ __all__ = [
     "refuse_wrong_split",
 ]
 
-# Limits that no real run reaches: beyond them a number is a typing error, and would fail only after the start.
+# Limits that no real run reaches. A larger number is a typing error, and would otherwise fail only after the start.
 _MOST_STEPS = 10**12
 _MOST_ROWS = 10**12
 _MOST_SEQ_LEN = 1 << 20
@@ -38,7 +38,7 @@ _SetName = Annotated[str, Field(pattern=_NAME_OF_A_SET)]
 
 
 class Section(BaseModel):
-    """Frozen, no unknown fields, finite numbers; the string under a field is its description."""
+    """Base of all sections: frozen, no unknown fields, finite numbers; the string under a field is its description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -87,7 +87,7 @@ class TrainConfig(Section):
     find_batch_size: bool = False
     """Whether to try out and use the fastest data.batch_size that fits into memory, for a given total_batch_tokens."""
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
-    """Number format of matrix products; auto is bf16 where the hardware multiplies it, else fp16 on CUDA, else fp32."""
+    """Number format of matrix products; auto is bf16 if the hardware supports it, else fp16 on CUDA, else fp32."""
     parallel: Literal["ddp", "fsdp"] = "ddp"
     """With several processes: each holds all weights (ddp), or a part of weights, gradients and moments (fsdp)."""
     checkpoint_activations: bool = False
@@ -113,7 +113,7 @@ class TrainConfig(Section):
     checkpoint_every: int = Field(1000, ge=0, le=_MOST_STEPS)
     """Steps between checkpoints; 0 writes one only at the end. The last step always writes one."""
     keep_best: bool = False
-    """Whether each new lowest validation loss writes a checkpoint; always so with train.patience."""
+    """Whether to write a checkpoint at each new lowest validation loss; always done with train.patience."""
     keep_checkpoints: int = Field(2, ge=1, le=_MOST_STEPS)
     """Number of newest checkpoints to keep, in addition to the one with the lowest validation loss."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
@@ -121,7 +121,7 @@ class TrainConfig(Section):
     tensorboard: bool = True
     """Whether to write TensorBoard files in addition to metrics.jsonl."""
     wandb: str | None = None
-    """Weights & Biases project to send the metrics to as well; needs the package wandb."""
+    """Weights & Biases project that also gets the metrics; needs the package wandb."""
     profile_steps: int = Field(0, ge=0, le=_MOST_STEPS)
     """Number of steps to profile after the first three; writes a trace into the run's folder; 0 for none."""
 
@@ -158,7 +158,7 @@ class DataConfig(Section):
     seq_len: int = Field(256, ge=1, le=_MOST_SEQ_LEN)
     """Tokens per sample; rows are truncated to this length, texts are cut as data.long_texts says."""
     long_texts: Literal["window", "cut"] = "window"
-    """For lm, how to use a text longer than seq_len: windows that train every token once, or only its beginning."""
+    """For lm, how to use texts longer than seq_len: as windows that train every token once, or only their beginning."""
     seed: int = Field(0, ge=0, le=_MOST_SEED)
     """Random seed for the order of samples or rows."""
     packing: Literal["chunk", "bestfit"] = "chunk"
@@ -176,9 +176,9 @@ class DataConfig(Section):
     hellaswag_items: int = Field(0, ge=0, le=_MOST_ROWS)
     """Number of items to use, from the first; 0 uses all."""
     template: Literal["alpaca", "alpaca_one_header", "chatml", "chatml_text", "own"] | None = None
-    """Wording around instructions and turns; own is the chat template that the base brings. Default: the one that the
-    base was tuned with, else alpaca. alpaca_one_header opens rows with and without input alike; chatml marks turns by
-    <|im_start|> and <|im_end|>; chatml_text is the chatml of earlier versions."""
+    """Prompt template for instructions and turns; own is the base's chat template. Default: the template that the base
+    was tuned with, else alpaca. alpaca_one_header uses the same header for rows with and without input; chatml marks
+    turns by <|im_start|> and <|im_end|>; chatml_text is the chatml of earlier versions."""
     mask_prompt: bool = True
     """Whether to train only on the response."""
     max_rows: int = Field(0, ge=0, le=_MOST_ROWS)
@@ -192,54 +192,54 @@ class DataConfig(Section):
     instruction_column: str = "instruction"
     """Column of the instruction, in instruct."""
     input_column: str = "input"
-    """Column of its input, in instruct; rows may lack it."""
+    """Column of the instruction's input, in instruct; optional."""
     output_column: str = "output"
     """Column of the answer, in instruct."""
     messages_column: str = "conversations"
-    """Column of the turns, in chat; rows without it may call it messages."""
+    """Column of the turns, in chat; rows without it may have a column messages instead."""
 
 
 class LoraSettings(Section):
-    """Which low-rank adapters train; rank 0 trains all parameters. peft's names."""
+    """Low-rank adapters (LoRA), with peft's names; rank 0 trains all parameters."""
 
     r: int = Field(0, ge=0, le=1 << 17)
     """Rank of the update; 0 trains all parameters."""
     lora_alpha: float = Field(16.0, gt=0, le=1e9)
-    """Scale of the update, divided by the rank."""
+    """Scale of the update; it is divided by the rank."""
     lora_dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout probability of an adapter's inputs in training."""
     target_modules: tuple[str, ...] | str = "all-linear"
-    """Names of the modules that get an adapter, or all-linear for every one but the output head."""
+    """Names of the modules that get an adapter, or all-linear for every linear module except the output head."""
     bias: Literal["none", "lora_only", "all"] = "none"
-    """Which biases train too."""
+    """Which biases are also trained."""
     use_rslora: bool = False
     """Whether the scale is alpha / sqrt(r) instead of alpha / r."""
     use_dora: bool = False
     """Whether to train magnitude and direction separately (DoRA)."""
     backend: Literal["bytemill", "peft"] = "bytemill"
-    """Implementation of the adapters: bytemill's own, or the package peft's, for comparison."""
+    """Implementation of the adapters: bytemill's own, or that of the package peft, for comparison."""
 
 
 class ClassifyConfig(Section):
-    """What is special about learning to classify."""
+    """Training of a classifier."""
 
     train_layers: Literal["head", "last_block", "all"] = "last_block"
     """Which weights train when lora.r is 0; last_block also has the last norm and the head."""
     imbalance: Literal["none", "undersample", "weighted"] = "none"
-    """undersample uses the same number of rows per label as the rarest has; weighted gives rare labels more weight."""
+    """undersample uses as many rows of each label as the rarest label has; weighted gives rare labels more weight."""
     names: dict[str, str] = Field(default_factory=dict)
-    """What classes are called, by their label in the rows, such as ham = "not spam"; others keep their label."""
+    """Displayed names of classes, by their label in the rows, such as ham = "not spam"; others keep their label."""
 
 
 class PreferenceConfig(Section):
-    """How strongly a liked answer is preferred to the other (Rafailov et al. 2023, "DPO")."""
+    """The loss of preference tuning (Rafailov et al. 2023, "DPO")."""
 
     beta: float = Field(0.1, gt=0, le=1e6)
     """Penalty for moving away from the reference model; higher values stay closer."""
     label_smoothing: float = Field(0.0, ge=0, lt=0.5)
     """Assumed fraction of pairs with swapped labels (conservative DPO)."""
     log_probabilities: Literal["sum", "mean"] = "sum"
-    """An answer's log-probability: the sum over its tokens, or their mean, which does not depend on its length."""
+    """How to combine the log-probabilities of an answer's tokens: sum, or mean, which is independent of its length."""
 
 
 class SampleConfig(Section):
@@ -258,7 +258,7 @@ class SampleConfig(Section):
 
 
 def refuse_wrong_split(data: DataConfig) -> None:
-    """Refuse shares that are not three of a whole, or that keep rows where a file of their own is given."""
+    """Refuse a split that is not three fractions that sum to 1, or that overlaps with a validation or test file."""
     if data.split is None:
         return
     if len(data.split) != 3 or not data.split[0] > 0 or min(data.split) < 0 or not abs(sum(data.split) - 1) < 1e-9:

@@ -1,4 +1,4 @@
-"""Settings written as TOML; Python itself only reads it."""
+"""Writes settings as TOML; Python's standard library only reads it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["toml_key", "toml_literal", "toml_text"]
 
 
 def toml_text(table: Mapping[str, Any]) -> str:
-    """Nested JSON data as TOML; None is left out.
+    """Return nested JSON data as TOML; None is left out.
 
     >>> print(toml_text({"a": {"b": [1, 2.5]}, "c": None, "d": "x"}), end="")
     d = "x"
@@ -24,7 +24,7 @@ def toml_text(table: Mapping[str, Any]) -> str:
 
 
 def toml_literal(value: Any) -> str:
-    """A value as TOML spells it.
+    """Return a value as TOML text.
 
     >>> toml_literal(["qkv", "a b"])
     '["qkv", "a b"]'
@@ -33,12 +33,12 @@ def toml_literal(value: Any) -> str:
         return "[" + ", ".join(toml_literal(item) for item in value) + "]"
     if isinstance(value, float):
         return repr(value)
-    # JSON's strings, integers and booleans are TOML's, but for one character that TOML wants escaped.
+    # JSON strings, integers and booleans are valid TOML, except for one character that TOML requires to be escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
-    """Plain values first, then one section for each table, as TOML's grammar wants it."""
+    """Yield plain values first, then one section per table, as TOML requires."""
     for name, value in table.items():
         if value is not None and not isinstance(value, dict):
             yield f"{toml_key(name)} = {toml_literal(value)}"
@@ -49,5 +49,5 @@ def _toml_lines(table: Mapping[str, Any], prefix: str) -> Iterable[str]:
 
 
 def toml_key(name: str) -> str:
-    """A name as TOML spells it, in quotes if it needs them."""
+    """Return a key as TOML text, in quotes if necessary."""
     return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else toml_literal(name)
