@@ -111,7 +111,7 @@ def test_muon_may_move_all_there_is():
 
 
 def test_muon_without_a_matrix_is_refused():
-    with pytest.raises(ConfigError, match="no matrix between hidden layers is trained here"):
+    with pytest.raises(ConfigError, match="no matrix between hidden layers is trained"):
         build_optimizer([torch.nn.Parameter(torch.ones(2))], TrainConfig(optimizer="muon"))
 
 
