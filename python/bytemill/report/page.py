@@ -40,7 +40,7 @@ class Block(Protocol):
     """A part of a section."""
 
     def html(self) -> str:
-        """The block as HTML."""
+        """Return the block as HTML."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Prose:
     text: str
 
     def html(self) -> str:
-        """The block as HTML."""
+        """Return the block as HTML."""
         paragraphs = map(str.strip, re.split(r"\n\s*\n", self.text.strip()))
         return "".join(f"<p>{_with_code(paragraph)}</p>\n" for paragraph in paragraphs)
 
@@ -71,7 +71,7 @@ class KeyFigures:
     figures: tuple[Figure, ...]
 
     def html(self) -> str:
-        """The block as HTML."""
+        """Return the block as HTML."""
         items = "".join(
             f"<div><dt>{escape(figure.label)}</dt><dd>{escape(figure.value)}</dd>"
             + (f'<dd class="note">{_with_code(figure.note)}</dd>' if figure.note else "")
@@ -96,7 +96,7 @@ class Table:
     """Whether only screen readers get the header, as in a list of facts that needs none."""
 
     def html(self) -> str:
-        """The block as HTML."""
+        """Return the block as HTML."""
         head = "".join(self._cell("th", i, text, ' scope="col"') for i, text in enumerate(self.header))
         body = "".join(f"<tr>{self._row(row)}</tr>\n" for row in self.rows)
         # A wide table scrolls inside its own region, also with the keyboard.
@@ -134,7 +134,7 @@ class Plot:
     """Some of the numbers, to copy or for readers who cannot see the plot."""
 
     def html(self) -> str:
-        """The block as HTML."""
+        """Return the block as HTML."""
         good = f"<p><strong>What is good?</strong> {_with_code(self.good)}</p>" if self.good else ""
         numbers = Details("The numbers", (self.numbers,)).html() if self.numbers else ""
         return (
@@ -167,7 +167,7 @@ class Comparison:
     """Index of the column in the accent colour."""
 
     def html(self) -> str:
-        """The block as HTML."""
+        """Return the block as HTML."""
         question = f'<div class="sample">{escape(self.question)}</div>\n' if self.question else ""
         lead = f"<b>{escape(self.lead)}</b>" if self.lead else ""
         columns = "".join(
@@ -186,7 +186,7 @@ class Code:
     text: str
 
     def html(self) -> str:
-        """The block as HTML."""
+        """Return the block as HTML."""
         return f'<div class="sample" tabindex="0">{escape(self.text)}</div>\n'
 
 
@@ -198,7 +198,7 @@ class Details:
     blocks: tuple[Block, ...]
 
     def html(self) -> str:
-        """The block as HTML."""
+        """Return the block as HTML."""
         inner = "".join(block.html() for block in self.blocks)
         return f"<details><summary>{escape(self.summary)}</summary>\n{inner}</details>\n"
 

@@ -25,7 +25,7 @@ class TokenStrip:
     pieces: tuple[Piece, ...]
 
     def html(self) -> str:
-        """The block as HTML."""
+        """Return the block as HTML."""
         n_tokens = len(self.pieces)
         count = f"{n_tokens:,} token{'' if n_tokens == 1 else 's'}"
         items = "".join(_item(place, piece) for place, piece in enumerate(self.pieces))
@@ -44,7 +44,7 @@ class TokenStrips:
     strips: tuple[TokenStrip, ...]
 
     def html(self) -> str:
-        """The block as HTML."""
+        """Return the block as HTML."""
         inner = "".join(strip.html() for strip in self.strips)
         return f'<article><h3>{escape(self.title)}</h3>\n<div class="columns">{inner}</div></article>\n'
 

@@ -231,7 +231,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _with_paths(config: RunConfig, change: Callable[[str], str]) -> RunConfig:
-    """The configuration with each of its paths changed."""
+    """Return the configuration with each of its paths changed."""
     data = {name: change(path) for name in _DATA_PATHS if (path := getattr(config.data, name)) is not None}
     more_val = {name: change(path) for name, path in config.data.more_val.items()}
     base = None if config.base is None else change(config.base)

@@ -1,7 +1,7 @@
 """Handles SIGTERM and SIGINT: the signal is recorded, and the run stops at the next safe point.
 
 A signal never interrupts a training step or a checkpoint. It may interrupt a validation, which changes nothing and is
-repeated after a resume. A second signal of the same kind ends the process immediately.
+repeated after a resume. A second signal of the same kind has its usual effect.
 """
 
 from __future__ import annotations
