@@ -168,7 +168,7 @@ def test_a_run_trains_and_validates_within_documents(tmp_path):
     prepare(tmp_path / "a.jsonl", tmp_path / "shards", tokenizer=tokenizer, val=0.2)
     settings = ["data.mask_documents=true", "data.batch_size=3", "data.seq_len=16", f"data.path={tmp_path / 'shards'}"]
     shape = [f"model.{name}={value}" for name, value in SHAPE.items() if name not in ("vocab_size", "n_positions")]
-    task, _ = pretrain_task_from_config(load_config(overrides=[*settings, *shape]))
+    task = pretrain_task_from_config(load_config(overrides=[*settings, *shape])).task
     inputs, _, cu_seqlens = batch = next(iter(task.batches))
     starts = inputs.flatten() == tokenizer.eot_token
     inside = {int(place) for place in cu_seqlens if place < inputs.numel()}
@@ -183,10 +183,10 @@ def test_a_run_may_keep_short_documents_whole(tmp_path):
     prepare(tmp_path / "a.jsonl", tmp_path / "shards", tokenizer=tokenizer, val=0.2)
     where = [f"data.path={tmp_path / 'shards'}", "data.batch_size=3", "data.seq_len=64"]
     shape = ["model.n_layer=1", "model.n_head=1", "model.n_embd=4"]
-    task, _ = pretrain_task_from_config(load_config(overrides=[*where, *shape, "data.packing=bestfit"]))
+    task = pretrain_task_from_config(load_config(overrides=[*where, *shape, "data.packing=bestfit"])).task
     inputs, _ = next(iter(task.batches))
     assert (inputs[:, 0] == tokenizer.eot_token).all(), "each row begins with a document"
-    chunked, _ = pretrain_task_from_config(load_config(overrides=[*where, *shape]))
+    chunked = pretrain_task_from_config(load_config(overrides=[*where, *shape])).task
     assert not (next(iter(chunked.batches))[0][:, 0] == tokenizer.eot_token).all()
 
 

@@ -1,11 +1,10 @@
-"""What all tasks that predict the next token share: the loss, samples on the way, and what must fit."""
+"""What all tasks that predict the next token share: the loss and samples on the way."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from bytemill.data.rows import Turn, instruction_prompt, prompt_ids
-from bytemill.errors import ConfigError
 from bytemill.evaluate.prompts import DEFAULT_PROMPTS
 from bytemill.inference import Sampling, TextGenerator, TextTokenizer
 from bytemill.targets import IGNORED_TARGET
@@ -18,9 +17,9 @@ if TYPE_CHECKING:
 
     from bytemill.data.rows import RowEncoder, Template
     from bytemill.model import CausalModel
-    from bytemill.train.config import RunConfig, SampleConfig
+    from bytemill.train.config import SampleConfig
 
-__all__ = ["TemplatedPrompt", "draw_samples", "labels_loss", "own_prompts", "own_prompts_as_text", "refuse_misfit"]
+__all__ = ["TemplatedPrompt", "draw_samples", "labels_loss", "own_prompts", "own_prompts_as_text"]
 
 _INSTRUCTION = "Give three tips for staying healthy."
 
@@ -80,16 +79,3 @@ def own_prompts_as_text(template: Template) -> tuple[str, str]:
     '<|im_start|>user'
     """
     return DEFAULT_PROMPTS[0].text, instruction_prompt(_INSTRUCTION, template=template)
-
-
-def refuse_misfit(model: CausalModel, config: RunConfig, *, n_vocab: int, source: str) -> None:
-    """Make sure that the model knows every id and is as long as a sample.
-
-    Raises:
-        ConfigError: It does not, or is not; names both values.
-    """
-    shape, seq_len = model.config, config.data.seq_len
-    if n_vocab > shape.vocab_size:
-        raise ConfigError(f"model.vocab_size is {shape.vocab_size}, but the ids of {source} need {n_vocab}")
-    if seq_len > shape.n_positions:
-        raise ConfigError(f"data.seq_len is {seq_len}, above model.n_positions, {shape.n_positions}")

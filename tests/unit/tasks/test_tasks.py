@@ -13,8 +13,9 @@ from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.model import GPT2, GPT2Config, save_model
 from bytemill.tasks.next_token import draw_samples
+from bytemill.tasks.prepared import resolve_epochs
 from bytemill.tasks.pretrain import one_pass, pretrain_task, pretrain_task_from_config, resolve_micro_batches
-from bytemill.tasks.tuning import encode_for_task, resolve_epochs, tuning_task, tuning_task_from_config
+from bytemill.tasks.tuning import encode_for_task, tuning_task, tuning_task_from_config
 from bytemill.tasks.usable_model import open_model
 from bytemill.train.config import DataConfig, SampleConfig, load_config
 from bytemill.train.loop import fit
@@ -126,7 +127,7 @@ def test_shards_with_too_little_to_validate_on_are_trained_on(tmp_path):
     held_out = prepare(tmp_path / "a.txt", tmp_path / "shards", tokenizer=tokenizer).tokens("val")
     shape = ["model.n_layer=1", "model.n_head=2", "model.n_embd=8", f"data.path={tmp_path / 'shards'}"]
     for seq_len, validates in ((held_out - 1, True), (held_out, False)):
-        task, _ = pretrain_task_from_config(load_config(overrides=[*shape, f"data.seq_len={seq_len}"]))
+        task = pretrain_task_from_config(load_config(overrides=[*shape, f"data.seq_len={seq_len}"])).task
         assert bool(task.validate()) is validates
 
 
