@@ -21,7 +21,7 @@ from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.documents import Documents, _flash_takes
-from bytemill.tasks.next_token import labels_loss
+from bytemill.tasks.next_token import next_token_loss
 from bytemill.tasks.pretrain import one_pass, pretrain_task_from_config
 from bytemill.tasks.tuning import tuning_task_from_config
 from bytemill.train.config import load_config
@@ -216,7 +216,7 @@ def test_packed_rows_give_the_loss_and_the_gradient_of_padded_ones(model):
     sums, gradients = [], []
     for batch in (collate(rows, pad_id=0), collate_packed(rows)):
         model.zero_grad()
-        loss = labels_loss(model, tuple(map(torch.as_tensor, batch)))
+        loss = next_token_loss(model, tuple(map(torch.as_tensor, batch)))
         loss.loss_sum.backward()
         sums.append((float(loss.loss_sum.detach()), int(loss.weight)))
         gradients.append(model.blocks[1].mlp.expand.weight.grad.clone())
@@ -228,7 +228,7 @@ def test_packed_rows_give_the_loss_and_the_gradient_of_padded_ones(model):
 def test_a_packed_row_longer_than_the_context_is_refused(model):
     batch = collate_packed([Row(np.arange(1, 19), 1), Row(np.arange(1, 4), 1)])
     with pytest.raises(DataError, match="17 tokens do not fit into the model's 16 positions"):
-        labels_loss(model, tuple(map(torch.as_tensor, batch)))
+        next_token_loss(model, tuple(map(torch.as_tensor, batch)))
 
 
 def test_tuning_takes_packed_rows_from_its_settings(tmp_path):

@@ -130,7 +130,7 @@ def data_set_losses(
     """One model's mean loss on each data set, in nats a token.
 
     Args:
-        model: `model(ids, targets)` returns (anything, mean loss).
+        model: Called as in `held_out_loss`.
         data_sets: From `draw_data_set`.
         pad_id: What short rows are filled up with.
         batch_size: Rows at a time.

@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from bytemill.model import CausalModel
     from bytemill.train.config import SampleConfig
 
-__all__ = ["TemplatedPrompt", "draw_samples", "labels_loss", "own_prompts", "own_prompts_as_text"]
+__all__ = ["TemplatedPrompt", "draw_samples", "next_token_loss", "own_prompts", "own_prompts_as_text"]
 
 _INSTRUCTION = "Give three tips for staying healthy."
 
 
-def labels_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> BatchLoss:
-    """Summed cross-entropy of a batch, weighed by its labels, so that ragged batches add up exactly.
+def next_token_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> BatchLoss:
+    """Return the summed cross-entropy of a batch and how many targets it sums over.
 
     Args:
-        model: `model(ids, targets, …)` returns (anything, mean loss over targets that are not -100).
+        model: `model(ids, targets, …, reduction="sum")` returns (anything, the loss summed over targets that are not
+            -100).
         batch: (inputs, targets), each (B, T), and what else the model takes: cu_seqlens.
     """
     inputs, targets, *documents = batch
-    n_labels = (targets != IGNORED_TARGET).sum()
-    _, mean = model(inputs, targets, *documents)
-    return BatchLoss(mean.float() * n_labels, n_labels)
+    _, loss_sum = model(inputs, targets, *documents, reduction="sum")
+    return BatchLoss(loss_sum.float(), (targets != IGNORED_TARGET).sum())
 
 
 class TemplatedPrompt(NamedTuple):

@@ -11,7 +11,7 @@ from bytemill.evaluate.hellaswag import HellaSwagItem, HellaSwagScore, hellaswag
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
 from bytemill.tasks.base_model import files_for_use, model_config_json, with_settled_base
-from bytemill.tasks.next_token import draw_samples, labels_loss
+from bytemill.tasks.next_token import draw_samples, next_token_loss
 from bytemill.tasks.prepared import Prepared, SavedFields, built_model
 from bytemill.tokenizer.source import open_tokenizer, tokenizer_in
 from bytemill.train.config import SampleConfig
@@ -57,7 +57,7 @@ def pretrain_task(
     """Next-token training of `model` on a stream of (inputs, targets).
 
     Args:
-        model: `model(ids, targets)` returns (anything, mean loss).
+        model: Called as in `next_token_loss`.
         batches: Endless and resumable, such as a TokenLoader.
         validation: Held-out samples in file order (`shuffle=False`), a loader of their own.
         validation_batches: Batches of one validation; 0 takes every sample once.
@@ -94,7 +94,7 @@ def pretrain_task(
     return Task(
         model=model,
         batches=batches,
-        loss=labels_loss,
+        loss=next_token_loss,
         hidden_matrices=model.hidden_matrices(),
         flops_per_token=model.flops_per_token(seq_len) if seq_len else 0.0,
         validate=validate,

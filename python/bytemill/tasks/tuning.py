@@ -26,7 +26,7 @@ from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
 from bytemill.tasks.base_model import adapt, template_of
-from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, labels_loss, own_prompts
+from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, next_token_loss, own_prompts
 from bytemill.tasks.prepared import (
     Prepared,
     SavedFields,
@@ -87,7 +87,7 @@ def tuning_task(
     """Training of `model` on encoded rows, the prompts masked unless `data.mask_prompt` is off.
 
     Args:
-        model: `model(ids, targets)` returns (anything, mean loss).
+        model: Called as in `next_token_loss`.
         train_rows: From one of the encoders of `bytemill.data.rows`.
         tokenizer: Of the model.
         validation_rows: Held-out rows, each measured once a validation.
@@ -123,7 +123,7 @@ def tuning_task(
             rank=world.rank,
             world_size=world.size,
         ),
-        loss=labels_loss,
+        loss=next_token_loss,
         validate=lambda: measured(validation_rows, "val_"),
         test=lambda: measured(test_rows, "test_"),
         samples=lambda: draw_samples(model, tokenizer, sample.prompts or prompts, sample),
