@@ -4,13 +4,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bytemill.train.machine.facts import Host
+
 __all__ = [
     "AnswerSample",
     "DemoResults",
-    "Machine",
     "Metrics",
     "MetricsRow",
     "PretrainResults",
+    "RanOn",
     "ShardResults",
     "TextSample",
     "TokenizerResults",
@@ -126,13 +128,10 @@ class TuneResults:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """Where it ran."""
+class RanOn:
+    """Where it ran, and with what."""
 
-    cpu: str
-    cores: int
-    memory_bytes: int
-    system: str
+    host: Host
     versions: Mapping[str, str]
     """Of Python, torch, bytemill …"""
 
@@ -154,7 +153,7 @@ class DemoResults:
     answers: Sequence[AnswerSample]
     phase_seconds: Mapping[str, float]
     """Phase -> seconds, in the order in which they ran."""
-    machine: Machine
+    machine: RanOn
 
     @property
     def total_seconds(self) -> float:
