@@ -28,12 +28,14 @@ class TinyModel(torch.nn.Module):
     def hidden_matrices(self) -> list[torch.nn.Parameter]:
         return [self.middle.weight]
 
-    def forward(self, ids: torch.Tensor, targets: torch.Tensor | None = None) -> tuple[Any, Any]:
+    def forward(
+        self, ids: torch.Tensor, targets: torch.Tensor | None = None, *, reduction: str = "mean"
+    ) -> tuple[Any, Any]:
         hidden = self.dropout(torch.tanh(self.middle(self.embedding(ids))))
         logits = self.head(hidden)
         if targets is None:
             return logits, None
-        return None, F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
+        return None, F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100, reduction=reduction)
 
 
 class TinyStream:

@@ -156,7 +156,7 @@ def test_pretraining_without_a_tokenizer_says_that_it_draws_no_samples(folder, t
     shutil.copytree(folder / "shards_a", tmp_path / "shards")
     (tmp_path / "shards" / "tokenizer.json").unlink()  # as shards of earlier versions are
     settings = [*SMALL, f"data.path={tmp_path}/shards", "train.max_steps=1", "train.sample_every=1"]
-    task, config = pretrain_task_from_config(load_config(None, settings))
+    task, config, _ = pretrain_task_from_config(load_config(None, settings))
     fit(task, config, tmp_path / "run")
     assert "no text samples: data.tokenizer is not given" in capsys.readouterr().err
 

@@ -60,9 +60,9 @@ def pretraining(folder, *more):
 
 
 def run(config, from_config, folder, **options):
-    task, config = from_config(config)[:2]
-    fit(task, config, folder, progress=False, **options)
-    return task
+    prepared = from_config(config)
+    fit(prepared.task, prepared.config, folder, progress=False, **options)
+    return prepared.task
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.model import GPT2, GPT2Config
 from bytemill.model.documents import Documents, _flash_takes
-from bytemill.tasks.next_token import labels_loss
+from bytemill.tasks.next_token import next_token_loss
 from bytemill.tasks.pretrain import one_pass, pretrain_task_from_config
 from bytemill.tasks.tuning import tuning_task_from_config
 from bytemill.train.config import load_config
@@ -168,7 +168,7 @@ def test_a_run_trains_and_validates_within_documents(tmp_path):
     prepare(tmp_path / "a.jsonl", tmp_path / "shards", tokenizer=tokenizer, val=0.2)
     settings = ["data.mask_documents=true", "data.batch_size=3", "data.seq_len=16", f"data.path={tmp_path / 'shards'}"]
     shape = [f"model.{name}={value}" for name, value in SHAPE.items() if name not in ("vocab_size", "n_positions")]
-    task, _ = pretrain_task_from_config(load_config(overrides=[*settings, *shape]))
+    task = pretrain_task_from_config(load_config(overrides=[*settings, *shape])).task
     inputs, _, cu_seqlens = batch = next(iter(task.batches))
     starts = inputs.flatten() == tokenizer.eot_token
     inside = {int(place) for place in cu_seqlens if place < inputs.numel()}
@@ -183,10 +183,10 @@ def test_a_run_may_keep_short_documents_whole(tmp_path):
     prepare(tmp_path / "a.jsonl", tmp_path / "shards", tokenizer=tokenizer, val=0.2)
     where = [f"data.path={tmp_path / 'shards'}", "data.batch_size=3", "data.seq_len=64"]
     shape = ["model.n_layer=1", "model.n_head=1", "model.n_embd=4"]
-    task, _ = pretrain_task_from_config(load_config(overrides=[*where, *shape, "data.packing=bestfit"]))
+    task = pretrain_task_from_config(load_config(overrides=[*where, *shape, "data.packing=bestfit"])).task
     inputs, _ = next(iter(task.batches))
     assert (inputs[:, 0] == tokenizer.eot_token).all(), "each row begins with a document"
-    chunked, _ = pretrain_task_from_config(load_config(overrides=[*where, *shape]))
+    chunked = pretrain_task_from_config(load_config(overrides=[*where, *shape])).task
     assert not (next(iter(chunked.batches))[0][:, 0] == tokenizer.eot_token).all()
 
 
@@ -216,7 +216,7 @@ def test_packed_rows_give_the_loss_and_the_gradient_of_padded_ones(model):
     sums, gradients = [], []
     for batch in (collate(rows, pad_id=0), collate_packed(rows)):
         model.zero_grad()
-        loss = labels_loss(model, tuple(map(torch.as_tensor, batch)))
+        loss = next_token_loss(model, tuple(map(torch.as_tensor, batch)))
         loss.loss_sum.backward()
         sums.append((float(loss.loss_sum.detach()), int(loss.weight)))
         gradients.append(model.blocks[1].mlp.expand.weight.grad.clone())
@@ -228,7 +228,7 @@ def test_packed_rows_give_the_loss_and_the_gradient_of_padded_ones(model):
 def test_a_packed_row_longer_than_the_context_is_refused(model):
     batch = collate_packed([Row(np.arange(1, 19), 1), Row(np.arange(1, 4), 1)])
     with pytest.raises(DataError, match="17 tokens do not fit into the model's 16 positions"):
-        labels_loss(model, tuple(map(torch.as_tensor, batch)))
+        next_token_loss(model, tuple(map(torch.as_tensor, batch)))
 
 
 def test_tuning_takes_packed_rows_from_its_settings(tmp_path):

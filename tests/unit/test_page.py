@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from bytemill.errors import DataError
 from bytemill.experiment.demo.results import (
     AnswerSample,
-    Machine,
     PretrainResults,
+    RanOn,
     ShardResults,
     TextSample,
     TokenizerResults,
@@ -27,6 +27,7 @@ from bytemill.report.escape import escape
 from bytemill.report.page import Comparison, Page, Plot, Prose, Section, Table
 from bytemill.report.plots import Level, Line, bars, curves
 from bytemill.report.run import run_page
+from bytemill.train.machine.facts import Host
 from page_reader import Reader
 
 HOSTILE = "<script>alert('1')</script>&amp;\"\x00\x1b[31m\x85\u202e\ufffd\ufffe\ud800 $x_1$ `</code>` ]]> -->"
@@ -68,7 +69,7 @@ def results(text: str = "plain text") -> DemoResults:
         tune=TuneResults({"r": 8, "target_modules": ["c_attn", text]}, 9_000, 909_000, 5_000, 500, metrics, 3.0, 2.0),
         answers=[AnswerSample(text, text, text, text, text)],
         phase_seconds={"read": 2.0, f"pretrain {text}": 100.0},
-        machine=Machine(text, 2, 8_000_000_000, text, {text: text}),
+        machine=RanOn(Host(text, text, text, 2, 8_000_000_000), {text: text}),
     )
 
 

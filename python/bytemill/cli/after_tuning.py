@@ -1,19 +1,32 @@
-"""What is measured once after tuning: rows of `data.test`, into test.json and onto stderr."""
+"""Tuning from its task to its test: what became of the rows, training, and the rows of `data.test`, once."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bytemill.cli.console import is_first_process, json_text, say
+from bytemill.cli.run_options import TuningOptions, finish, fit_in
 from bytemill.files import write_text
 
 if TYPE_CHECKING:
+    from bytemill.tasks.prepared import Prepared
     from bytemill.train.config import RunConfig
     from bytemill.train.task import Task
 
-__all__ = ["test_after"]
+__all__ = ["tune"]
 
 
-def test_after(task: "Task", config: "RunConfig", output: Path) -> None:
+def tune(options: TuningOptions, prepared: "Prepared") -> None:
+    """Say what became of the rows, train in the folder of `options`, and measure the test rows after the last step."""
+    task, config, reports = prepared
+    for report in reports:
+        say(report)
+    outcome = fit_in(options, task, config)
+    if outcome.is_complete:
+        _test(task, config, options.output)
+    finish(options, outcome)
+
+
+def _test(task: "Task", config: "RunConfig", output: Path) -> None:
     """Measure the test rows, if the task has any; write the figures into the run's test.json and show them."""
     import torch
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from bytemill.cli.after_tuning import test_after
+from bytemill.cli.after_tuning import tune
 from bytemill.cli.console import is_first_process, json_text, say
 from bytemill.cli.finetune_preference import preference
 from bytemill.cli.run_options import TuningOptions, finish, fit_in, takes_options
@@ -60,10 +60,11 @@ def classify(options: TuningOptions) -> None:
     resolved = options.resolved("task=classify")
     from bytemill.tasks.base_model import tokenizer_of
     from bytemill.tasks.classifier_report import training_accuracy
-    from bytemill.tasks.classify import classify_task_from_config
+    from bytemill.tasks.classify import classify_rows, classify_task_from_config
 
-    task, resolved, rows = classify_task_from_config(resolved)
-    for report in rows.reports():
+    rows = classify_rows(resolved)
+    task, resolved, reports = classify_task_from_config(resolved, rows)
+    for report in reports:
         say(report)
     pad_id = tokenizer_of(resolved).eot_token
     before = training_accuracy(task.model, rows.train, resolved, pad_id=pad_id)
@@ -78,13 +79,7 @@ def _tune(task_name: str, options: TuningOptions) -> None:
     resolved = options.resolved(f"task={task_name}")
     from bytemill.tasks.tuning import tuning_task_from_config
 
-    task, resolved, reports = tuning_task_from_config(resolved)
-    for report in reports:
-        say(report)
-    outcome = fit_in(options, task, resolved)
-    if outcome.is_complete:
-        test_after(task, resolved, options.output)
-    finish(options, outcome)
+    tune(options, tuning_task_from_config(resolved))
 
 
 def _test(

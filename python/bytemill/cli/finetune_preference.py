@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from bytemill.cli.after_tuning import test_after
-from bytemill.cli.console import say
-from bytemill.cli.run_options import TuningOptions, as_settings, finish, fit_in, takes_options
+from bytemill.cli.after_tuning import tune
+from bytemill.cli.run_options import TuningOptions, as_settings, takes_options
 
 
 @takes_options(TuningOptions, output="runs/preference")
@@ -27,10 +26,4 @@ def preference(
     resolved = options.resolved("task=preference", *as_settings({"preference.beta": beta}))
     from bytemill.tasks.preference import preference_task_from_config
 
-    task, resolved, reports = preference_task_from_config(resolved)
-    for report in reports:
-        say(report)
-    outcome = fit_in(options, task, resolved)
-    if outcome.is_complete:
-        test_after(task, resolved, options.output)
-    finish(options, outcome)
+    tune(options, preference_task_from_config(resolved))

@@ -41,9 +41,9 @@ def train(
     if resolved.task != "pretrain":
         raise ConfigError(f"task is {resolved.task!r}: use `bytemill finetune {resolved.task}`")
     if resolved.train.find_batch_size:
-        resolved = find_batch_size(resolved, lambda tried: pretrain_task_from_config(tried)[0], say=say)
+        resolved = find_batch_size(resolved, lambda tried: pretrain_task_from_config(tried).task, say=say)
         say(f"data.batch_size is {resolved.data.batch_size}")
-    task, resolved = pretrain_task_from_config(resolved)
+    task, resolved, _ = pretrain_task_from_config(resolved)
     if is_dry_run:
         _print_dry_run(task, resolved)
         return

@@ -81,7 +81,8 @@ def held_out_loss(
     """Sum the loss of `model` over finitely many batches, in eval mode.
 
     Args:
-        model: `model(ids, targets, …)` returns (anything, mean loss over targets that are not -100).
+        model: `model(ids, targets, …, reduction="sum")` returns (anything, the loss summed over targets that are not
+            -100).
         batches: (inputs, targets), each (B, T), tensors or numpy arrays, and further arguments of the model:
             cu_seqlens. The batches may differ in size.
         token_bytes: (n_vocab,) bytes of each token, from `bytes_per_token`.
@@ -100,8 +101,8 @@ def held_out_loss(
             n_labels = int(labelled.sum())
             if not n_labels:
                 continue
-            _, mean = model(ids, labels, *documents)
-            nats += float(mean) * n_labels
+            _, loss_sum = model(ids, labels, *documents, reduction="sum")
+            nats += float(loss_sum)
             n_tokens += n_labels
             if token_bytes is not None:
                 n_bytes += int(token_bytes[labels[labelled].cpu()].sum())

@@ -130,7 +130,7 @@ def data_set_losses(
     """Return one model's mean loss on each data set, in nats per token.
 
     Args:
-        model: `model(ids, targets)` returns (anything, mean loss).
+        model: Called as in `held_out_loss`.
         data_sets: From `draw_data_set`.
         pad_id: Id that pads short rows.
         batch_size: Rows per batch.

@@ -31,7 +31,7 @@ def write_demo_page(results: DemoResults, path: str | os.PathLike[str], *, is_pr
 
 def demo_page(results: DemoResults, *, is_private: bool = False) -> Page:
     """Make a page of the results; with `is_private`, without the machine, its software and the command line."""
-    cores = "one machine" if is_private else _cores(results.machine.cores)
+    cores = "one machine" if is_private else _cores(results.machine.host.cores)
     source = "the standard library of Python" if is_private else results.text_source
     return Page(
         title="From raw text to a fine-tuned GPT-2",
@@ -135,12 +135,12 @@ def _answers_section(results: DemoResults) -> Section:
 
 
 def _machine_section(results: DemoResults) -> Section:
-    machine = results.machine
+    host = results.machine.host
     rows = {
-        "Processor": f"{machine.cpu}, {_cores(machine.cores)}",
-        "Memory": size(machine.memory_bytes),
-        "System": machine.system,
-        **machine.versions,
+        "Processor": f"{host.cpu or 'unknown'}, {_cores(host.cores)}",
+        "Memory": "unknown" if host.memory_bytes is None else size(host.memory_bytes),
+        "System": host.system.partition("-")[0],
+        **results.machine.versions,
     }
     table = Table("The machine and the versions", ("what", "which"), tuple(rows.items()), plain=True)
     return Section("Time and machine", (_time_plot(results), table, Prose("To run it again:"), Code(results.command)))

@@ -8,7 +8,7 @@ training row.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import torch
@@ -16,40 +16,35 @@ import torch.nn.functional as F
 
 from bytemill.data.rows import LabelledRow, LabelledRows
 from bytemill.data.rows.labels import LabelledBatches, collate_labelled
-from bytemill.errors import ConfigError, DataError
+from bytemill.errors import DataError
 from bytemill.evaluate.classification import ClassificationScore, classification_score
 from bytemill.model.classifier import Classifier
-from bytemill.tasks.base_model import (
-    adapt,
-    base_of,
-    body_at,
-    files_for_use,
-    fitted_to_data,
-    lora_config,
-    merge_adapters,
-    model_config_json,
-    starting_model,
-    tokenizer_of,
-    with_saved_weights,
-    with_settled_base,
-)
+from bytemill.tasks.base_model import adapt, body_at, merge_adapters, with_saved_weights
 from bytemill.tasks.labelled_parts import ClassifyRows, labelled_rows
 from bytemill.tasks.model_place import ModelPlace, find_model
-from bytemill.tasks.next_token import refuse_misfit
-from bytemill.tasks.tuning import resolve_epochs
+from bytemill.tasks.prepared import (
+    Prepared,
+    SavedFields,
+    model_for_rows,
+    resolve_epochs,
+    saved_fields,
+    settled,
+    with_rows,
+)
 from bytemill.train.config import DataConfig
 from bytemill.train.machine.device import pick_device
 from bytemill.train.machine.distributed import World
 from bytemill.train.task import BatchLoss, Epoch, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from bytemill.train.config import RunConfig
 
 __all__ = [
     "ClassifyRows",
+    "classify_rows",
     "classify_task",
     "classify_task_from_config",
     "classify_texts",
@@ -69,12 +64,8 @@ def classify_task(
     weights: Sequence[float] | None = None,
     parameters: Sequence[torch.nn.Parameter] = (),
     data: DataConfig | None = None,
-    model_config: Mapping[str, Any] | None = None,
-    base: Mapping[str, str] | None = None,
-    files: Mapping[str, str] | None = None,
-    fingerprints: Mapping[str, str] | None = None,
-    rank: int = 0,
-    world_size: int = 1,
+    world: World | None = None,
+    **saved: Unpack[SavedFields],
 ) -> Task:
     """Return the task of training a classifier; validation measures loss, accuracy, F1 and the confusion matrix.
 
@@ -85,14 +76,10 @@ def classify_task(
         weights: Weight of each class in the loss; all 1 if None.
         parameters: Parameters to train; empty for all that require a gradient.
         data: Batch size and seed.
-        model_config: Settings that rebuild the model, saved with each checkpoint.
-        base: Path and SHA-256 of a frozen base; checkpoints then do not contain its weights.
-        files: Files to write into the run's folder, such as the tokenizer.
-        fingerprints: Fingerprint of the tokenizer, by name; the rows' fingerprint is added.
-        rank: Rank of this process.
-        world_size: Number of processes that share the rows.
+        world: The processes that share the rows; this one alone when None.
+        **saved: What is saved with the weights; the fingerprint of the rows is added.
     """
-    data, pad_id = data or DataConfig(), tokenizer.eot_token
+    data, world, pad_id = data or DataConfig(), world or World(), tokenizer.eot_token
     class_weights = torch.ones(len(model.labels)) if weights is None else torch.tensor(weights)
 
     def loss(network: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> BatchLoss:
@@ -121,37 +108,42 @@ def classify_task(
             batch_size=data.batch_size,
             pad_id=pad_id,
             seed=data.seed,
-            rank=rank,
-            world_size=world_size,
+            rank=world.rank,
+            world_size=world.size,
         ),
         loss=loss,
         validate=validate,
         why_no_samples="a classifier writes no text",
         epoch=Epoch(len(rows.train.rows), "rows", batch_size=data.batch_size),
-        model_config=dict(model_config or {}),
-        base=base,
         outside_base=list(model.head.parameters()),
-        files=files or {},
-        fingerprints={**(fingerprints or {}), "rows": rows.train.fingerprint()},
+        **with_rows(saved, rows.train.fingerprint()),
     )
 
 
-def classify_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, ClassifyRows]:
-    """Return the task of a configuration, the completed configuration, and the rows.
+def classify_rows(config: RunConfig) -> ClassifyRows:
+    """Return the rows of a configuration, as `classify_task_from_config` takes them.
+
+    Raises:
+        ConfigError: `data.path` is not given, nor a tokenizer, or `classify.names` does not fit the labels.
+        DataError: The rows cannot be used.
+    """
+    return labelled_rows(*settled(config))
+
+
+def classify_task_from_config(config: RunConfig, rows: ClassifyRows | None = None) -> Prepared:
+    """Return the task that a configuration describes.
+
+    Args:
+        config: Its task is classify.
+        rows: From `classify_rows`, where they are needed for more than training; None reads them.
 
     Raises:
         ConfigError: `data.path` or a tokenizer is missing, or a setting is invalid.
         DataError: The rows cannot be used, or the model was trained with another tokenizer.
     """
-    data, world = config.data, World.from_environment()
-    if data.path is None:
-        raise ConfigError("data.path is not given")
-    config = with_settled_base(config)
-    tokenizer = tokenizer_of(config)
-    rows = labelled_rows(config, tokenizer)
-    config = fitted_to_data(config, tokenizer.n_vocab)
-    body = starting_model(config, tokenizer_sha256=tokenizer.fingerprint)
-    refuse_misfit(body, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
+    config, tokenizer = settled(config)
+    rows = labelled_rows(config, tokenizer) if rows is None else rows
+    body, config = model_for_rows(config, tokenizer)
     model = Classifier(body, rows.train.labels)
     parameters = adapt(model, config.lora)
     if not parameters:
@@ -159,23 +151,23 @@ def classify_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, Class
     elif isinstance(model.head, torch.nn.Linear):  # the head has no adapter and is random, so train its weights
         parameters += [parameter for parameter in model.head.parameters() if not parameter.requires_grad]
         model.head.requires_grad_(True)
-    body.checkpoints_activations = config.train.checkpoint_activations
-    saved = model_config_json(body, lora_config(config.lora), backend=config.lora.backend)
+    saved = saved_fields(config, body, tokenizer)
+    saved["model_config"] = {
+        **saved["model_config"],
+        "labels": list(model.labels),
+        "max_tokens": rows.train.longest,
+    }
     task = classify_task(
         model,
         rows,
         tokenizer,
         weights=_weights(rows.train) if config.classify.imbalance == "weighted" else None,
         parameters=parameters,
-        data=data,
-        model_config={**saved, "labels": list(model.labels), "max_tokens": rows.train.longest},
-        base=base_of(config),
-        files=files_for_use(config, tokenizer, body.config.n_positions),
-        fingerprints={"tokenizer": tokenizer.fingerprint},
-        rank=world.rank,
-        world_size=world.size,
+        data=config.data,
+        world=World.from_environment(),
+        **saved,
     )
-    return task, resolve_epochs(config, n_rows=len(rows.train.rows)), rows
+    return Prepared(task, resolve_epochs(config, n_rows=len(rows.train.rows)), rows.reports())
 
 
 def score_classifier(

@@ -1,11 +1,10 @@
-"""Shared parts of all next-token tasks: the loss, text samples, and checks of model against data."""
+"""Shared parts of all next-token tasks: the loss and text samples."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from bytemill.data.rows import Turn, instruction_prompt, prompt_ids
-from bytemill.errors import ConfigError
 from bytemill.evaluate.prompts import DEFAULT_PROMPTS
 from bytemill.inference import Sampling, TextGenerator, TextTokenizer
 from bytemill.targets import IGNORED_TARGET
@@ -18,24 +17,24 @@ if TYPE_CHECKING:
 
     from bytemill.data.rows import RowEncoder, Template
     from bytemill.model import CausalModel
-    from bytemill.train.config import RunConfig, SampleConfig
+    from bytemill.train.config import SampleConfig
 
-__all__ = ["TemplatedPrompt", "draw_samples", "labels_loss", "own_prompts", "own_prompts_as_text", "refuse_misfit"]
+__all__ = ["TemplatedPrompt", "draw_samples", "next_token_loss", "own_prompts", "own_prompts_as_text"]
 
 _INSTRUCTION = "Give three tips for staying healthy."
 
 
-def labels_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> BatchLoss:
-    """Return the summed cross-entropy of a batch and its number of labels, so that uneven batches add up exactly.
+def next_token_loss(model: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> BatchLoss:
+    """Return the summed cross-entropy of a batch and how many targets it sums over.
 
     Args:
-        model: `model(ids, targets, …)` returns (anything, mean loss over targets that are not -100).
+        model: `model(ids, targets, …, reduction="sum")` returns (anything, the loss summed over targets that are not
+            -100).
         batch: (inputs, targets), each (B, T), and further arguments of the model: cu_seqlens.
     """
     inputs, targets, *documents = batch
-    n_labels = (targets != IGNORED_TARGET).sum()
-    _, mean = model(inputs, targets, *documents)
-    return BatchLoss(mean.float() * n_labels, n_labels)
+    _, loss_sum = model(inputs, targets, *documents, reduction="sum")
+    return BatchLoss(loss_sum.float(), (targets != IGNORED_TARGET).sum())
 
 
 class TemplatedPrompt(NamedTuple):
@@ -80,16 +79,3 @@ def own_prompts_as_text(template: Template) -> tuple[str, str]:
     '<|im_start|>user'
     """
     return DEFAULT_PROMPTS[0].text, instruction_prompt(_INSTRUCTION, template=template)
-
-
-def refuse_misfit(model: CausalModel, config: RunConfig, *, n_vocab: int, source: str) -> None:
-    """Check that the model has every token id and that its context is at least one sample long.
-
-    Raises:
-        ConfigError: It lacks an id or its context is too short; the error names both values.
-    """
-    shape, seq_len = model.config, config.data.seq_len
-    if n_vocab > shape.vocab_size:
-        raise ConfigError(f"model.vocab_size is {shape.vocab_size}, but the ids of {source} need {n_vocab}")
-    if seq_len > shape.n_positions:
-        raise ConfigError(f"data.seq_len is {seq_len}, above model.n_positions, {shape.n_positions}")

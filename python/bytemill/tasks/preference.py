@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import copy
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 
 import torch
 
@@ -20,22 +20,20 @@ from bytemill.data.rows.pairs import EncodedPairs, PairBatches, collate_pairs, e
 from bytemill.errors import ConfigError
 from bytemill.model.lora import adapter_disabled
 from bytemill.targets import IGNORED_TARGET
-from bytemill.tasks.base_model import (
-    adapt,
-    base_of,
-    files_for_use,
-    fitted_to_data,
-    lora_config,
-    model_config_json,
-    starting_model,
-    template_of,
-    tokenizer_of,
-    with_settled_base,
-)
+from bytemill.tasks.base_model import adapt, template_of
 from bytemill.tasks.losses import dpo_loss
-from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, own_prompts, refuse_misfit
-from bytemill.tasks.row_parts import row_parts
-from bytemill.tasks.tuning import COLUMN_SETTING, column_names, held_out, resolve_epochs
+from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, own_prompts
+from bytemill.tasks.prepared import (
+    Prepared,
+    SavedFields,
+    encoded_parts,
+    model_for_rows,
+    resolve_epochs,
+    saved_fields,
+    settled,
+    with_rows,
+)
+from bytemill.tasks.tuning import COLUMN_SETTING, column_names
 from bytemill.train.config import DataConfig, PreferenceConfig, SampleConfig
 from bytemill.train.machine.device import to_device
 from bytemill.train.machine.distributed import World
@@ -132,12 +130,8 @@ def preference_task(
     data: DataConfig | None = None,
     sample: SampleConfig | None = None,
     prompts: Sequence[str | TemplatedPrompt] = (),
-    model_config: Mapping[str, Any] | None = None,
-    base: Mapping[str, str] | None = None,
-    files: Mapping[str, str] | None = None,
-    fingerprints: Mapping[str, str] | None = None,
-    rank: int = 0,
-    world_size: int = 1,
+    world: World | None = None,
+    **saved: Unpack[SavedFields],
 ) -> Task:
     """Return the task of preference tuning on pairs of answers; its metrics are rewards, margin and accuracy.
 
@@ -153,14 +147,11 @@ def preference_task(
         data: Batch size (pairs) and seed.
         sample: Prompts to continue during training, complete with the template.
         prompts: Prompts to continue if `sample` has none.
-        model_config: Settings that rebuild the model, saved with each checkpoint.
-        base: Path and SHA-256 of a frozen base; checkpoints then do not contain its weights.
-        files: Files to write into the run's folder: the tokenizer, the template.
-        fingerprints: Fingerprints of the tokenizer and the base, by name; the rows' fingerprint is added.
-        rank: Rank of this process.
-        world_size: Number of processes that share the pairs.
+        world: The processes that share the pairs; this one alone when None.
+        **saved: What is saved with the weights; the fingerprint of the pairs is added.
     """
     settings, data, sample = settings or PreferenceConfig(), data or DataConfig(), sample or SampleConfig()
+    world = world or World()
 
     def preferences(policy: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> Preferences:
         # The reference first: it keeps no activations, so those of both models are never in memory together.
@@ -192,23 +183,20 @@ def preference_task(
             batch_size=data.batch_size,
             pad_id=tokenizer.eot_token,
             seed=data.seed,
-            rank=rank,
-            world_size=world_size,
+            rank=world.rank,
+            world_size=world.size,
         ),
         loss=loss,
         validate=lambda: measured(validation_pairs, "val_"),
         test=lambda: measured(test_pairs, "test_"),
         samples=lambda: draw_samples(model, tokenizer, sample.prompts or prompts, sample),
         epoch=Epoch(len(train_pairs.pairs), "pairs", batch_size=data.batch_size),
-        model_config=dict(model_config or {}),
-        base=base,
-        files=files or {},
-        fingerprints={**(fingerprints or {}), "rows": train_pairs.fingerprint()},
+        **with_rows(saved, train_pairs.fingerprint()),
     )
 
 
-def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[str]]:
-    """Return the task of a configuration, the completed configuration, and reports on the rows.
+def preference_task_from_config(config: RunConfig) -> Prepared:
+    """Return the task that a configuration describes.
 
     The rows are split by `data.split` (default 85 / 10 / 5) into training, test and validation. Test rows are measured
     only if they come from a separate file, `data.test`.
@@ -217,55 +205,29 @@ def preference_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, lis
         ConfigError: `base`, `data.path` or a tokenizer is missing, or a setting is invalid.
         DataError: No row can be used, or the model was trained with another tokenizer.
     """
-    data, world = config.data, World.from_environment()
-    for name, value in {"base": config.base, "data.path": data.path}.items():
-        if value is None:
-            raise ConfigError(f"{name} is not given")
-    config = with_settled_base(config)
-    tokenizer = tokenizer_of(config)
-    notes: list[str] = []
-    parts = row_parts(
-        config,
-        read_pairs(config, notes=notes),
-        lambda source: read_pairs(config, source, notes=notes),
-        at_most=data.max_rows,
-    )
-    train_pairs = encode_for_preference(parts.train, tokenizer, config)
-    train_pairs = replace(train_pairs, notes=(*train_pairs.notes, *notes))
-    kept_aside = ((parts.validation, data.val), (parts.test if data.test else (), data.test))
-    (validation_pairs, told), (test_pairs, test_told) = (
-        held_out(rows, lambda rows: encode_for_preference(rows, tokenizer, config), source=source)
-        for rows, source in kept_aside
-    )
-    config = fitted_to_data(config, tokenizer.n_vocab)
-    model = turn_off_dropout(starting_model(config, tokenizer_sha256=tokenizer.fingerprint))
-    refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
-    reference = copy.deepcopy(model).requires_grad_(False) if _needs_copy(config.lora) else None
-    parameters = adapt(model, config.lora)
-    model.checkpoints_activations = config.train.checkpoint_activations
+    if config.base is None:
+        raise ConfigError("base is not given")
+    config, tokenizer = settled(config)
+    pairs = encoded_parts(config, read_pairs, lambda part: encode_for_preference(part, tokenizer, config))
+    model, config = model_for_rows(config, tokenizer)
+    model = turn_off_dropout(model)
+    reference = _frozen_copy(model) if _needs_copy(config.lora) else None
     task = preference_task(
         model,
-        train_pairs,
+        pairs.train,
         tokenizer,
         reference=reference,
-        validation_pairs=validation_pairs,
-        test_pairs=test_pairs,
+        validation_pairs=pairs.validation,
+        test_pairs=pairs.test,
         settings=config.preference,
-        parameters=parameters,
-        data=data,
+        parameters=adapt(model, config.lora),
+        data=config.data,
         sample=config.sample,
         prompts=own_prompts(tokenizer, template_of(config)),
-        model_config=model_config_json(model, lora_config(config.lora), backend=config.lora.backend),
-        base=base_of(config),
-        files=files_for_use(config, tokenizer, model.config.n_positions),
-        fingerprints={"tokenizer": tokenizer.fingerprint},
-        rank=world.rank,
-        world_size=world.size,
+        world=World.from_environment(),
+        **saved_fields(config, model, tokenizer),
     )
-    reports = [f"training: {train_pairs.report()}", f"validation: {told}"]
-    if data.test is not None:
-        reports.append(f"test: {test_told}")
-    return task, resolve_epochs(config, n_rows=len(train_pairs.pairs)), reports
+    return Prepared(task, resolve_epochs(config, n_rows=len(pairs.train.pairs)), pairs.reports)
 
 
 def read_pairs(config: RunConfig, source: str | None = None, *, notes: list[str] | None = None) -> list[dict[str, Any]]:
@@ -309,6 +271,13 @@ def turn_off_dropout(model: AnyModel) -> AnyModel:
 def _needs_copy(lora: LoraSettings) -> bool:
     """Return whether the reference must be a copy: all parameters or biases are trained, or peft has the adapter."""
     return lora.r == 0 or lora.bias != "none" or lora.backend == "peft"
+
+
+def _frozen_copy(model: CausalModel) -> CausalModel:
+    """The policy as it is before it is tuned, to compare with."""
+    reference = copy.deepcopy(model).requires_grad_(False)
+    reference.checkpoints_activations = False  # without gradients it keeps no activations
+    return reference
 
 
 @contextmanager

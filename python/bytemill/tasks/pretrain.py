@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Unpack
 
 from bytemill.data import Manifest, read_manifest
 from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.hellaswag import HellaSwagItem, HellaSwagScore, hellaswag_score, read_hellaswag
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
-from bytemill.tasks.base_model import (
-    files_for_use,
-    fitted_to_data,
-    model_config_json,
-    starting_model,
-    with_settled_base,
-)
-from bytemill.tasks.next_token import draw_samples, labels_loss, refuse_misfit
+from bytemill.tasks.base_model import files_for_use, model_config_json, with_settled_base
+from bytemill.tasks.next_token import draw_samples, next_token_loss
+from bytemill.tasks.prepared import Prepared, SavedFields, built_model
 from bytemill.tokenizer.source import open_tokenizer, tokenizer_in
 from bytemill.train.config import SampleConfig
 from bytemill.train.machine.distributed import World
@@ -57,26 +52,22 @@ def pretrain_task(
     hellaswag: Sequence[HellaSwagItem] = (),
     seq_len: int | None = None,
     epoch: Epoch | None = None,
-    model_config: Mapping[str, Any] | None = None,
-    files: Mapping[str, str] | None = None,
-    fingerprints: Mapping[str, str] | None = None,
+    **saved: Unpack[SavedFields],
 ) -> Task:
     """Return the task of next-token training on a stream of (inputs, targets).
 
     Args:
-        model: `model(ids, targets)` returns (anything, mean loss).
-        batches: Endless and resumable stream, such as a TokenLoader.
-        validation: A separate loader of the validation set, in file order (`shuffle=False`).
-        validation_batches: Batches per validation; 0 uses every sample once.
-        more_validation: Further validation sets by name; their metrics are named like `val_loss/NAME`.
-        tokenizer: Needed for bits per byte and text samples; None omits them.
-        sample: Sampling settings.
+        model: Called as in `next_token_loss`.
+        batches: Endless and resumable, such as a TokenLoader.
+        validation: Held-out samples in file order (`shuffle=False`), a loader of their own.
+        validation_batches: Batches of one validation; 0 takes every sample once.
+        more_validation: Further held-out samples by name; their metrics are `val_loss/NAME` and the like.
+        tokenizer: For bits per byte and samples; without it there are none.
+        sample: How samples are drawn.
         hellaswag: Items to answer at each validation, split over the processes.
-        seq_len: Tokens per sample, needed for MFU; None omits it.
-        epoch: One pass over `batches`, for the log.
-        model_config: Settings that rebuild the model, saved with each checkpoint.
-        files: Files to write into the run's folder, such as the tokenizer.
-        fingerprints: Fingerprints of data and tokenizer, by name.
+        seq_len: Tokens of a sample, for MFU; without it there is none.
+        epoch: What one pass over `batches` is, for the log.
+        **saved: What is saved with the weights.
     """
     sample = sample or SampleConfig()
     token_bytes = None if tokenizer is None else bytes_per_token(tokenizer)
@@ -103,7 +94,7 @@ def pretrain_task(
     return Task(
         model=model,
         batches=batches,
-        loss=labels_loss,
+        loss=next_token_loss,
         hidden_matrices=model.hidden_matrices(),
         flops_per_token=model.flops_per_token(seq_len) if seq_len else 0.0,
         validate=validate,
@@ -111,14 +102,12 @@ def pretrain_task(
         samples=None if tokenizer is None else samples,
         why_no_samples="data.tokenizer is not given",
         epoch=epoch,
-        model_config=dict(model_config or {}),
-        files=files or {},
-        fingerprints=dict(fingerprints or {}),
+        **saved,
     )
 
 
-def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
-    """Return the task of a configuration, and the completed configuration.
+def pretrain_task_from_config(config: RunConfig) -> Prepared:
+    """Return the task that a configuration describes; there is nothing to report on shards.
 
     Raises:
         ConfigError: `data.path` is not given, or settings contradict each other or the data.
@@ -137,10 +126,9 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
     tokenizer = tokenizer_in(manifest.folder) if data.tokenizer is None else open_tokenizer(data.tokenizer)
     if tokenizer is not None:
         manifest.refuse_other(tokenizer)
-    config = fitted_to_data(config, manifest.n_vocab)
-    model = starting_model(config, tokenizer_sha256=manifest.tokenizer_sha256)
-    refuse_misfit(model, config, n_vocab=manifest.n_vocab, source=data.path)
-    model.checkpoints_activations = config.train.checkpoint_activations
+    model, config = built_model(
+        config, n_vocab=manifest.n_vocab, tokenizer_sha256=manifest.tokenizer_sha256, source=data.path
+    )
     if data.mask_documents and not isinstance(model, GPT2):
         raise ConfigError("data.mask_documents: only bytemill's GPT-2 can limit attention to documents")
     documents: Literal["cu_seqlens"] | None = "cu_seqlens" if data.mask_documents else None
@@ -182,7 +170,7 @@ def pretrain_task_from_config(config: RunConfig) -> tuple[Task, RunConfig]:
         files=files_for_use(config, tokenizer, model.config.n_positions),
         fingerprints={"data": manifest.root_sha256, "tokenizer": manifest.tokenizer_sha256},
     )
-    return task, with_steps(resolve_micro_batches(config), epoch)
+    return Prepared(task, with_steps(resolve_micro_batches(config), epoch), [])
 
 
 def resolve_micro_batches(config: RunConfig) -> RunConfig:

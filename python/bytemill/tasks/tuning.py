@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Unpack
 
 from bytemill.data.rows import (
     EncodedRows,
@@ -22,34 +22,30 @@ from bytemill.data.rows import (
     split_rows,
 )
 from bytemill.data.rows.messages import as_conversation, changes_note
-from bytemill.errors import ConfigError, DataError
+from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
-from bytemill.tasks.base_model import (
-    adapt,
-    base_of,
-    files_for_use,
-    fitted_to_data,
-    lora_config,
-    model_config_json,
-    starting_model,
-    template_of,
-    tokenizer_of,
-    with_settled_base,
+from bytemill.tasks.base_model import adapt, template_of
+from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, next_token_loss, own_prompts
+from bytemill.tasks.prepared import (
+    Prepared,
+    SavedFields,
+    encoded_parts,
+    model_for_rows,
+    resolve_epochs,
+    saved_fields,
+    settled,
+    with_rows,
 )
-from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, labels_loss, own_prompts, refuse_misfit
-from bytemill.tasks.row_parts import row_parts
 from bytemill.train.config import DataConfig, SampleConfig
 from bytemill.train.machine.distributed import World
-from bytemill.train.plan import with_steps
 from bytemill.train.task import Epoch, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import torch
 
-    from bytemill.data.rows.pairs import EncodedPairs
     from bytemill.model import CausalModel
     from bytemill.train.config import RunConfig
 
@@ -58,15 +54,12 @@ __all__ = [
     "at_most",
     "column_names",
     "encode_for_task",
-    "held_out",
     "read_for_task",
-    "resolve_epochs",
     "row_batches_once",
     "tuning_task",
     "tuning_task_from_config",
 ]
 
-Encoded = TypeVar("Encoded", EncodedRows, "EncodedPairs")
 COLUMN_SETTING = "data.{}_column"
 """The setting that names a column; the placeholder is bytemill's name for the column."""
 _COLUMNS = {
@@ -88,17 +81,13 @@ def tuning_task(
     data: DataConfig | None = None,
     sample: SampleConfig | None = None,
     prompts: Sequence[str | TemplatedPrompt] = (),
-    model_config: Mapping[str, Any] | None = None,
-    base: Mapping[str, str] | None = None,
-    files: Mapping[str, str] | None = None,
-    fingerprints: Mapping[str, str] | None = None,
-    rank: int = 0,
-    world_size: int = 1,
+    world: World | None = None,
+    **saved: Unpack[SavedFields],
 ) -> Task:
     """Return the task of tuning on encoded rows; prompts are masked unless `data.mask_prompt` is false.
 
     Args:
-        model: `model(ids, targets)` returns (anything, mean loss).
+        model: Called as in `next_token_loss`.
         train_rows: From one of the encoders of `bytemill.data.rows`.
         tokenizer: The model's tokenizer.
         validation_rows: Rows to measure once per validation.
@@ -107,14 +96,10 @@ def tuning_task(
         data: Batch size, seed and masking.
         sample: Prompts to continue during training, complete with the template.
         prompts: Prompts to continue if `sample` has none.
-        model_config: Settings that rebuild the model, saved with each checkpoint.
-        base: Path and SHA-256 of a frozen base; checkpoints then do not contain its weights.
-        files: Files to write into the run's folder: the tokenizer, the template.
-        fingerprints: Fingerprint of the tokenizer, by name; the rows' fingerprint is added.
-        rank: Rank of this process.
-        world_size: Number of processes that share the rows.
+        world: The processes that share the rows; this one alone when None.
+        **saved: What is saved with the weights; the fingerprint of the rows is added.
     """
-    data, sample = data or DataConfig(), sample or SampleConfig()
+    data, sample, world = data or DataConfig(), sample or SampleConfig(), world or World()
     pad_id, token_bytes = tokenizer.eot_token, bytes_per_token(tokenizer)
 
     def measured(rows: EncodedRows | None, prefix: str) -> dict[str, float]:
@@ -134,23 +119,20 @@ def tuning_task(
             mask_prompt=data.mask_prompt,
             packed=data.pack_rows,
             seed=data.seed,
-            rank=rank,
-            world_size=world_size,
+            rank=world.rank,
+            world_size=world.size,
         ),
-        loss=labels_loss,
+        loss=next_token_loss,
         validate=lambda: measured(validation_rows, "val_"),
         test=lambda: measured(test_rows, "test_"),
         samples=lambda: draw_samples(model, tokenizer, sample.prompts or prompts, sample),
         epoch=Epoch(len(train_rows.rows), "rows", batch_size=data.batch_size),
-        model_config=dict(model_config or {}),
-        base=base,
-        files=files or {},
-        fingerprints={**(fingerprints or {}), "rows": train_rows.fingerprint()},
+        **with_rows(saved, train_rows.fingerprint()),
     )
 
 
-def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[str]]:
-    """Return the task of a configuration, the completed configuration, and reports on the rows.
+def tuning_task_from_config(config: RunConfig) -> Prepared:
+    """Return the task that a configuration describes.
 
     The rows are split by `data.split` (default 85 / 10 / 5) into training, test and validation. Test rows are measured
     only if they come from a separate file, `data.test`.
@@ -159,53 +141,25 @@ def tuning_task_from_config(config: RunConfig) -> tuple[Task, RunConfig, list[st
         ConfigError: `data.path` or a tokenizer is missing, or a setting is invalid.
         DataError: No row can be used, or the model was trained with another tokenizer.
     """
-    data, world = config.data, World.from_environment()
-    if data.path is None:
-        raise ConfigError("data.path is not given")
-    config = with_settled_base(config)
-    tokenizer = tokenizer_of(config)
-    notes: list[str] = []
-    parts = row_parts(
-        config,
-        read_for_task(config, notes=notes),
-        lambda source: read_for_task(config, source, notes=notes),
-        at_most=data.max_rows,
-    )
-    train_rows = encode_for_task(parts.train, tokenizer, config)
-    train_rows = replace(train_rows, notes=(*train_rows.notes, *notes))
-    kept_aside = ((parts.validation, data.val), (parts.test if data.test else (), data.test))
-    (validation_rows, told), (test_rows, test_told) = (
-        held_out(rows, lambda rows: encode_for_task(rows, tokenizer, config), source=source)
-        for rows, source in kept_aside
-    )
-    config = fitted_to_data(config, tokenizer.n_vocab)
-    model = starting_model(config, tokenizer_sha256=tokenizer.fingerprint)
-    refuse_misfit(model, config, n_vocab=tokenizer.n_vocab, source=str(data.tokenizer or config.base))
-    if data.pack_rows and not isinstance(model, GPT2):
+    config, tokenizer = settled(config)
+    rows = encoded_parts(config, read_for_task, lambda part: encode_for_task(part, tokenizer, config))
+    model, config = model_for_rows(config, tokenizer)
+    if config.data.pack_rows and not isinstance(model, GPT2):
         raise ConfigError("data.pack_rows: only bytemill's GPT-2 can limit attention to rows")
-    parameters = adapt(model, config.lora)
-    model.checkpoints_activations = config.train.checkpoint_activations
     task = tuning_task(
         model,
-        train_rows,
+        rows.train,
         tokenizer,
-        validation_rows=validation_rows,
-        test_rows=test_rows,
-        parameters=parameters,
-        data=data,
+        validation_rows=rows.validation,
+        test_rows=rows.test,
+        parameters=adapt(model, config.lora),
+        data=config.data,
         sample=config.sample,
         prompts=own_prompts(tokenizer, template_of(config)),
-        model_config=model_config_json(model, lora_config(config.lora), backend=config.lora.backend),
-        base=base_of(config),
-        files=files_for_use(config, tokenizer, model.config.n_positions),
-        fingerprints={"tokenizer": tokenizer.fingerprint},
-        rank=world.rank,
-        world_size=world.size,
+        world=World.from_environment(),
+        **saved_fields(config, model, tokenizer),
     )
-    reports = [f"training: {train_rows.report()}", f"validation: {told}"]
-    if data.test is not None:
-        reports.append(f"test: {test_told}")
-    return task, resolve_epochs(config, n_rows=len(train_rows.rows)), reports
+    return Prepared(task, resolve_epochs(config, n_rows=len(rows.train.rows)), rows.reports)
 
 
 def read_for_task(
@@ -262,47 +216,6 @@ def encode_for_task(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: R
         encoded = encode_conversations(plain, tokenizer, max_tokens=data.seq_len, template=template_of(config))
         return replace(encoded, notes=(*encoded.notes, *changes_note(changes)))
     return encode_rows(rows, tokenizer, max_tokens=data.seq_len, template=template_of(config))
-
-
-def held_out(
-    rows: Sequence[Mapping[str, Any]],
-    encode: Callable[[Sequence[Mapping[str, Any]]], Encoded],
-    *,
-    source: str | None = None,
-) -> tuple[Encoded | None, str]:
-    """Encode the rows of a validation or test set; return them, or None if none can be used, and a report.
-
-    Training does not need these rows: if there are few, the only one for validation may lack an answer. But rows from a
-    separate file, `source`, must be usable, else DataError is raised.
-    """
-    if not rows:
-        return None, "no rows are kept aside"
-    try:
-        encoded = encode(rows)
-    except DataError as error:
-        if source is not None:
-            raise DataError(f"{source}: {error}") from None
-        return None, str(error)
-    return encoded, encoded.report()
-
-
-def resolve_epochs(config: RunConfig, *, n_rows: int) -> RunConfig:
-    """Turn `train.epochs` into `train.max_steps` and `train.warmup_share` into `train.warmup_steps`.
-
-    Raises:
-        ConfigError: `train.total_batch_tokens` or `train.find_batch_size` is set.
-
-    >>> from bytemill.train.config import load_config
-    >>> two_epochs = load_config(None, ["train.epochs=2", "data.batch_size=8"])
-    >>> resolve_epochs(two_epochs, n_rows=935).train.max_steps
-    234
-    """
-    for name in ("total_batch_tokens", "find_batch_size"):
-        if getattr(config.train, name):
-            raise ConfigError(
-                f"train.{name} is only for pretraining; for rows, set data.batch_size and train.micro_batches"
-            )
-    return with_steps(config, Epoch(n_rows, "rows", batch_size=config.data.batch_size))
 
 
 def row_batches_once(encoded: EncodedRows, data: DataConfig, *, pad_id: int) -> Iterator[tuple[Any, ...]]:

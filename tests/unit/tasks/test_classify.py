@@ -15,6 +15,7 @@ from bytemill.model.classifier import Classifier
 from bytemill.tasks.base_model import load_base_model
 from bytemill.tasks.classifier_report import classification_report, training_accuracy
 from bytemill.tasks.classify import (
+    classify_rows,
     classify_task_from_config,
     classify_texts,
     labelled_rows,
@@ -102,7 +103,9 @@ def test_padding_and_what_stands_in_it_change_nothing() -> None:
     "change", [["classify.train_layers=last_block"], ["classify.train_layers=all"], ["lora.r=4"]], ids=str
 )
 def test_it_learns_is_saved_and_loaded(folder, tmp_path, change) -> None:
-    task, config, rows = classify_task_from_config(settings(folder, *change))
+    rows = classify_rows(settings(folder, *change))
+    task, config, reports = classify_task_from_config(settings(folder, *change), rows)
+    assert reports == rows.reports()
     fit(task, config, tmp_path / "run", progress=False)
     score, loss = score_classifier(task.model, rows.test, config.data, pad_id=_end(folder))
     assert score.accuracy == 1.0
@@ -137,7 +140,8 @@ def test_shares_and_balance(folder) -> None:
 
 
 def test_weighted_labels_weigh_alike(folder) -> None:
-    task, _, rows = classify_task_from_config(settings(folder, "classify.imbalance=weighted"))
+    config = settings(folder, "classify.imbalance=weighted")
+    task, rows = classify_task_from_config(config).task, classify_rows(config)
     batch = [torch.as_tensor(part) for part in next(iter(task.batches))]
     n_bad, n_good = rows.train.counts()
     with torch.no_grad():
@@ -153,18 +157,18 @@ def test_a_label_without_a_usable_training_row_is_no_class(folder, tmp_path) -> 
     rows = json.loads((folder / "rows.json").read_text()) + [{"review": " ", "mood": "mute"}] * 30
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     config = settings(folder, f"data.path={tmp_path / 'rows.json'}", "classify.imbalance=weighted")
-    task, _, parts = classify_task_from_config(config)
+    task, parts = classify_task_from_config(config).task, classify_rows(config)
     assert task.model.labels == parts.train.labels == ("bad", "good")
 
 
 def test_a_head_without_an_adapter_trains_itself(folder) -> None:
     for bias in ("none", "all"):
         config = settings(folder, "lora.r=2", 'lora.target_modules=["qkv"]', f"lora.bias={bias}")
-        model = classify_task_from_config(config)[0]
+        model = classify_task_from_config(config).task
         trainable = {id(parameter) for parameter in model.trainable()}
         assert {id(parameter) for parameter in model.model.head.parameters()} <= trainable
         assert len(trainable) == len(model.trainable())
-    task = classify_task_from_config(settings(folder, "lora.r=2"))[0]
+    task = classify_task_from_config(settings(folder, "lora.r=2")).task
     assert not task.model.head.base_layer.weight.requires_grad
 
 
@@ -234,11 +238,12 @@ def test_macro_f1_leaves_out_classes_that_never_occur() -> None:
 def test_accuracy_in_the_log_is_plain_whatever_the_classes_weigh(folder, tmp_path) -> None:
     """With weights it was the weighted share: 0.5 where a classifier that always says one thing is right in 0.667."""
     config = settings(folder, "classify.imbalance=weighted", "data.batch_size=7", "train.micro_batches=4")
-    task, config, rows = classify_task_from_config(config)
+    rows = classify_rows(config)
+    task, config, _ = classify_task_from_config(config, rows)
     with torch.no_grad():  # every text is "good"
         task.model.head.weight.zero_()
         task.model.head.bias.copy_(torch.tensor([0.0, 1.0]))
-    stream = classify_task_from_config(config)[0].batches
+    stream = classify_task_from_config(config).task.batches
     labels = np.concatenate([next(stream)[2] for _ in range(4)])
     fit(task, config.with_train(max_steps=1, eval_every=0), tmp_path / "run", progress=False)
     (line,) = read_json_lines(tmp_path / "run" / "metrics.jsonl")
@@ -249,7 +254,8 @@ def test_accuracy_in_the_log_is_plain_whatever_the_classes_weigh(folder, tmp_pat
 
 def test_classes_have_the_names_that_are_set(folder, tmp_path) -> None:
     named = settings(folder, 'classify.names.good="not bad"', "train.epochs=0.1", "train.eval_every=0")
-    task, config, rows = classify_task_from_config(named)
+    rows = classify_rows(named)
+    task, config, _ = classify_task_from_config(named, rows)
     assert rows.train.labels == ("bad", "not bad")
     fit(task, config, tmp_path / "run", progress=False)
     model, _ = load_classifier(tmp_path / "run")
@@ -264,15 +270,16 @@ def test_classes_have_the_names_that_are_set(folder, tmp_path) -> None:
 
 
 def test_a_split_that_is_turned_off_needs_no_other_rows(folder, tmp_path) -> None:
-    task, config, rows = classify_task_from_config(settings(folder, "data.split=[1.0, 0, 0]", "train.epochs=0.1"))
-    assert len(rows.train.rows) == 120
-    assert rows.reports()[1:] == ["validation: no rows are kept aside", "test: no rows are kept aside"]
+    task, config, reports = classify_task_from_config(settings(folder, "data.split=[1.0, 0, 0]", "train.epochs=0.1"))
+    assert task.epoch.size == 120
+    assert reports[1:] == ["validation: no rows are kept aside", "test: no rows are kept aside"]
     assert fit(task, config, tmp_path / "run", progress=False).steps == 2
 
 
 def test_accuracy_on_the_training_rows(folder) -> None:
     config = settings(folder)
-    task, config, rows = classify_task_from_config(config)
+    rows = classify_rows(config)
+    task, config, _ = classify_task_from_config(config, rows)
     score, _ = score_classifier(task.model, rows.train, config.data, pad_id=_end(folder))
     assert training_accuracy(task.model, rows.train, config, pad_id=_end(folder)) == score.accuracy
     some = settings(folder, "data.eval_batches=2")

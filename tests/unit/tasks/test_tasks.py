@@ -12,9 +12,10 @@ from bytemill.data.rows import encode_rows, split_rows
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.model import GPT2, GPT2Config, save_model
-from bytemill.tasks.next_token import draw_samples
+from bytemill.tasks.next_token import draw_samples, next_token_loss
+from bytemill.tasks.prepared import resolve_epochs
 from bytemill.tasks.pretrain import one_pass, pretrain_task, pretrain_task_from_config, resolve_micro_batches
-from bytemill.tasks.tuning import encode_for_task, resolve_epochs, tuning_task, tuning_task_from_config
+from bytemill.tasks.tuning import encode_for_task, tuning_task, tuning_task_from_config
 from bytemill.tasks.usable_model import open_model
 from bytemill.train.config import DataConfig, SampleConfig, load_config
 from bytemill.train.loop import fit
@@ -58,6 +59,18 @@ def test_pretraining_lowers_the_held_out_loss(tmp_path):
     assert lines[2]["val_loss"] < lines[0]["val_loss"]
     assert lines[2]["val_bits_per_byte"] < lines[0]["val_bits_per_byte"]
     assert lines[2]["val_loss"] == pytest.approx(held_out_loss(model, one_pass(TinyStream())).mean, rel=1e-6)
+
+
+def test_a_summed_loss_is_the_model_s_own_to_the_bit():
+    """It was the mean times the number of targets, off by a rounding in one batch of fifty."""
+    model, stream = TinyModel().eval(), TinyStream(batch_size=7, seq_len=29, n_samples=10_000)
+    batches = [next(stream) for _ in range(300)]
+    with torch.no_grad():
+        sums = [float(model(*batch, reduction="sum")[1]) for batch in batches]
+        losses = [next_token_loss(model, batch) for batch in batches]
+    assert [float(loss.loss_sum) for loss in losses] == sums
+    assert [int(loss.weight) for loss in losses] == [int((targets != -100).sum()) for _, targets in batches]
+    assert held_out_loss(model, batches).nats == sum(sums)
 
 
 ROWS = [{"instruction": f"Say {word}.", "output": word * 3} for word in ("one", "two", "three", "four", "five")]
@@ -126,7 +139,7 @@ def test_shards_with_too_little_to_validate_on_are_trained_on(tmp_path):
     held_out = prepare(tmp_path / "a.txt", tmp_path / "shards", tokenizer=tokenizer).tokens("val")
     shape = ["model.n_layer=1", "model.n_head=2", "model.n_embd=8", f"data.path={tmp_path / 'shards'}"]
     for seq_len, validates in ((held_out - 1, True), (held_out, False)):
-        task, _ = pretrain_task_from_config(load_config(overrides=[*shape, f"data.seq_len={seq_len}"]))
+        task = pretrain_task_from_config(load_config(overrides=[*shape, f"data.seq_len={seq_len}"])).task
         assert bool(task.validate()) is validates
 
 

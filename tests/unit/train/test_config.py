@@ -42,6 +42,17 @@ def test_what_is_dumped_is_read_back_equal(tmp_path):
     assert config.model == {"n_layer": 3, "dropout": 0.1, "name": "gpt2"}
 
 
+def test_data_settings_stand_in_order_of_their_purpose():
+    """Those of rows stood between those of shards."""
+    of_shards = ["packing", "mask_documents", "more_val", "hellaswag", "hellaswag_items"]
+    names = list(DataConfig.model_fields)
+    assert names[:6] == ["path", "tokenizer", "batch_size", "seq_len", "seed", "eval_batches"]
+    assert names[6:11] == of_shards
+    assert all(name.endswith("_column") for name in names[-6:])
+    assert len(names) == 26
+    assert all(field.description for field in DataConfig.model_fields.values())
+
+
 def test_a_number_given_later_wins_over_what_it_would_follow_from(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text("[train]\nepochs = 2\ntotal_batch_tokens = 4096\n")

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from bytemill.train.config import RunConfig, load_config
 from bytemill.train.machine.advice import advice, uses
+from bytemill.train.machine.environment import describe_environment
 from bytemill.train.machine.facts import Gpu, Machine, Torch, container_memory, examine
 from bytemill.train.machine.hardware import peak_memory_mib
 from bytemill.train.settings.documented import documented_toml
@@ -55,6 +56,17 @@ def test_memory_of_a_starting_process_is_not_taken_for_that_of_a_run(monkeypatch
     """A sweep's runs are started by one process; ru_maxrss of each is at least what that had in use."""
     monkeypatch.setattr("resource.getrusage", lambda _: pytest.fail("ru_maxrss was asked for"))
     assert 100 < peak_memory_mib(torch.device("cpu")) < 100_000
+
+
+def test_a_run_notes_the_cores_and_the_memory_that_it_may_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """environment.json had all of the machine's, and `bytemill doctor` those that the container allows."""
+    (tmp_path / "memory.max").write_text(f"{1 << 20}\n")
+    (tmp_path / "memory.current").write_text("1000\n")
+    monkeypatch.setattr("bytemill.train.machine.facts._CONTROL_GROUP", tmp_path)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
+    noted, machine = describe_environment(torch.device("cpu"))["machine"], examine()
+    assert (noted["cores"], noted["memory_bytes"]) == (machine.cores, machine.memory_bytes) == (1, 1 << 20)
+    assert (noted["system"], noted["cpu"]) == (machine.system, machine.cpu)
 
 
 def test_a_containers_limit_counts(tmp_path: Path) -> None:

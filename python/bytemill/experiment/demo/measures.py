@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import platform
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from bytemill.evaluate.loss import bytes_per_token
-from bytemill.experiment.demo.results import Machine, MetricsRow
+from bytemill.experiment.demo.results import MetricsRow, RanOn
 from bytemill.train.machine.environment import describe_environment
+from bytemill.train.machine.facts import host
 from bytemill.train.run.metrics import read_json_lines
 
 if TYPE_CHECKING:
@@ -50,14 +50,8 @@ def unigram_bits_per_byte(batches: Iterable[tuple[torch.Tensor, torch.Tensor]], 
     return float(-(seen * np.log(seen / seen.sum())).sum() / math.log(2) / n_bytes)
 
 
-def machine() -> Machine:
+def machine() -> RanOn:
     """Where this runs."""
     found: dict[str, Any] = describe_environment(torch.device("cpu"))
-    here = found["machine"]
-    return Machine(
-        cpu=here["cpu"] or "unknown",
-        cores=here["cores"] or 1,
-        memory_bytes=here["memory_bytes"] or 0,
-        system=platform.system(),
-        versions={"Python": found["python"], **{name: one or "unknown" for name, one in found["packages"].items()}},
-    )
+    versions = {name: one or "unknown" for name, one in found["packages"].items()}
+    return RanOn(host(), {"Python": found["python"], **versions})

@@ -4,14 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bytemill.train.machine.facts import Host
+
 __all__ = [
     "AIM",
     "AnswerSample",
     "DemoResults",
-    "Machine",
     "Metrics",
     "MetricsRow",
     "PretrainResults",
+    "RanOn",
     "ShardResults",
     "TextSample",
     "TokenizerResults",
@@ -150,13 +152,10 @@ class TuneResults:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """The machine that the demo ran on."""
+class RanOn:
+    """The machine and the versions that the demo ran on."""
 
-    cpu: str
-    cores: int
-    memory_bytes: int
-    system: str
+    host: Host
     versions: Mapping[str, str]
     """Versions of Python, torch, bytemill …"""
 
@@ -178,7 +177,7 @@ class DemoResults:
     answers: Sequence[AnswerSample]
     phase_seconds: Mapping[str, float]
     """Phase -> seconds, in the order of execution."""
-    machine: Machine
+    machine: RanOn
 
     @property
     def total_seconds(self) -> float:

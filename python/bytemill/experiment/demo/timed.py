@@ -14,7 +14,7 @@ import torch
 
 from bytemill.experiment.trial import run_trial
 from bytemill.model import GPT2, GPT2Config
-from bytemill.tasks.next_token import labels_loss
+from bytemill.tasks.next_token import next_token_loss
 from bytemill.train.config import RunConfig, TrainConfig
 from bytemill.train.loop import fit
 from bytemill.train.task import Task
@@ -114,7 +114,7 @@ def train_for(
 
 def _tokens_per_second(size: ModelSize) -> float:
     model = new_model(size, size.vocab_size)
-    task = Task(model=model, batches=_RandomIds(size), loss=labels_loss, hidden_matrices=model.hidden_matrices())
+    task = Task(model=model, batches=_RandomIds(size), loss=next_token_loss, hidden_matrices=model.hidden_matrices())
     return run_trial(task, TrainConfig(optimizer="muon"), n_steps=_TRIAL_STEPS).tokens_per_second
 
 

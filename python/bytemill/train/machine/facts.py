@@ -19,10 +19,11 @@ from typing import Any
 from bytemill._core import splitting_backend
 from bytemill.errors import ArgumentError
 
-__all__ = ["Gpu", "Machine", "Torch", "container_memory", "examine"]
+__all__ = ["Gpu", "Host", "Machine", "Torch", "container_memory", "examine", "host", "installed_version"]
 
 # Names as in Linux's /proc/cpuinfo; the last three are of ARM processors.
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vbmi2", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16")
+_CONTROL_GROUP = Path("/sys/fs/cgroup")
 _COMPILERS = ("c++", "g++", "clang++", "cl")
 OPTIONAL_PACKAGES = ("transformers", "datasets", "tiktoken", "tokenizers", "peft", "triton")
 
@@ -51,19 +52,26 @@ class Torch:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """All facts about this machine."""
+class Host:
+    """Facts that need neither torch nor another program."""
 
     system: str
     python: str
     cpu: str | None
     cores: int
     """Logical cores that this process may use."""
+    memory_bytes: int | None
+    """All memory, or the limit of the container."""
+
+
+@dataclass(frozen=True)
+class Machine(Host):
+    """All facts about this machine."""
+
     physical_cores: int | None
     instructions: tuple[str, ...]
     splitting: str | None
     """The backend that splits text in this process: avx512, avx2, neon or scalar; None if BYTEMILL_SIMD names none."""
-    memory_bytes: int | None
     free_memory_bytes: int | None
     free_disk_bytes: int
     """On the disk of the current folder."""
@@ -88,26 +96,34 @@ class Machine:
         return asdict(self)
 
 
-def examine() -> Machine:
-    """Collect all facts; this imports torch, which takes seconds."""
-    torch, error = _torch()
-    limit, used = container_memory(Path("/sys/fs/cgroup"))
-    return Machine(
+def host() -> Host:
+    """Return the facts that need neither torch nor another program."""
+    limit, _ = container_memory(_CONTROL_GROUP)
+    return Host(
         system=platform.platform(),
         python=platform.python_version(),
         cpu=_cpuinfo("model name") or platform.processor() or None,
         cores=_usable_cores(),
+        memory_bytes=_least(_memory(), limit),
+    )
+
+
+def examine() -> Machine:
+    """Look at everything; imports torch, which takes seconds."""
+    torch, error = _torch()
+    limit, used = container_memory(_CONTROL_GROUP)
+    return Machine(
+        **asdict(host()),
         physical_cores=_physical_cores(),
         instructions=_instructions(),
         splitting=_splitting(),
-        memory_bytes=_least(_meminfo("MemTotal"), limit),
         free_memory_bytes=_least(_meminfo("MemAvailable"), None if limit is None else limit - used),
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
         torch=torch,
         torch_error=error,
         compiler=_compiler(),
         has_python_headers=(Path(sysconfig.get_path("include")) / "Python.h").exists(),
-        packages={name: _version(name) for name in OPTIONAL_PACKAGES},
+        packages={name: installed_version(name) for name in OPTIONAL_PACKAGES},
     )
 
 
@@ -119,6 +135,16 @@ def container_memory(cgroup: Path) -> tuple[int | None, int]:
         return (None if limit == "max" else int(limit)), used
     except (OSError, ValueError):
         return None, 0
+
+
+def installed_version(package: str) -> str | None:
+    """Return the version of a package; None where it is not installed."""
+    if importlib.util.find_spec(package) is None:
+        return None
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _least(*numbers: int | None) -> int | None:
@@ -173,6 +199,14 @@ def _splitting() -> str | None:
         return None
 
 
+def _memory() -> int | None:
+    """In bytes; POSIX knows it without /proc too."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
 def _cpuinfo(field: str) -> str | None:
     return _field(Path("/proc/cpuinfo"), field)
 
@@ -203,12 +237,3 @@ def _compiler() -> str | None:
             continue
         return output.splitlines()[0] if output else name
     return None
-
-
-def _version(package: str) -> str | None:
-    if importlib.util.find_spec(package) is None:
-        return None
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -140,51 +140,66 @@ class TrainConfig(Section):
         return self
 
 
-class DataConfig(Section):
-    """Training data, and how it is split and batched."""
+class _EveryTask(Section):
+    """What every task reads, and how much at a time."""
 
     path: str | None = None
     """Folder of shards; or rows: a file (.json, .jsonl, .csv, .tsv, .parquet, label-tab-text, in lm .txt) or hf:ID."""
-    val: str | None = None
-    """Rows for validation, in any format of data.path; when not given, a fraction of data.path's rows."""
-    test: str | None = None
-    """Rows for the test after training, in any format of data.path; when not given, a fraction of data.path's rows."""
-    split: tuple[float, ...] | None = None
-    """Fractions of training, test and validation rows; default [0.85, 0.1, 0.05], for classify [0.7, 0.2, 0.1]."""
     tokenizer: str | None = None
     """File or folder of the tokenizer."""
     batch_size: int = Field(8, ge=1, le=_MOST_IN_A_BATCH)
     """Samples or rows per micro-batch and process."""
     seq_len: int = Field(256, ge=1, le=_MOST_SEQ_LEN)
     """Tokens per sample; rows are truncated to this length, texts are cut as data.long_texts says."""
-    long_texts: Literal["window", "cut"] = "window"
-    """For lm, how to use texts longer than seq_len: as windows that train every token once, or only their beginning."""
     seed: int = Field(0, ge=0, le=_MOST_SEED)
     """Random seed for the order of samples or rows."""
+    eval_batches: int = Field(0, ge=0, le=_MOST_ROWS)
+    """Micro-batches per validation; 0 uses the whole split."""
+
+
+class _Shards(Section):
+    """Pretraining: samples of shards, and what else is measured."""
+
     packing: Literal["chunk", "bestfit"] = "chunk"
     """How to make samples from shards: windows that cut documents anywhere, or whole documents if they fit."""
     mask_documents: bool = False
     """Whether tokens attend only to their own document, with positions counted from its beginning."""
-    pack_rows: bool = False
-    """Whether to put the rows of a micro-batch one after another without padding; each attends only to itself."""
-    eval_batches: int = Field(0, ge=0, le=_MOST_ROWS)
-    """Micro-batches per validation; 0 uses the whole split."""
     more_val: dict[_SetName, str] = Field(default_factory=dict)
     """Further validation sets in pretraining: a name for each, and its folder of shards; logs val_loss/NAME."""
     hellaswag: str | None = None
     """File of HellaSwag items (.jsonl) to answer at each validation; needs data.tokenizer."""
     hellaswag_items: int = Field(0, ge=0, le=_MOST_ROWS)
     """Number of items to use, from the first; 0 uses all."""
+
+
+class _Rows(Section):
+    """All tasks but pretraining: which rows are in which part, and how they become ids."""
+
+    val: str | None = None
+    """Rows for validation, in any format of data.path; when not given, a fraction of data.path's rows."""
+    test: str | None = None
+    """Rows for the test after training, in any format of data.path; when not given, a fraction of data.path's rows."""
+    split: tuple[float, ...] | None = None
+    """Fractions of training, test and validation rows; default [0.85, 0.1, 0.05], for classify [0.7, 0.2, 0.1]."""
+    max_rows: int = Field(0, ge=0, le=_MOST_ROWS)
+    """Maximum number of rows of all parts together, sampled by the seed; 0 uses all."""
+    train_rows: int = Field(0, ge=0)
+    """Maximum number of training rows, sampled by the seed; 0 uses all."""
     template: Literal["alpaca", "alpaca_one_header", "chatml", "chatml_text", "own"] | None = None
     """Prompt template for instructions and turns; own is the base's chat template. Default: the template that the base
     was tuned with, else alpaca. alpaca_one_header uses the same header for rows with and without input; chatml marks
     turns by <|im_start|> and <|im_end|>; chatml_text is the chatml of earlier versions."""
     mask_prompt: bool = True
     """Whether to train only on the response."""
-    max_rows: int = Field(0, ge=0, le=_MOST_ROWS)
-    """Maximum number of rows of all parts together, sampled by the seed; 0 uses all."""
-    train_rows: int = Field(0, ge=0)
-    """Maximum number of training rows, sampled by the seed; 0 uses all."""
+    long_texts: Literal["window", "cut"] = "window"
+    """For lm, how to use a text longer than seq_len: windows that train every token once, or only its beginning."""
+    pack_rows: bool = False
+    """Whether to put the rows of a micro-batch one after another without padding; each attends only to itself."""
+
+
+class _Columns(Section):
+    """All tasks but pretraining: what the columns of the rows are called."""
+
     text_column: str = "text"
     """Column of the text, in lm and classify."""
     label_column: str = "label"
@@ -197,6 +212,11 @@ class DataConfig(Section):
     """Column of the answer, in instruct."""
     messages_column: str = "conversations"
     """Column of the turns, in chat; rows without it may have a column messages instead."""
+
+
+# pydantic lists the fields of the last base first.
+class DataConfig(_Columns, _Rows, _Shards, _EveryTask):
+    """Training data, and how it is split and batched."""
 
 
 class LoraSettings(Section):
