@@ -1,4 +1,4 @@
-"""Questions about what stands between text and ids: special tokens in what a user writes, and spellings never seen."""
+"""Questions about the boundary of text and ids: special tokens in user text, and unseen spellings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORDS = ("hello", "Hello", "HELLO", " hello")
 
 
 def special_text(tokenizer: Tokenizer) -> Answer:
-    """What becomes of a special token's text when a user writes it."""
+    """Show how a special token's text in user input is encoded."""
     special = next(iter(tokenizer.special_tokens), "<|endoftext|>")
     text = f"Good.{special}Bye."
     as_text = tokenizer.encode(text, disallowed_special=())
@@ -50,7 +50,7 @@ def special_text(tokenizer: Tokenizer) -> Answer:
 
 
 def not_end_to_end(tokenizer: Tokenizer) -> Answer:
-    """Texts that many rows of ids spell, of which a model is trained on one."""
+    """Count the id sequences that spell a text; a model is trained on only one of them."""
     tokens = set(every_token(tokenizer).values())
     texts = (*WORDS, PROMPT + ANSWER)
     rows = tuple(_spellings(tokenizer, text, tokens) for text in texts)
@@ -72,7 +72,7 @@ def not_end_to_end(tokenizer: Tokenizer) -> Answer:
 
 
 def n_spellings(text: bytes, tokens: Collection[bytes]) -> int:
-    """In how many ways tokens put together give `text`.
+    """Return the number of token sequences that spell `text`.
 
     >>> n_spellings(b"abc", {b"a", b"b", b"c", b"ab", b"bc"})
     3

@@ -1,4 +1,4 @@
-"""Questions about single characters and words: what they are in bytes, and why a model cannot see letters."""
+"""Questions about single characters and words: their bytes, and why a model cannot see letters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["characters", "reversing"]
 
 
 def characters(tokenizer: Tokenizer) -> Answer:
-    """Code points, bytes and ids of single characters."""
+    """Show code points, bytes and ids of single characters."""
     rows = tuple(_character(tokenizer, character) for character in CHARACTERS)
     n_bytes, n_tokens = sum(row[3] for row in rows[:4]), sum(row[4] for row in rows[:4])
     return Answer(
@@ -32,7 +32,7 @@ def characters(tokenizer: Tokenizer) -> Answer:
 
 
 def reversing(tokenizer: Tokenizer) -> Answer:
-    """Words forwards and backwards."""
+    """Show the tokens of words forwards and backwards."""
     rows, n_shared, n_all = [], 0, 0
     for word in REVERSED_WORDS:
         forwards, backwards = pieces(tokenizer, word), pieces(tokenizer, word[::-1])

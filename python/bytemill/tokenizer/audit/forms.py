@@ -1,4 +1,4 @@
-"""Questions about text with a form: digits and sums, Python's indentation, YAML beside JSON."""
+"""Questions about structured text: digits and sums, Python's indentation, YAML and JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECORDS = [
 
 
 def digits(tokenizer: Tokenizer) -> Answer:
-    """How the numbers 0 to 9,999 are cut, by their length."""
+    """Show how the numbers 0 to 9,999 are split, by their length."""
     rows = [_numbers(tokenizer, n_digits) for n_digits in (1, 2, 3, 4)]
     whole, n_ways, ways = sum(row[2] for row in rows), rows[3][5], rows[3][6]
     sums = [
@@ -49,7 +49,7 @@ def digits(tokenizer: Tokenizer) -> Answer:
 
 
 def indentation(tokenizer: Tokenizer) -> Answer:
-    """What spaces before a line of code cost."""
+    """Count the tokens of spaces before a line of code."""
     indents = {f"{n} spaces": " " * n for n in (2, 4, 8, 12, 16)} | {"1 tab": "\t", "2 tabs": "\t\t"}
     rows = tuple(_indent(tokenizer, name, indent) for name, indent in indents.items())
     unindented = "\n".join(line.lstrip() for line in CODE.split("\n"))
@@ -69,7 +69,7 @@ def indentation(tokenizer: Tokenizer) -> Answer:
 
 
 def yaml_and_json(tokenizer: Tokenizer) -> Answer:
-    """The same records in several forms."""
+    """Count the tokens of the same records in several formats."""
     forms = {
         "JSON, indented": json.dumps(RECORDS, indent=2),
         "JSON, on one line": json.dumps(RECORDS),

@@ -1,4 +1,4 @@
-"""Questions about the vocabulary as a whole: what its size brings, and which of its entries no text becomes."""
+"""Questions about the whole vocabulary: the effect of its size, and entries that no text produces."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ N_BYTES = 256
 
 
 def size_and_length(tokenizer: Tokenizer, text: str) -> Answer:
-    """Tokens of a text under the vocabulary cut off at sizes that double."""
+    """Count the tokens of a text with the vocabulary truncated to sizes that double."""
     n_bytes = len(text.encode(errors="replace"))
     points = [(size, n_tokens) for size, n_tokens in _growth(tokenizer, text) if n_tokens]
     rows = tuple((size, n_tokens, round(n_bytes / n_tokens, 3), size * WIDTH) for size, n_tokens in points)
@@ -42,7 +42,7 @@ def size_and_length(tokenizer: Tokenizer, text: str) -> Answer:
 
 
 def unreachable(tokenizer: Tokenizer) -> Answer:
-    """How many entries some text becomes, how many none does."""
+    """Count the entries that a text can produce, and those that none can."""
     tokens, found = every_token(tokenizer), reachability(tokenizer)
     kinds = (
         ("some text becomes them", found.reachable),
@@ -70,11 +70,11 @@ def unreachable(tokenizer: Tokenizer) -> Answer:
 
 
 def _growth(tokenizer: Tokenizer, text: str) -> Iterator[tuple[int, int]]:
-    """Sizes that double, and at last the whole, with the tokens of the text."""
+    """Return sizes that double, and finally the whole size, with the number of tokens of the text."""
     try:
         ranks = tokenizer.ranks()
     except ArgumentError:
-        ranks = []  # ids in another order: there are no smaller vocabularies inside this one
+        ranks = []  # ids in another order: this vocabulary contains no smaller ones
     size = N_BYTES
     while ranks and size < len(ranks):
         smaller = [(token, rank) for token, rank in ranks if rank < size]
@@ -89,6 +89,6 @@ def _count(tokenizer: _core.Tokenizer, text: str) -> int:
 
 
 def _examples(tokens: Sequence[bytes]) -> str:
-    """Some, evenly spread."""
+    """Return some examples, evenly spread."""
     step = max(1, len(tokens) // N_EXAMPLES)
     return " ".join(spelled(token).replace(" ", "␣") for token in tokens[::step][:N_EXAMPLES])
