@@ -1,4 +1,4 @@
-"""What is measured once after tuning: rows of `data.test`, into test.json and onto stderr."""
+"""Measure the rows of `data.test` once after tuning; write test.json and print to stderr."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ __all__ = ["test_after"]
 
 
 def test_after(task: "Task", config: "RunConfig", output: Path) -> None:
-    """Measure the test rows, if the task has any; write the figures into the run's test.json and show them."""
+    """Measure the test rows, if the task has any; write the figures to the run's test.json and print them."""
     import torch
 
     from bytemill.train.machine.device import autocast

@@ -1,4 +1,4 @@
-"""`bytemill tokenizer check`: do texts come back from their ids as they were?"""
+"""`bytemill tokenizer check`: check that encoding and decoding returns the same text."""
 
 import json
 from pathlib import Path
@@ -67,6 +67,6 @@ def _told(difference: "Difference") -> str:
 
 
 def _spelled(text: str) -> str:
-    r"""A byte that is no UTF-8 as `\xff`, all else as Python writes it."""
+    r"""Return a text as Python writes it, and a byte that is not UTF-8 as `\xff`."""
     shown = "".join(f"\\x{ord(one) - 0xDC00:02x}" if 0xDC80 <= ord(one) <= 0xDCFF else repr(one)[1:-1] for one in text)
     return f"“{shown}”" if text else "nothing"

@@ -65,7 +65,7 @@ def split_text(text: str, shares: Sequence[float]) -> list[str]:
 
 
 def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return a permutation of range(n) for the pair (seed, epoch); different pairs give independent orders."""
+    """Return a shuffled range(n), seeded by the pair (seed, epoch), so that no two pairs share a sequence."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, epoch)))).permutation(n)
 
 

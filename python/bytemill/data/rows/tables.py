@@ -90,7 +90,7 @@ def _header(text: str, separator: str) -> list[str]:
 
 
 def _rows(path: Path, records: _Records, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Yield rows with the names in the first record as keys."""
+    """Return rows with the names in the first record as keys."""
     if not records:
         return []
     (_, names), *others = records
@@ -121,7 +121,7 @@ def _labelled(path: Path, records: _Records, notes: list[str]) -> list[dict[str,
 
 
 def _tab_records(text: str, is_whole: Callable[[list[str]], bool]) -> _Records:
-    """Yield the records of a tab-separated text, with CSV's quotes if the whole text follows their rules.
+    """Return the records of a tab-separated text, with CSV's quotes if the whole text follows their rules.
 
     Fields with line breaks exist only if the single lines are not all complete records.
     """
