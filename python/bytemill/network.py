@@ -132,8 +132,7 @@ def ask(
     Args:
         url: http or https; a user name and password in it are sent as Basic authorization.
         timeout_s: Maximum seconds for the whole reply, redirects included. Resolving the host name takes extra time,
-            with
-            the system's own limit.
+            with the system's own limit.
         body: Sent as JSON.
         headers: Sent to every origin.
         key: Sent as Bearer authorization, to `key_origin` only; the caller has checked it.

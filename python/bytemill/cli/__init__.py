@@ -153,7 +153,7 @@ def _forget_output() -> None:
 
 
 def _standard_output(error: OSError) -> str:
-    """Add "standard output" to an OSError without a file name, such as a full disk behind a redirection."""
+    """Add "standard output" to an OSError without a file name, such as a full disk for redirected output."""
     is_full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
     return "standard output: " if is_full and sys.stdout and not sys.stdout.isatty() else ""
 

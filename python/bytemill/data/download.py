@@ -66,7 +66,7 @@ class _StartAgainError(Exception):
 
 
 def download(
-    remote: RemoteFile, target: Path, *, key: str | None, key_origin: str, heard: Callable[[int, int], None]
+    remote: RemoteFile, target: Path, *, key: str | None, key_origin: str, on_progress: Callable[[int, int], None]
 ) -> None:
     """Download a file to `target`, and resume an interrupted download.
 
@@ -75,7 +75,7 @@ def download(
         target: The path to write; no other process may download to it at the same time.
         key: Sent to `key_origin` only.
         key_origin: In the spelling of `bytemill.network.origin`.
-        heard: Called with the bytes written and the total bytes; the total is 0 if not known.
+        on_progress: Called with the bytes written and the total bytes; the total is 0 if not known.
 
     Raises:
         DataError: The content has the wrong hash; it was deleted.
@@ -86,9 +86,9 @@ def download(
         first_byte, version = _resumable(file, note, remote)
         if first_byte:
             with contextlib.suppress(_StartAgainError):
-                _transfer(remote, file, note, first_byte, version, (key, key_origin), heard)
+                _transfer(remote, file, note, first_byte, version, (key, key_origin), on_progress)
                 return _finish(file, part, note, target, remote, may_start_again=True)
-        _transfer(remote, file, note, 0, None, (key, key_origin), heard)
+        _transfer(remote, file, note, 0, None, (key, key_origin), on_progress)
         return _finish(file, part, note, target, remote, may_start_again=False)
 
 
@@ -99,7 +99,7 @@ def _transfer(
     first_byte: int,
     version: _Version | None,
     key: tuple[str | None, str],
-    heard: Callable[[int, int], None],
+    on_progress: Callable[[int, int], None],
 ) -> None:
     """Request the file or its remaining bytes, and write them."""
     headers = {"Range": f"bytes={first_byte}-"} if first_byte else {}
@@ -124,7 +124,7 @@ def _transfer(
             first_byte = 0
             file.truncate(0)
             _write_note(note, _Version.of(remote.url, reply, total))
-        _append(reply, file, first_byte, total, heard)
+        _append(reply, file, first_byte, total, on_progress)
 
 
 def _total(reply: Reply, first_byte: int, version: _Version | None, remote: RemoteFile) -> int | None:
@@ -149,14 +149,14 @@ def _total(reply: Reply, first_byte: int, version: _Version | None, remote: Remo
 
 
 def _append(
-    reply: Reply, file: BufferedRandom, have: int, total: int | None, heard: Callable[[int, int], None]
+    reply: Reply, file: BufferedRandom, have: int, total: int | None, on_progress: Callable[[int, int], None]
 ) -> None:
     file.seek(have)
     most = MAX_BYTES_OF_UNKNOWN_SIZE if total is None else total
     try:
         for piece in reply.pieces(max_bytes=most - have):
             file.write(piece)
-            heard(file.tell(), total or 0)
+            on_progress(file.tell(), total or 0)
         if total is not None and file.tell() < total:
             raise NetworkError(reply.url, "the connection broke", again=True)
     except NetworkError as error:

@@ -74,7 +74,7 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = False)
                     target,
                     key=key,
                     key_origin=key_origin,
-                    heard=lambda done, total: shown.update("downloading", done, total),
+                    on_progress=lambda done, total: shown.update("downloading", done, total),
                 )
             if target.suffix == ".zip":
                 unpack_zip(target)

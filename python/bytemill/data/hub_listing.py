@@ -1,8 +1,7 @@
 """List the files of a named data set: one at an address, or several from the Hugging Face hub.
 
 The hub's address is `HF_ENDPOINT`, as in its own clients, and its token is `HF_TOKEN` if set. The token and requests
-for
-further pages are sent only to the endpoint's origin. The listing's contents are checked before use.
+for further pages are sent only to the endpoint's origin. The listing's contents are checked before use.
 """
 
 from __future__ import annotations

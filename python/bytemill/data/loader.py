@@ -50,13 +50,12 @@ class TokenLoader(IterableDataset[Batch]):
         split: "train" or "val"; files have only "train".
         weights: One positive weight per source: its share of the samples; if None, the sources are concatenated.
         packing: "chunk": windows over the concatenated documents; a document is cut where a window ends. "bestfit":
-            whole
-            documents are placed where they fit, and one is cut only if none fits; the rest goes to another row. Either
-            way every token is an input once per epoch, there is no padding, and at most the last `seq_len` tokens are
-            left out. Of film reviews that fit into 1,024 tokens, 72 % stay whole with "chunk" and all with "bestfit"
-            (benches/packing.py). "bestfit" costs 8 bytes of memory for each piece read, one read per piece instead of
-            per row, and 8 instead of 4 bytes per token for int32 batches; with `shuffle=False` rows are not in the
-            data's order. It needs shards: other files do not store where documents begin.
+            whole documents are placed where they fit, and one is cut only if none fits; the rest goes to another row.
+            Either way every token is an input once per epoch, there is no padding, and at most the last `seq_len`
+            tokens are left out. Of film reviews that fit into 1,024 tokens, 72 % stay whole with "chunk" and all with
+            "bestfit" (benches/packing.py). "bestfit" costs 8 bytes of memory for each piece read, one read per piece
+            instead of per row, and 8 instead of 4 bytes per token for int32 batches; with `shuffle=False` rows are not
+            in the data's order. It needs shards: other files do not store where documents begin.
         shuffle: False returns the samples in stored order ("chunk") or planned order ("bestfit").
         dtype: `torch.int64` (None means the same): contiguous tensors. Or `torch.int32`, to be cast on the
             device: inputs and targets are views of one (B, T + 1) buffer, a quarter of the bytes; flatten them with
@@ -64,8 +63,7 @@ class TokenLoader(IterableDataset[Batch]):
         verify: When to check checksums: when each block is first read, always, or never. Files of other programs have
             none.
         prefetch_batches: Maximum number of batches to prefetch on a separate thread. Prefetching starts once the caller
-            is
-            seen to work between batches; 0 reads each batch on demand.
+            is seen to work between batches; 0 reads each batch on demand.
         documents: Adds a third tensor. "ids": (B, T) int32, the number of each input's piece within the batch.
             "cu_seqlens": (n,) int32, where pieces begin among the B x T inputs, padded with
             B x T to the same length for every batch. Uses 4 bytes of memory per document.

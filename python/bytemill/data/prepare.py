@@ -51,9 +51,8 @@ def prepare(
         threads: Threads for encoding; all cores if None.
         text_field: The field of a .jsonl row that holds the text.
         max_memory: Maximum bytes for buffered text and tokens and for the documents' positions (20 bytes each). Long
-            texts
-            are split where that changes no token; a row or passage that cannot be split and does not fit is refused.
-            If None: about 40 MiB per thread, plus the needs of the longest row or passage.
+            texts are split where that changes no token; a row or passage that cannot be split and does not fit is
+            refused. If None: about 40 MiB per thread, plus the needs of the longest row or passage.
         check: Decode all shards and compare them with the text; takes about 50 % more time. If the tokenizer changes
             text, as with NFC, the text is encoded again and the ids are compared.
         progress: Show progress on stderr.
@@ -126,9 +125,8 @@ def verify(
     Args:
         out_dir: The folder of shards.
         against: The sources of the shards, in the same order: all tokens are decoded and compared with them, with
-            constant
-            memory use. File names may differ. If the tokenizer changes text, as with NFC, the text is encoded again and
-            the ids are compared.
+            constant memory use. File names may differ. If the tokenizer changes text, as with NFC, the text is encoded
+            again and the ids are compared.
         tokenizer: The tokenizer of the shards; required with `against`.
         progress: Show progress of the comparison on stderr.
 

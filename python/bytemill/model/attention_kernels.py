@@ -2,8 +2,7 @@
 
 `attend_from_one` is for generating one token at a time, `attend_in_blocks` for training and for reading a prompt.
 `attend_by_products` is the step that `attend_in_blocks` and packed documents repeat. `attention.py` has the definition
-of
-attention; skip this file on a first reading.
+of attention; skip this file on a first reading.
 
 Letters: B rows, T tokens, Q queries, S keys, D width of a head.
 """

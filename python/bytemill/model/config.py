@@ -2,8 +2,7 @@
 
 The fields carry transformers' names, so a `config.json` from the hub reads like ours. Two fields are our own:
 `qkv_bias`, and `pad_vocab_to`, which rounds the embedding table up to a size that suits matrix units. Fields added
-later
-have defaults that keep older models unchanged; see `with_added_fields`.
+later have defaults that keep older models unchanged; see `with_added_fields`.
 """
 
 from collections.abc import Mapping

@@ -29,8 +29,7 @@ class Documents:
 
     Args:
         cu_seqlens: (n + 1,) int32, the starts of the pieces among the N tokens, followed by N. Further N's at the end
-            are
-            allowed, so that all batches can have the same length. Flash attention and `TokenLoader` use this form.
+            are allowed, so that all batches can have the same length. Flash attention and `TokenLoader` use this form.
         n_rows: B.
         n_tokens: T; every row begins a piece.
 

@@ -1,9 +1,8 @@
 """Import weights of other programs: transformers, nanoGPT, build-nanogpt, LLMs-from-scratch.
 
 Each program has its own names for a GPT-2's tensors. This module converts them to transformers' names and shapes.
-Values
-missing from a file come from the config.json next to it, from the program's defaults, or from the caller; a guess is
-reported.
+Values missing from a file come from the config.json next to it, from the program's defaults, or from the caller; a
+guess is reported.
 """
 
 from __future__ import annotations

@@ -81,8 +81,7 @@ def target_log_probabilities(
     """Return log softmax(hidden @ weight.T)[target] of each row, for losses that compare texts.
 
     Unlike for a sum, each value has its own gradient from the later computation. So the weight's gradient is computed
-    in
-    backward(), which computes the slabs again. A frozen weight, as under LoRA, avoids that.
+    in backward(), which computes the slabs again. A frozen weight, as under LoRA, avoids that.
 
     Args:
         hidden: (N, C), any float type. Under autocast the products are taken in autocast's type.

@@ -2,12 +2,11 @@
 
 Generating reads every weight once per token, so it could run at memory speed. torch's products do not reach it: they
 rearrange the weight for their kernels at each call, or read it in a slow order. oneDNN can rearrange it once, before
-the
-first token. Measured on one Zen 5 thread, weights of (50,304, 768), in GB of weights per second:
+the first token. Measured on one Zen 5 thread, weights of (50,304, 768), in GB of weights per second:
 
                         fp32, 1 row   fp32, 8 rows   bf16, 1 row   bf16, 8 rows
     F.linear            14.5          5.2            22.2          10.9
-    laid out anew       22.6          20.2           28.9          18.7
+    special layout      22.6          20.2           28.9          18.7
 
 It needs the memory of the weights a second time while it is in use. The layout is that of torch.compile, which torch
 has under private names; if they are missing, ordinary products are used.

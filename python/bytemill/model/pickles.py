@@ -2,8 +2,7 @@
 
 A pickle can run code when it is read. So the caller must allow it, and it is read only by
 `torch.load(weights_only=True)`, which makes tensors and plain containers. Objects of other classes, such as the
-dataclass
-with build-nanogpt's settings, become records with the same fields and no code.
+dataclass with build-nanogpt's settings, become records with the same fields and no code.
 """
 
 from __future__ import annotations

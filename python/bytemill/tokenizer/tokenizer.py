@@ -83,9 +83,8 @@ class Tokenizer(_core.Tokenizer):
             vocab_size: Total number of ids: 256 bytes, merges and special tokens; fewer if the text has no more
                 pairs.
             pattern: "gpt2", "cl100k", "o200k", tiktoken's names for these ("cl100k_base" and so on), any regex, steps
-                as
-                JSON like the `pre_tokenizer` of a tokenizer.json, or None for no splitting. A plain word that is not a
-                known name is refused.
+                as JSON like the `pre_tokenizer` of a tokenizer.json, or None for no splitting. A plain word that is not
+                a known name is refused.
             special_tokens: They get the last ids, in this order; their text is not searched for in the documents.
             ties: Which pair is merged first among pairs with the same count. "huggingface": the smallest ids, bytes
                 in the order of GPT-2's printable characters, as in Hugging Face's BpeTrainer. "lowest_id": the

@@ -53,7 +53,7 @@ def check(
             message += f", as the tokenizer normalizes text to {found.normalization}"
         print(f"{path}: {message}")
         for difference in found.differences[:MOST_SHOWN]:
-            print(_told(difference))
+            print(_shown(difference))
         if len(found.differences) > MOST_SHOWN:
             print(f"  … {len(found.differences) - MOST_SHOWN:,} more")
     if lossy:
@@ -61,7 +61,7 @@ def check(
         raise DataError(f"not lossless: {', '.join(lossy)}")
 
 
-def _told(difference: "Difference") -> str:
+def _shown(difference: "Difference") -> str:
     was, became = (_spelled(text) for text in (difference.was, difference.became))
     return f"  line {difference.line}, column {difference.column}: {was} became {became}"
 

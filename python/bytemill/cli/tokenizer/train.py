@@ -232,4 +232,4 @@ def _show(report: "TrainingReport") -> None:
     for n_ids, value in report.growth:
         table.add_row(f"{n_ids:,}", f"{value:.3f}")
     Console(stderr=True).print(table)
-    say(f"{report.n_unused:,} of {report.n_learnt:,} learnt tokens ({report.unused_share:.1%}) never used on it.")
+    say(f"{report.n_unused:,} of {report.n_learnt:,} trained tokens ({report.unused_share:.1%}) never used on it.")

@@ -2,8 +2,7 @@
 
 `read.py` reads files of rows (with `file_text.py`, `tables.py`, `json_rows.py` and `arrow.py` by format), `split.py`
 splits them, `messages.py` converts conversations to one form, `templates.py` has the prompt templates, `encode.py`
-decides
-which tokens are trained, `labels.py` encodes rows for classification, and `batches.py` pads and orders rows.
+decides which tokens are trained, `labels.py` encodes rows for classification, and `batches.py` pads and orders rows.
 """
 
 from bytemill.data.rows.batches import RowBatches, collate, collate_packed

@@ -39,8 +39,7 @@ def read_text(path: Path) -> str:
     Raises:
         OSError: The file is missing or cannot be read.
         DataError: The file is not regular, is too large, is damaged gzip, or has another encoding; the message names
-            line
-            and byte.
+            line and byte.
     """
     data = read_regular_file(path, max_bytes=MAX_ROWS_BYTES, error=DataError)
     if data.startswith(_GZIP):

@@ -6,8 +6,7 @@ r"""Encode preference rows as pairs of ids: one prompt with a chosen and a rejec
 
 Both answers follow the same prompt, and each has its own mask, because their lengths differ. End-of-text is included: a
 model should prefer to stop where the chosen answer stops. Rows that teach nothing, such as those with equal answers,
-are
-counted by reason and reported. This module does not need torch: ids and labels are numpy arrays.
+are counted by reason and reported. This module does not need torch: ids and labels are numpy arrays.
 """
 
 from __future__ import annotations

@@ -33,10 +33,9 @@ def read_rows(
     Args:
         source: .json (a list of objects, or an object with such a list), .jsonl or .ndjson (one object per line),
             .csv and .tsv (names in the first line), all of them also as .gz; .parquet; a folder that
-            `datasets.save_to_disk`
-            wrote; "hf:ID", "hf:ID:CONFIG" or "hf:ID:CONFIG:SPLIT"; or a file with another ending whose lines are label,
-            tab and text, like SMSSpamCollection. A .tsv of this kind may have no names either. If only a text is
-            requested, any other file, such as a .txt, is one row.
+            `datasets.save_to_disk` wrote; "hf:ID", "hf:ID:CONFIG" or "hf:ID:CONFIG:SPLIT"; or a file with another
+            ending whose lines are label, tab and text, like SMSSpamCollection. A .tsv of this kind may have no names
+            either. If only a text is requested, any other file, such as a .txt, is one row.
         columns: The required columns, by our names.
         names: Our name of a column -> its name in the file, if the two differ; of several names, the first that exists.
         setting: What sets a column's name, with {} for our name, such as "data.{}_column"; for the error.

@@ -31,16 +31,17 @@ def digits(tokenizer: Tokenizer) -> Answer:
         for text in ("127+677=804", "1275+6773=8048")
     ]
     consequence = (
-        "Digits of the same place stand at other places of their tokens then, and adding column by column, as children "
-        f"do, must be learnt for each way of cutting: `{sums[0]}`, but `{sums[1]}`."
+        "Then digits of the same place value are at different positions in their tokens. The model must learn to add "
+        f"column by column, as children do, for each way of splitting: `{sums[0]}`, but `{sums[1]}`."
         if n_ways > 1
-        else f"Digits of the same place always stand at the same place of their tokens: `{sums[0]}`, `{sums[1]}`."
+        else f"Digits of the same place value are always at the same position in their tokens: `{sums[0]}`, "
+        f"`{sums[1]}`."
     )
     return Answer(
         "Why is arithmetic hard?",
-        f"Of the numbers 0 to 9,999, {whole:,} are one token; those of four digits are cut in "
-        f"{n_ways} {'ways' if n_ways > 1 else 'way'}: {ways}. {consequence} Vocabularies made for sums cut off every "
-        "digit, or groups of three.",
+        f"Of the numbers 0 to 9,999, {whole:,} are one token; those of four digits are split in "
+        f"{n_ways} {'ways' if n_ways > 1 else 'way'}: {ways}. {consequence} Vocabularies made for arithmetic split "
+        "off every digit, or groups of three.",
         "Numbers by their digits: how many are one token, two, more, and the ways they are cut (digits a token)",
         ("digits", "numbers", "one token", "two tokens", "more", "ways", "most common ways"),
         tuple(rows),
@@ -58,9 +59,9 @@ def indentation(tokenizer: Tokenizer) -> Answer:
     return Answer(
         "What does Python's indentation cost?",
         f"A function of {len(CODE.splitlines())} lines takes {total} tokens, and {bare} without its indentation: "
-        f"{(total - bare) / total:.0%} of the tokens say only how deep a line stands; with tabs it takes {with_tabs}. "
-        "A vocabulary without runs of spaces, as GPT-2's, spends one token on each, and the model's context fills "
-        "with nothing. Vocabularies that learnt from code have tokens for the usual depths.",
+        f"{(total - bare) / total:.0%} of the tokens only encode the depth of a line; with tabs it takes {with_tabs}. "
+        "A vocabulary without runs of spaces, such as GPT-2's, needs one token for each space, which wastes the "
+        "model's context. Vocabularies trained on code have tokens for the usual depths.",
         "The tokens between a colon and the word return on the next line",
         ("indentation", "tokens", "pieces"),
         rows,

@@ -64,12 +64,12 @@ def fertility(tokenizer: Tokenizer, texts: Mapping[str, str] | None = None) -> A
     middle = statistics.median(row[6] for row in rows)
     left_out = len(given) - len(whole)
     return Answer(
-        "What do other languages pay?",
+        "What do other languages cost?",
         f"The same content costs {cheapest[3]:,} tokens in {cheapest[0]} and {dearest[3]:,} in {dearest[0]}, "
-        f"{dearest[3] / max(1, cheapest[3]):.1f} times as many; the middle of {len(rows)} texts pays {middle:.2f} "
-        "times what English pays. Every token costs time, money and a place in the context, so users of dear languages "
-        "get less of each. What decides is how much of a language the training text held, then how many bytes its "
-        "script takes.",
+        f"{dearest[3] / max(1, cheapest[3]):.1f} times as many; the median of {len(rows)} texts costs {middle:.2f} "
+        "times as much as English. Every token costs time, money and space in the context, so users of expensive "
+        "languages get less of each. The main cause is the amount of the language in the training text; the second is "
+        "the number of bytes of its script.",
         "Tokens by language, fewest first"
         + (f"; {len(shown)} of {len(rows)} texts" if len(shown) < len(rows) else "")
         + (f", {left_out} incomplete ones left out" if left_out else ""),
