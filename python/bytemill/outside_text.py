@@ -112,7 +112,7 @@ def checked_key(value: str, *, name: str) -> str:
         raise ArgumentError(f"{name} is empty, expected a key")
     if not all("!" <= character <= "~" for character in key):
         raise ArgumentError(
-            f"{name} holds a blank, a control character or a character outside ASCII, which no key has; it is not shown"
+            f"{name} contains a blank, a control or a non-ASCII character, expected a key (its value is not shown)"
         )
     return key
 

@@ -224,7 +224,7 @@ def _opened(part: Path) -> Iterator[BufferedRandom]:
     """Open the existing part or a new file; refuse a link or a pipe."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     if part.is_symlink():
-        raise DataError(f"{part}: a link, expected a file or nothing; remove it")
+        raise DataError(f"{part}: a symbolic link, expected a regular file; remove it")
     opened = os.open(part, flags | getattr(os, "O_BINARY", 0), 0o666)
     if not stat.S_ISREG(os.fstat(opened).st_mode):
         os.close(opened)

@@ -40,7 +40,7 @@ def a_path(name: str, given: object) -> str:
     try:
         fsencode(path)
     except UnicodeEncodeError:
-        raise _wrong(name, given, "a path that can be written in bytes: it has a lone surrogate") from None
+        raise _wrong(name, given, "a path without lone surrogates, which cannot be encoded") from None
     return path
 
 
@@ -82,7 +82,7 @@ def a_text(name: str, given: object) -> str:
     if not isinstance(given, str):
         raise _wrong(name, given, "a str")
     if any("\ud800" <= character <= "\udfff" for character in given):
-        raise _wrong(name, given, "text that UTF-8 can write: it has a lone surrogate")
+        raise _wrong(name, given, "text without lone surrogates, which UTF-8 cannot encode")
     return given
 
 
@@ -90,7 +90,7 @@ def a_pattern(name: str, given: object) -> str:
     """Return a pattern that is not empty."""
     pattern = a_text(name, given)
     if not pattern:
-        raise ArgumentError(f"{name} is empty, expected a name such as gpt2, a regex, or none to leave texts whole")
+        raise ArgumentError(f"{name} is empty, expected a name such as gpt2, a regex, or none for no splitting")
     return pattern
 
 

@@ -97,8 +97,8 @@ def _refuse_other_pattern(path: Path, loaded: Tokenizer, pattern: str | None) ->
         return
     if not is_same_pattern(own.pattern, loaded.pattern):
         raise ArgumentError(
-            f"{path} has a pattern of its own, {own.pattern!r}, expected no other; to replace it, load the file in "
-            "Python with Tokenizer.load(path, pattern=…)"
+            f"{path} has its own pattern, {own.pattern!r}, expected no other; to replace it, load the file in Python "
+            "with Tokenizer.load(path, pattern=…)"
         )
 
 
