@@ -1,7 +1,7 @@
-"""From raw text to a fine-tuned GPT-2.
+"""Train tokenizers and GPT-2 models, from raw text to a fine-tuned model.
 
-Importing this package is quick and never imports torch; `bytemill.model`, `bytemill.train` and what
-stands on them do.
+Importing this package is quick and does not import torch. `bytemill.model`, `bytemill.train` and everything that uses
+them import it.
 
 >>> from bytemill import Tokenizer
 >>> tokenizer = Tokenizer.train(texts=["to be or not to be"], vocab_size=264)

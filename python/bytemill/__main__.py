@@ -1,4 +1,4 @@
-"""`python -m bytemill` is the command line."""
+"""Run the command line as `python -m bytemill`."""
 
 from bytemill.cli import main
 

@@ -1,4 +1,4 @@
-"""The Rust core; checked against the module by stubtest."""
+"""Type stubs of the Rust core; stubtest checks them against the module."""
 
 from __future__ import annotations
 
@@ -52,32 +52,33 @@ class Tokenizer:
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
     ) -> list[int]:
-        """The ids of `text`, with tiktoken's rules for special tokens.
+        """Return the ids of `text`, with tiktoken's rules for special tokens.
 
         Args:
-            text: Lone surrogates become U+FFFD.
-            max_tokens: Only the first so many ids. The patterns gpt2, cl100k, o200k and their relations stop
-                encoding there; others encode all and cut. Disallowed text is looked for in the whole.
-            allowed_special: Special tokens that become their ids; "all" or texts. None: none of them.
+            text: Text to encode; lone surrogates become U+FFFD.
+            max_tokens: Maximum number of ids; the rest is cut off. The patterns gpt2, cl100k, o200k and their variants
+                stop encoding there; others encode the whole text first. Disallowed text is searched for in the whole
+                text.
+            allowed_special: Special tokens that become their ids: "all" or a collection of texts; None allows none.
             disallowed_special: Texts that are an error; "all" (also if None) means every special token that is
-                not allowed. `()` takes what is not allowed for ordinary text.
+                not allowed. `()` encodes special tokens that are not allowed as ordinary text.
 
         Raises:
-            DataError: `text` holds a disallowed special token; names it.
+            DataError: `text` contains a disallowed special token; the message names it.
             ArgumentError: `max_tokens` is negative.
         """
 
     def encode_ordinary(self, text: str, *, max_tokens: int | None = None) -> list[int]:
-        """The ids of `text`, in which special tokens are text like any other; `max_tokens` as in `encode`."""
+        """Return the ids of `text`, with special tokens as ordinary text; `max_tokens` as in `encode`."""
 
     def encode_bytes(self, data: bytes) -> list[int]:
-        """The ids of any bytes; runs of bytes that are not UTF-8 are never merged with their neighbours."""
+        """Return the ids of any bytes; invalid UTF-8 is never merged with the text around it."""
 
     def encode_single_token(self, text_or_bytes: str | bytes) -> int:
-        """The id of the one token, ordinary or special, with this text.
+        """Return the id of the single token, ordinary or special, with this text.
 
         Raises:
-            KeyError: It is not one token.
+            KeyError: The text is not a single token.
         """
 
     def encode_with_offsets(
@@ -87,10 +88,10 @@ class Tokenizer:
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
     ) -> tuple[list[int], list[int]]:
-        """Return the ids as `encode` gives them, and for each the index of the character in which it begins.
+        """Return the ids as in `encode`, and for each id the index of the character where it begins.
 
-        Indices count the characters of `text` as it was given, also where the tokenizer normalizes it. Inside a base
-        character with its marks that NFC changes, they may differ from those of Hugging Face's tokenizers.
+        Indices count the characters of the original `text`, even if the tokenizer normalizes it. Inside a base
+        character with combining marks that NFC changes, they may differ from Hugging Face's tokenizers.
 
         >>> from bytemill import Tokenizer
         >>> tokenizer = Tokenizer.train(texts=["a low low"], vocab_size=260)
@@ -108,22 +109,22 @@ class Tokenizer:
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
     ) -> _IdArray:
-        """As `encode`, into an array.
+        """Return the ids as in `encode`, as an array.
 
         Args:
             text: As in `encode`.
             max_tokens: As in `encode`.
-            dtype: "uint32" (also if None) or "uint16".
-            out: An array of one dimension to write to, whose type then counts; the ids go to its start.
+            dtype: "uint32" (the default) or "uint16".
+            out: A one-dimensional array to write to, from its start; its dtype is used.
             allowed_special: As in `encode`.
             disallowed_special: As in `encode`.
 
         Returns:
-            A new array, or the part of `out` that was filled: `out[:n]`.
+            A new array, or the filled part of `out`: `out[:n]`.
 
         Raises:
-            DataError: An id does not fit into uint16; says which and where.
-            ArgumentError: `out` is too small, read-only, not contiguous, or of another type; nothing was written.
+            DataError: An id does not fit into uint16; the message says which and where.
+            ArgumentError: `out` is too small, read-only, not contiguous, or of another type; nothing is written.
         """
 
     def encode_batch(
@@ -136,11 +137,11 @@ class Tokenizer:
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
     ) -> list[list[int]]:
-        """As `encode` for each of many texts, in order.
+        """Return the ids of each text in order, as in `encode`.
 
         Args:
             texts: As in `encode`.
-            threads: At most so many; every core if None.
+            threads: Maximum number of threads; all cores if None.
             num_threads: tiktoken's name for `threads`; give one of the two.
             max_tokens: As in `encode`, for each text.
             allowed_special: As in `encode`.
@@ -155,7 +156,7 @@ class Tokenizer:
         num_threads: int | None = None,
         max_tokens: int | None = None,
     ) -> list[list[int]]:
-        """As `encode_ordinary` for each of many texts, in order; the options are those of `encode_batch`.
+        """Return the ids of each text as in `encode_ordinary`; options as in `encode_batch`.
 
         >>> from bytemill import Tokenizer
         >>> Tokenizer.train(texts=["low low"], vocab_size=259).encode_ordinary_batch(["low", "lo"], num_threads=2)
@@ -173,9 +174,9 @@ class Tokenizer:
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
     ) -> tuple[_IdArray, NDArray[np.int64]]:
-        """All texts' ids in one row, and (len(texts) + 1,) offsets: text i is `ids[offsets[i]:offsets[i + 1]]`.
+        """Return all ids in one array, and (len(texts) + 1,) offsets: text i is `ids[offsets[i]:offsets[i + 1]]`.
 
-        `max_tokens` counts for each text, `dtype` and `out` as in `encode_to_numpy` for all of them.
+        `max_tokens` applies to each text; `dtype` and `out` are as in `encode_to_numpy`.
         """
 
     def encode_file(
@@ -188,20 +189,20 @@ class Tokenizer:
         allowed_special: _Specials | None = None,
         disallowed_special: _Specials | None = None,
     ) -> _IdArray:
-        """The ids of a file of UTF-8 text, as `encode` gives them; `dtype` and `out` as in `encode_to_numpy`.
+        """Return the ids of a UTF-8 text file as in `encode`; `dtype` and `out` as in `encode_to_numpy`.
 
         Raises:
-            OSError: It cannot be read.
-            FormatError: It is not UTF-8; says where.
+            OSError: The file cannot be read.
+            FormatError: The file is not UTF-8; the message says where.
         """
 
     def count(self, text: str) -> int:
-        """How many ids `encode_ordinary` gives."""
+        """Return the number of ids of `encode_ordinary`."""
 
     def count_until(self, text: str, limit: int) -> int | None:
-        """How many ids `encode_ordinary` gives if these are at most `limit`, else None.
+        """Return the number of ids of `encode_ordinary` if it is at most `limit`, else None.
 
-        Stops soon after the limit under the patterns gpt2, cl100k, o200k and their relations; others encode all.
+        The patterns gpt2, cl100k, o200k and their variants stop soon after the limit; others encode the whole text.
 
         Raises:
             ArgumentError: `limit` is negative.
@@ -213,16 +214,16 @@ class Tokenizer:
         """
 
     def decode(self, ids: _Ids, errors: str = "replace", skip_special_tokens: bool = False) -> str:
-        """The text of `ids`.
+        """Return the text of `ids`.
 
         Args:
-            ids: A sequence of int, a numpy array or a torch tensor, of one dimension.
-            errors: What to do where the bytes are not UTF-8, as in `bytes.decode`.
-            skip_special_tokens: Leave special tokens out, as tokenizers and transformers do.
+            ids: A sequence of int, or a one-dimensional numpy array or torch tensor.
+            errors: How to handle bytes that are not UTF-8, as in `bytes.decode`.
+            skip_special_tokens: Omit special tokens, as in tokenizers and transformers.
 
         Raises:
-            DataError: An id is not in the vocabulary; says which and where.
-            UnicodeDecodeError: With errors="strict".
+            DataError: An id is not in the vocabulary; the message says which and where.
+            UnicodeDecodeError: The bytes are not UTF-8, with errors="strict".
 
         >>> from bytemill import Tokenizer
         >>> tokenizer = Tokenizer.train(texts=["low low"], vocab_size=259)
@@ -231,10 +232,10 @@ class Tokenizer:
         """
 
     def decode_bytes(self, ids: _Ids) -> bytes:
-        """The bytes of `ids`."""
+        """Return the bytes of `ids`."""
 
     def decode_tokens_bytes(self, ids: _Ids) -> list[bytes]:
-        """The bytes of each id.
+        """Return the bytes of each id.
 
         Raises:
             KeyError: An id is not in the vocabulary.
@@ -247,15 +248,15 @@ class Tokenizer:
     def decode_batch(
         self, batch: Iterable[_Ids], errors: str = "replace", skip_special_tokens: bool = False
     ) -> list[str]:
-        """As `decode` for each of many."""
+        """Return the text of each sequence of ids, as in `decode`."""
 
     def decode_with_offsets(self, ids: _Ids) -> tuple[str, list[int]]:
-        """The text of `ids`, and for each the index of the character in which it begins."""
+        """Return the text of `ids`, and for each id the index of the character where it begins."""
 
     def pretokens(self, text: str) -> list[bytes]:
-        """The stretches of `text` that merges never cross, in order; put together they are its UTF-8.
+        """Return the pretokens of `text` in order; merges never cross them, and joined they are its UTF-8.
 
-        Text is normalized first, and tokens that are found in any text are left out.
+        Text is normalized first, and added tokens are omitted.
 
         >>> from bytemill import Tokenizer
         >>> Tokenizer.train(texts=[""], vocab_size=257).pretokens("I'll pay 50")
@@ -263,10 +264,10 @@ class Tokenizer:
         """
 
     def normalized(self, text: str) -> str:
-        """The text as it is encoded; see `normalizer`."""
+        """Return the text after normalization; see `normalizer`."""
 
     def decode_stream(self) -> DecodeStream:
-        """Text from ids that come one by one, as a model generates them; never a part of a character.
+        """Return a decoder for ids that come one by one; it never returns part of a character.
 
         >>> from bytemill import Tokenizer
         >>> stream = Tokenizer.train(texts=[""], vocab_size=257).decode_stream()
@@ -275,14 +276,14 @@ class Tokenizer:
         """
 
     def decode_single_token_bytes(self, token: int) -> bytes:
-        """The bytes of one id.
+        """Return the bytes of one id.
 
         Raises:
-            KeyError: It is not in the vocabulary.
+            KeyError: The id is not in the vocabulary.
         """
 
     def token_to_id(self, token: str) -> int | None:
-        """The id of a token as Hugging Face spells it (`Ġthe`), or of an added token's text; None if there is none.
+        """Return the id of a token in Hugging Face's spelling (`Ġthe`) or of an added token; None if unknown.
 
         `encode_single_token` takes plain text and bytes.
 
@@ -293,7 +294,7 @@ class Tokenizer:
         """
 
     def id_to_token(self, token: int) -> str | None:
-        """The token of an id as Hugging Face spells it, or an added token's text; None for an id that is not there.
+        """Return the token of an id in Hugging Face's spelling, or an added token's text; None if unknown.
 
         >>> from bytemill import Tokenizer
         >>> tokenizer = Tokenizer.train(texts=["a low low"], vocab_size=260)
@@ -302,7 +303,7 @@ class Tokenizer:
         """
 
     def get_vocab(self) -> dict[str, int]:
-        """Every token as Hugging Face spells it, with its id; added tokens with their text.
+        """Return every token in Hugging Face's spelling with its id; added tokens with their text.
 
         >>> from bytemill import Tokenizer
         >>> Tokenizer.train(texts=["a low low"], vocab_size=260).get_vocab()["Ġlow"]
@@ -310,15 +311,15 @@ class Tokenizer:
         """
 
     def token_ids(self) -> list[int]:
-        """The ids that have a token, ascending; some vocabularies leave ids out."""
+        """Return the ids that have a token, ascending; some vocabularies skip ids."""
 
     @property
     def n_vocab(self) -> int:
-        """One more than the largest id."""
+        """The largest id plus 1."""
 
     @property
     def pattern(self) -> str | None:
-        """The regular expression that text is split by, or None."""
+        """The regular expression that splits text, or None."""
 
     @property
     def merges(self) -> list[tuple[bytes, bytes]]:
@@ -330,22 +331,22 @@ class Tokenizer:
 
     @property
     def added_tokens(self) -> dict[str, int]:
-        """Texts and ids of the added tokens that are not special: they are found in any text."""
+        """Texts and ids of the added tokens that are not special; they are recognized in any text."""
 
     @property
     def normalizer(self) -> str | None:
-        """What text goes through before it is split: "NFC", or None."""
+        """The normalization before splitting: "NFC", or None."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, over everything that decides which ids a text becomes."""
+        """SHA-256, in hexadecimal, of everything that determines the ids of a text."""
 
     def __len__(self) -> int: ...
     def ranks(self) -> list[tuple[bytes, int]]:
-        """Every token but the special ones with its id, if ids are ranks in tiktoken's sense.
+        """Return every ordinary token with its id, if ids are ranks in tiktoken's sense.
 
         Raises:
-            ArgumentError: tiktoken would encode differently with them; says why.
+            ArgumentError: tiktoken would encode differently; the message says why.
         """
 
     def encode_files_to(
@@ -368,21 +369,21 @@ class Tokenizer:
 
 @final
 class DecodeStream:
-    """What `Tokenizer.decode_stream` gives; all that it returns, put together, is `decode` of all ids."""
+    """The decoder of `Tokenizer.decode_stream`; all returned texts joined equal `decode` of all ids."""
 
     def push(self, token: int) -> str:
-        """The text that is complete with this id; often one token's, sometimes nothing.
+        """Return the text that this id completes: often one token's text, sometimes nothing.
 
         Raises:
-            DataError: The id is not in the vocabulary; says which and where.
+            DataError: The id is not in the vocabulary; the message says which and where.
         """
 
     def finish(self) -> str:
-        """What is left when no more ids come: nothing, or U+FFFD for a character cut short. Begins anew."""
+        """Return the rest after the last id: nothing, or U+FFFD for an incomplete character; then reset."""
 
 @final
 class Loader:
-    """The loader behind `bytemill.data.TokenLoader`, which documents it."""
+    """The core of `bytemill.data.TokenLoader`, which documents the arguments."""
 
     def __new__(
         cls,
@@ -412,7 +413,7 @@ class Loader:
 
 @final
 class SplitReader:
-    """The tokens of a split by position, each block checked when it is first read."""
+    """The tokens of a split by position; each block is checked when first read."""
 
     def __new__(cls, folder: str, split: str) -> Self: ...
     def __len__(self) -> int: ...
@@ -448,10 +449,10 @@ def load_tokenizer(
     path: str, pattern: str | None, special_tokens: Sequence[tuple[str, int | None]] | None
 ) -> Tokenizer: ...
 def splitting_backend() -> Literal["avx512", "avx2", "neon", "scalar"]:
-    """The backend that splits text in this process.
+    """Return the backend that splits text in this process.
 
     Raises:
-        ArgumentError: The environment's `BYTEMILL_SIMD` names none.
+        ArgumentError: The environment variable `BYTEMILL_SIMD` names an unknown backend.
     """
 
 def tokenizer_from_readable(text: str) -> Tokenizer: ...

@@ -1,7 +1,7 @@
-"""A deadline for work on connections: when it passes, they are shut down under whoever waits for them.
+"""A deadline for network connections: they are shut down when it passes.
 
-A socket's own timeout limits one read, so a peer that sends a byte now and then never meets it. Here a thread waits for
-the deadline, and the reading thread finds its connection closed.
+A socket's own timeout limits one read, so a peer that sends a byte now and then never exceeds it. Here a
+separate thread waits for the deadline and shuts the connections down; the reading thread then gets an error.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _SHORTEST_WAIT_S = 0.001
 
 
 class Deadline:
-    """Give httpx `trace` as the request's extension of that name, inside `with`.
+    """Limit the time of requests made inside `with`; pass `trace` to httpx as the request extension "trace".
 
     Args:
         timeout_s: Seconds from now.
-        extended_by: Number of bytes whose arrival starts `timeout_s` anew; 0 never extends it.
+        extended_by: The deadline starts again after every `extended_by` bytes; 0 never extends it.
     """
 
     def __init__(self, timeout_s: float, *, extended_by: int = 0) -> None:
         self.timeout_s = timeout_s
         self.extended_by = extended_by
         self.expired = False
-        """Whether it passed before `with` ended."""
+        """Whether the deadline passed before `with` ended."""
         self._n_bytes = 0
         self._moment = time.monotonic() + timeout_s
         self._sockets: list[socket.socket] = []
@@ -51,18 +51,18 @@ class Deadline:
             connected.close()
 
     def seconds_left(self) -> float:
-        """Seconds until it passes, never zero."""
+        """Return the seconds until the deadline, always more than 0."""
         return max(self._moment - time.monotonic(), _SHORTEST_WAIT_S)
 
     def note_progress(self, n_bytes: int) -> None:
-        """Note how many bytes have arrived in all."""
+        """Record the total number of bytes received, and extend the deadline if enough are new."""
         if self.extended_by and n_bytes - self._n_bytes >= self.extended_by:
             self._n_bytes = n_bytes
             self._moment = time.monotonic() + self.timeout_s
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Keep a second handle of each connection; the first moves into another object when TLS begins."""
-        if event.endswith(".connect_tcp.complete"):  # also of a connection to a proxy
+        """Keep a duplicate handle of each connection: the first moves into another object when TLS begins."""
+        if event.endswith(".connect_tcp.complete"):  # also for a connection to a proxy
             connected: socket.socket = info["return_value"].get_extra_info("socket").dup()
             with self._lock:
                 self._sockets.append(connected)
@@ -81,5 +81,5 @@ class Deadline:
 
 
 def _shut_down(connected: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it has broken already
+    with contextlib.suppress(OSError):  # the connection is already closed
         connected.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""The exceptions that bytemill raises for faults in its input, and the check that many callers share."""
+"""The exceptions that bytemill raises for errors in its input, and a check for negative numbers."""
 
 __all__ = [
     "ArgumentError",
@@ -15,42 +15,42 @@ __all__ = [
 
 
 class BytemillError(Exception):
-    """Base of every fault that bytemill finds in what it was given; its text says what would be right."""
+    """Base class of all errors that bytemill finds in its input; the message says what would be right."""
 
 
 class FormatError(BytemillError, ValueError):
-    """A file is damaged, or is not of the format it should be of; names file and place."""
+    """A file is damaged or has the wrong format; the message names the file and the place."""
 
 
 class DataError(BytemillError, ValueError):
-    """Rows, documents or token ids cannot be used as asked."""
+    """Rows, documents or token ids cannot be used as requested."""
 
 
 class ConfigError(BytemillError, ValueError):
-    """A setting is unknown or has a value that cannot work; names the setting."""
+    """A setting is unknown or has an invalid value; the message names the setting."""
 
 
 class CheckpointError(BytemillError, RuntimeError):
-    """A checkpoint is cut short, or belongs to another run, model or data set."""
+    """A checkpoint is truncated, or belongs to another run, model or data set."""
 
 
 class ArgumentError(BytemillError, ValueError):
-    """An argument has a value that can never work; names it and what is allowed."""
+    """An argument has an invalid value; the message names the argument and the allowed values."""
 
 
 class ServiceError(BytemillError, RuntimeError):
-    """A server cannot be reached, or gives no usable answer; names it."""
+    """A server cannot be reached or sends no usable answer; the message names the server."""
 
 
 class DivergedError(BytemillError, ArithmeticError):
-    """The loss or the gradient is no number; names the step and where its batches began."""
+    """The loss or the gradient is NaN or infinite; the message names the step and where its batches began."""
 
 
-class Interrupted(Exception):  # noqa: N818 - an interruption is no error: everything was saved
-    """A signal ended a run after everything had been saved.
+class Interrupted(Exception):  # noqa: N818 - an interruption is not an error: everything was saved
+    """A signal stopped a run after everything was saved.
 
     Attributes:
-        exit_code: 130 after SIGINT, 143 after SIGTERM: what the command should exit with.
+        exit_code: The exit code for the command: 130 after SIGINT, 143 after SIGTERM.
     """
 
     def __init__(self, message: str, *, exit_code: int) -> None:
@@ -59,7 +59,7 @@ class Interrupted(Exception):  # noqa: N818 - an interruption is no error: every
 
 
 def refuse_negative(**numbers: int | None) -> None:
-    """Refuse negative numbers by name, where the core knows only numbers from 0 up.
+    """Raise ArgumentError for a negative number; the core accepts only unsigned integers.
 
     >>> refuse_negative(seed=0, threads=-1)
     Traceback (most recent call last):

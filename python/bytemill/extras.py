@@ -1,4 +1,4 @@
-"""Packages that training or pages need and the base does not: which extra installs each."""
+"""Optional packages, and the extra of bytemill that installs each."""
 
 __all__ = ["needing"]
 
@@ -21,7 +21,7 @@ _WITHOUT_GPU = (
 
 
 def needing(what: str, error: ModuleNotFoundError) -> str | None:
-    """Return which package `what` lacks and how to install it; None if the missing package is of no extra.
+    """Return which package `what` needs and how to install it; None if no extra has the missing package.
 
     >>> needing("this command", ModuleNotFoundError(name="matplotlib"))
     "this command needs matplotlib: pip install 'bytemill[pages]'"

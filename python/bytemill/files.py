@@ -1,9 +1,9 @@
-"""The one way in which Python writes files: whole or not at all, and never through a link planted for us.
+"""Atomic file writing: a file is written completely or not at all, and never through a planted link.
 
-A file is written under a random name in its folder, created exclusively, flushed to the disk, then renamed. A
-destination that is a symbolic link is followed and stays a link; a pipe or a device is written to and never replaced.
-The work is the Rust core's (`durable.rs`), so both languages write alike. Lines that are appended while work goes on
-have `LineFile`. An output that is also an input is refused by `refuse_input_as_output`.
+A file gets a random name in its folder, is created exclusively, flushed to disk and then renamed. If the destination is
+a symbolic link, the link stays and its target is replaced. A pipe or a device is written to and never replaced.
+The Rust core does the work (`durable.rs`), so both languages write files in the same way. `LineFile` appends lines to a
+file. `refuse_input_as_output` refuses an output that is also an input.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ __all__ = [
 ]
 
 _PIECE_BYTES = 1 << 20
-_TEMPORARY_NAME = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")  # as durable.rs gives them,
-_MAX_SHOWN_CHARACTERS = 50  # with as much of the final name
+_TEMPORARY_NAME = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")  # the names that durable.rs gives: they have
+_MAX_SHOWN_CHARACTERS = 50  # at most this much of the final name
 _MODEL_FILES = ("model.safetensors", "config.json", "adapter_model.safetensors", "adapter_config.json")
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe")
 _RUN_FILES = ("metrics.jsonl", "samples.jsonl", "changes.jsonl", "environment.json", "config.toml", "state.json")
@@ -52,10 +52,10 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Make the file `path` hold `content`, or leave it as it was.
+    """Write `content` to the file `path`, or leave the file unchanged.
 
     Raises:
-        OSError: The system refuses, as on a full disk; names the file.
+        OSError: The system reports an error, such as a full disk; the message names the file.
 
     >>> folder = getfixture("tmp_path")
     >>> write_bytes(folder / "ids.bin", b"123")
@@ -66,13 +66,13 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike[str], text: str, *, errors: str = "strict") -> None:
-    r"""Make the file `path` hold `text` in UTF-8, its newlines as they are; see `write_bytes`."""
+    r"""Write `text` to the file `path` in UTF-8 with unchanged newlines; see `write_bytes`."""
     write_bytes(path, text.encode("utf-8", errors))
 
 
 @contextlib.contextmanager
 def new_file(path: str | os.PathLike[str]) -> Iterator[DurableFile]:
-    """Yield a file to `write` to piece by piece; it gets its name when the block ends without an error."""
+    """Yield a file for `write` calls; it gets its name when the block ends without an error."""
     file = DurableFile(os.fspath(path))
     try:
         yield file
@@ -82,9 +82,9 @@ def new_file(path: str | os.PathLike[str]) -> Iterator[DurableFile]:
 
 
 def write_with(path: str | os.PathLike[str], fill: Callable[[Path], object]) -> None:
-    """Let a library that writes files by name write `path`: `fill` gets the temporary file's name.
+    """Write `path` with a library that writes files by name: `fill` gets the name of a temporary file.
 
-    The library may replace that file by one of its own, with any mode: the umask's mode is what it gets.
+    The library may replace the temporary file by its own, with any mode; the final mode follows the umask.
     """
     with new_file(path) as file:
         if file.temporary is not None:
@@ -100,15 +100,15 @@ def write_with(path: str | os.PathLike[str], fill: Callable[[Path], object]) -> 
 
 
 def move_into(source: Path, folder: Path) -> None:
-    """Give a file that a library wrote into a temporary folder its place in `folder`, on the same file system."""
+    """Move a file from a temporary folder into `folder`, on the same file system."""
     write_with(folder / source.name, lambda temporary: source.rename(temporary))
 
 
 def open_without_links(path: Path, flags: int) -> int:
-    """Open a regular file of our own, made when missing; give its descriptor.
+    """Open a regular file, create it if missing, and return its descriptor.
 
     Raises:
-        OSError: A symbolic link, a pipe or a device has the name; names it.
+        OSError: The path is a symbolic link, a pipe or a device; the message names it.
     """
     try:
         descriptor = os.open(path, flags | os.O_CREAT | _NO_LINK | _NEVER_WAIT, 0o666)
@@ -132,16 +132,16 @@ def _not_a_file(path: Path) -> OSError:
 
 
 def open_to_append(path: Path) -> BinaryIO:
-    """Open a log to append to, made when missing; a link of that name is refused."""
+    """Open a log file for appending, and create it if missing; a symbolic link is refused."""
     return os.fdopen(open_without_links(path, os.O_WRONLY | os.O_APPEND), "ab")
 
 
 class LineFile:
-    r"""A file of lines that grows while work goes on; each line is in the file when `append` returns.
+    r"""A file that grows line by line; each line is in the file when `append` returns.
 
     Args:
         path: The file; it is replaced.
-        kept: The lines that it begins with, such as those that an earlier process wrote in full.
+        kept: The first lines of the new file, such as complete lines of an earlier process.
 
     >>> path = getfixture("tmp_path") / "lines.txt"
     >>> lines = LineFile(path, "one\n")
@@ -179,7 +179,7 @@ class LineFile:
 
 @contextlib.contextmanager
 def naming_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Give the system's errors the name of the file that was to be written."""
+    """Add the name of the file being written to an OSError."""
     try:
         yield
     except OSError as error:
@@ -187,23 +187,23 @@ def naming_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make new names in `folder` survive a power cut, where the file system can."""
+    """Flush `folder` to disk, so that new names survive a power failure, if the file system supports it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # folders cannot be flushed here
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # this file system cannot flush folders
             raise OSError(error.errno, error.strerror, str(folder)) from None
     finally:
         os.close(descriptor)
 
 
 def remove_leftovers(folder: Path, names: Collection[str]) -> None:
-    """Delete temporary files that killed processes left in a folder; without the folder, do nothing.
+    """Delete temporary files that killed processes left in a folder; a missing folder is ignored.
 
     Args:
-        folder: Locked by the caller, so that nobody is writing these files now.
-        names: The files that they would have become. What others write here stays.
+        folder: The folder; the caller holds its lock, so no other process is writing these files.
+        names: The final names of the temporary files; files with other names stay.
 
     >>> folder = getfixture("tmp_path")
     >>> (folder / ".ids.bin.0123456789abcdef.tmp").touch()
@@ -221,18 +221,20 @@ def remove_leftovers(folder: Path, names: Collection[str]) -> None:
 def refuse_input_as_output(
     output: str | os.PathLike[str] | None, inputs: Iterable[str | os.PathLike[str] | None], *, walk: bool = False
 ) -> None:
-    """Refuse an output that is one of the inputs, before anything is written.
+    """Raise ArgumentError if an output is one of the inputs, before anything is written.
 
-    Files and folders are compared by device and inode, so through links too. What is neither can be both.
+    Files and folders are compared by device and inode, so links are recognized. A pipe or a device may be both an
+    input and an output.
 
     Args:
-        output: A file or a folder, there or not; None and `-` pass. Of a folder its model's files count too.
-        inputs: Files and folders; of a folder the files that a model, a tokenizer, shards or a run have in it.
-            Names of other things, such as a hub's, pass.
-        walk: Whether all files below the inputs are read, as of a corpus.
+        output: A file or a folder, existing or not; None and `-` are accepted. For a folder, the model files in it
+            are checked too.
+        inputs: Files and folders; for a folder, also the files of a model, a tokenizer, shards or a run in it.
+            Other names, such as a hub repository, are accepted.
+        walk: Whether all files below the input folders are inputs, as for a corpus.
 
     Raises:
-        ArgumentError: They are the same; names both.
+        ArgumentError: The output is an input; the message names both.
 
     >>> refuse_input_as_output("no_such_file", ["no_such_file"])
     >>> refuse_input_as_output("/dev/null", ["/dev/null"])
@@ -252,12 +254,12 @@ def refuse_input_as_output(
 
 
 def refuse_output_in_checkpoint(output: str | os.PathLike[str] | None) -> None:
-    """Refuse an output that is a run's checkpoint or lies in one, before anything is written.
+    """Raise ArgumentError if an output is a run's checkpoint or is in one, before anything is written.
 
-    A checkpoint's files fit each other by their hashes: one of them written anew makes all of them useless.
+    A checkpoint's files are tied together by hashes, so overwriting one file makes the whole checkpoint unusable.
 
     Raises:
-        ArgumentError: It is; names the checkpoint.
+        ArgumentError: The output would change a checkpoint; the message names it.
 
     >>> refuse_output_in_checkpoint("no_such_folder")
     """
@@ -279,7 +281,7 @@ def _read_paths(given: Path, *, walk: bool) -> Iterator[Path]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of a file or folder; None for anything else, and where there is nothing."""
+    """Return device and inode of a file or folder; None for anything else, and for a missing path."""
     try:
         found = path.stat()
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""JSON from outside: every file and reply is read here, with limits on size and depth and one sentence per fault.
+"""Read JSON from files and servers, with limits on size and depth and a one-sentence error.
 
-Python's own reader goes down a call per level, so a file of brackets ends in a RecursionError, or in a crash where the
-stack is small. Depth is therefore counted before anything is parsed. A text with at most `MAX_DEPTH` opening brackets
-cannot be deeper, so most lines of JSON cost two counts.
+Python's own reader makes one call per level, so a file of brackets causes a RecursionError, or a crash if the stack is
+small. The depth is therefore counted before parsing. A text with at most `MAX_DEPTH` opening brackets cannot be deeper,
+so most lines of JSON cost only two counts.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ __all__ = [
 ]
 
 MAX_DEPTH = 100
-"""Levels of lists and objects inside each other; the core's readers stop at 127."""
+"""Maximum nesting depth of lists and objects; the core's readers allow 127."""
 MAX_VALUE_BYTES = 64 << 20
-"""Bytes of a file that holds one value, such as a config.json."""
+"""Maximum bytes of a file that holds one value, such as a config.json."""
 MAX_ROWS_BYTES = 2 << 30
-"""Bytes of a file of rows that is read whole, such as a metrics.jsonl or a file of answers."""
+"""Maximum bytes of a file of rows that is read whole, such as a metrics.jsonl or a file of answers."""
 
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{\]}]', re.DOTALL)
 
@@ -47,12 +47,12 @@ def parse_json(text: str | bytes, source: object, *, error: type[BytemillError] 
     """Parse one JSON value.
 
     Args:
-        text: JSON; bytes are UTF-8, a byte order mark is skipped.
-        source: Where it comes from, for the error: a path, a path and a line, an address.
+        text: JSON; bytes must be UTF-8, and a byte order mark is skipped.
+        source: Where the text comes from, for the error: a path, a path and a line, or an address.
         error: The exception to raise.
 
     Raises:
-        FormatError: Or `error`: the text is not JSON in UTF-8, or nested deeper than `MAX_DEPTH`; names the source.
+        FormatError: Or `error`: the text is not JSON in UTF-8, or is nested deeper than `MAX_DEPTH`.
 
     >>> parse_json('{"a": [1, 2]}', "reply")
     {'a': [1, 2]}
@@ -67,7 +67,7 @@ def parse_json(text: str | bytes, source: object, *, error: type[BytemillError] 
         return json.loads(decoded)
     except (json.JSONDecodeError, RecursionError) as fault:
         raise error(f"{source}: not JSON in UTF-8: {one_line(str(fault))}") from None
-    except ValueError:  # Python reads no longer integer, whose time grows with the square of its length
+    except ValueError:  # too many digits: reading an integer takes time that grows with the square of its length
         limit = sys.get_int_max_str_digits()
         found = re.search(rf"\d{{{limit + 1},}}", decoded)
         place = f"line {decoded.count(chr(10), 0, found.start()) + 1} of " if found else ""
@@ -75,7 +75,7 @@ def parse_json(text: str | bytes, source: object, *, error: type[BytemillError] 
 
 
 def parse_object(text: str | bytes, source: object, *, error: type[BytemillError] = FormatError) -> dict[str, Any]:
-    """As `parse_json`, for an object; any other value raises `error`."""
+    """Parse a JSON object as `parse_json` does; any other value raises `error`."""
     value = parse_json(text, source, error=error)
     if not isinstance(value, dict):
         raise error(f"{source}: holds a JSON {_KINDS[type(value)]}, expected an object")
@@ -83,26 +83,26 @@ def parse_object(text: str | bytes, source: object, *, error: type[BytemillError
 
 
 def read_json(path: str | Path, *, max_bytes: int = MAX_VALUE_BYTES, error: type[BytemillError] = FormatError) -> Any:
-    """Read a file that holds one JSON value; as `parse_json`.
+    """Read a file that holds one JSON value; see `parse_json`.
 
     Raises:
         OSError: The file is missing or cannot be read.
-        FormatError: Or `error`: it is not a regular file, is larger than `max_bytes`, or is not JSON.
+        FormatError: Or `error`: the file is not a regular file, is larger than `max_bytes`, or is not JSON.
     """
     return parse_json(read_regular_file(path, max_bytes=max_bytes, error=error), path, error=error)
 
 
 def read_object(path: str | Path, *, error: type[BytemillError] = FormatError) -> dict[str, Any]:
-    """As `read_json`, for an object; any other value raises `error`."""
+    """Read a JSON object as `read_json` does; any other value raises `error`."""
     return parse_object(read_regular_file(path, error=error), path, error=error)
 
 
 def read_lines(path: str | Path, *, error: type[BytemillError] = FormatError) -> Iterator[tuple[int, bytes]]:
-    """Yield number and bytes of each whole line; a last line without its end, as a kill leaves it, is left out.
+    """Yield the number and bytes of each complete line; a last line without a newline is skipped.
 
     Raises:
         OSError: The file is missing or cannot be read.
-        FormatError: Or `error`: it is not a regular file, or is larger than `MAX_ROWS_BYTES`.
+        FormatError: Or `error`: the file is not a regular file, or is larger than `MAX_ROWS_BYTES`.
     """
     yield from enumerate(read_regular_file(path, max_bytes=MAX_ROWS_BYTES, error=error).split(b"\n")[:-1], start=1)
 
@@ -110,11 +110,11 @@ def read_lines(path: str | Path, *, error: type[BytemillError] = FormatError) ->
 def read_regular_file(
     path: str | Path, *, max_bytes: int = MAX_VALUE_BYTES, error: type[BytemillError] = FormatError
 ) -> bytes:
-    """Read a regular file whole; a pipe, which may never end, and a device are refused before anything is read.
+    """Read a whole regular file; a pipe, which may never end, and a device are refused before reading.
 
     Raises:
         OSError: The file is missing or cannot be read.
-        FormatError: Or `error`: it is not a regular file, or is larger than `max_bytes`.
+        FormatError: Or `error`: the file is not a regular file, or is larger than `max_bytes`.
     """
     opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     status = os.fstat(opened)

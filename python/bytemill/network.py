@@ -1,9 +1,10 @@
-"""HTTP for all of bytemill: deadlines, size limits, redirects, and keys that stay with one origin. On httpx.
+"""HTTP requests with deadlines, size limits, redirects, and keys that are sent to one origin only (uses httpx).
 
-httpx limits the time of one read, so a server that sends a byte now and then would hold a request without end, in its
-headers too; `Deadline` ends it.
-Redirects are followed by hand: a key is sent to the origin (scheme, host and port) that it was given for, and to no
-other. Proxies and certificates are httpx's: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR.
+httpx limits the time of one read only, so a server that sends a byte now and then could hold a request without end,
+even in its headers. `Deadline` limits the whole request.
+Redirects are followed here, not by httpx: a key is sent only to its own origin (scheme, host and port). httpx handles
+proxies and certificates with these variables: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE,
+SSL_CERT_DIR.
 """
 
 from __future__ import annotations
@@ -31,27 +32,27 @@ if TYPE_CHECKING:
 __all__ = ["MAX_REDIRECTS", "MAX_REPLY_BYTES", "MIN_PROGRESS_BYTES", "NetworkError", "Reply", "ask", "origin"]
 
 MAX_REPLY_BYTES = 8 << 20
-"""Bytes of a reply that is read whole: of a judge, or a page of a hub's listing."""
+"""Maximum bytes of a reply that is read whole: from a judge, or a page of a hub listing."""
 MAX_REDIRECTS = 5
-"""Redirects of one request."""
+"""Maximum number of redirects of one request."""
 MIN_PROGRESS_BYTES = 64 << 10
-"""Bytes of a download that must arrive within each `timeout_s`."""
+"""Minimum bytes of a download that must arrive within each `timeout_s`."""
 
 _KEPT_REDIRECTS = {301, 302, 307, 308}
-"""Those that repeat the request as it was; 303 asks for a GET."""
+"""Redirects that repeat the request unchanged; 303 changes it to a GET."""
 _PORTS = {"http": 80, "https": 443}
 _ERROR_BYTES = 2048
 _SHORTEST_SECRET = 8
-"""Characters of a query's value; a shorter one is an ordinary setting."""
+"""Minimum characters of a query value that may be a secret; a shorter value is an ordinary setting."""
 
 
 class NetworkError(ServiceError, OSError):
-    """A request failed; the text names the address, without its secrets, and the fault.
+    """A request failed; the message has the address without secrets, and the fault.
 
     Attributes:
-        fault: The sentence without the address.
+        fault: The message without the address.
         again: Whether the same request may succeed later.
-        status: The server's status, if it is the fault.
+        status: The server's HTTP status, if the status is the fault.
     """
 
     def __init__(self, url: str, fault: str, *, again: bool, status: int | None = None) -> None:
@@ -62,7 +63,7 @@ class NetworkError(ServiceError, OSError):
 
 
 class Reply:
-    """An open reply; `read` or `pieces` get its body."""
+    """An open reply; `read` and `pieces` return its body."""
 
     def __init__(self, request: _Request, response: httpx.Response, deadline: Deadline) -> None:
         self.url = request.url
@@ -74,25 +75,25 @@ class Reply:
         self._deadline = deadline
 
     def without_secrets(self, text: str) -> str:
-        """Return what the server says without the key, password and query values that it was sent."""
+        """Return the server's text without the key, password and query values that were sent."""
         return self._request.hidden(text, shortest=_SHORTEST_SECRET)
 
     @property
     def n_bytes(self) -> int | None:
-        """Length of the body, if the server says it."""
+        """Length of the body in bytes, if the server reports it."""
         length = self.headers.get("Content-Length", "")
         return int(length) if length.isascii() and length.isdecimal() else None
 
     @property
     def next_page(self) -> str | None:
-        """What a Link header gives with rel="next": an address, maybe relative to this one."""
+        """The address in the Link header with rel="next"; it may be relative to this one."""
         return self._response.links.get("next", {}).get("url")
 
     def pieces(self, *, max_bytes: int) -> Iterator[bytes]:
-        """Yield the body as it arrives; each `MIN_PROGRESS_BYTES` extend the deadline of a download.
+        """Yield the body as it arrives; every `MIN_PROGRESS_BYTES` extend the deadline of a download.
 
         Raises:
-            NetworkError: It is longer than `max_bytes`, breaks off, or is too slow.
+            NetworkError: The body is longer than `max_bytes`, is incomplete, or is too slow.
         """
         n_bytes = 0
         if (self.n_bytes or 0) > max_bytes:
@@ -106,7 +107,7 @@ class Reply:
                 yield piece
 
     def read(self, *, max_bytes: int = MAX_REPLY_BYTES) -> bytes:
-        """Return the whole body; raises as `pieces`."""
+        """Return the whole body; errors as in `pieces`."""
         return b"".join(self.pieces(max_bytes=max_bytes))
 
     def _too_long(self, max_bytes: int) -> NetworkError:
@@ -126,22 +127,23 @@ def ask(
     is_download: bool = False,
     accept: Collection[int] = (),
 ) -> Iterator[Reply]:
-    """Send a GET, or a POST if there is a body, and yield the reply of the last redirect.
+    """Send a GET, or a POST if a body is given, and yield the reply after all redirects.
 
     Args:
         url: http or https; a user name and password in it are sent as Basic authorization.
-        timeout_s: Seconds until the whole reply must have arrived, redirects included. Resolving the host's name comes
-            on top, with the system's own limit.
-        body: JSON.
+        timeout_s: Maximum seconds for the whole reply, redirects included. Resolving the host name takes extra time,
+            with the system's own limit.
+        body: Sent as JSON.
         headers: Sent to every origin.
-        key: Sent as Bearer authorization, to `key_origin` alone; already checked.
-        key_origin: See `origin`; that of `url` if None.
-        across_origins: Whether redirects to other origins are followed; never from https to http.
-        is_download: Each `MIN_PROGRESS_BYTES` of the body start `timeout_s` anew.
-        accept: Statuses beyond 2xx that are a reply.
+        key: Sent as Bearer authorization, to `key_origin` only; the caller has checked it.
+        key_origin: See `origin`; None means the origin of `url`.
+        across_origins: Whether to follow redirects to other origins; a redirect from https to http is never followed.
+        is_download: Every `MIN_PROGRESS_BYTES` of the body start `timeout_s` again.
+        accept: Statuses outside 2xx that count as a reply.
 
     Raises:
-        NetworkError: The server cannot be reached, is too slow, breaks HTTP, refuses, or redirects where it may not.
+        NetworkError: The server cannot be reached, is too slow, violates HTTP, refuses, or redirects to a forbidden
+            address.
         ArgumentError: `url` is not an http or https address.
     """
     deadline = Deadline(timeout_s, extended_by=MIN_PROGRESS_BYTES if is_download else 0)
@@ -173,10 +175,10 @@ def ask(
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port of an address, in one spelling.
+    """Return scheme, host and port of an address in a normalized spelling.
 
     Raises:
-        ArgumentError: It is not an http or https address.
+        ArgumentError: The address is not an http or https address.
 
     >>> origin("https://Example.org/v1"), origin("http://127.0.0.1:8080/?a=1")
     ('https://example.org:443', 'http://127.0.0.1:8080')
@@ -197,15 +199,15 @@ def origin(url: str) -> str:
 
 @dataclass(frozen=True)
 class _Request:
-    """One hop: an address without credentials, and those that it gets."""
+    """One hop of a request: its address without credentials, and the credentials to send."""
 
     url: str
     credentials: str | None
-    """Of the address that was asked first: user:password."""
+    """The user:password of the first address."""
     key: str | None
     key_origin: str
     secrets: frozenset[str]
-    """What was sent on this hop and those before it."""
+    """The secrets sent on this hop and earlier ones."""
 
     def authorization(self) -> dict[str, str]:
         if self.key and origin(self.url) == self.key_origin:
@@ -215,7 +217,7 @@ class _Request:
         return {}
 
     def hidden(self, text: str, *, shortest: int = 1) -> str:
-        """Return a text of the server without what it was sent: some servers repeat the key that they refuse."""
+        """Return a text of the server without the secrets that were sent: some servers repeat a refused key."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             if len(secret) >= shortest:
                 text = text.replace(secret, "…")
@@ -223,7 +225,7 @@ class _Request:
 
 
 def _secrets(url: str, credentials: str | None, key: str | None) -> frozenset[str]:
-    """Return what is secret in a request, in every spelling in which a server may repeat it."""
+    """Return the secrets of a request, in every spelling in which a server may repeat them."""
     password = (credentials or "").partition(":")[2]
     fields = (field.partition("=")[2] for field in urllib.parse.urlsplit(url).query.split("&"))
     values = [value for value in fields if len(value) >= _SHORTEST_SECRET]
@@ -245,7 +247,7 @@ def _split_credentials(url: str) -> tuple[str, str | None]:
 
 
 def _redirected(request: _Request, response: httpx.Response, *, across_origins: bool) -> _Request:
-    """Return the next hop; a hop to another origin drops the credentials for good."""
+    """Return the next hop; a hop to another origin drops the credentials permanently."""
     status, location = response.status_code, response.headers.get("Location", "")
     kept = status in _KEPT_REDIRECTS or (status == 303 and response.request.method == "GET")
     if not kept or not location:
@@ -293,7 +295,7 @@ def _send(
 
 
 def _refusal(request: _Request, response: httpx.Response, deadline: Deadline) -> NetworkError:
-    """Describe a status that is no reply, with the beginning of what the server says about it."""
+    """Describe an error status, with the beginning of the server's text."""
     said = b""
     with contextlib.suppress(NetworkError), _faults(request, deadline):
         for piece in response.iter_raw():
@@ -310,7 +312,7 @@ def _status(request: _Request, response: httpx.Response) -> str:
 
 
 def _client(url: str) -> httpx.Client:
-    """One client a request: a connection that is kept could not be watched, and the environment may change."""
+    """Return a new client for each request: a kept connection could not be watched, and the environment may change."""
     import httpx
 
     try:
@@ -330,7 +332,7 @@ def _client(url: str) -> httpx.Client:
 
 @functools.lru_cache(maxsize=2)
 def _certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext:
-    """Httpx's choice for these variables; reading the certificates takes longer than a request in the same house."""
+    """Return httpx's certificates for these variables; cached, because reading them is slower than a local request."""
     import httpx
 
     return httpx.create_ssl_context()
@@ -338,7 +340,7 @@ def _certificates(_file: str | None, _folder: str | None) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def _faults(request: _Request, deadline: Deadline) -> Iterator[None]:
-    """Turn what httpx raises into a NetworkError."""
+    """Convert exceptions of httpx to a NetworkError."""
     import httpx
 
     try:
@@ -347,7 +349,7 @@ def _faults(request: _Request, deadline: Deadline) -> Iterator[None]:
         raise
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, RuntimeError, ValueError) as error:
         raise _explained(request, deadline, error) from None
-    if deadline.expired:  # a body without a length ends where the connection was shut down
+    if deadline.expired:  # without a length, a body looks complete when the connection is shut down
         raise NetworkError(request.url, _late(deadline), again=True)
 
 
@@ -364,7 +366,7 @@ def _explained(request: _Request, deadline: Deadline, error: Exception) -> Netwo
         return NetworkError(url, f"it cannot be reached: {reason}", again="CERTIFICATE_VERIFY_FAILED" not in reason)
     if isinstance(error, httpx.RemoteProtocolError | httpx.NetworkError | OSError):
         return NetworkError(url, f"the connection broke: {reason}", again=True)
-    # These words may hold a header, and so a key.
+    # This exception's text may contain a header, and so a key.
     return NetworkError(url, f"the request or its reply breaks HTTP's rules ({type(error).__name__})", again=False)
 
 

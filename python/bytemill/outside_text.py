@@ -1,4 +1,4 @@
-"""Text from outside that is safe to show and to store: control characters escaped, secrets left out.
+"""Make outside text safe to show and store: escape control characters and remove secrets.
 
 File names, server replies and keys of JSON can hold escape sequences that move a terminal's cursor or change its
 title. Addresses and commands can hold passwords. Every error and message that people read passes through `for_people`.
@@ -28,11 +28,11 @@ _NAMED_SECRETS = re.compile(
 )
 _SECRET_VARIABLE = re.compile(r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD)\Z", re.IGNORECASE)
 _SHORTEST_SECRET = 8
-"""Characters; a shorter value of a variable would be found inside ordinary words."""
+"""Minimum characters of a variable's value; a shorter value would also match inside ordinary words."""
 
 
 def printable(text: str) -> str:
-    r"""Return the text with control characters as escapes; tabs and newlines stay.
+    r"""Return the text with control characters escaped; tabs and newlines stay.
 
     >>> printable("red: \x1b[31m, bell: \x07")
     'red: \\x1b[31m, bell: \\x07'
@@ -52,14 +52,14 @@ def one_line(text: str, *, max_characters: int = 200) -> str:
 
 
 def for_people(text: str) -> str:
-    """Return a message as a person may see it: printable and without secrets."""
+    """Return a message that is printable and without secrets."""
     return printable(without_secrets(text))
 
 
 def without_secrets(text: str) -> str:
-    """Return the text without the secrets that can be recognized.
+    """Return the text with recognizable secrets removed.
 
-    Left out are passwords and query values of addresses, tokens of known forms, values named password or API key, and
+    It removes passwords and query values of addresses, tokens of known forms, values named password or API key, and
     the values of environment variables whose names end in KEY, TOKEN, SECRET or PASSWORD.
 
     >>> without_secrets("cannot reach http://me:pass@host/v1?key=K (api_key=abc)")
@@ -74,7 +74,7 @@ def without_secrets(text: str) -> str:
 
 
 def public_url(url: str) -> str:
-    """Return an address without user name, password, fragment and the values of its query.
+    """Return an address without user name, password, fragment and query values.
 
     >>> public_url("https://me:pass@example.org:8443/v1?key=K&n=1#top")
     'https://example.org:8443/v1?key=…&n=…'
@@ -87,7 +87,7 @@ def public_url(url: str) -> str:
         valid = parts.port is None or parts.port >= 0
     except ValueError:
         valid = False
-    if not valid:  # such as a password with a slash in it: the host is whatever follows the last @
+    if not valid:  # such as a password with a slash in it: the host follows the last @
         return f"{scheme}://{rest.rpartition('@')[2].partition('#')[0].partition('?')[0]}"
     fields = (field.partition("=") for field in parts.query.split("&"))
     query = "&".join(f"{name}=…" if equals else "…" for name, equals, _ in fields)
@@ -95,14 +95,14 @@ def public_url(url: str) -> str:
 
 
 def checked_key(value: str, *, name: str) -> str:
-    r"""Return a key for a server without surrounding blanks; one that a header cannot carry is refused, not shown.
+    r"""Return a server key without surrounding blanks; refuse an invalid key without showing it.
 
     Args:
         value: The key.
         name: Where it comes from, for the error.
 
     Raises:
-        ArgumentError: It is empty, or holds a blank, a control character or a character outside ASCII.
+        ArgumentError: The key is empty, or contains a blank, a control character or a character outside ASCII.
 
     >>> checked_key(" abc\n", name="JUDGE_KEY")
     'abc'
@@ -112,7 +112,7 @@ def checked_key(value: str, *, name: str) -> str:
         raise ArgumentError(f"{name} is empty, expected a key")
     if not all("!" <= character <= "~" for character in key):
         raise ArgumentError(
-            f"{name} holds a blank, a control character or a character outside ASCII, which no key has; it is not shown"
+            f"{name} contains a blank, a control or a non-ASCII character, expected a key (its value is not shown)"
         )
     return key
 

@@ -1,7 +1,7 @@
-"""Paths that say nothing about a person: what a run's folder and a page hold instead of home folders and user names.
+"""Paths without personal data: runs and pages store these instead of home folders and user names.
 
-A path below the home folder is written as `~/…`, another that has the user's name in it as `{run}/…`, relative to the
-run's folder. Both are resolved when settings are read. In text that is only read by people, other mentions of the
+A path below the home folder is written as `~/…`. Another path that contains the user's name is written as `{run}/…`,
+relative to the run's folder. Both are resolved when settings are read. In text for people only, other mentions of the
 user's folders become `~` or `user`.
 """
 
@@ -20,7 +20,7 @@ _NO_SECRETS = ("", "root")
 
 
 def portable_path(path: str, run: Path) -> str:
-    """A path as it is written into the folder `run`; one that says nothing about the user stays as it is.
+    """Return a path as stored in the folder `run`; a path without the user's name or home stays unchanged.
 
     >>> portable_path("shards", Path("runs/a")), portable_path("/data/shards", Path("runs/a"))
     ('shards', '/data/shards')
@@ -33,16 +33,16 @@ def portable_path(path: str, run: Path) -> str:
     for home in _homes():
         if whole.absolute().is_relative_to(home):
             return str(Path("~") / whole.absolute().relative_to(home))
-    if _names_user(path) and whole.exists():  # what is not there is a hub's name
+    if _names_user(path) and whole.exists():  # a path that does not exist is a hub's name
         return os.path.join(RUN, os.path.relpath(whole, run))  # noqa: PTH118 - a Path would keep no {run}/..
     return path
 
 
 def resolved_path(path: str, run: Path | None = None) -> str:
-    """What `portable_path` wrote, as a path from here; any other path as it is.
+    """Return a path that `portable_path` wrote as a usable path; any other path is unchanged.
 
-    A relative path that is not here is looked for from the folders above the run. So a run can be used from another
-    working folder, and after its whole project was moved.
+    A relative path that does not exist here is searched for in the folders above the run. So a run can be used from
+    another working folder, and after its whole project was moved.
 
     >>> resolved_path("{run}/../shards", Path("runs/a")), resolved_path("shards")
     ('runs/a/../shards', 'shards')
@@ -58,7 +58,7 @@ def resolved_path(path: str, run: Path | None = None) -> str:
 
 
 def without_user(text: str) -> str:
-    """The text with `~` for the home folder, and with `user` for the user's name between slashes.
+    """Replace the home folder by `~`, and the user's name between slashes by `user`.
 
     >>> without_user(f"bytemill train -o {Path.home()}/runs/a")
     'bytemill train -o ~/runs/a'
@@ -71,17 +71,17 @@ def without_user(text: str) -> str:
 
 
 def _homes() -> list[Path]:
-    """The home folder, also with its links followed; the file system's root is nobody's home."""
+    """Return the home folder, and its real path; the file system's root is not a home folder."""
     try:
         home = Path.home()
-    except RuntimeError:  # this system knows no home
+    except RuntimeError:  # no home folder is known
         return []
     return [place for place in dict.fromkeys([home, home.resolve()]) if place.is_absolute() and place.name]
 
 
 def _user_names() -> set[str]:
     names = {home.name for home in _homes()}
-    with contextlib.suppress(KeyError, OSError):  # a user number without a name
+    with contextlib.suppress(KeyError, OSError):  # a user id without a name
         names.add(getpass.getuser())
     return names - set(_NO_SECRETS)
 

@@ -1,4 +1,4 @@
-"""Progress of the core's long work, as bars on stderr; silent where nobody is watching."""
+"""Progress bars on stderr for the core's long tasks; nothing is shown if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["PhaseProgress"]
 
 
 class PhaseProgress:
-    """One bar a phase: what is done, how fast, and the time left where the end is known.
+    """Show one bar per phase: work done, speed, and the time left if the total is known.
 
     Args:
-        units: What each phase counts, such as {"counting": "bytes", "merging": "merges"}.
-        shown: False shows nothing; nothing is shown either where stderr is not a terminal.
+        units: The unit of each phase, such as {"counting": "bytes", "merging": "merges"}.
+        shown: False hides the bars; they are also hidden if stderr is not a terminal.
 
     Example:
         >>> with PhaseProgress({"counting": "bytes"}, shown=False) as progress:
@@ -56,12 +56,12 @@ class PhaseProgress:
             self._bars.stop()
 
     def update(self, phase: str, done: int, total: int) -> None:
-        """Tell how far a phase is.
+        """Update the bar of a phase.
 
         Args:
-            phase: One of the units' keys.
-            done: In the phase's unit.
-            total: Its end; 0 where it is not known.
+            phase: A key of `units`.
+            done: The work done, in the phase's unit.
+            total: The total work; 0 if it is not known.
         """
         if not self._bars:
             return
@@ -74,7 +74,7 @@ class PhaseProgress:
 
 
 def _figures(done: int, speed: float, unit: str) -> str:
-    """What is done and how fast.
+    """Return the work done and the speed as text.
 
     >>> _figures(31_000_000, 250e6, "bytes")
     '31 MB, 250 MB/s'

@@ -1,6 +1,6 @@
-"""The target of positions that are not trained; data, model, tasks and evaluation share it."""
+"""The target value of untrained positions, shared by data, model, tasks and evaluation."""
 
 __all__ = ["IGNORED_TARGET"]
 
 IGNORED_TARGET = -100
-"""A target that costs no loss, as everywhere in PyTorch."""
+"""A target that adds no loss, as in PyTorch."""

@@ -1,4 +1,4 @@
-"""Help texts, settings, errors and pages use plain words: none of those that make a reader go back."""
+"""Help texts, settings, errors, docstrings and pages use plain words: none that a reader has to read twice."""
 
 import ast
 import re
@@ -58,6 +58,7 @@ INSTEAD = {
 }
 # "look-behind" is the name that regular expressions have for it.
 HARD = re.compile(rf"(?<!look-)\b({'|'.join(sorted(INSTEAD, key=len, reverse=True))})\b", re.IGNORECASE)
+EXAMPLE = re.compile(r"^ *>>> .*?(?=^ *$|\Z)", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"^```\w.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
 
@@ -91,6 +92,19 @@ def raised_texts(source: str) -> Iterator[tuple[int, str]]:
             for part in ast.walk(node):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
                     yield part.lineno, part.value
+
+
+def docstrings(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the docstrings of a module, its classes and functions, and the texts below attributes, each with its line.
+
+    Code in backticks and examples are left out.
+    """
+    for node in ast.walk(ast.parse(source)):
+        for inner in getattr(node, "body", []) if isinstance(getattr(node, "body", None), list) else []:
+            if isinstance(inner, ast.Expr) and isinstance(inner.value, ast.Constant):
+                text = inner.value.value
+                if isinstance(text, str):
+                    yield inner.lineno, prose(EXAMPLE.sub("", text))
 
 
 @pytest.mark.parametrize("word", INSTEAD)
@@ -129,6 +143,38 @@ def test_error_messages() -> None:
                 found[f"{file.relative_to(PACKAGE)}:{line}"] = words
     assert n_texts > 400
     assert found == {}
+
+
+def test_docstrings() -> None:
+    found, n_texts = {}, 0
+    for file in sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")]):
+        for line, text in docstrings(file.read_text(encoding="utf-8")):
+            n_texts += 1
+            if words := hard_words(text):
+                found[f"{file.relative_to(PACKAGE)}:{line}"] = words
+    assert n_texts > 1_500
+    assert found == {}
+
+
+def test_docstrings_without_code_and_examples() -> None:
+    source = '''
+"""A module that stands."""
+class A:
+    """A class, dear."""
+    x: int
+    """A field that is told."""
+    def f(self):
+        """Do it.
+
+        >>> "told"
+        'told'
+
+        Beside it, `told` is code.
+        """
+'''
+    found = [(line, word) for line, text in docstrings(source) for word in hard_words(text)]
+    assert sorted(line for line, _ in found) == [2, 4, 6, 8]
+    assert [word for line, word in found if line == 8] == ["beside: next to, compared with"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

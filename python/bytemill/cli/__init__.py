@@ -1,6 +1,6 @@
-"""The command line: one file per command group; it parses, calls and prints.
+"""The command line: one file per command group, which parses options, calls the package and prints results.
 
-Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 failed, 2 misused,
+Results go to stdout, progress and messages to stderr. Exit codes: 0 success, 1 failure, 2 misuse,
 130 or 143 interrupted with everything saved.
 """
 
@@ -38,7 +38,7 @@ from bytemill.outside_text import for_people
 
 __all__ = ["app", "main"]
 
-# Newer typers carry click's exceptions as their own; this is the base of all misuse in either.
+# Newer versions of typer have their own copies of click's exceptions; this is the base class of misuse in both.
 _Misuse: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
@@ -81,15 +81,15 @@ def _everything(
 
 
 def main() -> None:
-    """Run the command line; a fault in the input is one sentence on stderr, never a traceback."""
+    """Run the command line; an error in the input is one sentence on stderr, not a traceback."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a letter that a terminal lacks must not end a command
+        if isinstance(stream, io.TextIOWrapper):  # a character that the terminal cannot show must not stop a command
             stream.reconfigure(errors="replace")
     if sys.stdout and sys.stdout.isatty():
         sys.stdout = cast("TextIO", TerminalText(sys.stdout))
     try:
         _refuse_other_encodings(sys.argv[1:])
-        # Standalone, typer would answer misuse with a page of boxes.
+        # In standalone mode, typer would print a page of boxes for misuse.
         code = app(prog_name="bytemill", standalone_mode=False)
         if sys.stdout:
             sys.stdout.flush()
@@ -103,13 +103,13 @@ def main() -> None:
         _stop(
             f"text that is not UTF-8 was given: {error.object[error.start : error.end]!r} in an argument or a name", 2
         )
-    except OverflowError as error:  # numbers of 64 bits and more
+    except OverflowError as error:  # integers of 64 bits and more
         _stop(f"a number is out of range: {error}", 2)
     except RecursionError:
         _stop("what was read is nested too deeply", 1)
     except Interrupted as interruption:
         _stop(str(interruption), interruption.exit_code)
-    except (BrokenPipeError, SystemExit):  # typer exits by itself for a closed pipe only
+    except (BrokenPipeError, SystemExit):  # typer exits by itself only for a closed pipe
         _forget_output()
         return
     except OSError as error:
@@ -125,13 +125,13 @@ def main() -> None:
         _stop(message, 1)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
-    if code == 130:  # what typer makes of Ctrl-C
+    if code == 130:  # typer's exception for Ctrl-C
         _stop("interrupted", 130)
     raise SystemExit(code)
 
 
 def _refuse_other_encodings(arguments: list[str]) -> None:
-    """Refuse arguments that are not UTF-8; only the names of files that are there may be any bytes."""
+    """Refuse arguments that are not UTF-8; only names of existing files may have any bytes."""
     for argument in arguments:
         if argument.isascii() or not any("\ud800" <= character <= "\udfff" for character in argument):
             continue
@@ -141,19 +141,19 @@ def _refuse_other_encodings(arguments: list[str]) -> None:
 
 
 def _explain_misuse(misuse: Any) -> str:
-    """One sentence on a wrong option or argument; nothing where typer has shown the help already."""
+    """Print one sentence about a wrong option or argument; nothing if typer has already shown the help."""
     message = str(misuse.format_message()).strip()
     command = misuse.ctx.command_path if misuse.ctx else "bytemill"
     return f"{message.rstrip('.')}; see {command} --help" if message else ""
 
 
 def _forget_output() -> None:
-    """The reader of our output has gone; Python would complain once more when it flushes at exit."""
+    """Replace the closed stdout, because Python would report an error again when it flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _standard_output(error: OSError) -> str:
-    """Name the standard output where it is redirected and a disk is full: errors on our own files have their names."""
+    """Add "standard output" to an OSError without a file name, such as a full disk for redirected output."""
     is_full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
     return "standard output: " if is_full and sys.stdout and not sys.stdout.isatty() else ""
 

@@ -1,4 +1,4 @@
-"""Tuning from its task to its test: what became of the rows, training, and the rows of `data.test`, once."""
+"""Tune a model from its prepared task to its test: report on the rows, train, measure `data.test` once."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ __all__ = ["tune"]
 
 
 def tune(options: TuningOptions, prepared: "Prepared") -> None:
-    """Say what became of the rows, train in the folder of `options`, and measure the test rows after the last step."""
+    """Report on the rows, train in the folder of `options`, and measure the test rows after the last step."""
     task, config, reports = prepared
     for report in reports:
         say(report)
@@ -27,7 +27,7 @@ def tune(options: TuningOptions, prepared: "Prepared") -> None:
 
 
 def _test(task: "Task", config: "RunConfig", output: Path) -> None:
-    """Measure the test rows, if the task has any; write the figures into the run's test.json and show them."""
+    """Measure the test rows, if the task has any; write the figures to the run's test.json and print them."""
     import torch
 
     from bytemill.train.machine.device import autocast

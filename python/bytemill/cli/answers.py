@@ -1,4 +1,4 @@
-"""`bytemill eval prompts`, `eval judge` and `generate --rows`: what models answer, and how good it is."""
+"""`bytemill eval prompts`, `eval judge` and `generate --rows`: collect and score models' answers."""
 
 import os
 import re
@@ -199,7 +199,7 @@ def judge(
 
 
 def _answer_sets(files: "Mapping[str, str]") -> "tuple[dict[str, Path], dict[str, list[dict[str, Any]]]]":
-    """Return, by name, where each model's scores go, without an ending, and its rows."""
+    """Return by name the path of each model's scores (without an ending) and its rows."""
     from bytemill.evaluate.answers import read_answer_sets
 
     stems, rows = {}, {}

@@ -57,7 +57,7 @@ def chat(
 
 
 def _lines() -> "Iterator[str]":
-    """What is typed, line by line, until the end of the input; a prompt is shown to people only."""
+    """Yield the input line by line; a prompt is shown only on a terminal."""
     stdin = open_stdin()
     while True:
         if stdin.isatty():

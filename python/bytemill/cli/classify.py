@@ -43,7 +43,7 @@ def classify(
 
 
 def _lines() -> "Iterator[list[str]]":
-    """Lines of stdin, some at a time; one by one where a person types them."""
+    """Yield lines of stdin in groups; one by one if stdin is a terminal."""
     stdin = open_stdin()
     held: list[str] = []
     for line in stdin:

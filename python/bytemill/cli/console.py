@@ -1,4 +1,4 @@
-"""What the commands say, to people on stderr and to programs as JSON, and what they read from stdin."""
+"""Console output and input: messages on stderr, JSON for programs, and text from stdin."""
 
 import json
 import os
@@ -15,31 +15,31 @@ from bytemill.train.run.metrics import as_json_data
 __all__ = ["TerminalText", "is_first_process", "json_text", "open_stdin", "put", "read_text", "say"]
 
 MAX_TEXT_BYTES = 2 << 30
-"""Bytes of a text that a command reads whole."""
+"""Maximum bytes of a text that a command reads whole."""
 
 _NOT_COLOURS = re.compile(r"\x1b(?!\[[0-9;]*m)|[^\x1b]+")
 
 
 def is_first_process() -> bool:
-    """Whether this one of torchrun's processes speaks for all; one alone does."""
+    """Return whether this process prints messages: the first process of torchrun, or a single process."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def say(message: str = "") -> None:
-    """Print one line for a person to read."""
+    """Print one message line to stderr."""
     if is_first_process():
         print(for_people(message), file=sys.stderr, flush=True)
 
 
 def put(text: str, *, end: str = "\n") -> None:
-    """Print a result that holds text from outside: as it is, and on a terminal with control characters escaped."""
+    """Print a result with outside text; control characters are escaped if stdout is a terminal."""
     print(printable(text) if sys.stdout.isatty() else text, end=end, flush=True)
 
 
 class TerminalText:
-    """Stdout where it is a terminal: whatever is written, no control character but those of colours gets through.
+    """A wrapper of stdout for terminals: it escapes all control characters except colours.
 
-    `put` escapes colours too; this is for all that is printed in another way.
+    `put` escapes colours too; this class is for all other output.
     """
 
     def __init__(self, terminal: TextIO) -> None:
@@ -55,7 +55,7 @@ class TerminalText:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """The value as JSON for a program to read; a loss that is NaN or infinite, which JSON cannot spell, is null.
+    """Return the value as JSON; NaN and infinite losses, which JSON does not have, become null.
 
     >>> json_text({"loss": float("nan"), "n_rows": 4})
     '{"loss": null, "n_rows": 4}'
@@ -64,14 +64,14 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
 
 def open_stdin() -> TextIO:
-    """What a command reads from; where it is closed, Python has None in its place, and `ArgumentError` says so."""
+    """Return stdin; raise ArgumentError if it is closed (Python then has None in its place)."""
     if sys.stdin is None:
         raise ArgumentError("stdin is closed, expected input")
     return sys.stdin
 
 
 def read_text(path: Path) -> bytes:
-    """The bytes of a file, or of stdin for `-`."""
+    """Return the bytes of a file, or of stdin for `-`."""
     if str(path) != "-":
         return read_regular_file(path, max_bytes=MAX_TEXT_BYTES, error=DataError)
     content = open_stdin().buffer.read(MAX_TEXT_BYTES + 1)

@@ -1,4 +1,4 @@
-"""`bytemill data`: text into token shards, and shards checked, looked at, measured, merged; data sets fetched."""
+"""`bytemill data`: prepare, verify, inspect, measure and merge token shards, and download data sets."""
 
 import os
 import select
@@ -107,7 +107,7 @@ def _tell(manifest: Any) -> None:
 
 @contextmanager
 def _files(sources: list[str], output: Path, text_field: str, *, json_lines: bool) -> Iterator[list[Path]]:
-    """The sources as files; what comes from stdin or the hub is put beside the output until the work is done."""
+    """Yield the sources as files; text from stdin or the hub is stored next to the output meanwhile."""
     from bytemill.data import hub
 
     if not any(source == "-" or source.startswith(hub.PREFIX) for source in sources):
@@ -134,7 +134,7 @@ def _copy_stdin(path: Path) -> None:
     stdin = open_stdin().fileno()
     with new_file(path) as file:
         while True:
-            # Not one blocking read: a signal that comes just before it would be seen only after more input.
+            # Do not block in a single read: a signal just before it would be handled only after more input.
             if not select.select([stdin], [], [], _LOOK_EVERY_S)[0]:
                 continue
             piece = os.read(stdin, _PIECE_BYTES)

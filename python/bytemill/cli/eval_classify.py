@@ -1,4 +1,4 @@
-"""`bytemill eval classify`: how well a classifier does on labelled rows."""
+"""`bytemill eval classify`: evaluate a classifier on labelled rows."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`bytemill eval matrix`: the loss of models on data sets."""
+"""`bytemill eval matrix`: measure the loss of several models on several data sets."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -79,7 +79,7 @@ def matrix(
         drawn = drawn_for(opened)
         for one in drawn if not losses else []:
             say(f"{one.name}: {one.encoded.report()}")
-        pad_id = opened.tokenizer.end_of_text_id or 0  # padding is not read, so any id will do
+        pad_id = opened.tokenizer.end_of_text_id or 0  # padding is not read, so any id works
         losses[name] = data_set_losses(opened.model, drawn, pad_id=pad_id, batch_size=batch_size)
         say(f"{name}: done")
     found = LossMatrix(drawn, losses)

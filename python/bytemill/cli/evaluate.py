@@ -1,4 +1,4 @@
-"""`bytemill eval`: measures of a model on data."""
+"""`bytemill eval`: evaluate models on data."""
 
 import json
 from pathlib import Path
@@ -75,7 +75,7 @@ def loss(
 
 
 def _refuse_rows(data: Path) -> None:
-    """Refuse a file: its text or rows are measured by another command."""
+    """Raise DataError for a file: another command measures its text or rows."""
     if data.is_file():
         raise DataError(
             f"{data}: is a file, expected a folder of token shards from `bytemill data prepare`; for text or rows, "

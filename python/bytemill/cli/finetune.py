@@ -1,4 +1,4 @@
-"""`bytemill finetune`: a pretrained model learns to write like a text, to answer, to converse, or to classify."""
+"""`bytemill finetune`: tune a pretrained model on texts, instructions, conversations or labels."""
 
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def _tune(task_name: str, options: TuningOptions) -> None:
 def _test(
     model: Any, rows: Any, config: Any, output: Path, *, pad_id: int, accuracies: tuple[float | None, float | None]
 ) -> None:
-    """Measure the rows that were kept aside; write and print that and the accuracy on the training rows."""
+    """Measure the held-out rows; write and print their scores and the accuracy on the training rows."""
     from bytemill.tasks.classify import score_classifier
 
     scored = None if rows.test is None else score_classifier(model, rows.test, config.data, pad_id=pad_id)

@@ -1,4 +1,4 @@
-"""`bytemill finetune preference`: a tuned model learns which of two answers people like better."""
+"""`bytemill finetune preference`: tune a model on preferred and rejected answers."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`bytemill generate`: text from a model."""
+"""`bytemill generate`: generate text with a model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bytemill.inference import Sampling
 
 MAX_PROMPT_BYTES = 1 << 26
-"""Bytes of a file with a prompt."""
+"""Maximum bytes of a prompt file."""
 
 
 def generate(
@@ -105,10 +105,10 @@ def generate(
 
 
 def _whole_prompt(prompt: str, file: Path | None) -> str:
-    """The prompt itself, or what a file or stdin holds, without its last line break.
+    """Return the prompt, or the text of a file or stdin, without its last line break.
 
     Raises:
-        ArgumentError: A prompt is given twice, or the file cannot be read as UTF-8.
+        ArgumentError: The prompt is given twice, or the file cannot be read as UTF-8.
     """
     if file is not None and prompt:
         raise ArgumentError(f"a prompt and --prompt-file {file} are both given; give one of the two")

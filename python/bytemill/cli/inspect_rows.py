@@ -1,4 +1,4 @@
-"""`bytemill data inspect --task`: rows as the model sees them, what is trained set off from what is not."""
+"""`bytemill data inspect --task`: show rows as the model sees them, with trained tokens highlighted."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class _Shown(NamedTuple):
 
 
 def show_rows(config: RunConfig, *, first: int, number: int, most_tokens: int) -> None:
-    """Print rows of `config.data.path` with their masks; how many can be used goes to stderr.
+    """Print rows of `config.data.path` with their masks; print the number of usable rows to stderr.
 
-    Trained tokens have a colour where stdout is a terminal, and brackets ⟦ ⟧ elsewhere.
+    Trained tokens are coloured if stdout is a terminal; otherwise they have brackets ⟦ ⟧.
 
     Raises:
-        ArgumentError: There is no such task, or there are fewer rows than `first`.
-        DataError: The rows cannot be read, or none of them can be used.
+        ArgumentError: The task does not exist, or `first` is not the number of a row.
+        DataError: The rows cannot be read, or none is usable.
     """
     from rich.console import Console
     from rich.text import Text
@@ -87,13 +87,13 @@ def _encoded(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
     shown = []
     for row in encoded.rows:
         trained = row.trained().tolist() if config.data.mask_prompt else [True] * len(row.ids)
-        trained[0] = False  # nothing stands before it that could predict it
+        trained[0] = False  # no token before it could predict it
         shown.append(_Shown(f"{len(row.ids):,} tokens, {sum(trained):,} trained", row.ids.tolist(), trained))
     return shown, "; ".join([encoded.report(), *notes])
 
 
 def _drawn(rows: Rows, config: RunConfig) -> Rows:
-    """What a run takes of `data.path`: all, or `data.max_rows`, those that it trains on first, or `data.train_rows`."""
+    """Return the rows that a run uses: all, `data.max_rows` (training rows first), or `data.train_rows`."""
     from bytemill.tasks.row_parts import row_parts
     from bytemill.tasks.tuning import at_most
 
@@ -106,7 +106,7 @@ def _drawn(rows: Rows, config: RunConfig) -> Rows:
 
 
 def _pairs(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
-    """Each pair as two rows, the chosen answer first."""
+    """Return each pair as two rows, the chosen answer first."""
     from bytemill.tasks.preference import encode_for_preference, read_pairs
 
     encoded = encode_for_preference(_drawn(read_pairs(config), config), tokenizer, config)
@@ -121,7 +121,7 @@ def _pairs(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
 
 
 def _pieces(row: _Shown, tokenizer: Any, most_tokens: int) -> Iterator[tuple[bool, str]]:
-    """Stretches of one kind, decoded together: a character may need several ids."""
+    """Return spans of the same kind decoded together, because a character may need several ids."""
     pairs = list(zip(row.trained, row.ids, strict=True))[:most_tokens]
     for is_trained, group in groupby(pairs, key=lambda pair: pair[0]):
         yield is_trained, tokenizer.decode([one for _, one in group])

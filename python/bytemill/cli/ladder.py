@@ -1,4 +1,4 @@
-"""`bytemill ladder`: how much faster each change makes training on this machine."""
+"""`bytemill ladder`: measure how much each change speeds up training on this machine."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`bytemill model`: what a model is, and its weights for others."""
+"""`bytemill model`: show, export, import and merge models."""
 
 import json
 from pathlib import Path
@@ -41,7 +41,7 @@ def info(
 
 
 def _facts(place: "ModelPlace") -> "dict[str, Any]":
-    """The shape, and what a run adds: its step, its template, its tokenizer's size."""
+    """Return the model's configuration, and for a run its step, template and tokenizer size."""
     from bytemill.tasks.base_model import load_model_at, model_config_json
     from bytemill.tasks.classify import load_classifier
 
@@ -166,7 +166,7 @@ def merge(
 
 
 def _write_files_for_use(place: "ModelPlace", output: Path, n_positions: int) -> None:
-    """Write the model's tokenizer and template, if it has them."""
+    """Write the model's tokenizer and template if it has them."""
     from bytemill.tasks.export import write_files_for_use
     from bytemill.tasks.tokenizer_files import tokenizer_files
 
@@ -176,7 +176,7 @@ def _write_files_for_use(place: "ModelPlace", output: Path, n_positions: int) ->
 
 
 def _write(model: "CausalModel", output: Path) -> None:
-    """Write a model in our own form, or a network of transformers in theirs."""
+    """Write a model in our format, or a network of transformers in theirs."""
     from bytemill.model import GPT2, save_model
 
     if isinstance(model, GPT2):

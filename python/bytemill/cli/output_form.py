@@ -1,4 +1,4 @@
-"""The options for the form of a result and its file, which several commands of `bytemill tokenizer` share."""
+"""The output format and destination of several `bytemill tokenizer` commands."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ _BY_ENDING: dict[str, Form] = {".md": "markdown", ".json": "json", ".html": "htm
 
 
 def form_of(given: Form | None, output: Path | None) -> Form:
-    """What was asked for, or what the file's name says; else text.
+    """Return the requested format, or the format of the file's ending; text by default.
 
     >>> form_of(None, Path("page.html")), form_of("json", Path("page.html")), form_of(None, None)
     ('html', 'json', 'text')
@@ -39,7 +39,7 @@ def form_of(given: Form | None, output: Path | None) -> Form:
 
 
 def deliver(content: str, output: Path | None) -> None:
-    """Write to the file, whole or not at all, and print its name; or write to stdout."""
+    """Write to the file atomically and print its name, or write to stdout."""
     if output in (None, STDOUT):
         sys.stdout.write(content)
         return

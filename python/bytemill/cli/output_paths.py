@@ -1,4 +1,4 @@
-"""Where commands write: `-` is stdout for a result that can go there, and is refused for one that cannot."""
+"""Check output paths: `-` means stdout if a result can go there, and is refused otherwise."""
 
 import functools
 import itertools
@@ -21,10 +21,10 @@ _NO_PATHS = ("name", "text", "prompt", "word", "pattern", "special_token", "sepa
 
 
 def on_disk(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
-    """What asks for a folder, or for a file beside the results on stdout, has this as its callback.
+    """Check a path that must be on disk; the callback of options for folders and additional files.
 
     Raises:
-        ArgumentError: The path is `-`, of which nobody wants a file or folder; or it is empty.
+        ArgumentError: The path is `-`, or it is empty.
     """
     name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.name
     if path == Path() and _is_given_empty(parameter):
@@ -35,7 +35,7 @@ def on_disk(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
 
 
 def _is_given_empty(parameter: typer.CallbackParam) -> bool:
-    """Whether the command line has an empty text for a path; as a path it is the same as `.`."""
+    """Return whether the command line has an empty text for a path; as a path it equals `.`."""
     arguments = sys.argv[1:]
     if parameter.param_type_name != "option":
         return "" in arguments
@@ -50,10 +50,10 @@ RunFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder of the r
 
 
 def stdout_for_numbers() -> BinaryIO:
-    """Stdout as bytes.
+    """Return stdout for bytes.
 
     Raises:
-        ArgumentError: It is a terminal, which raw numbers would put into disorder.
+        ArgumentError: Stdout is a terminal, which cannot show raw numbers.
     """
     if sys.stdout.isatty():
         raise ArgumentError(
@@ -63,7 +63,7 @@ def stdout_for_numbers() -> BinaryIO:
 
 
 def guard_inputs(group: typer.Typer) -> None:
-    """Make each command of a group refuse an output that is one of its inputs, before it does anything."""
+    """Make each command of a group refuse an output that is one of its inputs, before it starts."""
     for command in group.registered_commands:
         if command.callback is not None:
             command.callback = _guarded(command.callback)
@@ -88,13 +88,13 @@ def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_on_disk(command: Callable[..., Any], name: str) -> bool:
-    """Whether a parameter is an output by its callback."""
+    """Return whether a parameter is an output, by its callback."""
     hint = get_type_hints(command, include_extras=True).get(name)
     return any(getattr(one, "callback", None) is on_disk for one in getattr(hint, "__metadata__", ()))
 
 
 def _paths(value: Any) -> Iterator[str]:
-    """The paths that an option may name: PLACE, NAME=PLACE, or several of them."""
+    """Return the paths that an option may name: PLACE, NAME=PLACE, or several of them."""
     for one in value if isinstance(value, list | tuple) else [value]:
         if isinstance(one, str | Path) and str(one) not in ("", "-"):
             yield str(one)

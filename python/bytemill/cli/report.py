@@ -1,4 +1,4 @@
-"""`bytemill report`: runs as one page."""
+"""`bytemill report`: write one page about several runs."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The options that every command that trains has, declared once, and how such a command ends."""
+"""The common options of all training commands, and the end of such a command."""
 
 import dataclasses
 import inspect
@@ -68,7 +68,7 @@ _SECONDS = (86_400, 3_600, 60, 1)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Options of every command that trains."""
+    """Options of all training commands."""
 
     config: ConfigFile = None
     settings: Settings = None
@@ -79,20 +79,20 @@ class RunOptions:
     prints_config: PrintConfig = False
 
     def resolved(self, *settings: str) -> "RunConfig":
-        """The settings of the run: `settings`, then those that were given, which win."""
+        """Return the settings of the run: `settings`, overridden by the given options."""
         limit = {} if self.time_limit is None else {"train.max_seconds": seconds_of(self.time_limit)}
         given = [*as_settings(self.own_settings()), *settings, *(self.settings or []), *(self.more_settings or [])]
         resumed_run = self.output if self.resume else None
         return resolve(self.config, [*given, *as_settings(limit)], resumed_run, prints=self.prints_config)
 
     def own_settings(self) -> "Mapping[str, Any]":
-        """What the options set, by the name of the setting; None where an option was not given."""
+        """Return the options' values by setting name; None if an option is not given."""
         return {}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TuningOptions(RunOptions):
-    """Options of every command that tunes a model."""
+    """Options of all tuning commands."""
 
     model: Model = None
     data: RowsPath = None
@@ -100,7 +100,7 @@ class TuningOptions(RunOptions):
     lora_rank: LoraRank = None
 
     def own_settings(self) -> "Mapping[str, Any]":
-        """What the options set, by the name of the setting."""
+        """Return the options' values by setting name."""
         return {
             "base": self.model,
             "data.path": self.data,
@@ -110,7 +110,7 @@ class TuningOptions(RunOptions):
 
 
 def takes_options(options: type[RunOptions], output: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of a class, next to its own; it is called with an object of the class first.
+    """Add the options of a class to a command; its first argument is then an object of the class.
 
     Args:
         options: The class: its fields become options.
@@ -143,13 +143,13 @@ def _parameter(field: "dataclasses.Field[Any]", output: str) -> inspect.Paramete
 
 
 def seconds_of(time: str) -> float:
-    """Seconds of a time such as `11h30m`, `1d`, `45m` or `90s`; a number alone is seconds.
+    """Return the seconds of a time such as `11h30m`, `1d`, `45m` or `90s`; a plain number is seconds.
 
     >>> seconds_of("11h30m"), seconds_of("1d2h"), seconds_of("0.5"), seconds_of("90s")
     (41400.0, 93600.0, 0.5, 90.0)
 
     Raises:
-        ArgumentError: It is no such time.
+        ArgumentError: The text is not such a time.
     """
     match = _TIME.fullmatch(time.strip())
     if match is None or not any(match.groups()):
@@ -158,9 +158,9 @@ def seconds_of(time: str) -> float:
 
 
 def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, *, prints: bool = False) -> "RunConfig":
-    """The settings of a run: of a file, or of the run that is resumed, changed by `settings`.
+    """Return the settings of a run: those of a file or of the resumed run, changed by `settings`.
 
-    With `prints` they go to stdout with their documentation, as TOML that --config reads, and the command ends.
+    With `prints` they are printed to stdout with documentation, as TOML for --config, and the command ends.
     """
     from bytemill.train.config import former_settings, load_config, read_toml
     from bytemill.train.settings.documented import documented_toml
@@ -180,7 +180,7 @@ def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, 
 
 
 def as_settings(given: "Mapping[str, Any]") -> list[str]:
-    """Options that were given, as settings of the form A.B=C; a text stays one, even if it is spelled like a number."""
+    """Return the given options as settings A.B=C; text stays text, even if it looks like a number."""
     from bytemill.train.settings.toml import toml_literal
 
     texts = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
@@ -188,7 +188,7 @@ def as_settings(given: "Mapping[str, Any]") -> list[str]:
 
 
 def fit_in(options: RunOptions, task: "Task", config: "RunConfig") -> "Outcome":
-    """Train in the folder of `options`; where the run ends before its last step, say how to go on."""
+    """Train in the folder of `options`; if the run ends before its last step, print how to continue."""
     from bytemill.train.loop import fit
 
     with _naming_how_to_continue(config, options.output):
@@ -199,7 +199,7 @@ def fit_in(options: RunOptions, task: "Task", config: "RunConfig") -> "Outcome":
 
 
 def finish(options: RunOptions, outcome: "Outcome") -> None:
-    """Say how a run ended; its folder goes to stdout."""
+    """Print how a run ended to stderr, and its folder to stdout."""
     metrics = outcome.metrics
     figures = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("loss", "val_loss") if name in metrics)
     counted = "1 step" if outcome.steps == 1 else f"{outcome.steps} steps"

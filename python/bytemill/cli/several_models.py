@@ -1,4 +1,4 @@
-"""What commands over several models and files of rows share: their options, names, and pages."""
+"""Shared parts of commands with several models and files of rows: options, names and pages."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -60,7 +60,7 @@ SplitSeed = Annotated[
 
 
 def named(places: "Sequence[str]") -> dict[str, str]:
-    """Each place under a name: the one given as NAME=PLACE, or its last part, or all of it where two would be alike.
+    """Return each place by name: the one given as NAME=PLACE, its last part, or the whole place if names repeat.
 
     >>> named(["base=runs/a", "runs/b", "hub/b"])
     {'base': 'runs/a', 'runs/b': 'runs/b', 'hub/b': 'hub/b'}
@@ -78,14 +78,14 @@ def named(places: "Sequence[str]") -> dict[str, str]:
 
 
 def open_for_use(model: str, tokenizer: Path | None = None, template: str | None = None) -> "UsableModel":
-    """Load a model with its tokenizer and template; what is given instead is used, and said on stderr."""
+    """Load a model with its tokenizer and template; given replacements are used and reported on stderr."""
     from bytemill.tasks.usable_model import open_model
 
     return open_model(model, tokenizer=tokenizer, template=template, say=say)  # type: ignore[arg-type]
 
 
 def split_of(models: "Iterable[str]", seed: int | None) -> "tuple[tuple[float, float, float], int]":
-    """The shares and the seed by which the first of these models that was tuned on rows split them."""
+    """Return the shares and seed of the row split of the first of these models that was tuned on rows."""
     from bytemill.tasks.model_place import find_model
     from bytemill.tasks.row_parts import SHARES, shares_of
 
@@ -97,7 +97,7 @@ def split_of(models: "Iterable[str]", seed: int | None) -> "tuple[tuple[float, f
 
 
 def part_of(rows: Path, split: str, models: "Iterable[str]", seed: int | None) -> list[dict[str, Any]]:
-    """The rows of a file, or the part of them that the models' tuning trained, tested or validated on."""
+    """Return the rows of a file, or the part that the models were trained, tested or validated on."""
     from bytemill.data.rows import read_rows, split_rows
 
     read = read_rows(rows, ("instruction",))
@@ -114,7 +114,7 @@ def part_of(rows: Path, split: str, models: "Iterable[str]", seed: int | None) -
 
 
 def show(page: "HtmlPage", path: Path) -> None:
-    """Write a page, and say where."""
+    """Write a page and print its path."""
     from bytemill.report.page import write_page
 
     path.parent.mkdir(parents=True, exist_ok=True)

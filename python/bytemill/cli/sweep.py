@@ -1,4 +1,4 @@
-"""`bytemill sweep`: many runs, one comparison."""
+"""`bytemill sweep`: train many runs and compare them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

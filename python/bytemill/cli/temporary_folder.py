@@ -1,4 +1,4 @@
-"""A folder for what a command keeps on disk while it works; gone when the command ends, also by SIGTERM or SIGHUP."""
+"""A temporary folder of a command; it is deleted when the command ends, also by SIGTERM or SIGHUP."""
 
 import signal
 import tempfile
@@ -17,10 +17,10 @@ _ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(s
 
 @contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
-    """Yield a new folder in `parent`, which is made when missing.
+    """Yield a new folder in `parent`, which is created if missing.
 
     Raises:
-        Interrupted: SIGTERM or SIGHUP came meanwhile; the folder is deleted first.
+        Interrupted: SIGTERM or SIGHUP was received; the folder is deleted first.
     """
     parent.mkdir(parents=True, exist_ok=True)
     before: dict[Any, Any] = {}

@@ -1,4 +1,4 @@
-"""`bytemill train`: pretraining from a configuration."""
+"""`bytemill train`: pretrain a model from a configuration."""
 
 from typing import TYPE_CHECKING, Annotated
 

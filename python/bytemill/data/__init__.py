@@ -1,4 +1,4 @@
-"""Documents to token shards, shards to batches, examples to rows."""
+"""Prepare documents as token shards, load batches from shards, and encode rows."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ __all__ = ["Manifest", "TokenLoader", "fetch", "merge", "prepare", "read_manifes
 
 
 def __getattr__(name: str) -> Any:
-    """`TokenLoader` when it is first asked for: it brings torch, which preparing does not need."""
+    """Import `TokenLoader` on first use: it needs torch, which preparing shards does not need."""
     if name == "TokenLoader":
         try:
             from bytemill.data.loader import TokenLoader

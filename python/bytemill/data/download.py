@@ -1,8 +1,8 @@
-"""One file from a server onto the disk: resumed where it broke off, and whole before it has its name.
+"""Download one file: interrupted downloads are resumed, and only a complete file gets its final name.
 
-The bytes go into `NAME.part`, and `NAME.part.json` says which version of the server's file they belong to. A download
-is resumed only from the same version: the server compares it (If-Range), or a known SHA-256 does at the end. Whatever
-else a server answers to the request for the rest, the download starts again.
+The bytes are written to `NAME.part`, and `NAME.part.json` says which version of the server's file they belong to. A
+download is resumed only from the same version: the server compares it (If-Range), or a known SHA-256 is checked at the
+end. If the server sends anything else for the remaining bytes, the download starts again.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES_OF_UNKNOWN_SIZE", "STALL_TIMEOUT_S", "download"]
 
 STALL_TIMEOUT_S = 60.0
-"""Seconds in which `network.MIN_PROGRESS_BYTES` must arrive."""
+"""Maximum seconds for `network.MIN_PROGRESS_BYTES` to arrive."""
 MAX_BYTES_OF_UNKNOWN_SIZE = 64 << 30
-"""Bytes of a file whose size neither the server nor a listing says."""
+"""Maximum bytes of a file if neither the server nor a listing gives its size."""
 
 _NOTHING_MORE = 416  # the range begins at or after the end of the file
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z")
@@ -42,11 +42,11 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z")
 
 @dataclass(frozen=True)
 class _Version:
-    """What identifies one content of the server's file; both fields empty if the server gives neither."""
+    """The version of the server's file; both fields are empty if the server sends neither."""
 
     url: str
     validator: str = ""
-    """A strong ETag, or the date of the last change: what If-Range takes."""
+    """A strong ETag or the date of the last change, for If-Range."""
     n_bytes: int | None = None
 
     @classmethod
@@ -56,39 +56,39 @@ class _Version:
         return cls(public_url(url), strong or reply.headers.get("Last-Modified", ""), n_bytes)
 
     def differs_from(self, other: _Version) -> bool:
-        """Whether both know something in which they differ; some servers send a part whatever If-Range says."""
+        """Return whether a field known to both differs; some servers send a part regardless of If-Range."""
         pairs = [(self.validator, other.validator), (self.n_bytes, other.n_bytes)]
         return any(own and theirs and own != theirs for own, theirs in pairs)
 
 
 class _StartAgainError(Exception):
-    """What came, or what the server offers, does not continue what is there."""
+    """The received or offered bytes do not continue the existing part."""
 
 
 def download(
-    remote: RemoteFile, target: Path, *, key: str | None, key_origin: str, heard: Callable[[int, int], None]
+    remote: RemoteFile, target: Path, *, key: str | None, key_origin: str, on_progress: Callable[[int, int], None]
 ) -> None:
-    """Download a file into `target`, from where an earlier call broke off.
+    """Download a file to `target`, and resume an interrupted download.
 
     Args:
-        remote: Where it is, and what is known of it.
-        target: Its place; no other process may download there at the same time.
-        key: Sent to `key_origin` alone.
-        key_origin: As `bytemill.network.origin` spells it.
-        heard: Called with the bytes that are there, and those that will be; 0 if not known.
+        remote: The file's address, and its size and hash if known.
+        target: The path to write; no other process may download to it at the same time.
+        key: Sent to `key_origin` only.
+        key_origin: In the spelling of `bytemill.network.origin`.
+        on_progress: Called with the bytes written and the total bytes; the total is 0 if not known.
 
     Raises:
-        DataError: The content has another hash than it must have, and was deleted.
-        NetworkError: The server fails or is too slow; calling again resumes.
+        DataError: The content has the wrong hash; it was deleted.
+        NetworkError: The server fails or is too slow; another call resumes the download.
     """
     part, note = (target.with_name(target.name + ending) for ending in (".part", ".part.json"))
     with _opened(part) as file:
         first_byte, version = _resumable(file, note, remote)
         if first_byte:
             with contextlib.suppress(_StartAgainError):
-                _transfer(remote, file, note, first_byte, version, (key, key_origin), heard)
+                _transfer(remote, file, note, first_byte, version, (key, key_origin), on_progress)
                 return _finish(file, part, note, target, remote, may_start_again=True)
-        _transfer(remote, file, note, 0, None, (key, key_origin), heard)
+        _transfer(remote, file, note, 0, None, (key, key_origin), on_progress)
         return _finish(file, part, note, target, remote, may_start_again=False)
 
 
@@ -99,9 +99,9 @@ def _transfer(
     first_byte: int,
     version: _Version | None,
     key: tuple[str | None, str],
-    heard: Callable[[int, int], None],
+    on_progress: Callable[[int, int], None],
 ) -> None:
-    """Ask for the file, or for its rest, and write what comes."""
+    """Request the file or its remaining bytes, and write them."""
     headers = {"Range": f"bytes={first_byte}-"} if first_byte else {}
     if first_byte and version is not None and version.validator:
         headers["If-Range"] = version.validator
@@ -124,11 +124,11 @@ def _transfer(
             first_byte = 0
             file.truncate(0)
             _write_note(note, _Version.of(remote.url, reply, total))
-        _append(reply, file, first_byte, total, heard)
+        _append(reply, file, first_byte, total, on_progress)
 
 
 def _total(reply: Reply, first_byte: int, version: _Version | None, remote: RemoteFile) -> int | None:
-    """Return the size of the whole file, if it is known; a part that does not fit what is there starts it again."""
+    """Return the size of the whole file if known; start again if a part does not continue the existing bytes."""
     if reply.status != 206:
         total = reply.n_bytes
     else:
@@ -149,14 +149,14 @@ def _total(reply: Reply, first_byte: int, version: _Version | None, remote: Remo
 
 
 def _append(
-    reply: Reply, file: BufferedRandom, have: int, total: int | None, heard: Callable[[int, int], None]
+    reply: Reply, file: BufferedRandom, have: int, total: int | None, on_progress: Callable[[int, int], None]
 ) -> None:
     file.seek(have)
     most = MAX_BYTES_OF_UNKNOWN_SIZE if total is None else total
     try:
         for piece in reply.pieces(max_bytes=most - have):
             file.write(piece)
-            heard(file.tell(), total or 0)
+            on_progress(file.tell(), total or 0)
         if total is not None and file.tell() < total:
             raise NetworkError(reply.url, "the connection broke", again=True)
     except NetworkError as error:
@@ -185,7 +185,7 @@ def _finish(
 
 
 def _resumable(file: BufferedRandom, note: Path, remote: RemoteFile) -> tuple[int, _Version | None]:
-    """Return how many bytes are there that may be continued, and of which version they are."""
+    """Return the number of existing bytes that can be continued, and their version."""
     have = os.fstat(file.fileno()).st_size
     version = _read_note(note)
     if version is None or version.url != public_url(remote.url):
@@ -213,7 +213,7 @@ def _checked(fields: dict[str, object]) -> _Version | None:
 
 
 def _write_note(note: Path, version: _Version) -> None:
-    note.unlink(missing_ok=True)  # a link that somebody put there is not followed
+    note.unlink(missing_ok=True)  # a planted link is not followed
     fields = {"url": version.url, "validator": version.validator, "n_bytes": version.n_bytes}
     with note.open("x", encoding="utf-8") as file:
         file.write(json.dumps(fields) + "\n")
@@ -221,10 +221,10 @@ def _write_note(note: Path, version: _Version) -> None:
 
 @contextlib.contextmanager
 def _opened(part: Path) -> Iterator[BufferedRandom]:
-    """Open what came so far, or a new file; a link or a pipe in its place is refused."""
+    """Open the existing part or a new file; refuse a link or a pipe."""
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     if part.is_symlink():
-        raise DataError(f"{part}: a link, expected a file or nothing; remove it")
+        raise DataError(f"{part}: a symbolic link, expected a regular file; remove it")
     opened = os.open(part, flags | getattr(os, "O_BINARY", 0), 0o666)
     if not stat.S_ISREG(os.fstat(opened).st_mode):
         os.close(opened)

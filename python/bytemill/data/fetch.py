@@ -1,7 +1,7 @@
-"""Downloads of named data sets into a cache: resumed where they broke off, checked where a hash is known.
+"""Download named data sets into a cache; resume interrupted downloads, and check known hashes.
 
-A file is written as `NAME.part` and renamed when it is whole, so what has its name is whole. One process downloads a
-data set at a time; others wait for it, and find its files.
+A file is written as `NAME.part` and renamed when complete, so a file with its final name is complete. One process
+downloads a data set at a time; others wait and then use its files.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _WAITING = "waiting for another download of it"
 
 
 def cache_folder() -> Path:
-    """`BYTEMILL_CACHE`, or `~/.cache/bytemill`."""
+    """Return the cache folder: `BYTEMILL_CACHE`, or `~/.cache/bytemill`."""
     return Path(os.environ.get("BYTEMILL_CACHE", Path.home() / ".cache" / "bytemill"))
 
 
 def fetch(name: str, *, cache: str | Path | None = None, progress: bool = False) -> Path:
-    """Download the data set `name` of `SOURCES`, as far as it is not in the cache; a .zip is unpacked there.
+    """Download the missing files of the data set `name` into the cache; a .zip is unpacked there.
 
     Args:
-        name: One of `SOURCES`.
+        name: A key of `SOURCES`.
         cache: The folder that holds the data sets' folders; `cache_folder()` if None.
         progress: Show progress on stderr.
 
@@ -46,10 +46,9 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = False)
         The data set's folder.
 
     Raises:
-        ArgumentError: There is no such name; lists those there are.
-        DataError: What was downloaded has another hash than it must have, and was deleted; or the hub's listing is not
-            of its form.
-        OSError: The server cannot be reached, is too slow or refuses; running again goes on where this broke off.
+        ArgumentError: There is no such name; the message lists the names.
+        DataError: A downloaded file has the wrong hash and was deleted, or the hub's listing has the wrong format.
+        OSError: The server cannot be reached, is too slow or refuses; another call resumes the download.
     """
     if name not in SOURCES:
         raise ArgumentError(f"name is {name!r}, expected one of {', '.join(sorted(SOURCES))}")
@@ -75,7 +74,7 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = False)
                     target,
                     key=key,
                     key_origin=key_origin,
-                    heard=lambda done, total: shown.update("downloading", done, total),
+                    on_progress=lambda done, total: shown.update("downloading", done, total),
                 )
             if target.suffix == ".zip":
                 unpack_zip(target)
@@ -84,7 +83,7 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: bool = False)
 
 @contextlib.contextmanager
 def _alone(parent: Path, name: str, waited: Callable[[int], None]) -> Iterator[None]:
-    """Wait until no other process downloads this data set; on Windows nothing is locked."""
+    """Lock this data set, and wait while another process downloads it; on Windows nothing is locked."""
     parent.mkdir(parents=True, exist_ok=True)
     if sys.platform == "win32":
         yield

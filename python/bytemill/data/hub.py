@@ -1,4 +1,4 @@
-"""Rows and documents of a Hugging Face data set, through the `datasets` client (extra `hf`)."""
+"""Read rows and documents of a Hugging Face data set with the package `datasets` (extra `hf`)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PREFIX = "hf:"
 
 
 def hub_rows(name: str) -> Iterator[Mapping[str, Any]]:
-    """Each row of a data set, one in memory at a time.
+    """Yield the rows of a data set, one in memory at a time.
 
     Args:
-        name: "hf:ID", "hf:ID:CONFIG" or "hf:ID:CONFIG:SPLIT"; the split is "train" if not given. ID may also be a
+        name: "hf:ID", "hf:ID:CONFIG" or "hf:ID:CONFIG:SPLIT"; the default split is "train". ID may also be a
             folder that `datasets` can load.
 
     Raises:
@@ -44,21 +44,21 @@ def hub_rows(name: str) -> Iterator[Mapping[str, Any]]:
     options = {"trust_remote_code": False} if "trust_remote_code" in takes else {}
     try:
         yield from datasets.load_dataset(parts[0], config, split=split, streaming=True, **options)
-    except Exception as error:  # datasets raises its own, the hub's, httpx's, pyarrow's and the system's
+    except Exception as error:  # datasets raises its own errors, and those of the hub, httpx, pyarrow and the system
         raise DataError(f"{name}: the package datasets cannot read it: {one_line(str(error))}") from None
 
 
 def write_rows(name: str, path: Path, *, text_field: str = "text") -> int:
-    """Write each row's text as a line of JSON, for `prepare` to read; gives the number of rows.
+    """Write each row's text as a line of JSON for `prepare`; return the number of rows.
 
     Args:
-        name: As of `hub_rows`.
+        name: As in `hub_rows`.
         path: The file to write.
         text_field: The column that holds the text.
 
     Raises:
-        ArgumentError: As `hub_rows`.
-        DataError: There is no such column; names those there are.
+        ArgumentError: As in `hub_rows`.
+        DataError: There is no such column; the message names the columns.
     """
     n_rows = 0
     with new_file(path) as file:

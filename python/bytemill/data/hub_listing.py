@@ -1,7 +1,7 @@
-"""The files of a named data set: one at an address, or those that the Hugging Face hub lists.
+"""List the files of a named data set: one at an address, or several from the Hugging Face hub.
 
-The hub is asked at `HF_ENDPOINT`, as its own clients do, with the token in `HF_TOKEN` if there is one. The token and
-the requests for further pages go to the endpoint's origin alone. What a listing says is checked before it is used.
+The hub's address is `HF_ENDPOINT`, as in its own clients, and its token is `HF_TOKEN` if set. The token and requests
+for further pages are sent only to the endpoint's origin. The listing's contents are checked before use.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ __all__ = [
 ]
 
 MAX_LISTING_PAGES = 200
-"""Pages of one listing; the hub lists 1,000 files a page."""
+"""Maximum pages of one listing; the hub lists 1,000 files per page."""
 MAX_LISTED_FILES = 200_000
-"""Files and folders of one listing."""
+"""Maximum files and folders of one listing."""
 PAGE_TIMEOUT_S = 60.0
-"""Seconds for one page."""
+"""Maximum seconds for one page."""
 LISTING_TIMEOUT_S = 600.0
-"""Seconds for all pages together."""
+"""Maximum seconds for all pages together."""
 MAX_NAME_BYTES = 240
-"""Bytes of a file's or folder's name; file systems take 255, and a download adds an ending."""
+"""Maximum bytes of a file's or folder's name; file systems allow 255, and a download adds an ending."""
 MAX_PATH_BYTES = 1024
-"""Bytes of a file's path in its data set."""
+"""Maximum bytes of a file's path in its data set."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -59,17 +59,17 @@ class RemoteFile:
     name: str
     """Path in the cache, relative to the data set's folder."""
     sha256: str = ""
-    """Empty if nobody says it."""
+    """SHA-256 of the file; empty if not known."""
     n_bytes: int | None = None
 
 
 def files_of(source: Source) -> list[RemoteFile]:
-    """Return the files of a data set; of the hub's, those in its folder with its ending.
+    """Return the files of a data set; for the hub, the files in its folder with its ending.
 
     Raises:
-        DataError: The listing is not of the hub's form, is endless, leads to another origin, has no such file, or a
+        DataError: The listing has the wrong format, is too long, leads to another origin, has no such file, or a file
             name cannot be used here.
-        ArgumentError: `HF_ENDPOINT` is not an address, or `HF_TOKEN` cannot be sent.
+        ArgumentError: `HF_ENDPOINT` is not an address, or `HF_TOKEN` is not a valid key.
         NetworkError: The hub cannot be reached or refuses.
     """
     if source.url:
@@ -88,16 +88,16 @@ def files_of(source: Source) -> list[RemoteFile]:
 
 
 def hub_key() -> tuple[str | None, str]:
-    """Return the hub's token, None if there is none, and the only origin that it may be sent to."""
+    """Return the hub's token (None if there is none) and the only origin that may receive it."""
     token = os.environ.get("HF_TOKEN", "")
     return checked_key(token, name="HF_TOKEN") if token.strip() else None, origin(_endpoint())
 
 
 def safe_name(path: str, source: str) -> str:
-    """Return a relative path that a server named, if it can be used here.
+    """Return a relative path from a server if it is safe to use here.
 
     Raises:
-        DataError: It leads out of the folder, is empty or too long, or holds control characters.
+        DataError: The path leads out of the folder, is empty or too long, or contains control characters.
     """
     place = public_url(source)
     shown = one_line(path)
@@ -143,7 +143,7 @@ def _listing(endpoint: str, source: Source) -> list[dict[str, Any]]:
 
 
 def _endless(n_pages: int, n_files: int, seconds_left: float) -> str:
-    """Return which limit a listing is over; empty if none."""
+    """Return which limit a listing exceeds; empty if none."""
     if seconds_left <= 0:
         return f"takes more than {LISTING_TIMEOUT_S:g} s"
     if n_pages > MAX_LISTING_PAGES:
@@ -172,7 +172,7 @@ def _next_page(page: str, link: str | None, endpoint: str) -> str | None:
     if not allowed:
         shown = one_line(public_url(link))
         raise DataError(f"{public_url(page)}: the listing goes on at '{shown}', which is not the hub's own address")
-    own = urllib.parse.urlsplit(endpoint).netloc  # with its user name and password, if it has them
+    own = urllib.parse.urlsplit(endpoint).netloc  # keep a user name and password in it
     return urllib.parse.urlunsplit(urllib.parse.urlsplit(there)._replace(netloc=own))
 
 

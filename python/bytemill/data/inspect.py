@@ -1,6 +1,6 @@
-"""What a folder of shards contains, for people: its documents decoded, and figures about them.
+"""Inspect a folder of shards: decoded documents, and figures about them.
 
-Everything is read through the core, which checks each block before it hands out a token.
+The core reads the shards and checks each block before it returns a token.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class Document:
     """One document, or the beginning of a long one."""
 
     number: int
-    """Its place in the split, from 0."""
+    """Number in the split, from 0."""
     first_token: int
-    """Where it begins among the split's tokens."""
+    """Position of its first token in the split."""
     n_tokens: int
-    """Its length, end-of-text included."""
+    """Number of tokens, end-of-text included."""
     ids: NDArray[np.uint32]
-    """Its first tokens."""
+    """The first tokens."""
 
 
 def documents(folder: str | Path, split: str, *, first: int = 0, most_tokens: int = 200) -> Iterator[Document]:
-    """The documents of a split from number `first` on, each with at most `most_tokens` of its ids.
+    """Yield the documents of a split from number `first`, each with at most `most_tokens` ids.
 
     Raises:
         FormatError: The shards are damaged.
@@ -55,19 +55,19 @@ def documents(folder: str | Path, split: str, *, first: int = 0, most_tokens: in
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """Lengths and frequencies of one split."""
+    """Document lengths and token frequencies of one split."""
 
     n_tokens: int
     lengths: NDArray[np.int64]
-    """Tokens of each document."""
+    """Number of tokens of each document."""
     frequent: list[tuple[int, int]]
     """The most frequent ids with their counts, most frequent first."""
     n_used_ids: int
-    """How many ids of the vocabulary occur."""
+    """Number of different ids that occur."""
 
 
 def split_statistics(manifest: Manifest, split: str, *, n_frequent: int = 20) -> SplitStatistics:
-    """Read all tokens of a split once; memory: 8 bytes an id of the vocabulary and a document.
+    """Read all tokens of a split once; memory use is 8 bytes per vocabulary id and per document.
 
     Raises:
         FormatError: The shards are damaged.

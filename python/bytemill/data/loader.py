@@ -1,8 +1,8 @@
-"""Batches from token shards: the torch face of the Rust loader.
+"""Load batches from token shards: the torch interface of the Rust loader.
 
-Which sample comes when is a pure function of (seed, position), so progress is one integer and a run resumes
-exactly, at any world size. Order, packing and state are written down in docs/formats.md. A batch's tensors lie in the
-loader's own memory, which is used again only when nobody holds any of them: no copy, no allocation a batch.
+The order of samples is a pure function of (seed, position). So progress is one integer, and a run resumes exactly, at
+any world size. docs/formats.md describes order, packing and state. A batch's tensors use the loader's own memory, which
+is reused only when none of them is referenced: no copy and no allocation per batch.
 """
 
 from __future__ import annotations
@@ -30,52 +30,51 @@ Batch = tuple[torch.Tensor, ...]
 class TokenLoader(IterableDataset[Batch]):
     """An endless, deterministic stream of (inputs, targets) batches.
 
-    A sample is `seq_len + 1` neighbouring tokens; inputs are the first `seq_len` of them, targets the last. Or, with
-    `packing="bestfit"`, a row of whole documents, each token's target the one that follows it in the data.
+    A sample is `seq_len + 1` consecutive tokens; the inputs are the first `seq_len`, the targets the last `seq_len`.
+    With `packing="bestfit"` a sample is a row of whole documents; each token's target is the next token in the data.
     A micro-batch is `batch_size` consecutive positions of the global order, and rank r of W takes
-    micro-batches r, r + W, …, so that the order of samples does not depend on the number of ranks.
+    micro-batches r, r + W, …, so the order of samples does not depend on the number of ranks.
     Threads may share a loader; each batch goes to one of them.
 
-    It needs no `torch.utils.data.DataLoader`, and works in one: `DataLoader(loader, batch_size=None, num_workers=2)`
-    gives the same batches in the same order. The loader's own state then stays where it was: the workers' copies move.
+    It needs no `torch.utils.data.DataLoader`, but works in one: `DataLoader(loader, batch_size=None, num_workers=2)`
+    gives the same batches in the same order. The loader's own state then does not advance; only the workers' copies do.
 
     Args:
-        path_or_paths: A folder of shards, or a file of llm.c, nanoGPT, numpy (.npy) or Megatron (.bin beside .idx);
-            or several of one kind.
+        path_or_paths: A folder of shards, or a file of llm.c, nanoGPT, numpy (.npy) or Megatron (.bin next to
+            .idx); or several of one kind.
         batch_size: Samples in a batch of this rank (B).
         seq_len: Tokens in a sample (T).
-        seed: Chooses the order; each epoch has its own.
-        rank: This process among `world_size`.
-        world_size: How many processes share the stream.
+        seed: Seed of the order; each epoch has a different order.
+        rank: Rank of this process, from 0 to `world_size` - 1.
+        world_size: Number of processes that share the stream.
         split: "train" or "val"; files have only "train".
-        weights: One positive weight a source, their share of the samples; if None, the sources' tokens follow each
-            other as one.
-        packing: "chunk": windows over the documents end to end, which are cut wherever a window ends. "bestfit":
-            documents are placed whole where they fit, and cut only where none does; what is cut off goes to another
-            row. Either way every token is an input once an epoch, none is padded, and at most the last `seq_len` are
-            left out. Of film reviews that fit into 1,024 tokens 72 % are whole by "chunk" and all by "bestfit"
-            (benches/packing.py). It costs 8 bytes of memory for each piece that was touched, a read for each piece
-            instead of each row, int32 batches of 8 instead of 4 bytes a token, and with `shuffle=False` rows that
-            are not in the data's order. Shards only: others' files do not say where documents begin.
-        shuffle: False serves the samples in the order they are stored, or planned.
-        dtype: `torch.int64` (None means the same): contiguous tensors. Or `torch.int32`, to be cast on the device:
-            inputs and targets are views of one (B, T + 1) buffer, a quarter of the bytes; flatten by `reshape`. (With
-            "bestfit" they are two buffers.)
-        verify: When checksums are checked: as each block is first touched, always, or never. Others' files have none.
-        prefetch_batches: How many batches are read ahead on a thread of their own, once it is seen that you do
-            something between one batch and the next; 0 reads when asked.
-        documents: Adds a third tensor. "ids": (B, T) int32, the number of the piece that an input belongs to, counted
-            through the batch. "cu_seqlens": (n,) int32, where pieces begin among the B x T inputs, padded with
-            B x T to a length that is the same for every batch. Takes 4 bytes of memory a document.
-        stored_dtype: "uint16" or "uint32", of a raw .bin, which does not say it.
-        mmap: Reads mapped files instead of calling the system for each sample: faster, but whoever cuts a file
-            that is mapped kills the process.
-        pin_memory: Whether batches lie in pinned memory, for `to(device, non_blocking=True)`; if None, where there is
-            CUDA.
+        weights: One positive weight per source: its share of the samples; if None, the sources are concatenated.
+        packing: "chunk": windows over the concatenated documents; a document is cut where a window ends. "bestfit":
+            whole documents are placed where they fit, and one is cut only if none fits; the rest goes to another row.
+            Either way every token is an input once per epoch, there is no padding, and at most the last `seq_len`
+            tokens are left out. Of film reviews that fit into 1,024 tokens, 72 % stay whole with "chunk" and all with
+            "bestfit" (benches/packing.py). "bestfit" costs 8 bytes of memory for each piece read, one read per piece
+            instead of per row, and 8 instead of 4 bytes per token for int32 batches; with `shuffle=False` rows are not
+            in the data's order. It needs shards: other files do not store where documents begin.
+        shuffle: False returns the samples in stored order ("chunk") or planned order ("bestfit").
+        dtype: `torch.int64` (None means the same): contiguous tensors. Or `torch.int32`, to be cast on the
+            device: inputs and targets are views of one (B, T + 1) buffer, a quarter of the bytes; flatten them with
+            `reshape`. (With "bestfit" they are two buffers.)
+        verify: When to check checksums: when each block is first read, always, or never. Files of other programs have
+            none.
+        prefetch_batches: Maximum number of batches to prefetch on a separate thread. Prefetching starts once the caller
+            is seen to work between batches; 0 reads each batch on demand.
+        documents: Adds a third tensor. "ids": (B, T) int32, the number of each input's piece within the batch.
+            "cu_seqlens": (n,) int32, where pieces begin among the B x T inputs, padded with
+            B x T to the same length for every batch. Uses 4 bytes of memory per document.
+        stored_dtype: "uint16" or "uint32", for a raw .bin, which does not store it.
+        mmap: Whether to read memory-mapped files instead of making a system call per sample. This is faster, but
+            truncating a mapped file kills the process (SIGBUS).
+        pin_memory: Whether batches are in pinned memory, for `to(device, non_blocking=True)`; if None, only with CUDA.
 
     Raises:
         FormatError: Manifest, shards or a file's header are damaged or of another format.
-        ArgumentError: An argument cannot work, such as a split with fewer than `seq_len + 1` tokens.
+        ArgumentError: An argument is invalid, such as a split with fewer than `seq_len + 1` tokens.
 
     Example:
         >>> from bytemill import Tokenizer
@@ -147,44 +146,44 @@ class TokenLoader(IterableDataset[Batch]):
 
     @property
     def n_samples(self) -> int:
-        """Samples in one epoch of all sources together."""
+        """Number of samples in one epoch of all sources together."""
         return sum(self._loader.n_samples())
 
     @property
     def epochs(self) -> list[float]:
-        """Epochs done of each source, with the fraction of the one begun."""
+        """Epochs done of each source, with the fraction of the current one."""
         return self._loader.epochs()
 
     def __iter__(self) -> Iterator[Batch]:
-        """This loader itself; in a worker of a DataLoader, every num_workers-th of its batches."""
+        """Return this loader; in a DataLoader worker, every num_workers-th of its batches."""
         worker = get_worker_info()
         if worker is not None and worker.num_workers > 1:
             return self._part(worker.id, worker.num_workers)
         return self
 
     def __next__(self) -> Batch:
-        """The next (inputs, targets) of this rank, (B, T) each; they stay untouched while you hold them.
+        """Return the next (inputs, targets) of this rank, (B, T) each; they do not change while you hold them.
 
         Raises:
-            FormatError: A checksum does not fit; no damaged token is delivered.
+            FormatError: A checksum does not match; no damaged token is returned.
         """
         batch = tuple(map(torch.from_numpy, self._loader.next_batch()))
         return tuple(map(_pinned, batch)) if self._pins else batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream is: one integer, and what the order depends on. The same on every rank."""
+        """Return the position (one integer) and the settings that determine the order; equal on every rank."""
         return dict(json.loads(self._loader.state()))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved place, at any world size and number of threads.
+        """Continue from a saved position, at any world size and number of threads.
 
         Raises:
-            ArgumentError: It is a place in another order; names both values.
+            ArgumentError: The position belongs to another order; the message has both values.
         """
         self._loader.load_state(json.dumps(dict(state)))
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a spawned process needs: it opens the files itself and goes on from the same place."""
+        """Return the state for a spawned process, which opens the files itself and continues from the same position."""
         return {name: value for name, value in vars(self).items() if name != "_loader"} | {
             "state": self._loader.state()
         }
@@ -196,7 +195,7 @@ class TokenLoader(IterableDataset[Batch]):
         self._loader.load_state(state)
 
     def _part(self, worker: int, n_workers: int) -> TokenLoader:
-        """Micro-batches w, w + n, … of this rank's: DataLoader, which takes turns, gives all of them in order."""
+        """Yield micro-batches w, w + n, … of this rank; DataLoader alternates workers, so all come in order."""
         ranks = {
             "rank": self._options["rank"] + worker * self._options["world_size"],
             "world_size": self._options["world_size"] * n_workers,
@@ -207,5 +206,5 @@ class TokenLoader(IterableDataset[Batch]):
 
 
 def _pinned(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy in torch's pinned memory, which torch gives to nobody else while the device still reads it."""
+    """Return a copy in torch's pinned memory, which torch does not reuse while the device still reads it."""
     return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor)

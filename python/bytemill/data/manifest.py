@@ -1,4 +1,4 @@
-"""What a folder of shards contains, read from its manifest.json."""
+"""Read the manifest.json of a folder of shards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Manifest", "read_manifest"]
 
 MAX_VOCAB = 1 << 24
-"""Ids of a vocabulary; the core's own limit."""
+"""Maximum ids of a vocabulary; the core has the same limit."""
 
 Split = Literal["train", "val"]
 
@@ -38,33 +38,33 @@ _INPUT_FIELDS: dict[str, type | UnionType] = {"name": str, "bytes": int, "sha256
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest's figures; docs/formats.md describes every field of the file."""
+    """The contents of a manifest; docs/formats.md describes every field of the file."""
 
     folder: Path
     n_vocab: int
     end_of_text: int | None
     tokenizer_sha256: str
     root_sha256: str
-    """A hash over all of the manifest, and so over all tokens."""
+    """Hash of the whole manifest, and so of all tokens."""
     shards: tuple[dict[str, Any], ...]
     inputs: tuple[dict[str, Any], ...] = ()
-    """Name, bytes and SHA-256 of each file of text."""
+    """Name, bytes and SHA-256 of each text file."""
     text_field: str = "text"
-    """The field of a row that held its text."""
+    """The field of a row that has the text."""
 
     def tokens(self, split: Split) -> int:
-        """Tokens in all shards of a split."""
+        """Return the number of tokens in all shards of a split."""
         return self._sum("tokens", split)
 
     def documents(self, split: Split) -> int:
-        """Documents that begin in the shards of a split."""
+        """Return the number of documents that begin in the shards of a split."""
         return self._sum("documents", split)
 
     def refuse_other(self, tokenizer: Tokenizer) -> None:
-        """Make sure that `tokenizer` is the one that made the shards.
+        """Raise DataError if `tokenizer` is not the one that made the shards.
 
         Raises:
-            DataError: It is another; names both fingerprints.
+            DataError: It is another tokenizer; the message has both fingerprints.
         """
         if tokenizer.fingerprint != self.tokenizer_sha256:
             raise DataError(
@@ -77,11 +77,11 @@ class Manifest:
 
 
 def read_manifest(folder: str | Path) -> Manifest:
-    """Read the manifest of a folder of shards; `verify` is what checks it.
+    """Read the manifest of a folder of shards; `verify` checks the shards against it.
 
     Raises:
-        FileNotFoundError: The folder has none.
-        FormatError: It is not a manifest.
+        FileNotFoundError: The folder has no manifest.
+        FormatError: The file is not a valid manifest.
     """
     path = Path(folder) / "manifest.json"
     fields = read_object(path)

@@ -1,8 +1,8 @@
-"""A corpus prepared file by file: on the machines of a job array, or on a Ray cluster; then merged.
+"""Prepare a corpus file by file, in a job array or on a Ray cluster, and merge the parts.
 
-Each input file becomes a folder of shards of its own, so what goes where follows from the inputs and never from the
-number of workers; documents are shuffled within their file. A part that is there already is left as it is, so a task
-that is run again, or twice, changes no byte.
+Each input file becomes its own folder of shards, so the output depends on the inputs and not on the number of workers.
+Documents are shuffled within their file. An existing part stays unchanged, so running a task again, or twice, changes
+no byte.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RETRIES = 3
 
 
 def find_files(sources: Sequence[str | Path]) -> list[Path]:
-    """The files of `sources` in the order of `prepare`: folders walked, sorted by name, dotfiles left out."""
+    """Return the files of `sources` in the order of `prepare`: folders walked, sorted by name, without dotfiles."""
     files: list[Path] = []
     for source in map(Path, sources):
         files.extend(_walk(source) if source.is_dir() else [source])
@@ -42,18 +42,18 @@ def _walk(folder: Path) -> list[Path]:
             continue
         if path.is_dir() and not path.is_symlink():
             found.extend(_walk(path))
-        elif path.is_file() or not path.exists():  # a link that leads nowhere is for `prepare` to tell
+        elif path.is_file() or not path.exists():  # `prepare` reports a broken link
             found.append(path)
     return found
 
 
 def part_folder(out_dir: str | Path, number: int) -> Path:
-    """Where the shards of the `number`-th input file go."""
+    """Return the folder for the shards of the `number`-th input file."""
     return Path(out_dir) / f"part_{number:06}"
 
 
 def prepare_part(source: Path, folder: Path, tokenizer: Tokenizer, options: dict[str, Any]) -> str:
-    """One file's task: its shards in `folder`; gives the root hash."""
+    """Prepare the shards of one file in `folder`; return the root hash."""
     return prepare(source, folder, tokenizer=tokenizer, **options).root_sha256
 
 
@@ -65,7 +65,7 @@ def prepare_parts(
     shard_of: tuple[int, int],
     **options: Any,
 ) -> list[Path]:
-    """The share of task i of n: files i, i + n, … of `sources`, each into a folder of its own.
+    """Prepare the files of task i of n: files i, i + n, … of `sources`, each into its own folder.
 
     Args:
         sources: As in `prepare`.
@@ -78,7 +78,7 @@ def prepare_parts(
         The folders written, to be merged once all tasks are done.
 
     Raises:
-        ArgumentError: `shard_of` cannot be.
+        ArgumentError: `shard_of` is invalid.
     """
     task, n_tasks = shard_of
     if not 1 <= task <= n_tasks:
@@ -91,15 +91,15 @@ def prepare_parts(
 
 
 def merge(folders: Sequence[str | Path], out_dir: str | Path) -> Manifest:
-    """Put the shards of several folders, in this order, into one new folder; every byte is checked on the way.
+    """Merge the shards of several folders, in this order, into one new folder; every byte is checked.
 
     Raises:
-        FormatError: A shard is damaged, or `out_dir` holds shards already.
+        FormatError: A shard is damaged, or `out_dir` already has shards.
         ArgumentError: The folders were made with different tokenizers, or one of them is `out_dir`.
     """
     refuse_input_as_output(out_dir, folders)
     _core.merge_shards([str(folder) for folder in folders], str(out_dir))
-    own = Path(folders[0]) / "tokenizer.json"  # shards of earlier versions have none
+    own = Path(folders[0]) / "tokenizer.json"  # shards of earlier versions have no tokenizer
     if own.is_file():
         write_bytes(Path(out_dir) / own.name, own.read_bytes())
     return read_manifest(out_dir)
@@ -114,17 +114,17 @@ def prepare_on_ray(
     task: Callable[..., str] = prepare_part,
     **options: Any,
 ) -> Manifest:
-    """Prepare each file as a Ray task, then merge; no token goes through Ray's object store.
+    """Prepare each file as a Ray task, then merge; tokens do not go through Ray's object store.
 
-    A task whose worker dies is tried again, and since its bytes follow from the file alone, the result is the same.
-    All machines must see `sources` and `out_dir` under the same paths.
+    A task is retried if its worker dies; its output depends on the file only, so the result is the same. All machines
+    must have `sources` and `out_dir` under the same paths.
 
     Args:
         sources: As in `prepare`.
-        out_dir: For the parts, and for `merged`, the folder with everything.
+        out_dir: The folder for the parts and for `merged`, the folder with the merged shards.
         tokenizer: As in `prepare`.
-        address: Of the cluster, such as "auto" or "ray://host:10001"; None uses one that is there or starts one here.
-        task: What is run for each file.
+        address: The cluster's address, such as "auto" or "ray://host:10001"; None uses a running cluster or starts one.
+        task: The function to run for each file.
         options: As in `prepare`.
     """
     import ray

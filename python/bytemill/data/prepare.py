@@ -1,4 +1,4 @@
-"""Documents to token shards: the face of the Rust core's `prepare` and `verify`."""
+"""Encode documents into token shards: the Python interface of the core's `prepare` and `verify`."""
 
 from __future__ import annotations
 
@@ -34,38 +34,38 @@ def prepare(
     check: bool = False,
     progress: bool = False,
 ) -> Manifest:
-    """Encode documents into checked token shards; see docs/formats.md for what is written.
+    """Encode documents into token shards with checksums; docs/formats.md describes the files.
 
     Documents are shuffled once, by `seed`. The same sources, tokenizer and options give the same bytes for any
-    number of threads. A folder that already holds exactly this is left as it is; one that a killed run left is
-    completed: shards that are finished stay, each checked first.
+    number of threads. A folder that already has this result stays unchanged. A folder of a killed run is
+    completed: finished shards are checked and kept.
 
     Args:
-        sources: Text files (one document each), .jsonl files (one a line) or folders of them.
+        sources: Text files (one document each), .jsonl files (one document per line) or folders of them.
         out_dir: The folder to write; it also gets a copy of the tokenizer.
-        tokenizer: What encodes; its end-of-text stands at the start of each document.
+        tokenizer: Encodes the text; its end-of-text token is at the start of each document.
         shard_tokens: Tokens in a full shard, at most 100 million.
-        val: For validation: a share of the documents, chosen by seed (a corpus of one document gives its last
-            tenth), or "first_shard".
-        seed: Of the shuffle and of the choice for validation.
-        threads: That encode; every core if None.
+        val: The validation part: a fraction of the documents, chosen by `seed` (of a single document, the last tenth),
+            or "first_shard".
+        seed: Seed of the shuffle and of the validation part.
+        threads: Threads for encoding; all cores if None.
         text_field: The field of a .jsonl row that holds the text.
-        max_memory: Bytes for text and tokens on their way and for the places of documents (20 bytes each). Long texts
-            are cut where that changes no token; a row or a stretch that cannot be cut and does not fit is refused.
-            If None: some 40 MiB per thread, and as much as the longest of these needs.
-        check: Decode everything that was written and compare it with the text; takes about half as long again. Where
-            the tokenizer changes text, as with NFC, encode the text again and compare the ids.
+        max_memory: Maximum bytes for buffered text and tokens and for the documents' positions (20 bytes each). Long
+            texts are split where that changes no token; a row or passage that cannot be split and does not fit is
+            refused. If None: about 40 MiB per thread, plus the needs of the longest row or passage.
+        check: Decode all shards and compare them with the text; takes about 50 % more time. If the tokenizer changes
+            text, as with NFC, the text is encoded again and the ids are compared.
         progress: Show progress on stderr.
 
     Returns:
-        The manifest of what was written.
+        The manifest of the shards.
 
     Raises:
         OSError: A source cannot be read, or the disk is full.
-        FormatError: A row is not JSON or lacks the field; names file and line. A folder with other shards. With
-            `check`, a token that does not stand for the text; names shard, document and place.
-        ArgumentError: An argument cannot work, there is no text, `out_dir` is one of the sources, or
-            `max_memory` is too little.
+        FormatError: A row is not JSON or lacks the field; the message names file and line. The folder has other shards.
+            With `check`, a token does not match the text; the message names shard, document and position.
+        ArgumentError: An argument is invalid, there is no text, `out_dir` is one of the sources, or `max_memory` is too
+            small.
 
     Example:
         >>> from bytemill import Tokenizer
@@ -101,7 +101,7 @@ def prepare(
 
 
 class _PrepareProgress(PhaseProgress):
-    """Bytes with their rate and the time left, as in every phase, and tokens with theirs."""
+    """Progress that shows bytes, speed and time left as in every phase, and also the tokens and their speed."""
 
     def update(self, phase: str, done: int, total: int, n_tokens: int = 0) -> None:
         super().update(phase, done, total)
@@ -118,21 +118,21 @@ def verify(
     tokenizer: Tokenizer | None = None,
     progress: bool = False,
 ) -> None:
-    """Check every byte of a folder of shards against its manifest and checksums, and its tokens against their text.
+    """Check every byte of a folder of shards against its checksums, and optionally its tokens against the text.
 
-    Checksums find damage. Only the text finds tokens that were wrong when they were written.
+    Checksums find damage. Only a comparison with the text finds tokens that were written wrong.
 
     Args:
         out_dir: The folder of shards.
-        against: What the shards were prepared from, in the same order: all tokens are decoded and compared with it, in
-            memory that does not grow with either. Names of files may differ. Where the tokenizer changes text, as with
-            NFC, the text is encoded again and ids are compared.
-        tokenizer: The one that made the shards; needed with `against`.
+        against: The sources of the shards, in the same order: all tokens are decoded and compared with them, with
+            constant memory use. File names may differ. If the tokenizer changes text, as with NFC, the text is encoded
+            again and the ids are compared.
+        tokenizer: The tokenizer of the shards; required with `against`.
         progress: Show progress of the comparison on stderr.
 
     Raises:
-        FormatError: Something does not fit; names shard and place, with `against` also the document and its place.
-        ArgumentError: `against` or `tokenizer` is not what the shards were made with, or only one of the two is given.
+        FormatError: Something does not match; the message names shard and position, with `against` also the document.
+        ArgumentError: The shards were made with another `against` or `tokenizer`, or only one of the two is given.
         OSError: A file is missing or cannot be read.
 
     Example:

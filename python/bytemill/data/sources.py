@@ -1,6 +1,6 @@
-"""Named data sets: where each lies, under which licence, and its SHA-256 where that is known for good.
+"""Named data sets: address, licence, and SHA-256 if it never changes.
 
-A data set on the Hugging Face hub is named by its id there; the hub tells the hashes of its large files.
+A data set on the Hugging Face hub has its id there; the hub lists the hashes of its large files.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ class Source:
     licence: str
     url: str = ""
     sha256: str = ""
-    """Of the file at `url`; empty where its owner may change it."""
+    """SHA-256 of the file at `url`; empty if its owner may change the file."""
     hub_id: str = ""
     hub_folder: str = ""
-    """Only files below it; empty for all."""
+    """Use only files in this folder; empty for all."""
     ending: str = ""
-    """Only files that end so."""
+    """Use only files with this ending."""
 
 
 _GITHUB = "https://raw.githubusercontent.com"

@@ -1,4 +1,4 @@
-"""Figures about a folder of shards: for `bytemill data stats`, as tables, as JSON, and as a plot."""
+"""Statistics of a folder of shards for `bytemill data stats`: as tables, JSON and a plot."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 __all__ = ["folder_statistics", "plot_lengths", "print_statistics"]
 
 MAX_SHOWN_SOURCES = 50
-"""Inputs in the table of sources; --json lists all."""
+"""Maximum inputs in the table of sources; --json lists all."""
 _PERCENTILES = (5, 25, 50, 75, 95)
 
 
 def folder_statistics(folder: Path, tokenizer: Tokenizer | None = None) -> dict[str, Any]:
-    """Figures of each split, and each input's share of the bytes.
+    """Return the figures of each split, and each input's share of the bytes.
 
     Args:
-        folder: What `prepare` wrote.
+        folder: A folder that `prepare` wrote.
         tokenizer: Spells the frequent tokens.
 
     Raises:
         FormatError: The shards are damaged.
-        DataError: The tokenizer is another one.
+        DataError: The tokenizer is not that of the shards.
     """
     manifest = read_manifest(folder)
     if tokenizer is not None:
@@ -74,7 +74,7 @@ def _spelled(token: int, tokenizer: Tokenizer | None) -> str | None:
 
 
 def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
-    """Tables on stdout, or one JSON object."""
+    """Print tables or one JSON object to stdout."""
     if as_json:
         print(json.dumps(found))
         return
@@ -94,7 +94,7 @@ def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
         print(f"  ids that occur: {figures['used_ids']:,} of {found['n_vocab']:,}")
         table = Table("id", "text", "count", "share", title=f"{split}: most frequent tokens", title_justify="left")
         for row in figures["frequent"]:
-            text = Text("" if row["text"] is None else repr(row["text"]))  # as it is: markup in a token is no markup
+            text = Text("" if row["text"] is None else repr(row["text"]))  # literally: a token may look like markup
             table.add_row(str(row["id"]), text, f"{row['count']:,}", f"{row['share']:.2%}")
         console.print(table)
     table = Table("source", "bytes", "share", title="share of each source", title_justify="left")
@@ -108,7 +108,7 @@ def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
 
 
 def plot_lengths(folder: Path, path: Path) -> None:
-    """A histogram of the training documents' lengths, both axes logarithmic."""
+    """Plot a histogram of the training documents' lengths with logarithmic axes."""
     from matplotlib.figure import Figure
 
     lengths = split_statistics(read_manifest(folder), "train").lengths

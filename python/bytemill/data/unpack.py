@@ -1,4 +1,4 @@
-"""A downloaded .zip unpacked next to itself: whole files, under their own plain names, within limits."""
+"""Unpack a downloaded .zip into its own folder, with limits on size and file names."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["unpack_zip"]
 
 MAX_FILES = 100
 MAX_BYTES = 1 << 30
-"""Bytes of all files together."""
+"""Maximum bytes of all files together."""
 _PIECE_BYTES = 1 << 20
 
 
 def unpack_zip(path: Path) -> list[Path]:
-    """Write the files of a .zip into its folder, those that are not there yet; return their paths.
+    """Write the missing files of a .zip into its folder; return the paths of all its files.
 
     Raises:
-        DataError: It is damaged, holds a name that is not a plain file name, or more than the limits; names it.
+        DataError: The .zip is damaged, has a name that is not a plain file name, or exceeds the limits.
 
     >>> folder = getfixture("tmp_path")
     >>> with zipfile.ZipFile(folder / "a.zip", "w") as archive:
@@ -55,7 +55,7 @@ def _refuse(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _written(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path) -> Path:
-    """Write one file; its size and checksum are those that the .zip gives, or nothing is kept."""
+    """Write one file, or nothing if its size or checksum differs from the .zip's entry."""
     if target.exists():
         return target
     with archive.open(entry) as packed, new_file(target) as file:

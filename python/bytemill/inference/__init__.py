@@ -1,4 +1,4 @@
-"""Text in, text out: sampling with a tokenizer."""
+"""Generate text with a model and its tokenizer."""
 
 from bytemill.inference.conversation import Conversation
 from bytemill.inference.text import Sampling, TextGenerator, TextTokenizer, stream_text

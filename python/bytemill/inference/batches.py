@@ -1,7 +1,8 @@
-"""Many prompts continued several at a time: those of equal length share a batch, so that nothing is padded.
+"""Continue many prompts in batches of equal length, so that no padding is needed.
 
-A padded prompt would need masks all the way down and give other last bits than the prompt alone. Prompts of a
-test set come in some tens of lengths; the longest go first, so a memory that is too small shows at once.
+A padded prompt would need masks in every layer, and its last bits would differ from those of the prompt alone. The
+prompts of a test set have some tens of different lengths. The longest are first, so too little memory shows
+immediately.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,17 +24,17 @@ def complete_all(
     stop: Sequence[str] = (),
     **sampling: Unpack[Sampling],
 ) -> Iterator[tuple[int, str]]:
-    """Continue each prompt once; give (its number, the new text) as soon as its batch is done.
+    """Continue each prompt once; yield (its number, the new text) as soon as its batch is done.
 
-    With temperature 0 a text does not depend on what shares its batch.
+    With temperature 0 a text does not depend on the other prompts in its batch.
 
     Args:
         generator: Model and tokenizer.
-        prompts: Texts, or ids; an empty one starts a document.
-        batch_size: Prompts at a time at most.
-        max_new_tokens: Tokens of each text at most.
-        stop: A text ends before the first of these that would come up in it.
-        **sampling: As `bytemill.model.generate`.
+        prompts: Texts or ids; an empty prompt starts a document.
+        batch_size: Maximum number of prompts at the same time.
+        max_new_tokens: Maximum new tokens per text.
+        stop: A text ends before the first occurrence of any of these.
+        **sampling: As in `bytemill.model.generate`.
     """
     by_length: dict[int, list[tuple[int, torch.Tensor]]] = {}
     for number, prompt in enumerate(prompts):

@@ -1,7 +1,7 @@
-"""Several questions and answers in a row, in the words that the model was tuned with.
+"""Hold a conversation with a model, in the template that it was tuned with.
 
-The ids of a conversation are those of training (`bytemill.data.rows.encode.prompt_ids`): the same template, and after
-each earlier answer what ended it there. When they no longer fit the context, the oldest turns are left out.
+The ids of a conversation are those of training (`bytemill.data.rows.encode.prompt_ids`): the same template,
+and the same end token after each earlier answer. If they do not fit the context, the oldest turns are left out.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["Conversation"]
 
 
 class Conversation:
-    """Turns of question and answer with one model.
+    """A conversation with one model.
 
     Args:
         generator: Model and tokenizer.
-        template: The one that the model was tuned with.
-        system: What the model is asked to be, before the first turn; "" leaves it out.
-        max_new_tokens: Tokens of an answer at most; also what is kept free for it in the context, up to half of it.
-        **sampling: As `bytemill.model.generate`.
+        template: The template that the model was tuned with.
+        system: System message before the first turn; "" omits it.
+        max_new_tokens: Maximum tokens per answer; the same number is reserved in the context, up to half of it.
+        **sampling: As in `bytemill.model.generate`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Conversation:
         self._turns: list[Turn] = []
 
     def answer(self, text: str) -> Iterator[str]:
-        """Return the answer in pieces of whole characters; when it is over, it is part of the conversation."""
+        """Yield the answer in pieces of whole characters; when complete, it is added to the conversation."""
         asked = Turn("user", text)
         pieces = []
         for piece in self._generator.stream(
@@ -59,11 +59,11 @@ class Conversation:
         self._turns += [asked, Turn("assistant", "".join(pieces).strip())]
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start a new conversation."""
         self._turns.clear()
 
     def _prompt(self, asked: Turn) -> list[int]:
-        """The whole conversation, without the oldest turns if it would be too long."""
+        """Return the prompt's ids; the oldest turns are left out if it would be too long."""
         n_positions = self._generator.model.config.n_positions
         n_room = n_positions - min(self._max_new_tokens, n_positions // 2)
         for first in range(0, len(self._turns) + 1, 2):

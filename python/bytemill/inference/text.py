@@ -1,7 +1,7 @@
-"""A model and its tokenizer as one thing that continues text.
+"""Generate text with a model and its tokenizer.
 
-Ids are bytes, and a character may need several ids: text is given out in whole characters only, as soon as
-their last byte is there, and as soon as it cannot be the beginning of a text to stop at.
+Ids stand for bytes, and a character may need several ids. Text is therefore returned in whole characters only: as soon
+as a character is complete, and cannot be the beginning of a stop text.
 """
 
 import codecs
@@ -22,25 +22,25 @@ _LARGEST_PADDING = 128
 
 
 class TextTokenizer(Protocol):
-    """What is asked of a tokenizer here; ours, tiktoken's and others of that face have it."""
+    """The tokenizer methods that this module uses; ours, tiktoken's and similar tokenizers have them."""
 
     @property
     def n_vocab(self) -> int:
-        """Ids are below this."""
+        """The largest id plus 1."""
 
     @property
     def eot_token(self) -> int | None:
-        """The id that ends a document, where there is one."""
+        """Id of the end of a document, if there is one."""
 
     def encode_ordinary(self, text: str) -> list[int]:
-        """Text to ids; a special token's text is text like any other."""
+        """Return the ids of a text; a special token's text is ordinary text."""
 
     def decode_bytes(self, ids: Sequence[int], /) -> bytes:
-        """Ids to bytes."""
+        """Return the bytes of ids."""
 
 
 class Sampling(TypedDict, total=False):
-    """Options that `bytemill.model.generate` takes as well, with its meanings and defaults."""
+    """Sampling options, with the meanings and defaults of `bytemill.model.generate`."""
 
     temperature: float
     top_k: int | None
@@ -50,15 +50,15 @@ class Sampling(TypedDict, total=False):
 
 
 class TextGenerator:
-    """Continues text with a model, until the tokenizer's end-of-text or a number of tokens.
+    """Continue text with a model, until the tokenizer's end-of-text or a maximum number of tokens.
 
-    On a CPU large weights are kept in a second form, which is faster to multiply. It is made again where weights have
-    changed from one answer to the next, as by `merge_lora`.
+    On a CPU large weights are kept in a second layout, which is faster to multiply. It is rebuilt for weights that have
+    changed between two answers, as by `merge_lora`.
 
     Args:
-        model: What continues the text.
-        tokenizer: The model's.
-        stop_ids: Ids after which a text is over; None takes the tokenizer's end of text, if it has one.
+        model: The model.
+        tokenizer: The model's tokenizer.
+        stop_ids: Ids that end a text; None means the tokenizer's end-of-text, if it has one.
 
     >>> from bytemill.model import GPT2Config
     >>> class Bytes:
@@ -81,7 +81,7 @@ class TextGenerator:
         self.model = model
         self.tokenizer = tokenizer
         self.stop_ids = tuple(_end_of_text(tokenizer) if stop_ids is None else stop_ids)
-        """Ids after which a text is over."""
+        """Ids that end a text."""
         self._products = PackedProducts()
 
     def complete(
@@ -93,14 +93,14 @@ class TextGenerator:
         stop: Sequence[str] = (),
         **sampling: Unpack[Sampling],
     ) -> list[str]:
-        """Continue `prompt` `n_samples` times, all at once; give the new texts, without the prompt.
+        """Continue `prompt` `n_samples` times in one batch; return the new texts without the prompt.
 
         Args:
-            prompt: Text; an empty one starts a document.
-            n_samples: How many continuations.
-            max_new_tokens: Tokens of each at most.
-            stop: A text ends before the first of these that would come up in it.
-            **sampling: As `bytemill.model.generate`.
+            prompt: Text; an empty prompt starts a document.
+            n_samples: Number of continuations.
+            max_new_tokens: Maximum new tokens per continuation.
+            stop: A text ends before the first occurrence of any of these.
+            **sampling: As in `bytemill.model.generate`.
         """
         ids = self.prompt_ids(prompt).expand(n_samples, -1)
         return self.complete_ids(ids, max_new_tokens=max_new_tokens, stop=stop, **sampling)
@@ -108,7 +108,7 @@ class TextGenerator:
     def complete_ids(
         self, ids: Tensor, *, max_new_tokens: int = 32, stop: Sequence[str] = (), **sampling: Unpack[Sampling]
     ) -> list[str]:
-        """As `complete`, for prompts of equal length as ids, (B, T)."""
+        """Continue prompts of equal length given as ids (B, T); see `complete`."""
         columns = self._columns(ids, max_new_tokens, sampling)
         texts = [_TextSoFar(self.tokenizer, self.stop_ids, stop) for _ in ids]
         pieces: list[list[str]] = [[] for _ in texts]
@@ -127,7 +127,7 @@ class TextGenerator:
         stop: Sequence[str] = (),
         **sampling: Unpack[Sampling],
     ) -> Iterator[str]:
-        """As `complete`, one text in pieces of whole characters, each as soon as it is known; ids may be the prompt."""
+        """Yield one continuation in pieces of whole characters; see `complete`. The prompt may also be ids."""
         columns = self._columns(self.prompt_ids(prompt), max_new_tokens, sampling)
         return _pieces(_TextSoFar(self.tokenizer, self.stop_ids, stop), (int(column) for column in columns))
 
@@ -143,9 +143,9 @@ class TextGenerator:
         )
 
     def prompt_ids(self, prompt: str | Sequence[int]) -> Tensor:
-        """A prompt as ids (1, T) on the model's device; an empty one is where documents begin."""
+        """Return a prompt as ids (1, T) on the model's device; an empty prompt becomes end-of-text."""
         ids = self.tokenizer.encode_ordinary(prompt) if isinstance(prompt, str) else list(prompt)
-        if not ids:  # a document's start looks to the model like the end of another
+        if not ids:  # for the model, a document starts after the end of another
             ids = list(_end_of_text(self.tokenizer) or self.stop_ids[:1])
         if not ids:
             raise DataError("the prompt is empty, and the tokenizer has no end of text to start from; give a prompt")
@@ -153,7 +153,7 @@ class TextGenerator:
 
 
 def _end_of_text(tokenizer: TextTokenizer) -> tuple[int, ...]:
-    """The tokenizer's id for it, if there is one: tiktoken's face raises a KeyError where there is none."""
+    """Return the tokenizer's end-of-text id, or None; tiktoken's interface raises KeyError if there is none."""
     try:
         found = tokenizer.eot_token
     except KeyError:
@@ -162,10 +162,10 @@ def _end_of_text(tokenizer: TextTokenizer) -> tuple[int, ...]:
 
 
 def stream_text(tokenizer: TextTokenizer, ids: Iterable[int], *, stop: Sequence[str] = ()) -> Iterator[str]:
-    """Decode ids one by one into pieces of whole characters, up to a text to stop at.
+    """Decode ids one by one into pieces of whole characters, up to a stop text.
 
-    Joined, the pieces are what decoding all ids at once with `errors="replace"` gives: bytes that can't
-    become a character any more, also at the end, become U+FFFD.
+    The joined pieces equal decoding all ids together with `errors="replace"`: bytes that cannot become a character,
+    also at the end, become U+FFFD.
     """
     return _pieces(_TextSoFar(tokenizer, (), stop), ids)
 
@@ -181,14 +181,14 @@ def _pieces(text: "_TextSoFar", ids: Iterable[int]) -> Iterator[str]:
 
 
 def _suits_hardware(model: CausalModel, n_spare: int) -> bool:
-    """Whether so many rows without an id are there for speed; in a GPT-2 up to a multiple of 64: nanoGPT has 50,304."""
+    """Return whether the extra rows are padding for speed: in a GPT-2, up to a multiple of 64 (nanoGPT has 50,304)."""
     return not isinstance(model, GPT2) or (n_spare < _LARGEST_PADDING and model.config.vocab_size % 64 == 0)
 
 
 class _TextSoFar:
-    """Ids in, one by one; text out, as soon as it is certain.
+    """Decode ids one by one, and return text as soon as it is certain.
 
-    Held back are the first bytes of a character, and what may be the beginning of a text to stop at.
+    It holds back an incomplete character, and text that may be the beginning of a stop text.
     """
 
     def __init__(self, tokenizer: TextTokenizer, stop_ids: Sequence[int], stop: Sequence[str]) -> None:
@@ -198,10 +198,10 @@ class _TextSoFar:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""
         self.ended = False
-        """Whether an id or a text to stop at has come; what comes after it is dropped."""
+        """Whether a stop id or stop text has been found; everything after it is dropped."""
 
     def push(self, new_id: int) -> str:
-        """Take one id; give the text that it makes certain."""
+        """Take one id; return the text that is now certain."""
         if self.ended:
             return ""
         if new_id in self._stop_ids:
@@ -210,7 +210,7 @@ class _TextSoFar:
         return self._take(self._decoder.decode(self._tokenizer.decode_bytes([new_id])), is_last=False)
 
     def finish(self) -> str:
-        """No id comes any more: give what was held back."""
+        """Return the held-back text after the last id."""
         if self.ended:
             return ""
         return self._take(self._decoder.decode(b"", final=True), is_last=True)
@@ -227,6 +227,6 @@ class _TextSoFar:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """How many of the last characters of `text` could begin `stop`."""
+    """Return the number of last characters of `text` that could begin `stop`."""
     lengths = range(min(len(text), len(stop) - 1), 0, -1)
     return next((length for length in lengths if text.endswith(stop[:length])), 0)

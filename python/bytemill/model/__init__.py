@@ -1,7 +1,7 @@
-"""GPT-2, its weights in and out, LoRA and sampling.
+"""GPT-2 models: networks, reading and writing weights, LoRA and sampling.
 
-Importing this package, or anything in it, imports torch; so the command line does it where a command runs,
-not where options are parsed.
+Importing this package, or anything in it, imports torch. So the command line imports it when a command runs, not when
+options are parsed.
 """
 
 from bytemill.model.cache import KeyValueCache

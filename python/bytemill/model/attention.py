@@ -1,15 +1,15 @@
-"""Attention in four steps, from its definition to what the model runs; all give the same numbers.
+"""Attention in four steps, from the definition to the code that the model runs; all compute the same values.
 
-1. `self_attention`: each token takes a weighted mean of all values.
+1. `self_attention`: each token gets a weighted mean of all values.
 2. `causal_attention`: no token sees a later one.
-3. `multi_head_attention`: the same in several slices of the width.
-4. `CausalSelfAttention`: the module in GPT-2. One product makes queries, keys and values; torch's fused kernel does the
-   rest and never writes the (T, T) table to memory. In bf16 on CPUs that kernel is slow, and the functions of
-   `attention_kernels.py` replace it.
+3. `multi_head_attention`: the same in several slices of the model width.
+4. `CausalSelfAttention`: the module in GPT-2. One product computes queries, keys and values; torch's fused kernel does
+   the rest without writing the (T, T) table to memory. In bf16 on CPUs that kernel is slow, and `attention_kernels.py`
+   replaces it.
 
 The first three are for readers, and a test compares all four.
 
-Letters: B rows, T tokens, S tokens that can be looked at (S >= T with a cache), C width, D width of a head.
+Letters: B rows, T tokens, S tokens that can be attended to (S >= T with a cache), C width, D width of a head.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 
 def self_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Return for each token a mean of all values, weighted by how well its query matches their keys.
+    """Return for each token the mean of all values, weighted by the match of its query with their keys.
 
     Vaswani et al. 2017, section 3.2.1. All arguments and the result are (..., T, D).
     """
@@ -49,21 +49,21 @@ def self_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 
 def causal_attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """As `self_attention`, but no token sees a later one: scores of later tokens are -inf, so their weights are 0."""
+    """Return `self_attention` without later tokens: their scores are -inf, so their weights are 0."""
     scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])  # (..., T, T)
     later = torch.ones_like(scores, dtype=torch.bool).triu(diagonal=1)
     return torch.softmax(scores.masked_fill(later, -torch.inf), dim=-1) @ values
 
 
 def multi_head_attention(queries: Tensor, keys: Tensor, values: Tensor, n_head: int) -> Tensor:
-    """Causal attention in `n_head` slices of the width, side by side; all (B, T, C)."""
+    """Return causal attention computed separately in `n_head` slices of the width; all (B, T, C)."""
     slices = (part.chunk(n_head, dim=-1) for part in (queries, keys, values))
     heads = [causal_attention(q, k, v) for q, k, v in zip(*slices, strict=True)]  # n_head x (B, T, D)
     return torch.cat(heads, dim=-1)
 
 
 class CausalSelfAttention(nn.Module):
-    """GPT-2's attention: (B, T, C) -> (B, T, C), each token looking at itself and what came before."""
+    """GPT-2's attention, (B, T, C) -> (B, T, C): each token attends to itself and earlier tokens."""
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
@@ -99,12 +99,12 @@ class CausalSelfAttention(nn.Module):
 
 
 class WrittenOutAttention(CausalSelfAttention):
-    """The same numbers without the fused kernel: for the ladder, which measures what the kernel brings."""
+    """The same attention without the fused kernel, for the ladder, which measures the kernel's speed-up."""
 
     def forward(
         self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0, documents: Documents | None = None
     ) -> Tensor:
-        """(B, T, C) -> (B, T, C); without a cache or documents, and without dropout on the scores."""
+        """Compute (B, T, C) -> (B, T, C), without a cache, documents or dropout on the scores."""
         assert cache is None, "written out for training alone"
         assert documents is None, "written out for whole samples alone"
         queries, keys, values = self.qkv(x).chunk(3, dim=-1)  # 3 x (B, T, C)
@@ -113,7 +113,7 @@ class WrittenOutAttention(CausalSelfAttention):
 
 
 def write_out_attention(model: GPT2) -> GPT2:
-    """Take the fused kernel out of every block, in place; the weights stay."""
+    """Replace the fused kernel in every block, in place; the weights stay."""
     for block in cast("list[Block]", model.blocks):
         written_out = WrittenOutAttention(model.config)
         written_out.load_state_dict(block.attention.state_dict())
@@ -122,10 +122,10 @@ def write_out_attention(model: GPT2) -> GPT2:
 
 
 def _later_tokens_mask(n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
-    """Return (T, S), true where a query may look: for several queries after a cache.
+    """Return (T, S), true where a query may attend, for several queries after a cache.
 
-    None if the kernel needs no table: with as many queries as keys it has a causal mode of its own, and a
-    single query, the newest token, may look at everything.
+    Return None if the kernel needs no table: with equal numbers of queries and keys it has its own causal mode, and a
+    single query, the newest token, may attend to everything.
     """
     if n_queries in (1, n_keys):
         return None

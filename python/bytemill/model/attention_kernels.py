@@ -1,8 +1,8 @@
-"""Attention in bf16 on CPUs, where torch's fused kernel is slow: the same numbers by plain matrix products.
+"""Attention in bf16 on CPUs, where torch's fused kernel is slow: the same values by plain matrix products.
 
-`attend_from_one` is for generating a token at a time, `attend_in_blocks` for training and for reading a prompt, and
-`attend_by_products` is the step that `attend_in_blocks` and packed documents repeat. The definition of attention is in
-`attention.py`; skip this file on a first reading.
+`attend_from_one` is for generating one token at a time, `attend_in_blocks` for training and for reading a prompt.
+`attend_by_products` is the step that `attend_in_blocks` and packed documents repeat. `attention.py` has the definition
+of attention; skip this file on a first reading.
 
 Letters: B rows, T tokens, Q queries, S keys, D width of a head.
 """
@@ -20,19 +20,20 @@ BLOCK_QUERIES = 256
 
 
 def attend_from_one(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Attention of one query (B, heads, 1, D), the newest token's, to all keys and values (B, heads, S, D).
+    """Return the attention of one query (B, heads, 1, D), the newest token's, to keys and values (B, heads, S, D).
 
-    With 8 rows, 12 heads and 80 keys 156 us instead of 721 on one Zen 5 thread, with 400 keys 698 instead of 3,654.
+    With 8 rows, 12 heads and 80 keys it takes 156 us instead of 721 on one Zen 5 thread, with 400 keys 698 instead of
+    3,654.
     """
     scores = keys @ (query / math.sqrt(query.shape[-1])).transpose(-2, -1)  # (B, heads, S, 1)
     return torch.softmax(scores.transpose(-2, -1), dim=-1) @ values
 
 
 def attend_by_products(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, dropout: float) -> Tensor:
-    """Attention of Q queries (heads, Q, D) to S keys and values (heads, S, D), by two products: (heads, Q, D).
+    """Return the attention of Q queries (heads, Q, D) to S keys and values (heads, S, D), as (heads, Q, D).
 
-    `mask`, (Q, S) in the queries' dtype, is added to the scores: 0, or -inf where a query may not look. `dropout` is
-    the fraction of the weights that are dropped, from 0 to 1.
+    `mask`, (Q, S) in the queries' dtype, is added to the scores: 0, or -inf where a query may not attend. `dropout` is
+    the fraction of attention weights that are dropped, from 0 to 1.
 
     >>> nothing, values = torch.zeros(1, 1, 2), torch.tensor([[[1.0, 0.0], [5.0, 0.0], [6.0, 0.0]]])
     >>> mask = torch.tensor([[0.0, 0.0, -torch.inf]])
@@ -46,11 +47,11 @@ def attend_by_products(queries: Tensor, keys: Tensor, values: Tensor, mask: Tens
 
 
 def attend_in_blocks(queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
-    """Causal attention by products, `BLOCK_QUERIES` queries at a time; all (B, heads, T, D).
+    """Return causal attention by products, `BLOCK_QUERIES` queries at a time; all (B, heads, T, D).
 
-    In bf16 on a CPU that takes a fifth of the fused kernel's time for 64 tokens, half for 256 and 55-70 % for 1,024,
-    forward and backward (docs/experiments/attention.md). For the backward pass it keeps about T / 2 weights per query
-    and head.
+    In bf16 on a CPU it takes a fifth of the fused kernel's time for 64 tokens, half for 256 and 55-70 % for 1,024,
+    forward and backward (docs/experiments/attention.md). It keeps about T / 2 weights per query and head for the
+    backward pass.
 
     >>> q = k = torch.zeros(1, 1, 3, 2)
     >>> attend_in_blocks(q, k, torch.tensor([[[[1.0, 0.0], [2.0, 0.0], [6.0, 0.0]]]]), 0.0)[0, 0, :, 0].tolist()

@@ -1,7 +1,7 @@
-"""Keys and values of the tokens already seen, so that generating a token costs one token's work.
+"""Cache the keys and values of earlier tokens, so that generating a token costs one token's work.
 
-The memory is taken once, for the whole context: appending never copies what is there. It costs
-2 * n_layer * n_embd * 4 bytes a token and row in fp32: 72 KiB for GPT-2 124M, 72 MiB a full row.
+The memory is allocated once, for the whole context, so appending does not copy earlier keys. It takes
+2 * n_layer * n_embd * 4 bytes per token and row in fp32: 72 KiB for GPT-2 124M, 72 MiB for a full row.
 """
 
 from torch import Tensor
@@ -12,11 +12,11 @@ __all__ = ["KeyValueCache"]
 
 
 class KeyValueCache:
-    """Room for `n_positions` keys and values in each layer; by default for the model's whole context.
+    """A buffer for `n_positions` keys and values in each layer; by default for the model's whole context.
 
-    The room is taken when the first keys come, in their precision and on their device.
-    Each layer stores the keys of the new tokens with `append`; after the last layer the model calls
-    `advance`, and only then do they count as seen.
+    The buffer is allocated for the first keys, in their dtype and on their device.
+    Each layer stores the new tokens' keys and values with `append`. After the last layer the model calls `advance`,
+    and only then do they count as seen.
 
     >>> import torch
     >>> config = GPT2Config(vocab_size=10, n_positions=8, n_embd=4, n_layer=1, n_head=2)
@@ -31,10 +31,10 @@ class KeyValueCache:
         self._n_positions = config.n_positions if n_positions is None else n_positions
         self._memory: Tensor | None = None
         self.length = 0
-        """Tokens seen by all layers."""
+        """Number of tokens seen by all layers."""
 
     def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store (B, heads, T, head width) behind what is there; return views of all so far."""
+        """Append keys and values (B, heads, T, head width); return views of all so far."""
         if self._memory is None:
             self._memory = self._room_like(keys)
         end = self.length + keys.shape[2]
@@ -44,11 +44,11 @@ class KeyValueCache:
         return memory[0, :, :, :end], memory[1, :, :, :end]
 
     def advance(self, n_tokens: int) -> None:
-        """Count `n_tokens` more as seen."""
+        """Count `n_tokens` more tokens as seen."""
         self.length += n_tokens
 
     def clear(self) -> None:
-        """Forget everything; the memory is kept."""
+        """Forget all tokens; the memory is kept."""
         self.length = 0
 
     def _room_like(self, keys: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A language model with a head of classes instead of ids: texts in, one score a class out.
+"""A classifier: a language model with a head that gives one score per class.
 
 Letters: B rows, T tokens, C width (n_embd), K classes.
 """
@@ -22,7 +22,7 @@ __all__ = ["Classifier"]
 
 
 class Classifier(nn.Module):
-    """`body` up to its hidden states, and a linear layer that reads one of them.
+    """A model's hidden states, and a linear layer that reads one of them.
 
     >>> from bytemill.model import GPT2Config
     >>> body = GPT2(GPT2Config(vocab_size=100, n_positions=16, n_embd=8, n_layer=1, n_head=2))
@@ -38,11 +38,12 @@ class Classifier(nn.Module):
         self.head = nn.Linear(body.config.n_embd, len(self.labels))
 
     def forward(self, ids: Tensor, ends: Tensor) -> Tensor:
-        """Scores (B, K) of rows of ids.
+        """Return the scores (B, K) of rows of ids.
 
         Args:
-            ids: (B, T), padded behind the end with anything.
-            ends: (B,), the place of each row's last id. It alone is read: it has seen the row, and no padding.
+            ids: (B, T), padded after the end with any ids.
+            ends: (B,), the position of each row's last id. Only its hidden state is read: it has seen the row, and no
+                padding.
         """
         hidden = self.body.hidden_states(ids)  # (B, T, C)
         last = hidden[torch.arange(len(ids), device=ids.device), ends]  # (B, C)
@@ -50,10 +51,10 @@ class Classifier(nn.Module):
         return scores
 
     def train_only(self, layers: Literal["head", "last_block", "all"]) -> None:
-        """Freeze the rest; the head always trains.
+        """Freeze all parameters outside `train_layers`; the head always trains.
 
         Raises:
-            ConfigError: The last block is asked for, and the body is not our GPT-2.
+            ConfigError: "last_block" is requested, and the body is not our GPT-2.
         """
         self.requires_grad_(layers == "all")
         self._freeze_unused_head()
@@ -67,15 +68,15 @@ class Classifier(nn.Module):
             self.body.final_norm.requires_grad_(True)
 
     def get_output_embeddings(self) -> Any:
-        """The head of ids, where the body keeps one as a module: it has no part in the scores, and gets no adapter."""
+        """Return the body's head of ids if it is a module: it does not affect the scores and gets no adapter."""
         return getattr(self.body, "get_output_embeddings", lambda: None)()
 
     def hidden_matrices(self) -> list[nn.Parameter]:
-        """The matrices between embedding and head."""
+        """Return the matrices between embedding and head."""
         return self.body.hidden_matrices()
 
     def _freeze_unused_head(self) -> None:
-        """Without a gradient it would have no moments to resume with; a table shared with the input still trains."""
+        """Freeze the unused head of ids: without a gradient it has no optimizer state; a tied table trains."""
         unused = self.get_output_embeddings()
         if unused is not None:
             used = {id(p) for m in self.modules() if m is not unused for p in m.parameters(recurse=False)}

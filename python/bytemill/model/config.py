@@ -1,8 +1,8 @@
-"""The shape of a GPT-2, as plain data that knows nothing of torch.
+"""The configuration of a GPT-2 as plain data, without torch.
 
-The fields carry transformers' names, so a `config.json` from the hub reads like ours. Two are our own:
-`qkv_bias`, and `pad_vocab_to`, which rounds the embedding table up to a size that matrix units like.
-Fields that were added later have defaults that leave older models as they were; see `with_added_fields`.
+The fields carry transformers' names, so a `config.json` from the hub reads like ours. Two fields are our own:
+`qkv_bias`, and `pad_vocab_to`, which rounds the embedding table up to a size that suits matrix units. Fields added
+later have defaults that keep older models unchanged; see `with_added_fields`.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from bytemill.errors import ConfigError
 
 __all__ = ["GPT2Config", "GPT2Name", "refuse_absurd_sizes", "with_added_fields"]
 
-# Larger sizes than any model has, so that a damaged or hostile config.json is refused before memory is asked for.
+# Sizes above those of any model: a damaged or hostile config.json is refused before memory is allocated.
 MAX_LAYERS = 1_000
 MAX_WIDTH = 1 << 17
 MAX_POSITIONS = 1 << 24
-MAX_VOCAB = 1 << 24  # as the core's tokenizers
+MAX_VOCAB = 1 << 24  # the limit of the core's tokenizers
 _MOST = {
     **dict.fromkeys(("n_layer", "n_layers", "num_layers", "num_hidden_layers"), MAX_LAYERS),
     **dict.fromkeys(("n_embd", "hidden_size", "d_model", "n_head", "num_attention_heads", "head_dim"), MAX_WIDTH),
@@ -31,7 +31,7 @@ GPT2Name = Literal["gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl"]
 
 
 class GPT2Config(BaseModel):
-    """What decides the tensors of a GPT-2 and the arithmetic between them.
+    """The settings that determine the tensors and the arithmetic of a GPT-2.
 
     A wrong value raises `ConfigError`, whose text names the field.
 
@@ -45,10 +45,10 @@ class GPT2Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     vocab_size: int = Field(50_257, gt=0, le=MAX_VOCAB)
-    """Ids that the tokenizer knows; the model takes and gives ids below this."""
+    """Number of ids of the tokenizer; all input and output ids are below it."""
 
     n_positions: int = Field(1_024, gt=0, le=MAX_POSITIONS)
-    """Context length in tokens: how far back the model sees."""
+    """Context length in tokens."""
 
     n_embd: int = Field(768, gt=0, le=MAX_WIDTH)
     """Width of the residual stream; a multiple of `n_head`."""
@@ -57,39 +57,39 @@ class GPT2Config(BaseModel):
     """Number of blocks."""
 
     n_head: int = Field(12, gt=0, le=MAX_WIDTH)
-    """Attention heads a block."""
+    """Attention heads per block."""
 
     n_inner: int | None = Field(None, gt=0, le=4 * MAX_WIDTH)
     """Width inside the MLP; None means 4 * n_embd."""
 
     layer_norm_epsilon: float = Field(1e-5, gt=0)
-    """Added to the variance in each layer norm."""
+    """Epsilon that each layer norm adds to the variance."""
 
     initializer_range: float = Field(0.02, gt=0)
-    """Standard deviation of fresh weights."""
+    """Standard deviation of initial weights."""
 
     embd_pdrop: float = Field(0.0, ge=0, lt=1)
     """Dropout on the summed embeddings. All three are 0 by default, not GPT-2's 0.1: in pretraining each
-    token is seen about once, so there is nothing to overfit; fine-tuning on a few rows may want 0.1."""
+    token is seen about once, so overfitting is not a risk; fine-tuning on a few rows may need 0.1."""
 
     attn_pdrop: float = Field(0.0, ge=0, lt=1)
     """Dropout on the attention weights."""
 
     resid_pdrop: float = Field(0.0, ge=0, lt=1)
-    """Dropout on what attention and MLP add to the residual stream."""
+    """Dropout on the outputs of attention and MLP, before they are added to the residual stream."""
 
     qkv_bias: bool = True
     """Whether queries, keys and values have biases, as GPT-2's do."""
 
     pad_vocab_to: int = Field(64, gt=0, le=MAX_WIDTH)
-    """The embedding table gets a multiple of this many rows; 1 means no padding. Rows from `vocab_size` on
-    are never sampled and cost no loss."""
+    """The number of rows of the embedding table is rounded up to a multiple of this; 1 means no padding. Rows from
+    `vocab_size` on are never sampled and add no loss."""
 
     activation_function: Literal["gelu_new", "gelu"] = "gelu_new"
-    """GELU in the MLP: "gelu_new" is the tanh form that GPT-2 was trained with, "gelu" the exact one, as in nanoGPT."""
+    """GELU in the MLP: "gelu_new" is the tanh form that GPT-2 was trained with, "gelu" is exact, as in nanoGPT."""
 
     tie_word_embeddings: bool = True
-    """Whether the token embedding is also the output head, as in GPT-2. False gives the head a table of its own."""
+    """Whether the token embedding is also the output head, as in GPT-2. False gives the head its own table."""
 
     if not TYPE_CHECKING:  # the type checker keeps pydantic's own signature, with its field names
 
@@ -107,7 +107,7 @@ class GPT2Config(BaseModel):
 
     @classmethod
     def named(cls, name: GPT2Name, **overrides: Any) -> Self:
-        """Give the shape of one of the four published models, with fields changed at will.
+        """Return the configuration of one of the four published models, with some fields changed.
 
         >>> GPT2Config.named("gpt2-xl").n_layer
         48
@@ -122,7 +122,7 @@ class GPT2Config(BaseModel):
         return -(-self.vocab_size // self.pad_vocab_to) * self.pad_vocab_to
 
     def n_parameters(self) -> int:
-        """Count the model's numbers, padded rows included and a shared embedding table once, without making them.
+        """Return the number of parameters, with padded rows and with a tied table counted once, without making tensors.
 
         >>> GPT2Config.named("gpt2", pad_vocab_to=1).n_parameters()
         124439808
@@ -134,12 +134,12 @@ class GPT2Config(BaseModel):
 
     @property
     def head_width(self) -> int:
-        """Numbers a head works with."""
+        """Width of a head."""
         return self.n_embd // self.n_head
 
     @property
     def inner_width(self) -> int:
-        """Width inside the MLP."""
+        """Width of the hidden layer of the MLP."""
         return self.n_inner or 4 * self.n_embd
 
 
@@ -153,10 +153,10 @@ _NAMED: dict[str, dict[str, int]] = {
 
 
 def refuse_absurd_sizes(settings: Mapping[str, Any], source: object) -> None:
-    """Refuse a config.json, of any architecture, with a size that no model has.
+    """Raise ConfigError if a config.json, of any architecture, has a size that no model has.
 
     Raises:
-        ConfigError: One is above its limit; names it.
+        ConfigError: A size is above its limit; the message names it.
 
     >>> refuse_absurd_sizes({"hidden_size": 10**9}, "config.json")
     Traceback (most recent call last):
@@ -173,7 +173,7 @@ _ADDED_FIELDS = ("activation_function", "tie_word_embeddings")  # config.json of
 
 
 def with_added_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config.json of our GPT-2 with the fields that earlier versions did not write, at their defaults.
+    """Return the config.json of our GPT-2 with default values for fields that earlier versions did not write.
 
     >>> with_added_fields({"format": "bytemill-gpt2", "n_layer": 2})["activation_function"]
     'gelu_new'

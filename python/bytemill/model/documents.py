@@ -1,10 +1,10 @@
-"""Attention that stays within documents, when several of them lie in one sample.
+"""Attention that stays within documents, for samples with several documents.
 
-Without it a token also looks at the documents that happen to stand before its own. With it a document gets the
-numbers that it would get alone: its tokens see each other only, and its positions are counted from its first token.
+Without it a token also attends to earlier documents in the same sample. With it a document has the same hidden states
+as it would have alone: its tokens attend only to each other, and positions count from its first token.
 
-Letters: B rows, T tokens, N = B * T, D width of a head, n pieces (a document, or what of it lies in a row), Q queries
-of a block, S keys that it looks at.
+Letters: B rows, T tokens, N = B * T, D width of a head, n pieces (a document, or its part in
+a row), Q queries of a block, S keys that the block attends to.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["Documents"]
 
 
 class Documents:
-    """Where the documents of a batch begin, and attention within them.
+    """The documents of a batch, and attention within them.
 
     Args:
-        cu_seqlens: (n + 1,) int32, where the pieces begin among the N tokens, and N; further N's at the end do no harm,
-            so that all batches can have one length. This is flash attention's form, and `TokenLoader`'s.
+        cu_seqlens: (n + 1,) int32, the starts of the pieces among the N tokens, followed by N. Further N's at the end
+            are allowed, so that all batches can have the same length. Flash attention and `TokenLoader` use this form.
         n_rows: B.
         n_tokens: T; every row begins a piece.
 
@@ -46,11 +46,11 @@ class Documents:
         self._blocks: list[list[_Block]] | None = None
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
-        """Causal attention within each document; all (B, heads, T, D).
+        """Return causal attention within each document; all (B, heads, T, D).
 
-        Where flash attention can, it works through the pieces alone; in bf16 on a CPU each row is taken by blocks of
-        queries, with the keys from the first one's document on; elsewhere a table says who may look where, and the
-        work is that of whole rows.
+        If flash attention is available, it processes only the pieces. In bf16 on a CPU each row is processed in blocks
+        of queries, with the keys from the start of the first query's document. Otherwise a mask restricts attention,
+        and the cost is that of whole rows.
         """
         if dropout == 0 and _flash_takes(queries):
             return self._by_pieces(queries, keys, values)
@@ -69,7 +69,7 @@ class Documents:
         return mixed.view(n_rows, n_tokens, n_heads, width).transpose(1, 2)
 
     def _by_blocks(self, queries: Tensor, keys: Tensor, values: Tensor, dropout: float) -> Tensor:
-        if self._blocks is None:  # one layer makes them for all
+        if self._blocks is None:  # made by the first layer for all layers
             self._blocks = [self._blocks_of_row(row, queries.dtype) for row in range(len(queries))]
         rows = []
         for q, k, v, blocks in zip(queries, keys, values, self._blocks, strict=True):  # (heads, T, D)
@@ -88,7 +88,7 @@ class Documents:
         return blocks
 
     def _table(self) -> Tensor:
-        """(B, 1, T, T), true where a token may look: at its own document, and not ahead."""
+        """Return (B, 1, T, T), true where a token may attend: in its own document, and not to later tokens."""
         if self._mask is None:
             same = self._piece[:, :, None] == self._piece[:, None, :]
             self._mask = same.tril().unsqueeze(1)
@@ -96,19 +96,20 @@ class Documents:
 
 
 class _Block(NamedTuple):
-    """What some queries of a row, which attend at once, look at."""
+    """A block of queries of a row and the keys that they attend to."""
 
     keys: slice
-    """From where the first query's document begins, to the last query."""
+    """The keys from the start of the first query's document to the last query."""
     mask: Tensor
-    """(Q, S), 0 where a query may look, else -inf."""
+    """(Q, S), 0 where a query may attend, else -inf."""
 
 
 @functools.cache
 def _attention_of_pieces() -> Any:
-    """Torch's flash attention over pieces; None before torch 2.11, as 2.10 had another option for the causal mask.
+    """Return torch's flash attention over pieces, or None before torch 2.11 (2.10 has another causal option).
 
-    Imported when a GPU wants it: it brings all that torch.compile needs, which takes as long as torch itself.
+    It is imported only for a GPU, because it imports everything for torch.compile, which takes as long as torch
+    itself.
     """
     try:
         from torch.nn.attention.varlen import varlen_attn
@@ -118,7 +119,7 @@ def _attention_of_pieces() -> Any:
 
 
 def _flash_takes(queries: Tensor) -> bool:
-    """Half precision, heads of 8, 16, … 256 numbers, on a GPU from Ampere on."""
+    """Return whether flash attention works: half precision, head widths 8, 16, … 256, on an Ampere or later GPU."""
     half, width = queries.dtype in (torch.float16, torch.bfloat16), queries.shape[-1]
     if not (queries.is_cuda and half and width % 8 == 0 and width <= 256):
         return False
@@ -126,6 +127,6 @@ def _flash_takes(queries: Tensor) -> bool:
 
 
 def _products_take(queries: Tensor) -> bool:
-    """In bf16 on a CPU, where the fused kernel is slow; not compiled: where blocks begin would be compiled in."""
+    """Return whether to use products: in bf16 on a CPU, not compiled, because block starts would be constants."""
     slow = queries.device.type == "cpu" and queries.dtype == torch.bfloat16
     return slow and queries.numel() > 0 and not torch.compiler.is_compiling()

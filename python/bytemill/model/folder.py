@@ -1,4 +1,4 @@
-"""Where a model is: a folder, or a repository of the hub whose files are fetched; and what else people give for one."""
+"""Find a model's folder: a local folder, or a hub repository to download; refuse other common inputs with a hint."""
 
 import re
 from pathlib import Path
@@ -16,14 +16,14 @@ _IDS_BY_WIDTH = {768: "gpt2", 1_024: "gpt2-medium", 1_280: "gpt2-large", 1_600: 
 
 
 def model_folder(path_or_repo: str | Path, *, pickles: bool = False) -> Path:
-    """The folder itself, or one into which the hub's files were fetched.
+    """Return the folder itself, or the folder with the downloaded files of a hub repository.
 
     Args:
         path_or_repo: A folder, or a repository of the hub.
-        pickles: Whether pytorch_model.bin may be fetched from a repository without safetensors.
+        pickles: Whether to download pytorch_model.bin from a repository without safetensors.
 
     Raises:
-        FormatError: There is neither such a folder nor such a repository.
+        FormatError: Neither the folder nor the repository exists.
     """
     refuse_tensorflow(Path(path_or_repo))
     if Path(path_or_repo).is_dir():
@@ -45,7 +45,7 @@ def model_folder(path_or_repo: str | Path, *, pickles: bool = False) -> Path:
         if pickles and not any(folder.glob("model*.safetensors*")):
             folder = Path(snapshot_download(str(path_or_repo), allow_patterns=[*_HUB_FILES, _HUB_PICKLES]))
         return folder
-    except Exception as error:  # the hub's client raises its own, httpx's and the system's
+    except Exception as error:  # the hub's client raises its own errors, httpx's and the system's
         reason = str(error).strip().partition("\n")[0]
         raise FormatError(
             f"{path_or_repo}: no such folder, and the hub returned no such repository ({reason})"
@@ -53,10 +53,10 @@ def model_folder(path_or_repo: str | Path, *, pickles: bool = False) -> Path:
 
 
 def refuse_tensorflow(path: Path) -> None:
-    """Refuse GPT-2 as OpenAI published it, a checkpoint of TensorFlow: a folder, or a file in one.
+    """Raise FormatError for OpenAI's original GPT-2, a TensorFlow checkpoint: a folder, or a file in one.
 
     Raises:
-        FormatError: It is; names the repository that has the same weights.
+        FormatError: The path is such a checkpoint; the message names a repository with the same weights.
     """
     folder = path if path.is_dir() else path.parent
     is_checkpoint = path.is_dir() or path.name.startswith(("model.ckpt", "checkpoint", "hparams.json"))
@@ -69,7 +69,7 @@ def refuse_tensorflow(path: Path) -> None:
 
 
 def _width(folder: Path) -> int:
-    """The width that OpenAI's hparams.json gives; 0 without one."""
+    """Return the width in OpenAI's hparams.json; 0 without one."""
     try:
         width = read_object(folder / "hparams.json").get("n_embd", 0)
     except (OSError, FormatError):

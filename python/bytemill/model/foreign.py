@@ -1,7 +1,8 @@
-"""Weights of other programs: transformers, nanoGPT, build-nanogpt, LLMs-from-scratch.
+"""Import weights of other programs: transformers, nanoGPT, build-nanogpt, LLMs-from-scratch.
 
-Each has names of its own for a GPT-2's tensors. Here they become transformers' names and shapes, and what a file does
-not say is taken from the config.json next to it, from the program that wrote it, or asked for; a guess is reported.
+Each program has its own names for a GPT-2's tensors. This module converts them to transformers' names and shapes.
+Values missing from a file come from the config.json next to it, from the program's defaults, or from the caller; a
+guess is reported.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ Activation = Literal["gelu_new", "gelu"]
 _LAYERS_OF_CONV1D = re.compile(r"^h\.\d+\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$")
 _NOT_WEIGHTS = re.compile(r"h\.\d+\.attn\.(bias|masked_bias|mask)")
 _PUBLISHED_WIDTHS = (768, 1_024, 1_280, 1_600)
-_HEAD_WIDTH = 64  # in all sizes that OpenAI published
+_HEAD_WIDTH = 64  # the head width in all of OpenAI's sizes
 _WRAPPERS = re.compile(r"^((module|_orig_mod|_fsdp_wrapped_module|model)\.)+")
-"""What DistributedDataParallel, torch.compile, FSDP and Lightning put before names."""
+"""Prefixes that DistributedDataParallel, torch.compile, FSDP and Lightning add to names."""
 _HEADS = ("n_head", "n_heads", "num_heads", "num_attention_heads")
 
 
@@ -56,14 +57,15 @@ def import_weights(
         source: A folder, a repository, a `.safetensors` file, or a pickled `.bin`, `.pt`, `.pth` or `.ckpt`: a state
             dict of transformers, nanoGPT, build-nanogpt or LLMs-from-scratch, or a checkpoint of theirs.
         allow_pickle: Whether a pickle may be read.
-        n_head: Attention heads. If None, what the file or the config.json next to it says; without either, as many as
-            are 64 wide in a model of one of OpenAI's widths, and in others it must be given.
-        activation: "gelu_new" (the tanh form) or "gelu" (exact). If None, what the program that wrote the file uses.
-        say: Gets one sentence for each guess.
+        n_head: Attention heads. None means the value in the file or in the config.json next to it. Without these, heads
+            of width 64 are assumed for OpenAI's model widths; for other widths the number must be given.
+        activation: "gelu_new" (the tanh form) or "gelu" (exact). None means the form that the
+            file's program uses.
+        say: Called with one sentence for each guess.
 
     Raises:
         ConfigError: The file is a pickle, and `allow_pickle` is False; or the number of heads is not known.
-        FormatError: It is damaged, holds no GPT-2, holds tensors that a GPT-2 does not have, or NaN.
+        FormatError: The file is damaged, is not a GPT-2, or contains unknown tensors or NaN.
     """
     path = Path(source)
     refuse_tensorflow(path)
@@ -78,7 +80,7 @@ def import_weights(
 
 
 def _import_folder(folder: Path, chosen: dict[str, Any], allow_pickle: bool) -> CausalModel:
-    """A folder with config.json, and safetensors or, without those, pytorch_model.bin, in one piece or in shards."""
+    """Import a folder with config.json and safetensors (or else pytorch_model.bin), in one file or in shards."""
     if is_native(folder):
         return load_model(folder)
     settings = read_json(folder / "config.json")
@@ -126,7 +128,7 @@ def _import_file(path: Path, chosen: dict[str, Any], allow_pickle: bool, say: Ca
 
 
 def _shape(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
-    """The shape of the model as far as the shapes of its weights show it."""
+    """Return the configuration, as far as the shapes of the weights determine it."""
     try:
         vocab_size, n_embd = tensors["wte.weight"].shape
         n_positions = tensors["wpe.weight"].shape[0]
@@ -148,7 +150,7 @@ def _shape(tensors: dict[str, Tensor], path: Path) -> dict[str, Any]:
 
 
 def _settings_near(path: Path, n_embd: int) -> dict[str, Any]:
-    """The config.json next to the file, if it is of a GPT-2 of this width."""
+    """Return the config.json next to the file, if it is for a GPT-2 of this width."""
     place = path.parent / "config.json"
     settings = read_json(place) if place.is_file() else {}
     is_its_own = settings.get("model_type", "gpt2") == "gpt2" and settings.get("n_embd") == n_embd
@@ -166,7 +168,7 @@ def _heads(settings: Mapping[str, Any], n_embd: int, path: Path, say: Callable[[
 
 
 def _activation_of_nanogpt(file: PickledWeights, path: Path, say: Callable[[str], object]) -> Activation:
-    """NanoGPT uses the exact GELU, build-nanogpt the tanh form; their state dicts look alike."""
+    """Return the activation: nanoGPT uses the exact GELU, build-nanogpt the tanh form; their files look alike."""
     if "model_args" in file.entries:
         return "gelu"
     if {"config", "step", "val_loss"} <= file.entries:
@@ -176,7 +178,7 @@ def _activation_of_nanogpt(file: PickledWeights, path: Path, say: Callable[[str]
 
 
 def _as_theirs(tensors: dict[str, Tensor], config: GPT2Config, is_turned: bool) -> dict[str, Tensor]:
-    """The tensors as transformers keeps them: linear layers turned, and zeros for biases that are left out."""
+    """Return the tensors in transformers' form: linear layers transposed, and zeros for missing biases."""
     theirs = {
         name: tensor.T if is_turned and _LAYERS_OF_CONV1D.search(name) else tensor for name, tensor in tensors.items()
     }

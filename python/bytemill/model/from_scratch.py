@@ -1,6 +1,6 @@
-"""The names of the GPT model in Raschka's book "Build a Large Language Model (From Scratch)", as nanoGPT's.
+"""Rename tensors of Raschka's book "Build a Large Language Model (From Scratch)" to nanoGPT's names.
 
-Its queries, keys and values are three layers, its norms have `scale` and `shift`, and its head has weights of its own.
+Its queries, keys and values are three layers, its norms have `scale` and `shift`, and its head has its own weights.
 """
 
 import re
@@ -11,7 +11,7 @@ from torch import Tensor
 __all__ = ["FROM_SCRATCH", "as_nanogpt_names"]
 
 FROM_SCRATCH = re.compile(r"(tok_emb|pos_emb|trf_blocks)\.")
-"""Matches names that only its state dicts have."""
+"""Matches tensor names that only state dicts of the book have."""
 
 _OUTSIDE = {"tok_emb": "wte", "pos_emb": "wpe", "final_norm": "ln_f", "out_head": "lm_head"}
 _INSIDE = {
@@ -30,7 +30,7 @@ _BLOCK = re.compile(r"trf_blocks\.(\d+)\.(.+)")
 
 
 def as_nanogpt_names(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of a state dict, queries, keys and values joined; what is unknown keeps its name.
+    """Rename the tensors of a state dict, and join queries, keys and values; unknown names stay.
 
     >>> found = as_nanogpt_names({"trf_blocks.0.norm1.scale": torch.ones(2), "tok_emb.weight": torch.ones(5, 2)})
     >>> sorted(found)

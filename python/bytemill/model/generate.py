@@ -1,8 +1,8 @@
-"""From a prompt's ids to new ids: sampling, one token a step, each seeing at most `n_positions` back.
+"""Generate ids after a prompt: sample one token per step, from at most the last `n_positions` tokens.
 
-While the text fits the context, keys and values are cached and a step costs one token's work. Beyond it, the
-oldest token drops out and with it every position shifts, so nothing cached is valid any more: each step
-then reads the last `n_positions` tokens anew, which is exact and as slow as having no cache.
+While the text fits the context, keys and values are cached, and a step costs one token's work. Beyond it, the oldest
+token drops out and every position shifts, so the cache is invalid. Each step then reads the last `n_positions` tokens
+again, which is exact and as slow as no cache.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ __all__ = ["generate", "generate_stream"]
 
 _WORTH_PACKING_TOKENS = 32
 _GREEDY_TEMPERATURE = 1e-6
-"""Below this the likeliest id has all the probability, and dividing logits by less may overflow."""
+"""At lower temperatures the most likely id has all the probability, and dividing the logits may overflow."""
 
 
 def generate(
@@ -41,24 +41,23 @@ def generate(
     """Continue each row of `ids`.
 
     Args:
-        model: a GPT-2 or another causal model, with or without adapters; its dropout is off meanwhile.
+        model: a GPT-2 or another causal model, with or without adapters; dropout is off during the call.
         ids: (B, T) prompts of equal length, T >= 1.
-        max_new_tokens: how many ids to add at most; fewer only when every row has met a stop id.
-        temperature: divides the logits; 0, and anything below 1e-6, always takes the most likely id.
-        top_k: only the k most likely ids compete (Fan et al. 2018); None and 0 let all compete.
-        top_p: only the most likely ids that together reach this probability compete (Holtzman et al. 2019);
+        max_new_tokens: maximum number of new ids; fewer only if every row reaches a stop id.
+        temperature: divides the logits; 0, and any value below 1e-6, always takes the most likely id.
+        top_k: sample only from the k most likely ids (Fan et al. 2018); None and 0 allow all.
+        top_p: sample only from the most likely ids that together reach this probability (Holtzman et al. 2019);
             applied after `top_k`.
-        min_p: only ids with at least this share of the most likely id's probability compete (Nguyen et al.
-            2024); applied last.
-        stop_ids: after one of these a row is over; it is filled up with that same id.
-        n_ids: only the first so many ids are drawn, where a model has more than its tokenizer; None draws all.
-        seed: equal seeds give equal ids; None draws a fresh one. torch's global generator is not touched.
+        min_p: sample only ids with at least this fraction of the top probability (Nguyen et al. 2024); applied last.
+        stop_ids: ids that end a row; the row is then padded with the same id.
+        n_ids: sample only ids below this, if the model has more ids than its tokenizer; None allows all.
+        seed: random seed, equal seeds give equal ids; None uses a new seed. torch's global generator is not used.
 
     Returns:
         (B, T + new): prompt and new ids.
 
     Raises:
-        ConfigError: an option lies outside its range.
+        ConfigError: an option is outside its range.
         DataError: `ids` is not a (B, T) tensor of known ids.
 
     >>> from bytemill.model import GPT2, GPT2Config
@@ -95,9 +94,9 @@ def generate_stream(
     seed: int | None = None,
     products: PackedProducts | None = None,
 ) -> Iterator[Tensor]:
-    """As `generate`, but yield each new column (B, 1) as soon as it is drawn.
+    """Generate as `generate` does, but yield each new column (B, 1) as soon as it is sampled.
 
-    A caller that generates more than once can keep `products` from call to call; weights may change in between.
+    A caller that generates several times can reuse `products`; weights may change between calls.
     """
     _check_options(max_new_tokens, temperature, top_k, top_p, min_p)
     if seed is not None and not -(2**63) <= seed < 2**64:
@@ -122,7 +121,7 @@ def generate_stream(
 def _products(
     model: CausalModel, ids: Tensor, max_new_tokens: int, kept: PackedProducts | None
 ) -> AbstractContextManager[object]:
-    """How weights are multiplied: laid out anew where that pays; a single row in bf16 is as fast without."""
+    """Return the context for products: a faster weight layout where it helps, which a single row in bf16 does not."""
     weights = next(model.parameters())
     if ids.shape[0] == 1 and product_dtype(weights) == torch.bfloat16:
         return contextlib.nullcontext()
@@ -159,8 +158,8 @@ def _columns(
 
 @torch.no_grad()
 def _last_logits(model: CausalModel, ids: Tensor, cache: Any, products: AbstractContextManager[object]) -> Tensor:
-    """Read the ids behind what is cached; logits (B, V) of what follows the last."""
-    with _evaluating(model), products:  # entered anew for each token: between them the caller's code runs
+    """Read the ids after the cached ones; return the logits (B, V) of the next id."""
+    with _evaluating(model), products:  # entered again for each token: the caller's code runs in between
         return model.logits(model.hidden_states(ids, cache=cache)[:, -1]).float()
 
 
@@ -182,7 +181,7 @@ def _draw(
     min_p: float | None,
     generator: torch.Generator,
 ) -> Tensor:
-    """One id a row, (B, 1), from logits (B, V)."""
+    """Sample one id per row, (B, 1), from logits (B, V)."""
     if temperature < _GREEDY_TEMPERATURE:
         return logits.argmax(dim=-1, keepdim=True)
     logits = logits / temperature
@@ -201,7 +200,7 @@ def _keep_top_k(logits: Tensor, top_k: int) -> Tensor:
 
 
 def _keep_top_p(logits: Tensor, top_p: float) -> Tensor:
-    """Keep an id while those before it have not reached `top_p`: so the first always stays."""
+    """Keep an id while the more likely ids have not reached `top_p`; the first always stays."""
     ranked, order = logits.sort(dim=-1, descending=True)
     probabilities = torch.softmax(ranked, dim=-1)
     reached = probabilities.cumsum(dim=-1) - probabilities >= top_p  # (B, V) in order of rank
@@ -209,7 +208,7 @@ def _keep_top_p(logits: Tensor, top_p: float) -> Tensor:
 
 
 def _keep_min_p(logits: Tensor, min_p: float) -> Tensor:
-    """A share of the largest probability is a distance from the largest logit."""
+    """Keep ids with this fraction of the top probability: a fraction is a distance from the largest logit."""
     least = logits.amax(dim=-1, keepdim=True) + math.log(min_p)  # (B, 1)
     return logits.masked_fill(logits < least, -torch.inf)
 

@@ -1,8 +1,8 @@
-"""GPT-2: token and position embeddings, a stack of pre-norm blocks, and the embedding table again as head.
+"""The GPT-2 network: token and position embeddings, pre-norm blocks, and the embedding table again as head.
 
 After Radford et al. 2019, "Language Models are Unsupervised Multitask Learners". The head has no weights of
-its own and is therefore no module: it is the token embedding, read the other way round. Only a model from
-elsewhere whose head has other weights (`tie_word_embeddings=False`) has it as a module.
+its own: it is the transposed token embedding, and so it is not a module. Only an imported model whose head has other
+weights (`tie_word_embeddings=False`) has a separate table for it.
 
 Letters: B rows, T tokens, C width (n_embd), V ids (vocab_size).
 """
@@ -38,7 +38,7 @@ _BYTES_PER_PARAMETER = 4
 
 
 class GPT2(nn.Module):
-    """A language model: ids in, logits or loss out.
+    """A GPT-2 language model: takes ids, returns logits or the loss.
 
     >>> from bytemill.model.config import GPT2Config
     >>> model = GPT2(GPT2Config(vocab_size=100, n_positions=16, n_embd=8, n_layer=1, n_head=2))
@@ -59,12 +59,13 @@ class GPT2(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.final_norm = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
         self.head: nn.Embedding | None = None
-        """The head's table, if it is not the token embedding; no linear layer, so that no adapter is put on it."""
+        """The head's table, if it is not the token embedding. It is not a linear layer, so it gets no adapter."""
         if not config.tie_word_embeddings:
             self.head = nn.Embedding(config.padded_vocab_size, config.n_embd)
         self.checkpoints_activations = False
-        """Whether training keeps only what goes into each block, and computes the rest again on the way back:
-        a third more arithmetic, for memory that no longer grows with what is inside a block (Chen et al. 2016)."""
+        """Whether training keeps only the input of each block and computes the rest again in the backward pass. This
+        costs
+        a third more arithmetic and saves the memory of activations inside blocks (Chen et al. 2016)."""
         self._initialize()
 
     @staticmethod
@@ -89,20 +90,19 @@ class GPT2(nn.Module):
         reduction: Literal["mean", "sum", "rows"] = "mean",
         cache: KeyValueCache | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Give (logits, None) without targets, (None, loss) with them.
+        """Return (logits, None) without targets, (None, loss) with targets.
 
         Args:
             ids: (B, T) integers in [0, V).
-            targets: (B, T), what should follow each id, or -100 where nothing is asked. If nothing is asked
-                anywhere the loss is 0.
-            cu_seqlens: where documents begin among the B x T ids, to keep attention within them; see
+            targets: (B, T), the next id of each position, or -100 to ignore it. If all are ignored, the loss is 0.
+            cu_seqlens: the starts of documents among the B x T ids, to keep attention within them; see
                 `bytemill.model.documents`. By default a row is one document.
-            reduction: "sum" for micro-batches with unequal numbers of targets: their sums add up, their
-                means do not. "rows" sums over each row by itself, for tasks that compare rows.
-            cache: tokens seen before these; these are added to it.
+            reduction: "mean" over the targets. "sum" for micro-batches with different numbers of targets: sums can be
+                added, means cannot. "rows" sums over each row, for tasks that compare rows.
+            cache: the earlier tokens; these tokens are added to it.
 
         Returns:
-            logits (B, T, V), without the padded ids; or a scalar, in nats (a token, for the mean), or (B,).
+            Logits (B, T, V), without the padded ids; or the loss in nats (per token for the mean), a scalar or (B,).
         """
         if targets is None:
             return self.logits(self.hidden_states(ids, cu_seqlens, cache=cache)), None
@@ -112,14 +112,14 @@ class GPT2(nn.Module):
         return None, loss_sum if reduction == "sum" else loss_sum / n_targets.clamp(min=1)
 
     def loss_sum(self, ids: Tensor, targets: Tensor, cu_seqlens: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Give the summed loss and how many targets it sums over, both scalars."""
+        """Return the summed loss and the number of targets, both scalars."""
         self._check_targets(ids, targets)
         hidden, flat_targets = self.hidden_states(ids, cu_seqlens).flatten(0, 1), targets.flatten()
         loss = cross_entropy_sum(hidden, self.head_weight, flat_targets, n_classes=self.config.vocab_size)
         return loss, (flat_targets != IGNORED_TARGET).sum()
 
     def row_log_probabilities(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """(B,) in fp32: the log-probability of each row's targets together; the rest of the row costs no logits."""
+        """Return (B,) in fp32: the log-probability of each row's targets; logits are computed only for targets."""
         self._check_targets(ids, targets)
         asked = targets != IGNORED_TARGET  # (B, T)
         values = target_log_probabilities(
@@ -133,7 +133,7 @@ class GPT2(nn.Module):
     def hidden_states(
         self, ids: Tensor, cu_seqlens: Tensor | None = None, *, cache: KeyValueCache | None = None
     ) -> Tensor:
-        """Ids (B, T) to what the head reads, (B, T, C): also what a classifier stands on."""
+        """Return the hidden states (B, T, C) of ids (B, T), which the head or a classifier reads."""
         start = 0 if cache is None else cache.length
         self._check_range(ids, "ids")
         documents = None
@@ -156,43 +156,43 @@ class GPT2(nn.Module):
         return normed
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(…, C) -> (…, V): a score for every id that exists, none for padding."""
-        # The product is taken with the padded table, whose size suits the hardware, and cut after.
+        """Compute (…, C) -> (…, V): a score for every real id, none for padding."""
+        # Multiply with the padded table, whose size suits the hardware, then cut off the padding.
         return F.linear(hidden, self.head_weight)[..., : self.config.vocab_size]
 
     @property
     def head_weight(self) -> Tensor:
-        """The table that the head multiplies with, (padded V, C): the token embedding's, or the head's own."""
+        """The table of the head, (padded V, C): the token embedding's, or the head's own."""
         return self.token_embedding.weight if self.head is None else self.head.weight
 
     def untie_head(self) -> None:
-        """Give the head a table of its own, with the token embedding's numbers, if it has none."""
+        """Give the head its own copy of the token embedding's table, if it has none."""
         if self.head is None:
             table = self.token_embedding.weight.detach().clone()
             self.head = nn.Embedding(table.shape[0], table.shape[1], _weight=table)
             self.config = self.config.model_copy(update={"tie_word_embeddings": False})
 
     def get_output_embeddings(self) -> nn.Module | None:
-        """Return the head if it is a module of its own."""
+        """Return the head if it is a separate module."""
         return self.head
 
     def new_cache(self, n_positions: int | None = None) -> KeyValueCache:
-        """An empty cache with room for so many tokens, or for the whole context."""
+        """Return an empty cache for `n_positions` tokens, by default for the whole context."""
         from bytemill.model.cache import KeyValueCache
 
         return KeyValueCache(self.config, n_positions)
 
     def n_parameters(self) -> int:
-        """Count the model's numbers, padding left out: 124,439,808 for GPT-2 small."""
+        """Return the number of parameters without padding: 124,439,808 for GPT-2 small."""
         n_tables = 1 if self.head is None else 2
         n_padding = n_tables * (self.config.padded_vocab_size - self.config.vocab_size) * self.config.n_embd
         return sum(parameter.numel() for parameter in self.parameters()) - n_padding
 
     def flops_per_token(self, seq_len: int) -> float:
-        """Floating-point operations of forward and backward for one token of a sample of `seq_len`.
+        """Return the floating-point operations per token, forward and backward, in a sample of `seq_len` tokens.
 
-        6 a weight that is multiplied, and 12 * n_layer * n_embd * seq_len for attention (Chowdhery et al.,
-        "PaLM", 2022, appendix B); position embeddings are only looked up, and so are token embeddings that are no head.
+        Each multiplied weight costs 6, and attention costs 12 * n_layer * n_embd * seq_len (Chowdhery et al., "PaLM",
+        2022, appendix B). Position embeddings, and token embeddings that are not the head, are only looked up.
         """
         n_multiplied = self.n_parameters() - self.position_embedding.weight.numel()
         if self.head is not None:
@@ -200,12 +200,12 @@ class GPT2(nn.Module):
         return 6.0 * n_multiplied + 12.0 * self.config.n_layer * self.config.n_embd * seq_len
 
     def hidden_matrices(self) -> list[nn.Parameter]:
-        """The matrices inside the blocks: what stands between two hidden layers."""
+        """Return the weight matrices inside the blocks."""
         return [parameter for parameter in self.blocks.parameters() if parameter.dim() == 2]
 
     @torch.no_grad()
     def _initialize(self) -> None:
-        """N(0, 0.02) and biases 0; smaller what feeds the residual stream, where 2 * n_layer terms add up."""
+        """Initialize with N(0, 0.02) and biases 0; smaller for the 2 * n_layer outputs added to the residual stream."""
         std = self.config.initializer_range
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
@@ -232,7 +232,7 @@ class GPT2(nn.Module):
             )
 
     def _check_range(self, ids: Tensor, name: str, also: int | None = None) -> None:
-        """Name a wrong id, where looking is cheap: on a GPU it would wait for the queue to drain."""
+        """Raise DataError for an invalid id, only on the CPU: on a GPU the check would wait for the queue to drain."""
         if ids.device.type != "cpu" or torch.compiler.is_compiling():
             return
         wrong = (ids < 0) | (ids >= self.config.vocab_size)
@@ -259,14 +259,14 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0, documents: Documents | None = None
     ) -> Tensor:
-        """Add what the tokens tell each other, then what each makes of it."""
+        """Add the output of attention, then the output of the MLP."""
         x = x + self.attention(self.attention_norm(x), cache, layer, documents)
         after_mlp: Tensor = x + self.mlp(self.mlp_norm(x))
         return after_mlp
 
 
 class MLP(nn.Module):
-    """Each token by itself: widen, GELU (in its tanh form, as GPT-2 was trained, or exact), narrow."""
+    """The MLP, applied to each token: widen, GELU (the tanh form that GPT-2 was trained with, or exact), narrow."""
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
@@ -276,13 +276,13 @@ class MLP(nn.Module):
         self.activation = F.gelu if config.activation_function == "gelu" else _tanh_gelu
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C) -> (B, T, C)."""
+        """Compute (B, T, C) -> (B, T, C)."""
         narrowed: Tensor = self.residual_dropout(self.contract(self.activation(self.expand(x))))
         return narrowed
 
 
 def _tanh_gelu(x: Tensor) -> Tensor:
-    """GELU in its tanh form, 0.5 x (1 + tanh(u)), which is x sigmoid(2u): compiled for a CPU in a third of the time."""
+    """Return the tanh form of GELU, 0.5 x (1 + tanh(u)), as x sigmoid(2u): three times as fast compiled for a CPU."""
     if x.device.type != "cpu" or not torch.compiler.is_compiling():
         return F.gelu(x, approximate="tanh")
     wide = x.float()
@@ -291,7 +291,7 @@ def _tanh_gelu(x: Tensor) -> Tensor:
 
 
 def _refuse_beyond_memory(config: GPT2Config) -> None:
-    """Refuse weights that are larger than all of the machine's memory; on the meta device they take none."""
+    """Raise ConfigError if the weights exceed the machine's memory; on the meta device they take none."""
     if torch.get_default_device().type == "meta" or not hasattr(os, "sysconf"):
         return
     needed = _BYTES_PER_PARAMETER * config.n_parameters()

@@ -1,7 +1,7 @@
-"""How a network of transformers makes logits of hidden states, for any kind of head.
+"""Compute logits from hidden states with the head of any network of transformers.
 
-The network's own forward pass runs with a base model that returns given hidden states. So a bias, a scale or a soft cap
-on the logits, of any architecture, is computed by the code that defines it.
+The network's own forward pass runs with a base model that returns given hidden states. So the architecture's own code
+computes a bias, a scale or a soft cap on the logits.
 
 Letters: N rows, C width, V ids.
 """
@@ -17,16 +17,16 @@ from torch import Tensor, nn
 __all__ = ["has_plain_head", "logits_by_network"]
 
 _LARGE_LOGIT = 1e3
-"""Size of the logits that a head is tried out with: a soft cap at 30 or 50 changes them beyond doubt."""
+"""Size of the logits for testing a head: a soft cap at 30 or 50 clearly changes them."""
 
 
 def logits_by_network(network: Any, base_name: str, hidden: Tensor) -> Tensor:
-    """Return the logits (N, V) that a network makes of hidden states (N, C).
+    """Return the logits (N, V) that a network computes from hidden states (N, C).
 
     Args:
-        network: A `…ForCausalLM`; it is left as it is.
-        base_name: The attribute that holds its base model.
-        hidden: What the base model would have returned for N tokens.
+        network: A `…ForCausalLM`; it is not changed.
+        base_name: The attribute with its base model.
+        hidden: The hidden states of N tokens, as the base model returns them.
     """
     other = copy.copy(network)  # shares all modules but the base
     base = _GivenHiddenStates(hidden[None], getattr(network, base_name))
@@ -37,7 +37,7 @@ def logits_by_network(network: Any, base_name: str, hidden: Tensor) -> Tensor:
 
 
 def has_plain_head(network: Any, base_name: str) -> bool:
-    """Whether a linear layer without bias makes the network's logits of hidden states, however large they are."""
+    """Return whether a linear layer without bias computes the network's logits, however large they are."""
     head = network.get_output_embeddings()
     if type(head) is not nn.Linear or head.bias is not None:
         return False
@@ -50,19 +50,19 @@ def has_plain_head(network: Any, base_name: str) -> bool:
 
 
 class _GivenHiddenStates(nn.Module):
-    """A base model that returns given hidden states whatever it is called with; so do the parts that it has."""
+    """A base model that returns given hidden states for any arguments; its parts do the same."""
 
     def __init__(self, hidden: Tensor, base: nn.Module) -> None:
         super().__init__()
         self.hidden = hidden
-        self._replaced = [base]  # in a list, so that it is no module of this one
+        self._replaced = [base]  # in a list, so that it is not a submodule
 
     def forward(self, *_: Any, **__: Any) -> _BaseOutput:
-        """Return the hidden states as a base model of transformers does."""
+        """Return the hidden states in the form of a transformers base model."""
         return _BaseOutput([self.hidden])
 
     def __getattr__(self, name: str) -> Any:
-        """Settings of the replaced base; OPT calls its base's decoder."""
+        """Return an attribute of the replaced base; OPT calls its base's decoder."""
         if name in ("hidden", "_replaced"):
             return super().__getattr__(name)
         found = getattr(self._replaced[0], name)
@@ -70,13 +70,13 @@ class _GivenHiddenStates(nn.Module):
 
 
 class _BaseOutput(tuple[Tensor]):
-    """What a base model returns, with its last hidden states alone: every other field is None."""
+    """The output of a base model with only the last hidden states; all other fields are None."""
 
     __slots__ = ()
 
     @property
     def last_hidden_state(self) -> Tensor:
-        """(B, T, C)."""
+        """The hidden states, (B, T, C)."""
         return self[0]
 
     def __getattr__(self, name: str) -> None:

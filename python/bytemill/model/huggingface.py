@@ -1,7 +1,7 @@
-"""GPT-2 in and out of Hugging Face's form: one table of names, four kinds of weights transposed.
+"""Read and write GPT-2 in Hugging Face's format: one table of names, four kinds of weights transposed.
 
 transformers keeps OpenAI's `Conv1D`, a linear layer whose weight is (in, out); ours are `nn.Linear`s with
-(out, in). All names of ours and theirs stand in `_NAMES` and nowhere else.
+(out, in). All names of both are in `_NAMES` and nowhere else.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _NAMES = {
     "head": "lm_head",
 }
 
-# transformers' names of activations that compute what ours with the name on the right do.
+# transformers' names of activations, and our names for the same functions.
 _ACTIVATIONS = {
     "gelu_new": "gelu_new",
     "gelu_pytorch_tanh": "gelu_new",
@@ -58,7 +58,7 @@ _ACTIVATIONS = {
     "gelu_python": "gelu",
 }
 
-# Settings of transformers' GPT2Config that change the arithmetic, and the values that are ours.
+# Settings of transformers' GPT2Config that change the arithmetic, and the values that we support.
 _REQUIRED_SETTINGS: dict[str, tuple[object, ...]] = {
     "model_type": ("gpt2",),
     "activation_function": tuple(_ACTIVATIONS),
@@ -67,7 +67,7 @@ _REQUIRED_SETTINGS: dict[str, tuple[object, ...]] = {
     "add_cross_attention": (False,),
 }
 
-# Old checkpoints carry the causal mask as if it were a weight.
+# Old checkpoints contain the causal mask as a weight.
 _NOT_WEIGHTS = re.compile(r"(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)")
 
 
@@ -77,17 +77,17 @@ def from_huggingface(
     """Read a GPT-2 from a folder with config.json and safetensors, or from the hub (extra `hf`).
 
     Args:
-        network: the class of the model, which uses this file itself.
+        network: the class of the model; a parameter, because that class imports this file.
         path_or_repo: a folder, or a repository such as "openai-community/gpt2".
-        tensors: the weights under their names there; if None, those of the folder's safetensors.
+        tensors: the weights under transformers' names; None reads the folder's safetensors.
         overrides: fields of `GPT2Config` to change, such as `resid_pdrop=0.0` or `pad_vocab_to=128`.
 
     Returns:
         The model in fp32 on the CPU; padded rows are zero.
 
     Raises:
-        FormatError: files are missing, damaged or hold other tensors than the configuration says.
-        ConfigError: the model does what this GPT-2 cannot, such as another activation.
+        FormatError: files are missing or damaged, or the tensors do not match the configuration.
+        ConfigError: the model uses something that this GPT-2 does not have, such as another activation.
     """
     folder = model_folder(path_or_repo)
     config = config_of_settings(folder / "config.json", **overrides)
@@ -95,10 +95,10 @@ def from_huggingface(
 
 
 def config_of_settings(path: Path, **overrides: Any) -> GPT2Config:
-    """Read the shape of a GPT-2 from a config.json of transformers.
+    """Return the configuration of a GPT-2 from a config.json of transformers.
 
     Raises:
-        ConfigError: it asks for something that this GPT-2 does not have; names the setting.
+        ConfigError: a setting needs something that this GPT-2 does not have; the message names it.
     """
     settings = read_json(path)
     if (unknown := unknown_setting(settings)) is not None:
@@ -111,7 +111,7 @@ def config_of_settings(path: Path, **overrides: Any) -> GPT2Config:
 
 
 def unknown_setting(settings: Mapping[str, Any]) -> str | None:
-    """Return the name of the first setting that asks for something that this GPT-2 does not have, if there is one.
+    """Return the name of the first setting that this GPT-2 does not support, or None.
 
     >>> unknown_setting({"model_type": "gpt2", "activation_function": "relu"})
     'activation_function'
@@ -122,19 +122,19 @@ def unknown_setting(settings: Mapping[str, Any]) -> str | None:
 def gpt2_of_tensors(network: type[GPT2], config: GPT2Config, tensors: dict[str, Tensor], source: Path) -> GPT2:
     """Build a `network` from weights in transformers' form; `source` is named in errors.
 
-    A head whose weights differ from the token embedding's stays a table of its own, whatever `config` says.
+    A head whose weights differ from the token embedding's keeps its own table, whatever `config` says.
 
     Raises:
-        FormatError: a tensor is missing, too many, or of another shape than the configuration says.
+        FormatError: a tensor is missing, unexpected, or has a shape that does not match the configuration.
     """
     tensors = {name: tensor for name, tensor in tensors.items() if not _NOT_WEIGHTS.fullmatch(name)}
     config = _with_head_of(tensors, config)
-    with torch.device("meta"):  # no time for random weights that are replaced at once
+    with torch.device("meta"):  # skip random weights, which are replaced immediately
         model = network(config)
     given = [_take(tensors, name, view, source) for name, view in _their_views(model)]
     if tensors:
         raise FormatError(f"{source}: holds weights that a GPT-2 does not have: {', '.join(sorted(tensors)[:5])}")
-    model.to_empty(device="cpu")  # only now that all shapes are those of the weights
+    model.to_empty(device="cpu")  # only after all shapes are checked
     with torch.no_grad():
         model.token_embedding.weight.zero_()
         model.head_weight.zero_()
@@ -148,8 +148,8 @@ def save_huggingface(model: GPT2, folder: str | Path, *, end_of_text_id: int | N
 
     Args:
         model: a plain GPT-2; adapters must be merged into it before.
-        folder: made if missing.
-        end_of_text_id: where transformers' `generate` is to stop; None for never.
+        folder: created if missing.
+        end_of_text_id: id at which transformers' `generate` stops; None for never.
 
     Raises:
         ArgumentError: `folder` is a run's checkpoint, which writing would damage.
@@ -168,8 +168,8 @@ def save_huggingface(model: GPT2, folder: str | Path, *, end_of_text_id: int | N
 def huggingface_module_names(model: nn.Module) -> dict[str, str]:
     """Map the name of each module of `model` to its name in transformers.
 
-    Only what lies inside a `GPT2` has two names, and only its modules with weights are in the table; a network of
-    transformers loses the prefix that it has in here; all other modules keep their names.
+    Only modules inside a `GPT2` have two names, and only those with weights are in the table. A network of transformers
+    loses the prefix that it has here. All other modules keep their names.
 
     >>> from bytemill.model.gpt2 import GPT2
     >>> model = GPT2(GPT2Config(vocab_size=9, n_positions=8, n_embd=4, n_layer=1, n_head=1))
@@ -190,11 +190,11 @@ def huggingface_module_names(model: nn.Module) -> dict[str, str]:
 
 
 def their_view(model: GPT2, module_name: str, kind: str) -> Tensor:
-    """View a weight or bias of ours as transformers' files keep it: Conv1D weights transposed, padded rows cut off.
+    """Return a view of our weight or bias in transformers' form: Conv1D weights transposed, without padded rows.
 
     Args:
         model: A GPT-2.
-        module_name: Our name of the module; "head" of a model whose head is the token embedding means that.
+        module_name: Our name of the module; "head" means the token embedding if the head is tied.
         kind: "weight" or "bias".
     """
     is_table = module_name in ("token_embedding", "head")
@@ -211,7 +211,7 @@ def _name_table(n_layer: int) -> dict[str, str]:
 
 
 def _their_views(model: GPT2) -> Iterator[tuple[str, Tensor]]:
-    """Each tensor of their files as a view of ours: Conv1D weights transposed, padded rows cut off."""
+    """Return each tensor of their files as a view of ours: Conv1D weights transposed, without padded rows."""
     table = _name_table(model.config.n_layer)
     for name, _ in model.named_parameters():
         module_name, _, kind = name.rpartition(".")
@@ -223,7 +223,7 @@ def _their_views(model: GPT2) -> Iterator[tuple[str, Tensor]]:
 
 
 def _take(tensors: dict[str, Tensor], name: str, view: Tensor, folder: Path) -> Tensor:
-    # The files of OpenAI's models leave out "transformer.".
+    # The files of OpenAI's models omit "transformer.".
     for known_name in (name, name.removeprefix("transformer.")):
         if known_name in tensors:
             tensor = tensors.pop(known_name)
@@ -238,7 +238,7 @@ def _take(tensors: dict[str, Tensor], name: str, view: Tensor, folder: Path) -> 
 
 
 def _with_head_of(tensors: dict[str, Tensor], config: GPT2Config) -> GPT2Config:
-    """The configuration with the head that the weights have; a written-out copy of a tied embedding is dropped."""
+    """Return the configuration for the weights' head; a copy of a tied embedding is dropped."""
     head = tensors.get("lm_head.weight")
     embedding = tensors.get("transformer.wte.weight", tensors.get("wte.weight"))
     if head is None or embedding is None or not config.tie_word_embeddings:

@@ -1,6 +1,6 @@
-"""A model in bytemill's own form: config.json and model.safetensors with our names, padding included.
+"""Save and load models in bytemill's own format: config.json and model.safetensors, padding included.
 
-This is what a checkpoint holds, bit for bit. To hand a model to others, `GPT2.save_huggingface`.
+A checkpoint has the same files, bit for bit. To share a model, use `GPT2.save_huggingface`.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ _VERSION = 1
 
 
 def save_model(model: GPT2, folder: str | Path) -> None:
-    """Write the model's configuration and weights into `folder`, which is made if missing.
+    """Write the model's configuration and weights to `folder`, which is created if missing.
 
     Raises:
         ArgumentError: `folder` is a run's checkpoint, which writing would damage.
@@ -34,11 +34,11 @@ def save_model(model: GPT2, folder: str | Path) -> None:
 
 
 def load_model(folder: str | Path) -> GPT2:
-    """Read what `save_model` wrote; weights are bit-equal, on the CPU."""
+    """Load a model that `save_model` wrote, on the CPU; weights are equal to the bit."""
     folder = Path(folder)
     config = _read_config(folder / "config.json")
     tensors = read_tensors(folder / "model.safetensors")
-    with torch.device("meta"):  # no time for random weights that are replaced at once
+    with torch.device("meta"):  # skip random weights, which are replaced immediately
         model = GPT2(config)
     try:
         model.load_state_dict(tensors, assign=True)
@@ -48,7 +48,7 @@ def load_model(folder: str | Path) -> GPT2:
 
 
 def is_native(folder: Path) -> bool:
-    """Whether the folder's config.json says that the model is in this form."""
+    """Return whether the folder's config.json says that the model is in this format."""
     path = folder / "config.json"
     return path.is_file() and read_json(path).get("format") == _FORMAT
 

@@ -1,15 +1,15 @@
-"""Matrix products with weights laid out anew for a few rows at a time, as generating on a CPU has them.
+"""Faster matrix products for a few rows, for generation on a CPU: weights get a special layout.
 
-Generating reads every weight once a token, so it can run at the speed of memory. torch's products do not: they lay the
-weight out for their kernels at each call, or walk through it in an order that memory is slow at. oneDNN can do
-that once, before the first token. Measured on one Zen 5 thread, weights of (50,304, 768), GB of weights a second:
+Generating reads every weight once per token, so it could run at memory speed. torch's products do not reach it: they
+rearrange the weight for their kernels at each call, or read it in a slow order. oneDNN can rearrange it once, before
+the first token. Measured on one Zen 5 thread, weights of (50,304, 768), in GB of weights per second:
 
                         fp32, 1 row   fp32, 8 rows   bf16, 1 row   bf16, 8 rows
     F.linear            14.5          5.2            22.2          10.9
-    laid out anew       22.6          20.2           28.9          18.7
+    special layout      22.6          20.2           28.9          18.7
 
-It costs the memory of the weights once more, as long as it is used. The layout is torch.compile's own, which torch
-keeps under private names: where they are missing, products are what they always were.
+It needs the memory of the weights a second time while it is in use. The layout is that of torch.compile, which torch
+has under private names; if they are missing, ordinary products are used.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ __all__ = ["PackedProducts", "product_dtype"]
 
 _HAS_LAYOUT = hasattr(torch.ops.mkldnn, "_linear_pointwise") and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
 _SMALLEST_WEIGHT_BYTES = 1 << 20
-"""Below, the weight stays in the processor's cache, and nothing is gained."""
+"""Minimum bytes of a weight; smaller weights stay in the processor's cache, and nothing is gained."""
 _LARGEST_SUM_BYTES = 4 << 30
-"""Of all weights that are laid out anew: what comes after them keeps its form."""
+"""Maximum bytes of all rearranged weights; further weights are used as they are."""
 
 
 class PackedProducts(TorchFunctionMode):
-    """Context in which `F.linear` with a large weight on the CPU takes oneDNN's layout, made when first needed.
+    """Context in which `F.linear` with a large weight on the CPU uses oneDNN's layout, made on first use.
 
-    A weight that was changed in place is laid out again: torch counts such changes, and `forget_changed` finds those
-    made through `.data`, which it does not count. No gradient may be wanted.
+    A weight that was changed in place is rearranged again: torch counts such changes, and `forget_changed` finds those
+    made through `.data`, which torch does not count. Gradients are not supported.
 
     >>> x, weight = torch.ones(2, 1024), torch.ones(512, 1024)
     >>> with torch.no_grad(), PackedProducts():
@@ -58,7 +58,7 @@ class PackedProducts(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Every call of torch's comes by here; one is changed."""
+        """Intercept every torch function; only `F.linear` is changed."""
         if func is F.linear and not kwargs and len(args) in (2, 3):
             x, weight, bias = (*args, None)[:3]
             packed = self._layout(x, weight)
@@ -69,10 +69,10 @@ class PackedProducts(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def _layout(self, x: Tensor, weight: Tensor) -> Tensor | None:
-        """The weight laid out for products with x; None where the usual product is to be taken."""
+        """Return the weight's layout for products with x; None to use the usual product."""
         if x.device.type != "cpu" or weight.nbytes < _SMALLEST_WEIGHT_BYTES or not _HAS_LAYOUT:
             return None
-        if weight.is_inference():  # changes of such a tensor are not counted
+        if weight.is_inference():  # torch does not count changes of such a tensor
             return None
         dtype = product_dtype(x)
         # By its memory, not its identity: an expert of a mixture is a new view of one tensor at each call.
@@ -89,7 +89,7 @@ class PackedProducts(TorchFunctionMode):
         return kept.packed
 
     def forget_changed(self) -> None:
-        """Drop the layouts of weights that have changed; call it before answering with kept layouts.
+        """Drop the layouts of changed weights; call it before reusing layouts.
 
         >>> x, weight, products = torch.ones(1, 1024), torch.ones(512, 1024), PackedProducts()
         >>> with torch.no_grad(), products:
@@ -110,23 +110,23 @@ class PackedProducts(TorchFunctionMode):
 
 
 class _Packed(NamedTuple):
-    """A weight and what was made of it."""
+    """A weight and its layout."""
 
     weight: Tensor
-    """Kept, so that its memory is not given to another."""
+    """The weight, kept so that its memory is not reused."""
     version: int
-    """How many changes torch had counted."""
+    """The number of changes that torch had counted."""
     sample: Tensor
-    """Some of its numbers, to notice changes that torch does not count."""
+    """Some values of the weight, to notice changes that torch does not count."""
     packed: Tensor
 
 
 def _sample(weight: Tensor) -> Tensor:
-    """A number of each row, of all columns in turn."""
+    """Return one value of each row, with the columns in turn."""
     rows = torch.arange(weight.shape[0])
     return weight.detach()[rows, rows % weight.shape[1]]
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
-    """The number format in which `F.linear` multiplies x: its own, or autocast's."""
+    """Return the dtype in which `F.linear` multiplies x: its own, or autocast's."""
     return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype

@@ -1,8 +1,8 @@
-"""Pickled weights of other programs: read without running any code that is in them.
+"""Read pickled weights of other programs without running code in them.
 
-A pickle can run code when it is read. So none is read unless the caller allows it, and then only by
+A pickle can run code when it is read. So the caller must allow it, and it is read only by
 `torch.load(weights_only=True)`, which makes tensors and plain containers. Objects of other classes, such as the
-dataclass with build-nanogpt's settings, become records that keep their fields and can do nothing.
+dataclass with build-nanogpt's settings, become records with the same fields and no code.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _FORBIDDEN_CLASS = re.compile(r"GLOBAL ([\w.]+)")
 
 @dataclass(frozen=True)
 class PickledWeights:
-    """What a file of weights holds."""
+    """The contents of a file of weights."""
 
     tensors: dict[str, Tensor]
-    """By their names in the file."""
+    """The tensors by their names in the file."""
     settings: dict[str, Any]
-    """What the file says about the model, such as nanoGPT's `model_args`; empty for a bare state dict."""
+    """The file's settings of the model, such as nanoGPT's `model_args`; empty for a bare state dict."""
     entries: frozenset[str]
-    """Names of all that is next to the state dict, such as `iter_num`."""
+    """Names of all other entries next to the state dict, such as `iter_num`."""
 
 
 def read_pickle(path: Path, *, allowed: bool) -> PickledWeights:
-    """Read a state dict, or a checkpoint that holds one.
+    """Read a state dict, or a checkpoint with one.
 
     Args:
         path: A `.bin`, `.pt`, `.pth` or `.ckpt` file that `torch.save` wrote.
@@ -75,7 +75,7 @@ def read_pickle(path: Path, *, allowed: bool) -> PickledWeights:
 
 
 class _Record:
-    """Replaces an object of an unknown class: its fields, and nothing that could run."""
+    """A replacement for an object of an unknown class: its fields, and no code."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.fields: dict[str, Any] = {}
@@ -101,7 +101,7 @@ def _load(path: Path) -> Any:
 
 
 def _unknown_classes(path: Path) -> list[str]:
-    """Names of the classes that torch does not know to be safe; none of a file in torch's old form."""
+    """Return the names of classes that torch does not list as safe; none for a file in torch's old format."""
     try:
         return torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except (ValueError, RuntimeError, OSError, pickle.UnpicklingError):

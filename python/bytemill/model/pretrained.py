@@ -1,4 +1,4 @@
-"""A pretrained causal language model from a folder or the hub: GPT-2 as ours, all others as transformers' own."""
+"""Load a pretrained causal language model from a folder or the hub: GPT-2 as ours, others from transformers."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def load_pretrained(path_or_repo: str | Path) -> CausalModel:
         path_or_repo: A folder with config.json and safetensors, or a repository of the hub (extra `hf`).
 
     Returns:
-        In fp32 on the CPU: a GPT2, or transformers' network with the same interface. A GPT-2 with a setting that ours
-        does not have, such as another activation, is transformers' network too.
+        The model in fp32 on the CPU: a GPT2, or transformers' network with the same interface. A GPT-2 with a setting
+        that ours does not support, such as another activation, is transformers' network too.
 
     Raises:
-        FormatError: Files are missing or damaged, or hold other tensors than the network has.
-        ConfigError: It is no causal language model, or transformers is needed and not installed.
+        FormatError: Files are missing or damaged, or the tensors are not those of the network.
+        ConfigError: It is not a causal language model, or transformers is needed and not installed.
     """
     folder = model_folder(path_or_repo)
     if is_native(folder):
@@ -58,16 +58,16 @@ def load_pretrained(path_or_repo: str | Path) -> CausalModel:
 def load_transformers(
     folder: Path, settings: dict[str, Any], source: object, *, tensors: dict[str, Tensor] | None = None
 ) -> TransformersCausal:
-    """Read a network of transformers, with every tensor that it has and no other.
+    """Load a network of transformers; the weights must have exactly its tensors.
 
     Args:
-        folder: Has config.json and, without `tensors`, safetensors.
-        settings: What config.json says.
-        source: Named in errors.
-        tensors: The weights under their names in files; if None, those of the folder's safetensors.
+        folder: A folder with config.json and, unless `tensors` is given, safetensors.
+        settings: The contents of config.json.
+        source: Name for errors.
+        tensors: The weights under their names in files; None reads the folder's safetensors.
 
     Raises:
-        FormatError: The weights are damaged, or lack a tensor, or have one too many; names them.
+        FormatError: The weights are damaged, or a tensor is missing or unexpected; the message names it.
         ConfigError: transformers is not installed.
     """
     try:
@@ -87,7 +87,7 @@ def load_transformers(
             given = {"state_dict": tensors, "config": config}
             with torch.device("meta"):
                 causal = type(causal.from_config(config, trust_remote_code=False))
-        with _without_warnings(transformers):  # what they say is an error here
+        with _without_warnings(transformers):  # its warnings are errors here
             network, report = causal.from_pretrained(
                 folder if tensors is None else None,
                 dtype=torch.float32,
@@ -125,9 +125,9 @@ def _without_warnings(transformers: Any) -> Iterator[None]:
 
 
 def _refuse_other_tensors(report: dict[str, Any], kind: str, folder: Path) -> None:
-    """Refuse what transformers would fill with random numbers or leave out with a warning."""
+    """Raise FormatError for tensors that transformers would fill randomly or ignore with a warning."""
     for mismatch in sorted(report["mismatched_keys"]):
-        if isinstance(mismatch, str):  # transformers 4 leaves the shapes out
+        if isinstance(mismatch, str):  # transformers 4 omits the shapes
             raise FormatError(f"{folder}: {mismatch} has another shape than {kind} needs by config.json")
         name, there, here = mismatch
         shapes = f"shape {tuple(there)}, expected {tuple(here)}"

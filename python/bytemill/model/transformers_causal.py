@@ -1,9 +1,10 @@
-"""Any causal language model of transformers with the interface of our GPT-2.
+"""Wrap any causal language model of transformers with the interface of our GPT-2.
 
-The network is transformers' own. This module only calls it: `model(ids, targets)`, hidden states with a cache, and a
-loss that never holds all logits. Where the head is a plain linear layer the loss is computed from its weight;
-elsewhere (a bias, a soft cap, a scale) the network's own forward pass turns slabs of hidden states into logits.
-Both are tried out once, when the network is loaded.
+The network is transformers' own. This module calls it for `model(ids, targets)`, hidden states with a cache, and a loss
+that never stores all logits. If the head is a plain linear layer, the loss is computed from its weight. Otherwise (a
+bias,
+a soft cap, a scale) the network's own forward pass computes logits from slabs of hidden states. Both are tested once,
+when the network is loaded.
 
 Letters: B rows, T tokens, C width, V ids.
 """
@@ -35,17 +36,17 @@ if TYPE_CHECKING:
 __all__ = ["NETWORK_PREFIX", "TransformersCache", "TransformersCausal", "TransformersShape"]
 
 NETWORK_PREFIX = "network."
-"""What the names of transformers' modules begin with in here, and nowhere else."""
+"""Prefix of the names of transformers' modules in this wrapper only."""
 
 _FORGOTTEN_SETTINGS = ("_name_or_path", "transformers_version", "_attn_implementation_autoset")
-_UNLIMITED_POSITIONS = 1 << 20  # Bloom's ALiBi knows no longest text
+_UNLIMITED_POSITIONS = 1 << 20  # Bloom's ALiBi has no maximum length
 _SLAB_BYTES = 96 << 20
-"""fp32 logits that may exist at a time where the network's own forward pass makes them."""
+"""Maximum fp32 logits at a time if the network's own forward pass computes them."""
 
 
 @dataclass(frozen=True)
 class TransformersShape:
-    """What the rest of bytemill asks about a model's size."""
+    """The sizes of a model that the rest of bytemill uses."""
 
     vocab_size: int
     n_positions: int
@@ -53,10 +54,10 @@ class TransformersShape:
 
 
 class TransformersCausal(nn.Module):
-    """A `…ForCausalLM` of transformers: ids in, logits or loss out.
+    """A `…ForCausalLM` of transformers: takes ids, returns logits or the loss.
 
     Args:
-        network: A PreTrainedModel in fp32; its own configuration says what it is.
+        network: A PreTrainedModel in fp32, with its own configuration.
     """
 
     def __init__(self, network: Any) -> None:
@@ -72,15 +73,15 @@ class TransformersCausal(nn.Module):
         self._cache_name = self._name_of_cache()
         self._head_is_plain = True
         self.note_untied_head()
-        self.eval()  # as transformers gives a network that it has read
+        self.eval()  # as for a network that transformers loaded
         self._try_out()
 
     @staticmethod
     def from_settings(settings: Mapping[str, Any]) -> TransformersCausal:
-        """A network with random weights from what `settings()` gave.
+        """Return a network with random weights from the result of `settings()`.
 
         Raises:
-            ConfigError: transformers is not installed, or knows no causal language model of this kind.
+            ConfigError: transformers is not installed, or has no causal language model of this type.
         """
         transformers = _transformers()
         kind = settings.get("model_type")
@@ -95,12 +96,12 @@ class TransformersCausal(nn.Module):
         return TransformersCausal(network)
 
     def settings(self) -> dict[str, Any]:
-        """The network's configuration as JSON data, without what tells of a version or a place."""
+        """Return the network's configuration as JSON data, without versions and paths."""
         given = self.network.config.to_dict()
         return {name: value for name, value in given.items() if name not in _FORGOTTEN_SETTINGS}
 
     def save_huggingface(self, folder: str | Path, *, end_of_text_id: int | None = None) -> None:
-        """Write the network as transformers writes it; adapters must be merged into it before."""
+        """Write the network in transformers' format; adapters must be merged first."""
         refuse_output_in_checkpoint(folder)
         if end_of_text_id is not None:
             self.network.config.eos_token_id = end_of_text_id
@@ -109,12 +110,12 @@ class TransformersCausal(nn.Module):
         with tempfile.TemporaryDirectory(dir=folder, prefix=".bytemill-") as aside:
             with naming_errors(folder / "model.safetensors"), system_errors():
                 self.network.save_pretrained(aside)
-            for path in sorted(Path(aside).iterdir(), reverse=True):  # the weights first, config.json later
+            for path in sorted(Path(aside).iterdir(), reverse=True):  # the weights first, then config.json
                 move_into(path, folder)
 
     @property
     def checkpoints_activations(self) -> bool:
-        """Whether blocks are computed again on the way back instead of kept."""
+        """Whether blocks are computed again in the backward pass instead of kept."""
         return any(getattr(module, "gradient_checkpointing", False) for module in self.network.modules())
 
     @checkpoints_activations.setter
@@ -125,7 +126,7 @@ class TransformersCausal(nn.Module):
             self._switch_checkpointing("disable")()
 
     def _switch_checkpointing(self, verb: Literal["enable", "disable"]) -> Any:
-        """The network's method; newer transformers have the first name, and warn about the second."""
+        """Switch checkpointing with the network's method; newer transformers warn about the second name."""
         names = (f"activation_checkpointing_{verb}", f"gradient_checkpointing_{verb}")
         return getattr(self.network, next(name for name in names if hasattr(self.network, name)))
 
@@ -137,13 +138,13 @@ class TransformersCausal(nn.Module):
         reduction: Literal["mean", "sum", "rows"] = "mean",
         cache: TransformersCache | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Give (logits, None) without targets, (None, loss) with them; see `bytemill.model.GPT2`.
+        """Return (logits, None) without targets, (None, loss) with targets; see `bytemill.model.GPT2`.
 
         Args:
             ids: (B, T) integers in [0, V).
-            targets: (B, T), what should follow each id, or -100 where nothing is asked.
+            targets: (B, T), the next id of each position, or -100 to ignore it.
             reduction: "mean" over the targets, "sum", or "rows" for the sum of each row, (B,).
-            cache: tokens seen before these; these are added to it.
+            cache: the earlier tokens; these tokens are added to it.
         """
         if targets is None:
             return self.logits(self.hidden_states(ids, cache=cache)), None
@@ -153,7 +154,7 @@ class TransformersCausal(nn.Module):
         return None, loss_sum if reduction == "sum" else loss_sum / n_targets.clamp(min=1)
 
     def loss_sum(self, ids: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the summed loss and how many targets it sums over, both scalars."""
+        """Return the summed loss and the number of targets, both scalars."""
         if targets.shape != ids.shape:
             raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
         flat_targets, hidden = targets.flatten(), self.hidden_states(ids).flatten(0, 1)
@@ -164,7 +165,7 @@ class TransformersCausal(nn.Module):
         return -self._in_slabs(hidden, flat_targets).sum(), n_targets
 
     def row_log_probabilities(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """(B,) in fp32: the log-probability of each row's targets together."""
+        """Return (B,) in fp32: the log-probability of each row's targets."""
         if targets.shape != ids.shape:
             raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
         asked = targets != IGNORED_TARGET  # (B, T)
@@ -177,7 +178,7 @@ class TransformersCausal(nn.Module):
         return values.new_zeros(asked.shape).masked_scatter(asked, values).sum(dim=1)
 
     def hidden_states(self, ids: Tensor, *, cache: TransformersCache | None = None) -> Tensor:
-        """Ids (B, T) to what the head reads, (B, T, C)."""
+        """Return the hidden states (B, T, C) of ids (B, T), which the head reads."""
         if cache is None:
             found: Tensor = self._base(input_ids=ids, use_cache=False).last_hidden_state
             return found
@@ -193,7 +194,7 @@ class TransformersCausal(nn.Module):
         return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """(…, C) -> (…, V)."""
+        """Compute (…, C) -> (…, V)."""
         if self._head_is_plain:
             plain: Tensor = self.get_output_embeddings()(hidden)
             return plain
@@ -201,41 +202,41 @@ class TransformersCausal(nn.Module):
         return logits.reshape(*hidden.shape[:-1], -1)
 
     def new_cache(self, n_positions: int | None = None) -> TransformersCache:
-        """An empty cache; transformers' grow by themselves, so `n_positions` only is here to be like ours."""
+        """Return an empty cache; `n_positions` is ignored, because transformers' caches grow by themselves."""
         del n_positions
         return TransformersCache()
 
     def get_output_embeddings(self) -> Any:
-        """The head."""
+        """Return the head."""
         return self.network.get_output_embeddings()
 
     def n_parameters(self) -> int:
-        """Count the model's numbers, tied ones once."""
+        """Return the number of parameters; tied ones count once."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     def flops_per_token(self, seq_len: int) -> float:
-        """6 a weight that is multiplied; attention's share, which depends on the architecture, is left out."""
+        """Return 6 per multiplied weight; attention's part depends on the architecture and is left out."""
         del seq_len
         looked_up = self.network.get_input_embeddings().weight
         tied = looked_up is _weight(self.get_output_embeddings())
         return 6.0 * (self.n_parameters() - (0 if tied else looked_up.numel()))
 
     def hidden_matrices(self) -> list[nn.Parameter]:
-        """The matrices between embeddings and head."""
+        """Return the matrices between embeddings and head."""
         outside = {id(_weight(m)) for m in (self.network.get_input_embeddings(), self.get_output_embeddings())}
         linears = [m for m in self._base.modules() if isinstance(m, nn.Linear)]
         weights = [m.weight for m in linears if isinstance(m.weight, nn.Parameter)]
         return [weight for weight in weights if id(weight) not in outside]
 
     def _plain_weight(self) -> Tensor | None:
-        """The head's weight, if it alone makes logits of hidden states; not where an adapter has replaced the head."""
+        """Return the head's weight if it alone computes the logits; None if not, or if the head has an adapter."""
         head = self.get_output_embeddings()
         return head.weight if self._head_is_plain and type(head) is nn.Linear else None
 
     def _in_slabs(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Log-probabilities of the targets, (N, C) and (N,) to (N,) in fp32, and 0 for -100.
+        """Return the log-probabilities of the targets, (N, C) and (N,) to (N,) in fp32, and 0 for -100.
 
-        Only a slab of logits exists at a time: they are computed again on the way back.
+        Only one slab of logits exists at a time; they are computed again in the backward pass.
         """
         n_rows = max(1, _SLAB_BYTES // (4 * self.config.vocab_size))
         slabs = zip(torch.split(hidden, n_rows), torch.split(targets, n_rows), strict=True)
@@ -252,19 +253,19 @@ class TransformersCausal(nn.Module):
         return getattr(self.network, self._base_name)
 
     def _name_of_base(self) -> str:
-        """Name of the child of the network that makes the hidden states."""
-        for name in (self.network.base_model_prefix, "model", "transformer"):  # Llama 4's prefix names no child
+        """Return the name of the network's child that computes the hidden states."""
+        for name in (self.network.base_model_prefix, "model", "transformer"):  # Llama 4's prefix is not a child
             if name in self.network._modules:
                 return str(name)
         raise ConfigError(f"{type(self.network).__name__}: has no base model that returns hidden states")
 
     def _name_of_cache(self) -> str:
-        """How the network names what it keeps of tokens it saw: `cache`, or as older transformers do."""
+        """Return the network's argument name for its cache; older transformers have another name."""
         known = inspect.signature(self._base.forward).parameters
         return "cache" if "cache" in known else "past_key_values"
 
     def note_untied_head(self) -> None:
-        """Make the settings say so where the weights have another head than config.json promised."""
+        """Correct the settings if the weights have an untied head and config.json says tied."""
         looked_up, head = self.network.get_input_embeddings(), self.get_output_embeddings()
         says_tied = getattr(self.network.config, "tie_word_embeddings", False) and self.network._tied_weights_keys
         if says_tied and head is not None and _weight(head) is not _weight(looked_up):
@@ -272,10 +273,10 @@ class TransformersCausal(nn.Module):
 
     @torch.no_grad()
     def _try_out(self) -> None:
-        """Find out how the network makes logits, and that they are made of its base's last hidden states.
+        """Find how the network computes logits, and check that they depend on its base's last hidden states.
 
         Raises:
-            ConfigError: They are not, or the network takes no ids alone.
+            ConfigError: They do not, or the network needs other inputs than ids.
         """
         if self.network.get_input_embeddings().weight.is_meta:
             return
@@ -293,27 +294,27 @@ class TransformersCausal(nn.Module):
 
 
 class TransformersCache:
-    """Keys and values as transformers keeps them, with our cache's face."""
+    """Keys and values in transformers' form, with the interface of our cache."""
 
     def __init__(self) -> None:
         self.past: Any = None
         self.length = 0
-        """Tokens seen."""
+        """Number of tokens seen."""
         self.ids_again: Tensor | None = None
-        """(B, length): all ids so far, for a network that returns no cache; it reads them again for each token."""
+        """(B, length): all ids so far, for a network without a cache, which reads them again for each token."""
 
     def store(self, past: Any, n_tokens: int) -> None:
-        """Keep what the network gave back after `n_tokens` more."""
+        """Store the network's cache after `n_tokens` more tokens."""
         self.past = past
         self.length += n_tokens
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget all tokens."""
         self.past, self.length, self.ids_again = None, 0, None
 
 
 def _weight(module: Any) -> Tensor:
-    """A module's weight, or that of the base under its adapter."""
+    """Return a module's weight, or the weight of the base layer under its adapter."""
     weight: Tensor = getattr(module, "base_layer", module).weight
     return weight
 

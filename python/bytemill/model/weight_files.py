@@ -1,6 +1,6 @@
-"""Tensors and settings on disk: safetensors and JSON, each file whole or not there.
+"""Read and write tensors and settings: safetensors and JSON, each file written atomically.
 
-Files are written by `bytemill.files`: an interruption leaves the old file as it was.
+`bytemill.files` writes the files: an interruption leaves the old file unchanged.
 """
 
 import contextlib
@@ -36,14 +36,14 @@ __all__ = [
 ]
 
 MAX_TENSORS = 100_000
-"""Tensors in one file of weights: each costs time to load, however small it is."""
+"""Maximum tensors in one file of weights: each takes time to load, however small it is."""
 MAX_HEADER_BYTES = 64 << 20
-"""Bytes of names and shapes in one file of weights."""
+"""Maximum bytes of names and shapes in one file of weights."""
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read a safetensors file; a damaged or cut one raises `FormatError` with its name."""
+    """Read a safetensors file; a damaged or truncated file raises `FormatError` with its name."""
     if not Path(path).is_file():
         raise FormatError(f"{path}: there is no such file")
     try:
@@ -63,10 +63,10 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def weight_shards(folder: Path, name: str) -> list[Path]:
-    """The file `name` in a folder, or the shards that its index names.
+    """Return the file `name` in a folder, or the shards that its index names.
 
     Raises:
-        FormatError: The index is damaged, or names a file elsewhere.
+        FormatError: The index is damaged, or names a file in another folder.
     """
     index = folder / f"{name}.index.json"
     if not index.is_file():
@@ -81,24 +81,24 @@ def weight_shards(folder: Path, name: str) -> list[Path]:
 
 
 def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Return the name of the first tensor with an infinite number or a NaN, if there is one.
+    """Return the name of the first tensor with NaN or infinite values, or None.
 
     >>> first_not_finite({"a": torch.ones(2), "b": torch.tensor([1.0, math.inf])})
     'b'
     """
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and tensor.numel():
-            least, most = torch.aminmax(tensor)  # a NaN is both
+            least, most = torch.aminmax(tensor)  # both are NaN if any value is
             if not (math.isfinite(least.item()) and math.isfinite(most.item())):
                 return name
     return None
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], source: object) -> None:
-    """Refuse weights that are NaN or infinite.
+    """Raise FormatError if weights are NaN or infinite.
 
     Raises:
-        FormatError: Some are; names the source and the tensor.
+        FormatError: A tensor has such values; the message names the source and the tensor.
     """
     if (broken := first_not_finite(tensors)) is not None:
         raise FormatError(f"{source}: {broken} holds NaN or infinite numbers, expected trained weights")
@@ -106,10 +106,10 @@ def refuse_not_finite(tensors: Mapping[str, Tensor], source: object) -> None:
 
 @contextlib.contextmanager
 def system_errors() -> Iterator[None]:
-    """Raise what safetensors says about a failed write, as on a full disk, as the OSError that it was."""
+    """Convert safetensors' error about a failed write, as on a full disk, to the original OSError."""
     try:
         yield
-    except SafetensorError as error:  # it has the system's error as text alone
+    except SafetensorError as error:  # safetensors keeps the system's error only as text
         number = _SYSTEM_ERROR.search(str(error))
         code = int(number[1]) if number else errno.EIO
         raise OSError(code, os.strerror(code) if number else str(error)) from None
@@ -118,10 +118,10 @@ def system_errors() -> Iterator[None]:
 def write_tensors(
     tensors: Mapping[str, Tensor], path: str | Path, *, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors of any device, in their own precision.
+    """Write tensors from any device, in their own dtype.
 
     Raises:
-        OSError: The system refuses, as on a full disk; names the file.
+        OSError: The system reports an error, such as a full disk; the message names the file.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     about = dict(metadata) if metadata else None
@@ -141,12 +141,12 @@ def read_json(path: str | Path) -> dict[str, Any]:
 
 
 def write_json(value: Mapping[str, Any], path: str | Path) -> None:
-    """Write an object as JSON that people can read."""
+    """Write an object as readable JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def _check_header(path: Path) -> None:
-    """Refuse a file of too many tensors, before any is made."""
+    """Raise FormatError for a file with too many tensors, before any is allocated."""
     with path.open("rb") as file:
         n_bytes = int.from_bytes(file.read(8), "little")
         if n_bytes > MAX_HEADER_BYTES:
@@ -157,7 +157,7 @@ def _check_header(path: Path) -> None:
 
 
 def check_weight_files(folder: Path) -> None:
-    """As `read_tensors` does, refuse weights of too many tensors that another library will read."""
+    """Refuse weights with too many tensors before another library reads them, as `read_tensors` does."""
     for path in sorted(folder.glob("*.safetensors")):
         if path.is_file():
             _check_header(path)

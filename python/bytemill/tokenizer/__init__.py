@@ -1,4 +1,4 @@
-"""Text to ids and back: the face of the Rust core."""
+"""Convert text to ids and back: the Python interface of the Rust core."""
 
 from bytemill.tokenizer.tokenizer import Tokenizer
 from bytemill.tokenizer.training_report import TrainingReport

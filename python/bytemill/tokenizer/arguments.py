@@ -1,4 +1,4 @@
-"""Checks of what callers give to `Tokenizer`: a wrong type or value is one sentence that names the argument."""
+"""Check the arguments of `Tokenizer`: an error is one sentence that names the argument."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def a_path(name: str, given: object) -> str:
     try:
         fsencode(path)
     except UnicodeEncodeError:
-        raise _wrong(name, given, "a path that can be written in bytes: it has a lone surrogate") from None
+        raise _wrong(name, given, "a path without lone surrogates, which cannot be encoded") from None
     return path
 
 
@@ -60,7 +60,7 @@ def paths(name: str, given: object) -> list[str]:
 
 
 def a_count(name: str, given: object, *, least: int = 0) -> int:
-    """Return a whole number that is large enough.
+    """Return an integer of at least `least`.
 
     >>> a_count("vocab_size", 300)
     300
@@ -78,33 +78,33 @@ def a_count(name: str, given: object, *, least: int = 0) -> int:
 
 
 def a_text(name: str, given: object) -> str:
-    """Return a str, which anything else is not, and which UTF-8 can write."""
+    """Return a str that UTF-8 can encode; refuse anything else."""
     if not isinstance(given, str):
         raise _wrong(name, given, "a str")
     if any("\ud800" <= character <= "\udfff" for character in given):
-        raise _wrong(name, given, "text that UTF-8 can write: it has a lone surrogate")
+        raise _wrong(name, given, "text without lone surrogates, which UTF-8 cannot encode")
     return given
 
 
 def a_pattern(name: str, given: object) -> str:
-    """Return a pattern that can match something, which the empty one cannot."""
+    """Return a pattern that is not empty."""
     pattern = a_text(name, given)
     if not pattern:
-        raise ArgumentError(f"{name} is empty, expected a name such as gpt2, a regex, or none to leave texts whole")
+        raise ArgumentError(f"{name} is empty, expected a name such as gpt2, a regex, or none for no splitting")
     return pattern
 
 
 def a_flag(name: str, given: object) -> bool:
-    """Return True or False, which anything else is not."""
+    """Return True or False; refuse anything else."""
     if not isinstance(given, bool):
         raise _wrong(name, given, "True or False")
     return given
 
 
 def texts(name: str, given: object) -> Iterable[Any]:
-    """Return an iterable of texts, which one text is not; each text is checked when it is read.
+    """Return an iterable of texts; each text is checked when it is read. A single text is refused.
 
-    An iterable that gives no text is an error, once it was read.
+    An empty iterable raises an error after it was read.
     """
     if isinstance(given, str | bytes):
         raise ArgumentError(f"{name} is a single {type(given).__name__}, expected several; for one text give [text]")
@@ -133,7 +133,7 @@ def words(name: str, given: object) -> list[tuple[Any, int]]:
 
 
 def special_tokens(name: str, given: object) -> list[str]:
-    """Return the texts of special tokens; they differ and are not empty.
+    """Return the texts of special tokens; they must be different and not empty.
 
     >>> special_tokens("special_tokens", (text for text in ("<a>", "<b>")))
     ['<a>', '<b>']
@@ -147,7 +147,7 @@ def special_tokens(name: str, given: object) -> list[str]:
 
 
 def special_tokens_by_id(name: str, given: object) -> list[tuple[str, int | None]] | None:
-    """Return special tokens with their ids; None as the id stands for the next free one.
+    """Return special tokens with their ids; the id None means the next free id.
 
     >>> special_tokens_by_id("special_tokens", {"<a>": 7}), special_tokens_by_id("special_tokens", ["<a>"])
     ([('<a>', 7)], [('<a>', None)])
@@ -187,6 +187,6 @@ def _several(name: str, given: object, expected: str) -> Iterable[object]:
 def _wrong(name: str, given: object, expected: str) -> ArgumentError:
     try:
         shown = repr(given)
-    except ValueError:  # of a whole number that has too many digits to print
+    except ValueError:  # an integer with too many digits to print
         shown = "a number of thousands of digits"
     return ArgumentError(f"{name} is {shown if len(shown) <= 60 else type(given).__name__}, expected {expected}")

@@ -1,11 +1,11 @@
-"""The files next to a tokenizer.json, as Hugging Face's folders have them: which tokens end a text, the chat template.
+"""Read the files next to a tokenizer.json in a Hugging Face folder: end tokens and the chat template.
 
     tokenizer_config.json    names of the special tokens; the chat template, in older folders
     chat_template.jinja      the chat template
     generation_config.json   ids that end an answer
     config.json              the same, in older folders
 
-A run's folder has the first, so that a run is used like any other folder with a tokenizer.
+A run's folder has the first file, so a run works like any other folder with a tokenizer.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ MAX_TEMPLATE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Companions:
-    """What the files next to a tokenizer.json say."""
+    """Contents of the files next to a tokenizer.json."""
 
     special_names: dict[str, str]
     """Variables of chat templates: bos_token, eos_token and the like."""
     chat_template: str | None
-    """In Jinja."""
+    """The chat template in Jinja."""
     end_ids: tuple[int, ...]
     """Ids that end an answer."""
 
 
 def read_companions(folder: Path) -> Companions:
-    """Return what the files in `folder` say; files that are missing say nothing.
+    """Return the contents of the files in `folder`; missing files are skipped.
 
     Raises:
         FormatError: A file is not JSON.
@@ -59,7 +59,7 @@ def read_companions(folder: Path) -> Companions:
 
 
 def tokenizer_json(tokenizer: Tokenizer) -> str:
-    """Return the text of a tokenizer.json, in our readable form where Hugging Face's cannot hold the vocabulary.
+    """Return the text of a tokenizer.json, or of our readable form if the former cannot hold the vocabulary.
 
     >>> from bytemill import Tokenizer
     >>> tokenizer = Tokenizer.train(texts=["low lower"], vocab_size=260)
@@ -83,7 +83,7 @@ def _chat_template(folder: Path, settings: dict[str, Any]) -> str | None:
         except UnicodeDecodeError as error:
             raise FormatError(f"{file}: not UTF-8 at byte {error.start}") from None
     found = settings.get("chat_template")
-    if isinstance(found, list):  # several by name, of which the default is for conversations
+    if isinstance(found, list):  # several by name; the default is for conversations
         found = next((one.get("template") for one in found if one.get("name") == "default"), None)
     return found if isinstance(found, str) else None
 
@@ -93,6 +93,6 @@ def _object(file: Path) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    """A token's text, which may be wrapped with its flags."""
+    """Return a token's text; the JSON value may be an object with its flags."""
     value = value.get("content") if isinstance(value, dict) else value
     return value if isinstance(value, str) and value else None

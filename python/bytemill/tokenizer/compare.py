@@ -1,4 +1,4 @@
-"""Tokenizers side by side: tokens of the same texts, pieces of the same words, the ends of the vocabularies."""
+"""Compare tokenizers: token counts of texts, pieces of words, first and last vocabulary entries."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ N_ENDS = 10
 
 @dataclass(frozen=True)
 class TextCount:
-    """One text, counted."""
+    """Token counts of one text."""
 
     name: str
     n_bytes: int
     n_characters: int
     n_tokens: dict[str, int]
-    """By tokenizer."""
+    """Number of tokens, by tokenizer."""
 
     def bytes_per_token(self, tokenizer: str) -> float:
-        """How many bytes one of its tokens covers on average; NaN for an empty text."""
+        """Return the mean bytes per token for a tokenizer; NaN for an empty text."""
         n_tokens = self.n_tokens[tokenizer]
         return self.n_bytes / n_tokens if n_tokens else float("nan")
 
 
 @dataclass(frozen=True)
 class WordPieces:
-    """One word, cut by each tokenizer."""
+    """One word, split by each tokenizer."""
 
     word: str
     pieces: dict[str, tuple[Piece, ...]]
@@ -54,7 +54,7 @@ class VocabularyEnds:
 
 @dataclass(frozen=True)
 class TokenizerComparison:
-    """What `compare` found."""
+    """The result of `compare`."""
 
     names: tuple[str, ...]
     texts: tuple[TextCount, ...]
@@ -62,7 +62,7 @@ class TokenizerComparison:
     vocabularies: dict[str, VocabularyEnds]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything for JSON."""
+        """Return all figures for JSON."""
         texts = [
             asdict(text) | {"bytes_per_token": {name: text.bytes_per_token(name) for name in self.names}}
             for text in self.texts
@@ -86,10 +86,10 @@ class TokenizerComparison:
 def compare(
     tokenizers: Mapping[str, Tokenizer], texts: Mapping[str, str], words: Sequence[str] = ()
 ) -> TokenizerComparison:
-    """Count texts and cut words with each tokenizer; special tokens in them are text like any other.
+    """Count the tokens of texts and split words with each tokenizer; special tokens are ordinary text.
 
     Raises:
-        ArgumentError: There is no tokenizer.
+        ArgumentError: No tokenizer is given.
 
     >>> from bytemill import Tokenizer
     >>> plain, trained = (Tokenizer.train(texts=["low low"], vocab_size=size) for size in (257, 259))

@@ -1,4 +1,4 @@
-"""Vocabularies from and to the objects of tiktoken and Hugging Face."""
+"""Convert vocabularies from and to objects of tiktoken and Hugging Face."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ TIKTOKEN_MISSING = "tiktoken, which knows other names, is not installed: pip ins
 
 
 def from_tiktoken(encoding: tiktoken.Encoding | str) -> _core.Tokenizer:
-    """Take over ranks, pattern and special tokens; a name makes tiktoken load (perhaps download) it.
+    """Copy ranks, pattern and special tokens; for a name, tiktoken loads (perhaps downloads) the encoding.
 
-    The names of GPT-2's vocabulary, which is part of bytemill, need neither tiktoken nor a download.
+    The names of GPT-2's vocabulary need neither tiktoken nor a download, because it is part of bytemill.
 
     Raises:
-        ArgumentError: It is neither an Encoding nor a name, or a name and tiktoken is not installed.
+        ArgumentError: The argument is neither an Encoding nor a known name, or tiktoken is not installed.
     """
     if isinstance(encoding, str):
         if encoding in SHIPPED:
@@ -52,16 +52,16 @@ def from_tiktoken(encoding: tiktoken.Encoding | str) -> _core.Tokenizer:
         raise ArgumentError(
             f"expected a tiktoken.Encoding or its name, found an object of type {type(encoding).__name__}"
         )
-    # tiktoken has no public way to its ranks; these three names have been stable since its first release.
+    # tiktoken has no public access to its ranks; these three names have been stable since its first release.
     ranks = list(encoding._mergeable_ranks.items())
     return _core.tokenizer_from_ranks(ranks, encoding._pat_str, list(encoding._special_tokens.items()))
 
 
 def to_tiktoken(tokenizer: Tokenizer) -> tiktoken.Encoding:
-    """Hand over ranks, pattern and special tokens.
+    """Return a `tiktoken.Encoding` with the ranks, pattern and special tokens.
 
     Raises:
-        ArgumentError: tiktoken would encode differently with them.
+        ArgumentError: tiktoken would encode differently.
     """
     import tiktoken
 
@@ -78,11 +78,11 @@ def to_tiktoken(tokenizer: Tokenizer) -> tiktoken.Encoding:
 
 
 def from_huggingface(source: str | Path | Any) -> _core.Tokenizer:
-    """Read a tokenizer.json: of a folder, of a hub repository, or of an object of transformers or tokenizers.
+    """Read the tokenizer.json of a folder, a hub repository, or an object of transformers or tokenizers.
 
     Raises:
-        FormatError: The tokenizer does something that byte-level BPE does not; says what.
-        ArgumentError: It is none of these.
+        FormatError: The tokenizer uses something that byte-level BPE does not have; the message says what.
+        ArgumentError: The source is none of these.
     """
     if isinstance(source, str | Path):
         path = Path(source)
@@ -104,35 +104,35 @@ def from_huggingface(source: str | Path | Any) -> _core.Tokenizer:
 
 
 def _tokenizer_json(backend: Any) -> str | None:
-    """The text of the tokenizer.json that a `tokenizers.Tokenizer` would save; None for any other object."""
+    """Return the tokenizer.json text that a `tokenizers.Tokenizer` would save; None for any other object."""
     if hasattr(backend, "to_str"):
         text: str = backend.to_str()
         return text
     if type(backend).__module__.partition(".")[0] != "tokenizers" or type(backend).__name__ != "Tokenizer":
         return None
-    # tokenizers 1.0 has neither `to_str` nor `save`; what it pickles begins with the same text.
+    # tokenizers 1.0 has neither `to_str` nor `save`; its pickle begins with the same text.
     _, (text, *_) = backend.__reduce__()
     return text
 
 
 def refuse_other_kinds(path: Path) -> None:
-    """Say so where a tokenizer.json holds another model than BPE; anything else passes.
+    """Raise FormatError if a tokenizer.json holds a model other than BPE; accept any other file.
 
     Raises:
-        FormatError: It does; names the model.
+        FormatError: The model is not BPE; the message names it.
     """
     try:
         kind = read_object(path)["model"]["type"]
-    except (OSError, ValueError, KeyError, TypeError):  # the core says what is wrong
+    except (OSError, ValueError, KeyError, TypeError):  # the core reports the error
         return
     if kind != "BPE":
         raise FormatError(f"{path}: a tokenizer of type {kind}; only byte-level BPE can be loaded here")
 
 
 def to_huggingface(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    """Hand over a tokenizer.json; bos and eos token are those that its post-processor puts around a text.
+    """Return a transformers tokenizer; its bos and eos tokens are those that the post-processor adds.
 
-    Where it puts none, `<|endoftext|>` is the token, if there is one; it is the unk token too.
+    If it adds none, `<|endoftext|>` is used if the vocabulary has it; it is the unk token too.
     """
     from transformers import PreTrainedTokenizerFast
 
@@ -147,7 +147,7 @@ def to_huggingface(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
 
 
 def _put_around(post_processor: dict[str, Any] | None) -> dict[str, str]:
-    """The special tokens that a post-processor puts before and after one text, by transformers' names.
+    """Return the special tokens that a post-processor adds around one text, by transformers' names.
 
     >>> bos, text = {"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}
     >>> _put_around({"type": "TemplateProcessing", "single": [bos, text]})

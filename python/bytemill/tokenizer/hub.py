@@ -1,4 +1,4 @@
-"""The tokenizer.json of a repository on Hugging Face's hub."""
+"""Download the tokenizer.json of a repository on Hugging Face's hub."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _REPOSITORY = re.compile(f"{_NAME}(/{_NAME})?", re.ASCII)
 
 
 def fetch_tokenizer_file(repository: str) -> Path:
-    """Fetch the file, or return the copy that is there already.
+    """Download the file, or return the existing local copy.
 
     Args:
-        repository: OWNER/NAME, or NAME for the oldest ones.
+        repository: OWNER/NAME, or NAME for the oldest repositories.
 
     Raises:
-        ArgumentError: No repository can have this name, or huggingface_hub is not installed.
-        DataError: The hub cannot be reached or has no such file; says why.
+        ArgumentError: The name is not a valid repository name, or huggingface_hub is not installed.
+        DataError: The hub cannot be reached or has no such file; the message says why.
     """
     if not _REPOSITORY.fullmatch(repository):
         raise ArgumentError(f"{repository}: not an existing file or folder, and not a repository name, OWNER/NAME")
@@ -33,6 +33,6 @@ def fetch_tokenizer_file(repository: str) -> Path:
         ) from error
     try:
         return Path(hf_hub_download(repository, "tokenizer.json"))
-    except Exception as error:  # the hub's client raises its own, httpx's and the system's
+    except Exception as error:  # the hub's client raises its own errors, httpx's and the system's
         reason = str(error).strip().partition("\n")[0]
         raise DataError(f"{repository}: the hub returned no tokenizer.json for it ({reason})") from error

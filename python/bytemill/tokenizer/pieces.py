@@ -1,4 +1,4 @@
-"""A text as its tokens: each one's id and bytes, in the order of the text."""
+"""The tokens of a text: the id and bytes of each, in text order."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Piece:
 
     id: int
     token: bytes
-    """Its bytes; several tokens may share one character."""
+    """The token's bytes; several tokens may share one character."""
     is_special: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: the id, the bytes in hexadecimal, and the text where the bytes are one.
+        """Return a JSON object: the id, the bytes in hexadecimal, and the text if the bytes are UTF-8.
 
         >>> Piece(97, b"a").as_dict()
         {'id': 97, 'bytes': '61', 'text': 'a'}
@@ -33,12 +33,12 @@ class Piece:
 
 
 def pieces(tokenizer: Tokenizer, text: str, *, special: bool = False) -> tuple[Piece, ...]:
-    """The tokens of `text`.
+    """Return the tokens of `text`.
 
     Args:
-        tokenizer: Cuts the text.
+        tokenizer: Splits the text into tokens.
         text: Lone surrogates become U+FFFD.
-        special: Whether the texts of special tokens become their ids, or are text like any other.
+        special: Whether the texts of special tokens become their ids; otherwise they are ordinary text.
 
     >>> from bytemill import Tokenizer
     >>> [(piece.id, piece.token) for piece in pieces(Tokenizer.train(texts=["low low"], vocab_size=259), "lower")]
@@ -49,13 +49,13 @@ def pieces(tokenizer: Tokenizer, text: str, *, special: bool = False) -> tuple[P
 
 
 def pieces_of_ids(tokenizer: Tokenizer, ids: Iterable[int]) -> tuple[Piece, ...]:
-    """The tokens with these ids."""
+    """Return the tokens with these ids."""
     special = set(tokenizer.special_tokens.values())
     return tuple(Piece(one, tokenizer.decode_single_token_bytes(one), one in special) for one in ids)
 
 
 def spelled(token: bytes) -> str:
-    r"""A token's bytes for people: text where they are one, `\x…` for each other byte.
+    r"""Return a token's bytes for display: text if they are UTF-8, `\x…` for each other byte.
 
     >>> spelled(b" the"), spelled("北".encode()[:2]), spelled(b"\n")
     (' the', '\\xe5\\x8c', '\\n')

@@ -1,8 +1,8 @@
-r"""Byte-level BPE by its definition: train, encode and decode in plain Python. Start reading here.
+r"""Byte-level BPE by definition: train, encode and decode in plain Python. Start reading here.
 
     text ── split ──> words of bytes ── merge pairs ──> ids        train learns which pairs, and in which order
 
-A merge replaces two neighbouring ids by a new one. The first merge makes id 256, the next 257, and so on. This is
+A merge replaces two adjacent ids by a new one. The first merge makes id 256, the next 257, and so on. This is
 slow on purpose: training counts every pair again for each merge, and encoding searches every word again for each
 merge. The Rust core gives the same merges and ids, and the tests compare it with this file.
 
@@ -31,13 +31,13 @@ except ImportError:
 __all__ = ["GPT2_PATTERN", "Merges", "decode", "encode", "train", "vocabulary"]
 
 Merges = dict[tuple[int, int], int]
-"""The id that replaces each pair of neighbours, in the order of training."""
+"""The id that replaces each adjacent pair, in training order."""
 
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
 def train(text: str | bytes, vocab_size: int, pattern: str | None = None) -> Merges:
-    """Merge the pair that occurs most often, again and again; among equals the one seen first in the text."""
+    """Merge the most frequent pair repeatedly; among equal counts, the pair seen first in the text."""
     words = _split(text, pattern)
     merges: Merges = {}
     for new_id in range(256, vocab_size):
@@ -46,14 +46,14 @@ def train(text: str | bytes, vocab_size: int, pattern: str | None = None) -> Mer
             counts.update(pairwise(word))
         if not counts:
             break
-        best = max(counts, key=counts.__getitem__)  # a Counter keeps the order in which it saw the pairs
+        best = max(counts, key=counts.__getitem__)  # a Counter keeps the order of insertion
         words = [_merge(word, best, new_id) for word in words]
         merges[best] = new_id
     return merges
 
 
 def encode(text: str | bytes, merges: Merges, pattern: str | None = None) -> list[int]:
-    """Start each word as its bytes and apply the merges in the order of training."""
+    """Split the text into words of bytes and apply the merges in training order."""
     ids: list[int] = []
     for word in _split(text, pattern):
         while known := [pair for pair in pairwise(word) if pair in merges]:
@@ -64,13 +64,13 @@ def encode(text: str | bytes, merges: Merges, pattern: str | None = None) -> lis
 
 
 def decode(ids: Iterable[int], merges: Merges) -> str:
-    """Join the bytes of the ids; what is not UTF-8 becomes U+FFFD, the replacement character."""
+    """Join the bytes of the ids; invalid UTF-8 becomes U+FFFD, the replacement character."""
     tokens = vocabulary(merges)
     return b"".join(tokens[i] for i in ids).decode("utf-8", errors="replace")
 
 
 def vocabulary(merges: Merges) -> list[bytes]:
-    """Return the bytes of every id: the 256 bytes, then what each merge joins."""
+    """Return the bytes of every id: the 256 bytes, then the merged tokens."""
     tokens = [bytes([byte]) for byte in range(256)]
     for left, right in merges:
         tokens.append(tokens[left] + tokens[right])
@@ -78,7 +78,7 @@ def vocabulary(merges: Merges) -> list[bytes]:
 
 
 def _split(text: str | bytes, pattern: str | None) -> list[list[int]]:
-    """Return the words as lists of bytes: the matches of the pattern and what is between them. No merge joins two."""
+    """Return the words as lists of bytes: the pattern's matches and the text between them. Merges never cross words."""
     words = [text] if pattern is None else re.split(f"({pattern})", text)
     return [list(word.encode() if isinstance(word, str) else word) for word in words if word]
 

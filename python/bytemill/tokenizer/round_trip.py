@@ -1,8 +1,8 @@
-"""Does a text come back from its ids as it was? Where it does not: which characters, and where.
+"""Check that decoding the ids of a text returns the same text, and find the characters that differ.
 
-Byte-level BPE loses nothing of any text. What is lost is lost before: bytes that are not UTF-8 are no text, and a
-program that reads them as text puts U+FFFD in their place. A tokenizer that normalizes text gives back the normalized
-text; such differences are reported with their reason.
+Byte-level BPE is lossless for any text. Losses happen earlier: a program that reads bytes that are not UTF-8 as text
+replaces them by U+FFFD. A tokenizer that normalizes text returns the normalized text; such differences are reported
+with their reason.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ MOST_DIFFERENCES = 1_000
 
 @dataclass(frozen=True)
 class Difference:
-    """A stretch of characters that came back as another."""
+    """A run of characters that changed."""
 
     line: int
-    """Of the original, from 1."""
+    """Line in the original, from 1."""
     column: int
-    """In characters, from 1."""
+    """Column in characters, from 1."""
     was: str
-    """A byte that is no UTF-8 stands as a lone surrogate, U+DC80 and on."""
+    """The original characters; a byte that is not UTF-8 is a lone surrogate, from U+DC80 up."""
     became: str
 
 
 @dataclass(frozen=True)
 class RoundTrip:
-    """What became of one text."""
+    """The result for one text."""
 
     n_bytes: int
     n_characters: int
     n_tokens: int
     differences: tuple[Difference, ...]
-    """The first thousand of them."""
+    """The first thousand differences."""
     normalization: str | None = None
-    """What changed the text before it was encoded, such as "NFC", where that explains all of the differences."""
+    """What changed the text before encoding, such as "NFC", if it explains all differences."""
 
     @property
     def is_lossless(self) -> bool:
-        """Whether every byte came back."""
+        """Whether every byte is unchanged."""
         return not self.differences
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; what is no text is escaped."""
+        """Return the result for JSON; bytes that are not text are escaped."""
         facts = asdict(self)
         facts["differences"] = [
             {name: _json_text(value) for name, value in difference.items()} for difference in facts["differences"]
@@ -62,7 +62,7 @@ class RoundTrip:
 
 
 def check_round_trip(tokenizer: Tokenizer, data: bytes) -> RoundTrip:
-    r"""Encode and decode a text as a program would that reads a file.
+    r"""Encode and decode a text as a program that reads a file would.
 
     >>> from bytemill import Tokenizer
     >>> tokenizer = Tokenizer.train(texts=["low low"], vocab_size=259)
@@ -82,7 +82,7 @@ def check_round_trip(tokenizer: Tokenizer, data: bytes) -> RoundTrip:
 
 
 def differences(original: str, returned: str) -> Iterator[Difference]:
-    """Each stretch of characters that differs, in order; nothing for equal texts.
+    """Yield each run of characters that differs, in order; nothing for equal texts.
 
     >>> list(differences("one two", "one ten"))
     [Difference(line=1, column=6, was='wo', became='en')]

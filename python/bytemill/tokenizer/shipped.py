@@ -1,4 +1,4 @@
-"""Vocabularies that are part of bytemill, so that they can be used without a download.
+"""Vocabularies that are part of bytemill and need no download.
 
 `gpt2.tiktoken` is tiktoken's r50k_base.tiktoken, byte for byte: GPT-2's vocabulary. Copyright and licence: NOTICE.
 """
@@ -8,4 +8,4 @@ from pathlib import Path
 __all__ = ["SHIPPED"]
 
 SHIPPED = dict.fromkeys(("gpt2", "r50k_base"), Path(__file__).with_name("gpt2.tiktoken"))
-"""Names of tiktoken that have a file here; all of them are one vocabulary."""
+"""Encoding names of tiktoken that have a file here; all of them are the same vocabulary."""

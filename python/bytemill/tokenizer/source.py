@@ -1,4 +1,4 @@
-"""Tokenizers named in one string, as on a command line: a file, a folder, a known name, the hub."""
+"""Open tokenizers given as one string on the command line: a file, a folder, a known name or a hub repository."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _VOCABULARIES = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("encoder.js
 
 
 def tokenizer_in(folder: Path) -> Tokenizer | None:
-    """Return the tokenizer whose files lie in `folder`; None where there are none.
+    """Return the tokenizer whose files are in `folder`; None if there are none.
 
     Raises:
-        FormatError: It is damaged, or no byte-level BPE.
+        FormatError: The tokenizer is damaged, or is not byte-level BPE.
     """
     if any(all((folder / name).is_file() for name in names) for names in _VOCABULARIES):
         return Tokenizer.load(folder)
@@ -28,10 +28,10 @@ def tokenizer_in(folder: Path) -> Tokenizer | None:
 
 
 def open_tokenizers(sources: list[str]) -> dict[str, Tokenizer]:
-    """Open several, each under a name: `NAME=SOURCE`, or the source's own.
+    """Open several tokenizers by name: `NAME=SOURCE`, or the source's own name.
 
     Raises:
-        ArgumentError: Two have the same name, or a source is nothing that can be opened.
+        ArgumentError: Two have the same name, or a source cannot be opened.
     """
     opened: dict[str, Tokenizer] = {}
     for given in sources:
@@ -47,19 +47,19 @@ def open_tokenizers(sources: list[str]) -> dict[str, Tokenizer]:
 def open_tokenizer(
     source: str | Path, *, pattern: str | None = "auto", special_tokens: dict[str, int] | list[str] | None = None
 ) -> Tokenizer:
-    """Open a file or folder, `hf:REPOSITORY` of Hugging Face's hub, or a name that tiktoken knows.
+    """Open a file, a folder, `hf:REPOSITORY` of Hugging Face's hub, or a name known to tiktoken.
 
     GPT-2's vocabulary (`gpt2`, `r50k_base`) is part of bytemill; for other names tiktoken must be installed.
 
     Args:
-        source: Which one; `hf:` and names are tried only if there is no such file or folder.
-        pattern: For a file or folder that holds no pattern, as in `Tokenizer.load`; otherwise "auto".
-        special_tokens: For a file or folder that holds none, as in `Tokenizer.load`; otherwise None.
+        source: The tokenizer; `hf:` and names are tried only if no such file or folder exists.
+        pattern: For a file or folder without a pattern, as in `Tokenizer.load`; otherwise "auto".
+        special_tokens: For a file or folder without special tokens, as in `Tokenizer.load`; otherwise None.
 
     Raises:
-        ArgumentError: It is none of these, or holds its own pattern and another is given.
-        DataError: The hub gives no such tokenizer, or tiktoken knows the name, but cannot fetch the vocabulary.
-        FormatError: It holds no vocabulary that can be reproduced exactly.
+        ArgumentError: The source is none of these, or it has its own pattern and another is given.
+        DataError: The hub has no such tokenizer, or tiktoken knows the name but cannot download the vocabulary.
+        FormatError: The vocabulary cannot be reproduced exactly.
     """
     source, path = str(source), Path(source)
     if path.exists():
@@ -87,7 +87,7 @@ def open_tokenizer(
 
 
 def _refuse_other_pattern(path: Path, loaded: Tokenizer, pattern: str | None) -> None:
-    """Refuse to replace the pattern that a file holds; GPT-2's two files and .tiktoken files hold none."""
+    """Refuse to replace a pattern stored in a file; GPT-2's two files and .tiktoken files have none."""
     is_pair = path.is_dir() and not (path / "tokenizer.json").is_file()
     if pattern == "auto" or is_pair:
         return
@@ -97,13 +97,13 @@ def _refuse_other_pattern(path: Path, loaded: Tokenizer, pattern: str | None) ->
         return
     if not is_same_pattern(own.pattern, loaded.pattern):
         raise ArgumentError(
-            f"{path} has a pattern of its own, {own.pattern!r}, expected no other; to replace it, load the file in "
-            "Python with Tokenizer.load(path, pattern=…)"
+            f"{path} has its own pattern, {own.pattern!r}, expected no other; to replace it, load the file in Python "
+            "with Tokenizer.load(path, pattern=…)"
         )
 
 
 def _own_name(source: str) -> str:
-    """The folder's name for what every folder calls alike.
+    """Return the file's name, or the folder's name if the file name is the same in every folder.
 
     >>> _own_name("runs/mine/tokenizer.json"), _own_name("gpt2.tiktoken"), _own_name("hf:openai-community/gpt2")
     ('mine', 'gpt2', 'gpt2')

@@ -1,7 +1,7 @@
-"""The tokenizer that callers hold: byte-level BPE, trained here or loaded from any of the usual forms.
+"""The `Tokenizer` class: byte-level BPE, trained here or loaded from any common format.
 
-The work is done in Rust without the interpreter's lock; this class adds names, defaults and the objects of
-other libraries. Where tiktoken or Hugging Face has a name for a thing, ours is the same.
+Rust does the work without holding the interpreter's lock. This class adds names, defaults and conversions to other
+libraries. Names are those of tiktoken or Hugging Face if they have one.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _OTHER_ENDS_OF_TEXT = ("<|end_of_text|>", "</s>", "<eos>", "[EOS]", "<|eos|>")
 
 
 class Tokenizer(_core.Tokenizer):
-    """Text to ids and back, the same for every thread, process and run.
+    """Convert text to ids and back, with the same result in every thread, process and run.
 
-    Ids 0-255 are the byte values, then come the merges in order, then the special tokens; a loaded vocabulary
-    keeps its own ids. Safe in threads and after a fork; pickles and copies.
+    Ids 0-255 are the byte values, followed by the merges in order and the special tokens; a loaded vocabulary
+    keeps its own ids. A tokenizer is safe in threads and after a fork, and can be pickled and copied.
 
     Example:
         >>> tokenizer = Tokenizer.train(texts=["low lower lowest"], vocab_size=262)
@@ -70,51 +70,52 @@ class Tokenizer(_core.Tokenizer):
         counts: str | Path | None = None,
         save_counts: str | Path | None = None,
     ) -> Self:
-        """Learn a vocabulary: the pair of neighbours counted most becomes a token, again and again.
+        """Train a vocabulary: repeatedly merge the most frequent adjacent pair into a new token.
 
-        The merges are exact, and the same for any number of threads and any limit of memory.
+        The merges are exact, and the same for any number of threads and any memory limit.
 
         Args:
-            files: Text (one document each), .jsonl (one a line), either as .gz or .zst, .parquet or .arrow (one
-                a row), or folders of them; or
+            files: Text files (one document each), .jsonl files (one document per line), both also as .gz or .zst,
+                .parquet or .arrow files (one document per row), or folders of them; or
             texts: str or bytes, one document each; or
-            word_counts: Pretokens counted already, each with how often it occurs; they are not split again; or
-            counts: A file that an earlier run wrote by `save_counts`. Exactly one of the four.
-            vocab_size: Ids in all: 256 bytes, merges and special tokens; fewer when the text gives no more.
-            pattern: "gpt2", "cl100k", "o200k", tiktoken's names of these ("cl100k_base" and so on), any regex, steps
-                as JSON like the `pre_tokenizer` of a tokenizer.json, or None for no split at all. A word that is no
-                known name is refused.
-            special_tokens: Get the last ids, in this order; their text is not looked for in the documents.
-            ties: Which of several pairs with the same count comes first. "huggingface": the smallest ids, bytes
+            word_counts: Pretokens with their counts; they are not split again; or
+            counts: A file that an earlier run wrote with `save_counts`. Give exactly one of the four.
+            vocab_size: Total number of ids: 256 bytes, merges and special tokens; fewer if the text has no more
+                pairs.
+            pattern: "gpt2", "cl100k", "o200k", tiktoken's names for these ("cl100k_base" and so on), any regex, steps
+                as JSON like the `pre_tokenizer` of a tokenizer.json, or None for no splitting. A plain word that is not
+                a known name is refused.
+            special_tokens: They get the last ids, in this order; their text is not searched for in the documents.
+            ties: Which pair is merged first among pairs with the same count. "huggingface": the smallest ids, bytes
                 in the order of GPT-2's printable characters, as in Hugging Face's BpeTrainer. "lowest_id": the
                 smallest ids, bytes by value, as in rustbpe. "first_seen": the first in the text, as in the plain
                 definition and minbpe. "largest_bytes": the lexicographically greatest pair of byte strings, as
                 in Stanford's CS336. None: "first_seen" without a pattern, else "huggingface".
-            feed: What is one document: as the source gives it, or each line with its newline, as Hugging Face
-                feeds files.
+            feed: "documents" takes each document as it is; "lines" takes each line with its newline as a document,
+                as Hugging Face does for files.
             text_field: The field of a .jsonl line, or the column of a table, that holds the text.
-            separator: What stands between the documents of a text file, such as "<|endoftext|>"; it belongs to
-                none of them.
-            min_frequency: Pairs met less often are not merged.
-            max_token_bytes: No token grows longer.
-            utf8_safe: No token cuts a UTF-8 character: each is whole characters, or lies within one.
-            max_memory: Bytes of resident memory above the start. Counts that do not fit go to an unnamed file
-                in the folder for temporary files (TMPDIR), and fewer pairs are watched at once, which takes
-                longer and changes no merge. Distinct pretokens must fit, 4 bytes for each of their bytes.
-                Without a pattern a document is one pretoken, and must fit too.
-            threads: That count; every core if None.
+            separator: Text between the documents of a text file, such as "<|endoftext|>"; it is not part of any
+                document.
+            min_frequency: Minimum count of a pair to be merged.
+            max_token_bytes: Maximum length of a token in bytes; None for no limit.
+            utf8_safe: Whether each token must consist of whole UTF-8 characters, or be part of a single one.
+            max_memory: Maximum bytes of resident memory above the start. Counts that do not fit go to an unnamed
+                file in the temporary folder (TMPDIR), and fewer pairs are tracked at the same time; this is slower
+                and changes no merge. Distinct pretokens must fit, 4 bytes for each of their bytes.
+                Without a pattern, each document is one pretoken and must fit too.
+            threads: Threads for counting; all cores if None.
             progress: Show progress on stderr.
-            base: A tokenizer to go on from. Its pattern is used (another `pattern` is refused), its merges are made
-                first, and all its ids stay, special tokens' too: new tokens get the next ids, then the special tokens
-                that it lacks. With the text that it was trained on the merges are those of training to `vocab_size`
-                at once.
-            save_counts: Where to write the counted pretokens, for a later run to begin with.
+            base: A tokenizer to extend. Its pattern is used (another `pattern` is refused), its merges are applied
+                first, and all its ids stay, also of special tokens. New tokens get the next ids, followed by new
+                special tokens. On the same text, the result has the same merges as one training to `vocab_size`.
+            save_counts: File to write the counted pretokens to, as `counts` of a later run.
 
         Raises:
-            ArgumentError: An argument cannot work: a vocabulary too small for bytes and special tokens, a pattern
-                that does not compile, less memory than the distinct pretokens take (says how much would do).
-            FormatError: A row is not JSON or lacks the field; names file and line. A packed file is damaged, cut
-                off, or grows more than a thousandfold. Counts are damaged, or of another pattern or feed.
+            ArgumentError: An argument is invalid: the vocabulary is too small for bytes and special tokens, the
+                pattern does not compile, or the distinct pretokens need more memory (the message says how much).
+            FormatError: A row is not JSON or lacks the field; the message names file and line. A compressed file is
+                damaged, truncated, or expands more than a thousandfold. Counts are damaged, or were made with
+                another pattern or feed.
             OSError: A file cannot be read.
         """
         if base is not None and not isinstance(base, _core.Tokenizer):
@@ -158,20 +159,20 @@ class Tokenizer(_core.Tokenizer):
         pattern: str | None = "auto",
         special_tokens: Mapping[str, int] | Sequence[str] | None = None,
     ) -> Self:
-        """Read a vocabulary; what it is, is told by its content.
+        """Read a vocabulary; its format is recognized by the content.
 
         Args:
             path: A tokenizer.json, our readable JSON, a .tiktoken file, minbpe's .model, or a folder with
                 tokenizer.json, vocab.json + merges.txt or encoder.json + vocab.bpe.
-            pattern: "auto" takes the file's own. A .tiktoken file holds none: those of GPT-2, cl100k_base and
-                o200k_base are known by their hash, others need it said.
-            special_tokens: For forms that do not hold them: texts with ids, or texts that get the next ids.
+            pattern: "auto" uses the file's own. A .tiktoken file has none: the files of GPT-2, cl100k_base and
+                o200k_base are recognized by their hash; for others the pattern must be given.
+            special_tokens: For formats that do not store them: texts with ids, or texts that get the next ids.
 
         Raises:
-            FormatError: The file is damaged, cannot be reproduced exactly (as any but byte-level BPE), or holds no
-                pattern and none was given; says where and why.
-            ArgumentError: The pattern does not compile, or is a word that is no known name.
-            OSError: It cannot be read.
+            FormatError: The file is damaged, cannot be reproduced exactly (only byte-level BPE can), or has no
+                pattern and none is given; the message says where and why.
+            ArgumentError: The pattern does not compile, or is a plain word that is not a known name.
+            OSError: The file cannot be read.
         """
         given = arguments.special_tokens_by_id("special_tokens", special_tokens)
         pattern = _unless_none(arguments.a_pattern, "pattern", pattern)
@@ -194,7 +195,7 @@ class Tokenizer(_core.Tokenizer):
 
     @classmethod
     def from_tiktoken(cls, encoding: tiktoken.Encoding | str) -> Self:
-        """The same vocabulary as a tiktoken Encoding, or as the one of that name."""
+        """Return a tokenizer with the vocabulary of a tiktoken Encoding, given as an object or a name."""
         from bytemill.tokenizer.convert import from_tiktoken
 
         made = cls(from_tiktoken(encoding))
@@ -203,19 +204,19 @@ class Tokenizer(_core.Tokenizer):
 
     @classmethod
     def from_huggingface(cls, path_or_repo_or_tokenizer: str | Path | Any) -> Self:
-        """The same vocabulary as a folder, a hub repository, or a tokenizer of transformers or tokenizers."""
+        """Return the tokenizer of a folder, a hub repository, or an object of transformers or tokenizers."""
         from bytemill.tokenizer.convert import from_huggingface
 
         return cls(from_huggingface(path_or_repo_or_tokenizer))
 
     def to_tiktoken(self) -> tiktoken.Encoding:
-        """This vocabulary as a `tiktoken.Encoding`."""
+        """Return this vocabulary as a `tiktoken.Encoding`."""
         from bytemill.tokenizer.convert import to_tiktoken
 
         return to_tiktoken(self)
 
     def to_huggingface(self) -> PreTrainedTokenizerFast:
-        """This vocabulary as a `transformers.PreTrainedTokenizerFast`."""
+        """Return this vocabulary as a `transformers.PreTrainedTokenizerFast`."""
         from bytemill.tokenizer.convert import to_huggingface
 
         return to_huggingface(self)
@@ -234,31 +235,32 @@ class Tokenizer(_core.Tokenizer):
         allowed_special: Literal["all"] | Collection[str] = frozenset(),
         disallowed_special: Literal["all"] | Collection[str] = "all",
     ) -> int:
-        """Write the ids of whole files to one file of ids, in order, in memory that does not grow with them.
+        """Write the ids of whole files to one file, in order; memory use does not grow with the files.
 
-        The file takes its name only when it is whole: raw little-endian ids, as nanoGPT's `train.bin`, to be read
-        with `numpy.memmap`; or NumPy's own form where the name ends in .npy.
+        The file gets its name only when it is complete. It holds raw little-endian ids, like nanoGPT's `train.bin`, to
+        be read with `numpy.memmap`; or NumPy's own format if the name ends in .npy.
 
         Args:
-            inputs: Text (one document each), .jsonl (one a line), either as .gz or .zst, or folders of them.
+            inputs: Text files (one document each), .jsonl files (one document per line), both also as .gz or .zst, or
+                folders of them.
             output: The file to write.
-            dtype: "uint16" or "uint32"; None takes uint16 where all of the vocabulary fits.
+            dtype: "uint16" or "uint32"; None means uint16 if the whole vocabulary fits.
             end_token: A special token to write after each document.
             text_field: The field of a .jsonl row that holds the text.
-            separator: What stands between the documents of a text file; it belongs to none of them.
-            threads: That many; every core if None. The file is the same for any number.
+            separator: Text between the documents of a text file; it is not part of any document.
+            threads: Number of threads; all cores if None. The file is the same for any number.
             progress: Show progress on stderr.
             allowed_special: As in `encode`.
             disallowed_special: As in `encode`.
 
         Returns:
-            How many ids were written.
+            The number of ids written.
 
         Raises:
             DataError: A text holds a disallowed special token, or an id does not fit into uint16.
-            FormatError: A file is not UTF-8, or a row is not JSON or lacks the field; names file and place.
-            ArgumentError: `end_token` is not a special token of this vocabulary, `dtype` is another type, or the
-                output is one of the inputs.
+            FormatError: A file is not UTF-8, or a row is not JSON or lacks the field; the message names the place.
+            ArgumentError: `end_token` is not a special token of this vocabulary, `dtype` is not one of the two types,
+                or the output is one of the inputs.
             OSError: A file cannot be read or written.
 
         Example:
@@ -295,24 +297,24 @@ class Tokenizer(_core.Tokenizer):
         *,
         format: Literal["huggingface", "tiktoken", "readable", "gpt2"] | None = None,  # noqa: A002 - the promised name
     ) -> None:
-        """Write the vocabulary, whole or not at all.
+        """Write the vocabulary atomically.
 
-        Only a crash just between the renames of the two files of "gpt2" leaves a new merges.txt beside an old
-        vocab.json; unless the old one knows every token of the new merges, `load` refuses the pair.
+        For "gpt2", a crash between the renames of its two files leaves a new merges.txt next to an old vocab.json;
+        `load` refuses this pair unless the old vocab.json has every token of the new merges.
 
         Args:
             path: The file; for "gpt2" the folder.
-            format: "huggingface" (tokenizer.json, also if None), "tiktoken" (ranks alone), "readable" (JSON with
+            format: "huggingface" (tokenizer.json, also if None), "tiktoken" (only ranks), "readable" (JSON with
                 bytes in hexadecimal), "gpt2" (vocab.json + merges.txt).
 
         Raises:
-            ArgumentError: The form cannot hold this vocabulary so that others read the same from it.
+            ArgumentError: The format cannot hold this vocabulary without changes.
         """
         form = "huggingface" if format is None else arguments.a_text("format", format)
         self.save_as(arguments.a_path("path", path), form)
 
     def truncated(self, vocab_size: int) -> Self:
-        """The tokenizer that the same training would have given at a smaller `vocab_size`.
+        """Return the tokenizer that the same training gives at a smaller `vocab_size`.
 
         >>> Tokenizer.train(texts=["low lower lowest"], vocab_size=262).truncated(259).merges
         [(b'l', b'o'), (b'lo', b'w')]
@@ -321,7 +323,7 @@ class Tokenizer(_core.Tokenizer):
 
     @property
     def max_token_value(self) -> int:
-        """The largest id, as tiktoken calls it.
+        """The largest id, under tiktoken's name.
 
         >>> Tokenizer.train(texts=["low lower lowest"], vocab_size=262).max_token_value
         261
@@ -330,9 +332,9 @@ class Tokenizer(_core.Tokenizer):
 
     @property
     def name(self) -> str:
-        r"""The name of the tiktoken encoding that this was made from; otherwise one made of the fingerprint.
+        r"""The name of the tiktoken encoding that this came from; otherwise a name made from the fingerprint.
 
-        Pickling keeps it; files do not.
+        Pickling keeps the name; files do not store it.
 
         >>> import tiktoken
         >>> byte_ranks = {bytes([byte]): byte for byte in range(256)}
@@ -349,22 +351,22 @@ class Tokenizer(_core.Tokenizer):
 
     @property
     def eot_token(self) -> int:
-        """The id of `<|endoftext|>`, or of what vocabularies without it call it (Llama 3, Bloom, Gemma, BERT's kind).
+        """The id of `<|endoftext|>`, or of the equivalent token (as in Llama 3, Bloom, Gemma and BERT).
 
         Raises:
-            KeyError: The vocabulary has none.
+            KeyError: The vocabulary has no such token.
         """
         return self.special_tokens[self._end_of_text or END_OF_TEXT]
 
     @property
     def end_of_text_id(self) -> int | None:
-        """As `eot_token`, and None where the vocabulary has none."""
+        """The same id as `eot_token`, or None if the vocabulary has no such token."""
         name = self._end_of_text
         return None if name is None else self.special_tokens[name]
 
     @property
     def _end_of_text(self) -> str | None:
-        """The name that is known, else what the tokenizer_config.json next to the file calls the end of a sequence."""
+        """The known name, or else the end-of-sequence token in the tokenizer_config.json next to the file."""
         special = self.special_tokens
         known = (END_OF_TEXT, *_OTHER_ENDS_OF_TEXT, *([self._eos_name] if self._eos_name else []))
         return next((name for name in known if name in special), None)
@@ -373,7 +375,7 @@ class Tokenizer(_core.Tokenizer):
         return _restore, (type(self), self.to_readable(), self._name, self._eos_name)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self  # nothing in it ever changes
+        return self  # a tokenizer is immutable
 
     def __repr__(self) -> str:
         specials = ", ".join(map(repr, self.special_tokens)) or "no special tokens"
@@ -381,7 +383,7 @@ class Tokenizer(_core.Tokenizer):
 
 
 def is_same_pattern(pattern: str | None, other: str | None) -> bool:
-    r"""Whether two patterns are one, by name or in any of the known spellings.
+    r"""Return whether two patterns are the same, by name or in any known spelling.
 
     >>> is_same_pattern("gpt2", r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
     True

@@ -1,7 +1,7 @@
-"""How a text becomes tokens, step by step: cut into pretokens, then each one's neighbours merged by rank.
+"""Show how a text becomes tokens, step by step: split into pretokens, then merge adjacent tokens by rank.
 
-This is encoding as its definition reads, one merge at a time. It is for people; the core does the same at once, and
-a test holds the two together.
+This is encoding by definition, one merge at a time, for people to read. The core computes the same ids faster, and a
+test compares the two.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ MOST_BYTES = 1_000
 
 @dataclass(frozen=True)
 class MergeStep:
-    """Two neighbours that became one token."""
+    """Two adjacent tokens that became one."""
 
     rank: int
-    """The merge's place in the vocabulary, from 0: of all neighbours those with the lowest merge first."""
+    """The merge's rank in the vocabulary, from 0; the pair with the lowest rank is merged first."""
     left: bytes
     right: bytes
     pieces: tuple[bytes, ...]
@@ -38,14 +38,14 @@ class MergeStep:
 
 @dataclass(frozen=True)
 class PretokenTrace:
-    """One pretoken from its bytes to its tokens."""
+    """The merges of one pretoken, from its bytes to its tokens."""
 
     pretoken: bytes
     steps: tuple[MergeStep, ...]
     tokens: tuple[Piece, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; bytes in hexadecimal."""
+        """Return a JSON object, with bytes in hexadecimal."""
         steps = [
             {"rank": step.rank, "merge": [step.left.hex(), step.right.hex()], "pieces": [p.hex() for p in step.pieces]}
             for step in self.steps
@@ -54,11 +54,11 @@ class PretokenTrace:
 
 
 def trace(tokenizer: Tokenizer, text: str, *, special: bool = False) -> tuple[PretokenTrace, ...]:
-    """Every pretoken of `text` with its merges; with `special` special tokens are left out, as nothing merges there.
+    """Return every pretoken of `text` with its merges; `special` leaves special tokens out, which never merge.
 
     Raises:
-        ArgumentError: A pretoken is longer than `MOST_BYTES`. A trace shows all of a pretoken after each merge, which
-            is the square of its length.
+        ArgumentError: A pretoken is longer than `MOST_BYTES`. A trace shows the whole pretoken after each merge, so its
+            size grows with the square of the length.
 
     >>> from bytemill import Tokenizer
     >>> (low,) = trace(Tokenizer.train(texts=["low low"], vocab_size=259), "low")

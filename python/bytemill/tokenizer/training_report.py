@@ -1,7 +1,7 @@
-"""How good a trained vocabulary is, measured on text that it has not seen.
+"""Measure a trained vocabulary on held-out text.
 
-One run gives every smaller vocabulary too, as the first of its merges; so a report costs one encoding of the
-held-out text for each size, and no further training.
+The first merges of a run are also the merges of every smaller vocabulary. A report therefore costs one encoding of the
+held-out text per size, and no further training.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ N_LONGEST = 20
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """Figures about a vocabulary, and how they grew with it.
+    """Figures of a vocabulary at several sizes.
 
     Example:
         >>> from bytemill import Tokenizer
@@ -40,33 +40,34 @@ class TrainingReport:
     """
 
     n_vocab: int
-    """Ids in all."""
+    """Total number of ids."""
     n_learnt: int
-    """Tokens that merges made."""
+    """Number of tokens made by merges."""
     held_out_bytes: int
-    """Bytes of the text measured on."""
+    """Bytes of the held-out text."""
     held_out_tokens: int
-    """Tokens that the whole vocabulary makes of it."""
+    """Tokens of the held-out text with the whole vocabulary."""
     growth: tuple[tuple[int, float], ...]
-    """Ids in all, and bytes of held-out text a token, for smaller vocabularies and at last this one."""
+    """Total ids and bytes of held-out text per token, for smaller vocabularies and finally this one."""
     longest_tokens: tuple[bytes, ...]
-    """The longest learnt tokens, the longest first."""
+    """The longest trained tokens, longest first."""
     n_unused: int
-    """Learnt tokens that the held-out text never uses."""
+    """Number of trained tokens that the held-out text never uses."""
 
     @classmethod
     def measure(cls, tokenizer: Tokenizer, texts: Iterable[str | bytes], *, sizes: Sequence[int] | None = None) -> Self:
         """Encode held-out text with the vocabulary at several sizes.
 
         Args:
-            tokenizer: What was learnt.
-            texts: Documents that it was not learnt from. Bytes that are not UTF-8 count as U+FFFD; special tokens
-                are text like any other.
-            sizes: Smaller vocabularies to measure too; if None some, evenly spaced in the logarithm. A
-                vocabulary that went on from another has none, for its special tokens lie between.
+            tokenizer: The trained tokenizer.
+            texts: Documents that it was not trained on. Bytes that are not UTF-8 count as U+FFFD; special tokens are
+            ordinary text.
+            sizes: Smaller vocabularies to measure too; None means several, evenly spaced in the logarithm. A vocabulary
+                that
+            extends another has none, because its special tokens are between the merges.
 
         Raises:
-            ArgumentError: There is no text; a size is not one of this vocabulary.
+            ArgumentError: There is no text, or a size is not possible for this vocabulary.
         """
         held_out = [text.decode(errors="replace") if isinstance(text, bytes) else text for text in texts]
         n_bytes = sum(len(text.encode(errors="replace")) for text in held_out)
@@ -90,22 +91,22 @@ class TrainingReport:
 
     @property
     def bytes_per_token(self) -> float:
-        """Bytes of held-out text for each token of the whole vocabulary."""
+        """Bytes of held-out text per token of the whole vocabulary."""
         return self.held_out_bytes / self.held_out_tokens
 
     @property
     def unused_share(self) -> float:
-        """The share of learnt tokens that the held-out text never uses."""
+        """The fraction of trained tokens that the held-out text never uses."""
         return self.n_unused / self.n_learnt if self.n_learnt else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures for JSON; tokens' bytes in hexadecimal."""
+        """Return all figures for JSON, with tokens' bytes in hexadecimal."""
         figures = asdict(self) | {"bytes_per_token": self.bytes_per_token, "unused_share": self.unused_share}
         return figures | {"longest_tokens": [token.hex() for token in self.longest_tokens]}
 
 
 def _is_plain(tokenizer: Tokenizer) -> bool:
-    """Whether ids are bytes, merges and special tokens in this order, so that it can be cut short."""
+    """Return whether ids are bytes, merges and special tokens in this order, so that it can be truncated."""
     try:
         tokenizer.truncated(tokenizer.n_vocab)
     except ArgumentError:

@@ -1,4 +1,4 @@
-"""`bytemill tokenizer`: train a vocabulary, encode, decode, convert; look at it, check, compare and audit it."""
+"""`bytemill tokenizer`: train, encode, decode, convert, inspect, check, compare and audit."""
 
 import json
 import sys
@@ -94,7 +94,7 @@ def _encode_to(
     max_tokens: int | None,
     end_token: str | None,
 ) -> None:
-    """Write ids to one file: from files in bounded memory, what is cut short or has no file at once; or to stdout."""
+    """Write ids to one file or to stdout: files in bounded memory; truncated or other text all in memory."""
     import numpy as np
 
     dtype: Literal["uint16", "uint32"] = "uint16" if tokenizer.n_vocab <= 1 << 16 else "uint32"
@@ -129,7 +129,7 @@ def _special_id(tokenizer: "Tokenizer", end_token: str) -> int:
 
 
 def _rules(special: bool) -> dict[str, Any]:
-    """What to do about special tokens in text: they become their ids, or are text like any other."""
+    """Return the rules for special tokens in text: they become their ids, or are ordinary text."""
     return {"allowed_special": "all" if special else (), "disallowed_special": ()}
 
 

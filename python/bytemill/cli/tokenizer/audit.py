@@ -1,4 +1,4 @@
-"""`bytemill tokenizer audit`: ten questions about a tokenizer, answered with its numbers."""
+"""`bytemill tokenizer audit`: answer ten questions about a tokenizer with measurements."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ def _undertrained(model: str, tokenizer: "Tokenizer") -> "Answer":
     from bytemill.tasks.base_model import load_base_model
 
     loaded = load_base_model(model, tokenizer_sha256=tokenizer.fingerprint)
-    # The output's table, which shows what was asked for; in GPT-2 it is the input's too.
+    # The output table, which shows the tokens in question; in GPT-2 it is also the input table.
     table = loaded.head_weight if isinstance(loaded, GPT2) else loaded.get_output_embeddings().weight
     return undertrained_answer(tokenizer, table.detach().float().cpu().numpy())
 

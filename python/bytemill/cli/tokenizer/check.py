@@ -1,4 +1,4 @@
-"""`bytemill tokenizer check`: do texts come back from their ids as they were?"""
+"""`bytemill tokenizer check`: check that encoding and decoding returns the same text."""
 
 import json
 from pathlib import Path
@@ -53,7 +53,7 @@ def check(
             message += f", as the tokenizer normalizes text to {found.normalization}"
         print(f"{path}: {message}")
         for difference in found.differences[:MOST_SHOWN]:
-            print(_told(difference))
+            print(_shown(difference))
         if len(found.differences) > MOST_SHOWN:
             print(f"  … {len(found.differences) - MOST_SHOWN:,} more")
     if lossy:
@@ -61,12 +61,12 @@ def check(
         raise DataError(f"not lossless: {', '.join(lossy)}")
 
 
-def _told(difference: "Difference") -> str:
+def _shown(difference: "Difference") -> str:
     was, became = (_spelled(text) for text in (difference.was, difference.became))
     return f"  line {difference.line}, column {difference.column}: {was} became {became}"
 
 
 def _spelled(text: str) -> str:
-    r"""A byte that is no UTF-8 as `\xff`, all else as Python writes it."""
+    r"""Return a text as Python writes it, and a byte that is not UTF-8 as `\xff`."""
     shown = "".join(f"\\x{ord(one) - 0xDC00:02x}" if 0xDC80 <= ord(one) <= 0xDCFF else repr(one)[1:-1] for one in text)
     return f"“{shown}”" if text else "nothing"

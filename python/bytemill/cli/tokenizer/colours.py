@@ -1,4 +1,4 @@
-"""Tokens in alternating colours on a terminal, separated by bars elsewhere."""
+"""Show tokens in alternating colours on a terminal, and separated by bars elsewhere."""
 
 from collections.abc import Iterable
 
@@ -15,12 +15,12 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def console() -> Console:
-    """Stdout as rich sees it: colours on terminals alone (NO_COLOR is obeyed), no wrapping, no markup."""
+    """Return a rich console for stdout: colours only on terminals (NO_COLOR is respected), no wrapping, no markup."""
     return Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def coloured(pieces: Iterable[Piece], on: Console) -> Text:
-    """The tokens as one text, on a terminal each with its id as small figures behind it."""
+    """Return the tokens as one text; on a terminal each is followed by its id in small digits."""
     text = Text()
     for place, piece in enumerate(pieces):
         if not on.is_terminal:

@@ -1,4 +1,4 @@
-"""`bytemill tokenizer compare`: several tokenizers on the same texts and words."""
+"""`bytemill tokenizer compare`: compare several tokenizers on the same texts and words."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,7 +61,7 @@ def _written(found: "TokenizerComparison", form: str) -> str:
 
 
 def _show(found: "TokenizerComparison") -> None:
-    """Tables on stdout; on a terminal words are coloured instead of tabled."""
+    """Print tables to stdout; on a terminal, words are coloured instead of in a table."""
     from dataclasses import replace
 
     from bytemill.cli.tokenizer.colours import coloured, console
@@ -81,7 +81,7 @@ def _show(found: "TokenizerComparison") -> None:
 
 
 def _name(path: Path, files: list[Path]) -> str:
-    """The file's name, or its path where another file has the same name."""
+    """Return the file's name, or its path if another file has the same name."""
     return path.name if [other.name for other in files].count(path.name) == 1 else str(path)
 
 

@@ -1,4 +1,4 @@
-"""What `bytemill tokenizer encode` and `decode` read and write: documents, ids as text, ids as files of numbers."""
+"""Input and output of `bytemill tokenizer encode` and `decode`: documents, ids as text, and files of ids."""
 
 import io
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ STDIN = Path("-")
 _NARROW_IDS = 1 << 16
 _MOST_DIGITS = 20
 MAX_IDS_BYTES = 8 << 30
-"""Bytes of a file of ids, which is decoded whole."""
+"""Maximum bytes of a file of ids, which is decoded whole."""
 
 
 def documents(text: str | None, files: list[Path] | None) -> Iterator[str]:
-    """The texts of `--text`, or else of files (text, .jsonl, either as .gz or .zst), or else of stdin."""
+    """Return the texts of `--text`, or else of files (text, .jsonl, both also as .gz or .zst), or else of stdin."""
     _refuse_both(text, files, "--text")
     if text is not None:
         yield text
@@ -37,7 +37,7 @@ def documents(text: str | None, files: list[Path] | None) -> Iterator[str]:
 
 
 def given_ids(n_vocab: int, ids: str | None, files: list[Path] | None) -> "Iterator[list[int] | NDArray[np.uint32]]":
-    """The ids of `--ids`, or else of files, or else of stdin; of .npy and .bin files as numbers."""
+    """Return the ids of `--ids`, or else of files, or else of stdin; .npy and .bin files hold numbers."""
     _refuse_both(ids, files, "--ids")
     if ids is not None:
         yield _numbers(ids)
@@ -51,7 +51,7 @@ def given_ids(n_vocab: int, ids: str | None, files: list[Path] | None) -> "Itera
 
 
 def write_ids(path: Path, ids: "NDArray[Any]") -> None:
-    """Write ids as `Tokenizer.encode_to_file` does: .npy by name, else raw; under its name only when whole."""
+    """Write ids as `Tokenizer.encode_to_file` does: .npy by the file's ending, else raw; the write is atomic."""
     import numpy as np
 
     content = io.BytesIO()

@@ -1,4 +1,4 @@
-"""`bytemill tokenizer inspect`: a text as its tokens, and how merges made them."""
+"""`bytemill tokenizer inspect`: show the tokens of a text, and the merges that made them."""
 
 import json
 from pathlib import Path
@@ -77,7 +77,7 @@ def _show(found: "list[tuple[Piece, ...]]", traces: "list[PretokenTrace]") -> No
 
 
 def _lines(found: "list[tuple[Piece, ...]]", traces: "list[PretokenTrace]") -> str:
-    """An id and its token a line, then the merges of each pretoken."""
+    """Return one line per token with its id, then the merges of each pretoken."""
     from bytemill.report.inspection import trace_table
     from bytemill.report.text_tables import plain_table
     from bytemill.tokenizer.pieces import spelled

@@ -1,4 +1,4 @@
-"""What the tokenizer commands share: names of patterns, and writing a vocabulary to a file or to stdout."""
+"""Shared parts of the tokenizer commands: pattern names, and writing a vocabulary to a file or stdout."""
 
 import errno
 import os
@@ -26,12 +26,12 @@ _MOST_DIGITS = 20
 
 
 def pattern_named(given: str) -> str | None:
-    """The pattern that an option names; none stands for no pattern."""
+    """Return the pattern that an option names; none means no pattern."""
     return None if given == "none" else given
 
 
 def special_tokens_given(options: list[str] | None) -> dict[str, int] | list[str] | None:
-    """Special tokens as options name them: each as TEXT, or each as TEXT=ID.
+    """Return the special tokens of options: all as TEXT, or all as TEXT=ID.
 
     >>> special_tokens_given(["<|end|>=50256"]), special_tokens_given(["<a=b>"])
     ({'<|end|>': 50256}, ['<a=b>'])
@@ -51,20 +51,20 @@ def special_tokens_given(options: list[str] | None) -> dict[str, int] | list[str
 
 
 def make_room(output: Path) -> None:
-    """Make sure that `output` can be written, before long work begins."""
+    """Check that `output` can be written, before long work begins."""
     if output == STDOUT:
         return
     if output.is_dir():
         raise ArgumentError(f"{output} is a folder; name the file to write")
     if output.exists() and not output.is_file():
-        return  # such as /dev/null, which is written to as it is
+        return  # such as /dev/null, which is written to directly
     output.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(output.parent, os.W_OK):
         raise PermissionError(errno.EACCES, "the folder cannot be written to", str(output.parent))
 
 
 def write_vocabulary(tokenizer: "Tokenizer", output: Path, form: Format) -> None:
-    """Save a vocabulary and print where, or for `-` print the vocabulary itself."""
+    """Save a vocabulary and print its path; for `-` print the vocabulary itself."""
     if output != STDOUT:
         output.parent.mkdir(parents=True, exist_ok=True)
         tokenizer.save(output, format=form)
@@ -80,7 +80,7 @@ def write_vocabulary(tokenizer: "Tokenizer", output: Path, form: Format) -> None
 
 
 def _say_what_is_lost(tokenizer: "Tokenizer", written: Path, shown: Path, form: Format) -> None:
-    """Say what a .tiktoken file does not hold, and how to give it back; nothing if it is known by its hash."""
+    """Print what a .tiktoken file does not store and how to give it again; nothing for a file known by its hash."""
     from bytemill import Tokenizer
 
     if form != "tiktoken":
@@ -101,7 +101,7 @@ def _say_what_is_lost(tokenizer: "Tokenizer", written: Path, shown: Path, form: 
 
 
 def _id_of(option: str) -> int | None:
-    """The id of TEXT=ID; None for TEXT, whose last part after an = is not written like a number."""
+    """Return the id of TEXT=ID; None for TEXT, which has no number after its last =."""
     text, equals, number = option.rpartition("=")
     if not equals or (number and not _LIKE_A_NUMBER.fullmatch(number)):
         return None
@@ -114,7 +114,7 @@ def _id_of(option: str) -> int | None:
 
 
 def _pattern_name(pattern: str | None) -> str:
-    """The shortest spelling of a pattern that an option takes."""
+    """Return the shortest spelling of a pattern that an option accepts."""
     from bytemill.tokenizer.tokenizer import is_same_pattern
 
     if pattern is None:

@@ -1,4 +1,4 @@
-"""`bytemill tokenizer train`: learn a vocabulary, save smaller ones with it, report on the result."""
+"""`bytemill tokenizer train`: train a vocabulary, also save smaller ones, and write a report."""
 
 import re
 import warnings
@@ -145,7 +145,7 @@ def train(
 
 
 def _sizes(also_save: str | None, smallest: int, vocab_size: int, output: Path) -> list[int]:
-    """The smaller sizes asked for, as `8192,16384`."""
+    """Return the requested smaller sizes, given as `8192,16384`."""
     if also_save is None:
         return []
     words = re.split(r"\s*,\s*|\s+", also_save.strip())
@@ -163,7 +163,7 @@ def _sizes(also_save: str | None, smallest: int, vocab_size: int, output: Path) 
 
 
 def _check_report(report: Path | None, held_out: list[Path] | None) -> None:
-    """Refuse what could not be reported, before long work begins."""
+    """Check the report options before long work begins."""
     if report is None:
         return
     from bytemill.report.vocabulary import check_report_name
@@ -183,7 +183,7 @@ def _save_smaller(tokenizer: "Tokenizer", sizes: list[int], output: Path) -> Non
 
 
 def _save(tokenizer: "Tokenizer", path: Path) -> None:
-    """Write a tokenizer.json, or where that cannot hold the special tokens the readable form."""
+    """Write a tokenizer.json, or the readable form if the former cannot hold the special tokens."""
     twice = [text for text, one in tokenizer.special_tokens.items() if tokenizer.encode_single_token(text) != one]
     if twice:
         say(
@@ -194,7 +194,7 @@ def _save(tokenizer: "Tokenizer", path: Path) -> None:
 
 
 def _held_out(files: list[Path] | None, text_field: str, separator: str | None) -> list[bytes]:
-    """The text to measure on, read before long work begins: what is missing or empty is found now."""
+    """Read the held-out text before long work begins, so that a missing or empty file is found now."""
     from bytemill import _core
 
     if not files:
@@ -207,7 +207,7 @@ def _held_out(files: list[Path] | None, text_field: str, separator: str | None) 
 
 
 def _report(tokenizer: "Tokenizer", texts: list[bytes], path: Path | None) -> None:
-    """Measure on the held-out text, show a table, and write the report where one is wanted."""
+    """Measure on the held-out text, show a table, and write the report if requested."""
     from bytemill.tokenizer import TrainingReport
 
     measured = TrainingReport.measure(tokenizer, texts)
@@ -219,7 +219,7 @@ def _report(tokenizer: "Tokenizer", texts: list[bytes], path: Path | None) -> No
 
 
 def _show(report: "TrainingReport") -> None:
-    """A table on stderr."""
+    """Print a table to stderr."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,8 +1,8 @@
-"""Examples to ids with a loss mask: files of rows, templates, masks, batches; free of torch.
+"""Read rows, apply templates, encode ids with loss masks, and make batches; without torch.
 
-`read.py` opens files of rows (`file_text.py`, `tables.py`, `json_rows.py` and `arrow.py` by kind), `split.py` splits
-them, `messages.py` brings conversations into one form, `templates.py` holds the wording around them, `encode.py`
-decides what is trained, `labels.py` does so for classification, `batches.py` pads and orders.
+`read.py` reads files of rows (with `file_text.py`, `tables.py`, `json_rows.py` and `arrow.py` by format), `split.py`
+splits them, `messages.py` converts conversations to one form, `templates.py` has the prompt templates, `encode.py`
+decides which tokens are trained, `labels.py` encodes rows for classification, and `batches.py` pads and orders rows.
 """
 
 from bytemill.data.rows.batches import RowBatches, collate, collate_packed

@@ -1,4 +1,4 @@
-"""Rows in Arrow's formats: Parquet files, and folders that `save_to_disk` of the package datasets wrote."""
+"""Read rows in Arrow formats: Parquet files, and folders of the package datasets' `save_to_disk`."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def parquet_table(path: Path, _: Sequence[str], __: list[str]) -> list[dict[str,
 
 
 def saved_data_set(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a folder that `datasets.save_to_disk` wrote; of one with several splits, those of `train`.
+    """Return the rows of a folder of `datasets.save_to_disk`; if it has several splits, the `train` split.
 
     Raises:
-        DataError: It is no such folder, has no split `train`, or a file of it is missing or damaged.
+        DataError: The folder is not of this kind, has no split `train`, or a file is missing or damaged.
     """
     if (folder / _SPLITS).is_file():
         splits = read_object(folder / _SPLITS, error=DataError).get("splits")
@@ -73,7 +73,7 @@ def _refuse_other_than_file(path: Path) -> None:
 
 
 def _pyarrow(path: Path, module: str) -> Any:
-    """The package pyarrow, with one of its modules."""
+    """Return the package pyarrow with one of its modules imported."""
     try:
         import_module(f"pyarrow.{module}")
         return import_module("pyarrow")

@@ -1,4 +1,4 @@
-"""Rows of different lengths as batches, in a seeded endless order whose place is one integer."""
+"""Make batches of rows of different lengths, in an endless shuffled order whose position is one integer."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ AnyRow = TypeVar("AnyRow")
 def collate(
     rows: Sequence[Row], *, pad_id: int, mask_prompt: bool = True
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of different lengths as one batch.
+    """Return rows of different lengths as one padded batch.
 
     Args:
         rows: At least one.
-        pad_id: What inputs are filled up with, the end-of-text by custom; labels are filled with -100.
-        mask_prompt: Whether the tokens of prompts carry no label. The first token of a response
-            always does: it is what the end of the prompt predicts.
+        pad_id: Id that pads the inputs, usually end-of-text; labels are padded with -100.
+        mask_prompt: Whether prompt tokens have no label. The first token of a response always has one: the last
+            token of the prompt predicts it.
 
     Returns:
         (inputs, targets), each (B, T) with T one less than the longest row; targets are shifted by one.
@@ -54,14 +54,14 @@ def collate(
 def collate_packed(
     rows: Sequence[Row], *, mask_prompt: bool = True
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-    """Rows behind each other in one, without padding; attention has to stay within each.
+    """Return rows concatenated into one, without padding; attention must stay within each.
 
     Args:
         rows: At least one.
         mask_prompt: As in `collate`.
 
     Returns:
-        (inputs, targets, cu_seqlens): (1, N), (1, N), and where rows begin among the N, with N at the end.
+        (inputs, targets, cu_seqlens): (1, N), (1, N), and the start of each row among the N, followed by N.
 
     >>> from bytemill.data.rows import Row
     >>> rows = [Row(np.array([1, 2, 3, 9]), 2), Row(np.array([4, 9]), 1)]
@@ -75,7 +75,7 @@ def collate_packed(
 
 
 class RowBatches(Generic[AnyRow]):
-    """An endless stream of batches of rows, shuffled anew each epoch; its place is one integer.
+    """An endless stream of batches of rows, shuffled in each epoch; its position is one integer.
 
     Position p is row `permutation(seed, p div N)[p mod N]`. A micro-batch is `batch_size` consecutive
     positions and may hold the end of one epoch and the start of the next; rank r of W takes
@@ -116,14 +116,14 @@ class RowBatches(Generic[AnyRow]):
         return self._collated(rows)
 
     def state_dict(self) -> dict[str, Any]:
-        """The place in the global order, equal on all ranks after equally many batches."""
+        """Return the position in the global order, which is equal on all ranks after the same number of batches."""
         return {"version": 1, "position": self._position, "seed": self._seed, "n_rows": len(self._rows)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go to a saved place, perhaps of another number of ranks.
+        """Continue from a saved position, also of another number of ranks.
 
         Raises:
-            DataError: It is a place in another order; names both values.
+            DataError: The position belongs to another order; the message has both values.
         """
         own = self.state_dict()
         for name in ("version", "seed", "n_rows"):
@@ -132,7 +132,7 @@ class RowBatches(Generic[AnyRow]):
         self._position = int(state["position"])
 
     def _collated(self, rows: Sequence[Any]) -> tuple[NDArray[Any], ...]:
-        """One batch; what other kinds of rows than `Row` have to say for themselves."""
+        """Return one batch; subclasses for other kinds of rows override this."""
         if self._packed:
             return collate_packed(rows, mask_prompt=self._mask_prompt)
         return collate(rows, pad_id=self._pad_id, mask_prompt=self._mask_prompt)

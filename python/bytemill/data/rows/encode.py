@@ -1,4 +1,4 @@
-r"""Rows to ids with a mask. What is trained is decided here and nowhere else.
+r"""Encode rows as ids with a mask. Only this module decides which tokens are trained.
 
     instruction   Below … ### Response:\n | Paris is the capital. | <|endoftext|>   (padding)
     trained       no (unless unmasked)    | yes                   | yes, once       | never
@@ -9,10 +9,10 @@ r"""Rows to ids with a mask. What is trained is decided here and nowhere else.
     conversation  … ### Response:\n | Hello! <|endoftext|> | … ### Response:\n | Bye. <|endoftext|>   (padding)
     trained       no                | yes                  | no                | yes                  | never
 
-An end-of-text is trained once because a model that never sees it as a target never stops; the
-padding after it is the same id and is not trained, because it says nothing. A row that is too long is
-cut and then has no end-of-text: to stop in mid-sentence is not worth learning. A long text may become windows instead,
-in which each of its tokens is trained once. Rows that cannot be used are counted by reason, never dropped in silence.
+End-of-text is trained once per row, because a model that never sees it as a target never stops. The padding after it is
+the same id and is not trained. A row that is too long is truncated and has no end-of-text, so the model does not learn
+to stop in mid-sentence. A long text may become windows instead, in which each token is trained once. Rows that cannot
+be used are counted by reason and reported.
 """
 
 from __future__ import annotations
@@ -62,33 +62,33 @@ _LONG_CHARACTERS = 1 << 20
 
 
 class RowEncoder(Protocol):
-    """What is asked of a tokenizer here."""
+    """The tokenizer methods that this module uses."""
 
     @property
     def eot_token(self) -> int:
-        """The id that ends a document."""
+        """Id of the end of a document."""
         ...
 
     def encode_ordinary(self, text: str, /) -> list[int]:
-        """Text to ids; a special token's text is text like any other."""
+        """Return the ids of a text; a special token's text is ordinary text."""
         ...
 
 
 class Unusable(Exception):  # noqa: N818 - it never leaves this package
-    """Why a row cannot be used, in words that follow its number."""
+    """The reason why a row cannot be used; the text follows the row's number."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One example as ids: the first `n_prompt` are the prompt's."""
+    """One example as ids; the first `n_prompt` ids are the prompt."""
 
     ids: NDArray[np.int64]
     n_prompt: int
     prompts_inside: tuple[tuple[int, int], ...] = ()
-    """Further places of the prompt's kind, from and to: the other side's later turns of a conversation."""
+    """Further untrained spans (start, end): later turns of the user in a conversation."""
 
     def trained(self) -> NDArray[np.bool_]:
-        """(len(ids),): whether each id is a label when prompts are masked."""
+        """Return (len(ids),): whether each id is a label when prompts are masked."""
         mask = np.arange(len(self.ids)) >= self.n_prompt
         for start, end in self.prompts_inside:
             mask[start:end] = False
@@ -97,22 +97,22 @@ class Row:
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """The usable rows, and what became of the others."""
+    """The usable rows, and counts of the others."""
 
     rows: list[Row]
     n_given: int
-    """Rows that were read."""
+    """Number of rows read."""
     n_cut: int
-    """Usable rows that were cut at the longest length."""
+    """Number of usable rows that were truncated."""
     refused: dict[str, int]
-    """Rows that could not be used, by reason."""
+    """Number of rows that cannot be used, by reason."""
     n_more: int = 0
-    """Rows beyond the first that long texts became."""
+    """Number of additional rows from long texts."""
     notes: tuple[str, ...] = ()
-    """What else happened to the rows, in words that end the report."""
+    """Further changes to the rows, as the end of the report."""
 
     def report(self) -> str:
-        """One sentence on what became of the rows.
+        """Return one sentence on used, truncated and skipped rows.
 
         >>> EncodedRows([], 3, 0, {"empty output": 2, "empty instruction": 1}).report()
         '0 of 3 rows used, 0 of them cut; not used: 2 empty output, 1 empty instruction'
@@ -133,16 +133,16 @@ def encode_rows(
     max_tokens: int,
     template: Template = "alpaca",
 ) -> EncodedRows:
-    """Rows of instruction, input (may be absent) and output as ids.
+    """Encode rows of instruction, input (optional) and output.
 
     Args:
-        rows: Mappings with those keys.
+        rows: Mappings with these keys.
         tokenizer: Its `encode_ordinary` keeps user text from making special tokens.
-        max_tokens: Longest input of the model; a row keeps one id more, the last label.
+        max_tokens: Maximum input length of the model; a row keeps one more id, the last label.
         template: See `conversation_parts`.
 
     Raises:
-        DataError: No row can be used; says why.
+        DataError: No row can be used; the message says why.
     """
 
     def encoded(row: Mapping[str, Any]) -> Row:
@@ -163,17 +163,17 @@ def encode_texts(
     max_tokens: int,
     long_texts: Literal["window", "cut"] = "cut",
 ) -> EncodedRows:
-    """Rows of text, each a document between two ends of text; all of it is trained.
+    """Encode rows of text, each a document between two end-of-text tokens; every token is trained.
 
     Args:
         rows: Mappings with the key `text`.
-        tokenizer: As of `encode_rows`.
-        max_tokens: Longest input of the model.
-        long_texts: What a text that is longer becomes: "window", rows of `max_tokens` labels, each of which begins with
-            the last label of the row before, so that every token is trained once; or "cut", its beginning alone.
+        tokenizer: As in `encode_rows`.
+        max_tokens: Maximum input length of the model.
+        long_texts: How to encode a longer text. "window": as rows of `max_tokens` labels; each row begins with the last
+            label of the previous row, so every token is trained once. "cut": only its beginning.
 
     Raises:
-        DataError: No row can be used; says why.
+        DataError: No row can be used; the message says why.
     """
     end = tokenizer.eot_token
 
@@ -203,23 +203,23 @@ def encode_conversations(
     max_tokens: int,
     template: Template = "alpaca",
 ) -> EncodedRows:
-    """Conversations as ids; every turn of the assistant is trained, each with its end-of-text.
+    """Encode conversations; every assistant turn is trained, including its end-of-text.
 
     Args:
-        rows: Mappings with the key `messages`, see `turns_of_messages`, and perhaps `chosen`, a last message.
-        tokenizer: As of `encode_rows`.
-        max_tokens: Longest input of the model.
+        rows: Mappings with the key `messages`, see `turns_of_messages`, and optionally `chosen`, a last message.
+        tokenizer: As in `encode_rows`.
+        max_tokens: Maximum input length of the model.
         template: See `conversation_parts`.
 
     Raises:
-        DataError: No row can be used; says why.
+        DataError: No row can be used; the message says why.
     """
 
     def encoded(row: Mapping[str, Any]) -> Row:
         messages = row.get("messages")
         if not isinstance(messages, (list, tuple)) or not messages:
             raise Unusable("without messages")
-        if isinstance(row.get("chosen"), dict):  # a preference row: its liked answer ends the conversation
+        if isinstance(row.get("chosen"), dict):  # a preference row: its chosen answer ends the conversation
             messages = [*messages, row["chosen"]]
         try:
             return conversation_row(turns_of_messages(messages), tokenizer, template)
@@ -230,10 +230,10 @@ def encode_conversations(
 
 
 def conversation_row(turns: Sequence[Turn], tokenizer: RowEncoder, template: Template) -> Row:
-    """Return a conversation as ids; each answer and what ends it is trained.
+    """Return a conversation as ids; each answer is trained, including its end token.
 
     Raises:
-        ValueError: The template has no place for such turns, or the last is no answer.
+        ValueError: The template does not support these turns, or the last turn is not an answer.
     """
     parts = conversation_parts(turns, template=template)
     if not parts[-1].is_answer:
@@ -251,15 +251,15 @@ def conversation_row(turns: Sequence[Turn], tokenizer: RowEncoder, template: Tem
 
 
 def prompt_ids(turns: Sequence[Turn], tokenizer: RowEncoder, template: Template) -> list[int]:
-    """Return a conversation that ends with the user's turn as ids, up to where the answer begins.
+    """Return the ids of a conversation that ends with the user's turn, up to the start of the answer.
 
-    These are the ids that `conversation_row` has before that answer.
+    They equal the ids of `conversation_row` before that answer.
     """
     return [one for part in conversation_parts(turns, template=template) for one in part_ids(part, tokenizer)]
 
 
 def part_ids(part: Part, tokenizer: RowEncoder) -> list[int]:
-    """Return a part as ids: the template's marks as special tokens where there are such, all else as text."""
+    """Return a part as ids: the template's markers as special tokens if the tokenizer has them, the rest as text."""
     special: Mapping[str, int] = getattr(tokenizer, "special_tokens", {})
     ids: list[int] = []
     text = ""
@@ -286,7 +286,7 @@ def rows_fingerprint(rows: Iterable[Row]) -> str:
 
 
 def text_fault(row: Mapping[str, Any], column: str) -> str | None:
-    """Why a row's column holds no text, or None."""
+    """Return why a row's column is not usable text, or None."""
     value = row.get(column)
     if not isinstance(value, str):
         return f"without a text in {column}"
@@ -296,7 +296,7 @@ def text_fault(row: Mapping[str, Any], column: str) -> str | None:
 def _encode_all(
     rows: Sequence[Mapping[str, Any]], encoded: Callable[[Mapping[str, Any]], Row], max_tokens: int | None
 ) -> EncodedRows:
-    """Encode what can be, cut what is too long unless `max_tokens` is None, count what is neither."""
+    """Encode the usable rows, truncate long ones unless `max_tokens` is None, and count the unusable ones."""
     usable: list[Row] = []
     refused: Counter[str] = Counter()
     n_cut = 0
@@ -310,7 +310,7 @@ def _encode_all(
             continue
         if max_tokens is not None and len(one.ids) > max_tokens + 1:
             n_cut += 1
-            one = Row(one.ids[: max_tokens + 1].copy(), one.n_prompt, one.prompts_inside)  # the rest is freed
+            one = Row(one.ids[: max_tokens + 1].copy(), one.n_prompt, one.prompts_inside)  # frees the cut part
         usable.append(one)
     result = EncodedRows(usable, len(rows), n_cut, dict(refused))
     if not usable:
@@ -319,7 +319,7 @@ def _encode_all(
 
 
 def _text_ids(tokenizer: RowEncoder, text: str) -> Sequence[int] | NDArray[np.uint32]:
-    """The ids of a text; of a long one as an array, which takes a tenth of a list's memory."""
+    """Return the ids of a text; for a long text as an array, which uses a tenth of a list's memory."""
     to_array = getattr(tokenizer, "encode_to_numpy", None)
     if to_array is None or len(text) < _LONG_CHARACTERS:
         return tokenizer.encode_ordinary(text)
@@ -328,14 +328,14 @@ def _text_ids(tokenizer: RowEncoder, text: str) -> Sequence[int] | NDArray[np.ui
 
 
 def _between(end: int, ids: Sequence[int] | NDArray[np.uint32]) -> NDArray[np.int64]:
-    """(len(ids) + 2,): ids between two ends of text."""
+    """Return (len(ids) + 2,): ids between two end-of-text ids."""
     whole = np.full(len(ids) + 2, end, dtype=np.int64)
     whole[1:-1] = ids
     return whole
 
 
 def _n_leading(spans: list[tuple[int, int]]) -> int:
-    """How many spans lie without a gap at the beginning: a system message and the first question."""
+    """Count the spans at the beginning without a gap: a system message and the first question."""
     n, end = 0, 0
     for start, stop in spans:
         if start != end:

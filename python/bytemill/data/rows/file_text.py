@@ -1,4 +1,4 @@
-"""A file of rows as text: gzip is unpacked, UTF-8 and UTF-16 are decoded, and another encoding is named with its place.
+"""Read a file of rows as text: unpack gzip, decode UTF-8 and UTF-16, and report any other encoding.
 
 A byte order mark decides between the encodings; without one the text is UTF-8.
 """
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["read_text"]
 
-_GZIP = b"\x1f\x8b"  # no text in UTF-8 begins so
+_GZIP = b"\x1f\x8b"  # UTF-8 text never begins with these bytes
 _MAX_GROWTH = 1000
-"""Times its size that a packed file may grow, as the core allows; rows grow by 5 to 50."""
+"""Maximum expansion factor of a compressed file, as in the core; typical rows expand 5 to 50 times."""
 _PIECE_BYTES = 1 << 20
 _FIRST_BYTES = 64
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, because its mark begins with UTF-16's
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -38,7 +38,8 @@ def read_text(path: Path) -> str:
 
     Raises:
         OSError: The file is missing or cannot be read.
-        DataError: It is not a regular file, too large, damaged gzip, or in another encoding; names line and byte.
+        DataError: The file is not regular, is too large, is damaged gzip, or has another encoding; the message names
+            line and byte.
     """
     data = read_regular_file(path, max_bytes=MAX_ROWS_BYTES, error=DataError)
     if data.startswith(_GZIP):

@@ -1,8 +1,8 @@
-"""Chat templates in Jinja, as Hugging Face's tokenizers carry them: a model's own one read, ours written.
+"""Chat templates in Jinja, as in Hugging Face's tokenizers: read a model's own template, and write ours.
 
-A template decides text; the special tokens in it are found afterwards. What a user or a system message says never
-becomes a special token: marks are put between its characters before rendering, and taken out again after. An answer may
-hold special tokens, as those around a model's thoughts.
+A template renders text, and the special tokens in it are found afterwards. Text of user and system messages never
+becomes a special token: marks are inserted between its characters before rendering and removed afterwards. An answer
+may contain special tokens, such as those around a model's reasoning.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ChatTemplate", "jinja_of", "named_template"]
 
 _BREAK = "\ufdd0"
-"""A code point that is no character (Unicode, chapter 23.7), so no text has it."""
+"""A noncharacter code point (Unicode, chapter 23.7), which no text contains."""
 
 _ALPACA = (
     "{% for message in messages %}"
@@ -49,9 +49,9 @@ _OURS = {
 
 
 def jinja_of(template: Template) -> str:
-    """Return a template in Jinja; `eos_token` is what ends an answer.
+    """Return a template in Jinja; `eos_token` ends an answer.
 
-    The block of an instruction's input has no place in it: Hugging Face's messages have none.
+    It has no block for an instruction's input, because Hugging Face's messages have none.
 
     >>> jinja_of("alpaca") == jinja_of("alpaca_one_header")
     True
@@ -60,7 +60,7 @@ def jinja_of(template: Template) -> str:
 
 
 def named_template(source: str) -> str | None:
-    """Return the name of one of our own templates; None for any other.
+    """Return the name if the text is one of our own templates; None for any other.
 
     >>> named_template(jinja_of("chatml")), named_template("{{ messages }}")
     ('chatml', None)
@@ -70,11 +70,11 @@ def named_template(source: str) -> str | None:
 
 @dataclass(frozen=True)
 class ChatTemplate:
-    """A model's own template.
+    """A model's own chat template.
 
     Args:
         source: The template in Jinja.
-        special_tokens: All of the tokenizer's; those in rendered text become ids.
+        special_tokens: The tokenizer's special tokens; in rendered text they become ids.
         names: Variables of the template, such as bos_token.
 
     >>> shouting = ChatTemplate("{% for m in messages %}{{ m.content | upper }}</s>{% endfor %}", ("</s>",), {})
@@ -87,10 +87,10 @@ class ChatTemplate:
     names: Mapping[str, str]
 
     def parts(self, turns: Sequence[Turn]) -> list[Part]:
-        """Return the conversation in parts; see `conversation_parts`.
+        """Return the parts of a conversation; see `conversation_parts`.
 
         Raises:
-            ValueError: The template refuses the conversation, or writes earlier turns anew after later ones.
+            ValueError: The template refuses the conversation, or rewrites earlier turns when later ones follow.
         """
         whole = self._render(turns, opens_answer=turns[-1].role == "user")
         parts: list[Part] = []
@@ -110,7 +110,7 @@ class ChatTemplate:
         return parts
 
     def _end_of_answer(self, text: str, start: int) -> int:
-        """The place after the last special token; a line break after that is not part of the answer."""
+        """Return the index after the last special token; a line break after it is not part of the answer."""
         found = [match.end() for match in self._special.finditer(text, start)]
         return found[-1] if found else len(text)
 
@@ -133,12 +133,12 @@ class ChatTemplate:
             rendered: str = self._compiled.render(
                 messages=messages, add_generation_prompt=opens_answer, tools=None, **self.names
             )
-        except Exception as error:  # a template raises anything, TemplateError and TypeError among them
+        except Exception as error:  # a template can raise any error, such as TemplateError and TypeError
             raise ValueError(f"which the model's chat template refuses ({error})") from None
         return rendered
 
     def _broken(self, text: str) -> str:
-        """The text without special tokens: a mark follows each character of one."""
+        """Return the text with each special token broken up by a mark after each character."""
         return self._special.sub(lambda match: "".join(letter + _BREAK for letter in match[0]), text)
 
     @cached_property
@@ -152,7 +152,7 @@ class ChatTemplate:
 
 
 def _environment() -> Any:
-    """Jinja as transformers sets it up for chat templates: without access to anything but what it is given."""
+    """Return the sandboxed Jinja environment that transformers uses for chat templates."""
     try:
         from jinja2 import TemplateError
         from jinja2.ext import loopcontrols
@@ -171,7 +171,7 @@ def _environment() -> Any:
 
 
 def _today(form: str) -> str:
-    """The date by which templates such as Llama 3.2's open; transformers gives today's."""
+    """Return the date that templates such as Llama 3.2's begin with: today, as in transformers."""
     from datetime import datetime
 
     return datetime.now().strftime(form)

@@ -1,4 +1,4 @@
-"""Rows in JSON: a list of objects, an object with a list, or an object per line; the file may have any ending."""
+"""Read rows in JSON: a list of objects, an object with such a list, or one object per line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOT_BLANK = re.compile(r"\S")
 
 
 def json_value(path: Path, _: Sequence[str], __: list[str]) -> Any:
-    """Return the rows of a .json: a list, the list in an object such as {"data": […]}, or an object in each line."""
+    """Return the rows of a .json: a list, the list in an object such as {"data": […]}, or one object per line."""
     text = read_text(path)
     if text.lstrip()[:1] == "{" and _first_line_is_an_object(text):
         return _lines(text, path)
@@ -28,7 +28,7 @@ def json_value(path: Path, _: Sequence[str], __: list[str]) -> Any:
 
 
 def json_lines(path: Path, _: Sequence[str], __: list[str]) -> Any:
-    """Return the rows of a .jsonl or .ndjson: an object in each line; a list of objects is read too."""
+    """Return the rows of a .jsonl or .ndjson: one object per line; a list of objects is accepted too."""
     text = read_text(path)
     if text.lstrip()[:1] == "[":
         return parse_json(text, path, error=DataError)
@@ -41,7 +41,7 @@ def _lines(text: str, path: Path) -> list[Any]:
 
 
 def _first_line_is_an_object(text: str) -> bool:
-    """Whether the first line is whole JSON and another line follows."""
+    """Return whether the first line is complete JSON and another line follows."""
     start = len(text) - len(text.lstrip())
     end = text.find("\n", start)
     if end < 0 or not _NOT_BLANK.search(text, end):

@@ -1,10 +1,9 @@
-"""Labelled texts to ids and classes, and what to do when one class is rare.
+"""Encode labelled texts as ids and classes, and balance rare classes.
 
     ids      Free entry in 2 a wkly comp … | <|endoftext|>   (padding: <|endoftext|>)
     read     no                            | here: the class | never
 
-The class is read where the text ends: the first end-of-text is the one place that has seen all of it, whatever
-the length, and padding behind it changes nothing.
+The class is read at the first end-of-text: this position has seen the whole text, and padding after it changes nothing.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LabelledRow:
-    """A text's ids, its end-of-text last, and the number of its class."""
+    """The ids of a text with end-of-text last, and the number of its class."""
 
     ids: NDArray[np.int64]
     label: int
     place: int = 0
-    """Where the row was among those given."""
+    """Index of the row in the input."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +55,10 @@ class LabelledRows:
 
     rows: list[LabelledRow]
     labels: tuple[str, ...]
-    """The classes' names, by number."""
+    """Names of the classes, by number."""
     n_given: int
     n_cut: int
-    """Usable rows whose text was cut at the longest length."""
+    """Number of usable rows whose text was truncated."""
     refused: dict[str, int]
     """Rows that could not be used, by reason."""
     notes: tuple[str, ...] = ()
@@ -67,11 +66,11 @@ class LabelledRows:
 
     @property
     def longest(self) -> int:
-        """Ids of the longest row."""
+        """Number of ids of the longest row."""
         return max(len(row.ids) for row in self.rows)
 
     def counts(self) -> list[int]:
-        """Rows of each class."""
+        """Return the number of rows of each class."""
         found = Counter(row.label for row in self.rows)
         return [found[label] for label in range(len(self.labels))]
 
@@ -92,7 +91,7 @@ class LabelledRows:
 
 
 def label_names(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The labels that occur, sorted; numbers and booleans by their text.
+    """Return the labels that occur, sorted; numbers and booleans as text.
 
     >>> label_names([{"label": "spam"}, {"label": "ham"}, {"label": None}, {"label": float("nan")}])
     ('ham', 'spam')
@@ -101,10 +100,10 @@ def label_names(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def renamed_labels(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
-    """Rows with their labels called as `names` says, label in the file -> name; others keep theirs.
+    """Return rows with labels renamed by `names` (label in the file -> name); other labels stay.
 
     Raises:
-        ConfigError: No row has one of the labels, or two labels would have one name.
+        ConfigError: No row has one of the labels, or two labels would get the same name.
 
     >>> renamed_labels([{"label": 0}, {"label": "spam"}], {"0": "not spam"})
     [{'label': 'not spam'}, {'label': 'spam'}]
@@ -125,9 +124,9 @@ def renamed_labels(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) 
 
 
 def undersampled(rows: Sequence[Mapping[str, Any]], *, seed: int = 0) -> list[Mapping[str, Any]]:
-    """As many rows of each label as the rarest has, chosen by `seed`, in their old order.
+    """Return the same number of rows of each label (that of the rarest), chosen by `seed`, in input order.
 
-    Rows without a label or a text stay, for `encode_labelled` to count, and count for none here.
+    Rows without a label or a text stay, and `encode_labelled` counts them.
 
     >>> sorted(row["label"] for row in undersampled([{"label": name} for name in "abaabcca"]))
     ['a', 'a', 'b', 'b', 'c', 'c']
@@ -148,13 +147,13 @@ def undersampled(rows: Sequence[Mapping[str, Any]], *, seed: int = 0) -> list[Ma
 def encode_labelled(
     rows: Sequence[Mapping[str, Any]], tokenizer: RowEncoder, *, labels: Sequence[str], max_tokens: int
 ) -> LabelledRows:
-    """Rows of text and label as ids and classes.
+    """Encode rows of text and label as ids and classes.
 
     Args:
         rows: Mappings with the keys `text` and `label`.
-        tokenizer: Of the model.
-        labels: The classes; a row of another is not used.
-        max_tokens: Longest input of the model, the end-of-text included; longer texts are cut.
+        tokenizer: The model's tokenizer.
+        labels: The classes; rows of other classes are not used.
+        max_tokens: Maximum input length of the model, end-of-text included; longer texts are truncated.
 
     Raises:
         DataError: No row can be used; says why.
@@ -186,10 +185,10 @@ def encode_labelled(
 def collate_labelled(
     rows: Sequence[LabelledRow], *, pad_id: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of different lengths as one batch.
+    """Return rows of different lengths as one padded batch.
 
     Returns:
-        ids (B, T), padded with `pad_id`; where to read, (B,); classes, (B,). T is the longest row's.
+        ids (B, T), padded with `pad_id`; the positions to read, (B,); classes, (B,). T is the longest row's length.
 
     >>> ids, ends, labels = collate_labelled([LabelledRow(np.array([1, 2, 9]), 0), LabelledRow(np.array([9]), 1)],
     ...                                      pad_id=9)
@@ -204,7 +203,7 @@ def collate_labelled(
 
 
 class LabelledBatches(RowBatches[LabelledRow]):
-    """Labelled rows in `RowBatches`' order, as `collate_labelled` gives them."""
+    """An endless stream of batches of labelled rows, in the order of `RowBatches`."""
 
     def _collated(self, rows: Sequence[Any]) -> Any:
         return collate_labelled(rows, pad_id=self._pad_id)
@@ -218,4 +217,4 @@ def _label(row: Mapping[str, Any]) -> str | None:
     value = row.get("label")
     if isinstance(value, str):
         return value.strip() or None
-    return None if value is None or value != value else str(value)  # a table's missing number is NaN
+    return None if value is None or value != value else str(value)  # a missing number in a table is NaN

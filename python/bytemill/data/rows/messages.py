@@ -1,8 +1,8 @@
-"""Conversations and pairs of answers as others write them, in the one form that templates read.
+"""Convert conversations and preference pairs from common formats to the one form that templates use.
 
-A row gets its `system` field as the first message, the text parts of a message as one text, and loses an odd turn: a
-first one of the assistant, which answers nothing, or a last one of the user, which has no answer. A preference row
-whose answers are whole conversations, as trl has them, gets what they share as its messages.
+The `system` field becomes the first message, and the text parts of a message become one text. A first assistant turn,
+which answers nothing, and a last user turn, which has no answer, are dropped. If the answers of a preference row are
+whole conversations, as in trl, their common beginning becomes the messages.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _TEXT_FIELDS = ("value", "content")
 
 
 def as_conversation(row: Mapping[str, Any], changes: Counter[str], *, is_whole: bool = True) -> dict[str, Any]:
-    """Return a row with its `messages` in plain form; a row without a list of messages stays as it is.
+    """Return a row with its `messages` in plain form; a row without a list of messages is unchanged.
 
     Args:
-        row: With the key `messages`, and perhaps `system`.
-        changes: Counts the rows that lost a turn, in words that follow the number.
-        is_whole: Whether the messages should end with an answer; False for a prompt, which ends with the user's turn.
+        row: Has the key `messages`, and optionally `system`.
+        changes: Counts the rows with dropped turns; the key is text that follows the number.
+        is_whole: Whether the messages must end with an answer; False for a prompt, which ends with the user's turn.
 
     >>> from collections import Counter
     >>> turns = [{"role": "user", "content": [{"type": "text", "text": "Hi!"}]}]
@@ -55,8 +55,8 @@ def as_conversation(row: Mapping[str, Any], changes: Counter[str], *, is_whole: 
 def as_preference(row: Mapping[str, Any], changes: Counter[str]) -> dict[str, Any]:
     """Return a preference row with `instruction` or `messages`, and answers that are texts or messages.
 
-    Its answers may be lists of messages: each an answer alone, or after a prompt that both begin with. `prompt` is a
-    text or a list of messages.
+    Answers may be lists of messages: only the answer, or a common prompt and the answer. `prompt` is a text or a list
+    of messages.
 
     >>> from collections import Counter
     >>> asked = {"role": "user", "content": "Hi!"}
@@ -81,7 +81,7 @@ def as_preference(row: Mapping[str, Any], changes: Counter[str]) -> dict[str, An
 
 
 def changes_note(changes: Mapping[str, int]) -> tuple[str, ...]:
-    """One sentence for a report on the rows that were changed; none if no row was.
+    """Return one sentence on the changed rows for a report; empty if there are none.
 
     >>> changes_note({"lost a last turn of the user": 2})
     ('2 lost a last turn of the user',)
@@ -90,7 +90,7 @@ def changes_note(changes: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def _split_answers(row: dict[str, Any], answers: list[Any], prompt: object) -> None:
-    """Take what both answers begin with as the prompt; what is left is an answer if it is one message."""
+    """Split off the common beginning of both answers as the prompt; the rest must be one message."""
     n_shared = 0
     for one, other in zip(*(answer[:-1] for answer in answers), strict=False):
         if one != other:
@@ -111,7 +111,7 @@ def _role(message: Any) -> Any:
 
 
 def _with_text(message: Any, changes: Counter[str]) -> Any:
-    """A message whose content is a list of parts, with the text of these parts."""
+    """Return a message with its list of content parts joined to one text."""
     if not hasattr(message, "get"):
         return message
     field = next((name for name in _TEXT_FIELDS if isinstance(message.get(name), list)), None)

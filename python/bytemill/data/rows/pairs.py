@@ -1,14 +1,12 @@
-r"""Preference rows to pairs of ids with response masks of their own: one prompt, an answer liked, one not.
+r"""Encode preference rows as pairs of ids: one prompt with a chosen and a rejected answer, each with its mask.
 
     chosen    Below is … ### Response:\n | Paris is the capital. | <|endoftext|>
     rejected  Below is … ### Response:\n | Paris, obviously.     | <|endoftext|>
     compared  no                         | yes                   | yes, once
 
-Both answers stand behind the same prompt, and each is masked by itself, since their lengths differ. The
-end-of-text counts: a model should prefer to stop where the liked answer stops. Rows that teach nothing,
-such as those whose answers are equal, are counted by reason, never dropped in silence.
-
-Free of torch: ids and labels are numpy arrays.
+Both answers follow the same prompt, and each has its own mask, because their lengths differ. End-of-text is included: a
+model should prefer to stop where the chosen answer stops. Rows that teach nothing, such as those with equal answers,
+are counted by reason and reported. This module does not need torch: ids and labels are numpy arrays.
 """
 
 from __future__ import annotations
@@ -56,7 +54,7 @@ _ANSWERS = ("chosen", "rejected")
 
 @dataclass(frozen=True)
 class Pair:
-    """One prompt with the answer that was liked and the one that was not."""
+    """One prompt with its chosen and its rejected answer."""
 
     chosen: Row
     rejected: Row
@@ -64,20 +62,20 @@ class Pair:
 
 @dataclass(frozen=True)
 class EncodedPairs:
-    """The usable pairs, and what became of the other rows."""
+    """The usable pairs, and counts of the other rows."""
 
     pairs: list[Pair]
     n_given: int
-    """Rows that were read."""
+    """Number of rows read."""
     n_cut: int
-    """Usable pairs of which an answer was cut at the longest length."""
+    """Number of usable pairs with a truncated answer."""
     refused: dict[str, int]
-    """Rows that could not be used, by reason."""
+    """Number of rows that cannot be used, by reason."""
     notes: tuple[str, ...] = ()
-    """What else happened to the rows, in words that end the report."""
+    """Further changes to the rows, as the end of the report."""
 
     def report(self) -> str:
-        """One sentence on what became of the rows.
+        """Return one sentence on used, truncated and skipped rows.
 
         >>> EncodedPairs([], 9, 0, {"with chosen equal to rejected": 6}).report()
         '0 of 9 pairs used, 0 of them cut; not used: 6 with chosen equal to rejected'
@@ -98,21 +96,21 @@ def read_preferences(
     setting: str = "",
     notes: list[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The rows of a file or hub data set, their prompts and answers in one of two forms.
+    """Read preference rows of a file or hub data set, in one of two forms.
 
-    Either `instruction`, `input` (may be absent), `chosen` and `rejected`; or a conversation in `messages`, with
-    `chosen` and `rejected` as its next turn, texts or messages. A `prompt`, and answers that are lists of messages, as
-    trl has them, are read too: see `as_preference`.
+    Either `instruction`, `input` (optional), `chosen` and `rejected`; or a conversation in `messages`, with `chosen`
+    and `rejected` as its next turn, texts or messages. Rows with a `prompt` and answers that are lists of messages, as
+    in trl, are accepted too: see `as_preference`.
 
     Args:
-        source: As of `read_rows`.
-        names: Our name of a column -> its name in the file, where the two differ.
-        setting: As of `read_rows`.
-        notes: As of `read_rows`.
+        source: As in `read_rows`.
+        names: Our name of a column -> its name in the file, if the two differ.
+        setting: As in `read_rows`.
+        notes: As in `read_rows`.
 
     Raises:
-        DataError: The source cannot be read, is of another form, or all rows lack a column that is
-            needed; the error names the columns that are there.
+        DataError: The source cannot be read, has another format, or all rows lack a required column; the message
+            names the existing columns.
     """
     rows = read_rows(source, _ANSWERS, names=names, setting=setting, notes=notes)
     there = dict.fromkeys(name for row in rows for name in row)
@@ -131,7 +129,7 @@ def preference_parts(row: Mapping[str, Any], *, template: Template = "alpaca") -
     r"""Return the prompt's parts, the chosen answer and the rejected answer of a row.
 
     Raises:
-        Unusable: The row teaches nothing, or is of another form; says why.
+        Unusable: The row teaches nothing or has another form; the text says why.
 
     >>> chosen, rejected = preference_parts({"instruction": "Hi!", "chosen": "Hello.", "rejected": "What?"})[1:]
     >>> chosen.text, rejected.text
@@ -161,17 +159,16 @@ def encode_pairs(
     max_tokens: int,
     template: Template = "alpaca",
 ) -> EncodedPairs:
-    """Preference rows as pairs of ids.
+    """Encode preference rows as pairs of ids.
 
     Args:
-        rows: As `read_preferences` gives them.
+        rows: Rows of `read_preferences`.
         tokenizer: Its `encode_ordinary` keeps user text from making special tokens.
-        max_tokens: Longest input of the model; an answer that does not fit is cut, and then has no
-            end-of-text.
-        template: See `conversation_parts`; answers inside a conversation have their end, too.
+        max_tokens: Maximum input length of the model; a longer answer is truncated and has no end-of-text.
+        template: See `conversation_parts`; answers inside a conversation have their end token, too.
 
     Raises:
-        DataError: No row can be used; says why.
+        DataError: No row can be used; the message says why.
     """
     pairs: list[Pair] = []
     refused: Counter[str] = Counter()
@@ -194,7 +191,7 @@ def encode_pairs(
 
 
 def collate_pairs(pairs: Sequence[Pair], *, pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs as one batch: all chosen answers, then all rejected ones in the same order.
+    """Return pairs as one batch: all chosen answers, then all rejected ones in the same order.
 
     Returns:
         (inputs, targets), each (2B, T); targets are shifted by one, and -100 on prompt and padding.
@@ -208,7 +205,7 @@ def collate_pairs(pairs: Sequence[Pair], *, pad_id: int) -> tuple[NDArray[np.int
 
 
 class PairBatches(RowBatches[Pair]):
-    """An endless stream of batches of pairs, in the order and with the place of `RowBatches`."""
+    """An endless stream of batches of pairs, with the order and position of `RowBatches`."""
 
     def _collated(self, rows: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return collate_pairs(rows, pad_id=self._pad_id)
@@ -217,7 +214,7 @@ class PairBatches(RowBatches[Pair]):
 def _encoded(
     parts: Sequence[Part], answers: Sequence[Part], tokenizer: RowEncoder, max_tokens: int
 ) -> tuple[Pair, bool]:
-    """A pair and whether an answer was cut."""
+    """Return a pair, and whether an answer was truncated."""
     prompt = [one for part in parts for one in part_ids(part, tokenizer)]
     if len(prompt) > max_tokens:
         raise Unusable(f"with a prompt that alone fills {max_tokens} tokens")
@@ -244,5 +241,5 @@ def _conversation(messages: Any) -> list[Turn]:
 
 
 def _text_of(value: Any) -> Any:
-    """A text as it is; of a message, its text under either of the usual names."""
+    """Return a text unchanged, or the text of a message under either of the usual keys."""
     return value.get("value", value.get("content")) if isinstance(value, dict) else value

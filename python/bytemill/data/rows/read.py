@@ -1,4 +1,4 @@
-"""Files of rows: JSON, tables, Parquet, and data sets of the Hugging Face hub; columns by name."""
+"""Read rows from JSON, tables, Parquet and Hugging Face data sets, with columns by name."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def read_rows(
     """Return the rows of a file or of a hub data set, each a mapping from column to value.
 
     Args:
-        source: .json (a list of objects, or an object that holds one), .jsonl or .ndjson (an object in each line), .csv
-            and .tsv (names in the first line), all of them also as .gz; .parquet; a folder that `datasets.save_to_disk`
-            wrote; "hf:ID", "hf:ID:CONFIG" or "hf:ID:CONFIG:SPLIT"; or a file of another ending in which each line is a
-            label, a tab and a text, as SMSSpamCollection is. In .tsv, too, such a file may lack names. If only a text
-            is asked for, a file of another ending that is no such list, as a .txt, is one row.
-        columns: Those that are needed, by our name.
-        names: Our name of a column -> its name in the file, where the two differ; of several the first that is there.
+        source: .json (a list of objects, or an object with such a list), .jsonl or .ndjson (one object per line),
+            .csv and .tsv (names in the first line), all of them also as .gz; .parquet; a folder that
+            `datasets.save_to_disk` wrote; "hf:ID", "hf:ID:CONFIG" or "hf:ID:CONFIG:SPLIT"; or a file with another
+            ending whose lines are label, tab and text, like SMSSpamCollection. A .tsv of this kind may have no names
+            either. If only a text is requested, any other file, such as a .txt, is one row.
+        columns: The required columns, by our names.
+        names: Our name of a column -> its name in the file, if the two differ; of several names, the first that exists.
         setting: What sets a column's name, with {} for our name, such as "data.{}_column"; for the error.
-        notes: Gets a sentence on each choice that was made while reading.
+        notes: Gets a sentence on each choice made while reading.
 
     Raises:
-        DataError: The source cannot be read, is of another form, or all rows lack a column that is needed; the error
-            names the columns that are there.
-        ArgumentError: A package is missing that reads it.
+        DataError: The source cannot be read, has another format, or all rows lack a required column; the message names
+            the existing columns.
+        ArgumentError: A package that reads this format is not installed.
     """
     wanted = {column: _names(names, column) for column in dict.fromkeys([*columns, *(names or ())])}
     asked = [name for column in columns for name in wanted[column]]
@@ -77,7 +77,7 @@ def _missing(source: object, column: str, theirs: Sequence[str], there: Sequence
 
 
 def _renamed(row: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """A column that bears our name already but is not meant gives way."""
+    """Rename the columns; drop another column that already has our name."""
     ours = {renamed[name]: value for name, value in row.items() if name in renamed}
     return {name: value for name, value in row.items() if name not in renamed and name not in ours} | ours
 

@@ -1,4 +1,4 @@
-"""Rows split into training, test and validation, and put in order, by a seed."""
+"""Split rows into training, test and validation parts, and shuffle them by a seed."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def split_rows(
     seed: int | None = 0,
     at_most: int = 0,
 ) -> list[list[Any]]:
-    """Rows split into train, test and validation (or as many parts as there are shares).
+    """Split rows into train, test and validation (or one part per share).
 
     Args:
-        rows: What to split.
-        shares: Of each part; the last takes what rounding leaves.
-        seed: Of the shuffle before; None keeps the order.
-        at_most: Rows that are wanted of all parts together, in the same shares; 0 takes all. Each part is cut, so that
-            what stands in one of them stands in no other for any number of rows.
+        rows: The rows to split.
+        shares: Fraction of the rows for each part; the last part gets the rest after rounding.
+        seed: Seed of the shuffle before splitting; None keeps the order.
+        at_most: Maximum rows of all parts together, in the same shares; 0 takes all. Each part is truncated after the
+            split, so a row is never in two different parts, whatever the maximum.
 
     >>> [len(part) for part in split_rows(range(1100))]
     [935, 110, 55]
@@ -47,7 +47,7 @@ def split_rows(
 
 
 def split_text(text: str, shares: Sequence[float]) -> list[str]:
-    r"""One text split into stretches of about these shares, at a line break, or at a blank if none is near.
+    r"""Split a text into consecutive parts of about these shares, at a line break, or at a blank if none is near.
 
     >>> split_text("a\nb\nc\nd\n", (0.5, 0.25, 0.25))
     ['a\nb\n', 'c\n', 'd\n']
@@ -65,11 +65,11 @@ def split_text(text: str, shares: Sequence[float]) -> list[str]:
 
 
 def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """An order of range(n); of (seed, epoch) as a pair, so that no two pairs share a sequence."""
+    """Return a shuffled range(n), seeded by the pair (seed, epoch), so that no two pairs share a sequence."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, epoch)))).permutation(n)
 
 
 def _cut(places: Sequence[int], shares: Sequence[float]) -> list[Sequence[int]]:
-    """The places in pieces of these shares, one behind the other."""
+    """Cut the indices into consecutive parts of these shares."""
     ends = [*(round(len(places) * sum(shares[: i + 1])) for i in range(len(shares) - 1)), len(places)]
     return [places[start:end] for start, end in zip([0, *ends], ends, strict=False)]

@@ -1,7 +1,7 @@
-"""Tables of rows: comma-separated and tab-separated values, and lines of a label, a tab and a text.
+"""Read tables of rows: comma-separated and tab-separated values, and lines of label, tab and text.
 
-Quotes follow the rules of CSV (RFC 4180) in tab-separated tables too, as pandas and Excel write them. A tab-separated
-file whose quotes do not follow these rules has none: there a quote is text like any other.
+Quotes follow the rules of CSV (RFC 4180) in tab-separated tables too, as pandas and Excel write them. In a
+tab-separated file that does not follow these rules, quotes are ordinary text.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ __all__ = ["LABELLED_COLUMNS", "comma_table", "labelled_lines", "tab_table"]
 
 LABELLED_COLUMNS = ("label", "text")
 _KNOWN_COLUMNS = ("instruction", "output", *LABELLED_COLUMNS)
-"""One of these names in the first line of a .tsv makes it a header, if no column is asked for."""
+"""One of these names in the first line of a .tsv makes it a header, if no column is requested."""
 _SEPARATORS = ",;\t"
 _EXCELS_SEPARATOR = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
 _MAX_HEADER_CHARACTERS = 1 << 16
 
-csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a text may be longer than csv's 128 KiB
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a text may be longer than csv's default of 128 KiB
 
 
 def comma_table(path: Path, columns: Sequence[str], _: list[str]) -> list[dict[str, str]]:
-    """Return the rows of a .csv; the separator is a comma, a semicolon or a tab, or what Excel's line `sep=` says."""
+    """Return the rows of a .csv; the separator is a comma, semicolon or tab, or that of Excel's line `sep=`."""
     text = read_text(path)
     given = _EXCELS_SEPARATOR.match(text)
     text = text[given.end() :] if given else text
@@ -65,7 +65,7 @@ def tab_table(path: Path, columns: Sequence[str], notes: list[str]) -> list[dict
 
 
 def labelled_lines(path: Path, columns: Sequence[str], notes: list[str]) -> list[dict[str, str]]:
-    """Return label and text of each line; a text that is no such list is one row if only a text is asked for."""
+    """Return label and text of each line; any other text is one row if only a text is requested."""
     text = read_text(path)
     records = _lines(text)
     if list(columns) == ["text"] and any(len(fields) == 1 for _, fields in records):
@@ -74,14 +74,14 @@ def labelled_lines(path: Path, columns: Sequence[str], notes: list[str]) -> list
 
 
 def _separator(text: str, columns: Sequence[str]) -> str:
-    """The first separator that gives the header all columns, or else the most."""
+    """Return the first separator that gives the header all columns, or else the most columns."""
     headers = {separator: _header(text, separator) for separator in _SEPARATORS}
     fitting = [separator for separator, names in headers.items() if columns and set(columns) <= set(names)]
     return fitting[0] if fitting else max(headers, key=lambda separator: len(headers[separator]))
 
 
 def _header(text: str, separator: str) -> list[str]:
-    """The fields of the first line that has any."""
+    """Return the fields of the first line that is not empty."""
     reader = csv.reader(io.StringIO(text[:_MAX_HEADER_CHARACTERS], newline=""), delimiter=separator)
     try:
         return next((fields for fields in reader if fields), [])
@@ -90,7 +90,7 @@ def _header(text: str, separator: str) -> list[str]:
 
 
 def _rows(path: Path, records: _Records, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Rows by the names in the first record."""
+    """Return rows with the names in the first record as keys."""
     if not records:
         return []
     (_, names), *others = records
@@ -121,9 +121,9 @@ def _labelled(path: Path, records: _Records, notes: list[str]) -> list[dict[str,
 
 
 def _tab_records(text: str, is_whole: Callable[[list[str]], bool]) -> _Records:
-    """The records of a tab-separated text, with CSV's quotes if all of it keeps their rules.
+    """Return the records of a tab-separated text, with CSV's quotes if the whole text follows their rules.
 
-    A field with a line break exists only if lines alone are not all whole records.
+    Fields with line breaks exist only if the single lines are not all complete records.
     """
     plain = _lines(text)
     if not any(field.startswith('"') for _, fields in plain for field in fields):

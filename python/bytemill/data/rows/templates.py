@@ -1,12 +1,12 @@
-r"""The wording around conversations: the one place that turns turns into the text that a model reads.
+r"""Prompt templates: convert the turns of a conversation to the text that a model reads.
 
-A conversation is a list of parts. What the model writes itself is trained, the rest is not:
+A conversation is a list of parts. Only the parts that the model writes are trained:
 
     ### Instruction:\nHi!\n\n### Response:\n | Hello! <end> | \n\n### Instruction:\n… | … <end>
     no                                       | yes          | no                     | yes
 
-Training, `bytemill chat`, `generate --rows` and evaluations all use `conversation_parts`, and exported models carry
-the same wording as a Jinja template (`jinja_templates.py`).
+Training, `bytemill chat`, `generate --rows` and evaluations all use `conversation_parts`, and exported models have the
+same template in Jinja (`jinja_templates.py`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 TemplateName = Literal["alpaca", "alpaca_one_header", "chatml", "chatml_text"]
-"""`chatml_text` is the wording of earlier versions: `<|im_end|>` as text after each answer, then the end of text."""
+"""`chatml_text` is the template of earlier versions: `<|im_end|>` as text after each answer, then end-of-text."""
 
 _WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
@@ -51,42 +51,42 @@ _ROLES = {
 
 
 class Turn(NamedTuple):
-    """What one side of a conversation says."""
+    """One turn of a conversation."""
 
     role: str
     """`system`, `user` or `assistant`."""
     text: str
     input_text: str = ""
-    """What an instruction is about, as Alpaca's rows have it; templates without a place for it append it."""
+    """The input of an instruction, as in Alpaca's rows; templates without a place for it append it."""
 
     def whole_text(self) -> str:
-        """The text, and after a blank line its input."""
+        """Return the text, followed by a blank line and the input if there is one."""
         return f"{self.text}\n\n{self.input_text}" if self.input_text else self.text
 
 
 class Marker(str):
-    """Text that a template writes: one special token where the tokenizer has it, plain text where it does not."""
+    """A template's marker: a special token if the tokenizer has it, otherwise plain text."""
 
     __slots__ = ()
 
 
 class EndOfTurn(Marker):
-    """What ends an answer: this special token where the tokenizer has it, else its end of text."""
+    """The end of an answer: this special token if the tokenizer has it, otherwise its end-of-text."""
 
     __slots__ = ()
 
 
 class Part(NamedTuple):
-    """A piece of a conversation."""
+    """A part of a conversation."""
 
     pieces: tuple[str, ...]
-    """Texts; each `Marker` is the template's own."""
+    """The texts and markers of the part; only templates write a `Marker`."""
     is_answer: bool
-    """Whether the model writes it: it is trained."""
+    """Whether the model writes this part, so that it is trained."""
 
     @property
     def text(self) -> str:
-        """The text without what ends an answer."""
+        """The text without the end of an answer."""
         return "".join(piece for piece in self.pieces if not isinstance(piece, EndOfTurn))
 
 
@@ -94,7 +94,7 @@ class OwnWording(Protocol):
     """A model's own chat template; see `bytemill.data.rows.jinja_templates.ChatTemplate`."""
 
     def parts(self, turns: Sequence[Turn]) -> list[Part]:
-        """The conversation in parts; a last turn of the user is followed by the opening of an answer."""
+        """Return the conversation in parts; after a last turn of the user comes the opening of an answer."""
         ...
 
 
@@ -102,17 +102,17 @@ Template = TemplateName | OwnWording
 
 
 def conversation_parts(turns: Sequence[Turn], *, template: Template = "alpaca") -> list[Part]:
-    r"""Return a conversation in parts that are trained or not.
+    r"""Return a conversation as parts that are trained or not.
 
     Args:
-        turns: User and assistant alternate, perhaps after one system message. After a last turn of the user comes the
-            opening of the answer: such parts are a prompt.
+        turns: User and assistant alternate, optionally after one system message. If the last turn is the user's, the
+            opening of the answer follows, and the parts are a prompt.
         template: "alpaca" and "alpaca_one_header" have the headings of `instruction_prompt`, where a system message
-            takes the place of the first line. "chatml" marks each turn by `<|im_start|>` and `<|im_end|>`: special
-            tokens where the tokenizer has them, else plain text, and answers end with the end of text.
+            replaces the first line. "chatml" marks each turn by `<|im_start|>` and `<|im_end|>`: special tokens if
+            the tokenizer has them; otherwise plain text, and answers end with end-of-text.
 
     Raises:
-        ValueError: The turns do not alternate, or there is none of the user.
+        ValueError: The turns do not alternate, or no turn is the user's.
 
     >>> turns = [Turn("user", "Hi!"), Turn("assistant", "Hello!")]
     >>> conversation_parts(turns, template="chatml")[-1]
@@ -131,7 +131,7 @@ def conversation_parts(turns: Sequence[Turn], *, template: Template = "alpaca") 
 
 
 def instruction_turns(row: Mapping[str, Any]) -> list[Turn]:
-    """Return the user's turn of a row of `instruction` and perhaps `input`."""
+    """Return the user's turn of a row with `instruction` and optionally `input`."""
     return [Turn("user", row["instruction"], row.get("input") or "")]
 
 
@@ -139,11 +139,11 @@ def turns_of_messages(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
     """Return messages as turns.
 
     Args:
-        messages: Each with `from` (or `role`) and `value` (or `content`), as ShareGPT's and OpenAI's rows have
-            them; "gpt", "assistant" and "model" are answers.
+        messages: Each with `from` (or `role`) and `value` (or `content`), as in rows of ShareGPT and OpenAI;
+            "gpt", "assistant" and "model" are answers.
 
     Raises:
-        ValueError: A message has no text or an unknown role; says which.
+        ValueError: A message has no text or an unknown role; the text says which.
     """
     return [_turn(message) for message in messages]
 
@@ -152,10 +152,10 @@ def instruction_prompt(instruction: str, input_text: str = "", *, template: Temp
     r"""Return the prompt of one row as text, up to where the response begins (Taori et al., "Stanford Alpaca", 2023).
 
     Args:
-        instruction: What to do.
-        input_text: What to do it with; its block is left out when empty.
-        template: "alpaca" has another first line with an input than without; "alpaca_one_header" has
-            the shorter one for both. Others as in `conversation_parts`.
+        instruction: The instruction.
+        input_text: The input of the instruction; if empty, its block is omitted.
+        template: "alpaca" has different first lines with and without an input; "alpaca_one_header" always has the
+            shorter one. Others as in `conversation_parts`.
 
     >>> print(instruction_prompt("Translate.", "The sun is shining.").partition("\n\n")[2], end="")
     ### Instruction:
@@ -171,7 +171,7 @@ def instruction_prompt(instruction: str, input_text: str = "", *, template: Temp
 
 
 def stop_texts(template: Template) -> tuple[str, ...]:
-    r"""Return the texts that end an answer where no token does: a heading or mark of the next turn.
+    r"""Return the texts that end an answer without an end token: a heading or marker of the next turn.
 
     >>> stop_texts("alpaca")
     ('\n\n### Instruction:',)
@@ -193,7 +193,7 @@ def _turn(message: Mapping[str, Any]) -> Turn:
 
 
 def _alpaca(turns: Sequence[Turn], template: str) -> list[Part]:
-    """A system message takes the place of the template's first line."""
+    """Return the parts of the alpaca templates; a system message replaces the first line."""
     header = _WITH_INPUT if turns[0].input_text and template == "alpaca" else WITHOUT_INPUT
     if turns[0].role == "system":
         header, turns = turns[0].text, turns[1:]
@@ -226,7 +226,7 @@ def _chatml(turns: Sequence[Turn], _: str) -> list[Part]:
 
 
 def _chatml_text(turns: Sequence[Turn], _: str) -> list[Part]:
-    """Each turn is encoded by itself, as its text."""
+    """Return the parts of `chatml_text`; each turn is encoded separately as text."""
     parts: list[Part] = []
     for number, turn in enumerate(turns):
         opening = ("\n" if number else "") + f"<|im_start|>{turn.role}\n"

@@ -1,7 +1,8 @@
-"""LoRA: small trained updates next to the frozen weights of any torch model.
+"""LoRA: small trained updates to the frozen weights of any torch model.
 
 `config.py` holds the settings, `layer.py` the arithmetic, `apply.py` the wrapping and merging of whole
-models, `adapters.py` several on one base, `adapter_file.py` the exchange with PEFT. Read them in this order.
+models, `adapters.py` several adapters on one base, `adapter_file.py` reading and writing PEFT's format. Read them in
+this order.
 """
 
 from bytemill.model.lora.adapter_file import is_own_adapter, load_adapter, save_adapter

@@ -1,9 +1,10 @@
-"""Adapters on disk in PEFT's form: adapter_config.json and adapter_model.safetensors.
+"""Save and load adapters in PEFT's format: adapter_config.json and adapter_model.safetensors.
 
-An adapter of our GPT-2 is written under transformers' module names, so that PEFT puts it on a
+An adapter of our GPT-2 is written under transformers' module names, so that PEFT can load it on a
 `GPT2LMHeadModel`; A and B have the same shapes for `nn.Linear` and `Conv1D`, so nothing is transposed.
-Modules that train in full (`modules_to_save`) are in the file as transformers keeps them.
-Reading checks every name and shape first: a file that does not fit leaves the model as it was.
+Modules that train in full (`modules_to_save`) are in the file in transformers' form. Reading checks every name and
+shape
+first: a file that does not match leaves the model unchanged.
 """
 
 import re
@@ -39,12 +40,12 @@ _KEY = re.compile(
 
 
 def save_adapter(model: nn.Module, folder: str | Path, *, base_model: str | None = None) -> None:
-    """Write the active adapter of `model`, and nothing of its base, into `folder`, which is made if missing.
+    """Write the active adapter of `model`, without its base, to `folder`, which is created if missing.
 
     Args:
-        model: what `apply_lora` gave.
-        folder: gets adapter_config.json and adapter_model.safetensors.
-        base_model: name of the base's repository or folder, which PEFT's automatic classes ask for.
+        model: a model from `apply_lora`.
+        folder: the folder for adapter_config.json and adapter_model.safetensors.
+        base_model: name of the base's repository or folder, which PEFT's automatic classes need.
     """
     names = huggingface_module_names(model)
     tensors = _own_tensors(model, names)
@@ -56,14 +57,14 @@ def save_adapter(model: nn.Module, folder: str | Path, *, base_model: str | None
 
 
 def load_adapter(model: Model, folder: str | Path) -> Model:
-    """Put the adapter in `folder` on `model`, in place; return the model.
+    """Load the adapter in `folder` into `model`, in place; return the model.
 
-    A plain model is frozen and wrapped as by `apply_lora`; one with an adapter of the same kind on the same
-    layers gets new values. New layers train or evaluate as the model does.
+    A plain model is frozen and wrapped as by `apply_lora`. A model with an adapter of the same kind on the same layers
+    gets new values. New layers are in training or evaluation mode as the model is.
 
     Raises:
         FormatError: a file is missing or damaged, or the adapter belongs to another base.
-        ConfigError: the adapter uses something of PEFT's that this LoRA does not have.
+        ConfigError: the adapter uses a feature of PEFT that this LoRA does not have.
     """
     path = Path(folder) / _TENSOR_FILE
     config = read_peft_settings(Path(folder) / _CONFIG_FILE)
@@ -79,7 +80,7 @@ def load_adapter(model: Model, folder: str | Path) -> Model:
 
 
 def is_own_adapter(model: nn.Module, folder: str | Path) -> bool:
-    """Whether the adapter in `folder` has the very numbers of the active adapter of `model`.
+    """Return whether the adapter in `folder` has the same values as the active adapter of `model`.
 
     Raises:
         FormatError: its file is missing or damaged.
@@ -102,7 +103,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _own_tensors(model: nn.Module, names: dict[str, str]) -> dict[str, Tensor]:
-    """The adapter's tensors by PEFT's keys."""
+    """Return the adapter's tensors by PEFT's keys."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in named_lora_parameters(model):
         module, _, part = name.rpartition(".")
@@ -117,7 +118,7 @@ def _own_tensors(model: nn.Module, names: dict[str, str]) -> dict[str, Tensor]:
 
 
 def _own_view(model: nn.Module, name: str, part: str) -> Tensor:
-    """A tensor of the adapter or of its base, as the file keeps it."""
+    """Return a tensor of the adapter or of its base, in the form of the file."""
     adapted = dict(lora_layers(model)).get(name)
     if adapted is not None and part in _UPDATE_PARTS:
         tensor = getattr(adapted.update, part)
@@ -134,12 +135,12 @@ def _own_view(model: nn.Module, name: str, part: str) -> Tensor:
 
 
 def _by_module(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict[str, dict[str, Tensor]]:
-    """The file's tensors: name of our module -> attribute of it, or of its LoRA layer -> tensor."""
+    """Return the file's tensors: name of our module -> attribute of it, or of its LoRA layer -> tensor."""
     our_names = {theirs: ours for ours, theirs in huggingface_module_names(model).items()}
     for place, module in model.named_modules():
         prefix = f"{place}." if place else ""
         if isinstance(module, GPT2):
-            our_names.setdefault(f"{prefix}lm_head", f"{prefix}head")  # a head that the file may give a table
+            our_names.setdefault(f"{prefix}lm_head", f"{prefix}head")  # a head that may get a table from the file
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         match = _KEY.fullmatch(key)
@@ -150,7 +151,7 @@ def _by_module(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> dict
 
 
 def _saved_in_full(tensors: dict[str, dict[str, Tensor]]) -> tuple[str, ...]:
-    """The modules that the file holds whole."""
+    """Return the modules that the file contains in full."""
     return tuple(name for name, parts in tensors.items() if "weight" in parts and "lora_A" not in parts)
 
 
@@ -172,7 +173,7 @@ def _check_shapes(model: nn.Module, tensors: dict[str, dict[str, Tensor]], confi
 
 
 def _expected_shape(model: nn.Module, name: str, part: str, rank: int) -> tuple[int, ...]:
-    """() for what the module cannot have."""
+    """Return the expected shape; () for a tensor that the module cannot have."""
     if part not in _UPDATE_PARTS:
         try:
             return tuple(_own_view(model, name, part).shape)
@@ -187,7 +188,7 @@ def _expected_shape(model: nn.Module, name: str, part: str, rank: int) -> tuple[
 
 
 def _prepare(model: nn.Module, names: list[str], config: LoraConfig, path: Path) -> None:
-    """Wrap a plain model; of a wrapped one make sure that the same layers carry the same kind of adapter."""
+    """Wrap a plain model; check that a wrapped one has the same kind of adapter on the same layers."""
     layers, present = dict(lora_layers(model)), dict(active_updates(model))
     if not layers:
         wrap_modules(model, names, config)

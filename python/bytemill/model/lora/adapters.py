@@ -1,7 +1,7 @@
-"""Several adapters on one base: added by name, switched, switched off for a while.
+"""Several adapters on one base: add them by name, switch between them, and disable them temporarily.
 
-One base in memory serves many tasks: each adapter costs its own small tensors, and switching costs nothing.
-At most one is at work at a time; it is also the one that trains, is merged and is saved.
+One base in memory serves many tasks: each adapter needs only its own small tensors, and switching is free. At most one
+adapter is active at a time; it is also the one that is trained, merged and saved.
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def add_adapter(model: Model, name: str, config: LoraConfig) -> Model:
-    """Put one more adapter on an adapted model, fresh and not yet at work; `set_adapter` puts it to work.
+    """Add a new, inactive adapter to an adapted model; `set_adapter` activates it.
 
-    It may have another rank and other targets than those that are there.
+    Its rank and targets may differ from those of the existing adapters.
 
     Raises:
-        ConfigError: The name is taken or cannot be one, the model carries no adapter yet, or an adapter trains
-            biases or whole modules: they belong to the base, which the adapters share.
+        ConfigError: The name is taken or invalid, the model has no adapter yet, or an adapter trains biases or whole
+            modules, which belong to the shared base.
 
     >>> from bytemill.model.lora import apply_lora
     >>> model = apply_lora(nn.Sequential(nn.Linear(8, 4)), LoraConfig(r=2, target_modules="all-linear"))
@@ -54,12 +54,12 @@ def add_adapter(model: Model, name: str, config: LoraConfig) -> Model:
 
 
 def set_adapter(model: Model, name: str) -> Model:
-    """Put the adapter `name` to work: it is added, trains, is merged and saved; the others rest.
+    """Activate the adapter `name`: it is applied, trained, merged and saved; the others are inactive.
 
-    A merged one is taken out of the weights first.
+    A merged adapter is unmerged first.
 
     Raises:
-        ConfigError: No adapter has that name; lists those there are.
+        ConfigError: No adapter has this name; the message lists the names.
     """
     if name not in adapter_names(model):
         raise ConfigError(f"no adapter is named {name!r}; the adapters are {', '.join(adapter_names(model)) or 'none'}")
@@ -73,18 +73,18 @@ def set_adapter(model: Model, name: str) -> Model:
 
 
 def adapter_names(model: nn.Module) -> list[str]:
-    """The adapters' names, in the order of their layers."""
+    """Return the adapters' names, in the order of their layers."""
     return list(dict.fromkeys(name for _, layer in lora_layers(model) for name in layer.updates))
 
 
 @contextmanager
 def adapter_disabled(model: nn.Module) -> Iterator[None]:
-    """The base alone, as long as this lasts: the reference of preference tuning, without a second model.
+    """Disable the adapters inside `with`: the base alone is the reference model of preference tuning.
 
-    A merged adapter is taken out meanwhile. A model without adapters is left as it is.
+    A merged adapter is unmerged meanwhile. A model without adapters is unchanged.
 
     Raises:
-        ConfigError: The adapter trains biases or whole modules, which are the base's own: the base has changed.
+        ConfigError: The adapter trains biases or whole modules of the base, so the base has changed.
 
     >>> import torch
     >>> from bytemill.model.lora import apply_lora

@@ -1,6 +1,6 @@
-"""Adapters put on a model, taken off it, and merged into it.
+"""Add adapters to a model, merge them into it, and unmerge them.
 
-Modules are found by name. Inside our GPT-2 a module answers to two names, ours and transformers':
+Modules are found by name. Inside our GPT-2 a module has two names, ours and transformers':
 "qkv" and "c_attn" mean the same layers.
 """
 
@@ -39,13 +39,13 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def apply_lora(model: Model, config: LoraConfig) -> Model:
-    """Freeze `model` and put an adapter beside each targeted layer, in place; return the model.
+    """Freeze `model` and add an adapter to each targeted layer, in place; return the model.
 
-    Works on any module, on any device, the meta device too (for counting).
+    It works on any module and any device, including the meta device (for counting).
 
     Raises:
-        ConfigError: a target meets no linear layer, the model has an adapter already, or a targeted weight
-            is shared with another module, which would change along.
+        ConfigError: a target matches no linear layer, the model already has an adapter, or a targeted weight is shared
+            with another module, which would change too.
 
     >>> model = apply_lora(nn.Sequential(nn.Linear(8, 4)), LoraConfig(r=2, target_modules="all-linear"))
     >>> [tuple(parameter.shape) for parameter in lora_parameters(model)]
@@ -60,7 +60,7 @@ def apply_lora(model: Model, config: LoraConfig) -> Model:
 
 
 def wrap_modules(model: Model, names: list[str], config: LoraConfig) -> Model:
-    """Do what `apply_lora` does, for modules given by their full names in `model`."""
+    """Wrap modules as `apply_lora` does, given their full names in `model`."""
     _untie_gpt2(model, config)
     saved = saved_modules(model, config)
     model.requires_grad_(False)
@@ -74,21 +74,21 @@ def wrap_modules(model: Model, names: list[str], config: LoraConfig) -> Model:
 
 
 def wrap_module(model: nn.Module, name: str, config: LoraConfig, adapter: str = DEFAULT_ADAPTER) -> None:
-    """Put a `LoraLayer` in the place of one linear layer."""
+    """Replace one linear layer by a `LoraLayer`."""
     names = module_names(model, name)
     _replace(model, name, LoraLayer(model.get_submodule(name), config, adapter, names))
 
 
 def module_names(model: nn.Module, name: str) -> tuple[str, ...]:
-    """A module's name in `model`, and its name in transformers."""
+    """Return a module's name in `model`, and its name in transformers."""
     return name, huggingface_module_names(model)[name]
 
 
 def saved_modules(model: nn.Module, config: LoraConfig) -> list[str]:
-    """Full names of the modules that `modules_to_save` means, which train in full.
+    """Return the full names of the modules in `modules_to_save`, which train in full.
 
     Raises:
-        ConfigError: One of its names means no module, or one with a linear layer that gets an adapter.
+        ConfigError: A name matches no module, or a module with a linear layer that gets an adapter.
     """
     theirs = huggingface_module_names(model)
     found: list[str] = []
@@ -101,26 +101,26 @@ def saved_modules(model: nn.Module, config: LoraConfig) -> list[str]:
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
-    """The adapted layers with their names."""
+    """Return the adapted layers with their names."""
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer):
             yield name, module
 
 
 def active_updates(model: nn.Module) -> Iterator[tuple[str, LowRankUpdate]]:
-    """The updates of the adapter at work, with the names of their layers."""
+    """Return the updates of the active adapter, with the names of their layers."""
     for name, layer in lora_layers(model):
         if layer.update is not None:
             yield name, layer.update
 
 
 def lora_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """All that trains of the active adapter: A and B, DoRA's magnitudes, and the config's biases and whole modules."""
+    """Return the trained parameters of the active adapter: A, B, DoRA's magnitudes, biases and whole modules."""
     return [parameter for _, parameter in named_lora_parameters(model)]
 
 
 def named_lora_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The adapter's parameters with their names in the model, trained biases and modules included."""
+    """Return the adapter's parameters with their names in the model, including trained biases and modules."""
     updates = dict(active_updates(model))
     if not updates:
         raise ConfigError("the model has no adapter; call apply_lora(model, config) first")
@@ -133,9 +133,9 @@ def named_lora_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]
 
 
 def merge_lora(model: Model, *, unwrap: bool = False) -> Model:
-    """Put the updates into the base's weights, in place, so that the adapter costs nothing.
+    """Merge the updates into the base's weights, in place, so that the adapter adds no work.
 
-    With `unwrap` the adapter is dropped as well: a plain model is left, which can be exported.
+    With `unwrap` the adapter is also removed: the result is a plain model, which can be exported.
     """
     for name, layer in list(lora_layers(model)):
         layer.merge()
@@ -152,9 +152,9 @@ def unmerge_lora(model: Model) -> Model:
 
 
 def targeted_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[str]:
-    """Full names of the layers that `targets` means, in the model's order; see `LoraConfig`.
+    """Return the full names of the layers that match `targets`, in the model's order; see `LoraConfig`.
 
-    An adapted layer stands for its base.
+    An adapted layer counts as its base layer.
     """
     foreign = huggingface_module_names(model)
     linears = [name.removesuffix(".base_layer") for name, module in model.named_modules() if name and is_linear(module)]
@@ -164,7 +164,7 @@ def targeted_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[s
     chosen: set[str] = set()
     for target in [targets] if isinstance(targets, str) else [(target,) for target in targets]:
         met = _met_linears(linears, foreign, target)
-        if not met and isinstance(target, str):  # such as c_attn, which is no whole name
+        if not met and isinstance(target, str):  # such as c_attn, which is not a full name
             met = _met_linears(linears, foreign, (target,))
         chosen.update(_some(met, target, linears))
     for name in sorted(chosen & _shared(model, linears)):
@@ -173,10 +173,10 @@ def targeted_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[s
 
 
 def met_names(names: Sequence[str], target: tuple[str, ...] | str) -> set[str]:
-    """The modules' names that are meant: by a pattern as a whole, or by one of some names or last parts.
+    """Return the module names that match: a pattern in full, or one of several names or last parts.
 
     Raises:
-        ConfigError: The pattern is not a regular expression, or takes too long.
+        ConfigError: The pattern is not a valid regular expression, or takes too long.
     """
     if not isinstance(target, str):
         return {name for name in names if any(name == part or name.endswith(f".{part}") for part in target)}
@@ -203,13 +203,13 @@ def _some(found: list[str], target: tuple[str, ...] | str, linears: list[str]) -
 
 
 def _output_heads(model: nn.Module) -> set[str]:
-    """Names of what transformers' models call their output embeddings."""
+    """Return the names of the output embeddings of transformers' models."""
     head = getattr(model, "get_output_embeddings", lambda: None)()
     return {name for name, module in model.named_modules() if module is head}
 
 
 def _shared(model: nn.Module, linears: list[str]) -> set[str]:
-    """Layers whose weight is also another module's, as a tied head's is the embedding's."""
+    """Return layers that share their weight with another module, as a tied head does with the embedding."""
     owners = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
 
     def weight(name: str) -> object:
@@ -220,7 +220,7 @@ def _shared(model: nn.Module, linears: list[str]) -> set[str]:
 
 
 def _untie_gpt2(model: nn.Module, config: LoraConfig) -> None:
-    """Give each GPT-2 whose embedding or head trains in full a head of its own, as peft does."""
+    """Give each GPT-2 whose embedding or head trains in full its own head, as peft does."""
     for place, module in list(model.named_modules()):
         prefix = f"{place}." if place else ""
         tables = [prefix + name for name in ("token_embedding", "transformer.wte", "head", "lm_head")]
@@ -242,7 +242,7 @@ def _give_own_weights(model: nn.Module, name: str) -> None:
 
 
 def _trained_in_base(model: nn.Module, config: LoraConfig) -> list[nn.Parameter]:
-    """Biases and whole modules that train with the adapter."""
+    """Return the biases and whole modules that train with the adapter."""
     whole = [model.get_submodule(name) for name in saved_modules(model, config)]
     return [*_trained_biases(model, config), *(parameter for module in whole for parameter in module.parameters())]
 

@@ -1,4 +1,4 @@
-"""The settings of a LoRA adapter, under PEFT's names; no torch here."""
+"""The settings of a LoRA adapter, with PEFT's names and without torch."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -21,11 +21,11 @@ __all__ = ["LoraConfig"]
 
 Value = TypeVar("Value")
 
-_LATER_FIELDS = ("rank_pattern", "alpha_pattern", "modules_to_save")  # left out where empty, as before there were any
+_LATER_FIELDS = ("rank_pattern", "alpha_pattern", "modules_to_save")  # omitted if empty, as in earlier versions
 
 
 class LoraConfig(BaseModel):
-    """Which modules get a low-rank update, and how large it is.
+    """The modules that get a low-rank update, and its size.
 
     A wrong value raises `ConfigError`, whose text names the field.
 
@@ -42,24 +42,25 @@ class LoraConfig(BaseModel):
     """The update is multiplied by lora_alpha / r, so that r can change without a new learning rate."""
 
     lora_dropout: float = Field(0.0, ge=0, lt=1)
-    """Dropout on what goes into A; the base sees everything."""
+    """Dropout on the input of A; the base layer's input has none."""
 
     target_modules: tuple[str, ...] | str
-    """Module names or their last parts; or one text: a regular expression that a whole name must match, a last part
-    where it matches no whole name, or "all-linear": every linear layer but the output head."""
+    """Module names or their last parts. Or one text: a regular expression that must match a full name, a last part if
+    it
+    matches no full name, or "all-linear": every linear layer except the output head."""
 
     bias: Literal["none", "lora_only", "all"] = "none"
-    """Which biases train along: no one's, those of the targeted modules, or all in the model."""
+    """Which biases train too: none, those of the targeted modules, or all in the model."""
 
     use_rslora: bool = False
-    """Scale by lora_alpha / sqrt(r), so that high ranks learn as fast as low ones (Kalajdzievski 2023)."""
+    """Whether to scale by lora_alpha / sqrt(r), so that high ranks learn as fast as low ones (Kalajdzievski 2023)."""
 
     use_dora: bool = False
-    """Learn the length of each row of the weight apart from its direction (Liu et al. 2024)."""
+    """Whether to train the length of each row of the weight separately from its direction (Liu et al. 2024)."""
 
     rank_pattern: dict[str, PositiveInt] = Field(default_factory=dict)
     """Ranks other than `r`: regular expression -> rank. It must match the end of a module's name, from the name's
-    beginning or a dot on; the first that matches counts."""
+    beginning or after a dot; the first match is used."""
 
     alpha_pattern: dict[str, PositiveInt | PositiveFloat] = Field(default_factory=dict)
     """Values other than `lora_alpha`, by patterns as in `rank_pattern`."""
@@ -78,16 +79,16 @@ class LoraConfig(BaseModel):
 
     @property
     def scaling(self) -> float:
-        """What the product BA is multiplied by, where no pattern says otherwise."""
+        """The factor of the product BA, if no pattern applies."""
         return self.scaling_of(())
 
     @property
     def changes_base(self) -> bool:
-        """Whether parameters of the base train, so that the base alone is no longer at hand."""
+        """Whether parameters of the base train, so that the original base is not available any more."""
         return self.bias != "none" or bool(self.modules_to_save)
 
     def rank_of(self, names: Sequence[str]) -> int:
-        r"""Return the rank of the update of a module that goes by these names.
+        r"""Return the rank of the update of a module with these names.
 
         >>> LoraConfig(r=4, target_modules=["c_attn"], rank_pattern={r"h\.0\..*": 2}).rank_of(["h.0.attn.c_attn"])
         2
@@ -95,11 +96,11 @@ class LoraConfig(BaseModel):
         return _first_match(self.rank_pattern, names, self.r, "rank_pattern")
 
     def alpha_of(self, names: Sequence[str]) -> float:
-        """Return `lora_alpha` for a module that goes by these names."""
+        """Return `lora_alpha` for a module with these names."""
         return _first_match(self.alpha_pattern, names, self.lora_alpha, "alpha_pattern")
 
     def scaling_of(self, names: Sequence[str]) -> float:
-        """Return what the product BA of a module that goes by these names is multiplied by."""
+        """Return the factor of the product BA for a module with these names."""
         rank = self.rank_of(names)
         return self.alpha_of(names) / (rank**0.5 if self.use_rslora else rank)
 
@@ -109,7 +110,7 @@ class LoraConfig(BaseModel):
 
 
 def _first_match(patterns: Mapping[str, Value], names: Sequence[str], default: Value, setting: str) -> Value:
-    """As peft's `get_pattern_key`, in time that a hostile pattern cannot stretch."""
+    """Return the first matching pattern, as peft's `get_pattern_key` does, with a time limit for hostile patterns."""
     for pattern, value in patterns.items():
         try:
             if any(matches_whole(rf"(.*\.)?({pattern})", list(names))):

@@ -5,7 +5,7 @@
 Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models". A starts random and B zero, so training starts
 from the base model exactly. `lora_by_definition` is that line; `LowRankUpdate.forward` computes it with dropout, in
 mixed precision and with DoRA (Liu et al. 2024), which also gives each row of W + scaling * B @ A a trained length.
-`LoraLayer` takes the place of the base layer. It may hold updates of several adapters by name; at most one is active.
+`LoraLayer` replaces the base layer. It may have updates of several adapters by name; at most one is active.
 
 Letters: x is (…, in), A (r, in), B (out, r), W (out, in); a transformers `Conv1D` keeps W transposed.
 """
@@ -39,7 +39,7 @@ def lora_by_definition(x: Tensor, base: nn.Module, a: Tensor, b: Tensor, scaling
 
 
 def is_linear(module: nn.Module) -> bool:
-    """Whether `module` is an `nn.Linear` or a `Conv1D` of transformers, which has an `nf`."""
+    """Return whether `module` is an `nn.Linear` or a `Conv1D` of transformers, which has an `nf`."""
     return isinstance(module, nn.Linear) or _is_conv1d(module)
 
 
@@ -51,13 +51,13 @@ def linear_weight(module: nn.Module) -> Tensor:
 
 
 class LoraLayer(nn.Module):
-    """Replaces `base_layer` and holds its updates; it trains or evaluates as the base does.
+    """A replacement for `base_layer` with its updates; its training or evaluation mode is that of the base.
 
     Args:
         base_layer: A linear layer.
-        config: Of the adapter.
-        name: Of the adapter.
-        module_names: The names of the base in its model, which patterns in the config refer to.
+        config: The adapter's settings.
+        name: The adapter's name.
+        module_names: The names of the base in its model, for the patterns in the config.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class LoraLayer(nn.Module):
         self.weight_is_transposed = _is_conv1d(base_layer)
         self.updates = nn.ModuleDict()
         self.active: str | None = name
-        """Name of the active update; with a name that this layer lacks the output is the base's."""
+        """Name of the active update; if this layer has none of this name, the output is the base's."""
         self.merged = False
         """Whether the base's weight includes the active update."""
         self.enabled = True
@@ -81,7 +81,7 @@ class LoraLayer(nn.Module):
         self.add_update(name, config, module_names)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(…, in) -> (…, out)."""
+        """Compute (…, in) -> (…, out)."""
         update = self.update
         if update is None or self.merged or not self.enabled:
             plain: Tensor = self.base_layer(x)
@@ -92,13 +92,13 @@ class LoraLayer(nn.Module):
         return added
 
     def add_update(self, name: str, config: LoraConfig, module_names: Sequence[str] = ()) -> None:
-        """Make a fresh update; it does nothing before it is active."""
+        """Add a new update; it has no effect before it is active."""
         self.updates[name] = LowRankUpdate(linear_weight(self.base_layer), config, module_names)
         self.updates.train(self.training)
 
     @property
     def update(self) -> "LowRankUpdate | None":
-        """The active update, if this layer has one of that name."""
+        """The active update, if this layer has one."""
         if self.active is None or self.active not in self.updates:
             return None
         update = self.updates[self.active]
@@ -114,7 +114,7 @@ class LoraLayer(nn.Module):
 
     @torch.no_grad()
     def merge(self) -> None:
-        """Add the active update to the base's weight: same outputs, no extra work per token."""
+        """Add the active update to the base's weight: same outputs without extra work per token."""
         if self.merged or self.update is None:
             return
         self.update.merge_into(linear_weight(self.base_layer))
@@ -122,7 +122,7 @@ class LoraLayer(nn.Module):
 
     @torch.no_grad()
     def unmerge(self) -> None:
-        """Take the update out again; the base comes back within rounding."""
+        """Subtract the update again; the base is restored within rounding."""
         if not self.merged or self.update is None:
             return
         self.update.take_out_of(linear_weight(self.base_layer))
@@ -130,15 +130,15 @@ class LoraLayer(nn.Module):
 
 
 class LowRankUpdate(nn.Module):
-    """What one adapter adds to one layer: the matrices A and B, and DoRA's row lengths.
+    """The update of one layer by one adapter: the matrices A and B, and DoRA's row lengths.
 
-    The base keeps its precision. A half-precision base gets an update in fp32, because small steps would be rounded
-    away.
+    The base keeps its precision. A half-precision base gets an update in fp32, because half precision would lose
+    small steps.
 
     Args:
-        weight: (out, in), the base's; only its shape, type, device and, for DoRA, its row lengths count.
-        config: Of the adapter.
-        module_names: The names of the layer in its model, which patterns in the config refer to.
+        weight: (out, in), the base's; only its shape, dtype, device and, for DoRA, its row lengths are used.
+        config: The adapter's settings.
+        module_names: The names of the layer in its model, for the patterns in the config.
     """
 
     def __init__(self, weight: Tensor, config: LoraConfig, module_names: Sequence[str] = ()) -> None:
@@ -162,17 +162,17 @@ class LowRankUpdate(nn.Module):
     def forward(self, x: Tensor, base: Tensor, base_layer: nn.Module) -> Tensor:
         """Return the output of the adapted layer, (…, out), from the input and the output of the base layer."""
         dropped = self.dropout(x if torch.is_autocast_enabled(x.device.type) else x.to(self.lora_A.dtype))
-        # Scaled while it is narrow: (…, r) instead of (…, out).
+        # Scale the narrow tensor: (…, r) instead of (…, out).
         narrow = self.scaling * F.linear(dropped, self.lora_A)
         if self.config.use_dora:
             return base + self._dora_update(dropped, narrow, base, base_layer).to(base.dtype)
         if narrow.dtype != base.dtype:
             return base + F.linear(narrow, self.lora_B).to(base.dtype)
-        # One product that adds to the base's output, instead of a product and a sum.
+        # One product that accumulates into the base's output, instead of a product and a sum.
         return torch.addmm(base.flatten(0, -2), narrow.flatten(0, -2), self.lora_B.T).view(base.shape)
 
     def merge_into(self, weight: Tensor) -> None:
-        """Change a base's weight, (out, in)."""
+        """Add the update to a base's weight, (out, in)."""
         updated = weight.to(self.lora_A.dtype) + self._delta()
         if self.lora_magnitude_vector is not None:
             self._merged_factor = (self.lora_magnitude_vector / _row_lengths(updated)).unsqueeze(1)
@@ -191,7 +191,7 @@ class LowRankUpdate(nn.Module):
         return self.scaling * (self.lora_B @ self.lora_A)  # (out, in)
 
     def _dora_update(self, dropped: Tensor, narrow: Tensor, base: Tensor, base_layer: nn.Module) -> Tensor:
-        """Return what to add to the base's output so that the rows of W + delta get the trained lengths.
+        """Return the addition to the base's output that gives the rows of W + delta the trained lengths.
 
         The current lengths are constants in the gradient, as section 4.3 of the paper proposes: this
         saves memory and changes little.
@@ -210,7 +210,7 @@ class LowRankUpdate(nn.Module):
 
 
 def _in_product_dtype(x: Tensor) -> Tensor:
-    """Cast x once, as autocast would do twice: for the base's product and for A's."""
+    """Cast x once; autocast would cast it twice, for the base's product and for A's."""
     device_type = x.device.type
     if x.dtype != torch.float32 or not torch.is_autocast_enabled(device_type):
         return x

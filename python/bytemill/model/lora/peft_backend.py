@@ -1,4 +1,4 @@
-"""The package peft's adapters on our models, so that a run can be repeated with them and compared."""
+"""Use the adapters of the package peft on our models, to repeat a run with them and compare."""
 
 from typing import Any, TypeVar
 
@@ -15,10 +15,10 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def apply_peft(model: nn.Module, config: LoraConfig) -> list[nn.Parameter]:
-    """Freeze `model` and let peft put its adapters on the layers that ours would take; give what trains.
+    """Freeze `model` and add peft's adapters to the layers that ours would use; return the trained parameters.
 
     Raises:
-        ConfigError: peft is not installed, or a target meets no linear layer.
+        ConfigError: peft is not installed, or a target matches no linear layer.
     """
     names = targeted_modules(model, config.target_modules)
     was_training = model.training
@@ -29,12 +29,12 @@ def apply_peft(model: nn.Module, config: LoraConfig) -> list[nn.Parameter]:
     peft.inject_adapter_in_model(
         peft.LoraConfig(**settings, target_modules=names, fan_in_fan_out=all(is_conv1d)), model
     )
-    model.train(was_training)  # peft's dropout is on in a model that evaluates, too
+    model.train(was_training)  # peft's dropout is also on in a model in evaluation mode
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def merge_peft(model: Model) -> Model:
-    """Put peft's updates into the base's weights and drop its layers."""
+    """Merge peft's updates into the base's weights and remove its layers."""
     from peft.tuners.lora import LoraLayer
 
     for name, layer in [(name, layer) for name, layer in model.named_modules() if isinstance(layer, LoraLayer)]:

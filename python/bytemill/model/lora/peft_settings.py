@@ -1,4 +1,4 @@
-"""PEFT's adapter_config.json: read into our settings, refused where it asks for more, and written."""
+"""Read and write PEFT's adapter_config.json; settings that this LoRA does not support are refused."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from bytemill.model.weight_files import read_json
 
 __all__ = ["read_peft_settings", "written_peft_settings"]
 
-# PEFT settings that change what an adapter computes and that we do not have: only these values will do.
+# PEFT settings that change what an adapter computes and that we do not support: only these values are accepted.
 _NEUTRAL: dict[str, tuple[object, ...]] = {
     "peft_type": ("LORA",),
     "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva"),  # the others change the base too
@@ -32,7 +32,7 @@ _NEUTRAL: dict[str, tuple[object, ...]] = {
     "velora_config": (None,),
     "ensure_weight_tying": (False, None),
 }
-# Those that say how an adapter was made or where it belongs: what it computes is in its tensors.
+# Settings about an adapter's origin and use; they do not change what it computes.
 _OF_TRAINING = (
     "task_type",
     "auto_mapping",
@@ -52,7 +52,7 @@ _OF_TRAINING = (
     "lora_ga_config",
     "runtime_config",
     "qalora_group_size",
-    "enable_lora",  # of peft before 0.5
+    "enable_lora",  # in peft before 0.5
     "merge_weights",
 )
 
@@ -61,8 +61,8 @@ def read_peft_settings(path: Path) -> LoraConfig:
     """Read an adapter_config.json.
 
     Raises:
-        FormatError: It is missing or damaged.
-        ConfigError: It has a setting that this LoRA does not have, or does not know; names it.
+        FormatError: The file is missing or damaged.
+        ConfigError: A setting is unsupported or unknown; the message names it.
     """
     settings = read_json(path)
     for name, allowed in _NEUTRAL.items():
@@ -76,11 +76,11 @@ def read_peft_settings(path: Path) -> LoraConfig:
 
 
 def written_peft_settings(model: nn.Module, names: Mapping[str, str], base_model: str | None) -> dict[str, Any]:
-    """What adapter_config.json says of the active adapter, its modules by transformers' names.
+    """Return the adapter_config.json of the active adapter, with modules by transformers' names.
 
     Args:
-        model: Carries the adapter.
-        names: Of its modules, ours to transformers'.
+        model: The model with the adapter.
+        names: Names of its modules: ours -> transformers'.
         base_model: The base's repository or folder.
     """
     updates = dict(active_updates(model))
@@ -114,5 +114,5 @@ def written_peft_settings(model: nn.Module, names: Mapping[str, str], base_model
 
 
 def _means_same(config: LoraConfig, names: Mapping[str, str], theirs: list[str]) -> bool:
-    """Whether the config's targets, read with transformers' names alone, mean just these modules."""
+    """Return whether the config's targets match exactly these modules by transformers' names."""
     return met_names(list(names.values()), config.target_modules) == set(theirs)

@@ -1,7 +1,7 @@
 """The ten classic questions about tokenizers, answered with numbers of one tokenizer.
 
-Each answer is a table (some a plot too) and three sentences. The questions are those that students of tokenization
-ask first; the figures are this tokenizer's own, so that two vocabularies can be held against each other.
+Each answer is a table (some also have a plot) and three sentences. The questions are those that students of
+tokenization ask first. The figures are this tokenizer's own, so two vocabularies can be compared.
 """
 
 from bytemill.tokenizer.audit.answer import Answer

@@ -1,4 +1,4 @@
-"""What an answer is: a question, three sentences, a table, and perhaps a plot."""
+"""The form of an answer: a question, three sentences, a table, and perhaps a plot."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ class Growth:
 
 @dataclass(frozen=True)
 class Answer:
-    """One question with its figures."""
+    """The answer to one question, with its figures."""
 
     question: str
     explanation: str
-    """Three sentences."""
+    """The text of three sentences."""
     caption: str
-    """What the table holds."""
+    """The caption of the table."""
     header: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     all_rows: tuple[tuple[Cell, ...], ...] = ()
-    """The whole table, where `rows` are a selection of it."""
+    """The whole table, if `rows` are only a selection."""
     token_columns: tuple[int, ...] = ()
-    """Columns whose cells are tokens, to be set as code."""
+    """Columns whose cells are tokens, to be shown as code."""
     growth: Growth | None = None
     bars: tuple[tuple[str, float], ...] = ()
-    """Values to draw, the first on top."""
+    """Values to plot, the first on top."""
     bars_label: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON: each row under the header's names."""
+        """Return a JSON object: each row with the header's names as keys."""
         rows = [dict(zip(self.header, row, strict=True)) for row in self.all_rows or self.rows]
         facts: dict[str, Any] = {"question": self.question, "explanation": self.explanation, "rows": rows}
         return facts | ({"growth": [list(point) for point in self.growth.points]} if self.growth else {})

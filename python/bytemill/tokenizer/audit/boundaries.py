@@ -1,4 +1,4 @@
-"""Questions about the border between text and ids: special tokens in what a user writes, and spellings never seen."""
+"""Questions about the boundary of text and ids: special tokens in user text, and unseen spellings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORDS = ("hello", "Hello", "HELLO", " hello")
 
 
 def special_text(tokenizer: Tokenizer) -> Answer:
-    """What becomes of a special token's text when a user writes it."""
+    """Show how a special token's text in user input is encoded."""
     special = next(iter(tokenizer.special_tokens), "<|endoftext|>")
     text = f"Good.{special}Bye."
     as_text = tokenizer.encode(text, disallowed_special=())
@@ -31,18 +31,18 @@ def special_text(tokenizer: Tokenizer) -> Answer:
     except DataError as error:
         refusal, n_refused = f"refused: {error}", "–"
     rows = (
-        ("as if nothing were special", len(as_text), _told(tokenizer, as_text)),
-        ("special tokens allowed", len(as_token), _told(tokenizer, as_token)),
+        ("as if nothing were special", len(as_text), _shown(tokenizer, as_text)),
+        ("special tokens allowed", len(as_token), _shown(tokenizer, as_token)),
         ("nothing said, the default", n_refused, refusal),
     )
     names = ", ".join(tokenizer.special_tokens) or "none"
     return Answer(
         "What if a user writes <|endoftext|>?",
-        f"This tokenizer's special tokens are: {names}. In a document such text is harmless only as long as it stays "
-        f"text, {len(as_text)} tokens here; where it becomes the one id that ends a document, a user can cut off what "
-        "a program has put before. So the default here, as in tiktoken, is to refuse, and to let the program say which "
-        "of the two it means.",
-        f"Three ways to read “{text}”",
+        f"This tokenizer's special tokens are: {names}. In a document such text is harmless as long as it stays "
+        f"text ({len(as_text)} tokens here). If it becomes the one id that ends a document, a user can cut off the "
+        "text that a program put before it. So the default here, as in tiktoken, is to refuse it, and the program must "
+        "choose one of the two.",
+        f"Three ways to encode “{text}”",
         ("way", "tokens", "result"),
         rows,
         token_columns=(2,),
@@ -50,7 +50,7 @@ def special_text(tokenizer: Tokenizer) -> Answer:
 
 
 def not_end_to_end(tokenizer: Tokenizer) -> Answer:
-    """Texts that many rows of ids spell, of which a model is trained on one."""
+    """Count the id sequences that spell a text; a model is trained on only one of them."""
     tokens = set(every_token(tokenizer).values())
     texts = (*WORDS, PROMPT + ANSWER)
     rows = tuple(_spellings(tokenizer, text, tokens) for text in texts)
@@ -59,11 +59,11 @@ def not_end_to_end(tokenizer: Tokenizer) -> Answer:
     difference = "the very ids" if parts == whole else f"{len(parts)} ids instead of {len(whole)}, a row"
     return Answer(
         "Where is a language model not end to end?",
-        f"A model is trained on one spelling of each text, though {rows[-1][3]:,} rows of ids decode to "
+        f"A model is trained on one spelling of each text, but {rows[-1][3]:,} sequences of ids decode to "
         f"“{PROMPT + ANSWER}”. No id tells the model that hello, Hello and ␣hello are one "
         f"word, and a prompt that ends in a space gives {difference} that training "
-        f"{'saw' if parts == whole else 'never saw'}. The tokenizer is learnt first, by counting, and no gradient ever "
-        "reaches it: what it does badly the model must make up for.",
+        f"{'saw' if parts == whole else 'never saw'}. The tokenizer is trained first, by counting, and gets no "
+        "gradient: the model must compensate for its weaknesses.",
         "Texts, their one spelling, and how many there could be",
         ("text", "tokens", "spelling", "rows of ids that decode to it"),
         rows,
@@ -72,7 +72,7 @@ def not_end_to_end(tokenizer: Tokenizer) -> Answer:
 
 
 def n_spellings(text: bytes, tokens: Collection[bytes]) -> int:
-    """In how many ways tokens put together give `text`.
+    """Return the number of token sequences that spell `text`.
 
     >>> n_spellings(b"abc", {b"a", b"b", b"c", b"ab", b"bc"})
     3
@@ -85,8 +85,8 @@ def n_spellings(text: bytes, tokens: Collection[bytes]) -> int:
 
 def _spellings(tokenizer: Tokenizer, text: str, tokens: Collection[bytes]) -> tuple[str, int, str, int]:
     ids = tokenizer.encode_ordinary(text)
-    return text.replace(" ", "␣"), len(ids), _told(tokenizer, ids), n_spellings(text.encode(), tokens)
+    return text.replace(" ", "␣"), len(ids), _shown(tokenizer, ids), n_spellings(text.encode(), tokens)
 
 
-def _told(tokenizer: Tokenizer, ids: list[int]) -> str:
+def _shown(tokenizer: Tokenizer, ids: list[int]) -> str:
     return "|".join(spelled(piece.token) for piece in pieces_of_ids(tokenizer, ids))

@@ -1,4 +1,4 @@
-"""Questions about single characters and words: what they are in bytes, and why a model cannot see letters."""
+"""Questions about single characters and words: their bytes, and why a model cannot see letters."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["characters", "reversing"]
 
 
 def characters(tokenizer: Tokenizer) -> Answer:
-    """Code points, bytes and ids of single characters."""
+    """Show code points, bytes and ids of single characters."""
     rows = tuple(_character(tokenizer, character) for character in CHARACTERS)
     n_bytes, n_tokens = sum(row[3] for row in rows[:4]), sum(row[4] for row in rows[:4])
     return Answer(
         "What is a character to the tokenizer?",
         "Unicode numbers characters, UTF-8 writes each number as one to four bytes, and the tokenizer sees only the "
-        f"bytes. The four characters 北大模型 are {n_bytes} bytes, and {n_tokens} tokens here when each stands alone. "
-        "A character that the training text held often has become one token; any other stays in pieces that mean "
-        "nothing by themselves.",
+        f"bytes. The four characters 北大模型 are {n_bytes} bytes, and {n_tokens} tokens here if encoded one by one. "
+        "A character that is frequent in the training text is one token; any other is split into pieces that have no "
+        "meaning by themselves.",
         "Characters as code points, bytes and ids",
         ("character", "code point", "UTF-8", "bytes", "tokens", "ids"),
         rows,
@@ -32,7 +32,7 @@ def characters(tokenizer: Tokenizer) -> Answer:
 
 
 def reversing(tokenizer: Tokenizer) -> Answer:
-    """Words forwards and backwards."""
+    """Show the tokens of words forwards and backwards."""
     rows, n_shared, n_all = [], 0, 0
     for word in REVERSED_WORDS:
         forwards, backwards = pieces(tokenizer, word), pieces(tokenizer, word[::-1])
@@ -42,10 +42,10 @@ def reversing(tokenizer: Tokenizer) -> Answer:
         rows.append((word, told[0], len(forwards), told[1], len(backwards), len(shared)))
     return Answer(
         "Why can a model not reverse a word?",
-        "To reverse a word one must know its letters, and a token's id says nothing about them. Forwards these words "
-        f"have {n_all} different tokens, of which {n_shared} occur backwards too: the rest must be known by heart, "
-        "token by token. Asking for letters with spaces between them helps, since each letter is then a token of its "
-        "own.",
+        "To reverse a word, a model must know its letters, but a token's id does not contain them. Forwards these "
+        f"words have {n_all} different tokens, and {n_shared} of them also occur backwards: the model must memorize "
+        "the rest, token by token. It helps to ask for letters with spaces between them, because each letter is then "
+        "one token.",
         "Words, and the same letters from right to left",
         ("word", "forwards", "tokens", "backwards", "tokens backwards", "shared"),
         tuple(rows),

@@ -1,4 +1,4 @@
-"""All entries of a vocabulary, and which of them no text can ever become."""
+"""Find the entries of a vocabulary that no text can produce."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ if TYPE_CHECKING:
 
 __all__ = ["Reachability", "every_token", "reachability"]
 
-# Bytes that UTF-8 never holds: two that would begin overlong forms, and those beyond the last code point.
+# Bytes that never occur in UTF-8: two would begin overlong forms, the others are beyond the last code point.
 _NEVER_IN_UTF8 = frozenset({0xC0, 0xC1, *range(0xF5, 0x100)})
 
 
 @dataclass(frozen=True)
 class Reachability:
-    """Ids by whether some text becomes them, after Land & Bartolo 2024, "Fishing for Magikarp", section 3.1."""
+    """Ids by whether a text can produce them, after Land & Bartolo 2024, "Fishing for Magikarp", section 3.1."""
 
     reachable: tuple[int, ...]
-    """Their own text becomes them."""
+    """Encoding their own text gives these ids."""
     partial: tuple[int, ...]
-    """Their bytes are no text by themselves, but part of some."""
+    """Their bytes alone are not text, but can be part of a text."""
     impossible: tuple[int, ...]
-    """They hold a byte that no text holds."""
+    """They contain a byte that never occurs in text."""
     unreachable: tuple[int, ...]
-    """Their own text becomes other ids: no merge ends in them, or the pattern cuts them."""
+    """Encoding their own text gives other ids: no merge makes them, or the pattern splits them."""
 
 
 def every_token(tokenizer: Tokenizer) -> dict[int, bytes]:
-    """The bytes of every id, without special tokens; ids that the vocabulary leaves out are missing."""
+    """Return the bytes of every id, without special tokens and ids that the vocabulary skips."""
     special = set(tokenizer.special_tokens.values())
     return {one: tokenizer.decode_single_token_bytes(one) for one in tokenizer.token_ids() if one not in special}
 
 
 def reachability(tokenizer: Tokenizer) -> Reachability:
-    """Encode the text of every token and see what comes back.
+    """Encode the text of every token and compare the ids.
 
     >>> from bytemill import Tokenizer
     >>> found = reachability(Tokenizer.train(texts=["low low"], vocab_size=259))

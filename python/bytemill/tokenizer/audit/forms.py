@@ -1,4 +1,4 @@
-"""Questions about text with a form: digits and sums, Python's indentation, YAML compared with JSON."""
+"""Questions about structured text: digits and sums, Python's indentation, YAML and JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECORDS = [
 
 
 def digits(tokenizer: Tokenizer) -> Answer:
-    """How the numbers 0 to 9,999 are cut, by their length."""
+    """Show how the numbers 0 to 9,999 are split, by their length."""
     rows = [_numbers(tokenizer, n_digits) for n_digits in (1, 2, 3, 4)]
     whole, n_ways, ways = sum(row[2] for row in rows), rows[3][5], rows[3][6]
     sums = [
@@ -31,16 +31,17 @@ def digits(tokenizer: Tokenizer) -> Answer:
         for text in ("127+677=804", "1275+6773=8048")
     ]
     consequence = (
-        "Digits of the same place stand at other places of their tokens then, and adding column by column, as children "
-        f"do, must be learnt for each way of cutting: `{sums[0]}`, but `{sums[1]}`."
+        "Then digits of the same place value are at different positions in their tokens. The model must learn to add "
+        f"column by column, as children do, for each way of splitting: `{sums[0]}`, but `{sums[1]}`."
         if n_ways > 1
-        else f"Digits of the same place always stand at the same place of their tokens: `{sums[0]}`, `{sums[1]}`."
+        else f"Digits of the same place value are always at the same position in their tokens: `{sums[0]}`, "
+        f"`{sums[1]}`."
     )
     return Answer(
         "Why is arithmetic hard?",
-        f"Of the numbers 0 to 9,999, {whole:,} are one token; those of four digits are cut in "
-        f"{n_ways} {'ways' if n_ways > 1 else 'way'}: {ways}. {consequence} Vocabularies made for sums cut off every "
-        "digit, or groups of three.",
+        f"Of the numbers 0 to 9,999, {whole:,} are one token; those of four digits are split in "
+        f"{n_ways} {'ways' if n_ways > 1 else 'way'}: {ways}. {consequence} Vocabularies made for arithmetic split "
+        "off every digit, or groups of three.",
         "Numbers by their digits: how many are one token, two, more, and the ways they are cut (digits a token)",
         ("digits", "numbers", "one token", "two tokens", "more", "ways", "most common ways"),
         tuple(rows),
@@ -49,7 +50,7 @@ def digits(tokenizer: Tokenizer) -> Answer:
 
 
 def indentation(tokenizer: Tokenizer) -> Answer:
-    """What spaces before a line of code cost."""
+    """Count the tokens of spaces before a line of code."""
     indents = {f"{n} spaces": " " * n for n in (2, 4, 8, 12, 16)} | {"1 tab": "\t", "2 tabs": "\t\t"}
     rows = tuple(_indent(tokenizer, name, indent) for name, indent in indents.items())
     unindented = "\n".join(line.lstrip() for line in CODE.split("\n"))
@@ -58,9 +59,9 @@ def indentation(tokenizer: Tokenizer) -> Answer:
     return Answer(
         "What does Python's indentation cost?",
         f"A function of {len(CODE.splitlines())} lines takes {total} tokens, and {bare} without its indentation: "
-        f"{(total - bare) / total:.0%} of the tokens say only how deep a line stands; with tabs it takes {with_tabs}. "
-        "A vocabulary without runs of spaces, as GPT-2's, spends one token on each, and the model's context fills "
-        "with nothing. Vocabularies that learnt from code have tokens for the usual depths.",
+        f"{(total - bare) / total:.0%} of the tokens only encode the depth of a line; with tabs it takes {with_tabs}. "
+        "A vocabulary without runs of spaces, such as GPT-2's, needs one token for each space, which wastes the "
+        "model's context. Vocabularies trained on code have tokens for the usual depths.",
         "The tokens between a colon and the word return on the next line",
         ("indentation", "tokens", "pieces"),
         rows,
@@ -69,7 +70,7 @@ def indentation(tokenizer: Tokenizer) -> Answer:
 
 
 def yaml_and_json(tokenizer: Tokenizer) -> Answer:
-    """The same records in several forms."""
+    """Count the tokens of the same records in several formats."""
     forms = {
         "JSON, indented": json.dumps(RECORDS, indent=2),
         "JSON, on one line": json.dumps(RECORDS),

@@ -1,8 +1,8 @@
-"""What the same text costs in each language: tokens per word, per character, and compared with English.
+"""Compare the tokens of the same text in each language: per word, per character, and relative to English.
 
-Tokens a word are called fertility (Rust et al. 2021, "How good is your tokenizer?"); tokens beside those of English
-for the same content are a language's premium (Petrov et al. 2023, "Language model tokenizers introduce unfairness
-between languages"). Scripts without spaces have no words to count by, so their fertility is left out.
+Tokens per word are called fertility (Rust et al. 2021, "How good is your tokenizer?"). Tokens relative to English for
+the same content are a language's premium (Petrov et al. 2023, "Language model tokenizers introduce unfairness
+between languages"). Scripts without spaces have no words to count, so their fertility is omitted.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ ENGLISH = "English"
 
 
 def read_languages(path: str | Path) -> dict[str, str]:
-    """The texts of a ZIP file with one .txt a language: by name for the large languages, else by the file's name.
+    """Read a ZIP file with one .txt per language; keys are names of large languages, else file names.
 
-    Indentation and empty lines are taken out: some tokenizers spend a token on each space, in every language alike.
+    Indentation and empty lines are removed: some tokenizers use one token per space, in every language.
 
     Raises:
-        DataError: It is no ZIP file, or holds no such text.
+        DataError: The file is not a ZIP file, or contains no .txt file.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -53,7 +53,7 @@ def read_languages(path: str | Path) -> dict[str, str]:
 
 
 def fertility(tokenizer: Tokenizer, texts: Mapping[str, str] | None = None) -> Answer:
-    """Tokens by language, fewest first; texts of less than half of English's bytes are left out as incomplete."""
+    """Count tokens by language, fewest first; texts of less than half of English's bytes are skipped as incomplete."""
     given = texts or SENTENCES
     reference = given.get(ENGLISH) or next(iter(given.values()))
     whole = {name: text for name, text in given.items() if 2 * len(text.encode()) >= len(reference.encode())}
@@ -64,12 +64,12 @@ def fertility(tokenizer: Tokenizer, texts: Mapping[str, str] | None = None) -> A
     middle = statistics.median(row[6] for row in rows)
     left_out = len(given) - len(whole)
     return Answer(
-        "What do other languages pay?",
+        "What do other languages cost?",
         f"The same content costs {cheapest[3]:,} tokens in {cheapest[0]} and {dearest[3]:,} in {dearest[0]}, "
-        f"{dearest[3] / max(1, cheapest[3]):.1f} times as many; the middle of {len(rows)} texts pays {middle:.2f} "
-        "times what English pays. Every token costs time, money and a place in the context, so users of dear languages "
-        "get less of each. What decides is how much of a language the training text held, then how many bytes its "
-        "script takes.",
+        f"{dearest[3] / max(1, cheapest[3]):.1f} times as many; the median of {len(rows)} texts costs {middle:.2f} "
+        "times as much as English. Every token costs time, money and space in the context, so users of expensive "
+        "languages get less of each. The main cause is the amount of the language in the training text; the second is "
+        "the number of bytes of its script.",
         "Tokens by language, fewest first"
         + (f"; {len(shown)} of {len(rows)} texts" if len(shown) < len(rows) else "")
         + (f", {left_out} incomplete ones left out" if left_out else ""),
@@ -96,13 +96,13 @@ def _row(tokenizer: Tokenizer, name: str, text: str, n_reference: int) -> _Row:
 
 
 def _is_unspaced(text: str) -> bool:
-    """Whether most of it is in scripts that write no spaces: Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan."""
+    """Return whether most of a text is Chinese, Japanese, Thai, Lao, Khmer, Burmese or Tibetan (no spaces)."""
     ranges = ((0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x3400, 0x9FFF))
     n_unspaced = sum(any(first <= ord(one) <= last for first, last in ranges) for one in text)
     return 2 * n_unspaced > len(text)
 
 
 def _known_and_ends(rows: Sequence[_Row]) -> list[_Row]:
-    """The large languages, and the cheapest and dearest of all."""
+    """Return the large languages, and those with the fewest and the most tokens."""
     names = set(LANGUAGE_NAMES.values())
     return [row for i, row in enumerate(rows) if row[0] in names or i < N_ENDS or i >= len(rows) - N_ENDS]

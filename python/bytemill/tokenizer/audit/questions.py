@@ -1,4 +1,4 @@
-"""All ten questions, in the order in which they are asked."""
+"""All ten questions, in their order."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def audit(
     """Answer the ten questions for one tokenizer.
 
     Args:
-        tokenizer: What is audited.
-        text: What to measure the vocabulary's sizes on; if None, English of `languages`, or short samples.
-        languages: The same text in several languages, by name; if None, one sentence in fifteen.
+        tokenizer: The tokenizer to audit.
+        text: Text to measure the vocabulary's sizes on; if None, the English text of `languages`, or short samples.
+        languages: The same text in several languages, by name; if None, one sentence in fifteen languages.
 
     >>> from bytemill import Tokenizer
     >>> answers = audit(Tokenizer.train(texts=["low lower lowest"], vocab_size=262))

@@ -1,4 +1,4 @@
-"""The texts that an audit measures on where none are given: short, our own, and the same for everybody."""
+"""Built-in texts for an audit without other texts: short and written for bytemill."""
 
 __all__ = ["CHARACTERS", "CODE", "LANGUAGE_NAMES", "REVERSED_WORDS", "SENTENCES"]
 
@@ -23,7 +23,7 @@ SENTENCES = {
     "Korean": "방이 너무 더워서 선생님이 창문을 열었습니다.",
     "Chinese": "因为房间太热，老师打开了窗户。",
 }
-"""One sentence, in languages that write differently."""
+"""One sentence in languages with different scripts."""
 
 LANGUAGE_NAMES = {
     "eng": "English",
@@ -57,7 +57,7 @@ LANGUAGE_NAMES = {
     "bod": "Tibetan",
     "div": "Dhivehi",
 }
-"""Names of large languages by the file names of the Declaration of Human Rights' translations."""
+"""Names of large languages, by file names of the Universal Declaration of Human Rights' translations."""
 
 CODE = """def primes(limit):
     found = []

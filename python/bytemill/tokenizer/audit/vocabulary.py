@@ -1,4 +1,4 @@
-"""Questions about the vocabulary as a whole: what its size brings, and which of its entries no text becomes."""
+"""Questions about the whole vocabulary: the effect of its size, and entries that no text produces."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ N_BYTES = 256
 
 
 def size_and_length(tokenizer: Tokenizer, text: str) -> Answer:
-    """Tokens of a text under the vocabulary cut off at sizes that double."""
+    """Count the tokens of a text with the vocabulary truncated to sizes that double."""
     n_bytes = len(text.encode(errors="replace"))
     points = [(size, n_tokens) for size, n_tokens in _growth(tokenizer, text) if n_tokens]
     rows = tuple((size, n_tokens, round(n_bytes / n_tokens, 3), size * WIDTH) for size, n_tokens in points)
-    halves = f"{rows[0][2]:.2f} bytes a token with {rows[0][0]:,} ids, " if len(rows) > 1 else ""
+    halves = f"{rows[0][2]:.2f} bytes per token with {rows[0][0]:,} ids, " if len(rows) > 1 else ""
     return Answer(
-        "What does a larger vocabulary bring?",
-        f"A text of {n_bytes:,} bytes comes to {halves}{rows[-1][2]:.2f} with all {rows[-1][0]:,}. Longer tokens mean "
-        "shorter rows of ids, so less work and a longer reach for the same context. But each doubling brings less, "
+        "What is the effect of a larger vocabulary?",
+        f"A text of {n_bytes:,} bytes has {halves}{rows[-1][2]:.2f} bytes per token with all {rows[-1][0]:,} ids. "
+        "Longer tokens mean fewer ids, so less work, and more text in the same context. But each doubling helps less, "
         f"while the model's table of tokens doubles too: at GPT-2's width of {WIDTH} it takes "
         f"{rows[-1][3] / 1e6:,.1f} million weights.",
         f"The same text with the vocabulary cut off at each size; weights of a table of width {WIDTH}",
@@ -42,7 +42,7 @@ def size_and_length(tokenizer: Tokenizer, text: str) -> Answer:
 
 
 def unreachable(tokenizer: Tokenizer) -> Answer:
-    """How many entries some text becomes, how many none does."""
+    """Count the entries that a text can produce, and those that none can."""
     tokens, found = every_token(tokenizer), reachability(tokenizer)
     kinds = (
         ("some text becomes them", found.reachable),
@@ -56,12 +56,12 @@ def unreachable(tokenizer: Tokenizer) -> Answer:
     ]
     rows.append(("special tokens", len(tokenizer.special_tokens), "–", " ".join(tokenizer.special_tokens)))
     return Answer(
-        "Which tokens can no text become?",
-        f"Of {len(tokens):,} tokens {len(found.reachable):,} are what their own text becomes, "
-        f"{len(found.partial):,} are parts of characters, and {len(found.unreachable):,} come out of no text. A token "
-        "like ␣SolidGoldMagikarp of GPT-2 can be reached and is still a trap: the tokenizer learnt it from text that "
-        "the model was then not trained on, so its weights stayed what chance made them. Such tokens show only in a "
-        "model; give one, and they are looked for.",
+        "Which tokens can no text produce?",
+        f"Of {len(tokens):,} tokens, {len(found.reachable):,} are produced by their own text, "
+        f"{len(found.partial):,} are parts of characters, and {len(found.unreachable):,} are never produced. A token "
+        "like ␣SolidGoldMagikarp of GPT-2 can be produced and is still a trap: the tokenizer's training text contained "
+        "it, but the model's did not, so its weights stayed random. Such tokens are visible only in a model; give one "
+        "to search for them.",
         "The vocabulary by what can become of its entries",
         ("kind", "tokens", "per cent", "examples"),
         tuple(rows),
@@ -70,11 +70,11 @@ def unreachable(tokenizer: Tokenizer) -> Answer:
 
 
 def _growth(tokenizer: Tokenizer, text: str) -> Iterator[tuple[int, int]]:
-    """Sizes that double, and at last the whole, with the tokens of the text."""
+    """Return sizes that double, and finally the whole size, with the number of tokens of the text."""
     try:
         ranks = tokenizer.ranks()
     except ArgumentError:
-        ranks = []  # ids in another order: there are no smaller vocabularies inside this one
+        ranks = []  # ids in another order: this vocabulary contains no smaller ones
     size = N_BYTES
     while ranks and size < len(ranks):
         smaller = [(token, rank) for token, rank in ranks if rank < size]
@@ -89,6 +89,6 @@ def _count(tokenizer: _core.Tokenizer, text: str) -> int:
 
 
 def _examples(tokens: Sequence[bytes]) -> str:
-    """Some, evenly spread."""
+    """Return some examples, evenly spread."""
     step = max(1, len(tokens) // N_EXAMPLES)
     return " ".join(spelled(token).replace(" ", "␣") for token in tokens[::step][:N_EXAMPLES])
