@@ -1,13 +1,13 @@
-//! GPT-2's two files in a folder: `vocab.json` + `merges.txt`, or by their first names `encoder.json`
-//! + `vocab.bpe`.
+//! GPT-2's two files in a folder: `vocab.json` + `merges.txt`, or under their original names
+//! `encoder.json` + `vocab.bpe`.
 //!
-//! The JSON maps tokens, in the printable alphabet, to ids; the text has a line `#version` and then
-//! the two parts of a merge a line. Neither marks special tokens: entries of more than one byte that
-//! no merge makes are taken for them (in GPT-2's own files that is `<|endoftext|>`).
+//! The JSON maps tokens, in the printable alphabet, to ids. The text has a line `#version` and then one
+//! merge per line, as its two parts. Neither file marks special tokens: entries of more than one byte
+//! that no merge makes are read as special (in GPT-2's own files that is `<|endoftext|>`).
 //!
-//! Two files cannot take their names at once. Both are whole on the disk before the first does, so only a crash
-//! between the two renames leaves a new `merges.txt` beside an old `vocab.json`. Such a pair is refused when it is
-//! read, unless the old vocabulary knows every token of the new merges.
+//! Two files cannot be renamed in one step. Both are completely written to disk before the first rename, so only a
+//! crash between the two renames leaves a new `merges.txt` with an old `vocab.json`. Reading refuses such a pair,
+//! unless the old vocabulary has every token of the new merges.
 
 use super::common::{GivenSpecials, PatternChoice, cannot_write, in_file, parse, refuse_added};
 use super::entries::Entries;
@@ -81,18 +81,18 @@ pub(super) fn write(folder: &Path, vocab: &Vocab, splitter: &Splitter) -> Result
         merges.extend([&to_printable(left), " ", &to_printable(right), "\n"]);
     }
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    // In this order a vocabulary that has grown beyond the old one is told from it.
+    // In this order the files of a vocabulary that has grown can be recognized as not matching.
     let [merges, vocab] = [("merges.txt", merges), ("vocab.json", json)]
         .map(|(name, content)| DurableFile::create(&folder.join(name))?.with(content.as_bytes()));
     commit_all(vec![merges?, vocab?])
 }
 
-/// Whether a file is the merges of the two files, by its name or its first line.
+/// Return whether a file is the merges file, by its name or its first line.
 pub(super) fn is_merges(path: &Path, content: &[u8]) -> bool {
     content.starts_with(b"#version") || NAMES.iter().any(|(_, merges)| path.ends_with(merges))
 }
 
-/// The refusal of merges without the folder that they lie in.
+/// Return the error for a merges file without its folder.
 pub(super) fn merges_alone(path: &Path) -> Error {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let reason = match NAMES.iter().find(|(vocab, _)| folder.join(vocab).is_file()) {
@@ -102,7 +102,7 @@ pub(super) fn merges_alone(path: &Path) -> Error {
     Error::format(path, reason)
 }
 
-/// Why a folder is no vocabulary.
+/// Return the error for a folder that does not hold a vocabulary.
 fn incomplete(folder: &Path) -> Error {
     let lone = NAMES.iter().flat_map(|(vocab, merges)| [(vocab, merges), (merges, vocab)]);
     let reason = match lone.into_iter().find(|(there, _)| folder.join(there).is_file()) {
@@ -126,13 +126,13 @@ fn read_merges(path: &Path) -> Result<Merges> {
     Ok((n_head + 1, merges.collect::<Result<_>>()?))
 }
 
-/// Two tokens in the printable alphabet with one space between.
+/// Parse two tokens in the printable alphabet, separated by one space.
 pub(super) fn parse_merge(entry: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     let (left, right) = entry.split_once(' ')?;
     Some((from_printable(left).ok()?, from_printable(right).ok()?))
 }
 
-/// Special tokens found in the file and given by the caller; where both have one, their ids must agree.
+/// Combine the special tokens found in the file and those given by the caller; the ids of the same token must agree.
 fn agree(
     folder: &Path,
     found: Vec<(String, u32)>,
