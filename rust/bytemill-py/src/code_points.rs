@@ -50,7 +50,7 @@ const FOLLOWING: u32 = 0b0_1000;
 
 /// Return the UTF-8 of `text` if it is long, not ASCII, without lone surrogates, and not yet stored by `CPython`.
 pub(crate) fn to_utf8(text: &Bound<'_, PyString>) -> PyResult<Option<String>> {
-    // SAFETY: the call reads the length of what is a string.
+    // SAFETY: the call reads the length of `text`, which is a string.
     if unsafe { ffi::PyUnicode_GetLength(text.as_ptr()) } < LONG {
         return Ok(None);
     }
@@ -102,7 +102,8 @@ impl Layout {
     /// Return the code points of `text`, each of which takes as many bytes as `T`.
     fn code_points<'t, T>(self, text: &'t Bound<'_, PyString>) -> &'t [T] {
         let string = text.as_ptr();
-        // SAFETY: `bytes_each` has checked that they are there and have this width. They never change, and `text` keeps them.
+        // SAFETY: `bytes_each` has checked that they are there and have this width. They never change, and `text`
+        // keeps them.
         unsafe {
             let n_code_points = (*string.cast::<Head>()).n_code_points.unsigned_abs();
             slice::from_raw_parts(string.byte_add(self.code_points).cast(), n_code_points)

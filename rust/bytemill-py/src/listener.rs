@@ -49,9 +49,14 @@ impl Listener {
 
     /// Report progress, `done` of `total` (0 if unknown); break if the work must stop.
     ///
-    /// A call into Python for each row of a file would take ten times as long as reading it, so only some calls are made:
-    /// one every [`REPORT_EVERY`], one per [`SHARE`]th of the total, one at the end, and one when `done` restarts.
-    pub(crate) fn hear<Told: for<'py> PyCallArgs<'py>>(&self, done: u64, total: u64, told: Told) -> ControlFlow<()> {
+    /// A call into Python for each row of a file would take ten times as long as reading it, so only some calls are
+    /// made: one every [`REPORT_EVERY`], one per [`SHARE`]th of the total, one at the end, and one when `done` restarts.
+    pub(crate) fn report<Arguments: for<'py> PyCallArgs<'py>>(
+        &self,
+        done: u64,
+        total: u64,
+        arguments: Arguments,
+    ) -> ControlFlow<()> {
         {
             let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
             let is_due = last.is_none_or(|(before, at): (u64, Instant)| {
@@ -64,7 +69,7 @@ impl Listener {
             }
             *last = Some((done, Instant::now()));
         }
-        self.heed(|py| self.0.progress.as_ref().map_or(Ok(()), |progress| progress.call1(py, told).map(drop)))
+        self.heed(|py| self.0.progress.as_ref().map_or(Ok(()), |progress| progress.call1(py, arguments).map(drop)))
     }
 
     /// Store an exception that was raised outside the core: the result of [`Listener::run`].

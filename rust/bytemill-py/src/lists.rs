@@ -107,8 +107,8 @@ fn lists_are_known(py: Python<'_>, ints: &[Py<PyInt>]) -> bool {
 
 /// Return the list of `ids`, each an index in `ints`.
 fn written<'py>(py: Python<'py>, ids: &[u32], ints: &[Py<PyInt>]) -> PyResult<Bound<'py, PyList>> {
-    // SAFETY: the call returns a new list, or none and an error. Its layout is that of `List`, which `lists_are_known` has
-    // checked. It has as many places as were requested, and they are valid until the list is freed. Each item that
+    // SAFETY: the call returns a new list, or none and an error. Its layout is that of `List`, which `lists_are_known`
+    // has checked. It has as many places as were requested, and they are valid until the list is freed. Each item that
     // counts takes a reference that is counted. When a signal handler runs, exactly the written items count.
     unsafe {
         let list = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(0))?;

@@ -68,7 +68,7 @@ impl<'py> Output<'py> {
         }
         let array = out.cast::<PyArray1<T>>()?;
         let mut writable = array.try_readwrite().map_err(|error| {
-            argument(format!("out cannot be written to ({error}), expected an array nobody else uses"))
+            argument(format!("out cannot be written to ({error}), expected an array that is not in use"))
         })?;
         let slice = writable.as_slice_mut().map_err(|_| argument("out is not aligned".to_owned()))?;
         slice[..ids.len()].copy_from_slice(&ids);

@@ -105,7 +105,7 @@ impl Loader {
 #[pyfunction]
 pub(crate) fn verify_shards(py: Python<'_>, folder: PathBuf) -> PyResult<()> {
     let listener = Listener::new(None);
-    listener.run(py, || shard::verify(&folder, &mut |n_bytes| listener.hear(n_bytes, 0, (n_bytes,)))).map(drop)
+    listener.run(py, || shard::verify(&folder, &mut |n_bytes| listener.report(n_bytes, 0, (n_bytes,)))).map(drop)
 }
 
 /// Compare the shards in `folder` with their source text; see `bytemill.data.verify`.
@@ -120,7 +120,7 @@ pub(crate) fn compare_shards(
 ) -> PyResult<()> {
     let core = tokenizer.get().core();
     let listener = Listener::new(progress);
-    listener.run(py, || verify_against(&folder, &sources, core, |at: &Progress| hear(&listener, at))).map(drop)
+    listener.run(py, || verify_against(&folder, &sources, core, |at: &Progress| report(&listener, at))).map(drop)
 }
 
 /// Merge folders of shards into one; see `bytemill.data.merge`.
@@ -128,7 +128,7 @@ pub(crate) fn compare_shards(
 pub(crate) fn merge_shards(py: Python<'_>, folders: Vec<PathBuf>, out_dir: PathBuf) -> PyResult<()> {
     let listener = Listener::new(None);
     listener
-        .run(py, || shard::merge(&folders, &out_dir, &mut |n_bytes| listener.hear(n_bytes, 0, (n_bytes,))))
+        .run(py, || shard::merge(&folders, &out_dir, &mut |n_bytes| listener.report(n_bytes, 0, (n_bytes,))))
         .map(drop)
 }
 
@@ -161,18 +161,18 @@ pub(crate) fn prepare_shards(
     };
     let core = tokenizer.get().core();
     let listener = Listener::new(progress);
-    let work = || prepare(&sources, &out_dir, core, &options, |at: &Progress| hear(&listener, at));
+    let work = || prepare(&sources, &out_dir, core, &options, |at: &Progress| report(&listener, at));
     listener.run(py, work).map(drop)
 }
 
 /// Report progress to Python as `(phase, bytes, total bytes, tokens)`.
-fn hear(listener: &Listener, at: &Progress) -> ControlFlow<()> {
+fn report(listener: &Listener, at: &Progress) -> ControlFlow<()> {
     let phase = match at.stage {
         Stage::Scan => "scanning",
         Stage::Encode => "encoding",
         Stage::Check => "checking",
     };
-    listener.hear(at.bytes, at.total_bytes, (phase, at.bytes, at.total_bytes, at.tokens))
+    listener.report(at.bytes, at.total_bytes, (phase, at.bytes, at.total_bytes, at.tokens))
 }
 
 pub(crate) fn split_named(name: &str) -> Result<Split, CoreError> {

@@ -22,7 +22,7 @@ pub(crate) fn either<'a, 'py>(
     num_threads: Option<&'a Bound<'py, PyAny>>,
 ) -> PyResult<Option<&'a Bound<'py, PyAny>>> {
     if threads.is_some() && num_threads.is_some() {
-        let message = "threads and num_threads are both given, expected one of them: they mean the same";
+        let message = "threads and num_threads are both given, expected only one of them: both set the same limit";
         return Err(raise("ArgumentError", message.to_owned()));
     }
     Ok(threads.or(num_threads))

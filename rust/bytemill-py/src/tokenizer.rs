@@ -320,7 +320,7 @@ impl Tokenizer {
             threads: threads::count(threads)?,
         };
         let listener = Listener::new(progress);
-        let mut watch = |n_bytes| listener.hear(n_bytes, 0, ("encoding", n_bytes, 0));
+        let mut watch = |n_bytes| listener.report(n_bytes, 0, ("encoding", n_bytes, 0));
         listener.run(py, || encode_files(&self.core, &inputs, &output, &options, &mut watch))
     }
 

@@ -68,7 +68,7 @@ pub(crate) fn train_tokenizer(
     let counts = match (files, texts, word_counts, counts) {
         (Some(paths), None, None, None) => listener.run(py, || {
             let reading = Reading { text_field, separator: separator.map(str::as_bytes), max_memory };
-            count_files(&paths, reading, &counting, &mut |at| hear(&listener, at))
+            count_files(&paths, reading, &counting, &mut |at| report(&listener, at))
         }),
         (None, Some(texts), None, None) => count_texts(&texts, &counting, &listener),
         (None, None, Some(words), None) => add_words(&words, Counter::new(splitter.clone())),
@@ -77,7 +77,7 @@ pub(crate) fn train_tokenizer(
     }?;
     let vocab = listener.run(py, || {
         save_counts.map_or(Ok(()), |path| counts.save(&path, &provenance))?;
-        let merges = train_onto(&base, &counts, options, &mut |at| hear(&listener, at))?;
+        let merges = train_onto(&base, &counts, options, &mut |at| report(&listener, at))?;
         base.continued(&merges, &special_tokens.iter().map(String::as_str).collect::<Vec<_>>())
     })?;
     special_texts.found().map_or(Ok(()), |text| warn_of(py, text))?;
@@ -100,7 +100,7 @@ fn count_texts(texts: &Bound<'_, PyAny>, counting: &Counting, listener: &Listene
         let mut watch = |at| {
             // Reading texts holds the interpreter, so let other threads run here.
             Python::attach(|py| py.detach(|| ()));
-            hear(listener, at)
+            report(listener, at)
         };
         count_documents(counting, &mut watch, |sink| {
             Python::attach(|py| add_texts(texts.bind(py), sink)).unwrap_or_else(|error| {
@@ -143,12 +143,12 @@ fn with_bytes<T>(what: &str, text: &Bound<'_, PyAny>, each: impl FnOnce(&[u8]) -
     }
 }
 
-fn hear(listener: &Listener, at: Progress) -> ControlFlow<()> {
-    let told = told(at);
-    listener.hear(told.1, told.2, told)
+fn report(listener: &Listener, at: Progress) -> ControlFlow<()> {
+    let arguments = arguments(at);
+    listener.report(arguments.1, arguments.2, arguments)
 }
 
-fn told(at: Progress) -> (&'static str, u64, u64) {
+fn arguments(at: Progress) -> (&'static str, u64, u64) {
     match at {
         Progress::Counting { bytes } => ("counting", bytes, 0),
         Progress::Merging { done, wanted } => ("merging", done as u64, wanted as u64),

@@ -45,13 +45,13 @@ pub(super) fn in_file(path: &Path, error: Error, place: impl Fn(&VocabFault) -> 
 /// Return an error if a format that only holds special tokens and no normalizer would lose data.
 pub(super) fn refuse_added(format: &'static str, vocab: &Vocab) -> Result<()> {
     if vocab.normalizer() != Normalizer::None {
-        return Err(cannot_write(format, "it cannot say that text is normalized"));
+        return Err(cannot_write(format, "it cannot store a normalizer"));
     }
     match vocab.added_tokens().iter().find(|token| !token.special || token.looks_around()) {
         Some(token) => {
             let what = if token.special { "has rules about its neighbours" } else { "is found in any text" };
             let (id, content) = (token.id, &token.content);
-            Err(cannot_write(format, format!("it cannot say that the added token {id}, {content:?}, {what}")))
+            Err(cannot_write(format, format!("it cannot store that the added token {id}, {content:?}, {what}")))
         }
         None => Ok(()),
     }

@@ -51,7 +51,10 @@ pub(super) fn read(folder: &Path, pattern: PatternChoice, special_tokens: GivenS
         let line = first_line + index;
         let reason = match fault {
             VocabFault::DuplicateMerge { .. } => format!("line {line}: {fault}"),
-            _ => format!("line {line}: {fault} in {}: are the two of one vocabulary?", vocab_path.display()),
+            _ => format!(
+                "line {line}: {fault} in {}: do both files belong to the same vocabulary?",
+                vocab_path.display()
+            ),
         };
         Error::format(&merges_path, reason)
     })?;
@@ -64,14 +67,14 @@ pub(super) fn write(folder: &Path, vocab: &Vocab, splitter: &Splitter) -> Result
         return Err(cannot_write("gpt2", reason));
     }
     if vocab.ignore_merges() {
-        return Err(cannot_write("gpt2", "it cannot say that whole pretokens go before merges"));
+        return Err(cannot_write("gpt2", "it cannot store ignore_merges"));
     }
     refuse_added("gpt2", vocab)?;
     let mut entries: Vec<(String, u32)> =
         vocab.ordinary_tokens().map(|(id, bytes)| (to_printable(bytes), id)).collect();
     let ordinary: HashSet<&str> = entries.iter().map(|(text, _)| text.as_str()).collect();
     if let Some((text, id)) = vocab.special_tokens().iter().find(|(text, _)| ordinary.contains(text.as_str())) {
-        let reason = format!("special token {id}, {text:?}, is also how an ordinary token is written there");
+        let reason = format!("special token {id}, {text:?}, would be written like an ordinary token");
         return Err(cannot_write("gpt2", reason));
     }
     entries.extend(vocab.special_tokens().iter().cloned());

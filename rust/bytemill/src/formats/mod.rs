@@ -88,7 +88,7 @@ pub fn load(path: &Path, pattern: PatternChoice, special_tokens: GivenSpecials) 
         return Err(Error::Argument {
             name: "special_tokens",
             got: "given".to_owned(),
-            expected: format!("none, since {} holds its own", path.display()),
+            expected: format!("none, since {} contains its special tokens", path.display()),
         });
     }
     let text = file::text(path, bytes)?;
@@ -130,7 +130,7 @@ fn read_json(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, 
     } else if has("config") && has("vocab") {
         tekken::read(path, text, pattern)
     } else {
-        let reason = "is JSON but neither a tokenizer.json (no \"model\") nor bytemill's (no \"format\")";
+        let reason = "is JSON, but has no \"model\" (tokenizer.json) and no \"format\" (bytemill)";
         Err(Error::format(path, reason))
     }
 }

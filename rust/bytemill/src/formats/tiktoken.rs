@@ -1,6 +1,6 @@
 //! `.tiktoken`: one token per line, as its bytes in base64, a space, and its rank.
 //!
-//! The rank is both the id and the merge order. The file contains neither pattern nor special tokens;
+//! The rank is both the id and the merge order. The file contains no pattern and no special tokens;
 //! those of `OpenAI`'s own files are recognized by the SHA-256 of the file.
 
 use super::common::{GivenSpecials, PatternChoice, cannot_write, in_file, refuse_added};
@@ -164,7 +164,7 @@ fn check_gaps(path: &Path, tokens: &[(Vec<u8>, u32)], special_tokens: &[(String,
     ))
 }
 
-/// Return the first id below the highest rank that is neither a rank nor a special token.
+/// Return the first id below the highest rank that is not a rank and not a special token.
 fn first_gap(tokens: &[(Vec<u8>, u32)], special_tokens: &[(String, u32)]) -> Option<u32> {
     let ids = tokens.iter().map(|(_, id)| *id).chain(special_tokens.iter().map(|(_, id)| *id));
     let highest = tokens.iter().map(|(_, id)| *id).max().unwrap_or(0);

@@ -175,8 +175,8 @@ impl<'p, 't> Search<'p, 't> {
         at.saturating_sub(self.program.most_back.saturating_mul(4))
     }
 
-    /// Run the program from `instruction` at `at` to its end, or to the end of a lookaround or an atomic group. Return the
-    /// position in the text that it reaches.
+    /// Run the program from `instruction` at `at` to its end, or to the end of a lookaround or an atomic group. Return
+    /// the position in the text that it reaches.
     fn run(&mut self, mut instruction: usize, mut at: usize, is_inner: bool) -> Option<usize> {
         let (first_alternative, first_passed) = (self.alternatives.len(), self.trail.len());
         loop {

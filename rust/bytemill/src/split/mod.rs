@@ -38,7 +38,7 @@ use engine::Regex;
 pub use known::{CL100K, GPT2, O200K};
 use known::{Known, Rule};
 pub(crate) use oniguruma::{Direction, translate};
-pub(crate) use parts::CUT_BESIDE;
+pub(crate) use parts::CUT_CONTEXT;
 use sequence::Sequence;
 use std::sync::Arc;
 pub(crate) use steps::{Described, Step, read as read_steps};
@@ -117,7 +117,7 @@ impl Splitter {
         }
     }
 
-    /// Create a splitter that runs `steps`, one of which is `ByteLevel`.
+    /// Create a splitter that runs `steps`, which include `ByteLevel`.
     pub(crate) fn from_steps(steps: Vec<Step>) -> Result<Self> {
         match plan(&steps) {
             Plan::Whole => Self::of(Kind::Whole),

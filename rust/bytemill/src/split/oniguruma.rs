@@ -460,9 +460,7 @@ impl<'p> Translation<'p> {
     /// Refuse a repeat of a repeat, which has several readings.
     fn refuse_repeat(&self) -> Result<(), String> {
         if self.rest.starts_with(['*', '+', '?']) {
-            return Err(
-                "a repeat of a repeat is read in several ways, expected a group around the inner one".to_owned()
-            );
+            return Err("a repeat of a repeat is ambiguous, expected a group around the inner one".to_owned());
         }
         Ok(())
     }

@@ -14,7 +14,7 @@
 use std::ops::Range;
 
 /// The characters before and after each place at which [`cut`] cuts.
-pub(crate) const CUT_BESIDE: [char; 3] = ['\n', '，', '。'];
+pub(crate) const CUT_CONTEXT: [char; 3] = ['\n', '，', '。'];
 
 /// Split into about `n_parts` parts of about the same size; fewer if the text has too few places to cut.
 pub(super) fn cut(text: &str, n_parts: usize) -> Vec<&str> {

@@ -43,8 +43,9 @@ pub(super) fn tokens(vocab: Entries<u32>, added: Vec<Entry>, merges: &[(Vec<u8>,
     for (text, id) in vocab.0 {
         let bytes = from_printable(&text);
         if !by_text.contains(text.as_str()) {
-            let bytes = bytes
-                .map_err(|character| format!("model.vocab has {text:?}, where {character:?} stands for no byte"))?;
+            let bytes = bytes.map_err(|character| {
+                format!("model.vocab has {text:?}, where {character:?} does not represent a byte")
+            })?;
             tokens.push((bytes, id));
             continue;
         }

@@ -140,7 +140,7 @@ fn merges(merges: Vec<Merge>) -> Refusal<Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 fn bytes(text: &str) -> Refusal<Vec<u8>> {
-    from_printable(text).map_err(|character| format!("{text:?}, where {character:?} stands for no byte"))
+    from_printable(text).map_err(|character| format!("{text:?}, where {character:?} does not represent a byte"))
 }
 
 /// Convert the `pre_tokenizer` of version 2.0 to version 1.0.

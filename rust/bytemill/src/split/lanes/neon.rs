@@ -45,7 +45,8 @@ const WEIGHTS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 
 
 /// Return one bit for each byte that is all ones; the others must be zero.
 ///
-/// NEON has no instruction for this: each byte keeps its own bit, and three sums of neighbours put eight bytes into one.
+/// NEON has no instruction for this: each byte keeps its own bit, and three sums of neighbours put eight bytes into
+/// one.
 #[inline(always)]
 fn bits(bytes: [uint8x16_t; 4]) -> u64 {
     // SAFETY: 16 bytes are readable at `WEIGHTS`; the processor has NEON.
