@@ -18,7 +18,8 @@ use pyo3::types::PyString;
 use crate::interpreter::objects_are_known;
 use crate::listener::interruptibly;
 
-/// The UTF-8 of shorter strings takes few pages, and `CPython` reuses it when the same string is passed again.
+/// Minimum length to read code points directly. The UTF-8 of shorter strings takes few pages, and `CPython` reuses it
+/// when the same string is passed again.
 const LONG: isize = 1 << 18;
 
 /// The head of every string.

@@ -50,7 +50,8 @@ impl Listener {
     /// Report progress, `done` of `total` (0 if unknown); break if the work must stop.
     ///
     /// A call into Python for each row of a file would take ten times as long as reading it, so only some calls are
-    /// made: one every [`REPORT_EVERY`], one per [`SHARE`]th of the total, one at the end, and one when `done` restarts.
+    /// made: one every [`REPORT_EVERY`], one per [`SHARE`]th of the total, one at the end, and one when `done`
+    /// restarts.
     pub(crate) fn report<Arguments: for<'py> PyCallArgs<'py>>(
         &self,
         done: u64,

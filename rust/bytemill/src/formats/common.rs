@@ -42,7 +42,8 @@ pub(super) fn in_file(path: &Path, error: Error, place: impl Fn(&VocabFault) -> 
     }
 }
 
-/// Return an error if a format that only holds special tokens and no normalizer would lose data.
+/// Return an error if the vocabulary has a normalizer or added tokens that are not plain special tokens, for formats
+/// that cannot store these.
 pub(super) fn refuse_added(format: &'static str, vocab: &Vocab) -> Result<()> {
     if vocab.normalizer() != Normalizer::None {
         return Err(cannot_write(format, "it cannot store a normalizer"));

@@ -137,7 +137,7 @@ fn what_cannot_be_a_pattern_is_refused_by_name() {
         (r"a\Kb", r"\K"),
         (r"\Ga", r"\G"),
         (r"(a)?(?(1)b|c)", "conditional group"),
-        (r"(?:a*)*b", "repeats what may be empty"),
+        (r"(?:a*)*b", "repeats a part that may be empty"),
         (r"(?<=a+)b", "look-behind"),
         (r"((a{100}){100}){100}", "shorter pattern"),
         (r"a{2,1}", "{2,1}, expected the smaller number first"),

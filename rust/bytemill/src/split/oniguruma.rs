@@ -123,12 +123,12 @@ struct Translation<'p> {
     rest: &'p str,
     direction: Direction,
     done: String,
-    /// Flags of each open group, the outermost first.
+    /// Whether each open group ignores case, the outermost first.
     ignores_case: Vec<bool>,
 }
 
 impl<'p> Translation<'p> {
-    /// The word characters of the source syntax and of the target syntax.
+    /// Return the word characters of the source syntax and of the target syntax.
     fn words(&self) -> (&'static str, &'static str) {
         match self.direction {
             Direction::Write => (OUR_WORD, THEIR_WORD),
@@ -179,7 +179,7 @@ impl<'p> Translation<'p> {
                 self.rest = &self.rest[1..];
                 self.refuse_repeat()
             }
-            '^' | '$' => Err("`^` and `$` stand for the ends of any line in Oniguruma, expected \\A or \\z".to_owned()),
+            '^' | '$' => Err("`^` and `$` match at the ends of any line in Oniguruma, expected \\A or \\z".to_owned()),
             '{' => self.count(),
             '*' | '+' | '?' => {
                 self.keep(1);
@@ -196,7 +196,7 @@ impl<'p> Translation<'p> {
         if self.ignores_case() {
             let next: String = self.rest.chars().take(2).flat_map(char::to_lowercase).collect();
             if !character.is_ascii() || FOLDED_TOGETHER.contains(&&*next) {
-                return Err(format!("{next:?} with the flag i also matches other numbers of characters in Oniguruma"));
+                return Err(format!("{next:?} with the flag i also matches strings of other lengths in Oniguruma"));
             }
         }
         self.keep(character.len_utf8());
@@ -224,7 +224,7 @@ impl<'p> Translation<'p> {
         let (word, _) = self.words();
         let replacement = match character {
             'w' | 'W' | 'b' | 'B' | 'p' | 'P' | 'D' | 'S' | 'H' if self.ignores_case() => {
-                return Err(format!("`\\{character}` with the flag i holds other characters in Oniguruma"));
+                return Err(format!("`\\{character}` with the flag i matches other characters in Oniguruma"));
             }
             'w' => word.to_owned(),
             'W' => format!("[^{}", &word[1..]),
@@ -234,7 +234,7 @@ impl<'p> Translation<'p> {
             '>' if self.is_written() && !is_in_class => format!("(?:(?<={word})(?!{word}))"),
             'p' | 'P' => return self.property(),
             '1'..='9' | 'k' | 'g' if !is_in_class => {
-                return Err("a backreference or a call of a group takes time that is not linear in the text".to_owned());
+                return Err("a backreference or a call of a group cannot run in linear time".to_owned());
             }
             'x' | 'u' | 'U' => return self.code_point(character),
             'd' | 'D' | 's' | 'S' | 'h' | 'H' | 'n' | 'r' | 't' | 'f' | 'v' | 'a' | 'e' => {
@@ -250,7 +250,7 @@ impl<'p> Translation<'p> {
                 let is_bare = !self.is_written() && matches!(character, '<' | '>');
                 if is_bare { character.to_string() } else { format!("\\{character}") }
             }
-            _ => return Err(format!("`\\{character}` has another meaning in Oniguruma, or none")),
+            _ => return Err(format!("`\\{character}` has a different meaning or no meaning in Oniguruma")),
         };
         self.done.push_str(&replacement);
         self.rest = characters.as_str();
@@ -275,7 +275,7 @@ impl<'p> Translation<'p> {
             return Ok(());
         }
         if !self.is_written() {
-            return Err(format!("`\\p{{{name}}}` is not known to hold the same characters here as in Oniguruma"));
+            return Err(format!("`\\p{{{name}}}` may not match the same characters in Oniguruma"));
         }
         let ranges = super::pattern::ranges(&format!("\\p{{{name}}}"), false)?;
         let ranges = ranges.into_iter().map(|(first, last)| format!("\\x{{{first:x}}}-\\x{{{last:x}}}"));
@@ -367,7 +367,7 @@ impl<'p> Translation<'p> {
             }
         }
         if self.ignores_case() && is_negated && has_letters {
-            return Err("a negated class of letters with the flag i holds other characters in Oniguruma".to_owned());
+            return Err("a negated class of letters with the flag i matches other characters in Oniguruma".to_owned());
         }
         Ok(())
     }
@@ -409,7 +409,7 @@ impl<'p> Translation<'p> {
         let is_known = |flag: char| flag == 'i' || (flag == 'u' && self.is_written());
         let (set, cleared) = flags.split_once('-').unwrap_or((flags, ""));
         if !set.chars().all(is_known) || !cleared.chars().all(|flag| flag == 'i') {
-            return Err(format!("the flags {flags} have other meanings in Oniguruma, or none"));
+            return Err(format!("the flags {flags} have a different meaning or no meaning in Oniguruma"));
         }
         let ignores_case = (self.ignores_case() || set.contains('i')) && !cleared.contains('i');
         let written = if ignores_case { "(?i" } else { "(?-i" };
@@ -426,7 +426,7 @@ impl<'p> Translation<'p> {
                 self.done.push_str("(?i)");
             } else if written != "(?" {
                 return Err(
-                    "a flag for the rest of a group reaches over `|` differently in Oniguruma, expected (?i:…)"
+                    "a flag for the rest of a group applies across `|` differently in Oniguruma, expected (?i:…)"
                         .to_owned(),
                 );
             }

@@ -160,13 +160,15 @@ impl Pattern {
                     return Err(format!("has the repeat {{{lo},{hi}}}, expected the smaller number first"));
                 }
                 if most.is_none() && child.may_be_empty() {
-                    return Err("repeats what may be empty, expected a repeat of at least one character".to_owned());
+                    return Err(
+                        "repeats a part that may be empty, expected a repeat of at least one character".to_owned()
+                    );
                 }
                 Node::Repeat { child: Box::new(child), least: *lo, most, is_greedy: *greedy }
             }
             Expr::Delegate { inner, casei } => self.class(inner, *casei)?,
             Expr::AtomicGroup(child) => Node::Atomic(Box::new(self.node(child)?)),
-            other => return Err(format!("has {}, whose time would not be linear in the text", refused(other))),
+            other => return Err(format!("has {}, which cannot run in linear time", refused(other))),
         })
     }
 
@@ -255,7 +257,7 @@ fn place(assertion: Assertion) -> Result<Place, String> {
         Assertion::RightWordHalfBoundary => word(None, Some(false)),
         Assertion::WordBoundary => Place::WordBoundary,
         Assertion::NotWordBoundary => Place::NotWordBoundary,
-        other => return Err(format!("has the assertion {other:?}, which is not known here")),
+        other => return Err(format!("has the assertion {other:?}, which is not supported")),
     })
 }
 

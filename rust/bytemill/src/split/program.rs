@@ -69,7 +69,7 @@ impl Program {
 
     fn push(&mut self, instruction: Instruction) -> Result<usize, String> {
         if self.here() == MOST_INSTRUCTIONS {
-            return Err(format!("becomes more than {MOST_INSTRUCTIONS} steps, expected a shorter pattern"));
+            return Err(format!("compiles to more than {MOST_INSTRUCTIONS} steps, expected a shorter pattern"));
         }
         self.instructions.push(instruction);
         Ok(self.here() - 1)

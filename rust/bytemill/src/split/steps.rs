@@ -142,7 +142,7 @@ fn refuse_lossy(step: &Step) -> Result<(), String> {
             Err("behavior \"Removed\" loses text, expected another".to_owned())
         }
         Step::Split { pattern: Searched::String(text), .. } if text.is_empty() => {
-            Err("the pattern is empty, expected a text to look for".to_owned())
+            Err("the pattern is empty, expected a text to search for".to_owned())
         }
         Step::FixedLength { length: 0 } => Err("length is 0, expected at least 1".to_owned()),
         _ => Ok(()),

@@ -217,8 +217,8 @@ fn first(bits: u64) -> usize {
     bits.trailing_zeros() as usize
 }
 
-/// Compare in pairs, so that few comparisons wait for each other, and as floating-point numbers, because every x86-64
-/// processor compares two of those at a time.
+/// Return the least number. Numbers are compared in pairs, so that few comparisons wait for each other, and as
+/// floating-point numbers, because every x86-64 processor compares two of those at a time.
 #[inline(always)]
 fn least<const N: usize>(numbers: &[Made; N]) -> Made {
     let mut least = numbers.map(f64::from_bits);

@@ -42,8 +42,8 @@ pub(crate) fn nfc(text: &str) -> Cow<'_, str> {
 
 /// Return `text` composed, and for each byte of it the start in `text` of the character that it comes from.
 ///
-/// In a sequence of a base and its marks, the base and the marks before the first change map to themselves, and the
-/// others map to the last.
+/// In a sequence of a base and its marks, the base and the marks before the first change map to themselves. The others
+/// map to the last marks of the original sequence, counted from the end.
 pub(crate) fn nfc_with_origins(text: &str) -> (String, Vec<usize>) {
     let (mut composed, mut origins) = (String::with_capacity(text.len()), Vec::with_capacity(text.len()));
     let mut start = 0;
