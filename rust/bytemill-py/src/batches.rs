@@ -14,7 +14,7 @@ use pyo3::types::PyTuple;
 #[pyclass(frozen)]
 struct BatchMemory(Batch);
 
-/// (inputs, targets), and the documents as (B, T) or (n,) if requested.
+/// Return (inputs, targets), and the documents as (B, T) or (n,) if requested.
 pub(crate) fn to_arrays(
     py: Python<'_>,
     mut batch: Batch,

@@ -32,7 +32,7 @@ impl DurableFile {
         Ok(Self { path, open: Mutex::new(Some(file)) })
     }
 
-    /// The path of the temporary file; None for a pipe or a device.
+    /// Return the path of the temporary file; None for a pipe or a device.
     #[getter]
     fn temporary(&self) -> Option<PathBuf> {
         self.lock().as_ref()?.temporary().map(Path::to_owned)

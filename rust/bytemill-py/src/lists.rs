@@ -31,7 +31,7 @@ struct Made {
     lists_are_known: bool,
 }
 
-/// Check for Ctrl-C after this many items.
+/// The number of items between checks for Ctrl-C.
 const CHECK_ITEMS: usize = 1 << 20;
 
 /// The memory layout of a list in `CPython`.

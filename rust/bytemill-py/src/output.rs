@@ -22,7 +22,7 @@ pub(crate) struct Output<'py> {
 }
 
 impl<'py> Output<'py> {
-    /// If `out` is given, it decides the width; if `dtype` is given too, it must be the same.
+    /// Create the destination. If `out` is given, it decides the width; if `dtype` is given too, it must be the same.
     pub(crate) fn new(
         py: Python<'py>,
         dtype: Option<&Bound<'py, PyAny>>,

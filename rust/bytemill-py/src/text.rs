@@ -24,7 +24,7 @@ pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> 
     Ok(Cow::Owned(utf16.call_method1("decode", ("utf-16", "replace"))?.extract()?))
 }
 
-/// Check for Ctrl-C after this many ids.
+/// The number of ids between checks for Ctrl-C.
 const CHECK_IDS: usize = 1 << 20;
 
 /// Ids passed by Python: contiguous uint32 arrays are read in place, all others are copied.

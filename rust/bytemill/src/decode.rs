@@ -37,7 +37,7 @@ pub fn decode_bytes(vocab: &Vocab, ids: &[u32]) -> Result<Vec<u8>> {
 const EXPECTED_BYTES: usize = 5;
 /// The bytes of this many ids fit into the L1 cache.
 const BUFFER_IDS: usize = 128;
-/// Check for interruption after this many ids.
+/// The number of ids between checks for interruption.
 const CHECK_IDS: usize = 1 << 16;
 
 /// Return the text of `ids`; invalid UTF-8 becomes U+FFFD, as with Python's `errors="replace"`.

@@ -7,7 +7,7 @@ use crate::{hints, interrupt};
 
 /// Number of code points written at a time, before space for them is added to the text.
 const BLOCK: usize = 1024;
-/// Check for interruption after this many blocks.
+/// The number of blocks between checks for interruption.
 const CHECK_BLOCKS: usize = 1024;
 /// Number of code points checked together.
 const GROUP: usize = 32;

@@ -21,7 +21,7 @@ pub(super) enum Backend {
     Scalar,
 }
 
-/// Return the best backend that this processor supports and the environment allows; chosen once.
+/// The best backend that this processor supports and the environment allows; chosen once.
 pub(super) static BACKEND: LazyLock<Backend> = LazyLock::new(|| Backend::best(&FORCED));
 
 /// The backend that the environment forces, read once; an empty value forces none.

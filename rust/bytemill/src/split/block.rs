@@ -101,7 +101,7 @@ fn look_up(text: Reader, start: usize, mut firsts: u64) -> [u64; 8] {
     classes
 }
 
-/// The first bytes of ideographs and Hangul whose ranges contain only letters: U+4000 to U+9FFF
+/// Return the first bytes of ideographs and Hangul whose ranges contain only letters: U+4000 to U+9FFF
 /// without the hexagrams (U+4DC0 to U+4DFF), and U+B000 to U+CFFF.
 #[inline(always)]
 fn ideographs(lanes: impl Lanes) -> u64 {
@@ -109,7 +109,7 @@ fn ideographs(lanes: impl Lanes) -> u64 {
     lanes.within(0xE5, 0xE9) | lanes.equal(0xE4) & !hexagrams | lanes.within(0xEB, 0xEC)
 }
 
-/// The first bytes of punctuation between clauses of ideographs: U+3001 to U+3004 and U+3008 to U+3020, and the wide
+/// Return the first bytes of punctuation between clauses of ideographs: U+3001 to U+3004 and U+3008 to U+3020, and the wide
 /// forms of the ASCII punctuation before and after the digits.
 #[inline(always)]
 fn wide_punctuation(lanes: impl Lanes) -> u64 {

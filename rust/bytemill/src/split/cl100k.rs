@@ -68,20 +68,20 @@ pub(super) fn starts<L: Lanes>(rules: Rules, block: &Block<L>) -> Starts {
     Starts { all: starts, undecided: undecided(block), white: block.of(SPACE) }
 }
 
-/// Multi-byte white space and digits: for both, the number of characters matters.
+/// Return the multi-byte white space and digits: for both, the number of characters matters.
 #[inline(always)]
 pub(super) fn undecided<L: Lanes>(block: &Block<L>) -> u64 {
     block.of(SPACE | NUMBER) & block.beyond_ascii
 }
 
-/// Starts of runs of symbols without a space before them.
+/// Return the starts of runs of symbols without a space before them.
 #[inline(always)]
 pub(super) fn symbol_starts<L: Lanes>(block: &Block<L>) -> u64 {
     let symbols = block.of(SYMBOL);
     symbols & !(symbols << 1) & !(block.space << 1)
 }
 
-/// Starts of runs of letters, except after a blank or after a symbol that starts a pretoken.
+/// Return the starts of runs of letters, except after a blank or after a symbol that starts a pretoken.
 #[inline(always)]
 pub(super) fn word_starts<L: Lanes>(block: &Block<L>, symbol_starts: u64) -> u64 {
     let letters = block.of(LETTER);
@@ -92,7 +92,7 @@ pub(super) fn word_starts<L: Lanes>(block: &Block<L>, symbol_starts: u64) -> u64
     letters & !(letters << 1) & !(symbol << 1) & !(block.of(BLANK) << 1)
 }
 
-/// Starts of runs of digits, and about every third digit in them.
+/// Return the starts of runs of digits, and about every third digit in them.
 #[inline(always)]
 pub(super) fn number_starts<L: Lanes>(block: &Block<L>, max_digits: usize) -> u64 {
     let numbers = block.of(NUMBER);
@@ -109,7 +109,7 @@ pub(super) fn number_starts<L: Lanes>(block: &Block<L>, max_digits: usize) -> u6
     starts
 }
 
-/// Starts of runs of white space, without the newlines that belong to the symbols before; the character
+/// Return the starts of runs of white space, without the newlines that belong to the symbols before; the character
 /// after the last newline in each run; and the last character of the run, if it is a blank.
 #[inline(always)]
 pub(super) fn white_starts<L: Lanes>(block: &Block<L>) -> u64 {

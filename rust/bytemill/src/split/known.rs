@@ -113,7 +113,7 @@ pub(super) fn find(regex: &str) -> Option<(&'static Known, &'static str)> {
     })
 }
 
-/// A known pattern in a spelling with the same meaning in Oniguruma.
+/// Return a known pattern in a spelling with the same meaning in Oniguruma.
 pub(super) fn in_oniguruma(regex: &str) -> Option<&'static str> {
     find(regex).map(|(known, _)| known.oniguruma)
 }

@@ -60,7 +60,7 @@ pub(super) fn starts<L: Lanes>(block: &Block<L>) -> Starts {
     Starts { all: starts, undecided, white: block.of(SPACE) }
 }
 
-/// Marks; letters without case next to other letters; slashes that belong to symbols before newlines.
+/// Return marks; letters without case next to other letters; slashes that belong to symbols before newlines.
 #[inline(always)]
 fn undecided<L: Lanes>(block: &Block<L>) -> u64 {
     let (cased, uncased) = (block.of(UPPER | LOWER), block.of(UNCASED));

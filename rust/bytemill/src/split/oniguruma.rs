@@ -257,7 +257,7 @@ impl<'p> Translation<'p> {
         Ok(())
     }
 
-    /// `\p{L}`, `\pL`, `\P{L}`, `\p{^L}`.
+    /// Translate `\p{L}`, `\pL`, `\P{L}`, `\p{^L}`.
     fn property(&mut self) -> Result<(), String> {
         let (start, after) = self.rest.split_at(2);
         let (name, rest) = match after.strip_prefix('{') {
@@ -283,7 +283,7 @@ impl<'p> Translation<'p> {
         Ok(())
     }
 
-    /// `\x41`, `\x{41}`, `\u0041`, `\u{41}`.
+    /// Translate `\x41`, `\x{41}`, `\u0041`, `\u{41}`.
     fn code_point(&mut self, letter: char) -> Result<(), String> {
         let after = &self.rest[2..];
         let most = match letter {
@@ -402,7 +402,7 @@ impl<'p> Translation<'p> {
         Ok(())
     }
 
-    /// `(?i)`, `(?i:`, `(?u:`.
+    /// Translate `(?i)`, `(?i:`, `(?u:`.
     fn flags(&mut self, inside: &'p str) -> Result<(), String> {
         let end = inside.find([')', ':']).ok_or("a group has no end")?;
         let (flags, rest) = inside.split_at(end);

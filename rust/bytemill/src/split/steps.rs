@@ -83,7 +83,7 @@ fn yes() -> bool {
     true
 }
 
-/// Return an error with the reason for steps that lose text or are not byte-level.
+/// Steps that lose text or are not byte-level, with the reason.
 const REFUSED: [(&str, &str); 8] = [
     ("Whitespace", "drops white space"),
     ("WhitespaceSplit", "drops white space"),
@@ -91,7 +91,7 @@ const REFUSED: [(&str, &str); 8] = [
     ("CharDelimiterSplit", "drops the delimiter"),
     ("Delimiter", "drops the delimiter"),
     ("Metaspace", "replaces spaces, which is not byte-level BPE"),
-    ("UnicodeScripts", "splits by a table of scripts that is not known here"),
+    ("UnicodeScripts", "splits by a table of scripts, which is not supported"),
     ("null", "does not turn text into bytes"),
 ];
 
@@ -187,7 +187,7 @@ pub(super) fn plan(steps: &[Step]) -> Plan<'_> {
     }
 }
 
-/// Return the steps in the form of a `tokenizer.json`.
+/// Steps in the form of a `tokenizer.json`.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum Described<'s> {
