@@ -109,8 +109,8 @@ fn ideographs(lanes: impl Lanes) -> u64 {
     lanes.within(0xE5, 0xE9) | lanes.equal(0xE4) & !hexagrams | lanes.within(0xEB, 0xEC)
 }
 
-/// Return the first bytes of punctuation between clauses of ideographs: U+3001 to U+3004 and U+3008 to U+3020, and the wide
-/// forms of the ASCII punctuation before and after the digits.
+/// Return the first bytes of punctuation between clauses of ideographs: U+3001 to U+3004 and U+3008 to U+3020, and the
+/// wide forms of the ASCII punctuation before and after the digits.
 #[inline(always)]
 fn wide_punctuation(lanes: impl Lanes) -> u64 {
     let ideographic = lanes.equal(0xE3) & lanes.equal(0x80) >> 1;

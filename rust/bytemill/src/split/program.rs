@@ -183,7 +183,8 @@ impl Program {
         Ok(())
     }
 
-    /// Add a look-behind. It goes back as many characters as its matches have; this number may differ between alternatives.
+    /// Add a look-behind. It goes back as many characters as its matches have; this number may differ between
+    /// alternatives.
     fn add_look_behind(&mut self, child: &Node, is_negative: bool) -> Result<(), String> {
         if let Some(length) = child.length() {
             self.most_back = self.most_back.max(length);
