@@ -1,7 +1,7 @@
-//! A batch as numpy arrays over the loader's own memory, which goes back to the loader when the last of them is gone.
+//! A batch as numpy arrays over the loader's own memory, which returns to the loader when the last array is freed.
 //!
-//! numpy keeps the owner of borrowed memory alive, and torch keeps the array; so a batch stays untouched while anything
-//! that was made from it without a copy is held, and its memory is used again after that.
+//! numpy keeps the owner of borrowed memory alive, and torch keeps the array. So a batch is not overwritten while
+//! anything that shares its memory exists; after that the memory is reused.
 #![allow(unsafe_code, reason = "numpy borrows memory by pointer; benches/loader.py shows what the saved copy buys")]
 
 use bytemill::shard::{Batch, Ids};
@@ -14,7 +14,7 @@ use pyo3::types::PyTuple;
 #[pyclass(frozen)]
 struct BatchMemory(Batch);
 
-/// (inputs, targets), and the documents as (B, T) or (n,) where they were asked for.
+/// Return (inputs, targets), and the documents as (B, T) or (n,) if requested.
 pub(crate) fn to_arrays(
     py: Python<'_>,
     mut batch: Batch,
@@ -44,7 +44,7 @@ pub(crate) fn to_arrays(
     PyTuple::new(py, arrays)
 }
 
-/// An array over rows of `ids` that are `stride` apart.
+/// Return an array over rows of `ids` that are `stride` apart.
 fn borrowed<'py, Id: Element>(
     owner: &Bound<'py, BatchMemory>,
     ids: &[Id],
@@ -53,7 +53,7 @@ fn borrowed<'py, Id: Element>(
 ) -> PyResult<Bound<'py, PyArray2<Id>>> {
     let view = ArrayView2::from_shape(shape.strides((stride, 1)), ids)
         .map_err(|error| pyo3::exceptions::PyValueError::new_err(error.to_string()))?;
-    // SAFETY: `ids` lies in the batch that `owner` holds, which neither moves nor frees it until it is dropped, and the
-    // array keeps `owner` alive. Nobody in Rust reads or writes it meanwhile: the batch is the caller's alone.
+    // SAFETY: `ids` is in the batch that `owner` holds, which neither moves nor frees it until it is dropped, and the
+    // array keeps `owner` alive. No Rust code reads or writes it meanwhile: the batch belongs only to the caller.
     Ok(unsafe { PyArray2::borrow_from_array(&view, owner.clone().into_any()) })
 }

@@ -1,8 +1,8 @@
-//! The code points of a long Python string where they lie, so that its UTF-8 can be written without `CPython`.
+//! Reads the code points of a long Python string in place, so that its UTF-8 can be written without `CPython`.
 //!
-//! `CPython` takes four times as long for it, on fresh pages, holds the interpreter, and keeps what it wrote for as long
-//! as the string lives. The stable ABI has no other way to a string's content than copies of it; so where strings
-//! lie in memory as they have since 3.3, which is looked at once, they are read there.
+//! `CPython` takes four times as long, uses fresh pages, holds the interpreter, and keeps its copy for as long as the
+//! string lives. The stable ABI only offers copies of a string's content. So if the memory layout of strings is the one
+//! used since 3.3, which is checked once, the code points are read directly.
 
 // A first pass over 16 MiB takes four fifths of the time (docs/experiments/encoding.md).
 #![allow(unsafe_code)]
@@ -18,10 +18,11 @@ use pyo3::types::PyString;
 use crate::interpreter::objects_are_known;
 use crate::listener::interruptibly;
 
-/// The UTF-8 of shorter strings takes few pages, and serves again where they come again.
+/// Minimum length to read code points directly. The UTF-8 of shorter strings takes few pages, and `CPython` reuses it
+/// when the same string is passed again.
 const LONG: isize = 1 << 18;
 
-/// How every string begins.
+/// The head of every string.
 #[repr(C)]
 struct Head {
     object: ffi::PyObject,
@@ -30,27 +31,27 @@ struct Head {
     state: u32,
 }
 
-/// What differs between versions of `CPython`.
+/// The differences between versions of `CPython`.
 #[derive(Clone, Copy, Debug)]
 struct Layout {
-    /// Where in its state a string tells how it is kept.
+    /// Position of the bits in a string's state that describe its storage.
     shift: u32,
-    /// Bytes from a string's start to the pointer to its UTF-8, null where nobody asked for that.
+    /// Bytes from a string's start to the pointer to its UTF-8, which is null until it is requested.
     utf8: usize,
     /// Bytes from a string's start to its code points.
     code_points: usize,
 }
 
-/// Looked at once; `None` where strings are unlike what is described here.
+/// Checked once; `None` if strings do not have the layout described here.
 static LAYOUT: PyOnceLock<Option<Layout>> = PyOnceLock::new();
 
-/// In a string's state: the bytes of a code point, whether the code points follow the head, whether they are ASCII.
+/// Fields of a string's state: bytes per code point, whether the code points follow the head, whether they are ASCII.
 const HOW_KEPT: u32 = 0b1_1111;
 const FOLLOWING: u32 = 0b0_1000;
 
-/// The UTF-8 of `text`, if that is long, not ASCII and without lone surrogates, and `CPython` does not have it already.
+/// Return the UTF-8 of `text` if it is long, not ASCII, without lone surrogates, and not yet stored by `CPython`.
 pub(crate) fn to_utf8(text: &Bound<'_, PyString>) -> PyResult<Option<String>> {
-    // SAFETY: the call reads the length of what is a string.
+    // SAFETY: the call reads the length of `text`, which is a string.
     if unsafe { ffi::PyUnicode_GetLength(text.as_ptr()) } < LONG {
         return Ok(None);
     }
@@ -70,7 +71,7 @@ fn written<T: Copy + Into<u32> + Sync>(py: Python<'_>, code_points: &[T]) -> PyR
 }
 
 impl Layout {
-    /// That of this interpreter, if strings that are made for it have what they should where it is looked for.
+    /// Return the layout of this interpreter, if test strings have the expected values at the expected places.
     fn look(py: Python<'_>) -> Option<Self> {
         let narrow = PyString::new(py, "\u{e9}\u{e8}");
         let n_bytes: usize = narrow.call_method0("__sizeof__").ok()?.extract().ok()?;
@@ -88,10 +89,10 @@ impl Layout {
         self.bytes_each(text) == Some(size_of::<T>()) && self.code_points::<T>(text) == code_points
     }
 
-    /// How many bytes `text` takes for a code point, if these follow its head and its UTF-8 is not there.
+    /// Return the bytes per code point of `text` if these follow its head and its UTF-8 is not stored.
     fn bytes_each(self, text: &Bound<'_, PyString>) -> Option<usize> {
         let string = text.as_ptr();
-        // SAFETY: both lie before the code points, in what any string has but one of ASCII, which tells that first.
+        // SAFETY: both are before the code points, in every string except ASCII ones, which the state shows first.
         unsafe {
             let how = (*string.cast::<Head>()).state >> self.shift & HOW_KEPT;
             let is_here = how & !0b111 == FOLLOWING && string.byte_add(self.utf8).cast::<*const u8>().read().is_null();
@@ -99,10 +100,11 @@ impl Layout {
         }
     }
 
-    /// The code points of `text`, of which each takes as many bytes as `T`.
+    /// Return the code points of `text`, each of which takes as many bytes as `T`.
     fn code_points<'t, T>(self, text: &'t Bound<'_, PyString>) -> &'t [T] {
         let string = text.as_ptr();
-        // SAFETY: `bytes_each` told that they are there and so wide. They never change, and `text` keeps them.
+        // SAFETY: `bytes_each` has checked that they are there and have this width. They never change, and `text`
+        // keeps them.
         unsafe {
             let n_code_points = (*string.cast::<Head>()).n_code_points.unsigned_abs();
             slice::from_raw_parts(string.byte_add(self.code_points).cast(), n_code_points)
@@ -110,7 +112,7 @@ impl Layout {
     }
 }
 
-/// Bytes from the start of `text`, before `end`, to the pointer that appears there when its UTF-8 is asked for.
+/// Return the bytes from the start of `text`, before `end`, to the pointer that is set when its UTF-8 is requested.
 fn place_of_utf8(text: &Bound<'_, PyString>, end: usize) -> Option<usize> {
     let utf8 = text.to_str().ok()?.as_ptr().addr();
     // SAFETY: `end` is not beyond the string, which is aligned as pointers are.

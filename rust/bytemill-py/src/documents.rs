@@ -1,4 +1,4 @@
-//! The documents of files, for commands that read text as the core does.
+//! The documents of files, for commands that read text in the same way as the core.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use pyo3::types::PyBytes;
 
 use crate::listener::interruptibly;
 
-/// The documents of files and folders, in order, until `max_bytes` of them are there.
+/// Return the documents of files and folders, in order, until they have `max_bytes`.
 #[pyfunction]
 #[pyo3(signature = (files, *, text_field = "text", separator = None, max_bytes = usize::MAX))]
 pub(crate) fn read_documents<'py>(

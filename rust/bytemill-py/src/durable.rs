@@ -1,4 +1,4 @@
-//! Whole files for Python, by the core's one way to write them.
+//! Writes whole files for Python with the core's atomic writer.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use pyo3::prelude::*;
 
 use crate::error::CoreError;
 
-/// Makes the file `path` hold `contents`, or leaves it as it was; what is no file is written to, never replaced.
+/// Make the file `path` hold `contents`, or leave it unchanged. A path that is not a regular file is written in place.
 #[pyfunction]
 pub(crate) fn write_whole(py: Python<'_>, path: PathBuf, contents: &[u8]) -> PyResult<()> {
     Ok(py.detach(|| durable::write(&path, contents)).map_err(CoreError::from)?)
 }
 
-/// A file that gets its name at `commit`; given up before, it vanishes. `bytemill.files` documents it.
+/// A file that gets its name at `commit`; if it is discarded before, it is removed. `bytemill.files` documents it.
 #[pyclass(frozen, module = "bytemill._core")]
 pub(crate) struct DurableFile {
     path: PathBuf,
@@ -32,31 +32,31 @@ impl DurableFile {
         Ok(Self { path, open: Mutex::new(Some(file)) })
     }
 
-    /// The temporary file's path; None for a pipe or a device.
+    /// Return the path of the temporary file; None for a pipe or a device.
     #[getter]
     fn temporary(&self) -> Option<PathBuf> {
         self.lock().as_ref()?.temporary().map(Path::to_owned)
     }
 
-    /// Appends bytes.
+    /// Append bytes.
     fn write(&self, py: Python<'_>, contents: &[u8]) -> PyResult<()> {
         let written = py.detach(|| self.lock().as_mut().map(|file| file.write_all(contents)));
         Ok(written.ok_or_else(closed)?.map_err(Error::io(&self.path)).map_err(CoreError::from)?)
     }
 
-    /// Continues with the file that a library has put at `temporary`.
+    /// Continue with the file that a library has put at `temporary`.
     fn reopen(&self, py: Python<'_>) -> PyResult<()> {
         let reopened = py.detach(|| self.lock().as_mut().map(durable::DurableFile::reopen));
         Ok(reopened.ok_or_else(closed)?.map_err(CoreError::from)?)
     }
 
-    /// Flushes the file to the disk and gives it its name.
+    /// Flush the file to disk and give it its name.
     fn commit(&self, py: Python<'_>) -> PyResult<()> {
         let file = self.lock().take().ok_or_else(closed)?;
         Ok(py.detach(|| file.commit()).map_err(CoreError::from)?)
     }
 
-    /// Removes what was written; nothing after `commit`.
+    /// Remove the written data; does nothing after `commit`.
     fn discard(&self) {
         drop(self.lock().take());
     }

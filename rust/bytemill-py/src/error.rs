@@ -1,4 +1,4 @@
-//! The one place where the core's failures become Python exceptions.
+//! Converts all errors of the core to Python exceptions.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-/// The core's error on its way to Python; `?` turns one into the other.
+/// An error of the core on its way to Python; `?` converts between the two.
 pub(crate) struct CoreError(Error);
 
 impl From<Error> for CoreError {
@@ -22,14 +22,14 @@ impl From<CoreError> for PyErr {
         if let Error::Io { path, source } = &error
             && let Some(errno) = source.raw_os_error()
         {
-            // Three arguments make OSError choose FileNotFoundError, PermissionError, ... by itself.
+            // With three arguments, OSError itself chooses FileNotFoundError, PermissionError, ...
             let reason = source.to_string();
             let reason = reason.split(" (os error").next().unwrap_or_default().to_owned();
             return PyOSError::new_err((errno, reason, path.as_os_str().to_owned()));
         }
         let message = error.to_string();
         match error.kind() {
-            // Without a number the kind alone chooses FileNotFoundError, PermissionError, ...
+            // Without an error number, the kind alone chooses FileNotFoundError, PermissionError, ...
             Kind::Io => match &error {
                 Error::Io { source, .. } => io::Error::new(source.kind(), message).into(),
                 _ => PyOSError::new_err(message),
@@ -43,7 +43,7 @@ impl From<CoreError> for PyErr {
     }
 }
 
-/// An instance of the exception `name` of `bytemill.errors`.
+/// Create an instance of the exception `name` of `bytemill.errors`.
 pub(crate) fn raise(name: &'static str, message: String) -> PyErr {
     Python::attach(|py| match py.import("bytemill.errors").and_then(|module| module.getattr(name)) {
         Ok(class) => match class.cast_into::<PyType>() {

@@ -1,8 +1,8 @@
-//! `bytemill._core`: what Python sees of the core. The only crate that names pyo3; it converts and delegates.
+//! `bytemill._core`: the Python interface of the core. The only crate that depends on pyo3; it converts and delegates.
 //!
-//! Nothing here leans on the interpreter's lock: what is shared is immutable or behind locks of its own.
+//! Nothing here relies on the interpreter's lock: shared data is immutable or protected by its own locks.
 
-// pyo3 hands arguments over by value.
+// pyo3 passes arguments by value.
 #![allow(clippy::needless_pass_by_value)]
 
 mod batches;

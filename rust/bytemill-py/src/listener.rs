@@ -1,4 +1,4 @@
-//! How the core's long work hears of Ctrl-C, and where it reports its progress to.
+//! Stops long work of the core on Ctrl-C, and reports its progress.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,24 +11,24 @@ use pyo3::prelude::*;
 
 use crate::error::CoreError;
 
-/// Work on fewer bytes than this keeps the interpreter: handing it over costs more than it gives.
+/// Work on fewer bytes than this keeps the interpreter: releasing it costs more than it gains.
 const RELEASE_ABOVE_BYTES: usize = 32 * 1024;
 
-/// Time between two reports of progress.
+/// Time between two progress reports.
 const REPORT_EVERY: Duration = Duration::from_millis(20);
-/// Reports made in any case, however fast the work is: one for each of this number of parts of the total.
+/// The minimum number of reports, however fast the work is: one for each of this number of parts of the total.
 const SHARE: u64 = 128;
 
-/// Runs work without the interpreter, and stops it when a signal's handler or the progress callable raises.
+/// Runs work without the interpreter, and stops it if a signal handler or the progress callable raises.
 #[derive(Clone)]
 pub(crate) struct Listener(Arc<State>);
 
 struct State {
     /// Called with `(phase, done, total, …)`.
     progress: Option<Py<PyAny>>,
-    /// What was reported last, and when.
+    /// The last report and its time.
     last: Mutex<Option<(u64, Instant)>>,
-    /// What was raised; the work is over then.
+    /// The exception that was raised; the work then stops.
     failure: Mutex<Option<PyErr>>,
 }
 
@@ -37,7 +37,7 @@ impl Listener {
         Self(Arc::new(State { progress, last: Mutex::default(), failure: Mutex::default() }))
     }
 
-    /// The work's result; what was raised meanwhile goes before whatever came of the work.
+    /// Return the result of the work; an exception raised meanwhile takes precedence.
     pub(crate) fn run<T: Send>(&self, py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
         let asked = self.clone();
         let done = py.detach(|| interruptible(move || asked.heed(|_| Ok(())), work));
@@ -47,11 +47,17 @@ impl Listener {
         }
     }
 
-    /// Reports progress, `done` of `total` (0 if unknown); breaks when the work shall stop.
+    /// Report progress, `done` of `total` (0 if unknown); break if the work must stop.
     ///
-    /// A call into Python for each row of a file would take ten times as long as reading it, so only some are made:
-    /// each [`REPORT_EVERY`], each [`SHARE`]th of the total, the end, and when `done` begins anew.
-    pub(crate) fn hear<Told: for<'py> PyCallArgs<'py>>(&self, done: u64, total: u64, told: Told) -> ControlFlow<()> {
+    /// A call into Python for each row of a file would take ten times as long as reading it, so only some calls are
+    /// made: one every [`REPORT_EVERY`], one per [`SHARE`]th of the total, one at the end, and one when `done`
+    /// restarts.
+    pub(crate) fn report<Arguments: for<'py> PyCallArgs<'py>>(
+        &self,
+        done: u64,
+        total: u64,
+        arguments: Arguments,
+    ) -> ControlFlow<()> {
         {
             let mut last = self.0.last.lock().unwrap_or_else(PoisonError::into_inner);
             let is_due = last.is_none_or(|(before, at): (u64, Instant)| {
@@ -64,15 +70,15 @@ impl Listener {
             }
             *last = Some((done, Instant::now()));
         }
-        self.heed(|py| self.0.progress.as_ref().map_or(Ok(()), |progress| progress.call1(py, told).map(drop)))
+        self.heed(|py| self.0.progress.as_ref().map_or(Ok(()), |progress| progress.call1(py, arguments).map(drop)))
     }
 
-    /// Remembers an exception that something outside the core raised: the result of [`Listener::run`].
+    /// Store an exception that was raised outside the core: the result of [`Listener::run`].
     pub(crate) fn fail(&self, error: PyErr) {
         self.failure().get_or_insert(error);
     }
 
-    /// Lets signals' handlers run, then calls `report`.
+    /// Run signal handlers, then call `report`.
     fn heed(&self, report: impl FnOnce(Python<'_>) -> PyResult<()>) -> ControlFlow<()> {
         if self.failure().is_none()
             && let Err(error) = Python::attach(|py| py.check_signals().and_then(|()| report(py)))
@@ -87,7 +93,7 @@ impl Listener {
     }
 }
 
-/// Runs `work` on about `n_bytes` of text; if it may take long, without the interpreter and until Ctrl-C.
+/// Run `work` on about `n_bytes` of text. If it may take long, run it without the interpreter and stop on Ctrl-C.
 pub(crate) fn released<T: Send>(
     py: Python<'_>,
     n_bytes: usize,
@@ -96,7 +102,7 @@ pub(crate) fn released<T: Send>(
     if n_bytes > RELEASE_ABOVE_BYTES { interruptibly(py, work) } else { Ok(work().map_err(CoreError::from)?) }
 }
 
-/// Runs `work` without the interpreter and until Ctrl-C.
+/// Run `work` without the interpreter and stop on Ctrl-C.
 pub(crate) fn interruptibly<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     Listener::new(None).run(py, work)
 }

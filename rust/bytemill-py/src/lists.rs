@@ -1,9 +1,9 @@
-//! Lists of ids out of int objects that are there already: one more reference takes a fifth of the time of a new object.
+//! Builds lists of ids from existing int objects: another reference takes a fifth of the time of a new object.
 //!
-//! The stable ABI knows lists by calls alone, one for each item, which take longer than finding the item. So where
-//! lists lie in memory as `CPython`'s have since 3.0, which is looked at once, items are written there.
+//! The stable ABI sets list items only by one call per item, which takes longer than finding the item. So if the memory
+//! layout of lists is the one `CPython` has used since 3.0, which is checked once, items are written directly.
 
-// Writing a list's items takes a third of the time that calls take (docs/experiments/encoding.md).
+// Writing a list's items takes a third of the time of the calls (docs/experiments/encoding.md).
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use pyo3::types::{PyBytes, PyInt, PyList};
 
 use crate::interpreter::objects_are_known;
 
-/// The int objects 0 to `n_vocab - 1`, made when so many were asked for that it pays.
+/// The int objects 0 to `n_vocab - 1`, created once enough ids were requested to repay the cost.
 #[derive(Default)]
 pub(crate) struct Ints {
     made: PyOnceLock<Made>,
@@ -27,14 +27,14 @@ pub(crate) struct Ints {
 #[derive(Default)]
 struct Made {
     ints: Vec<Py<PyInt>>,
-    /// Whether lists are as [`List`] describes them.
+    /// Whether lists have the layout of [`List`].
     lists_are_known: bool,
 }
 
-/// Items after which to look whether Ctrl-C was pressed.
+/// The number of items between checks for Ctrl-C.
 const CHECK_ITEMS: usize = 1 << 20;
 
-/// A list as `CPython` lays it out.
+/// The memory layout of a list in `CPython`.
 #[repr(C)]
 struct List {
     head: ffi::PyVarObject,
@@ -43,7 +43,7 @@ struct List {
 }
 
 impl Ints {
-    /// The list of `ids`, each below `n_vocab`.
+    /// Return the list of `ids`, each below `n_vocab`.
     pub(crate) fn list<'py>(&self, py: Python<'py>, ids: &[u32], n_vocab: usize) -> PyResult<Bound<'py, PyList>> {
         match self.made(py, ids.len(), n_vocab) {
             None => PyList::new(py, ids),
@@ -67,12 +67,12 @@ impl Ints {
     }
 }
 
-/// The list of `numbers`, which may be many.
+/// Return the list of `numbers`, which may be long.
 pub(crate) fn of_numbers<'py>(py: Python<'py>, numbers: &[usize]) -> PyResult<Bound<'py, PyList>> {
     of(py, numbers.iter())
 }
 
-/// The list of `strings`, which may be many.
+/// Return the list of `strings`, which may be long.
 pub(crate) fn of_bytes<'py>(py: Python<'py>, strings: &[Vec<u8>]) -> PyResult<Bound<'py, PyList>> {
     of(py, strings.iter().map(|bytes| PyBytes::new(py, bytes)))
 }
@@ -88,13 +88,13 @@ fn of<'py>(py: Python<'py>, items: impl Iterator<Item: IntoPyObject<'py>>) -> Py
     Ok(list)
 }
 
-/// Whether a list of the first two `ints` lies in memory as [`List`] describes it.
+/// Return whether a list of the first two `ints` has the memory layout of [`List`].
 fn lists_are_known(py: Python<'_>, ints: &[Py<PyInt>]) -> bool {
     let Some(two) = ints.first_chunk::<2>() else { return false };
     let Ok(list) = PyList::new(py, two) else { return false };
     let list = list.as_ptr().cast::<List>();
-    // SAFETY: a list object has five words or more in any CPython; its items are looked at only where the third and
-    // the fifth word are what the number of items and of places would be.
+    // SAFETY: a list object has at least five words in any CPython. Its items are only read if the third and the fifth
+    // word equal the number of items and the capacity.
     unsafe {
         (*list).head.ob_size == 2
             && (*list).n_allocated >= 2
@@ -105,11 +105,11 @@ fn lists_are_known(py: Python<'_>, ints: &[Py<PyInt>]) -> bool {
     }
 }
 
-/// The list of `ids`, each the number of one of `ints`.
+/// Return the list of `ids`, each an index in `ints`.
 fn written<'py>(py: Python<'py>, ids: &[u32], ints: &[Py<PyInt>]) -> PyResult<Bound<'py, PyList>> {
-    // SAFETY: the call gives a new list, or none and an error. It is laid out as `List` tells, as `lists_are_known` has
-    // seen; its places are from where it gives them back to, as many as it is told, and each that counts takes a
-    // reference that is counted. Where a signal's handler runs, those that are written count.
+    // SAFETY: the call returns a new list, or none and an error. Its layout is that of `List`, which `lists_are_known`
+    // has checked. It has as many places as were requested, and they are valid until the list is freed. Each item that
+    // counts takes a reference that is counted. When a signal handler runs, exactly the written items count.
     unsafe {
         let list = Bound::from_owned_ptr_or_err(py, ffi::PyList_New(0))?;
         let n_bytes = hints::whole_huge_pages(size_of_val(ids) / size_of::<u32>() * size_of::<*mut ffi::PyObject>());
@@ -126,7 +126,7 @@ fn written<'py>(py: Python<'py>, ids: &[u32], ints: &[Py<PyInt>]) -> PyResult<Bo
             ahead(ids, i, ints);
             places.add(i).write(ints[id as usize].clone_ref(py).into_ptr());
             if (i + 1).is_multiple_of(CHECK_ITEMS) {
-                (*content).head.ob_size = i.cast_signed() + 1; // a list like any other, should this be the end
+                (*content).head.ob_size = i.cast_signed() + 1; // a valid list even if the loop ends here
                 py.check_signals()?;
             }
         }
@@ -135,14 +135,14 @@ fn written<'py>(py: Python<'py>, ids: &[u32], ints: &[Py<PyInt>]) -> PyResult<Bo
     }
 }
 
-/// Asks for what will soon be looked at from memory: of the id `FAR` places ahead the place of its object, of that
-/// `NEAR` places ahead the object.
+/// Prefetch memory that is read soon: the pointer to the object of the id `FAR` places ahead, and the object of
+/// the id `NEAR` places ahead.
 #[inline]
 fn ahead(ids: &[u32], i: usize, ints: &[Py<PyInt>]) {
     const FAR: usize = 64;
     const NEAR: usize = 24;
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing that the program sees, so it may be of any address.
+    // SAFETY: a prefetch has no effect visible to the program, so any address is allowed.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         if let Some(&id) = ids.get(i + FAR) {

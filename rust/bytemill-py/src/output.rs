@@ -1,4 +1,4 @@
-//! Ids into `NumPy`'s arrays: new ones or the caller's, as uint32 or uint16.
+//! Writes ids to `NumPy` arrays: new ones or the caller's, as uint32 or uint16.
 
 use std::panic::catch_unwind;
 
@@ -15,14 +15,14 @@ use crate::error::{CoreError, raise};
 
 const MOST_COPIED_IDS: usize = 1024;
 
-/// Where ids go; made before the work, so that what cannot be filled is refused at once.
+/// The destination of ids; created before the work, so that an unusable array is refused immediately.
 pub(crate) struct Output<'py> {
     width: Width,
     out: Option<Bound<'py, PyUntypedArray>>,
 }
 
 impl<'py> Output<'py> {
-    /// `out` decides the width where it is given; `dtype`, if given too, must be the same.
+    /// Create the destination. If `out` is given, it decides the width; if `dtype` is given too, it must be the same.
     pub(crate) fn new(
         py: Python<'py>,
         dtype: Option<&Bound<'py, PyAny>>,
@@ -48,7 +48,7 @@ impl<'py> Output<'py> {
         Ok(Self { width, out: Some(array.clone()) })
     }
 
-    /// The ids in an array of their own, or in the start of the caller's, of which that part is returned.
+    /// Return the ids in a new array, or write them to the start of the caller's array and return that part.
     pub(crate) fn filled(self, py: Python<'py>, ids: Vec<u32>) -> PyResult<Bound<'py, PyAny>> {
         match self.width {
             Width::Four => self.placed(py, ids),
@@ -58,7 +58,7 @@ impl<'py> Output<'py> {
 
     fn placed<T: Element + Copy>(self, py: Python<'py>, ids: Vec<T>) -> PyResult<Bound<'py, PyAny>> {
         let Some(out) = self.out else {
-            // To copy a few ids is quicker than to make an object that owns them.
+            // Copying a few ids is quicker than creating an object that owns them.
             let is_short = ids.len() <= MOST_COPIED_IDS;
             let array = if is_short { PyArray1::from_slice(py, &ids) } else { PyArray1::from_vec(py, ids) };
             return Ok(array.into_any());
@@ -68,7 +68,7 @@ impl<'py> Output<'py> {
         }
         let array = out.cast::<PyArray1<T>>()?;
         let mut writable = array.try_readwrite().map_err(|error| {
-            argument(format!("out cannot be written to ({error}), expected an array nobody else uses"))
+            argument(format!("out cannot be written to ({error}), expected an array that is not in use"))
         })?;
         let slice = writable.as_slice_mut().map_err(|_| argument("out is not aligned".to_owned()))?;
         slice[..ids.len()].copy_from_slice(&ids);
@@ -76,21 +76,21 @@ impl<'py> Output<'py> {
     }
 }
 
-/// Finds `NumPy`, so that nothing of it has to be imported after long work: numpy's crate panics where it cannot, as after
+/// Import `NumPy` before long work: numpy's crate panics if it cannot import it later, as after
 /// Ctrl-C.
 pub(crate) fn find_numpy(py: Python<'_>) -> PyResult<()> {
     static FOUND: PyOnceLock<()> = PyOnceLock::new();
     let find = || {
         py.import("numpy")?;
         py.check_signals()?;
-        // A signal in the moment between is Ctrl-C too, and the next call finds the rest.
+        // A signal between the two is also Ctrl-C, and the next call imports the rest.
         catch_unwind(|| Python::attach(|py| drop(numpy::dtype::<u32>(py))))
             .map_err(|_| PyKeyboardInterrupt::new_err(()))
     };
     FOUND.get_or_try_init(py, find).copied()
 }
 
-/// The width that a dtype asks for: anything that `NumPy` takes for uint16 or uint32.
+/// Return the width that a dtype requests: anything that `NumPy` accepts as uint16 or uint32.
 pub(crate) fn width_of(dtype: &Bound<'_, PyAny>) -> PyResult<Width> {
     let py = dtype.py();
     let described = PyArrayDescr::new(py, dtype)?;

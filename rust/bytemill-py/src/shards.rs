@@ -20,7 +20,7 @@ use crate::output::find_numpy;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
 
-/// The loader behind `bytemill.data.TokenLoader`, which documents it; threads may share it.
+/// The loader for `bytemill.data.TokenLoader`, which documents it; threads may share it.
 #[pyclass(frozen, module = "bytemill._core")]
 pub(crate) struct Loader(SharedLoader);
 
@@ -70,7 +70,7 @@ impl Loader {
         interruptibly(py, || SharedLoader::open(&folders, options)).map(Self)
     }
 
-    /// The next batch: inputs and targets, each (B, T), and the documents if they were asked for.
+    /// Return the next batch: inputs and targets, each (B, T), and the documents if requested.
     fn next_batch<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let batch = py.detach(|| self.0.next_batch()).map_err(CoreError::from)?;
         let options = self.0.options();
@@ -78,37 +78,37 @@ impl Loader {
         to_arrays(py, batch, (options.batch_size, options.seq_len), by_row)
     }
 
-    /// The loader's state as JSON.
+    /// Return the loader's state as JSON.
     fn state(&self) -> PyResult<String> {
         serde_json::to_string(&self.0.state()).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
-    /// Goes to a saved place.
+    /// Restore a saved state.
     fn load_state(&self, py: Python<'_>, state: &str) -> PyResult<()> {
         let saved: LoaderState = serde_json::from_str(state)
             .map_err(|error| PyValueError::new_err(format!("this is not a TokenLoader state: {error}")))?;
         Ok(py.detach(|| self.0.load_state(&saved)).map_err(CoreError::from)?)
     }
 
-    /// Samples in an epoch of each folder.
+    /// Return the number of samples in an epoch of each folder.
     fn n_samples<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         PyList::new(py, self.0.n_samples())
     }
 
-    /// Epochs done of each folder, with the fraction of the one begun.
+    /// Return the number of epochs completed for each folder, with the fraction of the current one.
     fn epochs(&self) -> Vec<f64> {
         self.0.epochs()
     }
 }
 
-/// Checks every byte of the shards in `folder`.
+/// Check every byte of the shards in `folder`.
 #[pyfunction]
 pub(crate) fn verify_shards(py: Python<'_>, folder: PathBuf) -> PyResult<()> {
     let listener = Listener::new(None);
-    listener.run(py, || shard::verify(&folder, &mut |n_bytes| listener.hear(n_bytes, 0, (n_bytes,)))).map(drop)
+    listener.run(py, || shard::verify(&folder, &mut |n_bytes| listener.report(n_bytes, 0, (n_bytes,)))).map(drop)
 }
 
-/// Compares the shards in `folder` with the text they were made from; see `bytemill.data.verify`.
+/// Compare the shards in `folder` with their source text; see `bytemill.data.verify`.
 #[pyfunction]
 #[pyo3(signature = (folder, sources, *, tokenizer, progress))]
 pub(crate) fn compare_shards(
@@ -120,19 +120,19 @@ pub(crate) fn compare_shards(
 ) -> PyResult<()> {
     let core = tokenizer.get().core();
     let listener = Listener::new(progress);
-    listener.run(py, || verify_against(&folder, &sources, core, |at: &Progress| hear(&listener, at))).map(drop)
+    listener.run(py, || verify_against(&folder, &sources, core, |at: &Progress| report(&listener, at))).map(drop)
 }
 
-/// Folders of shards to one; see `bytemill.data.merge`.
+/// Merge folders of shards into one; see `bytemill.data.merge`.
 #[pyfunction]
 pub(crate) fn merge_shards(py: Python<'_>, folders: Vec<PathBuf>, out_dir: PathBuf) -> PyResult<()> {
     let listener = Listener::new(None);
     listener
-        .run(py, || shard::merge(&folders, &out_dir, &mut |n_bytes| listener.hear(n_bytes, 0, (n_bytes,))))
+        .run(py, || shard::merge(&folders, &out_dir, &mut |n_bytes| listener.report(n_bytes, 0, (n_bytes,))))
         .map(drop)
 }
 
-/// Documents to shards; see `bytemill.data.prepare`.
+/// Convert documents to shards; see `bytemill.data.prepare`.
 #[pyfunction]
 #[pyo3(signature = (sources, out_dir, *, tokenizer, shard_tokens, val, seed, threads, text_field, max_memory, check, progress))]
 #[expect(clippy::too_many_arguments, reason = "each is one keyword of prepare")]
@@ -161,18 +161,18 @@ pub(crate) fn prepare_shards(
     };
     let core = tokenizer.get().core();
     let listener = Listener::new(progress);
-    let work = || prepare(&sources, &out_dir, core, &options, |at: &Progress| hear(&listener, at));
+    let work = || prepare(&sources, &out_dir, core, &options, |at: &Progress| report(&listener, at));
     listener.run(py, work).map(drop)
 }
 
-/// Reports progress to Python as `(phase, bytes, total bytes, tokens)`.
-fn hear(listener: &Listener, at: &Progress) -> ControlFlow<()> {
+/// Report progress to Python as `(phase, bytes, total bytes, tokens)`.
+fn report(listener: &Listener, at: &Progress) -> ControlFlow<()> {
     let phase = match at.stage {
         Stage::Scan => "scanning",
         Stage::Encode => "encoding",
         Stage::Check => "checking",
     };
-    listener.hear(at.bytes, at.total_bytes, (phase, at.bytes, at.total_bytes, at.tokens))
+    listener.report(at.bytes, at.total_bytes, (phase, at.bytes, at.total_bytes, at.tokens))
 }
 
 pub(crate) fn split_named(name: &str) -> Result<Split, CoreError> {

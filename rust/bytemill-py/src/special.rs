@@ -1,4 +1,4 @@
-//! `allowed_special` and `disallowed_special` as Python gives them.
+//! `allowed_special` and `disallowed_special` as passed by Python.
 
 use bytemill::encode::{SpecialPolicy, Specials};
 use bytemill::tokenizer::Tokenizer as Core;
@@ -43,14 +43,14 @@ impl Choice {
     }
 }
 
-/// Whether these options take special tokens for text like any other: nothing is allowed and nothing refused.
+/// Return whether these options treat special tokens as ordinary text: nothing is allowed and nothing is refused.
 pub(crate) fn is_ordinary(allowed: Option<&Bound<'_, PyAny>>, disallowed: Option<&Bound<'_, PyAny>>) -> bool {
     let is_empty =
         |option: &Bound<'_, PyAny>| !option.is_instance_of::<PyString>() && option.len().is_ok_and(|n| n == 0);
     disallowed.is_some_and(is_empty) && allowed.is_none_or(is_empty)
 }
 
-/// The core's policy; without options nothing is allowed and everything is refused, as in tiktoken.
+/// Return the core's policy; without options nothing is allowed and everything is refused, as in tiktoken.
 pub(crate) fn policy(
     core: &Core,
     allowed: Option<&Bound<'_, PyAny>>,

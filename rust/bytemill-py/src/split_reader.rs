@@ -1,4 +1,4 @@
-//! The tokens of a split by position, for who looks at shards: checked, and without a loader's order.
+//! The tokens of a split by position, for inspecting shards: checked, and without a loader's order.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::listener::interruptibly;
 use crate::output::find_numpy;
 use crate::shards::split_named;
 
-/// One split of a folder of shards, its shards end to end.
+/// One split of a folder of shards, as the concatenation of its shards.
 #[pyclass(frozen, module = "bytemill._core")]
 pub(crate) struct SplitReader(Tokens);
 
@@ -30,7 +30,7 @@ impl SplitReader {
         self.0.len() as usize
     }
 
-    /// The ids of `n` tokens from `first` on.
+    /// Return the ids of `n` tokens, starting at `first`.
     fn read<'py>(&self, py: Python<'py>, first: u64, n: usize) -> PyResult<Bound<'py, PyArray1<u32>>> {
         let read = || {
             let mut buffers = Buffers::default();
@@ -44,7 +44,7 @@ impl SplitReader {
         Ok(interruptibly(py, read)?.into_pyarray(py))
     }
 
-    /// The tokens at which documents begin, in order.
+    /// Return the tokens at which documents begin, in order.
     fn document_starts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
         let starts = || {
             let mut starts = Vec::new();

@@ -1,4 +1,4 @@
-//! Ids to text one by one.
+//! Decodes ids to text one by one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use crate::error::CoreError;
 
-/// Decodes ids as they come; see `bytemill.Tokenizer.decode_stream`.
+/// Decodes ids one by one; see `bytemill.Tokenizer.decode_stream`.
 #[pyclass(frozen, module = "bytemill._core")]
 pub(crate) struct DecodeStream {
     tokenizer: Arc<Tokenizer>,

@@ -1,4 +1,4 @@
-//! Python's strings and ids as the core wants them, and back.
+//! Converts Python's strings and ids to the core's types, and back.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -12,7 +12,7 @@ use crate::code_points;
 use crate::error::raise;
 use crate::output::find_numpy;
 
-/// The string's UTF-8; lone surrogates become U+FFFD and pairs of them one character, as in tiktoken.
+/// Return the string's UTF-8; lone surrogates become U+FFFD and surrogate pairs one character, as in tiktoken.
 pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
     if let Some(written) = code_points::to_utf8(text)? {
         return Ok(Cow::Owned(written));
@@ -24,10 +24,10 @@ pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> 
     Ok(Cow::Owned(utf16.call_method1("decode", ("utf-16", "replace"))?.extract()?))
 }
 
-/// Ids after which to look whether Ctrl-C was pressed.
+/// The number of ids between checks for Ctrl-C.
 const CHECK_IDS: usize = 1 << 20;
 
-/// Ids that Python gave: uint32 in one piece are read where they lie, all others are copied.
+/// Ids passed by Python: contiguous uint32 arrays are read in place, all others are copied.
 pub(crate) enum Ids<'py> {
     Lent(PyReadonlyArray1<'py, u32>),
     Copied(Vec<u32>),
@@ -44,7 +44,7 @@ impl Deref for Ids<'_> {
     }
 }
 
-/// Ids from a list (or any sequence) of int, a numpy array or a torch tensor, one dimension each.
+/// Read ids from a list (or any sequence) of int, a numpy array or a torch tensor, with one dimension.
 pub(crate) fn ids<'py>(source: &Bound<'py, PyAny>) -> PyResult<Ids<'py>> {
     find_numpy(source.py())?;
     if let Ok(array) = source.extract::<PyReadonlyArray1<'py, u32>>()
@@ -70,7 +70,7 @@ fn copied_ids(source: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
     source.try_iter()?.enumerate().map(|(position, id)| one_id(&id?, position)).collect()
 }
 
-/// The one id that Python gave; `None` for a whole number that no id is.
+/// Return the one id passed by Python; `None` for an integer that is not a valid id.
 pub(crate) fn known_id(id: &Bound<'_, PyAny>) -> PyResult<Option<u32>> {
     match id.extract() {
         Ok(id) => Ok(Some(id)),
@@ -111,7 +111,7 @@ fn array_ids(array: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<u32>> {
         _ => return Err(PyTypeError::new_err(format!("ids must be integers, this array holds {}", array.dtype()))),
     };
     let as_they_lie = || widened::<u32>(array).or_else(|| widened::<i64>(array)).or_else(|| widened::<u16>(array));
-    // Rust may not read integers where they are not aligned, as fields of a packed record are.
+    // Rust may not read integers that are not aligned, such as fields of a packed record.
     if array.is_aligned()
         && let Some(ids) = as_they_lie()
     {
@@ -122,7 +122,7 @@ fn array_ids(array: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<u32>> {
     ids.unwrap_or_else(|| Err(PyTypeError::new_err(format!("ids of type {} cannot be read", array.dtype()))))
 }
 
-/// The array's ids, if its type is `T`.
+/// Return the array's ids if its type is `T`.
 fn widened<T>(array: &Bound<'_, PyUntypedArray>) -> Option<PyResult<Vec<u32>>>
 where
     T: numpy::Element + Copy + std::fmt::Display,

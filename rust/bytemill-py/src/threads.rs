@@ -1,14 +1,14 @@
-//! Numbers that a call is limited to: threads, and ids of each text.
+//! Limits of a call: threads, and ids per text.
 
 use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 
 use crate::error::raise;
 
-/// More are never worth their stacks, and the system may refuse them.
+/// More threads never repay the cost of their stacks, and the system may refuse them.
 const MAX_THREADS: usize = 256;
 
-/// The caller's number, as far as it makes sense, or every core that this process may use.
+/// Return the caller's number, within sensible limits, or the number of cores that this process may use.
 pub(crate) fn count(asked: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
     match asked {
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
@@ -16,24 +16,24 @@ pub(crate) fn count(asked: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
     }
 }
 
-/// `threads`, or tiktoken's name for it.
+/// Return `threads`, or `num_threads`, tiktoken's name for it.
 pub(crate) fn either<'a, 'py>(
     threads: Option<&'a Bound<'py, PyAny>>,
     num_threads: Option<&'a Bound<'py, PyAny>>,
 ) -> PyResult<Option<&'a Bound<'py, PyAny>>> {
     if threads.is_some() && num_threads.is_some() {
-        let message = "threads and num_threads are both given, expected one of them: they mean the same";
+        let message = "threads and num_threads are both given, expected only one of them: both set the same limit";
         return Err(raise("ArgumentError", message.to_owned()));
     }
     Ok(threads.or(num_threads))
 }
 
-/// `max_tokens` as the core takes it.
+/// Convert `max_tokens` for the core.
 pub(crate) fn limit(max_tokens: Option<&Bound<'_, PyAny>>) -> PyResult<Option<usize>> {
     max_tokens.map(|given| at_least("max_tokens", 0, given)).transpose()
 }
 
-/// The argument `name`, a whole number that is not below `least`; what no memory could hold is as much as any.
+/// Read the argument `name`, an integer of at least `least`; numbers beyond any memory size act as no limit.
 pub(crate) fn at_least(name: &str, least: usize, given: &Bound<'_, PyAny>) -> PyResult<usize> {
     let number = match given.extract::<usize>() {
         Err(error) if error.is_instance_of::<PyOverflowError>(given.py()) && given.gt(0)? => Ok(usize::MAX),

@@ -1,4 +1,4 @@
-//! The tokenizer for Python: each method converts, releases the interpreter where that pays, calls the core.
+//! The tokenizer for Python: each method converts, releases the interpreter if worthwhile, and calls the core.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -30,17 +30,17 @@ use crate::threads::{self, limit};
 type Offsets<'py> = Bound<'py, PyArray1<i64>>;
 type Names<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 
-/// The backend that splits text in this process.
+/// Return the backend that splits text in this process.
 #[pyfunction]
 pub(crate) fn splitting_backend() -> Result<&'static str, CoreError> {
     Ok(backend()?)
 }
 
-/// The base of `bytemill.Tokenizer`, which adds names, defaults and other libraries' objects.
+/// The base class of `bytemill.Tokenizer`, which adds names, defaults and support for objects of other libraries.
 #[pyclass(subclass, frozen, module = "bytemill._core")]
 pub(crate) struct Tokenizer {
     core: Arc<Core>,
-    /// What `encode` does when called without options: it refuses every special token.
+    /// The policy of `encode` without options: it refuses every special token.
     refusing: Arc<SpecialPolicy>,
     ints: Arc<Ints>,
 }
@@ -55,7 +55,7 @@ impl Tokenizer {
         &self.core
     }
 
-    /// uint16 where every id fits.
+    /// Return uint16 if every id fits, else uint32.
     fn narrowest(&self) -> Width {
         if self.core.vocab().n_vocab() <= 1 << 16 { Width::Two } else { Width::Four }
     }
@@ -76,7 +76,7 @@ impl Tokenizer {
         special::policy(&self.core, allowed, disallowed).map(Arc::new)
     }
 
-    /// As [`Tokenizer::policy`], `None` where special tokens are text like any other.
+    /// Like [`Tokenizer::policy`]; `None` if special tokens are treated as ordinary text.
     fn special_policy(&self, allowed: Names, disallowed: Names) -> PyResult<Option<Arc<SpecialPolicy>>> {
         if special::is_ordinary(allowed, disallowed) {
             return Ok(None);
@@ -101,7 +101,7 @@ impl Tokenizer {
         released(py, ids.len() * 4, || self.core.decode_bytes(ids))
     }
 
-    /// The bytes of one token.
+    /// Return the bytes of one token.
     fn token<'py>(&self, py: Python<'py>, id: u32) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = self.core.vocab().token_bytes(id);
         bytes.map(|bytes| PyBytes::new(py, bytes)).ok_or_else(|| self.unknown(id))
@@ -112,7 +112,7 @@ impl Tokenizer {
         PyKeyError::new_err(format!("token id {id} is not in this vocabulary of {n_vocab} ids"))
     }
 
-    /// A token as Hugging Face spells it: an added token's text, or bytes in GPT-2's printable characters.
+    /// Return a token as Hugging Face writes it: an added token's text, or bytes in GPT-2's printable characters.
     fn spelled(&self, id: u32) -> Option<String> {
         let vocab = self.core.vocab();
         match vocab.added_token(id) {
@@ -139,7 +139,7 @@ impl Tokenizer {
         released(py, n_bytes, || self.core.encode_batch(&texts, wanted, threads))
     }
 
-    /// A list for each text of what [`Tokenizer::encoded_batch`] returns.
+    /// Return one list per text with the result of [`Tokenizer::encoded_batch`].
     fn lists<'py>(&self, py: Python<'py>, encoded: (Vec<u32>, Vec<usize>)) -> PyResult<Vec<Bound<'py, PyList>>> {
         let (ids, offsets) = encoded;
         let list = |range: &[usize]| {
@@ -320,7 +320,7 @@ impl Tokenizer {
             threads: threads::count(threads)?,
         };
         let listener = Listener::new(progress);
-        let mut watch = |n_bytes| listener.hear(n_bytes, 0, ("encoding", n_bytes, 0));
+        let mut watch = |n_bytes| listener.report(n_bytes, 0, ("encoding", n_bytes, 0));
         listener.run(py, || encode_files(&self.core, &inputs, &output, &options, &mut watch))
     }
 
@@ -508,7 +508,7 @@ impl Tokenizer {
     }
 }
 
-/// Reads a vocabulary; see `bytemill.Tokenizer.load`.
+/// Load a vocabulary; see `bytemill.Tokenizer.load`.
 #[pyfunction]
 pub(crate) fn load_tokenizer(
     py: Python<'_>,
@@ -522,14 +522,14 @@ pub(crate) fn load_tokenizer(
     Tokenizer::of(interruptibly(py, || Core::load(&path, choice, given.as_deref()))?)
 }
 
-/// A tokenizer from what `Tokenizer.to_readable` wrote.
+/// Create a tokenizer from the output of `Tokenizer.to_readable`.
 #[pyfunction]
 pub(crate) fn tokenizer_from_readable(py: Python<'_>, text: &str) -> PyResult<Tokenizer> {
     let (vocab, splitter) = interruptibly(py, || formats::from_readable(text))?;
     Tokenizer::of(Core::new(vocab, splitter))
 }
 
-/// A tokenizer from tiktoken's ranks.
+/// Create a tokenizer from tiktoken's ranks.
 #[pyfunction]
 pub(crate) fn tokenizer_from_ranks(
     py: Python<'_>,

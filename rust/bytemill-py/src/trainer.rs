@@ -1,4 +1,4 @@
-//! Training as Python calls it: options by name, progress to a callable, Ctrl-C heeded.
+//! Training for Python: options by name, progress reports to a callable, stops on Ctrl-C.
 
 use std::ffi::CString;
 use std::ops::ControlFlow;
@@ -22,7 +22,7 @@ use crate::text::utf8;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
 
-/// Learns a vocabulary; see `bytemill.Tokenizer.train`, which documents the options.
+/// Train a vocabulary; see `bytemill.Tokenizer.train`, which documents the options.
 #[pyfunction]
 #[pyo3(signature = (*, files, texts, word_counts, counts, vocab_size, pattern, special_tokens, ties, feed, text_field, separator, min_frequency, max_token_bytes, utf8_safe, max_memory, threads, progress, base, save_counts))]
 #[expect(clippy::too_many_arguments, reason = "each is one keyword of Tokenizer.train")]
@@ -68,7 +68,7 @@ pub(crate) fn train_tokenizer(
     let counts = match (files, texts, word_counts, counts) {
         (Some(paths), None, None, None) => listener.run(py, || {
             let reading = Reading { text_field, separator: separator.map(str::as_bytes), max_memory };
-            count_files(&paths, reading, &counting, &mut |at| hear(&listener, at))
+            count_files(&paths, reading, &counting, &mut |at| report(&listener, at))
         }),
         (None, Some(texts), None, None) => count_texts(&texts, &counting, &listener),
         (None, None, Some(words), None) => add_words(&words, Counter::new(splitter.clone())),
@@ -77,14 +77,14 @@ pub(crate) fn train_tokenizer(
     }?;
     let vocab = listener.run(py, || {
         save_counts.map_or(Ok(()), |path| counts.save(&path, &provenance))?;
-        let merges = train_onto(&base, &counts, options, &mut |at| hear(&listener, at))?;
+        let merges = train_onto(&base, &counts, options, &mut |at| report(&listener, at))?;
         base.continued(&merges, &special_tokens.iter().map(String::as_str).collect::<Vec<_>>())
     })?;
     special_texts.found().map_or(Ok(()), |text| warn_of(py, text))?;
     Tokenizer::of(Core::new(vocab, splitter))
 }
 
-/// Warns that the text of a special token is in the training text, where it was taken for text.
+/// Warn that the training text contains the text of a special token, which was read as ordinary text.
 fn warn_of(py: Python<'_>, text: &str) -> PyResult<()> {
     let message = format!(
         "the training text holds {text:?}, the text of a special token, and training took it for ordinary text; \
@@ -93,18 +93,18 @@ fn warn_of(py: Python<'_>, text: &str) -> PyResult<()> {
     PyErr::warn(py, &py.get_type::<PyUserWarning>(), &CString::new(message)?, 2)
 }
 
-/// Counts the texts of a Python iterable.
+/// Count the texts of a Python iterable.
 fn count_texts(texts: &Bound<'_, PyAny>, counting: &Counting, listener: &Listener) -> PyResult<WordCounts> {
     let (py, texts) = (texts.py(), texts.clone().unbind());
     listener.run(py, || {
         let mut watch = |at| {
-            // While texts are taken in the interpreter is ours: here others have their turn.
+            // Reading texts holds the interpreter, so let other threads run here.
             Python::attach(|py| py.detach(|| ()));
-            hear(listener, at)
+            report(listener, at)
         };
         count_documents(counting, &mut watch, |sink| {
             Python::attach(|py| add_texts(texts.bind(py), sink)).unwrap_or_else(|error| {
-                listener.fail(error); // the iterable's own
+                listener.fail(error); // raised by the iterable
                 Err(Error::Interrupted)
             })
         })
@@ -124,7 +124,7 @@ fn add_text(text: &Bound<'_, PyAny>, sink: &mut Sink) -> PyResult<Result<()>> {
     with_bytes("texts", text, |bytes| sink.add(bytes))
 }
 
-/// Takes pretokens that are counted already.
+/// Read pretokens that are counted already.
 fn add_words(words: &[(Bound<'_, PyAny>, u64)], mut counter: Counter) -> PyResult<WordCounts> {
     for (word, count) in words {
         with_bytes("words", word, |bytes| counter.add_word(bytes, *count))?;
@@ -132,7 +132,7 @@ fn add_words(words: &[(Bound<'_, PyAny>, u64)], mut counter: Counter) -> PyResul
     Ok(counter.into_counts().map_err(CoreError::from)?)
 }
 
-/// Hands `each` the bytes of a str, as UTF-8, or of bytes; `what` names them in the error.
+/// Call `each` with the bytes of a str, as UTF-8, or of bytes; `what` names them in the error.
 fn with_bytes<T>(what: &str, text: &Bound<'_, PyAny>, each: impl FnOnce(&[u8]) -> T) -> PyResult<T> {
     if let Ok(bytes) = text.cast::<PyBytes>() {
         Ok(each(bytes.as_bytes()))
@@ -143,19 +143,19 @@ fn with_bytes<T>(what: &str, text: &Bound<'_, PyAny>, each: impl FnOnce(&[u8]) -
     }
 }
 
-fn hear(listener: &Listener, at: Progress) -> ControlFlow<()> {
-    let told = told(at);
-    listener.hear(told.1, told.2, told)
+fn report(listener: &Listener, at: Progress) -> ControlFlow<()> {
+    let arguments = arguments(at);
+    listener.report(arguments.1, arguments.2, arguments)
 }
 
-fn told(at: Progress) -> (&'static str, u64, u64) {
+fn arguments(at: Progress) -> (&'static str, u64, u64) {
     match at {
         Progress::Counting { bytes } => ("counting", bytes, 0),
         Progress::Merging { done, wanted } => ("merging", done as u64, wanted as u64),
     }
 }
 
-/// How many merges there may be, those of the vocabulary to go on from included.
+/// Return the maximum number of merges, including those of the base vocabulary.
 fn n_merges(vocab_size: usize, base: Option<&Core>, special_tokens: &[String]) -> Result<usize, CoreError> {
     let (n_given, n_merges) = base.map_or((256, 0), |base| (base.vocab().n_vocab(), base.vocab().merge_ids().len()));
     let is_known = |text: &&String| {

@@ -1,13 +1,13 @@
-//! GPT-2's printable alphabet: one visible character for each byte, so that tokens can stand in
-//! JSON and in text files separated by spaces.
+//! GPT-2's printable alphabet: one visible character for each byte, so that tokens can be written to
+//! JSON and to text files separated by spaces.
 //!
-//! Bytes that Latin-1 prints stand for themselves; the other 68 are given U+0100, U+0101, … in
-//! order, which makes the space `Ġ` and the newline `Ċ`.
+//! Bytes that are printable in Latin-1 map to themselves. The other 68 map to U+0100, U+0101, … in
+//! order, so the space is `Ġ` and the newline is `Ċ`.
 
 /// The character of each byte.
 const CHARACTERS: [char; 256] = characters();
 
-/// `bytes` in GPT-2's printable characters, as Hugging Face spells tokens.
+/// Return `bytes` in GPT-2's printable characters, as Hugging Face writes tokens.
 ///
 /// ```
 /// assert_eq!(bytemill::formats::to_printable(b" the\n"), "ĠtheĊ");
@@ -16,7 +16,7 @@ pub fn to_printable(bytes: &[u8]) -> String {
     bytes.iter().map(|&byte| CHARACTERS[usize::from(byte)]).collect()
 }
 
-/// The bytes of GPT-2's printable characters, or the first character that stands for none.
+/// Return the bytes of GPT-2's printable characters, or the first character that is not one of them.
 ///
 /// ```
 /// assert_eq!(bytemill::formats::from_printable("Ġthe"), Ok(b" the".to_vec()));
@@ -24,7 +24,7 @@ pub fn to_printable(bytes: &[u8]) -> String {
 /// ```
 ///
 /// # Errors
-/// The character.
+/// Returns the first character that is not in the alphabet.
 pub fn from_printable(text: &str) -> Result<Vec<u8>, char> {
     text.chars().map(|character| byte(character).ok_or(character)).collect()
 }
@@ -57,7 +57,7 @@ const fn characters() -> [char; 256] {
     characters
 }
 
-/// The bytes that do not stand for themselves, in order.
+/// Return the bytes that do not map to themselves, in order.
 const fn moved_bytes() -> [u8; 68] {
     let mut moved = [0; 68];
     let (mut byte, mut n) = (0_usize, 0);

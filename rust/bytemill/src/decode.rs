@@ -1,12 +1,12 @@
-//! Ids to bytes and text, whole or as a stream.
+//! Decodes ids to bytes and text, whole or as a stream.
 
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::vocab::{SLOT_BYTES, Vocab};
 
-/// The bytes that `ids` stand for.
+/// Return the bytes of `ids`.
 ///
-/// Each token is copied as 16 bytes whatever its length, and the next one overwrites what was too much.
+/// Each token is copied as 16 bytes whatever its length; the next token overwrites the excess.
 pub fn decode_bytes(vocab: &Vocab, ids: &[u32]) -> Result<Vec<u8>> {
     let slots = vocab.slots();
     let mut bytes = Vec::with_capacity(ids.len() * EXPECTED_BYTES);
@@ -35,25 +35,25 @@ pub fn decode_bytes(vocab: &Vocab, ids: &[u32]) -> Result<Vec<u8>> {
 
 /// Tokens of real text have 2-6 bytes.
 const EXPECTED_BYTES: usize = 5;
-/// Ids whose bytes stay in the processor's first cache.
+/// The bytes of this many ids fit into the L1 cache.
 const BUFFER_IDS: usize = 128;
-/// Ids after which to check whether to go on.
+/// The number of ids between checks for interruption.
 const CHECK_IDS: usize = 1 << 16;
 
-/// The text that `ids` stand for; what is not UTF-8 becomes U+FFFD, as Python's `errors="replace"` does.
+/// Return the text of `ids`; invalid UTF-8 becomes U+FFFD, as with Python's `errors="replace"`.
 pub fn decode_lossy(vocab: &Vocab, ids: &[u32]) -> Result<String> {
     let bytes = decode_bytes(vocab, ids)?;
     Ok(String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
-/// The text that `ids` stand for, or where it stops being UTF-8.
+/// Return the text of `ids`, or an error with the position at which it stops being UTF-8.
 pub fn decode_strict(vocab: &Vocab, ids: &[u32]) -> Result<String> {
     String::from_utf8(decode_bytes(vocab, ids)?)
         .map_err(|error| Error::Utf8 { position: error.utf8_error().valid_up_to() })
 }
 
-/// The text, and for each id the index of the character in which its bytes begin, as tiktoken
-/// counts: a token that begins inside a character gets that character's index.
+/// Return the text, and for each id the index of the character in which its bytes begin, as tiktoken
+/// does: a token that begins inside a character gets the index of that character.
 ///
 /// ```
 /// # use bytemill::{decode::decode_with_offsets, vocab::Vocab};
@@ -67,7 +67,7 @@ pub fn decode_with_offsets(vocab: &Vocab, ids: &[u32]) -> Result<(String, Vec<us
     Ok((text, character_offsets(vocab, ids)?))
 }
 
-/// For each id the index of the character in which its bytes begin; the ids must decode to UTF-8.
+/// Return for each id the index of the character in which its bytes begin; the ids must decode to UTF-8.
 pub(crate) fn character_offsets(vocab: &Vocab, ids: &[u32]) -> Result<Vec<usize>> {
     let mut n_characters: usize = 0;
     let mut offsets = Vec::with_capacity(ids.len());
@@ -83,9 +83,9 @@ pub(crate) fn character_offsets(vocab: &Vocab, ids: &[u32]) -> Result<Vec<usize>
     Ok(offsets)
 }
 
-/// Decodes ids as they come and never gives out part of a character.
+/// Decodes ids one by one and never returns part of a character.
 ///
-/// What all calls return, put together, is [`decode_lossy`] of all ids.
+/// The results of all calls, joined, equal [`decode_lossy`] of all ids.
 ///
 /// ```
 /// # use bytemill::{decode::DecodeStream, vocab::Vocab};
@@ -98,13 +98,13 @@ pub(crate) fn character_offsets(vocab: &Vocab, ids: &[u32]) -> Result<Vec<usize>
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct DecodeStream {
-    /// The start of a character whose end has not come: at most 3 bytes between calls.
+    /// The start of an incomplete character: at most 3 bytes between calls.
     pending: Vec<u8>,
     n_pushed: usize,
 }
 
 impl DecodeStream {
-    /// The text that `id` completes.
+    /// Add `id` and return the text that it completes.
     pub fn push(&mut self, vocab: &Vocab, id: u32) -> Result<String> {
         self.pending.extend_from_slice(token(vocab, id, self.n_pushed)?);
         self.n_pushed += 1;
@@ -114,13 +114,13 @@ impl DecodeStream {
         Ok(text)
     }
 
-    /// What is left when no more ids come: nothing, or U+FFFD for a character cut short.
+    /// Return the remaining text at the end of the ids: nothing, or U+FFFD for an incomplete character.
     pub fn finish(self) -> String {
         String::from_utf8_lossy(&self.pending).into_owned()
     }
 }
 
-/// How many bytes at the end may yet become a character.
+/// Return the number of bytes at the end that may still become a character.
 fn unfinished(bytes: &[u8]) -> usize {
     let mut rest = bytes;
     while let Err(error) = std::str::from_utf8(rest) {

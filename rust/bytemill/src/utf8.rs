@@ -1,19 +1,19 @@
-//! The UTF-8 of text that others keep as an array of code points, as Python does.
+//! Converts arrays of code points, as Python stores text, to UTF-8.
 //!
-//! Most text is ASCII but for a sign here and there: groups that are ASCII are narrowed at once, in the others
-//! characters are written one by one.
+//! Most text is ASCII with a few other characters. Groups that are all ASCII are narrowed in one step; in other
+//! groups characters are written one by one.
 
 use crate::{hints, interrupt};
 
-/// Code points that are written at a time, before their place in the text is made.
+/// Number of code points written at a time, before space for them is added to the text.
 const BLOCK: usize = 1024;
-/// Blocks after which to check whether to go on.
+/// The number of blocks between checks for interruption.
 const CHECK_BLOCKS: usize = 1024;
-/// Code points that are looked at together.
+/// Number of code points checked together.
 const GROUP: usize = 32;
 
-/// The text of `code_points`, on huge pages where it is long and the system has them; `None` where one of them is no
-/// character: a surrogate, or beyond U+10FFFF.
+/// Return the text of `code_points`, on huge pages if it is long and the system supports them. Return `None` if one of
+/// them is not a character: a surrogate, or beyond U+10FFFF.
 ///
 /// ```
 /// use bytemill::utf8;
@@ -31,17 +31,17 @@ pub fn from_code_points<T: Copy + Into<u32>>(code_points: &[T]) -> Option<String
         }
         let n_bytes = write(block, &mut bytes)?;
         n_read += block.len();
-        // Where there is no room the rest is taken to be a little longer than what was read: then text seldom moves.
+        // When out of room, assume that the rest is slightly longer than the part read so far: text then seldom moves.
         let sixteenths = 16 * (text.len() + n_bytes) / n_read + 1;
         hints::reserve_with(&mut text, n_bytes, (code_points.len() - n_read) * sixteenths / 16);
         text.extend_from_slice(&bytes[..n_bytes]);
     }
-    // SAFETY: it is one `char` behind the other; to look at all of them again takes as long as to write them.
+    // SAFETY: the text is a sequence of whole `char`s; checking all of them again takes as long as writing them.
     #[allow(unsafe_code)]
     Some(unsafe { String::from_utf8_unchecked(text) })
 }
 
-/// Writes the UTF-8 of `block` to `bytes`, which has room for it; how many bytes these are.
+/// Write the UTF-8 of `block` to `bytes`, which has room for it; return the number of bytes written.
 fn write<T: Copy + Into<u32>>(block: &[T], bytes: &mut [u8]) -> Option<usize> {
     let (groups, rest) = block.as_chunks::<GROUP>();
     let mut n = 0;

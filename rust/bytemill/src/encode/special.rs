@@ -6,7 +6,7 @@
 //! longest, as bytemill does.) Added tokens that are not special are found under any policy.
 
 use crate::error::{Error, Result};
-use crate::split::CUT_BESIDE;
+use crate::split::CUT_CONTEXT;
 use crate::vocab::{Added, AddedToken, Finder, Normalizer, Vocab};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ impl SpecialPolicy {
                 Disallowed::Tokens(Choice::of(added, texts))
             }
             Specials::Of(texts) => {
-                let may_be_cut = texts.iter().any(|text| text.contains(CUT_BESIDE));
+                let may_be_cut = texts.iter().any(|text| text.contains(CUT_CONTEXT));
                 let texts: Vec<_> = texts.iter().map(|text| (Cow::Borrowed(*text), 0)).collect();
                 Disallowed::Texts(Arc::new(Finder::new(&texts)?), may_be_cut)
             }
@@ -181,8 +181,8 @@ impl SpecialPolicy {
 
 fn may_be_cut(token: &AddedToken) -> bool {
     token.looks_around()
-        || token.content.contains(CUT_BESIDE)
-        || Normalizer::Nfc.normalize(&token.content).contains(CUT_BESIDE)
+        || token.content.contains(CUT_CONTEXT)
+        || Normalizer::Nfc.normalize(&token.content).contains(CUT_CONTEXT)
 }
 
 fn is_special(added: &Added, text: &str) -> bool {

@@ -1,21 +1,21 @@
-//! What all formats share: the caller's choices, JSON parsing, and errors that name the file.
+//! Code shared by all formats: the caller's choices, JSON parsing, and errors that name the file.
 
 use crate::error::{Error, Result, VocabFault};
 use crate::split::Splitter;
 use crate::vocab::{Normalizer, Vocab};
 use std::path::Path;
 
-/// Where the pattern comes from when a file is read.
+/// The source of the pattern when a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatternChoice<'p> {
-    /// From the file; for a known file of a format without pattern, from what is known of it.
+    /// From the file. For a known file of a format without a pattern, the known pattern is used.
     Auto,
-    /// From the caller, whatever the file says: as in [`Splitter::new`].
+    /// From the caller, overriding the file; see [`Splitter::new`].
     Given(Option<&'p str>),
 }
 
 impl PatternChoice<'_> {
-    /// The splitter chosen, where `of_file` is what the file says.
+    /// Return the chosen splitter; `of_file` is the pattern in the file.
     pub(super) fn splitter(self, of_file: Option<&str>) -> Result<Splitter> {
         match self {
             Self::Auto => Splitter::new(of_file),
@@ -24,14 +24,14 @@ impl PatternChoice<'_> {
     }
 }
 
-/// Special tokens as a caller gives them: text, and an id or `None` for the next free one.
+/// Special tokens given by a caller: the text, and an id or `None` for the next free one.
 pub type GivenSpecials<'s> = Option<&'s [(&'s str, Option<u32>)]>;
 
 pub(super) fn parse<'de, T: serde::Deserialize<'de>>(path: &Path, text: &'de str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| Error::format(path, error.to_string()))
 }
 
-/// A fault in the vocabulary of `path` as a fault of that file; `place` may say where it stands.
+/// Turn an error in the vocabulary of `path` into an error of that file; `place` may add the position.
 pub(super) fn in_file(path: &Path, error: Error, place: impl Fn(&VocabFault) -> Option<String>) -> Error {
     match error {
         Error::Vocab(fault) => match place(&fault) {
@@ -42,22 +42,23 @@ pub(super) fn in_file(path: &Path, error: Error, place: impl Fn(&VocabFault) -> 
     }
 }
 
-/// Fails where a format that knows no added tokens but special ones, and no normalizer, would lose some.
+/// Return an error if the vocabulary has a normalizer or added tokens that are not plain special tokens, for formats
+/// that cannot store these.
 pub(super) fn refuse_added(format: &'static str, vocab: &Vocab) -> Result<()> {
     if vocab.normalizer() != Normalizer::None {
-        return Err(cannot_write(format, "it cannot say that text is normalized"));
+        return Err(cannot_write(format, "it cannot store a normalizer"));
     }
     match vocab.added_tokens().iter().find(|token| !token.special || token.looks_around()) {
         Some(token) => {
             let what = if token.special { "has rules about its neighbours" } else { "is found in any text" };
             let (id, content) = (token.id, &token.content);
-            Err(cannot_write(format, format!("it cannot say that the added token {id}, {content:?}, {what}")))
+            Err(cannot_write(format, format!("it cannot store that the added token {id}, {content:?}, {what}")))
         }
         None => Ok(()),
     }
 }
 
-/// The refusal to write what `format` cannot hold.
+/// Return the error for content that `format` cannot hold.
 pub(super) fn cannot_write(format: &'static str, reason: impl Into<String>) -> Error {
     Error::Argument {
         name: "format",

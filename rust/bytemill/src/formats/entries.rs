@@ -1,4 +1,4 @@
-//! A JSON object as a list: order kept and names that occur twice seen, which maps would hide.
+//! A JSON object as a list: keeps the order and duplicate names, which a map would hide.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};

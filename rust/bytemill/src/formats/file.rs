@@ -1,18 +1,18 @@
-//! Vocabulary files as a whole, read within a limit.
+//! Reads whole vocabulary files, up to a size limit.
 
 use crate::error::{Error, Result};
 use crate::regular_file;
 use std::io::Read;
 use std::path::Path;
 
-/// The largest vocabularies in use take half of this; more is a mistake, or an attack, since parsing
-/// multiplies it.
+/// The largest real vocabularies take half of this. A larger file is a mistake or an attack, since
+/// parsing multiplies its size.
 pub(super) const MAX_FILE_BYTES: u64 = 64 << 20;
 
-/// What some editors put before UTF-8.
+/// The mark that some editors write before UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The bytes of the file, at most [`MAX_FILE_BYTES`], without a byte order mark.
+/// Return the bytes of the file, at most [`MAX_FILE_BYTES`], without a byte order mark.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = regular_file::open(path)?;
@@ -36,12 +36,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text of the file.
+/// Return the text of the file.
 pub(super) fn read_text(path: &Path) -> Result<String> {
     text(path, read(path)?)
 }
 
-/// `bytes`, read from `path`, as text.
+/// Convert `bytes`, read from `path`, to text.
 pub(super) fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         Error::format(path, format!("is not UTF-8 at byte {}, expected a vocabulary", error.utf8_error().valid_up_to()))

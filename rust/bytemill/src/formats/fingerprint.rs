@@ -1,12 +1,12 @@
-//! One hash over everything that decides which ids a text becomes.
+//! One hash over everything that affects the ids of a text.
 
 use crate::split::Splitter;
 use crate::vocab::{Normalizer, Vocab};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
-/// SHA-256 in hexadecimal over pattern, tokens, merges and special tokens, each number and length as
-/// eight little-endian bytes. Spellings of one known pattern count as one.
+/// Return the SHA-256 in hexadecimal over pattern, tokens, merges and special tokens. Numbers and lengths
+/// are eight little-endian bytes. All spellings of one known pattern give the same hash.
 pub fn fingerprint(vocab: &Vocab, splitter: &Splitter) -> String {
     let mut hash = Hash(Sha256::new());
     hash.bytes(b"bytemill tokenizer 1");
@@ -41,7 +41,7 @@ pub fn fingerprint(vocab: &Vocab, splitter: &Splitter) -> String {
     hexadecimal(&hash.0.finalize())
 }
 
-/// Lower-case hexadecimal digits.
+/// Return lower-case hexadecimal digits.
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

@@ -1,13 +1,13 @@
-//! GPT-2's two files in a folder: `vocab.json` + `merges.txt`, or by their first names `encoder.json`
-//! + `vocab.bpe`.
+//! GPT-2's two files in a folder: `vocab.json` + `merges.txt`, or under their original names
+//! `encoder.json` + `vocab.bpe`.
 //!
-//! The JSON maps tokens, in the printable alphabet, to ids; the text has a line `#version` and then
-//! the two parts of a merge a line. Neither marks special tokens: entries of more than one byte that
-//! no merge makes are taken for them (in GPT-2's own files that is `<|endoftext|>`).
+//! The JSON maps tokens, in the printable alphabet, to ids. The text has a line `#version` and then one
+//! merge per line, as its two parts. Neither file marks special tokens: entries of more than one byte
+//! that no merge makes are read as special (in GPT-2's own files that is `<|endoftext|>`).
 //!
-//! Two files cannot take their names at once. Both are whole on the disk before the first does, so only a crash
-//! between the two renames leaves a new `merges.txt` beside an old `vocab.json`. Such a pair is refused when it is
-//! read, unless the old vocabulary knows every token of the new merges.
+//! Two files cannot be renamed in one step. Both are completely written to disk before the first rename, so only a
+//! crash between the two renames leaves a new `merges.txt` with an old `vocab.json`. Reading refuses such a pair,
+//! unless the old vocabulary has every token of the new merges.
 
 use super::common::{GivenSpecials, PatternChoice, cannot_write, in_file, parse, refuse_added};
 use super::entries::Entries;
@@ -51,7 +51,10 @@ pub(super) fn read(folder: &Path, pattern: PatternChoice, special_tokens: GivenS
         let line = first_line + index;
         let reason = match fault {
             VocabFault::DuplicateMerge { .. } => format!("line {line}: {fault}"),
-            _ => format!("line {line}: {fault} in {}: are the two of one vocabulary?", vocab_path.display()),
+            _ => format!(
+                "line {line}: {fault} in {}: do both files belong to the same vocabulary?",
+                vocab_path.display()
+            ),
         };
         Error::format(&merges_path, reason)
     })?;
@@ -64,14 +67,14 @@ pub(super) fn write(folder: &Path, vocab: &Vocab, splitter: &Splitter) -> Result
         return Err(cannot_write("gpt2", reason));
     }
     if vocab.ignore_merges() {
-        return Err(cannot_write("gpt2", "it cannot say that whole pretokens go before merges"));
+        return Err(cannot_write("gpt2", "it cannot store ignore_merges"));
     }
     refuse_added("gpt2", vocab)?;
     let mut entries: Vec<(String, u32)> =
         vocab.ordinary_tokens().map(|(id, bytes)| (to_printable(bytes), id)).collect();
     let ordinary: HashSet<&str> = entries.iter().map(|(text, _)| text.as_str()).collect();
     if let Some((text, id)) = vocab.special_tokens().iter().find(|(text, _)| ordinary.contains(text.as_str())) {
-        let reason = format!("special token {id}, {text:?}, is also how an ordinary token is written there");
+        let reason = format!("special token {id}, {text:?}, would be written like an ordinary token");
         return Err(cannot_write("gpt2", reason));
     }
     entries.extend(vocab.special_tokens().iter().cloned());
@@ -81,18 +84,18 @@ pub(super) fn write(folder: &Path, vocab: &Vocab, splitter: &Splitter) -> Result
         merges.extend([&to_printable(left), " ", &to_printable(right), "\n"]);
     }
     std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    // In this order a vocabulary that has grown beyond the old one is told from it.
+    // In this order the files of a vocabulary that has grown can be recognized as not matching.
     let [merges, vocab] = [("merges.txt", merges), ("vocab.json", json)]
         .map(|(name, content)| DurableFile::create(&folder.join(name))?.with(content.as_bytes()));
     commit_all(vec![merges?, vocab?])
 }
 
-/// Whether a file is the merges of the two files, by its name or its first line.
+/// Return whether a file is the merges file, by its name or its first line.
 pub(super) fn is_merges(path: &Path, content: &[u8]) -> bool {
     content.starts_with(b"#version") || NAMES.iter().any(|(_, merges)| path.ends_with(merges))
 }
 
-/// The refusal of merges without the folder that they lie in.
+/// Return the error for a merges file without its folder.
 pub(super) fn merges_alone(path: &Path) -> Error {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let reason = match NAMES.iter().find(|(vocab, _)| folder.join(vocab).is_file()) {
@@ -102,7 +105,7 @@ pub(super) fn merges_alone(path: &Path) -> Error {
     Error::format(path, reason)
 }
 
-/// Why a folder is no vocabulary.
+/// Return the error for a folder that does not hold a vocabulary.
 fn incomplete(folder: &Path) -> Error {
     let lone = NAMES.iter().flat_map(|(vocab, merges)| [(vocab, merges), (merges, vocab)]);
     let reason = match lone.into_iter().find(|(there, _)| folder.join(there).is_file()) {
@@ -126,13 +129,13 @@ fn read_merges(path: &Path) -> Result<Merges> {
     Ok((n_head + 1, merges.collect::<Result<_>>()?))
 }
 
-/// Two tokens in the printable alphabet with one space between.
+/// Parse two tokens in the printable alphabet, separated by one space.
 pub(super) fn parse_merge(entry: &str) -> Option<(Vec<u8>, Vec<u8>)> {
     let (left, right) = entry.split_once(' ')?;
     Some((from_printable(left).ok()?, from_printable(right).ok()?))
 }
 
-/// Special tokens found in the file and given by the caller; where both have one, their ids must agree.
+/// Combine the special tokens found in the file and those given by the caller; the ids of the same token must agree.
 fn agree(
     folder: &Path,
     found: Vec<(String, u32)>,

@@ -1,4 +1,4 @@
-//! Files that someone damaged or made up: each is refused with a reason or read as a whole tokenizer.
+//! Damaged or malicious files: each is refused with a reason, or read as a complete tokenizer.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// Pieces on which readers stumble.
+/// Fragments that often break parsers.
 const PIECES: [&str; 22] = [
     "4294967295",
     "4294967296",
@@ -84,7 +84,7 @@ fn suffer(bytes: &mut Vec<u8>, damage: &Damage) {
     }
 }
 
-/// A folder with one tokenizer in every format: (the file to damage, what to load).
+/// Create a folder with one tokenizer in every format; return (the file to damage, the path to load).
 fn every_format() -> (TempDir, Vec<(PathBuf, PathBuf)>) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -112,7 +112,7 @@ fn load_tiktoken_too(path: &Path) -> Result<(Vocab, Splitter)> {
     load(path, pattern, None)
 }
 
-/// A tokenizer that was read is whole: its own file gives it back.
+/// Check that a tokenizer that was read is complete: saving and loading it gives the same one.
 fn assert_comes_back(vocab: &Vocab, splitter: &Splitter) {
     let (again, again_splitter) = from_readable(&to_readable(vocab, splitter).unwrap()).unwrap();
     assert_eq!(fingerprint(&again, &again_splitter), fingerprint(vocab, splitter));
@@ -199,7 +199,7 @@ fn a_special_token_that_takes_for_ever_to_look_for_is_refused() {
     assert!(message.contains("special token 1 has 100000 bytes, expected at most 1024"), "{message}");
 }
 
-/// Twenty-one such merges, 300 bytes, took 12 seconds to load, and each one more doubles that.
+/// Twenty-one such merges, 300 bytes, took 12 seconds to load, and each additional one doubles that.
 #[test]
 fn merges_that_double_again_and_again_are_refused() {
     let folder = tempfile::tempdir().unwrap();

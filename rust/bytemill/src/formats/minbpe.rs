@@ -1,7 +1,7 @@
-//! minbpe's `.model`, read only: lines of text.
+//! minbpe's `.model` files, read only: lines of text.
 //!
-//! `minbpe v1`, the pattern (an empty line for none), the number of special tokens, each of them as
-//! text and id, then each merge as two ids; merge `i` makes id `256 + i`.
+//! The lines are `minbpe v1`, the pattern (an empty line for none), the number of special tokens, each
+//! special token as text and id, and each merge as two ids. Merge `i` makes id `256 + i`.
 
 use super::common::{PatternChoice, in_file};
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use crate::split::Splitter;
 use crate::vocab::Vocab;
 use std::path::Path;
 
-/// The tokens may have this many times the bytes of the file; those of real text have less than it.
+/// The tokens may have at most this many times the bytes of the file; real tokens have fewer bytes than the file.
 const MOST_GROWTH: usize = 1_000;
 
 pub(super) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, Splitter)> {
@@ -46,11 +46,12 @@ pub(super) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(V
     Ok((vocab, pattern.splitter(Some(regex).filter(|regex| !regex.is_empty()))?))
 }
 
-/// Bytes of all tokens that `merges` make. Each merge may double the longest, so that a few lines make gigabytes.
+/// Return the total bytes of all tokens that `merges` make. Each merge may double the longest token, so a few lines can
+/// make gigabytes.
 fn token_bytes(merges: &[(u32, u32)]) -> usize {
     let mut lengths = vec![1_usize; 256];
     for &(left, right) in merges {
-        let length = |id: u32| lengths.get(id as usize).copied().unwrap_or(0); // an unknown part is told later
+        let length = |id: u32| lengths.get(id as usize).copied().unwrap_or(0); // an unknown part is reported later
         lengths.push(length(left).saturating_add(length(right)));
     }
     lengths.into_iter().fold(0, usize::saturating_add)

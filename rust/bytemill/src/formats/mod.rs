@@ -1,4 +1,4 @@
-//! Vocabularies in and out of files, each told from the others by its content.
+//! Reads and writes vocabulary files. The format of a file is detected from its content.
 //!
 //! | format | holds | written by |
 //! |---|---|---|
@@ -38,12 +38,12 @@ use std::path::Path;
 use std::str::FromStr;
 pub use tiktoken::ranks as tiktoken_ranks;
 
-/// A format that can be written.
+/// A format that bytemill can write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// `tokenizer.json`.
     HuggingFace,
-    /// Base64 and rank, a token a line.
+    /// Base64 and rank, one token per line.
     Tiktoken,
     /// JSON with bytes in hexadecimal.
     Readable,
@@ -69,9 +69,9 @@ impl FromStr for Format {
     }
 }
 
-/// Reads a vocabulary in any format.
+/// Read a vocabulary in any format.
 ///
-/// `special_tokens` is for formats that do not tell theirs (`.tiktoken`, GPT-2's folder).
+/// `special_tokens` is for formats that do not contain them (`.tiktoken`, GPT-2's folder).
 pub fn load(path: &Path, pattern: PatternChoice, special_tokens: GivenSpecials) -> Result<(Vocab, Splitter)> {
     if path.is_dir() {
         return gpt2::read(path, pattern, special_tokens);
@@ -88,7 +88,7 @@ pub fn load(path: &Path, pattern: PatternChoice, special_tokens: GivenSpecials) 
         return Err(Error::Argument {
             name: "special_tokens",
             got: "given".to_owned(),
-            expected: format!("none, since {} holds its own", path.display()),
+            expected: format!("none, since {} contains its special tokens", path.display()),
         });
     }
     let text = file::text(path, bytes)?;
@@ -99,7 +99,7 @@ pub fn load(path: &Path, pattern: PatternChoice, special_tokens: GivenSpecials) 
     }
 }
 
-/// Writes a vocabulary, or tells why the format cannot hold it.
+/// Write a vocabulary, or return an error that says why the format cannot hold it.
 pub fn save(vocab: &Vocab, splitter: &Splitter, path: &Path, format: Format) -> Result<()> {
     match format {
         Format::HuggingFace => durable::write(path, huggingface::to_string(vocab, splitter)?.as_bytes()),
@@ -109,7 +109,7 @@ pub fn save(vocab: &Vocab, splitter: &Splitter, path: &Path, format: Format) -> 
     }
 }
 
-/// Whether a file holds JSON or is called so; a line of a .tiktoken file is neither.
+/// Return whether a file contains JSON or has that extension; a line of a .tiktoken file never looks like JSON.
 fn is_json(path: &Path, content: &[u8]) -> bool {
     let is_called_so = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     let begins_so = content.first().is_some_and(|first| b"{[\"".contains(first));
@@ -119,7 +119,7 @@ fn is_json(path: &Path, content: &[u8]) -> bool {
 fn read_json(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, Splitter)> {
     let fields = top_level_fields(path, text)?;
     let has = |name: &str| fields.iter().any(|field| field == name);
-    // A bare vocab.json is words and numbers only, and "format" and "model" are among its words.
+    // A bare vocab.json has only words and numbers, and "format" and "model" are among its words.
     let is_bare_vocab = serde_json::from_str::<entries::Entries<u32>>(text).is_ok();
     if is_bare_vocab {
         Err(Error::format(path, "is a vocab.json without its merges: give the folder that holds both"))
@@ -130,7 +130,7 @@ fn read_json(path: &Path, text: &str, pattern: PatternChoice) -> Result<(Vocab, 
     } else if has("config") && has("vocab") {
         tekken::read(path, text, pattern)
     } else {
-        let reason = "is JSON but neither a tokenizer.json (no \"model\") nor bytemill's (no \"format\")";
+        let reason = "is JSON, but has no \"model\" (tokenizer.json) and no \"format\" (bytemill)";
         Err(Error::format(path, reason))
     }
 }

@@ -1,12 +1,12 @@
-//! bytemill's own file: JSON that a person can read, bytes in hexadecimal, ids as names.
+//! bytemill's own format: JSON that a person can read, with bytes in hexadecimal and ids as names.
 //!
 //! ```json
 //! {"format": "bytemill", "version": 1, "pattern": "…", "ignore_merges": false,
 //!  "vocab": {"0": "00", "639": "e8b3e4"}, "merges": [[232, 179]], "special_tokens": {"<|endoftext|>": 1023}}
 //! ```
-//! `pattern` is null where text is not split; `merges` are pairs of ids in order. Three members are there only where
-//! they say something: `added_tokens`, the tokens that are not plain special ones, with the flags of `tokenizer.json`;
-//! `normalizer`, `"NFC"`; and `post_processor`, which is kept for a `tokenizer.json`.
+//! `pattern` is null if text is not split; `merges` are pairs of ids in order. Three members are optional:
+//! `added_tokens`, the added tokens that are not plain special tokens, with the flags of `tokenizer.json`;
+//! `normalizer`, `"NFC"`; and `post_processor`, which is kept for writing a `tokenizer.json`.
 
 use super::common::{PatternChoice, cannot_write, in_file, parse};
 use super::entries::Entries;
@@ -58,7 +58,7 @@ enum Normalization {
     Nfc,
 }
 
-/// Null is something else than no such member.
+/// Read a null member as `Some(Null)`, which differs from a missing member.
 fn even_null<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
@@ -81,12 +81,12 @@ pub(super) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(V
     Ok((vocab.with_post_processor(contents.post_processor.map(|value| value.to_string())), splitter))
 }
 
-/// The tokenizer that [`to_string`] wrote.
+/// Read a tokenizer from the output of [`to_string`].
 pub fn from_str(text: &str) -> Result<(Vocab, Splitter)> {
     read(Path::new("<text>"), text, PatternChoice::Auto)
 }
 
-/// Everything about a tokenizer as one JSON text.
+/// Return everything about a tokenizer as one JSON text.
 pub fn to_string(vocab: &Vocab, splitter: &Splitter) -> Result<String> {
     let plain = vocab.added_tokens().iter().filter(|token| token.is_plain());
     let others = vocab.added_tokens().iter().filter(|token| !token.is_plain());

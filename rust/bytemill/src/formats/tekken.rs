@@ -5,9 +5,9 @@
 //!  "vocab": [{"rank": 0, "token_bytes": "AA==", "token_str": "\u0000"}],
 //!  "special_tokens": [{"rank": 0, "token_str": "<unk>", "is_control": true}]}
 //! ```
-//! Special tokens have the first `default_num_special_tokens` ids; those that the file does not name are called
-//! `<SPECIAL_20>` and so on. The token of rank `i` has the id `default_num_special_tokens + i`; of the ranks, the
-//! first ones are used, up to `default_vocab_size` ids in all.
+//! Special tokens have the first `default_num_special_tokens` ids. Those that the file does not list are named
+//! `<SPECIAL_20>` and so on. The token of rank `i` has the id `default_num_special_tokens + i`. Only the first ranks
+//! are used, up to `default_vocab_size` ids in all.
 
 use super::common::{PatternChoice, in_file, parse};
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use std::path::Path;
 
-/// The special tokens of files that name none, which are older than version 11 of the format.
+/// The special tokens of files that list none, which are older than version 11 of the format.
 const UNNAMED: [&str; 20] = [
     "<unk>",
     "<s>",
@@ -93,7 +93,7 @@ pub(super) fn read(path: &Path, text: &str, pattern: PatternChoice) -> Result<(V
     Ok((vocab, pattern.splitter(Some(&config.pattern))?))
 }
 
-/// The `n` special tokens: those named, then the others by their number.
+/// Return the `n` special tokens: first the named ones, then the others by number.
 fn specials(named: Option<Vec<Special>>, n: u32) -> std::result::Result<Vec<(String, u32)>, String> {
     let texts = match named {
         None => UNNAMED.map(str::to_owned).to_vec(),

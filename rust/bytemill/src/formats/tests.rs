@@ -1,4 +1,4 @@
-//! Each format there and back, and what it refuses.
+//! Round trips through each format, and the errors of each format.
 #![allow(clippy::unwrap_used)]
 
 use super::common::refuse_added;
@@ -34,10 +34,10 @@ fn what_holds_everything_comes_back_with_the_same_fingerprint() {
             assert_eq!(fingerprint(&read, &read_splitter), fingerprint(&vocab, &splitter), "{format:?} {pattern:?}");
         }
     }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no file is left beside");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no other file is left");
 }
 
-/// What tokenizers 1.0 makes of the files that we save: bytes are the model's part, no step of `pre_tokenizer`.
+/// The files that tokenizers 1.0 makes of ours: bytes are handled by the model, not by a step of `pre_tokenizer`.
 #[test]
 fn version_2_of_tokenizer_json_is_read_as_version_1() {
     let folder = tempfile::tempdir().unwrap();
@@ -79,7 +79,7 @@ fn gpt2_files_come_back_with_their_special_tokens() {
     assert!(wrong.contains("has id 261 for \"<é>\", not 7"), "{wrong}");
 }
 
-/// What a crash between the two renames leaves.
+/// The state after a crash between the two renames.
 #[test]
 fn the_two_files_of_two_vocabularies_are_refused_by_both_names() {
     let folders = [0, 1].map(|_| tempfile::tempdir().unwrap());
@@ -96,14 +96,14 @@ fn the_two_files_of_two_vocabularies_are_refused_by_both_names() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{merges}: line 3: merge 1 produces \"bd\", which is not a token in {vocab}: are the two of one vocabulary?"
+            "{merges}: line 3: merge 1 produces \"bd\", which is not a token in {vocab}: do both files belong to the same vocabulary?"
         )
     );
     save(&new, &splitter, half.path(), Format::Gpt2).unwrap();
     assert_eq!(load(half.path(), PatternChoice::Auto, None).unwrap().0.n_vocab(), 258);
 }
 
-/// The old `vocab.json` is not touched when `merges.txt` cannot be written, nor the other way round.
+/// The old `vocab.json` is not touched when `merges.txt` cannot be written, and the reverse.
 #[test]
 fn neither_of_two_files_is_replaced_when_one_cannot_be() {
     for blocked in ["vocab.json", "merges.txt"] {
@@ -117,7 +117,7 @@ fn neither_of_two_files_is_replaced_when_one_cannot_be() {
         let grown = Vocab::from_merges(&[(0x20, 0x62)], &[]).unwrap();
         save(&grown, &splitter, folder.path(), Format::Gpt2).unwrap_err();
         assert_eq!(fs::read(folder.path().join(other)).unwrap(), before);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no file is left beside");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no other file is left");
     }
 }
 
@@ -157,7 +157,7 @@ fn minbpe_models_are_read() {
     assert_eq!(splitter.pattern(), None);
     assert!(refusal("minbpe v1\n\n0\n97 97\n300 1\n").contains("line 5: merge 1 uses id 300"));
     assert!(refusal("minbpe v1\n\n0\nx\n").contains("line 4: \"x\", expected two ids"));
-    assert!(refusal("minbpe v1\n").contains("ends where the pattern"));
+    assert!(refusal("minbpe v1\n").contains("ends before the pattern"));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn settings_that_we_cannot_reproduce_are_refused_with_the_reason() {
         ("/pre_tokenizer/pretokenizers/1/add_prefix_space", serde_json::json!(null), "step 2"),
         ("/added_tokens/0/id", 5.into(), "has id 5, but 260"),
         ("/model/merges/1", "b".into(), "merge 1"),
-        ("/model/merges/1", serde_json::json!(["b", "中"]), "stands for no byte"),
+        ("/model/merges/1", serde_json::json!(["b", "中"]), "does not represent a byte"),
         ("/model/merges/1", "b q".into(), "merge 1 produces"),
         ("/model/merges/1", "bq z".into(), "merge 1 uses"),
         ("/model/vocab", serde_json::json!({"a": 0}), "has id 260, and tokenizers gives it 1"),
@@ -239,7 +239,7 @@ fn what_goes_around_merging_survives_every_format_that_can_hold_it() {
     let (readable, _) = load_text("f", &to_readable(&read, &read_splitter).unwrap()).unwrap();
     assert_eq!(huggingface::to_string(&readable, &read_splitter).unwrap(), again);
     for reason in [tiktoken::to_string(&read).unwrap_err(), refuse_added("gpt2", &read).unwrap_err()] {
-        assert!(reason.to_string().contains("it cannot say that text is normalized"), "{reason}");
+        assert!(reason.to_string().contains("it cannot store a normalizer"), "{reason}");
     }
     file["normalizer"] = serde_json::Value::Null;
     let (read, _) = load_text("f", &file.to_string()).unwrap();
@@ -263,7 +263,7 @@ fn an_added_token_may_have_the_bytes_of_an_ordinary_one() {
     assert_eq!(fingerprint(&read, &splitter), fingerprint(&vocab, &splitter));
     let reason = huggingface::to_string(&vocab, &splitter).unwrap_err().to_string();
     assert!(reason.contains("added token 257, \"##\", is also how the ordinary token 256 is written"), "{reason}");
-    // In tokenizer.json the two are one.
+    // In tokenizer.json both share one id.
     let plain = Vocab::from_merges(&[(35, 35)], &[]).unwrap();
     let mut file: serde_json::Value =
         serde_json::from_str(&huggingface::to_string(&plain, &splitter).unwrap()).unwrap();
@@ -283,7 +283,7 @@ fn ranks_with_a_gap_that_no_reader_can_fill_are_not_written() {
     assert!(tiktoken::to_string(&filled).is_ok());
 }
 
-/// A `tekken.json` of the 256 bytes and two more tokens, one of which is beyond the vocabulary's size.
+/// A `tekken.json` of the 256 bytes and two more tokens, the last of them beyond the vocabulary's size.
 fn tekken(change: impl Fn(&mut serde_json::Value)) -> String {
     use base64::Engine;
     let singles = (0..=255_u8).map(|byte| vec![byte]);
@@ -341,7 +341,7 @@ fn damaged_tekken_files_are_refused() {
 
 #[test]
 fn other_json_is_told_apart() {
-    assert!(refusal("{\"a\": null}").contains("neither a tokenizer.json"));
+    assert!(refusal("{\"a\": null}").contains("has no \"model\""));
     assert!(refusal("{\"a\": 1, \"format\": 2, \"model\": 3}").contains("without its merges"));
     assert!(refusal("{\"format\": \"x\"}").contains("missing field"));
     assert!(refusal("{").contains("EOF"));

@@ -1,7 +1,7 @@
-//! `.tiktoken`: a token a line, its bytes in base64, a space, its rank.
+//! `.tiktoken`: one token per line, as its bytes in base64, a space, and its rank.
 //!
-//! The rank is the id and the order of merging. The file tells neither pattern nor special tokens;
-//! those of `OpenAI`'s own files are known by the files' SHA-256.
+//! The rank is both the id and the merge order. The file contains no pattern and no special tokens;
+//! those of `OpenAI`'s own files are recognized by the SHA-256 of the file.
 
 use super::common::{GivenSpecials, PatternChoice, cannot_write, in_file, refuse_added};
 use super::fingerprint::hexadecimal;
@@ -77,7 +77,7 @@ pub(super) fn read(
     Ok((vocab, splitter))
 }
 
-/// The file's text.
+/// Return the text of the file.
 pub(super) fn to_string(vocab: &Vocab) -> Result<String> {
     let ranks = ranks(vocab)?;
     if let Some(missing) = first_gap(&ranks, vocab.special_tokens()) {
@@ -91,7 +91,7 @@ pub(super) fn to_string(vocab: &Vocab) -> Result<String> {
     Ok(text)
 }
 
-/// Tokens and ranks for tiktoken; refused where it would encode otherwise with them than we do.
+/// Return the tokens and ranks for tiktoken, or an error if it would encode differently with them.
 pub fn ranks(vocab: &Vocab) -> Result<Vec<(Vec<u8>, u32)>> {
     refuse_added("tiktoken", vocab)?;
     let tokens: Vec<_> = vocab.ordinary_tokens().map(|(id, bytes)| (bytes.to_vec(), id)).collect();
@@ -128,7 +128,7 @@ fn parse(path: &Path, content: &[u8]) -> Result<Vec<(Vec<u8>, u32)>> {
     tokens.collect()
 }
 
-/// The number of a line, and that the file may be cut off there.
+/// Name a line by its number, and note that the file may be truncated there.
 fn line(content: &[u8], index: usize) -> String {
     let is_cut = !content.ends_with(b"\n") && content.split(|&byte| byte == b'\n').count() == index + 1;
     let note = if is_cut && index > 0 { ", the last, without its end: the file may be cut off" } else { "" };
@@ -142,7 +142,7 @@ fn parse_line(line: &[u8]) -> Option<(Vec<u8>, u32)> {
     Some((STANDARD.decode(token).ok()?, rank.parse().ok().filter(|_| all_digits)?))
 }
 
-/// Special tokens without an id get the next one after all others.
+/// Give special tokens without an id the next ids after all others.
 pub(super) fn with_ids(special_tokens: &[(&str, Option<u32>)], tokens: &[(Vec<u8>, u32)]) -> Vec<(String, u32)> {
     let ids = tokens.iter().map(|(_, id)| *id).chain(special_tokens.iter().filter_map(|(_, id)| *id));
     let mut next = ids.max().map_or(0, |id| id.saturating_add(1));
@@ -164,7 +164,7 @@ fn check_gaps(path: &Path, tokens: &[(Vec<u8>, u32)], special_tokens: &[(String,
     ))
 }
 
-/// The first id below the highest rank that is neither a rank nor a special token.
+/// Return the first id below the highest rank that is not a rank and not a special token.
 fn first_gap(tokens: &[(Vec<u8>, u32)], special_tokens: &[(String, u32)]) -> Option<u32> {
     let ids = tokens.iter().map(|(_, id)| *id).chain(special_tokens.iter().map(|(_, id)| *id));
     let highest = tokens.iter().map(|(_, id)| *id).max().unwrap_or(0);

@@ -1,15 +1,15 @@
-//! The SIMD backend, chosen at run time: the best that the processor has.
+//! The SIMD backend, chosen at run time: the best that the processor supports.
 //!
-//! The environment variable `BYTEMILL_SIMD` forces a backend (`avx512`, `avx2`, `neon`, `scalar`) where the
-//! processor has it, so that each can be tested on one machine; where the processor lacks it, the best one is used. Any
-//! other value is an error as soon as a splitter is made.
+//! The environment variable `BYTEMILL_SIMD` forces a backend (`avx512`, `avx2`, `neon`, `scalar`) if the processor
+//! supports it, so that each can be tested on one machine. If the processor does not support it, the best one is used.
+//! Any other value is an error as soon as a splitter is created.
 
 #[cfg(target_arch = "x86_64")]
 use super::lanes;
 use crate::error::{Error, Result};
 use std::sync::LazyLock;
 
-/// What compares the bytes of a block; `Scalar` is the code without blocks.
+/// The instructions that compare the bytes of a block; `Scalar` is the code without blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Backend {
     #[cfg(target_arch = "x86_64")]
@@ -21,10 +21,10 @@ pub(super) enum Backend {
     Scalar,
 }
 
-/// The best backend that this processor has and the environment allows, chosen once.
+/// The best backend that this processor supports and the environment allows; chosen once.
 pub(super) static BACKEND: LazyLock<Backend> = LazyLock::new(|| Backend::best(&FORCED));
 
-/// What the environment forces, read once; nothing is forced by nothing.
+/// The backend that the environment forces, read once; an empty value forces none.
 static FORCED: LazyLock<String> =
     LazyLock::new(|| std::env::var_os("BYTEMILL_SIMD").unwrap_or_default().to_string_lossy().to_lowercase());
 
@@ -42,7 +42,7 @@ fn check(forced: &str) -> Result<()> {
 }
 
 impl Backend {
-    /// As `BYTEMILL_SIMD` names it.
+    /// Return the name that `BYTEMILL_SIMD` uses.
     pub(super) fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -55,7 +55,7 @@ impl Backend {
         }
     }
 
-    /// Every backend that this processor has, the best first.
+    /// Return every backend that this processor supports, the best first.
     pub(super) fn all() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
         let wide = [(lanes::has_avx512(), Self::Avx512), (lanes::has_avx2(), Self::Avx2)];
@@ -68,7 +68,7 @@ impl Backend {
         wide.into_iter().chain([Self::Scalar]).collect()
     }
 
-    /// What `forced` names, or the best there is where that is missing here.
+    /// Return the backend named by `forced`, or the best one if this processor does not support it.
     fn best(forced: &str) -> Self {
         let backends = Self::all();
         let named = |backend: &&Self| backend.name() == forced;

@@ -6,12 +6,12 @@
 use super::lanes::Lanes;
 use super::unicode::{BLANK, LOWER, NEWLINE, NUMBER, OTHER, Reader, Set, UNCASED, UPPER};
 
-/// 64 bytes of text that begin with a pretoken, as masks of one bit a byte.
+/// 64 bytes of text that begin with a pretoken, as masks with one bit per byte.
 pub(super) struct Block<L> {
     lanes: L,
-    /// The bytes of characters of each class, in the order of the classes' bits.
+    /// The bytes of the characters of each class, in the order of the classes' bits.
     classes: [u64; 8],
-    /// The bytes of characters of more than one byte, and those of them that are not the first.
+    /// The bytes of multi-byte characters, and those of them that are not the first.
     pub(super) beyond_ascii: u64,
     pub(super) continuation: u64,
     /// Space, apostrophe, slash.
@@ -51,7 +51,7 @@ impl<L: Lanes> Block<L> {
         Self { lanes, classes, beyond_ascii, continuation, space, quote, slash }
     }
 
-    /// The bytes of characters in `set`.
+    /// Return the bytes of the characters in `set`.
     #[inline(always)]
     pub(super) fn of(&self, set: Set) -> u64 {
         let mut bytes = 0;
@@ -63,9 +63,9 @@ impl<L: Lanes> Block<L> {
         bytes
     }
 
-    /// Of `quotes`, those that begin contractions: `'s 'd 'm 't` (two bytes), `'ll 've 're` and `'ſ` (three).
+    /// Return those of `quotes` that begin contractions: `'s 'd 'm 't` (two bytes), `'ll 've 're` and `'ſ` (three).
     ///
-    /// What lies beyond the block counts as no contraction.
+    /// A contraction that extends beyond the block is not counted.
     #[inline(always)]
     pub(super) fn contractions(&self, quotes: u64, either_case: bool) -> [u64; 2] {
         let one = self.letter(b's', either_case)
@@ -88,7 +88,7 @@ impl<L: Lanes> Block<L> {
     }
 }
 
-/// The bytes, by class, of the characters that begin at the bits of `firsts` in the block at `start`.
+/// Return the bytes, by class, of the characters that begin at the bits of `firsts` in the block at `start`.
 #[inline(never)]
 fn look_up(text: Reader, start: usize, mut firsts: u64) -> [u64; 8] {
     let mut classes = [0; 8];
@@ -101,7 +101,7 @@ fn look_up(text: Reader, start: usize, mut firsts: u64) -> [u64; 8] {
     classes
 }
 
-/// The first bytes of ideographs and Hangul whose neighbours all are letters: U+4000 to U+9FFF
+/// Return the first bytes of ideographs and Hangul whose ranges contain only letters: U+4000 to U+9FFF
 /// without the hexagrams (U+4DC0 to U+4DFF), and U+B000 to U+CFFF.
 #[inline(always)]
 fn ideographs(lanes: impl Lanes) -> u64 {
@@ -109,8 +109,8 @@ fn ideographs(lanes: impl Lanes) -> u64 {
     lanes.within(0xE5, 0xE9) | lanes.equal(0xE4) & !hexagrams | lanes.within(0xEB, 0xEC)
 }
 
-/// The first bytes of what stands between clauses of ideographs: U+3001 to U+3004 and U+3008 to U+3020, and of the wide
-/// forms of ASCII those of punctuation before and behind the digits.
+/// Return the first bytes of punctuation between clauses of ideographs: U+3001 to U+3004 and U+3008 to U+3020, and the
+/// wide forms of the ASCII punctuation before and after the digits.
 #[inline(always)]
 fn wide_punctuation(lanes: impl Lanes) -> u64 {
     let ideographic = lanes.equal(0xE3) & lanes.equal(0x80) >> 1;
@@ -119,22 +119,22 @@ fn wide_punctuation(lanes: impl Lanes) -> u64 {
         | wide_form & (lanes.within(0x81, 0x8F) | lanes.within(0x9A, 0xA0)) >> 2
 }
 
-/// Where pretokens start in a block, if what is not decided does not matter.
+/// The pretoken starts in a block, assuming that the undecided bytes do not matter.
 pub(super) struct Starts {
     pub(super) all: u64,
     /// Bytes that the algebra leaves to the code for single characters.
     pub(super) undecided: u64,
-    /// White space: where it reaches the end of the block it depends on what follows.
+    /// White space: if it reaches the end of the block, the result depends on the following text.
     pub(super) white: u64,
 }
 
 impl Starts {
-    /// The starts but for the first, which is that of the block, up to where they are certain.
+    /// Return the starts up to where they are certain, without the first, which is the start of the block.
     #[inline(always)]
     pub(super) fn certain(&self) -> u64 {
         let before_undecided = (self.undecided & self.undecided.wrapping_neg()).wrapping_sub(1);
         let trailing = self.white.leading_ones();
-        // The first of the white space at the end is a start or not whatever follows.
+        // The first of the white space at the end is decided, whatever follows.
         let up_to_trailing = if trailing == 0 { u64::MAX } else { u64::MAX >> (trailing - 1) };
         self.all & before_undecided & up_to_trailing & !1
     }

@@ -1,13 +1,13 @@
-//! Pretokens found 64 bytes at a time: classes as bit masks, a pretoken's start as algebra on them.
+//! Finds pretokens 64 bytes at a time: classes as bit masks, pretoken starts as algebra on them.
 //!
-//! Each block begins where a pretoken begins, and no pattern looks back across such a place, so
-//! blocks carry no state: what a block cannot decide is left to the next one, which begins at the
-//! last start that is certain. Where a pretoken is longer than a block, or is made of what the algebra
-//! leaves out (see `Starts`), the code for single characters finds its end.
+//! Each block begins at the start of a pretoken, and no pattern looks back across such a place, so
+//! blocks carry no state. What a block cannot decide is left to the next one, which begins at the
+//! last start that is certain. If a pretoken is longer than a block, or contains characters that the
+//! algebra leaves out (see `Starts`), the code for single characters finds its end.
 
 // Each of these is a part of the loop over blocks, compiled once for each backend.
 #![allow(clippy::inline_always)]
-// Calling code for what `Backend::all` has found takes `unsafe`, which is recorded in `backend`.
+// Calling code for a backend that `Backend::all` has found needs `unsafe`, which is recorded in `backend`.
 #![allow(unsafe_code)]
 
 use super::backend::{BACKEND, Backend};
@@ -23,7 +23,7 @@ use super::lanes::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512};
 
-/// Pretokens in a batch: their ends and their text stay in the processor's first cache.
+/// Pretokens in a batch: their ends and their text fit into the L1 cache.
 pub(super) const BATCH: usize = 256;
 
 /// Call `each` with batches of neighbouring pretokens: where the first begins and where each ends.
@@ -42,10 +42,10 @@ fn fill(rule: Rule, text: &str, start: usize, ends: &mut [usize; BATCH]) -> usiz
     fill_by(*BACKEND, rule, text, start, ends)
 }
 
-/// As [`fill`], on a chosen backend.
+/// Like [`fill`], on a chosen backend.
 pub(super) fn fill_by(backend: Backend, rule: Rule, text: &str, start: usize, ends: &mut [usize; BATCH]) -> usize {
     match backend {
-        // SAFETY: a `Backend` is only made where the processor has what it stands for.
+        // SAFETY: a `Backend` is only created if the processor has its features.
         #[cfg(target_arch = "x86_64")]
         Backend::Avx512 => unsafe { fill_avx512(rule, text, start, ends) },
         // SAFETY: as above.
@@ -108,14 +108,14 @@ fn fill_blocks<L: Lanes>(
     n
 }
 
-/// Text is asked from memory so far ahead: between blocks so much else is looked at that the processor does not see
-/// by itself what comes next.
+/// How far ahead text is prefetched: between blocks so much other memory is read that the processor does not
+/// prefetch the text by itself.
 const AHEAD_BYTES: usize = 1024;
 
-/// White space: whether it reaches the end of a block or the end of the text, what depends on that is left open.
+/// White space: whether it reaches the end of a block or of the text, the result that depends on that is left open.
 const PADDING: u8 = b' ';
 
-/// The 64 bytes of `text` from `start` on; where there are fewer, in `padded`.
+/// Return the 64 bytes of `text` from `start` on; if there are fewer, copy them to `padded`.
 #[inline(always)]
 fn block_at<'t>(text: &'t str, start: usize, padded: &'t mut [u8; LANES]) -> &'t [u8; LANES] {
     let rest = &text.as_bytes()[start..];
@@ -125,7 +125,7 @@ fn block_at<'t>(text: &'t str, start: usize, padded: &'t mut [u8; LANES]) -> &'t
     })
 }
 
-/// Writes `start` and the number of each of `bits`, in order; how many these are.
+/// Write `start` plus the index of each set bit of `bits`, in order; return the count.
 #[inline(always)]
 fn write_places<L: Lanes>(bits: u64, start: usize, out: &mut [usize; LANES]) -> usize {
     let (n, places) = (bits.count_ones() as usize, L::places(bits));
@@ -141,10 +141,10 @@ fn write_places<L: Lanes>(bits: u64, start: usize, out: &mut [usize; LANES]) -> 
     n
 }
 
-/// So many places are written at once, whether there are as many or not: most blocks have no more.
+/// The number of places that are always written, even if fewer are needed: most blocks have at most this many.
 const GROUP: usize = 16;
 
-/// Character by character.
+/// Split character by character.
 fn fill_singly(rule: Rule, text: &str, mut start: usize, ends: &mut [usize; BATCH]) -> usize {
     let reader = Reader::new(text);
     let mut n = 0;

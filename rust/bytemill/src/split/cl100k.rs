@@ -1,4 +1,4 @@
-//! The pattern of `cl100k_base` (GPT-4) by hand, and its two near relations.
+//! The hand-written pattern of `cl100k_base` (GPT-4), and its two close relatives.
 //!
 //! ```text
 //! '(?i:[sdmt]|ll|ve|re)               a contraction, in either case
@@ -10,10 +10,10 @@
 //! |\s+(?!\S)|\s                       white space but its last character, or one
 //! ```
 //!
-//! Llama 3 and minbpe use the pattern as it first was, without `\s++$`; Qwen 2 also takes digits
+//! Llama 3 and minbpe use the original pattern, without `\s++$`; Qwen 2 also takes digits
 //! one by one.
 
-// The algebra on masks is a part of the loop over blocks, compiled once for each way of comparing bytes.
+// The algebra on masks is a part of the loop over blocks, compiled once for each backend.
 #![allow(clippy::inline_always)]
 
 use super::block::{Block, Starts};
@@ -21,16 +21,16 @@ use super::gpt2;
 use super::lanes::Lanes;
 use super::unicode::{BLANK, LETTER, NEWLINE, NUMBER, Reader, SPACE, SYMBOL};
 
-/// What the relations differ in.
+/// The differences between the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     /// The longest run of digits that is one pretoken.
     pub(super) max_digits: usize,
-    /// Whether white space at the end of the text is one pretoken, newlines and all.
+    /// Whether white space at the end of the text is one pretoken, including newlines.
     pub(super) end_is_whole: bool,
 }
 
-/// The end of the pretoken that starts at `start`, which is before the end of the text.
+/// Return the end of the pretoken that starts at `start`, which is before the end of the text.
 #[inline]
 pub(super) fn end(rules: Rules, text: Reader, start: usize) -> usize {
     if let Some(end) = contraction(text, start) {
@@ -53,7 +53,7 @@ pub(super) fn end(rules: Rules, text: Reader, start: usize) -> usize {
     last_newline(text, start).unwrap_or_else(|| gpt2::space(text, start))
 }
 
-/// The starts of pretokens in a block.
+/// Return the starts of pretokens in a block.
 #[inline(always)]
 pub(super) fn starts<L: Lanes>(rules: Rules, block: &Block<L>) -> Starts {
     let symbols = symbol_starts(block);
@@ -62,26 +62,26 @@ pub(super) fn starts<L: Lanes>(rules: Rules, block: &Block<L>) -> Starts {
     let quotes = block.quote & symbols;
     if quotes != 0 {
         let [short, long] = block.contractions(quotes, true);
-        // What is not seen of contractions at the end of the block is no start in any case.
+        // Contractions that cross the end of the block add no starts in it.
         starts = starts & !(short << 1 | long << 1 | long << 2) | short << 2 | long << 3;
     }
     Starts { all: starts, undecided: undecided(block), white: block.of(SPACE) }
 }
 
-/// White space and digits of more than one byte: of both it matters how many characters they are.
+/// Return the multi-byte white space and digits: for both, the number of characters matters.
 #[inline(always)]
 pub(super) fn undecided<L: Lanes>(block: &Block<L>) -> u64 {
     block.of(SPACE | NUMBER) & block.beyond_ascii
 }
 
-/// Runs of symbols that no space precedes.
+/// Return the starts of runs of symbols without a space before them.
 #[inline(always)]
 pub(super) fn symbol_starts<L: Lanes>(block: &Block<L>) -> u64 {
     let symbols = block.of(SYMBOL);
     symbols & !(symbols << 1) & !(block.space << 1)
 }
 
-/// Runs of letters, but for those with a blank before, or a symbol that starts a pretoken.
+/// Return the starts of runs of letters, except after a blank or after a symbol that starts a pretoken.
 #[inline(always)]
 pub(super) fn word_starts<L: Lanes>(block: &Block<L>, symbol_starts: u64) -> u64 {
     let letters = block.of(LETTER);
@@ -92,7 +92,7 @@ pub(super) fn word_starts<L: Lanes>(block: &Block<L>, symbol_starts: u64) -> u64
     letters & !(letters << 1) & !(symbol << 1) & !(block.of(BLANK) << 1)
 }
 
-/// Runs of digits and every third or so digit in them.
+/// Return the starts of runs of digits, and about every third digit in them.
 #[inline(always)]
 pub(super) fn number_starts<L: Lanes>(block: &Block<L>, max_digits: usize) -> u64 {
     let numbers = block.of(NUMBER);
@@ -109,15 +109,15 @@ pub(super) fn number_starts<L: Lanes>(block: &Block<L>, max_digits: usize) -> u6
     starts
 }
 
-/// Runs of white space less the newlines that belong to symbols before; what follows the last
-/// newline in each; and its last character, if that is a blank.
+/// Return the starts of runs of white space, without the newlines that belong to the symbols before; the character
+/// after the last newline in each run; and the last character of the run, if it is a blank.
 #[inline(always)]
 pub(super) fn white_starts<L: Lanes>(block: &Block<L>) -> u64 {
     let newlines = block.of(NEWLINE) & !newlines_of_symbols(block);
     let blanks = block.of(BLANK);
     let white = newlines | blanks;
     let mut behind_newlines = blanks & newlines << 1;
-    // Few lines end with blanks, so it is quicker to take away those runs that reach the next newline.
+    // Few lines end with blanks, so it is quicker to remove those runs that reach the next newline.
     let mut before_newlines = blanks & newlines >> 1;
     while before_newlines != 0 {
         let last = before_newlines.trailing_zeros();
@@ -128,7 +128,7 @@ pub(super) fn white_starts<L: Lanes>(block: &Block<L>) -> u64 {
     white & !(white << 1) | blanks & !(white >> 1) | behind_newlines
 }
 
-/// The newlines directly behind symbols, by a carry that runs through them.
+/// Return the newlines directly after symbols, using a carry that runs through them.
 #[inline(always)]
 pub(super) fn newlines_of_symbols<L: Lanes>(block: &Block<L>) -> u64 {
     let newlines = block.of(NEWLINE);
@@ -136,7 +136,7 @@ pub(super) fn newlines_of_symbols<L: Lanes>(block: &Block<L>) -> u64 {
     newlines & !newlines.wrapping_add(first)
 }
 
-/// `'(?i:[sdmt]|ll|ve|re)` at `quote`. Of all characters only U+017F (long s) folds to one of these letters.
+/// Match `'(?i:[sdmt]|ll|ve|re)` at `quote`. Of all characters only U+017F (long s) folds to one of these letters.
 #[inline]
 pub(super) fn contraction(text: Reader, quote: usize) -> Option<usize> {
     if text.byte(quote) != b'\'' {
@@ -151,7 +151,7 @@ pub(super) fn contraction(text: Reader, quote: usize) -> Option<usize> {
     }
 }
 
-/// The end of at most `n` digits at `at`.
+/// Return the end of at most `n` digits at `at`.
 #[inline]
 pub(super) fn digits(text: Reader, mut at: usize, n: usize) -> usize {
     for _ in 0..n {
@@ -164,7 +164,7 @@ pub(super) fn digits(text: Reader, mut at: usize, n: usize) -> usize {
     at
 }
 
-/// `\s*[\r\n]`: the end of the last newline in the white space at `start`.
+/// Match `\s*[\r\n]`: return the end of the last newline in the white space at `start`.
 pub(super) fn last_newline(text: Reader, start: usize) -> Option<usize> {
     let mut at = start;
     let mut end = None;

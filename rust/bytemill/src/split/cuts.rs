@@ -1,24 +1,24 @@
-//! Places where bytes may be cut so that both sides split alone as they do together; found by a look at few characters.
+//! Finds places where bytes may be cut without changing the pretokens, by looking at few characters.
 //!
-//! No pattern written by hand looks back, so the right side of a true boundary always splits as in the whole. The left
-//! side does when nothing in it would have looked across the cut. Both hold
+//! No hand-written pattern looks back, so the text to the right of a true boundary always splits as in the whole. The
+//! text to the left does too if nothing in it would have looked across the cut. Both hold
 //!
-//! * in GPT-2's pattern: before the last of some white space that a visible character follows. It begins a pretoken, and
-//!   the white space before it is one pretoken at the end of a text as well;
-//! * in the others: after the last line end of some white space. What is before it is one pretoken, or ends one of
-//!   symbols; only o200k's symbols go on after it, with slashes. Without a line end: as in GPT-2's;
+//! * in GPT-2's pattern: before the last character of a run of white space that a visible character follows. It begins
+//!   a pretoken, and the white space before it is one pretoken at the end of a text as well;
+//! * in the others: after the last line end in a run of white space. The text before it is one pretoken, or ends one of
+//!   symbols. Only o200k's symbols continue after it, with slashes. Without a line end: as in GPT-2's;
 //! * in all: between letters or digits and punctuation other than an apostrophe, which could begin a contraction, and
 //!   between letters and digits.
 
 use super::known::Rule;
 use super::unicode::{BLANK, LETTER, NEWLINE, NUMBER, Reader, SPACE, Set};
 
-/// The first place to cut `text`, which may begin and end inside a character and need not be UTF-8.
+/// Return the first place to cut `text`, which may begin and end inside a character and need not be UTF-8.
 pub(super) fn first(rule: Rule, text: &[u8]) -> Option<usize> {
     (1..text.len()).find(|&at| is_cut(rule, text, at))
 }
 
-/// The last place to cut `text`, which need not be UTF-8.
+/// Return the last place to cut `text`, which need not be UTF-8.
 pub(super) fn last(rule: Rule, text: &[u8]) -> Option<usize> {
     (1..text.len()).rev().find(|&at| is_cut(rule, text, at))
 }
@@ -38,7 +38,7 @@ fn is_cut(rule: Rule, text: &[u8], at: usize) -> bool {
     }
 }
 
-/// Whether the characters around `at`, none of them white space, are in two pretokens whatever is around them.
+/// Return whether the characters around `at`, none of them white space, are in two pretokens in any context.
 fn is_cut_in_word(text: &[u8], at: usize, before: Set, after: Set) -> bool {
     let changes = |from, to| before & from != 0 && after & to != 0;
     changes(LETTER, NUMBER) || changes(NUMBER, LETTER) || (before & (LETTER | NUMBER) != 0 && is_mark(&text[at..]))
@@ -49,7 +49,7 @@ fn is_mark(text: &[u8]) -> bool {
     (text[0].is_ascii_punctuation() && text[0] != b'\'') || WIDE.iter().any(|mark| text.starts_with(mark.as_bytes()))
 }
 
-/// The end of the blanks that begin at `at`.
+/// Return the end of the blanks that begin at `at`.
 fn after_blanks(text: &[u8], mut at: usize) -> usize {
     while let Some((BLANK, length)) = class_at(text, at) {
         at += length;
@@ -57,7 +57,7 @@ fn after_blanks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Whether there is no line end among the white space before `at`, which begins after a visible character.
+/// Return whether the white space before `at`, which begins after a visible character, has no line end.
 fn is_visible_before_blanks(text: &[u8], mut at: usize) -> bool {
     while let Some((BLANK, length)) = class_before(text, at) {
         at -= length;
@@ -69,7 +69,7 @@ fn is_visible(text: &[u8], at: usize) -> bool {
     class_at(text, at).is_some_and(|(class, _)| class & SPACE == 0)
 }
 
-/// Class and length of the character that begins at `at`, if there is one.
+/// Return class and length of the character that begins at `at`, if there is one.
 fn class_at(text: &[u8], at: usize) -> Option<(Set, usize)> {
     let length = match *text.get(at)? {
         0..0x80 => 1,
@@ -82,7 +82,7 @@ fn class_at(text: &[u8], at: usize) -> Option<(Set, usize)> {
     Some(Reader::new(character).class(0))
 }
 
-/// Class and length of the character that ends at `at`, if there is one.
+/// Return class and length of the character that ends at `at`, if there is one.
 fn class_before(text: &[u8], at: usize) -> Option<(Set, usize)> {
     let length = (1..=at.min(4)).find(|length| text[at - length] & 0xC0 != 0x80)?;
     class_at(text, at - length).filter(|(_, found)| *found == length)
@@ -102,7 +102,7 @@ mod tests {
         found
     }
 
-    /// Checks every place that may be cut when only `text[window]` is seen.
+    /// Check every place that may be cut when only `text[window]` is visible.
     fn check_cuts(text: &[u8], window: std::ops::Range<usize>) {
         for known in &KNOWN {
             let splitter = Splitter::new(Some(known.spellings[0])).unwrap();

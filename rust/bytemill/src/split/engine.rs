@@ -1,10 +1,10 @@
-//! Any regular expression as a splitter: by backtracking that never does the same twice.
+//! Splits by any regular expression, using backtracking that never repeats work.
 //!
-//! Backtracking finds the match that tiktoken's and Hugging Face's engines find, the first in the order of the
-//! pattern. Whether the rest of a program matches from a place depends on these two alone, since nothing refers to what
-//! was matched before. So where an attempt takes long, each pair of an instruction and a place that failed is
-//! remembered, and so are the ends of looks and atomic groups. Each pair is then tried once in the whole text: the time
-//! is linear in the text, whatever the pattern is. Ordinary patterns never take long and remember nothing.
+//! Backtracking finds the same match as the engines of tiktoken and Hugging Face: the first in the order of the
+//! pattern. Whether the rest of a program matches depends only on the instruction and the position, because nothing
+//! refers to earlier matches. So if an attempt takes long, each failed pair of an instruction and a position is
+//! remembered, and so are the ends of lookarounds and atomic groups. Each pair is then tried once in the whole text,
+//! and the time is linear in the text for any pattern. Ordinary patterns never take long and remember nothing.
 
 use super::characters;
 use super::memo::{Known, Memo};
@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub(super) struct Regex {
     pattern: Arc<str>,
     program: Arc<Program>,
-    /// [`FEW_STEPS`]; tests take fewer.
+    /// [`FEW_STEPS`]; tests use less.
     few_steps: usize,
 }
 
@@ -32,14 +32,14 @@ impl Regex {
         &self.pattern
     }
 
-    /// Whether there is a match anywhere in `text`.
+    /// Return whether there is a match anywhere in `text`.
     pub(super) fn is_match(&self, text: &str) -> bool {
         Search::new(self, text).find(0).is_some()
     }
 
-    /// Calls `each` with the start and the end of every match, in order; stops at the first error.
+    /// Call `each` with the start and the end of every match, in order; stop at the first error.
     ///
-    /// An empty match directly after another match is not one.
+    /// An empty match directly after another match is skipped.
     pub(super) fn each_match(&self, text: &str, each: &mut dyn FnMut(usize, usize) -> Result<()>) -> Result<()> {
         let mut search = Search::new(self, text);
         let (mut at, mut last_end) = (0, None);
@@ -57,7 +57,7 @@ impl Regex {
         Ok(())
     }
 
-    /// Calls `each` with the end of every match and of what is before each and after the last.
+    /// Call `each` with the end of every match, and of the text before each match and after the last.
     pub(super) fn each_end(&self, text: &str, each: &mut dyn FnMut(usize)) -> Result<()> {
         let mut end = 0;
         self.each_match(text, &mut |match_start, match_end| {
@@ -76,24 +76,24 @@ impl Regex {
     }
 }
 
-/// An attempt that takes more steps than these, and those of each byte of its match, is worth a memo.
+/// An attempt uses a memo if it takes more steps than this, plus the steps for each byte of its match.
 const FEW_STEPS: usize = 512;
 const STEPS_A_BYTE: usize = 16;
 /// A millisecond or less.
 const STEPS_A_CHECK: usize = 1 << 16;
 
-/// Where to go on if the present way fails: at `instruction`, from `high` down to `low`.
+/// The alternative to try if the current path fails: at `instruction`, from `high` down to `low`.
 #[derive(Clone, Copy)]
 struct Alternative {
     instruction: usize,
     low: usize,
     high: usize,
-    /// How many entries the trail has there.
+    /// The length of the trail at this point.
     trail: usize,
     is_on_trail: bool,
 }
 
-/// A state that the present way has passed, at one place or at several in a row.
+/// A state that the current path has passed, at one position or at several in a row.
 #[derive(Clone, Copy)]
 struct Passed {
     state: usize,
@@ -106,12 +106,12 @@ struct Search<'p, 't> {
     program: &'p Program,
     text: &'t str,
     few_steps: usize,
-    /// Where the line feeds at the end of the text begin.
+    /// The position where the line feeds at the end of the text begin.
     last_newlines: usize,
     alternatives: Vec<Alternative>,
     trail: Vec<Passed>,
     memo: Memo,
-    /// Of the present attempt: where it starts, its steps, and the last place that it came to.
+    /// The current attempt: its start, its steps, and the last position that it reached.
     start: usize,
     n_steps: usize,
     farthest: usize,
@@ -136,7 +136,7 @@ impl<'p, 't> Search<'p, 't> {
         }
     }
 
-    /// The first match that starts at `from` or later.
+    /// Return the first match that starts at or after `from`.
     fn find(&mut self, from: usize) -> Option<(usize, usize)> {
         let mut start = from;
         loop {
@@ -150,7 +150,7 @@ impl<'p, 't> Search<'p, 't> {
         }
     }
 
-    /// The first place from `start` on at which a match may start.
+    /// Return the first position from `start` on at which a match may start.
     fn next_start(&self, start: usize) -> Option<usize> {
         let rest = self.text.as_bytes().get(start..)?;
         match &self.program.first_bytes {
@@ -159,7 +159,7 @@ impl<'p, 't> Search<'p, 't> {
         }
     }
 
-    /// The end of the match that starts at `start`.
+    /// Return the end of the match that starts at `start`.
     fn attempt(&mut self, start: usize) -> Option<usize> {
         self.memo.start_at(start);
         (self.start, self.n_steps, self.farthest) = (start, 0, start);
@@ -170,13 +170,13 @@ impl<'p, 't> Search<'p, 't> {
         found
     }
 
-    /// The first place that a look-behind at `at` can come to, or one before it.
+    /// Return the first position that a look-behind at `at` can reach, or one before it.
     fn looked_back_from(&self, at: usize) -> usize {
         at.saturating_sub(self.program.most_back.saturating_mul(4))
     }
 
-    /// Follows the program from `instruction` at `at` to its end, or to that of a look or an atomic group: where in
-    /// the text that is.
+    /// Run the program from `instruction` at `at` to its end, or to the end of a lookaround or an atomic group. Return
+    /// the position in the text that it reaches.
     fn run(&mut self, mut instruction: usize, mut at: usize, is_inner: bool) -> Option<usize> {
         let (first_alternative, first_passed) = (self.alternatives.len(), self.trail.len());
         loop {
@@ -230,7 +230,7 @@ impl<'p, 't> Search<'p, 't> {
         }
     }
 
-    /// Notes that `state` is passed at `at`, unless it is known where that leads.
+    /// Record that `state` is passed at `at`, unless its result is known.
     #[inline]
     fn enter(&mut self, state: usize, at: usize) -> Known {
         if !self.memo.is_on() {
@@ -249,7 +249,7 @@ impl<'p, 't> Search<'p, 't> {
         self.alternatives.push(Alternative { instruction, low, high, trail, is_on_trail });
     }
 
-    /// Takes the characters of `class` from `low` on, as many as there are; each place after one is an alternative.
+    /// Take as many characters of `class` from `low` on as possible; the position after each is an alternative.
     fn take_run(&mut self, class: usize, state: usize, next: usize, low: usize) -> Next {
         let (mut at, mut before, mut known) = (low, low, Known::Nothing);
         while let Some(end) = self.one(class, at) {
@@ -275,7 +275,7 @@ impl<'p, 't> Search<'p, 't> {
         Next::Go(next, at)
     }
 
-    /// Where to go on after a failure.
+    /// Return the place to continue after a failure.
     fn next_alternative(&mut self) -> Option<(usize, usize)> {
         let top = self.alternatives.last_mut()?;
         let (instruction, at) = (top.instruction, top.high);
@@ -293,7 +293,7 @@ impl<'p, 't> Search<'p, 't> {
         Some((instruction, at))
     }
 
-    /// Notes where the states lead that the way to the end has passed.
+    /// Record the result of the states on the path to the end.
     fn succeed(&mut self, end: usize, first_passed: usize, is_inner: bool) {
         self.farthest = self.farthest.max(end);
         for passed in self.trail.drain(first_passed..) {
@@ -305,7 +305,7 @@ impl<'p, 't> Search<'p, 't> {
         }
     }
 
-    /// The end of the character at `at`, if `class` has it.
+    /// Return the end of the character at `at` if it is in `class`.
     #[inline]
     fn one(&self, class: usize, at: usize) -> Option<usize> {
         let class = &self.program.classes[class];
@@ -315,7 +315,7 @@ impl<'p, 't> Search<'p, 't> {
         }
     }
 
-    /// Whether what a look looks for is at `at`, or ends there after that number of characters.
+    /// Return whether a lookaround matches at `at`, or ends there after that number of characters.
     fn looks(&mut self, instruction: usize, at: usize, back: Option<usize>) -> bool {
         let start = match back {
             None | Some(0) => Some(at),
@@ -345,7 +345,7 @@ impl<'p, 't> Search<'p, 't> {
     }
 }
 
-/// What follows an instruction.
+/// The action after an instruction.
 enum Next {
     Go(usize, usize),
     Fail,

@@ -1,11 +1,11 @@
-//! The engine against fancy-regex on random patterns, and its time on patterns that make others slow.
+//! Compares the engine with fancy-regex on random patterns, and checks its time on patterns that are slow elsewhere.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
 use crate::split::oracle::RegexSplitter;
 use proptest::prelude::*;
 
-/// Random patterns of all constructs that the engine takes.
+/// Random patterns with all constructs that the engine supports.
 fn pattern() -> impl Strategy<Value = String> {
     let leaf = prop::sample::select(vec![
         "a", "b", "é", "[ab]", "[^a]", ".", r"\s", "(?i:A)", "ab", "^", "$", r"\z", "(?m:^)", "(?m:$)", r"\R", r"\w",
@@ -17,7 +17,7 @@ fn pattern() -> impl Strategy<Value = String> {
         let group = prop::sample::select(vec!["(?:", "(", "(?=", "(?!", "(?>", "(?<=", "(?<!"]);
         prop_oneof![
             (inner.clone(), quantifier, kind).prop_map(|(inner, quantifier, kind)| {
-                // A count before `+` repeats, it is not possessive everywhere.
+                // A count before `+` repeats; it is not possessive everywhere.
                 let kind = if quantifier.starts_with('{') && kind == "+" { "" } else { kind };
                 format!("(?:{inner}){quantifier}{kind}")
             }),
@@ -39,7 +39,7 @@ fn pretokens(regex: &Regex, text: &str) -> Vec<Vec<u8>> {
     found
 }
 
-/// Whether both find the same, with a memo from the first step on and without one.
+/// Check that both find the same, with a memo from the first step on and without one.
 fn assert_equals_oracle(pattern: &str, text: &str) {
     let (Ok(mut regex), Some(oracle)) = (Regex::new(pattern), RegexSplitter::new(pattern)) else { return };
     let Some(expected) = oracle.try_pretokens(text) else { return };
@@ -71,13 +71,13 @@ fn a_million_random_patterns_find_what_the_oracle_finds() {
         .unwrap();
 }
 
-/// The steps that a pattern takes on `unit` repeated to about `n` bytes.
+/// Return the number of steps that a pattern takes on `unit` repeated to about `n` bytes.
 fn steps(pattern: &str, unit: &str, n: usize) -> usize {
     let regex = Regex::new(pattern).unwrap();
     let text = unit.repeat(n / unit.len());
     let mut search = Search::new(&regex, &text);
     let (mut at, mut n_steps) = (0, 0);
-    // As `find`, with the steps of each attempt counted.
+    // Like `find`, counting the steps of each attempt.
     while at <= text.len() {
         let Some(start) = search.next_start(at) else { break };
         let found = search.attempt(start);
@@ -137,7 +137,7 @@ fn what_cannot_be_a_pattern_is_refused_by_name() {
         (r"a\Kb", r"\K"),
         (r"\Ga", r"\G"),
         (r"(a)?(?(1)b|c)", "conditional group"),
-        (r"(?:a*)*b", "repeats what may be empty"),
+        (r"(?:a*)*b", "repeats a part that may be empty"),
         (r"(?<=a+)b", "look-behind"),
         (r"((a{100}){100}){100}", "shorter pattern"),
         (r"a{2,1}", "{2,1}, expected the smaller number first"),

@@ -1,8 +1,8 @@
-//! The patterns that are written out by hand, their names, and every spelling of them in use.
+//! The hand-written patterns, their names, and every spelling of them in use.
 
 use super::cl100k::Rules;
 
-/// GPT-2's pattern, as tiktoken once wrote it.
+/// GPT-2's pattern, as first written in tiktoken.
 pub const GPT2: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 /// The pattern of `cl100k_base` (GPT-4), as tiktoken writes it.
 pub const CL100K: &str = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s";
@@ -14,7 +14,7 @@ const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{
 const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// Which function splits.
+/// The function that splits.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rule {
     Gpt2,
@@ -22,14 +22,14 @@ pub(super) enum Rule {
     O200k,
 }
 
-/// A pattern that is written out by hand.
+/// A hand-written pattern.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) rule: Rule,
     pub(super) name: Option<&'static str>,
-    /// Regular expressions that all cut every text alike; the first is the one a name stands for.
+    /// Regular expressions that all split every text alike; a name refers to the first.
     pub(super) spellings: &'static [&'static str],
-    /// One that Oniguruma reads as we do: there `{1,3}+` is a repeated repeat and `$` the end of any line.
+    /// A spelling with the same meaning in Oniguruma, where `{1,3}+` is a repeated repeat and `$` the end of any line.
     pub(super) oniguruma: &'static str,
 }
 
@@ -72,7 +72,7 @@ pub(super) static KNOWN: [Known; 5] = [
     Known { rule: Rule::O200k, name: Some("o200k"), spellings: &[O200K], oniguruma: O200K },
 ];
 
-/// Names of patterns and the pattern each stands for; upper and lower case are alike.
+/// Names of patterns and the pattern of each; case is ignored.
 const NAMES: [(&str, &str); 14] = [
     ("gpt2", GPT2),
     ("gpt-2", GPT2),
@@ -90,22 +90,22 @@ const NAMES: [(&str, &str); 14] = [
     ("gpt-4o", O200K),
 ];
 
-/// The pattern that `name` stands for.
+/// Return the pattern with this `name`.
 pub(super) fn named(name: &str) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, pattern)| *pattern)
 }
 
-/// Whether `text` can only be meant as a name: as a regular expression it would find just itself.
+/// Return whether `text` can only be meant as a name: as a regular expression it would match only itself.
 pub(super) fn is_bare_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
-/// The names that [`named`] knows, for messages.
+/// Return the names that [`named`] accepts, for messages.
 pub(super) fn all_names() -> String {
     NAMES.map(|(name, _)| name).join(", ")
 }
 
-/// The known pattern that `regex` spells, and the spelling.
+/// Return the known pattern that `regex` spells, and the spelling.
 pub(super) fn find(regex: &str) -> Option<(&'static Known, &'static str)> {
     KNOWN.iter().find_map(|known| {
         let spelling = known.spellings.iter().find(|spelling| **spelling == regex);
@@ -113,7 +113,7 @@ pub(super) fn find(regex: &str) -> Option<(&'static Known, &'static str)> {
     })
 }
 
-/// A known pattern in a spelling that Oniguruma reads alike.
+/// Return a known pattern in a spelling with the same meaning in Oniguruma.
 pub(super) fn in_oniguruma(regex: &str) -> Option<&'static str> {
     find(regex).map(|(known, _)| known.oniguruma)
 }

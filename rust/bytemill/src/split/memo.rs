@@ -1,28 +1,28 @@
-//! What is known of pairs of a state and a place in the text: that they fail, or where they end.
+//! Remembers results for pairs of a state and a position in the text: that they fail, or where they end.
 
 use std::collections::{BTreeMap, VecDeque};
 
-/// What is known of a state at a place.
+/// The known result of a state at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Nothing,
     /// The rest of the program does not match from there, or it is being tried.
     Fails,
-    /// The look or atomic group ends there.
+    /// The lookaround or atomic group ends there.
     Ends(usize),
 }
 
-/// Off until it is needed; then a bit for each state and place.
+/// Off until it is needed; then one bit for each state and position.
 #[derive(Debug)]
 pub(super) struct Memo {
     words_a_place: usize,
-    /// Places before this one are not known.
+    /// Positions before this one are not recorded.
     first: usize,
-    /// Attempts that start after this one need no memo; `None` where it is off.
+    /// Attempts that start after this position need no memo; `None` if the memo is off.
     until: Option<usize>,
-    /// The bits of each place from `first` on.
+    /// The bits of each position from `first` on.
     tried: VecDeque<u64>,
-    /// By state and first place: the last place and the end of all from the first to the last.
+    /// By state and first position: the last position, and the end for all positions in between.
     ends: BTreeMap<(usize, usize), (usize, usize)>,
 }
 
@@ -37,7 +37,7 @@ impl Memo {
         self.until.is_some()
     }
 
-    /// Remembers what is tried from now on at `first` or later, until an attempt starts after `until`.
+    /// Record everything that is tried from now on at or after `first`, until an attempt starts after `until`.
     pub(super) fn keep(&mut self, first: usize, until: usize) {
         if self.until.is_none() {
             self.first = first;
@@ -45,7 +45,7 @@ impl Memo {
         self.until = self.until.max(Some(until));
     }
 
-    /// Forgets all when it is no longer needed for an attempt that starts at `start`.
+    /// Clear the memo if an attempt that starts at `start` does not need it.
     #[inline]
     pub(super) fn start_at(&mut self, start: usize) {
         if self.until.is_some_and(|until| start > until) {
@@ -55,7 +55,7 @@ impl Memo {
         }
     }
 
-    /// Forgets the places before `place`.
+    /// Forget the positions before `place`.
     #[inline]
     pub(super) fn forget_before(&mut self, place: usize) {
         if self.is_on() && place > self.first {
@@ -80,7 +80,7 @@ impl Memo {
         }
     }
 
-    /// Notes that `state` is tried at all places from `low` to `high`.
+    /// Record that `state` is tried at all positions from `low` to `high`.
     pub(super) fn mark(&mut self, state: usize, low: usize, high: usize) {
         let Some((last, _)) = self.word(state, high) else { return };
         if self.tried.len() <= last {
@@ -93,7 +93,7 @@ impl Memo {
         }
     }
 
-    /// Takes that back.
+    /// Undo that record.
     pub(super) fn unmark(&mut self, state: usize, low: usize, high: usize) {
         for place in low.max(self.first)..=high {
             if let Some((word, bit)) = self.word(state, place)
@@ -104,12 +104,12 @@ impl Memo {
         }
     }
 
-    /// Notes where `state` ends from all places from `low` to `high`.
+    /// Record where `state` ends from all positions from `low` to `high`.
     pub(super) fn set_end(&mut self, state: usize, low: usize, high: usize, end: usize) {
         self.ends.insert((state, low), (high, end));
     }
 
-    /// Where the bit of a state and place is.
+    /// Return the location of the bit for a state and position.
     #[inline]
     fn word(&self, state: usize, place: usize) -> Option<(usize, u64)> {
         let row = place.checked_sub(self.first)? * self.words_a_place;

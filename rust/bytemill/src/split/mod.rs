@@ -1,10 +1,10 @@
-//! Text to pretokens: the spans that merges never cross.
+//! Splits text into pretokens: the spans that merges never cross.
 //!
-//! The patterns that matter (GPT-2, cl100k and its relations, o200k) are written out by hand, each
-//! twice: as a function from the start of a pretoken to its end that looks at every character a
-//! bounded number of times, and as bit algebra on 64 bytes at once where the processor can compare
-//! so many (see `by_hand`). Any other regular expression runs in an engine whose time is linear in the
-//! text (see `engine`), and what needs several steps in a `sequence`. fancy-regex is the oracle of all.
+//! The common patterns (GPT-2, cl100k and its relatives, o200k) are hand-written, each in two forms.
+//! One is a function from the start of a pretoken to its end that reads every character a bounded
+//! number of times. The other is bit algebra on 64 bytes at once, for processors that can compare that
+//! many (see `by_hand`). Any other regular expression runs in an engine with linear running time
+//! (see `engine`). A split in several steps runs in a `sequence`. Tests compare all of them with fancy-regex.
 
 mod backend;
 mod block;
@@ -38,24 +38,24 @@ use engine::Regex;
 pub use known::{CL100K, GPT2, O200K};
 use known::{Known, Rule};
 pub(crate) use oniguruma::{Direction, translate};
-pub(crate) use parts::CUT_BESIDE;
+pub(crate) use parts::CUT_CONTEXT;
 use sequence::Sequence;
 use std::sync::Arc;
 pub(crate) use steps::{Described, Step, read as read_steps};
 use steps::{Plan, plan};
 
-/// The backend that splits text by the known patterns here: `avx512`, `avx2`, `neon` or `scalar`.
+/// Return the backend that splits text by the known patterns: `avx512`, `avx2`, `neon` or `scalar`.
 ///
-/// It is the one that the environment's `BYTEMILL_SIMD` forces, if this processor has it, or else the best.
+/// `BYTEMILL_SIMD` in the environment forces a backend if this processor supports it. By default the best one is used.
 ///
 /// # Errors
-/// When `BYTEMILL_SIMD` names no backend.
+/// If `BYTEMILL_SIMD` is not the name of a backend.
 pub fn backend() -> Result<&'static str> {
     backend::check_environment()?;
     Ok(backend::BACKEND.name())
 }
 
-/// Cuts text into pretokens by one rule.
+/// Splits text into pretokens by one pattern.
 ///
 /// ```
 /// use bytemill::split::{GPT2, Splitter};
@@ -79,14 +79,14 @@ enum Kind {
 }
 
 impl Splitter {
-    /// A splitter for `pattern`: `None` (no split), a name (`gpt2`, `cl100k`, `o200k`, or tiktoken's names of these), any
-    /// regex, or steps as JSON, written as the `pre_tokenizer` of a `tokenizer.json`.
+    /// Create a splitter for `pattern`: `None` (no split), a name (`gpt2`, `cl100k`, `o200k`, or tiktoken's names for
+    /// these), any regex, or steps as JSON in the form of the `pre_tokenizer` of a `tokenizer.json`.
     ///
-    /// A regex that is a known spelling of a known pattern runs by hand.
+    /// A regex that is a known spelling of a known pattern runs in the hand-written code.
     ///
     /// # Errors
-    /// When the pattern is a bare word that is no known name, when the regex does not compile or needs more time than
-    /// is linear in the text, when the steps lose text, or the environment's `BYTEMILL_SIMD` names no way to split.
+    /// If the pattern is a bare word that is not a known name, if the regex does not compile or cannot run in linear
+    /// time, if the steps lose text, or if `BYTEMILL_SIMD` is not the name of a backend.
     pub fn new(pattern: Option<&str>) -> Result<Self> {
         match pattern {
             None => Self::of(Kind::Whole),
@@ -107,17 +107,17 @@ impl Splitter {
         }
     }
 
-    /// A splitter for a regex, which may look like a name.
+    /// Create a splitter for a regex, which may look like a name.
     pub(crate) fn from_regex(regex: &str) -> Result<Self> {
         match known::find(regex) {
             Some((known, pattern)) => Self::of(Kind::Known { known, pattern }),
-            // A bare word alone would be read as a name when it comes back.
+            // A bare word alone would be read as a name when the pattern is loaded again.
             None if known::is_bare_word(regex) => Self::of(Kind::Regex(Regex::new(&format!("(?:{regex})"))?)),
             None => Self::of(Kind::Regex(Regex::new(regex)?)),
         }
     }
 
-    /// The splitter that does what `steps` do, one of which is `ByteLevel`.
+    /// Create a splitter that runs `steps`, which include `ByteLevel`.
     pub(crate) fn from_steps(steps: Vec<Step>) -> Result<Self> {
         match plan(&steps) {
             Plan::Whole => Self::of(Kind::Whole),
@@ -131,8 +131,8 @@ impl Splitter {
         Ok(Self(kind))
     }
 
-    /// What [`Splitter::new`] makes this splitter of: a regular expression, or steps as JSON; `None` when it does not
-    /// split.
+    /// Return the argument of [`Splitter::new`] that makes this splitter: a regular expression, or steps as JSON.
+    /// Return `None` if it does not split.
     pub fn pattern(&self) -> Option<&str> {
         match &self.0 {
             Kind::Whole => None,
@@ -142,7 +142,7 @@ impl Splitter {
         }
     }
 
-    /// Whether every pretoken of valid text is whole characters.
+    /// Return whether every pretoken of valid text consists of whole characters.
     pub(crate) fn keeps_characters_whole(&self) -> bool {
         match &self.0 {
             Kind::Sequence(sequence) => sequence.keeps_characters_whole(),
@@ -150,12 +150,12 @@ impl Splitter {
         }
     }
 
-    /// Whether pretokens hold spaces that the text does not have.
+    /// Return whether pretokens may contain spaces that are not in the text.
     pub(crate) fn adds_text(&self) -> bool {
         matches!(&self.0, Kind::Sequence(sequence) if sequence.adds_text())
     }
 
-    /// The places in `text`, ascending, before which pretokens have a space that the text does not have.
+    /// Return the positions in `text`, ascending, before which the pretokens have a space that is not in the text.
     pub(crate) fn added_spaces(&self, text: &str) -> Result<Vec<usize>> {
         match &self.0 {
             Kind::Sequence(sequence) => sequence.added_spaces(text),
@@ -163,7 +163,7 @@ impl Splitter {
         }
     }
 
-    /// The short name of the pattern, where it has one: `gpt2`, `cl100k` or `o200k`.
+    /// Return the short name of the pattern if it has one: `gpt2`, `cl100k` or `o200k`.
     pub fn name(&self) -> Option<&'static str> {
         match &self.0 {
             Kind::Known { known, .. } => known.name,
@@ -171,13 +171,13 @@ impl Splitter {
         }
     }
 
-    /// Whether the pattern is one of those written out by hand; they leave no text unmatched.
+    /// Return whether the pattern is a hand-written one; these leave no text unmatched.
     pub fn is_by_hand(&self) -> bool {
         matches!(self.0, Kind::Known { .. })
     }
 
-    /// The same pattern in a spelling that Oniguruma (Hugging Face's regex engine) reads alike,
-    /// or why there is none. `None` when this splitter does not split, or splits in steps.
+    /// Return the same pattern in a spelling with the same meaning in Oniguruma (Hugging Face's regex
+    /// engine), or the reason why there is none. Return `None` if this splitter does not split or has steps.
     pub fn oniguruma_pattern(&self) -> Result<Option<String>, String> {
         match &self.0 {
             Kind::Whole | Kind::Sequence(_) => Ok(None),
@@ -186,7 +186,7 @@ impl Splitter {
         }
     }
 
-    /// The steps of a splitter that has several, with regular expressions that Oniguruma reads alike.
+    /// Return the steps of a splitter that has several, with regular expressions of the same meaning in Oniguruma.
     pub(crate) fn oniguruma_steps(&self) -> Option<Result<Vec<Step>, String>> {
         let Kind::Sequence(sequence) = &self.0 else { return None };
         let written = |regex: &str| match known::in_oniguruma(regex) {
@@ -196,25 +196,25 @@ impl Splitter {
         Some(sequence.steps().iter().map(|step| step.with_regex(written)).collect())
     }
 
-    /// Cuts `text` into about `n_parts` parts whose pretokens are those of the whole; into one where the
-    /// pattern gives no place at which that is certain.
+    /// Split `text` into about `n_parts` parts that have the same pretokens as the whole. Return one part if the
+    /// pattern has no place at which a cut is certain to be safe.
     pub fn parts<'t>(&self, text: &'t str, n_parts: usize) -> Vec<&'t str> {
         if self.is_by_hand() { parts::cut(text, n_parts) } else { vec![text] }
     }
 
-    /// The first place at or after `start`, and before the end, where `text` may be cut so that both parts split
-    /// as in the whole; `None` where the pattern gives none.
+    /// Return the first place at or after `start`, and before the end, at which `text` may be cut without changing its
+    /// pretokens, or `None` if the pattern has no such place.
     pub(crate) fn next_cut(&self, text: &str, start: usize) -> Option<usize> {
         if self.is_by_hand() { parts::next_cut_anywhere(text, start) } else { None }
     }
 
-    /// The first place at which `text` may be cut so that its two parts have the pretokens of the whole, where
-    /// that is certain; see [`Splitter::is_by_hand`]. `text` may be a part of a longer one.
+    /// Return the first place at which `text` may be cut without changing its pretokens, if that is certain; see
+    /// [`Splitter::is_by_hand`]. `text` may be a part of a longer text.
     pub fn first_cut(&self, text: &[u8]) -> Option<usize> {
         self.rule().and_then(|rule| cuts::first(rule, text))
     }
 
-    /// As [`Splitter::first_cut`], the last place.
+    /// Like [`Splitter::first_cut`], for the last place.
     pub fn last_cut(&self, text: &[u8]) -> Option<usize> {
         self.rule().and_then(|rule| cuts::last(rule, text))
     }
@@ -226,11 +226,11 @@ impl Splitter {
         }
     }
 
-    /// Calls `each` with every pretoken of `text` in order; put together they are `text`, but for the spaces that
-    /// `add_prefix_space` puts in.
+    /// Call `each` with every pretoken of `text` in order. Joined, the pretokens are `text`, except for the spaces that
+    /// `add_prefix_space` inserts.
     ///
-    /// What the pattern leaves unmatched becomes pretokens too. Where `text` is not UTF-8 the
-    /// pattern sees each valid stretch by itself, and each run of invalid bytes is one pretoken.
+    /// Text that the pattern does not match becomes pretokens too. If `text` is not valid UTF-8, each valid stretch is
+    /// split on its own, and each run of invalid bytes is one pretoken.
     pub fn split(&self, text: &[u8], mut each: impl FnMut(&[u8])) -> Result<()> {
         match (&self.0, std::str::from_utf8(text)) {
             (Kind::Whole, _) => {
@@ -242,7 +242,7 @@ impl Splitter {
         }
     }
 
-    /// As [`Splitter::split`], for text that is known to be UTF-8.
+    /// Like [`Splitter::split`], for text that is known to be UTF-8.
     pub fn split_str(&self, text: &str, mut each: impl FnMut(&[u8])) -> Result<()> {
         self.split_batches(text, |text, mut start, ends| {
             for &end in ends {
@@ -252,10 +252,10 @@ impl Splitter {
         })
     }
 
-    /// Calls `each` with batches of neighbouring pretokens: the text that holds them, where the first begins and where
-    /// each ends. The text is `text`, or what a step made of a piece of it.
+    /// Call `each` with batches of neighbouring pretokens: the text that contains them, the start of the first, and the
+    /// end of each. The text is `text`, or the output of a step for a piece of it.
     ///
-    /// Now and then checks whether to go on.
+    /// Checks for interruption from time to time.
     pub(crate) fn split_batches(&self, text: &str, mut each: impl FnMut(&str, usize, &[usize])) -> Result<()> {
         let mut pace = Pace::default();
         let mut each = |text: &str, start: usize, ends: &[usize]| {
@@ -302,7 +302,7 @@ impl Splitter {
     }
 }
 
-/// Which of `names` a pattern matches as a whole, in time that is linear in their lengths.
+/// Return for each name whether the pattern matches all of it, in time that is linear in the lengths of the names.
 ///
 /// ```
 /// let matched = bytemill::split::matches_whole(r".*\.(qkv|expand)", &["blocks.0.qkv", "qkv"])?;
@@ -311,9 +311,9 @@ impl Splitter {
 /// ```
 ///
 /// # Errors
-/// [`Error::Pattern`] when the pattern does not compile.
+/// [`Error::Pattern`] if the pattern does not compile.
 pub fn matches_whole<T: AsRef<str>>(pattern: &str, names: &[T]) -> Result<Vec<bool>> {
-    Regex::new(pattern)?; // `a)|(b` would be one only between the brackets of the next line
+    Regex::new(pattern)?; // `a)|(b` is valid only inside the brackets of the next line
     let whole = Regex::new(&format!(r"\A(?:{pattern})\z"))?;
     Ok(names.iter().map(|name| whole.is_match(name.as_ref())).collect())
 }
@@ -324,7 +324,7 @@ fn whole(text: &[u8], mut each: impl FnMut(&[u8])) {
     }
 }
 
-/// Ends of pretokens that are found one by one.
+/// Pretoken ends that are found one by one.
 struct Batch {
     start: usize,
     ends: [usize; BATCH],

@@ -1,4 +1,4 @@
-//! The pattern of `o200k_base` (GPT-4o) by hand.
+//! The hand-written pattern of `o200k_base` (GPT-4o).
 //!
 //! With U = `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]`, l = `[\p{Ll}\p{Lm}\p{Lo}\p{M}]` and c an optional contraction:
 //!
@@ -11,7 +11,7 @@
 //! |\s+(?!\S)|\s+                 white space but its last character, or one
 //! ```
 
-// The algebra on masks is a part of the loop over blocks, compiled once for each way of comparing bytes.
+// The algebra on masks is a part of the loop over blocks, compiled once for each backend.
 #![allow(clippy::inline_always)]
 
 use super::block::{Block, Starts};
@@ -23,7 +23,7 @@ use super::unicode::{BLANK, LETTER, LOWER, MARK, NEWLINE, NUMBER, Reader, SPACE,
 const UPPER_LIKE: Set = UPPER | UNCASED | MARK;
 const LOWER_LIKE: Set = LOWER | UNCASED | MARK;
 
-/// The end of the pretoken that starts at `start`, which is before the end of the text.
+/// Return the end of the pretoken that starts at `start`, which is before the end of the text.
 #[inline]
 pub(super) fn end(text: Reader, start: usize) -> usize {
     let (class, length) = text.class(start);
@@ -40,7 +40,7 @@ pub(super) fn end(text: Reader, start: usize) -> usize {
     last_newline(text, start).unwrap_or_else(|| gpt2::space(text, start))
 }
 
-/// The starts of pretokens in a block.
+/// Return the starts of pretokens in a block.
 #[inline(always)]
 pub(super) fn starts<L: Lanes>(block: &Block<L>) -> Starts {
     let symbols = cl100k::symbol_starts(block);
@@ -53,14 +53,14 @@ pub(super) fn starts<L: Lanes>(block: &Block<L>) -> Starts {
         let [short, long] = block.contractions(quotes, true);
         let ends = short << 2 | long << 3;
         starts = starts & !(short | long | short << 1 | long << 1 | long << 2) | ends;
-        // Right behind a contraction an apostrophe begins a word and ends none; at the end of the block
-        // it is not seen what follows it.
+        // Directly after a contraction, an apostrophe begins a word and does not end one. At the end of the
+        // block the text after it is not visible.
         undecided |= quotes & (ends | 3 << 62);
     }
     Starts { all: starts, undecided, white: block.of(SPACE) }
 }
 
-/// Marks; letters without case beside others; slashes that belong to symbols before newlines.
+/// Return marks; letters without case next to other letters; slashes that belong to symbols before newlines.
 #[inline(always)]
 fn undecided<L: Lanes>(block: &Block<L>) -> u64 {
     let (cased, uncased) = (block.of(UPPER | LOWER), block.of(UNCASED));
@@ -68,7 +68,7 @@ fn undecided<L: Lanes>(block: &Block<L>) -> u64 {
     block.of(MARK) | cased & uncased << 1 | uncased & cased << 1 | slashes
 }
 
-/// The two first alternatives without their contraction, in the order in which the regex tries them.
+/// Match the first two alternatives without their contraction, in the order in which the regex tries them.
 #[inline]
 fn word(text: Reader, start: usize, class: Set, length: usize) -> Option<usize> {
     if class & LETTER != 0 {
@@ -85,8 +85,8 @@ fn word(text: Reader, start: usize, class: Set, length: usize) -> Option<usize> 
         .or_else(|| if text.is(after, UPPER) { Some(text.skip(after, UPPER)) } else { None })
 }
 
-/// `U*l+`: U* takes all it can; when no lower case follows it gives back up to its last character
-/// that l+ can take, and l+ takes just that one.
+/// Match `U*l+`: U* takes all it can. If no lower case follows, it backtracks to its last character
+/// that l+ can take, and l+ takes only that one.
 #[inline]
 fn lower_word(text: Reader, start: usize) -> Option<usize> {
     let mut at = start;

@@ -1,12 +1,12 @@
-//! Patterns between our syntax, fancy-regex's, and Oniguruma's, which `tokenizers` reads.
+//! Translates patterns between our syntax, which is fancy-regex's, and Oniguruma's, which `tokenizers` reads.
 //!
-//! Both know nearly the same constructs, and give some of them other meanings. What both read alike is kept, what has
-//! an equal in the other syntax is rewritten, all else is refused by name. Classes were compared over all code points:
-//! both engines have Unicode 16 (regex-syntax 0.8, Oniguruma in tokenizers 0.23).
+//! Both support nearly the same constructs, but some of these have different meanings. Constructs with the same
+//! meaning are kept, those with an equivalent are rewritten, and all others are refused by name. Classes were compared
+//! over all code points: both engines have Unicode 16 (regex-syntax 0.8, Oniguruma in tokenizers 0.23).
 
 use std::fmt::Write as _;
 
-/// Which way a pattern is translated.
+/// The direction of a translation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Read,
@@ -18,7 +18,7 @@ const OUR_WORD: &str = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200c}\x{200d}]";
 /// Oniguruma's word characters, in both syntaxes: without joiners, with the numbers of Latin-1.
 const THEIR_WORD: &str = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}]";
 
-/// Properties that hold the same characters in both, in small letters.
+/// Properties with the same characters in both, in lower case.
 const PROPERTIES: &[&str] = &[
     "l",
     "lu",
@@ -106,10 +106,10 @@ const PROPERTIES: &[&str] = &[
     "join_control",
 ];
 
-/// What `(?i:…)` folds to several characters in Oniguruma, in small ASCII letters.
+/// Strings for which `(?i:…)` folds to several characters in Oniguruma, in lower-case ASCII letters.
 const FOLDED_TOGETHER: [&str; 5] = ["ss", "st", "ff", "fi", "fl"];
 
-/// `pattern` in the other syntax, or why it cannot be said there.
+/// Return `pattern` in the other syntax, or the reason why it has no equivalent.
 pub(crate) fn translate(pattern: &str, direction: Direction) -> Result<String, String> {
     let mut translation =
         Translation { rest: pattern, direction, done: String::with_capacity(pattern.len()), ignores_case: vec![false] };
@@ -123,12 +123,12 @@ struct Translation<'p> {
     rest: &'p str,
     direction: Direction,
     done: String,
-    /// Of each open group, the outermost first.
+    /// Whether each open group ignores case, the outermost first.
     ignores_case: Vec<bool>,
 }
 
 impl<'p> Translation<'p> {
-    /// The word characters of the syntax that is read, and of the one that is written.
+    /// Return the word characters of the source syntax and of the target syntax.
     fn words(&self) -> (&'static str, &'static str) {
         match self.direction {
             Direction::Write => (OUR_WORD, THEIR_WORD),
@@ -140,14 +140,14 @@ impl<'p> Translation<'p> {
         self.direction == Direction::Write
     }
 
-    /// Takes `text` from the rest, if it is there.
+    /// Consume `text` if the rest starts with it.
     fn takes(&mut self, text: &str) -> bool {
         let rest = self.rest.strip_prefix(text);
         self.rest = rest.unwrap_or(self.rest);
         rest.is_some()
     }
 
-    /// Keeps the next `n` bytes as they are.
+    /// Copy the next `n` bytes unchanged.
     fn keep(&mut self, n: usize) {
         let (kept, rest) = self.rest.split_at(n);
         self.done.push_str(kept);
@@ -179,7 +179,7 @@ impl<'p> Translation<'p> {
                 self.rest = &self.rest[1..];
                 self.refuse_repeat()
             }
-            '^' | '$' => Err("`^` and `$` stand for the ends of any line in Oniguruma, expected \\A or \\z".to_owned()),
+            '^' | '$' => Err("`^` and `$` match at the ends of any line in Oniguruma, expected \\A or \\z".to_owned()),
             '{' => self.count(),
             '*' | '+' | '?' => {
                 self.keep(1);
@@ -196,14 +196,14 @@ impl<'p> Translation<'p> {
         if self.ignores_case() {
             let next: String = self.rest.chars().take(2).flat_map(char::to_lowercase).collect();
             if !character.is_ascii() || FOLDED_TOGETHER.contains(&&*next) {
-                return Err(format!("{next:?} with the flag i also matches other numbers of characters in Oniguruma"));
+                return Err(format!("{next:?} with the flag i also matches strings of other lengths in Oniguruma"));
             }
         }
         self.keep(character.len_utf8());
         Ok(())
     }
 
-    /// Takes what [`translate`] writes for a word character or boundary in the other direction: `\w` again.
+    /// Consume what [`translate`] writes for a word character or boundary in the other direction, and write `\w` again.
     fn takes_written_class(&mut self) -> bool {
         let (_, written) = self.words();
         let negated = format!("[^{}", &written[1..]);
@@ -224,7 +224,7 @@ impl<'p> Translation<'p> {
         let (word, _) = self.words();
         let replacement = match character {
             'w' | 'W' | 'b' | 'B' | 'p' | 'P' | 'D' | 'S' | 'H' if self.ignores_case() => {
-                return Err(format!("`\\{character}` with the flag i holds other characters in Oniguruma"));
+                return Err(format!("`\\{character}` with the flag i matches other characters in Oniguruma"));
             }
             'w' => word.to_owned(),
             'W' => format!("[^{}", &word[1..]),
@@ -234,7 +234,7 @@ impl<'p> Translation<'p> {
             '>' if self.is_written() && !is_in_class => format!("(?:(?<={word})(?!{word}))"),
             'p' | 'P' => return self.property(),
             '1'..='9' | 'k' | 'g' if !is_in_class => {
-                return Err("a backreference or a call of a group takes time that is not linear in the text".to_owned());
+                return Err("a backreference or a call of a group cannot run in linear time".to_owned());
             }
             'x' | 'u' | 'U' => return self.code_point(character),
             'd' | 'D' | 's' | 'S' | 'h' | 'H' | 'n' | 'r' | 't' | 'f' | 'v' | 'a' | 'e' => {
@@ -246,18 +246,18 @@ impl<'p> Translation<'p> {
                 return Ok(());
             }
             _ if character.is_ascii_punctuation() || character == ' ' => {
-                // An escaped `<` is a place between characters here.
+                // An escaped `<` is a position between characters here.
                 let is_bare = !self.is_written() && matches!(character, '<' | '>');
                 if is_bare { character.to_string() } else { format!("\\{character}") }
             }
-            _ => return Err(format!("`\\{character}` has another meaning in Oniguruma, or none")),
+            _ => return Err(format!("`\\{character}` has a different meaning or no meaning in Oniguruma")),
         };
         self.done.push_str(&replacement);
         self.rest = characters.as_str();
         Ok(())
     }
 
-    /// `\p{L}`, `\pL`, `\P{L}`, `\p{^L}`.
+    /// Translate `\p{L}`, `\pL`, `\P{L}`, `\p{^L}`.
     fn property(&mut self) -> Result<(), String> {
         let (start, after) = self.rest.split_at(2);
         let (name, rest) = match after.strip_prefix('{') {
@@ -275,7 +275,7 @@ impl<'p> Translation<'p> {
             return Ok(());
         }
         if !self.is_written() {
-            return Err(format!("`\\p{{{name}}}` is not known to hold the same characters here as in Oniguruma"));
+            return Err(format!("`\\p{{{name}}}` may not match the same characters in Oniguruma"));
         }
         let ranges = super::pattern::ranges(&format!("\\p{{{name}}}"), false)?;
         let ranges = ranges.into_iter().map(|(first, last)| format!("\\x{{{first:x}}}-\\x{{{last:x}}}"));
@@ -283,7 +283,7 @@ impl<'p> Translation<'p> {
         Ok(())
     }
 
-    /// `\x41`, `\x{41}`, `\u0041`, `\u{41}`.
+    /// Translate `\x41`, `\x{41}`, `\u0041`, `\u{41}`.
     fn code_point(&mut self, letter: char) -> Result<(), String> {
         let after = &self.rest[2..];
         let most = match letter {
@@ -315,7 +315,7 @@ impl<'p> Translation<'p> {
         Ok(())
     }
 
-    /// A class in brackets, to its end.
+    /// Translate a class in brackets, to its end.
     fn class(&mut self) -> Result<(), String> {
         let mut depth = 0_usize;
         let mut has_letters = false;
@@ -341,7 +341,7 @@ impl<'p> Translation<'p> {
                         self.keep(1);
                     }
                     if self.rest.starts_with(']') {
-                        self.keep(1); // a `]` in the first place is a character
+                        self.keep(1); // a `]` in the first position is a character
                     }
                 }
                 ']' => {
@@ -367,19 +367,19 @@ impl<'p> Translation<'p> {
             }
         }
         if self.ignores_case() && is_negated && has_letters {
-            return Err("a negated class of letters with the flag i holds other characters in Oniguruma".to_owned());
+            return Err("a negated class of letters with the flag i matches other characters in Oniguruma".to_owned());
         }
         Ok(())
     }
 
-    /// The beginning of a group.
+    /// Translate the beginning of a group.
     fn group(&mut self) -> Result<(), String> {
         let ignores_case = self.ignores_case();
         if let Some(inside) = self.rest.strip_prefix("(?") {
             let is_look = ["=", "!", "<=", "<!", ">", ":"].iter().any(|kind| inside.starts_with(kind));
             let is_named = inside.starts_with("P<") || inside.starts_with('<');
             if is_look {
-                // Kept as it is.
+                // Copied unchanged.
             } else if is_named {
                 if !self.is_written() && inside.starts_with('P') {
                     return Err("`(?P<` is unknown in Oniguruma, expected `(?<`".to_owned());
@@ -402,14 +402,14 @@ impl<'p> Translation<'p> {
         Ok(())
     }
 
-    /// `(?i)`, `(?i:`, `(?u:`.
+    /// Translate `(?i)`, `(?i:`, `(?u:`.
     fn flags(&mut self, inside: &'p str) -> Result<(), String> {
         let end = inside.find([')', ':']).ok_or("a group has no end")?;
         let (flags, rest) = inside.split_at(end);
         let is_known = |flag: char| flag == 'i' || (flag == 'u' && self.is_written());
         let (set, cleared) = flags.split_once('-').unwrap_or((flags, ""));
         if !set.chars().all(is_known) || !cleared.chars().all(|flag| flag == 'i') {
-            return Err(format!("the flags {flags} have other meanings in Oniguruma, or none"));
+            return Err(format!("the flags {flags} have a different meaning or no meaning in Oniguruma"));
         }
         let ignores_case = (self.ignores_case() || set.contains('i')) && !cleared.contains('i');
         let written = if ignores_case { "(?i" } else { "(?-i" };
@@ -426,7 +426,7 @@ impl<'p> Translation<'p> {
                 self.done.push_str("(?i)");
             } else if written != "(?" {
                 return Err(
-                    "a flag for the rest of a group reaches over `|` differently in Oniguruma, expected (?i:…)"
+                    "a flag for the rest of a group applies across `|` differently in Oniguruma, expected (?i:…)"
                         .to_owned(),
                 );
             }
@@ -435,7 +435,7 @@ impl<'p> Translation<'p> {
         Ok(())
     }
 
-    /// `{1,3}` after what it repeats.
+    /// Translate `{1,3}` after the part that it repeats.
     fn count(&mut self) -> Result<(), String> {
         let inside = self.rest[1..].split_once('}').map(|(inside, _)| inside);
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -457,18 +457,16 @@ impl<'p> Translation<'p> {
         self.refuse_repeat()
     }
 
-    /// A repeat of a repeat is read in several ways.
+    /// Refuse a repeat of a repeat, which has several readings.
     fn refuse_repeat(&self) -> Result<(), String> {
         if self.rest.starts_with(['*', '+', '?']) {
-            return Err(
-                "a repeat of a repeat is read in several ways, expected a group around the inner one".to_owned()
-            );
+            return Err("a repeat of a repeat is ambiguous, expected a group around the inner one".to_owned());
         }
         Ok(())
     }
 }
 
-/// The name of one of our properties as Oniguruma may know it: without `Script=` and `Is`.
+/// Return the name of one of our properties as Oniguruma may know it: without `Script=` and `Is`.
 fn our_property(name: &str) -> String {
     let bare = name
         .split_once(['=', ':'])
@@ -481,19 +479,19 @@ fn our_property(name: &str) -> String {
     }
 }
 
-/// Whether `text` begins with a class that has a name, such as `[:alpha:]` or `[:^digit:]`.
+/// Return whether `text` begins with a named class, such as `[:alpha:]` or `[:^digit:]`.
 fn names_class(text: &str) -> bool {
     let name = text.strip_prefix("[:").and_then(|name| name.split_once(":]"));
     name.map(|(name, _)| name.trim_start_matches('^'))
         .is_some_and(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
-/// A place between a character of `word` and one that is not of it.
+/// Return a boundary: a position between a character of `word` and one outside it.
 fn boundary(word: &str) -> String {
     format!("(?:(?<={word})(?!{word})|(?<!{word})(?={word}))")
 }
 
-/// A place that is no boundary.
+/// Return a position that is not a boundary.
 fn inside(word: &str) -> String {
     format!("(?:(?<={word})(?={word})|(?<!{word})(?!{word}))")
 }

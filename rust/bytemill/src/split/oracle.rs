@@ -1,4 +1,4 @@
-//! Regular expressions in fancy-regex: the oracle of the splitters written by hand and of the engine.
+//! Regular expressions in fancy-regex: the oracle for the hand-written splitters and for the engine.
 #![allow(clippy::unwrap_used)]
 
 use fancy_regex::Regex;
@@ -12,12 +12,12 @@ impl RegexSplitter {
         Regex::new(pattern).ok().map(Self)
     }
 
-    /// The matches of `text` and what is between them.
+    /// Return the matches in `text` and the text between them.
     pub(super) fn pretokens(&self, text: &str) -> Vec<Vec<u8>> {
         self.try_pretokens(text).unwrap()
     }
 
-    /// As [`RegexSplitter::pretokens`]; `None` where fancy-regex gives up.
+    /// Like [`RegexSplitter::pretokens`]; `None` if fancy-regex gives up.
     pub(super) fn try_pretokens(&self, text: &str) -> Option<Vec<Vec<u8>>> {
         let mut end = 0;
         let mut found = Vec::new();

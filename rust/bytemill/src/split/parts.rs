@@ -1,22 +1,22 @@
-//! Places where a text may be cut, so that its parts split alone as they do together.
+//! Finds places where a text may be cut without changing its pretokens.
 //!
-//! No pattern written by hand looks back, so the right part of a true boundary always splits as in the whole.
-//! The left part does when nothing in it would have looked across the cut. Such places are:
+//! No hand-written pattern looks back, so the text to the right of a true boundary always splits as in the whole.
+//! The text to the left does too if nothing in it would have looked across the cut. Such places are:
 //!
-//! * behind a line feed between two characters that are no white space, the second no slash. Whether the line
-//!   feed is a pretoken of its own or ends one of symbols, it ends it with or without what follows; only
-//!   o200k's symbols would go on, with slashes;
+//! * after a line feed between two characters that are not white space, if the second is not a slash. The line
+//!   feed is a pretoken of its own or ends one of symbols, and it ends that pretoken whatever follows. Only
+//!   o200k's symbols would continue, with slashes;
 //! * between an ideograph and an ideographic comma or full stop, for texts without lines. The run of letters
 //!   ends there, and the mark begins a pretoken;
-//! * where any place will do: behind an ASCII letter or ideograph, in front of a space, a line feed or
+//! * if any place will do: after an ASCII letter or ideograph, and before a space, a line feed or
 //!   punctuation other than an apostrophe, which could begin a contraction.
 
 use std::ops::Range;
 
-/// What stands before or behind each place at which [`cut`] cuts.
-pub(crate) const CUT_BESIDE: [char; 3] = ['\n', '，', '。'];
+/// The characters before and after each place at which [`cut`] cuts.
+pub(crate) const CUT_CONTEXT: [char; 3] = ['\n', '，', '。'];
 
-/// About `n_parts` parts of about the same size; fewer where the text offers too few places to cut.
+/// Split into about `n_parts` parts of about the same size; fewer if the text has too few places to cut.
 pub(super) fn cut(text: &str, n_parts: usize) -> Vec<&str> {
     let mut parts = Vec::with_capacity(n_parts);
     let mut start = 0;
@@ -31,7 +31,7 @@ pub(super) fn cut(text: &str, n_parts: usize) -> Vec<&str> {
     parts
 }
 
-/// The first place at or after `start` where `text` may be cut, inside lines too; never its end.
+/// Return the first place at or after `start` where `text` may be cut, also inside lines; never its end.
 pub(super) fn next_cut_anywhere(text: &str, start: usize) -> Option<usize> {
     let start = (start.max(1)..text.len()).find(|&at| text.is_char_boundary(at))?;
     let mut before = text[..start].chars().next_back()?;
@@ -45,14 +45,14 @@ pub(super) fn next_cut_anywhere(text: &str, start: usize) -> Option<usize> {
     None
 }
 
-/// The first place in `range` at which `text` may be cut; behind a line, if there is one.
+/// Return the first place in `range` at which `text` may be cut; after a line if there is one.
 fn next_cut(text: &str, range: Range<usize>) -> Option<usize> {
     let bytes = &text.as_bytes()[range.clone()];
     let line = memchr::memchr_iter(b'\n', bytes).map(|at| range.start + at).find(|&at| is_between_visible(text, at));
     line.map(|at| at + 1).or_else(|| next_mark(text.as_bytes(), range))
 }
 
-/// Whether the line feed at `at` stands between two characters that are no white space, the second no slash.
+/// Return whether the line feed at `at` is between two characters that are not white space, the second not a slash.
 fn is_between_visible(text: &str, at: usize) -> bool {
     let is_visible = |character: char| !character.is_whitespace();
     let after = text[at + 1..].chars().next();
@@ -60,7 +60,7 @@ fn is_between_visible(text: &str, at: usize) -> bool {
         && after.is_some_and(|after| is_visible(after) && after != '/')
 }
 
-/// The first place in `range` between an ideograph and a comma or full stop.
+/// Return the first place in `range` between an ideograph and a comma or full stop.
 fn next_mark(text: &[u8], range: Range<usize>) -> Option<usize> {
     let is_ideograph = |at: usize| {
         let bytes = at.checked_sub(3).and_then(|start| std::str::from_utf8(&text[start..at]).ok());

@@ -1,7 +1,7 @@
-//! The syntax tree of a pattern, of constructs whose matches can be found in time that is linear in the text.
+//! The syntax tree of a pattern, with only the constructs that can be matched in linear time.
 //!
-//! fancy-regex parses, regex-syntax knows the characters of each class. What depends on more than a place in the text
-//! is refused by name: references to what a group matched, conditions, calls of groups, control verbs.
+//! fancy-regex parses the pattern; regex-syntax provides the characters of each class. Constructs that depend on more
+//! than a position in the text are refused by name: back-references, conditions, subroutine calls, control verbs.
 
 use crate::error::{Error, Result};
 use fancy_regex::{Assertion, Expr, LookAround};
@@ -11,18 +11,18 @@ use regex_syntax::hir::{Class as Characters, HirKind};
 /// A part of a pattern.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
-    /// One character of a class, by its number in [`Pattern::classes`].
+    /// One character of a class, by its index in [`Pattern::classes`].
     One(usize),
     Concat(Vec<Node>),
     Alt(Vec<Node>),
     Repeat {
         child: Box<Node>,
         least: usize,
-        /// `None` for any number.
+        /// `None` for no maximum.
         most: Option<usize>,
         is_greedy: bool,
     },
-    /// Its first match is kept even where what follows then fails.
+    /// An atomic group: its first match is kept even if the rest then fails.
     Atomic(Box<Node>),
     Look {
         child: Box<Node>,
@@ -32,16 +32,16 @@ pub(super) enum Node {
     Assert(Place),
 }
 
-/// Places between characters.
+/// Positions between characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     TextStart,
     TextEnd,
-    /// The end, or in front of the line feeds at the end.
+    /// The end of the text, or before the line feeds at the end.
     TextEndOrNewlines,
     LineStart,
     LineEnd,
-    /// What comes before, and after, is a word character or not; `None` where it does not matter.
+    /// Whether the characters before and after are word characters; `None` if it does not matter.
     Word {
         before: Option<bool>,
         after: Option<bool>,
@@ -50,7 +50,7 @@ pub(super) enum Place {
     NotWordBoundary,
 }
 
-/// A pattern: its tree and the classes that it names.
+/// A pattern: its tree and the classes that it uses.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     pub(super) root: Node,
@@ -60,14 +60,14 @@ pub(super) struct Pattern {
 /// A set of characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Class {
-    /// A bit for each ASCII character.
+    /// One bit for each ASCII character.
     ascii: u128,
-    /// The others, as ascending inclusive ranges.
+    /// All other characters, as ascending inclusive ranges.
     beyond: Box<[(u32, u32)]>,
 }
 
 impl Class {
-    /// The characters that `regex` matches, a class that regex-syntax reads.
+    /// Create the set of characters that `regex` matches; `regex` is a class that regex-syntax parses.
     pub(super) fn new(regex: &str) -> Self {
         let Ok(ranges) = ranges(regex, false) else { unreachable!("{regex} is a fixed class of regex-syntax") };
         Self::of(&ranges)
@@ -93,7 +93,7 @@ impl Class {
         self.beyond.get(place).is_some_and(|&(first, _)| first <= code)
     }
 
-    /// Marks the first byte of each of its characters.
+    /// Mark the first byte of each character in the set.
     fn mark_first_bytes(&self, marks: &mut [bool; 256]) {
         (0..128_u8).filter(|&byte| self.has_ascii(byte)).for_each(|byte| marks[usize::from(byte)] = true);
         for &(first, last) in &self.beyond {
@@ -102,7 +102,7 @@ impl Class {
     }
 }
 
-/// The first byte of a character's UTF-8.
+/// Return the first byte of the UTF-8 of a character.
 fn lead(code: u32) -> usize {
     let byte = match code {
         0..0x80 => code,
@@ -113,11 +113,11 @@ fn lead(code: u32) -> usize {
     byte as usize
 }
 
-/// `\R`: kept whole, so that CR LF is never taken for CR alone.
+/// `\R`: atomic, so that CR LF never matches as CR alone.
 const NEWLINE: &str = r"(?>\r\n|[\n\x0b\x0c\r\x{85}\x{2028}\x{2029}])";
 
 impl Pattern {
-    /// The tree of `text`.
+    /// Parse `text` to a tree.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let fault = |reason: String| Error::Pattern { pattern: text.to_owned(), reason };
         let tree = Expr::parse_tree(text).map_err(|error| fault(error.to_string()))?;
@@ -160,13 +160,15 @@ impl Pattern {
                     return Err(format!("has the repeat {{{lo},{hi}}}, expected the smaller number first"));
                 }
                 if most.is_none() && child.may_be_empty() {
-                    return Err("repeats what may be empty, expected a repeat of at least one character".to_owned());
+                    return Err(
+                        "repeats a part that may be empty, expected a repeat of at least one character".to_owned()
+                    );
                 }
                 Node::Repeat { child: Box::new(child), least: *lo, most, is_greedy: *greedy }
             }
             Expr::Delegate { inner, casei } => self.class(inner, *casei)?,
             Expr::AtomicGroup(child) => Node::Atomic(Box::new(self.node(child)?)),
-            other => return Err(format!("has {}, whose time would not be linear in the text", refused(other))),
+            other => return Err(format!("has {}, which cannot run in linear time", refused(other))),
         })
     }
 
@@ -174,7 +176,7 @@ impl Pattern {
         children.iter().map(|child| self.node(child)).collect()
     }
 
-    /// One character that `regex` matches.
+    /// Create a node for one character that `regex` matches.
     fn class(&mut self, regex: &str, ignores_case: bool) -> Result<Node, String> {
         let class = Class::of(&ranges(regex, ignores_case)?);
         let known = self.classes.iter().position(|known| *known == class);
@@ -184,13 +186,13 @@ impl Pattern {
         })))
     }
 
-    /// The bytes with which a match can begin; `None` where a match may be empty.
+    /// Return the bytes that a match can begin with, or `None` if a match may be empty.
     pub(super) fn first_bytes(&self) -> Option<[bool; 256]> {
         let mut marks = [false; 256];
         (!self.mark_first_bytes(&self.root, &mut marks)).then_some(marks)
     }
 
-    /// Marks the bytes that a match of `node` can begin with, and returns whether it may be empty.
+    /// Mark the bytes that a match of `node` can begin with; return whether it may be empty.
     fn mark_first_bytes(&self, node: &Node, marks: &mut [bool; 256]) -> bool {
         match node {
             Node::One(class) => self.classes[*class].mark_first_bytes(marks),
@@ -207,7 +209,7 @@ impl Pattern {
 }
 
 impl Node {
-    /// Whether it matches without a character.
+    /// Return whether it matches without a character.
     pub(super) fn may_be_empty(&self) -> bool {
         match self {
             Self::One(_) => false,
@@ -219,7 +221,7 @@ impl Node {
         }
     }
 
-    /// How many characters each match has; `None` where that varies.
+    /// Return the number of characters of each match, or `None` if it varies.
     pub(super) fn length(&self) -> Option<usize> {
         match self {
             Self::One(_) => Some(1),
@@ -255,11 +257,11 @@ fn place(assertion: Assertion) -> Result<Place, String> {
         Assertion::RightWordHalfBoundary => word(None, Some(false)),
         Assertion::WordBoundary => Place::WordBoundary,
         Assertion::NotWordBoundary => Place::NotWordBoundary,
-        other => return Err(format!("has the assertion {other:?}, which is not known here")),
+        other => return Err(format!("has the assertion {other:?}, which is not supported")),
     })
 }
 
-/// The characters that a one-character `regex` matches, as ascending inclusive ranges.
+/// Return the characters that a one-character `regex` matches, as ascending inclusive ranges.
 pub(super) fn ranges(regex: &str, ignores_case: bool) -> Result<Vec<(u32, u32)>, String> {
     let mut parser = ParserBuilder::new().case_insensitive(ignores_case).build();
     let parsed = parser.parse(regex).map_err(|error| format!("{regex}: {}", reason(error)))?;
@@ -279,7 +281,7 @@ pub(super) fn ranges(regex: &str, ignores_case: bool) -> Result<Vec<(u32, u32)>,
     }
 }
 
-/// What is wrong with a class, without the lines that show where.
+/// Return what is wrong with a class, without the lines that show the position.
 fn reason(error: regex_syntax::Error) -> String {
     match error {
         regex_syntax::Error::Parse(error) => error.kind().to_string(),
@@ -288,7 +290,7 @@ fn reason(error: regex_syntax::Error) -> String {
     }
 }
 
-/// What a construct is called.
+/// Return the name of a construct for messages.
 fn refused(expr: &Expr) -> &'static str {
     match expr {
         Expr::Backref { .. } | Expr::BackrefWithRelativeRecursionLevel { .. } | Expr::AstNode(..) => {

@@ -1,4 +1,4 @@
-//! A pattern as a program: instructions that a matcher follows from one place in the text to the next.
+//! A pattern as a program: instructions that a matcher runs from one position in the text to the next.
 
 use super::pattern::{Class, Node, Pattern, Place};
 use crate::error::{Error, Result};
@@ -8,12 +8,12 @@ use crate::error::{Error, Result};
 pub(super) enum Instruction {
     /// Takes one character of this class.
     One(usize),
-    /// Takes as many characters of this class as there are, then fewer.
+    /// Takes as many characters of this class as possible, then fewer.
     Run {
         class: usize,
         state: usize,
     },
-    /// Goes on at `first`, and if that fails at `second`.
+    /// Continues at `first`, and if that fails at `second`.
     Split {
         first: usize,
         second: usize,
@@ -21,17 +21,17 @@ pub(super) enum Instruction {
     },
     Jump(usize),
     Assert(Place),
-    /// Looks whether the instructions after this one, up to [`Instruction::Match`], match; goes on at `next`.
+    /// Tests whether the instructions after this one, up to [`Instruction::Match`], match; continues at `next`.
     Look {
         next: usize,
         back: Option<usize>,
         is_negative: bool,
     },
-    /// Takes what the instructions after this one first match; goes on at `next`.
+    /// Takes the first match of the instructions after this one; continues at `next`.
     Atomic {
         next: usize,
     },
-    /// The end of the program, of a look or of an atomic group.
+    /// The end of the program, of a lookaround or of an atomic group.
     Match,
 }
 
@@ -40,18 +40,18 @@ pub(super) enum Instruction {
 pub(super) struct Program {
     pub(super) instructions: Vec<Instruction>,
     pub(super) classes: Vec<Class>,
-    /// Of instructions that can go on in more than one way.
+    /// The number of instructions with more than one continuation.
     pub(super) n_states: usize,
-    /// How many characters a look-behind goes back, at most.
+    /// The maximum number of characters that a look-behind goes back.
     pub(super) most_back: usize,
     pub(super) first_bytes: Option<Box<[bool; 256]>>,
 }
 
-/// Patterns in use have at most some hundred instructions; counted repeats in each other could make billions.
+/// Real patterns have at most some hundred instructions; nested counted repeats could make billions.
 const MOST_INSTRUCTIONS: usize = 20_000;
 
 impl Program {
-    /// The program of `text`.
+    /// Compile `text` to a program.
     pub(super) fn new(text: &str) -> Result<Self> {
         let pattern = Pattern::parse(text)?;
         let first_bytes = pattern.first_bytes().map(Box::new);
@@ -69,7 +69,7 @@ impl Program {
 
     fn push(&mut self, instruction: Instruction) -> Result<usize, String> {
         if self.here() == MOST_INSTRUCTIONS {
-            return Err(format!("becomes more than {MOST_INSTRUCTIONS} steps, expected a shorter pattern"));
+            return Err(format!("compiles to more than {MOST_INSTRUCTIONS} steps, expected a shorter pattern"));
         }
         self.instructions.push(instruction);
         Ok(self.here() - 1)
@@ -109,19 +109,19 @@ impl Program {
             let before = self.here();
             self.add(child)?;
             if self.here() == before {
-                break; // nothing, however often
+                break; // empty, however often it repeats
             }
         }
         Ok(())
     }
 
-    /// Instructions that end with a match of their own.
+    /// Add instructions that end with a match of their own.
     fn add_apart(&mut self, node: &Node) -> Result<(), String> {
         self.add(node)?;
         self.push(Instruction::Match).map(|_| ())
     }
 
-    /// A split with its two ways still to be filled in.
+    /// Add a split whose two targets are filled in later.
     fn push_split(&mut self) -> Result<(usize, usize), String> {
         let state = self.state();
         Ok((self.push(Instruction::Split { first: 0, second: 0, state })?, state))
@@ -183,7 +183,8 @@ impl Program {
         Ok(())
     }
 
-    /// A look-behind goes back as many characters as its matches have; alternatives may differ in that.
+    /// Add a look-behind. It goes back as many characters as its matches have; this number may differ between
+    /// alternatives.
     fn add_look_behind(&mut self, child: &Node, is_negative: bool) -> Result<(), String> {
         if let Some(length) = child.length() {
             self.most_back = self.most_back.max(length);

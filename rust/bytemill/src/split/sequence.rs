@@ -1,4 +1,4 @@
-//! Steps that run one after another: each cuts the pieces of the one before.
+//! Steps that run one after another: each splits the pieces of the previous one.
 
 use super::by_hand::split_by_hand;
 use super::characters;
@@ -9,7 +9,7 @@ use crate::byte_alphabet::to_printable;
 use crate::error::Result;
 use std::borrow::Cow;
 
-/// Receives pretokens: a text, where the first of them begins in it, and where each ends.
+/// Receives pretokens: a text, the start of the first pretoken in it, and the end of each.
 type Each<'e> = &'e mut dyn FnMut(&str, usize, &[usize]);
 
 /// A splitter of several steps, one of them `ByteLevel`.
@@ -18,12 +18,12 @@ pub(super) struct Sequence {
     /// The steps as JSON.
     description: String,
     steps: Vec<Step>,
-    /// Before `ByteLevel`.
+    /// The steps before `ByteLevel`.
     before: Vec<Cutter>,
     adds_space: bool,
     /// `ByteLevel`'s own pattern, if it is used.
     own: Vec<Cutter>,
-    /// After `ByteLevel`: these see bytes as printable characters.
+    /// The steps after `ByteLevel`: these see bytes as printable characters.
     after: Vec<Cutter>,
 }
 
@@ -35,7 +35,7 @@ enum Cutter {
     Length(usize),
 }
 
-/// What looks for matches.
+/// What searches for matches.
 #[derive(Clone, Debug)]
 enum Finder {
     Regex(Regex),
@@ -68,7 +68,7 @@ impl Sequence {
         Ok(sequence)
     }
 
-    /// The steps as JSON.
+    /// Return the steps as JSON.
     pub(super) fn description(&self) -> &str {
         &self.description
     }
@@ -77,17 +77,17 @@ impl Sequence {
         &self.steps
     }
 
-    /// Whether every pretoken is whole characters.
+    /// Return whether every pretoken consists of whole characters.
     pub(super) fn keeps_characters_whole(&self) -> bool {
         self.after.is_empty()
     }
 
-    /// Whether a space is put before each piece that has none.
+    /// Return whether a space is put before each piece that has none.
     pub(super) fn adds_text(&self) -> bool {
         self.adds_space
     }
 
-    /// The places in `text` before which a space is put in.
+    /// Return the positions in `text` before which a space is inserted.
     pub(super) fn added_spaces(&self, text: &str) -> Result<Vec<usize>> {
         let (mut at, mut places) = (0, Vec::new());
         if self.adds_space && !text.is_empty() {
@@ -102,7 +102,7 @@ impl Sequence {
         Ok(places)
     }
 
-    /// Calls `each` with batches of pretokens of `text`.
+    /// Call `each` with batches of pretokens of `text`.
     pub(super) fn split(&self, text: &str, each: Each) -> Result<()> {
         if text.is_empty() {
             return Ok(());
@@ -113,7 +113,7 @@ impl Sequence {
         })
     }
 
-    /// What `ByteLevel` and the steps after it do.
+    /// Run `ByteLevel` and the steps after it.
     fn split_bytes(&self, text: &str, each: Each) -> Result<()> {
         match (&self.own[..], self.after.is_empty()) {
             ([Cutter::ByHand(rule)], true) => {
@@ -142,7 +142,7 @@ fn with_space(text: &str) -> Cow<'_, str> {
     if text.starts_with(' ') { text.into() } else { format!(" {text}").into() }
 }
 
-/// Calls `each` with the pieces that `cutters` make of `text`, in order.
+/// Call `each` with the pieces that `cutters` make of `text`, in order.
 fn cut(cutters: &[Cutter], text: &str, each: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
     match cutters.split_first() {
         None => each(text),
@@ -220,16 +220,16 @@ fn each_character(
     matches.map(|(at, character)| (at, at + character.len_utf8())).try_for_each(|(start, end)| each(start, end))
 }
 
-/// Matches and what is between them, put together by a behavior.
+/// Combines matches and the text between them according to a behavior.
 struct Pieces<'t> {
     text: &'t str,
     behavior: Behavior,
-    /// Whether what is between the matches counts as the matches.
+    /// Whether the text between the matches is treated as the matches.
     is_inverted: bool,
     /// The piece that may still grow is `text[start..end]`.
     start: usize,
     end: usize,
-    /// Whether its last part is a match; `None` where there is no part yet.
+    /// Whether its last part is a match; `None` if there is no part yet.
     is_match: Option<bool>,
 }
 
@@ -248,7 +248,7 @@ impl Pieces<'_> {
         self.emit(each)
     }
 
-    /// The next part, which goes up to `end`.
+    /// Add the next part, which ends at `end`.
     fn take(&mut self, end: usize, is_match: bool, each: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
         let is_match = is_match != self.is_inverted;
         let joins = self.is_match.is_some_and(|before| match self.behavior {

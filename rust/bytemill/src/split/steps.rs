@@ -1,7 +1,7 @@
-//! Splitting in steps, as the `pre_tokenizer` of a `tokenizer.json` describes it.
+//! Splits in steps, as the `pre_tokenizer` of a `tokenizer.json` describes them.
 //!
-//! The description is JSON in that file's own words, so it reads the same here and there. [`plan`] says which single
-//! pattern the steps equal, if there is one; the others run one after another (see `sequence`).
+//! The description is JSON in the vocabulary of that file, so it means the same in both places. [`plan`] returns the
+//! single pattern that equals the steps, if there is one; otherwise the steps run one after another (see `sequence`).
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(tag = "type")]
 pub(crate) enum Step {
-    /// Cuts at what a pattern finds.
+    /// Cuts at the matches of a pattern.
     Split {
         pattern: Searched,
         behavior: Behavior,
@@ -29,7 +29,7 @@ pub(crate) enum Step {
     },
     /// Cuts after this number of characters.
     FixedLength { length: usize },
-    /// Turns bytes into the printable alphabet, which later steps see; may add a space and split by GPT-2's pattern.
+    /// Maps bytes to the printable alphabet, which later steps see; may add a space and split by GPT-2's pattern.
     ByteLevel {
         add_prefix_space: bool,
         #[serde(default = "yes")]
@@ -40,7 +40,7 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    /// The same step with its regular expression, if it has one, translated.
+    /// Return the same step with its regular expression, if it has one, translated.
     pub(crate) fn with_regex(&self, translate: impl Fn(&str) -> Result<String, String>) -> Result<Self, String> {
         Ok(match self {
             Self::Split { pattern: Searched::Regex(regex), behavior, invert } => Self::Split {
@@ -53,14 +53,14 @@ impl Step {
     }
 }
 
-/// What [`Step::Split`] looks for.
+/// What [`Step::Split`] searches for.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum Searched {
     String(String),
     Regex(String),
 }
 
-/// What happens to the matches and to the text between them.
+/// How matches and the text between them become pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum Behavior {
     /// Each is a piece.
@@ -83,7 +83,7 @@ fn yes() -> bool {
     true
 }
 
-/// Steps that lose text or that are not byte-level, and why.
+/// Steps that lose text or are not byte-level, with the reason.
 const REFUSED: [(&str, &str); 8] = [
     ("Whitespace", "drops white space"),
     ("WhitespaceSplit", "drops white space"),
@@ -91,11 +91,11 @@ const REFUSED: [(&str, &str); 8] = [
     ("CharDelimiterSplit", "drops the delimiter"),
     ("Delimiter", "drops the delimiter"),
     ("Metaspace", "replaces spaces, which is not byte-level BPE"),
-    ("UnicodeScripts", "splits by a table of scripts that is not known here"),
+    ("UnicodeScripts", "splits by a table of scripts, which is not supported"),
     ("null", "does not turn text into bytes"),
 ];
 
-/// The steps that `pre_tokenizer` describes, or the reason why they cannot be done here.
+/// Parse the steps that `pre_tokenizer` describes, or return the reason why they are not supported.
 pub(crate) fn read(pre_tokenizer: &Value) -> Result<Vec<Step>, String> {
     let mut values = Vec::new();
     flatten(pre_tokenizer, &mut values);
@@ -111,7 +111,7 @@ pub(crate) fn read(pre_tokenizer: &Value) -> Result<Vec<Step>, String> {
     }
 }
 
-/// The steps of a Sequence, of Sequences in it too, or the one step that is not in a Sequence.
+/// Return the steps of a Sequence, including nested ones, or the one step that is not in a Sequence.
 fn flatten<'v>(value: &'v Value, steps: &mut Vec<&'v Value>) {
     match value["pretokenizers"].as_array() {
         Some(inner) if value["type"] == "Sequence" => inner.iter().for_each(|step| flatten(step, steps)),
@@ -129,10 +129,10 @@ fn read_step(value: &Value) -> Result<Step, String> {
     }
 }
 
-/// Whether the step would lose text, or could not be done.
+/// Return an error if the step would lose text or is not supported.
 fn refuse_lossy(step: &Step) -> Result<(), String> {
     match step {
-        // Dropping what is between the matches loses nothing if the pattern leaves nothing between them.
+        // Dropping the text between the matches loses nothing if the pattern matches all text.
         Step::Split { pattern: Searched::Regex(regex), behavior: Behavior::Removed, invert: true }
             if super::known::find(regex).is_some() =>
         {
@@ -142,20 +142,20 @@ fn refuse_lossy(step: &Step) -> Result<(), String> {
             Err("behavior \"Removed\" loses text, expected another".to_owned())
         }
         Step::Split { pattern: Searched::String(text), .. } if text.is_empty() => {
-            Err("the pattern is empty, expected a text to look for".to_owned())
+            Err("the pattern is empty, expected a text to search for".to_owned())
         }
         Step::FixedLength { length: 0 } => Err("length is 0, expected at least 1".to_owned()),
         _ => Ok(()),
     }
 }
 
-/// The step in the one of several ways to write it that is kept.
+/// Return the canonical form of the step.
 fn normal(step: Step) -> Step {
     match step {
         Step::Split { pattern, behavior: Behavior::Isolated | Behavior::Removed, .. } => {
             Step::Split { pattern, behavior: Behavior::Isolated, invert: false }
         }
-        // Offsets in a text decide no id.
+        // Offsets in a text do not affect ids.
         Step::ByteLevel { add_prefix_space, use_regex, .. } => {
             Step::ByteLevel { add_prefix_space, trim_offsets: true, use_regex }
         }
@@ -163,7 +163,7 @@ fn normal(step: Step) -> Step {
     }
 }
 
-/// What steps come to.
+/// The plan for a list of steps.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Plan<'s> {
     /// No split at all.
@@ -174,7 +174,7 @@ pub(super) enum Plan<'s> {
     Sequence,
 }
 
-/// The simplest splitter that does what the steps do.
+/// Return the simplest splitter with the same result as the steps.
 pub(super) fn plan(steps: &[Step]) -> Plan<'_> {
     match steps {
         [Step::ByteLevel { add_prefix_space: false, use_regex: false, .. }] => Plan::Whole,
@@ -187,7 +187,7 @@ pub(super) fn plan(steps: &[Step]) -> Plan<'_> {
     }
 }
 
-/// Steps as a `tokenizer.json` has them.
+/// Steps in the form of a `tokenizer.json`.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum Described<'s> {

@@ -1,4 +1,4 @@
-//! Each splitter by hand against fancy-regex on every spelling of its pattern.
+//! Compares each hand-written splitter with fancy-regex on every spelling of its pattern.
 #![allow(clippy::unwrap_used)]
 
 use super::backend::Backend;
@@ -7,7 +7,7 @@ use super::oracle::RegexSplitter;
 use super::*;
 use proptest::prelude::*;
 
-/// Stretches of text that take a pattern through its corners.
+/// Fragments of text that exercise the corner cases of a pattern.
 const PIECES: [&[&str]; 6] = [
     &["'s", "'S", "'ſ", "'t", "'ll", "'lL", "'LL", "'ve", "'Re", "'d", "'M", "'l", "'v", "'ſt", "''s"],
     &[
@@ -38,7 +38,7 @@ fn pretokens(splitter: &Splitter, text: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// The pretokens that blocks find, in every backend that this processor has.
+/// Return the pretokens that blocks find, in every backend that this processor supports.
 fn assert_ways_agree(text: &str) {
     for known in &KNOWN {
         let ends = |backend| {
@@ -84,7 +84,7 @@ proptest! {
         letters in 0_usize..66,
         pieces in prop::collection::vec((nasty_piece(), 1_usize..4), 0..80),
     ) {
-        // Letters before shift what follows across the edges of blocks.
+        // Letters before shift the following text across the edges of blocks.
         let mut text = "x".repeat(letters);
         for (piece, n) in pieces {
             text += &piece.repeat(n);
@@ -121,7 +121,7 @@ fn by_hand_equals_the_regex_on_a_million_nasty_texts() {
         .unwrap();
 }
 
-/// Marks each byte as valid or not, then splits the valid runs and keeps the others whole.
+/// Mark each byte as valid or not, then split the valid runs and keep the others whole.
 fn pretokens_by_definition(splitter: &Splitter, text: &[u8]) -> Vec<Vec<u8>> {
     let valid: Vec<bool> = text
         .utf8_chunks()
@@ -152,7 +152,7 @@ fn blocks_know_the_class_of_every_character() {
 #[test]
 fn every_single_character_splits_as_the_regex_says_between_neighbours_of_each_class() {
     let oracles = KNOWN.each_ref().map(|known| RegexSplitter::new(known.spellings[0]).unwrap());
-    // A stride coprime to every block size visits all planes in a test of seconds.
+    // A stride coprime to every block size visits all planes within seconds.
     for character in (0..=0x10_FFFF).step_by(23).filter_map(char::from_u32) {
         let text = format!("a{character}A {character}{character}1\t{character}'{character} {character}");
         for (known, oracle) in KNOWN.iter().zip(&oracles) {
@@ -191,7 +191,7 @@ fn a_pattern_that_does_not_compile_is_named() {
     assert!(message.starts_with("pattern \"(\": "), "{message}");
 }
 
-/// What only looks like flags, named classes, and classes that others are taken out of.
+/// Text that only looks like flags, named classes, and classes with characters removed.
 const SAME: &str = r"(?i:s)|(?<ms>x)|(?<=m)|(?!s:)|[:;]:]|--|~~|[\--x]|\[--\]";
 
 #[test]

@@ -1,8 +1,8 @@
-//! What kind of character a pattern sees: eight disjoint classes, one bit each, one load a character.
+//! The class of each character: eight disjoint classes, one bit each, one load per character.
 //!
 //! The patterns of GPT-2, cl100k and o200k distinguish nothing finer, so a set such as
 //! `[^\s\p{L}\p{N}]` is a mask and a test is one AND. The ranges come from regex-syntax's tables,
-//! the same that fancy-regex (our oracle) and tiktoken read, and are spread at first use into 4,352
+//! which fancy-regex (our oracle) and tiktoken read too. At first use they are expanded to 4,352
 //! blocks of 256 characters; equal blocks are stored once (about 60 KB in all).
 
 use super::pattern::ranges;
@@ -12,11 +12,11 @@ use std::sync::OnceLock;
 /// A set of character classes: an OR of the constants below.
 pub(super) type Set = u8;
 
-/// None of the others: punctuation, symbols, controls, unassigned.
+/// Characters of no other class: punctuation, symbols, controls, unassigned.
 pub(super) const OTHER: Set = 1;
 /// `\p{M}`.
 pub(super) const MARK: Set = 1 << 1;
-/// `\s` but for CR and LF.
+/// `\s` except CR and LF.
 pub(super) const BLANK: Set = 1 << 2;
 /// CR and LF.
 pub(super) const NEWLINE: Set = 1 << 3;
@@ -43,7 +43,7 @@ const N_BLOCKS: usize = 0x11_0000 / BLOCK;
 static ASCII: [Set; 256] = ascii_classes();
 static TABLE: OnceLock<Table> = OnceLock::new();
 
-/// Reads characters of a valid UTF-8 text as (class, length in bytes).
+/// Reads the characters of valid UTF-8 text as (class, length in bytes).
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'t> {
     text: &'t [u8],
@@ -55,13 +55,13 @@ impl<'t> Reader<'t> {
         Self { text: text.as_bytes(), table: Table::get() }
     }
 
-    /// The byte at `at`, or 0 past the end (no pattern asks for NUL).
+    /// Return the byte at `at`, or 0 after the end (no pattern matches NUL).
     #[inline]
     pub(super) fn byte(&self, at: usize) -> u8 {
         self.text.get(at).copied().unwrap_or(0)
     }
 
-    /// Class and length of the character at `at`; (0, 0), a member of no set, at the end.
+    /// Return class and length of the character at `at`; at the end, return (0, 0), a member of no set.
     #[inline]
     pub(super) fn class(&self, at: usize) -> (Set, usize) {
         match self.text.get(at) {
@@ -71,13 +71,13 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Whether the character at `at` is in `set`.
+    /// Return whether the character at `at` is in `set`.
     #[inline]
     pub(super) fn is(&self, at: usize, set: Set) -> bool {
         self.class(at).0 & set != 0
     }
 
-    /// The end of the run of characters in `set` that starts at `at`.
+    /// Return the end of the run of characters in `set` that starts at `at`.
     #[inline]
     pub(super) fn skip(&self, mut at: usize, set: Set) -> usize {
         loop {
@@ -102,7 +102,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Two levels: which block a character's high bits point to, and the classes in each block.
+/// Two levels: the block for the high bits of a character, and the classes in each block.
 struct Table {
     block_of: Vec<u16>,
     classes: Vec<Set>,
@@ -112,7 +112,7 @@ impl Table {
     #[inline]
     fn get() -> &'static Self {
         TABLE.get().unwrap_or_else(|| {
-            // Built before the cell is entered: a child forked while a thread is in it would wait for ever.
+            // Built before entering the cell: a child forked while a thread is in it would wait forever.
             let table = Self::build();
             TABLE.get_or_init(|| table)
         })
@@ -139,7 +139,7 @@ impl Table {
     }
 }
 
-/// The class of every code point, one byte each.
+/// Return the class of every code point, one byte each.
 fn flat_classes() -> Vec<Set> {
     let mut flat = vec![OTHER; N_BLOCKS * BLOCK];
     let named = [

@@ -1,8 +1,9 @@
-//! Tokens that are found in text before it is split, and the normalization of what lies between them.
+//! Finds added tokens in text before it is split, and normalizes the text between them.
 //!
-//! Special tokens are found only where the caller allows it. The others, such as `<think>` or the rows of spaces of
-//! `CodeGen`, are found in any text. The rules are those of Hugging Face's `tokenizers`: first the tokens that are not
-//! `normalized` are found in the raw text; what lies between is normalized, and the `normalized` tokens are found in it.
+//! Special tokens are found only if the caller allows them. Other added tokens, such as `<think>` or the rows of
+//! spaces of `CodeGen`, are found in any text. The rules are those of Hugging Face's `tokenizers`. First the tokens
+//! that are not `normalized` are found in the raw text. Then the text between them is normalized, and the
+//! `normalized` tokens are found in it.
 
 use super::finder::Finder;
 use super::nfc::nfc;
@@ -10,61 +11,61 @@ use crate::error::{VocabFault, show};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-/// A token that text becomes without merging. The flags are those of `tokenizer.json`.
+/// A token that is found in text as a whole, without merging. The flags are those of `tokenizer.json`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of tokenizer.json")]
 pub struct AddedToken {
-    /// The text that becomes the token.
+    /// The text of the token.
     pub content: String,
-    /// Its id.
+    /// The id of the token.
     pub id: u32,
-    /// Whether it is found only where the caller allows it; all others are found in any text.
+    /// Whether it is found only if the caller allows it; other added tokens are found in any text.
     pub special: bool,
-    /// Whether it is found in the normalized text, normalized itself.
+    /// Whether its normalized content is searched for in the normalized text.
     pub normalized: bool,
-    /// Whether white space before it belongs to the match.
+    /// Whether the match includes white space before it.
     pub lstrip: bool,
-    /// Whether white space after it belongs to the match.
+    /// Whether the match includes white space after it.
     pub rstrip: bool,
-    /// Whether it is found only where no word character is next to it.
+    /// Whether it is found only between characters that are not word characters.
     pub single_word: bool,
 }
 
 impl AddedToken {
-    /// A special token without further rules.
+    /// Create a special token without further rules.
     pub fn special(content: impl Into<String>, id: u32) -> Self {
         let (content, no) = (content.into(), false);
         Self { content, id, special: true, normalized: no, lstrip: no, rstrip: no, single_word: no }
     }
 
-    /// Whether this is what [`AddedToken::special`] makes, which every format can hold.
+    /// Return whether this equals the result of [`AddedToken::special`], which every format can hold.
     pub(crate) fn is_plain(&self) -> bool {
         self.special && !self.normalized && !self.looks_around()
     }
 
-    /// Whether the characters next to it decide whether or what it matches.
+    /// Return whether a match depends on the characters next to it.
     pub(crate) fn looks_around(&self) -> bool {
         self.lstrip || self.rstrip || self.single_word
     }
 }
 
-/// What text goes through before it is split, apart from added tokens.
+/// The normalization of text before it is split; added tokens are not affected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Normalizer {
-    /// Nothing.
+    /// No normalization.
     #[default]
     None,
-    /// Unicode's canonical composition.
+    /// Unicode's canonical composition (NFC).
     Nfc,
 }
 
 impl Normalizer {
-    /// This and then `next`; composed text stays composed.
+    /// Combine this with `next`; composing twice equals composing once.
     pub(crate) fn then(self, next: Self) -> Self {
         if self == Self::None { next } else { self }
     }
 
-    /// `text` as it is encoded.
+    /// Return `text` normalized.
     pub fn normalize(self, text: &str) -> Cow<'_, str> {
         match self {
             Self::None => Cow::Borrowed(text),
@@ -73,19 +74,19 @@ impl Normalizer {
     }
 }
 
-/// The added tokens of a vocabulary with what finds them; never changes once made.
+/// The added tokens of a vocabulary and the automata that find them. Immutable.
 #[derive(Debug, Default)]
 pub(crate) struct Added {
     tokens: Vec<AddedToken>,
     special: Vec<(String, u32)>,
-    /// By content, where in `tokens` each lies.
+    /// The index in `tokens` of each token, by content.
     places: HashMap<String, usize>,
     normalizer: Normalizer,
     in_raw: Finder,
     in_normalized: Finder,
 }
 
-/// To prepare the search for added tokens takes time in the square of their length; none in use is longer.
+/// Building the search takes time quadratic in the length of the tokens; real tokens are shorter than this.
 const MAX_ADDED_BYTES: usize = 1 << 10;
 
 impl Added {
@@ -104,17 +105,17 @@ impl Added {
         Ok(Self { tokens, special, places, normalizer, in_raw, in_normalized })
     }
 
-    /// By ascending id.
+    /// Return the added tokens by ascending id.
     pub(crate) fn tokens(&self) -> &[AddedToken] {
         &self.tokens
     }
 
-    /// The special ones by ascending id.
+    /// Return the special tokens by ascending id.
     pub(crate) fn special(&self) -> &[(String, u32)] {
         &self.special
     }
 
-    /// Where in [`Added::tokens`] the one with this text is.
+    /// Return the index in [`Added::tokens`] of the token with this text.
     pub(crate) fn place(&self, content: &str) -> Option<usize> {
         self.places.get(content).copied()
     }
@@ -123,44 +124,44 @@ impl Added {
         self.normalizer
     }
 
-    /// Finds the tokens that are looked for before normalization.
+    /// Return the finder for tokens that are searched for before normalization.
     pub(crate) fn in_raw(&self) -> &Finder {
         &self.in_raw
     }
 
-    /// Finds the tokens that are looked for after it.
+    /// Return the finder for tokens that are searched for after normalization.
     pub(crate) fn in_normalized(&self) -> &Finder {
         &self.in_normalized
     }
 
-    /// Whether text in which no special token is allowed goes to the splitter as it is.
+    /// Return whether text reaches the splitter unchanged if no special token is allowed.
     pub(crate) fn leaves_text(&self) -> bool {
         !self.finds_in_any_text() && self.normalizer == Normalizer::None
     }
 
-    /// Whether there are tokens that are not special.
+    /// Return whether there are tokens that are not special.
     pub(crate) fn finds_in_any_text(&self) -> bool {
         self.tokens.len() > self.special.len()
     }
 
-    /// Whether ids stand for all of the text, each for its bytes, where the tokens that `is_found` accepts are found.
+    /// Return whether the ids cover all bytes of the text if the tokens that `is_found` accepts are found.
     pub(crate) fn keeps_every_byte(&self, is_found: impl Fn(&AddedToken) -> bool) -> bool {
         let takes_space = |token: &AddedToken| token.lstrip || token.rstrip;
         self.normalizer == Normalizer::None && !self.tokens.iter().any(|token| takes_space(token) && is_found(token))
     }
 
-    /// The text that `token` stands for when it is decoded.
+    /// Return the text that `token` decodes to.
     pub(super) fn text_of<'t>(&self, token: &'t AddedToken) -> Cow<'t, str> {
         pattern(token, self.normalizer)
     }
 }
 
-/// The text that is looked for.
+/// Return the text to search for.
 fn pattern(token: &AddedToken, normalizer: Normalizer) -> Cow<'_, str> {
     if token.normalized { normalizer.normalize(&token.content) } else { Cow::Borrowed(&token.content) }
 }
 
-/// Added tokens must differ from each other, those that are normalized also after it.
+/// Check that added tokens differ from each other, and that normalized ones differ after normalization.
 fn check(tokens: &[AddedToken], normalizer: Normalizer) -> Result<(), VocabFault> {
     let (mut contents, mut patterns) = (HashMap::new(), HashSet::new());
     for (index, token) in tokens.iter().enumerate() {

@@ -1,25 +1,25 @@
-//! Finds the leftmost longest of some strings, of those that the caller wants at the moment.
+//! Finds the leftmost longest match of a set of strings, among those that the caller currently accepts.
 //!
-//! The automaton is made once for all of the strings. Where it finds one that is not wanted, the longest wanted one
-//! that begins there is one of its prefixes; the search goes on after the first byte if there is none.
+//! One automaton is built for all strings. If it finds a string that is not wanted, the longest wanted string that
+//! begins there is a prefix of it. If there is no such prefix, the search continues after the first byte.
 
 use crate::error::VocabFault;
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// An automaton for strings, each with a number of the caller's.
+/// An automaton for strings, each with a number chosen by the caller.
 #[derive(Debug, Default)]
 pub(crate) struct Finder {
     automaton: Option<AhoCorasick>,
-    /// The length of each string in bytes, and the caller's number of it.
+    /// The length of each string in bytes, and the caller's number for it.
     strings: Vec<(usize, usize)>,
-    /// For each string, the longest other one that it begins with.
+    /// For each string, the longest other string that is a prefix of it.
     shorter: Vec<Option<usize>>,
 }
 
 impl Finder {
-    /// A finder of `strings`, which differ from each other and are not empty.
+    /// Create a finder for `strings`, which must be distinct and not empty.
     pub(crate) fn new(strings: &[(Cow<'_, str>, usize)]) -> Result<Self, VocabFault> {
         if strings.is_empty() {
             return Ok(Self::default());
@@ -37,7 +37,7 @@ impl Finder {
         self.automaton.is_none()
     }
 
-    /// The first wanted string in `text` at or after `start`, and its number.
+    /// Return the first wanted string in `text` at or after `start`, and its number.
     pub(crate) fn find(
         &self,
         text: &str,
@@ -59,7 +59,7 @@ impl Finder {
         None
     }
 
-    /// Whether a wanted string may lie across the byte at `at` of `text`, which may go on.
+    /// Return whether a wanted string may cross the byte at `at` of `text`, which may be continued.
     pub(crate) fn may_lie_across(&self, text: &[u8], at: usize, is_wanted: impl Fn(usize) -> bool) -> bool {
         let Some(automaton) = &self.automaton else { return false };
         if !self.strings.iter().any(|(_, number)| is_wanted(*number)) {
@@ -88,7 +88,7 @@ impl Finder {
     }
 }
 
-/// For each of `strings`, the longest other one that it begins with.
+/// Return for each of `strings` the longest other one that is a prefix of it.
 fn longest_prefixes(strings: &[(Cow<'_, str>, usize)]) -> Vec<Option<usize>> {
     let mut order: Vec<usize> = (0..strings.len()).collect();
     order.sort_unstable_by_key(|&one| &strings[one].0);

@@ -1,37 +1,37 @@
-//! Byte strings to ids: the table that answers "is this one token?".
+//! Maps byte strings to ids: the table that answers "is this one token?".
 //!
-//! It holds ids alone, each with 32 bits of its string's hash; a string itself is compared where the
-//! tokens lie, hardly ever for nothing. So the table is small and soon made. The hash differs from
-//! process to process, against files made to collide.
+//! It stores only ids, each with 32 bits of the hash of its string. A string itself is compared where
+//! the tokens are stored, and almost every comparison succeeds. So the table is small and quick to
+//! build. The hash differs between processes, against files made to collide.
 
 use super::limits::MAX_ID;
 use std::hash::{BuildHasher, RandomState};
 
-/// The ids of strings that somebody else keeps.
+/// The ids of strings that are stored elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteIndex {
-    /// A hash's 32 bits above one more than the id; zero where there is nothing.
+    /// 32 bits of hash above the id plus one; zero if the slot is empty.
     slots: Vec<u64>,
     n: usize,
     seed: u64,
 }
 
-/// An entry is a hash of 32 bits above an id and one, which 32 bits hold.
+/// An entry is a 32-bit hash above the id plus one, which must fit into 32 bits.
 const _: () = assert!(MAX_ID < u32::MAX);
 
 impl ByteIndex {
-    /// An empty one with room for `n` strings.
+    /// Create an empty table with room for `n` strings.
     pub(crate) fn with_capacity(n: usize) -> Self {
         Self { slots: vec![0; (n * 2).next_power_of_two().max(16)], n: 0, seed: RandomState::new().hash_one(n) }
     }
 
-    /// The id of `bytes`; `string` tells what an id stands for.
+    /// Return the id of `bytes`; `string` returns the string of an id.
     #[inline]
     pub(crate) fn get<'t>(&self, bytes: &[u8], string: impl Fn(u32) -> Option<&'t [u8]>) -> Option<u32> {
         self.find(bytes, self.hash(bytes), string).ok()
     }
 
-    /// Adds `id` for `bytes`. If these are there already they keep their id, which is the error.
+    /// Add `id` for `bytes`. If they are in the table already, they keep their id, which is the error.
     pub(crate) fn insert<'t>(
         &mut self,
         bytes: &[u8],
@@ -52,7 +52,7 @@ impl ByteIndex {
         }
     }
 
-    /// The id of `bytes`, or the slot where it would go.
+    /// Return the id of `bytes`, or the slot where it would go.
     #[inline]
     fn find<'t>(&self, bytes: &[u8], hash: u64, string: impl Fn(u32) -> Option<&'t [u8]>) -> Result<u32, usize> {
         let mut at = self.home(hash);
@@ -87,7 +87,7 @@ impl ByteIndex {
         (at + 1) & (self.slots.len() - 1)
     }
 
-    /// 32 bits; words that overlap cover every length without a loop over bytes.
+    /// Return a 32-bit hash; overlapping words cover every length without a loop over bytes.
     #[inline]
     fn hash(&self, bytes: &[u8]) -> u64 {
         let mix = |hash: u64, word: u64| {

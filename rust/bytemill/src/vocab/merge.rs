@@ -1,11 +1,11 @@
-//! The definition of BPE encoding, made fast: merge the neighbours of lowest rank, leftmost first,
-//! until none merge.
+//! A fast implementation of the definition of BPE encoding: merge the neighbours of lowest rank,
+//! leftmost first, until none merge.
 //!
 //! A short piece is scanned for its lowest rank after each merge, in arrays on the stack. A long
-//! one keeps its tokens in a linked list and candidate merges in a heap, n log n; what is longer
-//! still comes in windows (see `windows`).
+//! piece uses a linked list of tokens and a heap of candidate merges, in n log n. Even longer pieces
+//! are merged in windows (see `windows`).
 
-// A part of the loop over merges: where it is called, its comparisons become those of two numbers at a time.
+// A part of the loop over merges: once it is inlined, its comparisons run on two numbers at a time.
 #![allow(clippy::inline_always)]
 
 use super::limits::MAX_TOTAL_BYTES;
@@ -14,25 +14,25 @@ use crate::interrupt::{self, CHECK_BYTES};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Most pieces have no more bytes, and few numbers are soon compared.
+/// Most pieces have at most this many bytes, and comparing few numbers is quick.
 const SHORTEST_BYTES: usize = 8;
 const SHORTER_BYTES: usize = 16;
-/// Up to here scanning beats the heap.
+/// Up to this length, scanning is faster than the heap.
 const SHORT_BYTES: usize = 64;
 const NONE: u32 = u32::MAX;
 // Positions of short pieces fit into the free bits of a merge, those of long ones never reach `NONE`.
 const _: () = assert!(SHORT_BYTES <= 1 << (RANK_FROM - FREE_BITS) && MAX_TOTAL_BYTES < NONE as usize);
 
-/// What merging needs to know of a vocabulary.
+/// The parts of a vocabulary that merging needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Merger {
     byte_ids: [u32; 256],
-    /// What bytes `left` and `right` make, at `left << 8 | right`: where every piece begins.
+    /// The result of merging bytes `left` and `right`, at `left << 8 | right`: every piece starts here.
     byte_pairs: Vec<Made>,
     pairs: PairTable,
 }
 
-/// The buffers of long pieces, kept from one to the next.
+/// The buffers for long pieces, reused from one piece to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     nodes: Vec<Node>,
@@ -50,13 +50,13 @@ struct Node {
 }
 
 impl Merger {
-    /// Knows no merges yet, and has room for so many.
+    /// Create a merger without merges, with room for `n_merges`.
     pub(crate) fn with_capacity(byte_ids: &[u32; 256], n_merges: usize) -> Self {
         let pairs = PairTable::with_capacity(n_merges);
         Self { byte_ids: *byte_ids, byte_pairs: vec![NO_MERGE; 1 << 16], pairs }
     }
 
-    /// Adds a merge with the next rank, as [`PairTable::push`] does; `bytes` are those of the two parts.
+    /// Add a merge with the next rank, like [`PairTable::push`]; `bytes` are those of the two parts.
     pub(crate) fn push(&mut self, merge: Merge, bytes: &[u8]) -> Result<(), u32> {
         self.pairs.push(merge)?;
         if let [left, right] = *bytes {
@@ -65,18 +65,18 @@ impl Merger {
         Ok(())
     }
 
-    /// The pair table.
+    /// Return the pair table.
     pub(crate) fn pairs(&self) -> &PairTable {
         &self.pairs
     }
 
-    /// Appends the ids of `bytes`, merging until no neighbours merge.
+    /// Append the ids of `bytes`, merging until no neighbours merge.
     #[inline]
     pub(crate) fn merge(&self, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
         self.merge_down_to(1, bytes, scratch, out);
     }
 
-    /// As [`Merger::merge`], but stops when `fewest` tokens are left.
+    /// Like [`Merger::merge`], but stop when `fewest` tokens are left.
     pub(crate) fn merge_down_to(&self, fewest: usize, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
         if bytes.len() <= SHORTEST_BYTES {
             self.merge_short::<SHORTEST_BYTES>(fewest, bytes, out);
@@ -89,12 +89,12 @@ impl Merger {
         }
     }
 
-    /// For up to `MOST` bytes: a token is at the position of its first byte, and bits tell which positions
-    /// begin one. So nothing is moved, and the merge to do next is the least of `MOST` numbers.
+    /// Merge up to `MOST` bytes. A token is stored at the position of its first byte, and a bit mask marks the
+    /// positions of tokens. So nothing is moved, and the next merge is the least of `MOST` numbers.
     fn merge_short<const MOST: usize>(&self, fewest: usize, bytes: &[u8], out: &mut Vec<u32>) {
         let n = bytes.len().min(MOST);
         let mut ids = [0_u32; MOST];
-        // What the token here makes with the next one, in its free bits the position.
+        // What this token makes with the next one, with the position in the free bits.
         let mut made = [NO_MERGE; MOST];
         for (id, &byte) in ids.iter_mut().zip(bytes) {
             *id = self.byte_ids[usize::from(byte)];
@@ -140,7 +140,7 @@ impl Merger {
             && let Some(Reverse((rank, at))) = candidates.pop()
         {
             let node = nodes[at as usize];
-            // An entry is stale when its token has since gone or makes something else.
+            // An entry is stale if its token is gone or makes something else now.
             if node.made == NO_MERGE || rank_of(node.made) != rank {
                 continue;
             }
@@ -162,7 +162,7 @@ impl Merger {
         }
     }
 
-    /// One node a byte.
+    /// Create one node per byte.
     fn link(&self, bytes: &[u8], nodes: &mut Vec<Node>) {
         let id = |byte: u8| self.byte_ids[usize::from(byte)];
         nodes.clear();
@@ -180,7 +180,7 @@ impl Merger {
         }
     }
 
-    /// Replaces the token at `at` and its next by what they make.
+    /// Replace the token at `at` and the next one by the token that they make.
     fn join(&self, at: u32, nodes: &mut [Node]) {
         let Node { made, previous, next, .. } = nodes[at as usize];
         let after = nodes[next as usize].next;
@@ -202,23 +202,23 @@ fn byte_pair(left: u8, right: u8) -> usize {
     usize::from(left) << 8 | usize::from(right)
 }
 
-/// A position in the free bits of a [`Made`]: of equal ranks the leftmost is the least.
+/// Store a position in the free bits of a [`Made`], so that the leftmost of equal ranks is the least.
 #[inline]
 fn place(at: usize) -> Made {
     (at as u64) << FREE_BITS
 }
 
-/// No merge has a larger number, wherever it is.
+/// The largest number of a merge, at any position.
 const NO_MERGE_HERE: Made = (NO_MERGE >> RANK_FROM) << RANK_FROM;
 
-/// The position of the lowest bit.
+/// Return the position of the lowest set bit.
 #[inline]
 fn first(bits: u64) -> usize {
     bits.trailing_zeros() as usize
 }
 
-/// Two by two, so that few comparisons wait for each other; as floating-point numbers, of which every x86-64 processor
-/// compares two at a time.
+/// Return the least number. Numbers are compared in pairs, so that few comparisons wait for each other, and as
+/// floating-point numbers, because every x86-64 processor compares two of those at a time.
 #[inline(always)]
 fn least<const N: usize>(numbers: &[Made; N]) -> Made {
     let mut least = numbers.map(f64::from_bits);
@@ -232,7 +232,7 @@ fn least<const N: usize>(numbers: &[Made; N]) -> Made {
     least[0].to_bits()
 }
 
-/// Heaps order by (rank, position): lowest rank first, leftmost among equals.
+/// Return the heap entry, ordered by (rank, position): lowest rank first, leftmost among equals.
 fn candidate(at: u32, node: &Node) -> Reverse<(u32, u32)> {
     Reverse((rank_of(node.made), at))
 }
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Merges of random pairs of what is there already: `(left, right)` of id `256 + i`.
+    /// Random merges of earlier tokens: `(left, right)` of id `256 + i`.
     fn merges() -> impl Strategy<Value = Vec<(u32, u32)>> {
         prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..40).prop_map(|picks| {
             let mut ids: Vec<u32> = b"abc".iter().map(|&byte| byte.into()).collect();
@@ -259,13 +259,13 @@ mod tests {
         let mut made = Merger::with_capacity(&std::array::from_fn(|byte| byte as u32), 0);
         for (id, &parts) in (256..).zip(merges) {
             let bytes: Vec<u8> = [parts.0, parts.1].into_iter().filter_map(|id| id.try_into().ok()).collect();
-            // A pair met a second time has its rank already.
+            // A pair that occurs again keeps its first rank.
             let _ = made.push(Merge { parts, id }, &bytes);
         }
         made
     }
 
-    /// As the definition reads: look at all neighbours, merge the best, start again.
+    /// Encode exactly as defined: look at all neighbours, do the best merge, repeat.
     fn merge_by_definition(merger: &Merger, bytes: &[u8]) -> Vec<u32> {
         let mut ids: Vec<u32> = bytes.iter().map(|&byte| byte.into()).collect();
         while let Some((made, at)) = (1..ids.len())

@@ -1,12 +1,14 @@
-//! What a tokenizer knows: tokens and their ids, merges and their order, special tokens.
+//! The vocabulary of a tokenizer: tokens and their ids, merges and their order, special tokens.
 //!
-//! Two traditions are held exactly by one engine. Hugging Face lists the merges, and a merge's rank
-//! is its place in the list. tiktoken lists tokens with ranks; any two neighbours whose bytes
-//! together are a token may merge, and the merge's rank is that token's id. The second becomes the
-//! first: in whatever text two parts l and r merge to a token t, no merge crossed their outer ends
-//! before, so the merges inside went just as they go on t's bytes alone, and those lead to one
-//! certain pair. So each token has at most one pair that ever makes it, found by merging its own
-//! bytes (see `recover`), and a list of these pairs encodes every text as the ranks do.
+//! One engine supports two conventions exactly. Hugging Face lists the merges; the rank of a merge is
+//! its position in the list. tiktoken lists tokens with ranks; any two neighbours whose joined bytes
+//! are a token may merge, and the rank of that merge is the id of the token.
+//!
+//! Ranks are converted to a list of merges. When two parts l and r merge to a token t in some text, no
+//! earlier merge crossed the outer ends of l and r. So the merges inside t ran exactly as they run on
+//! the bytes of t alone, and those always end in the same pair. Each token therefore has at most one
+//! pair that ever makes it. Merging the token's own bytes finds that pair (see `recover`), and the list
+//! of these pairs encodes every text as the ranks do.
 
 mod added;
 mod cut_points;
@@ -40,7 +42,7 @@ use std::sync::{Arc, OnceLock};
 use tokens::Tokens;
 use windows::{WINDOW_BYTES, Windows};
 
-/// The tokens, merges and special tokens of a byte-level BPE tokenizer; never changes once made.
+/// The tokens, merges and special tokens of a byte-level BPE tokenizer. Immutable.
 ///
 /// ```
 /// use bytemill::vocab::Vocab;
@@ -56,32 +58,32 @@ pub struct Vocab {
     tokens: Tokens,
     engine: Merger,
     cut_points: CutPoints,
-    /// For each id, the merge that makes it out of its own bytes, or [`NEVER_MADE`].
+    /// For each id, the merge that makes it from its own bytes, or [`NEVER_MADE`].
     made_by: Vec<u32>,
     added: Arc<Added>,
-    /// The ids that only added tokens have, ascending.
+    /// The ids that belong only to added tokens, ascending.
     only_added: Vec<u32>,
-    /// What `tokenizer.json` says to put around ids, as JSON; kept for those who read it.
+    /// The `post_processor` of `tokenizer.json`, as JSON; kept for other readers of the file.
     post_processor: Option<String>,
     ignore_merges: bool,
-    /// Made when first decoding.
+    /// Built by the first decode.
     slots: OnceLock<Vec<[u8; SLOT_BYTES]>>,
 }
 
-/// Longer pieces may be a token that no encoder remembers, such as a row of dashes.
+/// Longer pieces may be a token that the encoder's cache does not hold, such as a row of dashes.
 const LOOKED_UP_FROM_BYTES: usize = 32;
 /// Longer pieces are merged in windows.
 const LONG_BYTES: usize = 4096;
 
 impl Vocab {
-    /// A vocabulary as training makes it: ids 0-255 are the byte values, merge `i` (a pair of ids)
-    /// makes id `256 + i`, then come the special tokens in order.
+    /// Create a vocabulary in the layout of training: ids 0-255 are the byte values, merge `i` (a pair of
+    /// ids) makes id `256 + i`, and the special tokens follow in order.
     pub fn from_merges(merges: &[(u32, u32)], special_tokens: &[&str]) -> Result<Self> {
         let first = 256 + merges.len() as u32;
         Self::from_merges_with(merges, special_tokens.iter().map(|text| (*text).to_owned()).zip(first..).collect())
     }
 
-    /// As [`Vocab::from_merges`], with special tokens at ids of their own.
+    /// Like [`Vocab::from_merges`], with an explicit id for each special token.
     pub fn from_merges_with(merges: &[(u32, u32)], special_tokens: Vec<(String, u32)>) -> Result<Self> {
         let mut tokens = Tokens::new(std::iter::empty())?;
         for byte in 0..=255_u8 {
@@ -95,11 +97,11 @@ impl Vocab {
         Self::assemble(tokens, merges, special_tokens, false)
     }
 
-    /// A vocabulary as Hugging Face and GPT-2 write it: tokens as `(bytes, id)`, merges as the bytes
-    /// of their two parts, in order.
+    /// Create a vocabulary in the layout of Hugging Face and GPT-2: tokens as `(bytes, id)`, and merges as
+    /// the bytes of their two parts, in order.
     ///
-    /// With `ignore_merges` a pretoken that is a token is that token, even where merging would not
-    /// make it.
+    /// With `ignore_merges`, a pretoken that equals a token is encoded as that token, even if merging
+    /// would not make it.
     pub fn from_tokens<'a>(
         tokens: &[(Vec<u8>, u32)],
         merges: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
@@ -117,7 +119,7 @@ impl Vocab {
         Self::assemble(tokens, &merges, special_tokens, ignore_merges)
     }
 
-    /// As [`Vocab::from_tokens`], with merges as pairs of ids.
+    /// Like [`Vocab::from_tokens`], with merges as pairs of ids.
     pub fn from_token_ids(
         tokens: &[(Vec<u8>, u32)],
         merges: &[(u32, u32)],
@@ -128,153 +130,153 @@ impl Vocab {
         Self::assemble(tokens, merges, special_tokens, ignore_merges)
     }
 
-    /// A vocabulary as tiktoken writes it: tokens as `(bytes, rank)`, where the rank is the id and
-    /// the order of merging.
+    /// Create a vocabulary in the layout of tiktoken: tokens as `(bytes, rank)`. The rank is both the id
+    /// and the merge order.
     pub fn from_ranks(tokens: &[(Vec<u8>, u32)], special_tokens: Vec<(String, u32)>) -> Result<Self> {
         let tokens = Tokens::new(tokens.iter().map(|(bytes, id)| (&bytes[..], *id)))?;
         let recovered = recover::from_ranks(&tokens)?;
         Self::finish(tokens, recovered, special_tokens, true)
     }
 
-    /// One more than the largest id, as tiktoken counts; ids in between may have no token.
+    /// Return the largest id plus one, as tiktoken does; some ids below it may have no token.
     pub fn n_vocab(&self) -> usize {
         self.tokens.n_ids()
     }
 
-    /// The first byte in `text` that no token stands for; valid UTF-8 has none.
+    /// Return the position of the first byte in `text` that has no token; valid UTF-8 has no such byte.
     pub(crate) fn first_unknown_byte(&self, text: &[u8]) -> Option<usize> {
         let lacks = |byte: u8| NEVER_IN_TEXT.contains(&byte) && self.tokens.id(&[byte]).is_none();
         if NEVER_IN_TEXT.into_iter().any(lacks) { text.iter().position(|&byte| lacks(byte)) } else { None }
     }
 
-    /// The bytes of `id`; a special token's are its text.
+    /// Return the bytes of `id`; for a special token these are its text.
     #[inline]
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
         self.tokens.bytes(id)
     }
 
-    /// For each id its bytes in a form that is quick to copy, as [`Tokens::slots`] tells.
+    /// Return the bytes of each id in a form that is quick to copy; see [`Tokens::slots`].
     #[inline]
     pub(crate) fn slots(&self) -> &[[u8; SLOT_BYTES]] {
         if let Some(slots) = self.slots.get() {
             return slots;
         }
-        // Made before the cell is entered: a child forked while a thread is in it would wait for ever.
+        // Build the slots outside the cell: a child forked while a thread initializes the cell would wait forever.
         let slots = self.tokens.slots();
         self.slots.get_or_init(|| slots)
     }
 
-    /// The id of the token with these bytes, the ordinary one where an added token has them too, as in tiktoken.
+    /// Return the id of the token with these bytes. An ordinary token wins over an added one, as in tiktoken.
     pub fn id_of(&self, bytes: &[u8]) -> Option<u32> {
         let added = || Some(self.added.tokens()[self.added.place(str::from_utf8(bytes).ok()?)?].id);
         self.tokens.id(bytes).or_else(added)
     }
 
-    /// The ids that have a token, ascending.
+    /// Iterate over the ids that have a token, ascending.
     pub fn ids(&self) -> impl Iterator<Item = u32> {
         self.tokens.iter().map(|(id, _)| id)
     }
 
-    /// The ordinary tokens by ascending id.
+    /// Iterate over the ordinary tokens by ascending id.
     pub fn ordinary_tokens(&self) -> impl Iterator<Item = (u32, &[u8])> {
         self.tokens.iter().filter(|(id, _)| !self.is_only_added(*id))
     }
 
-    /// The bytes of all tokens in one piece, and where in it the ordinary tokens lie, by ascending id.
+    /// Return the bytes of all tokens in one piece, and the range of each ordinary token in it, by ascending id.
     pub(crate) fn ordinary_text(&self) -> (&[u8], impl Iterator<Item = (u32, Range<usize>)>) {
         let (text, spans) = self.tokens.text();
         (text, spans.filter(|(id, _)| !self.is_only_added(*id)))
     }
 
-    /// The special tokens by ascending id.
+    /// Return the special tokens by ascending id.
     pub fn special_tokens(&self) -> &[(String, u32)] {
         self.added.special()
     }
 
-    /// The special tokens and those that are found in any text, by ascending id.
+    /// Return all added tokens by ascending id: the special tokens and those that are found in any text.
     pub fn added_tokens(&self) -> &[AddedToken] {
         self.added.tokens()
     }
 
-    /// What text goes through before it is split.
+    /// Return the normalization that is applied to text before it is split.
     pub fn normalizer(&self) -> Normalizer {
         self.added.normalizer()
     }
 
-    /// What finds added tokens and normalizes.
+    /// Return the object that finds added tokens and normalizes text.
     #[inline]
     pub(crate) fn added(&self) -> &Arc<Added> {
         &self.added
     }
 
-    /// `tokenizer.json`'s `post_processor` as JSON, where it is not the one that is written by default.
+    /// Return the `post_processor` of `tokenizer.json` as JSON if it differs from the default.
     pub fn post_processor(&self) -> Option<&str> {
         self.post_processor.as_deref()
     }
 
-    /// Whether `id` is a special token's.
+    /// Return whether `id` belongs to a special token.
     pub fn is_special(&self, id: u32) -> bool {
         self.added.special().binary_search_by_key(&id, |(_, special)| *special).is_ok()
     }
 
-    /// Whether `id` is a special token's that no text becomes by merging.
+    /// Return whether `id` belongs to a special token that merging never makes.
     pub(crate) fn is_only_special(&self, id: u32) -> bool {
         self.is_special(id) && self.is_only_added(id)
     }
 
-    /// The added token with this id.
+    /// Return the added token with this id.
     pub fn added_token(&self, id: u32) -> Option<&AddedToken> {
         let added = self.added.tokens();
         added.binary_search_by_key(&id, |token| token.id).ok().map(|place| &added[place])
     }
 
-    /// Whether no merge makes `id`.
+    /// Return whether no merge makes `id`.
     fn is_only_added(&self, id: u32) -> bool {
         self.only_added.binary_search(&id).is_ok()
     }
 
-    /// The merges in order, as pairs of ids.
+    /// Return the merges in order, as pairs of ids.
     pub fn merge_ids(&self) -> Vec<(u32, u32)> {
         self.engine.pairs().merges().iter().map(|merge| merge.parts).collect()
     }
 
-    /// The merges in order, as the bytes of their parts.
+    /// Iterate over the merges in order, as the bytes of their parts.
     pub fn merges(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let parts = self.engine.pairs().merges().iter().map(|merge| merge.parts);
         parts.filter_map(|(left, right)| Some((self.token_bytes(left)?, self.token_bytes(right)?)))
     }
 
-    /// Whether a pretoken that is a token is emitted even where merging would not make it. False
-    /// where merging makes every token, since then it does not matter.
+    /// Return whether a pretoken that equals a token is encoded as that token even if merging would not
+    /// make it. Returns `false` if merging makes every token, because the setting has no effect then.
     pub fn ignore_merges(&self) -> bool {
         self.ignore_merges
     }
 
-    /// Whether merging the token's own bytes makes it.
+    /// Return whether merging the token's own bytes makes it.
     #[inline]
     pub fn encodes_to_itself(&self, id: u32) -> bool {
         self.made_by.get(id as usize).is_some_and(|&merge| merge != NEVER_MADE)
     }
 
-    /// The ordinary tokens that merging their own bytes does not make.
+    /// Iterate over the ordinary tokens that merging their own bytes does not make.
     pub fn unreachable_tokens(&self) -> impl Iterator<Item = (u32, &[u8])> {
         self.ordinary_tokens().filter(|(id, _)| !self.encodes_to_itself(*id))
     }
 
-    /// Whether both encode every pretoken alike. May be false for vocabularies that do so by accident.
+    /// Return whether both vocabularies encode every pretoken alike. May return `false` if they do so by accident.
     pub fn encodes_like(&self, other: &Self) -> bool {
         self.ignore_merges == other.ignore_merges
             && self.ordinary_tokens().eq(other.ordinary_tokens())
             && self.merges_in_use().eq(other.merges_in_use())
     }
 
-    /// Where a pretoken may be cut before it is merged.
+    /// Return the places at which a pretoken may be cut before it is merged.
     #[inline]
     pub(crate) fn cut_points(&self) -> &CutPoints {
         &self.cut_points
     }
 
-    /// The id that a whole pretoken becomes though merging would not make it.
+    /// Return the id of a whole pretoken that is a token though merging would not make it.
     #[inline]
     pub(crate) fn only_as_a_whole(&self, pretoken: &[u8]) -> Option<u32> {
         if !self.ignore_merges {
@@ -283,7 +285,7 @@ impl Vocab {
         self.tokens.id(pretoken).filter(|&id| !self.encodes_to_itself(id))
     }
 
-    /// Appends what `piece` merges to.
+    /// Append the ids that `piece` merges to.
     #[inline]
     pub(crate) fn merge(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
         if piece.len() <= LOOKED_UP_FROM_BYTES {
@@ -322,10 +324,10 @@ impl Vocab {
         vocab.with_added(special.collect(), Normalizer::None)
     }
 
-    /// This vocabulary, which has no added tokens yet, with these.
+    /// Add added tokens to this vocabulary, which must not have any yet.
     ///
-    /// One may have the bytes of an ordinary token: then it has an id of its own, as in tiktoken, or the same id, as
-    /// in `tokenizers`.
+    /// An added token may have the bytes of an ordinary token. It then has either an id of its own, as in tiktoken, or
+    /// the same id, as in `tokenizers`.
     pub fn with_added(mut self, tokens: Vec<AddedToken>, normalizer: Normalizer) -> Result<Self> {
         let added = Added::new(tokens, normalizer)?;
         for (index, token) in added.tokens().iter().enumerate() {
@@ -340,13 +342,13 @@ impl Vocab {
         Ok(self)
     }
 
-    /// This vocabulary with what its file says to put around ids, as JSON; `None` for nothing.
+    /// Set the JSON of the file's `post_processor`; `None` removes it.
     #[must_use]
     pub fn with_post_processor(self, post_processor: Option<String>) -> Self {
         Self { post_processor, ..self }
     }
 
-    /// The merges that ever make a token, in order.
+    /// Iterate over the merges that can make a token, in order.
     fn merges_in_use(&self) -> impl Iterator<Item = Merge> {
         let mut used: Vec<u32> = self.made_by.iter().copied().filter(|&merge| merge < A_BYTE).collect();
         used.sort_unstable();
@@ -354,7 +356,7 @@ impl Vocab {
     }
 }
 
-/// What merges as told; each merge must make a token and be listed once.
+/// Build the merge engine. Each merge must make a token and must be listed once.
 fn engine(tokens: &Tokens, merges: &[(u32, u32)]) -> Result<Merger, VocabFault> {
     if merges.len() > MOST_MERGES {
         return Err(VocabFault::TooManyMerges { limit: MOST_MERGES });

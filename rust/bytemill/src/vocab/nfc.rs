@@ -1,8 +1,8 @@
-//! Unicode's canonical composition, with the result that Hugging Face's `tokenizers` gives.
+//! Unicode's canonical composition (NFC), with the same result as Hugging Face's `tokenizers`.
 //!
-//! `tokenizers` normalizes by Unicode 9.0 (2016): marks and composed characters of later versions stay where they are,
-//! and nothing moves across them. Every later version agrees with 9.0 on the characters that 9.0 knows, so each
-//! stretch between two such newcomers is normalized by itself. Text that is already composed is not copied.
+//! `tokenizers` normalizes by Unicode 9.0 (2016). Marks and composed characters of later versions stay where they are,
+//! and nothing moves across them. All later versions agree with 9.0 on the characters of 9.0. So each stretch between
+//! two newer characters is normalized on its own. Text that is already composed is not copied.
 
 use std::borrow::Cow;
 use unicode_normalization::char::{canonical_combining_class, decompose_canonical};
@@ -26,7 +26,7 @@ const NEWCOMERS: [(u32, u32); 67] = [
     (0x1_E6E3, 0x1_E6E3), (0x1_E6E6, 0x1_E6E6), (0x1_E6EE, 0x1_E6EF), (0x1_E6F5, 0x1_E6F5),
 ];
 
-/// `text` composed.
+/// Return `text` composed.
 pub(crate) fn nfc(text: &str) -> Cow<'_, str> {
     if is_composed(text) {
         return Cow::Borrowed(text);
@@ -40,9 +40,10 @@ pub(crate) fn nfc(text: &str) -> Cow<'_, str> {
     Cow::Owned(composed)
 }
 
-/// `text` composed, and for each byte of it the byte of `text` at which the character begins that it comes from.
+/// Return `text` composed, and for each byte of it the start in `text` of the character that it comes from.
 ///
-/// Of a base and its marks, those before the first change and the base come from themselves, the others from the last.
+/// In a sequence of a base and its marks, the base and the marks before the first change map to themselves. The others
+/// map to the last marks of the original sequence, counted from the end.
 pub(crate) fn nfc_with_origins(text: &str) -> (String, Vec<usize>) {
     let (mut composed, mut origins) = (String::with_capacity(text.len()), Vec::with_capacity(text.len()));
     let mut start = 0;
@@ -64,13 +65,13 @@ pub(crate) fn nfc_with_origins(text: &str) -> (String, Vec<usize>) {
     (composed, origins)
 }
 
-/// Whether `text` stays as it is; may say no where it does.
+/// Return whether `text` is composed already; may return `false` for composed text.
 fn is_composed(text: &str) -> bool {
     // All characters below U+0300 are composed and begin a sequence.
     text.bytes().all(|byte| byte < 0xCC) || is_nfc_quick(text.chars()) == IsNormalized::Yes
 }
 
-/// Whether nothing before `character` decides what becomes of it.
+/// Return whether the result for `character` is independent of the text before it.
 fn begins_sequence(character: char) -> bool {
     let mut first = None;
     decompose_canonical(character, |part| first = first.or(Some(part)));
@@ -106,7 +107,7 @@ mod tests {
         }
     }
 
-    /// Characters that normalization moves or changes, and some of every kind around them.
+    /// Characters that normalization moves or changes, with some of every kind around them.
     fn character() -> impl Strategy<Value = char> {
         prop_oneof![
             prop::sample::select("aeoAK \n.é가각힣中Ω\u{212b}\u{1e9b}\u{fb1d}".chars().collect::<Vec<_>>()),

@@ -1,49 +1,49 @@
 //! The merge rules as a table: two neighbouring ids to the rank of their merge and the id it makes.
 //!
-//! Most look-ups during encoding find nothing, so they first ask a bitmap that is small enough for
-//! the cache (some 12 bits a pair, a false "maybe" in a tenth of the cases); only what may be there
-//! costs a look into the slots, which are open addressed with linear probing. The hash differs from
-//! process to process, so that no vocabulary file can be made whose pairs all collide; nothing
-//! depends on the order of the slots.
+//! Most lookups during encoding find nothing. So a lookup first tests a bitmap that is small enough for
+//! the cache (some 12 bits per pair, a false "maybe" in a tenth of the cases), and reads the slots only
+//! if the pair may be there. The slots use open addressing with linear probing. The hash differs
+//! between processes, so that no vocabulary file can be made whose pairs all collide; nothing depends
+//! on the order of the slots.
 
-// Looks are a few instructions inside the loop over merges.
+// Lookups are a few instructions inside the loop over merges.
 #![allow(clippy::inline_always)]
 
 use super::limits::MAX_ID;
 use std::hash::{BuildHasher, RandomState};
 
-/// What merging a pair makes: a bit that is set, its rank, 14 bits left free, the id; the least is the merge to do first.
+/// What merging a pair makes: a set bit, the rank, 14 free bits, the id. The least value is the merge to do first.
 ///
-/// The same bits as a floating-point number have the same order. The bit that is set keeps these numbers above those
-/// (subnormal ones) that a processor may have been told to take for zero, as by `torch.set_flush_denormal`.
+/// Read as floating-point numbers, the same bits have the same order. The set bit keeps these numbers above the
+/// subnormal ones, which a processor may treat as zero, as after `torch.set_flush_denormal`.
 pub(crate) type Made = u64;
 const SET: Made = 1 << 62;
 /// The value of a pair that does not merge: greater than any other, and finite.
 pub(crate) const NO_MERGE: Made = SET | ((MOST_MERGES as u64) << RANK_FROM) | ((1 << RANK_FROM) - 1);
-/// The most merges that there is room for: with more, the bits would be those of an infinite number.
+/// The maximum number of merges: with more, the bits would be those of an infinite number.
 pub(crate) const MOST_MERGES: usize = 0x3FE << 14;
-/// Of the bits that [`Made`] leaves free, the first.
+/// The first of the bits that [`Made`] leaves free.
 pub(crate) const FREE_BITS: u32 = ID_BITS;
 const ID_BITS: u32 = 24;
 pub(crate) const RANK_FROM: u32 = 38;
-// Ids stay below the free bits. Ranks stay below the bit that is set, and the exponent of the number that all bits
-// are, in bits 52 to 62, below that of infinity.
+// Ids stay below the free bits. Ranks stay below the set bit. If all bits are read as a number, its exponent, in bits
+// 52 to 62, is below that of infinity.
 const _: () = assert!(MAX_ID >> ID_BITS == 0);
 const _: () = assert!((MOST_MERGES as u64) << RANK_FROM < SET && NO_MERGE >> 52 < 0x7FF);
 
-/// The id that a merge makes.
+/// Return the id that a merge makes.
 #[inline]
 pub(crate) fn id_of(made: Made) -> u32 {
     made as u32 & ((1 << ID_BITS) - 1)
 }
 
-/// The merge's rank: its index in the list of merges.
+/// Return the rank of the merge: its index in the list of merges.
 #[inline]
 pub(crate) fn rank_of(made: Made) -> u32 {
     ((made ^ SET) >> RANK_FROM) as u32
 }
 
-/// A merge rule: the two parts and what they make.
+/// A merge rule: the two parts and the id that they make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Merge {
     pub(crate) parts: (u32, u32),
@@ -61,10 +61,10 @@ const EMPTY: Slot = Slot { pair: 0, made: NO_MERGE };
 /// The merges by rank, and a hash table from pairs of ids to [`Made`].
 #[derive(Clone, Debug)]
 pub(crate) struct PairTable {
-    /// A bit for each pair that is there, at its hash's highest bits.
+    /// One bit for each pair in the table, at the highest bits of its hash.
     maybe: Vec<u64>,
     slots: Vec<Slot>,
-    /// How far a hash is shifted to the right for its slot.
+    /// How far a hash is shifted to the right to get its slot.
     slot_shift: u32,
     seeds: (u64, u64),
     merges: Vec<Merge>,
@@ -74,7 +74,7 @@ pub(crate) struct PairTable {
 const BITS_PER_SLOT: u32 = 3;
 
 impl PairTable {
-    /// An empty table with room for `n_pairs`.
+    /// Create an empty table with room for `n_pairs`.
     pub(crate) fn with_capacity(n_pairs: usize) -> Self {
         let (random, merges) = (RandomState::new(), Vec::with_capacity(n_pairs));
         let seeds = (random.hash_one(0), random.hash_one(1));
@@ -83,12 +83,12 @@ impl PairTable {
         table
     }
 
-    /// All merges by rank.
+    /// Return all merges by rank.
     pub(crate) fn merges(&self) -> &[Merge] {
         &self.merges
     }
 
-    /// What `left` and `right` make, or [`NO_MERGE`].
+    /// Return what `left` and `right` make, or [`NO_MERGE`].
     #[inline(always)]
     pub(crate) fn get(&self, left: u32, right: u32) -> Made {
         let hash = self.hash(left, right);
@@ -99,8 +99,8 @@ impl PairTable {
         self.slots[self.find(key(left, right), hash)].made
     }
 
-    /// Adds a merge with the next rank, at most [`MOST_MERGES`] in all. Where there is one with the same
-    /// parts, that one's rank is returned.
+    /// Add a merge with the next rank, at most [`MOST_MERGES`] in all. If there is one with the same parts
+    /// already, return its rank as the error.
     pub(crate) fn push(&mut self, merge: Merge) -> Result<(), u32> {
         let (left, right) = merge.parts;
         match self.get(left, right) {
@@ -117,7 +117,7 @@ impl PairTable {
         Ok(())
     }
 
-    /// The slot of `pair`, or the empty one where it would go.
+    /// Return the slot of `pair`, or the empty one where it would go.
     #[inline(always)]
     fn find(&self, pair: u64, hash: u64) -> usize {
         let mask = self.slots.len() - 1;

@@ -1,4 +1,4 @@
-//! Which merge makes each token: found by merging the token's own bytes until two parts are left.
+//! Finds the merge that makes each token, by merging the token's own bytes until two parts are left.
 
 use super::merge::{Merger, Scratch};
 use super::pairs::{MOST_MERGES, Merge, NO_MERGE, id_of, rank_of};
@@ -6,24 +6,24 @@ use super::tokens::Tokens;
 use crate::error::VocabFault;
 use crate::interrupt::Pace;
 
-/// Ranks allow every split of a token into two tokens, so each may have to be looked up; longer tokens
-/// would make that slow, and no vocabulary in use has any.
+/// Ranks allow every split of a token into two tokens, and each may need a lookup. Longer tokens would
+/// make that slow, and no real vocabulary has any.
 const MAX_TOKEN_BYTES: usize = 4096;
 
-/// Stands for no merge: the token's own bytes do not merge to it.
+/// Marks a token without a merge: its own bytes do not merge to it.
 pub(super) const NEVER_MADE: u32 = u32::MAX;
-/// Stands for no merge: single bytes need none.
+/// Marks a single byte, which needs no merge.
 pub(super) const A_BYTE: u32 = u32::MAX - 1;
 
-/// An engine, and for each id which of its merges makes it, as [`made_by`] tells.
+/// An engine, and for each id the merge that makes it, as returned by [`made_by`].
 pub(super) struct Recovered {
     pub(super) engine: Merger,
     pub(super) made_by: Vec<u32>,
 }
 
-/// The engine that encodes as tiktoken does with ids as ranks; its merges are ordered by the id they make.
+/// Build the engine that encodes as tiktoken does with ids as ranks; its merges are ordered by the id they make.
 ///
-/// A token that its own bytes do not merge to has no merge: tiktoken emits it only as a whole pretoken.
+/// A token whose own bytes do not merge to it has no merge: tiktoken emits it only as a whole pretoken.
 pub(super) fn from_ranks(tokens: &Tokens) -> Result<Recovered, VocabFault> {
     if let Some((id, bytes)) = tokens.iter().find(|(_, bytes)| bytes.len() > MAX_TOKEN_BYTES) {
         return Err(VocabFault::TokenTooLong { index: id as usize, length: bytes.len(), limit: MAX_TOKEN_BYTES });
@@ -34,9 +34,9 @@ pub(super) fn from_ranks(tokens: &Tokens) -> Result<Recovered, VocabFault> {
     }
 }
 
-/// Each token from the merges of those before it, if that is possible for all, as it nearly always is.
+/// Build each token from the merges of earlier tokens, if that works for all of them, as it nearly always does.
 ///
-/// Merges of lower rank come first, so if they alone leave two parts, all merges would pass through these.
+/// Merges of lower rank come first. So if they alone leave two parts, all merges would pass through these parts.
 fn in_order(tokens: &Tokens) -> Result<Option<Recovered>, VocabFault> {
     let mut engine = Merger::with_capacity(&tokens.byte_ids()?, tokens.n_ids());
     let mut buffers = Buffers::default();
@@ -47,7 +47,7 @@ fn in_order(tokens: &Tokens) -> Result<Option<Recovered>, VocabFault> {
             [left, right] => {
                 let merge = Merge { parts: (left, right), id };
                 let rank = engine.pairs().merges().len() as u32;
-                // The same two parts are the same bytes, which no two tokens have.
+                // The same two parts are the same bytes, and no two tokens have the same bytes.
                 if engine.push(merge, bytes).is_err() {
                     return Ok(None);
                 }
@@ -59,7 +59,7 @@ fn in_order(tokens: &Tokens) -> Result<Option<Recovered>, VocabFault> {
     Ok(Some(Recovered { engine, made_by }))
 }
 
-/// The same where merges may need tokens of higher rank, or tokens cannot be made at all.
+/// Like [`in_order`], for vocabularies where merges need tokens of higher rank, or where tokens cannot be made at all.
 fn from_all_splits(tokens: &Tokens) -> Result<Recovered, VocabFault> {
     let by_ranks = all_splits(tokens)?;
     let mut engine = Merger::with_capacity(&tokens.byte_ids()?, tokens.n_ids());
@@ -78,7 +78,7 @@ fn from_all_splits(tokens: &Tokens) -> Result<Recovered, VocabFault> {
     Ok(Recovered { engine, made_by })
 }
 
-/// For each id the rank of the merge that makes it from its own bytes, `A_BYTE` or `NEVER_MADE`.
+/// Return for each id the rank of the merge that makes it from its own bytes, `A_BYTE` or `NEVER_MADE`.
 pub(super) fn made_by(tokens: &Tokens, engine: &Merger) -> Vec<u32> {
     let mut buffers = Buffers::default();
     let mut made_by = vec![NEVER_MADE; tokens.n_ids()];
@@ -92,7 +92,7 @@ pub(super) fn made_by(tokens: &Tokens, engine: &Merger) -> Vec<u32> {
     made_by
 }
 
-/// What one token after the other is merged in.
+/// Buffers that are reused from token to token.
 #[derive(Default)]
 struct Buffers {
     scratch: Scratch,
@@ -101,7 +101,7 @@ struct Buffers {
 }
 
 impl Buffers {
-    /// What `bytes` merge to if merging stops at two parts.
+    /// Return the result of merging `bytes` down to two parts.
     fn merge_to_two(&mut self, engine: &Merger, bytes: &[u8]) -> &[u32] {
         self.pace.advance(bytes.len());
         self.parts.clear();
@@ -109,7 +109,7 @@ impl Buffers {
         &self.parts
     }
 
-    /// The two parts that merge last when `bytes` merge to `id`, and their rank; none if they do not.
+    /// Return the last two parts before `bytes` merge to `id`, and the rank of their merge; `None` if they do not.
     fn last_merge(&mut self, engine: &Merger, bytes: &[u8], id: u32) -> Option<((u32, u32), u32)> {
         let [left, right] = *self.merge_to_two(engine, bytes) else { return None };
         let made = engine.pairs().get(left, right);
@@ -117,8 +117,8 @@ impl Buffers {
     }
 }
 
-/// Every pair of tokens that together are a token, ordered by that token's id. Of the several pairs of
-/// one token only one is ever met in merging, so their order among themselves does not matter.
+/// Return every pair of tokens that together are a token, ordered by that token's id. Only one of the
+/// pairs of a token ever occurs in merging, so the order among them does not matter.
 fn all_splits(tokens: &Tokens) -> Result<Merger, VocabFault> {
     let mut engine = Merger::with_capacity(&tokens.byte_ids()?, tokens.n_ids() * 2);
     let mut pace = Pace::default();
@@ -132,7 +132,7 @@ fn all_splits(tokens: &Tokens) -> Result<Merger, VocabFault> {
                 if engine.pairs().merges().len() == MOST_MERGES {
                     return Err(VocabFault::TooManyMerges { limit: MOST_MERGES });
                 }
-                // No two tokens have the same bytes, so no pair comes twice.
+                // No two tokens have the same bytes, so no pair occurs twice.
                 let _ = engine.push(Merge { parts: (left, right), id }, bytes);
             }
         }

@@ -1,4 +1,4 @@
-//! Vocabularies good and bad, and ranks against the definition of what ranks mean.
+//! Valid and invalid vocabularies, and ranks compared with their definition.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
@@ -29,7 +29,7 @@ fn encode(vocab: &Vocab, pretoken: &[u8]) -> Vec<u32> {
     out
 }
 
-/// tiktoken's rule as it reads: join the neighbours whose bytes together have the lowest rank.
+/// Apply tiktoken's rule literally: join the neighbours whose joined bytes have the lowest rank.
 fn encode_by_ranks(tokens: &[(Vec<u8>, u32)], pretoken: &[u8]) -> Vec<u32> {
     let rank = |bytes: &[u8]| tokens.iter().find(|(token, _)| token == bytes).map(|(_, rank)| *rank);
     if let Some(id) = rank(pretoken) {

@@ -1,4 +1,4 @@
-//! Ids to bytes and back: the tokens of a vocabulary, without their merges.
+//! Maps ids to bytes and back: the tokens of a vocabulary, without the merges.
 
 use super::index::ByteIndex;
 use super::limits::{MAX_ID, MAX_TOTAL_BYTES, NEVER_IN_TEXT, SLOT_BYTES};
@@ -6,22 +6,22 @@ use crate::error::{VocabFault, show};
 use crate::interrupt::Pace;
 use std::ops::Range;
 
-/// Stands for a byte without a token; no token has this id.
+/// Marks a byte without a token; no token has this id.
 const NO_TOKEN: u32 = u32::MAX;
-/// Tokens by id (all of them) and by bytes (the ordinary ones: text never becomes a special token
-/// by merging).
+/// All tokens by id, and the ordinary tokens by bytes. Special tokens are not in the second map,
+/// because merging never makes them.
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens {
     arena: Vec<u8>,
-    /// Where the token of each id lies; start and end are equal for ids without a token.
+    /// The span of each id's token; start and end are equal for ids without a token.
     spans: Vec<(u32, u32)>,
     index: ByteIndex,
-    /// Of the ordinary tokens.
+    /// The length of the longest ordinary token.
     longest_bytes: usize,
 }
 
 impl Tokens {
-    /// Ordinary tokens from `(bytes, id)`, in any order.
+    /// Create ordinary tokens from `(bytes, id)`, in any order.
     pub(crate) fn new<'t>(entries: impl ExactSizeIterator<Item = (&'t [u8], u32)>) -> Result<Self, VocabFault> {
         let n = entries.len();
         let mut tokens = Self {
@@ -38,7 +38,7 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Adds an ordinary token, the `index`-th of those given.
+    /// Add an ordinary token, the `index`-th in the caller's list.
     pub(crate) fn add(&mut self, index: usize, bytes: &[u8], id: u32) -> Result<(), VocabFault> {
         self.add_bytes(index, bytes, id)?;
         let Self { index: ids, arena, spans, .. } = self;
@@ -49,19 +49,19 @@ impl Tokens {
         Ok(())
     }
 
-    /// Adds a special token: it has an id, but is not found by its bytes.
+    /// Add a special token: it has an id, but cannot be looked up by its bytes.
     pub(crate) fn add_special(&mut self, index: usize, text: &str, id: u32) -> Result<(), VocabFault> {
         self.add_bytes(index, text.as_bytes(), id)
     }
 
-    /// The bytes of `id`.
+    /// Return the bytes of `id`.
     #[inline]
     pub(crate) fn bytes(&self, id: u32) -> Option<&[u8]> {
         token(&self.arena, &self.spans, id)
     }
 
-    /// Each token, followed by zeros, with its length as the last byte; all zeros for an id without a
-    /// token and for a token that is too long.
+    /// Return each token padded with zeros, with its length as the last byte. The slot is all zeros for an
+    /// id without a token and for a token that is too long.
     pub(crate) fn slots(&self) -> Vec<[u8; SLOT_BYTES]> {
         let mut slots = vec![[0; SLOT_BYTES]; self.n_ids()];
         for (id, bytes) in self.iter().filter(|(_, bytes)| bytes.len() < SLOT_BYTES) {
@@ -72,7 +72,7 @@ impl Tokens {
         slots
     }
 
-    /// The id of the ordinary token with these bytes.
+    /// Return the id of the ordinary token with these bytes.
     #[inline]
     pub(crate) fn id(&self, bytes: &[u8]) -> Option<u32> {
         if bytes.len() > self.longest_bytes {
@@ -81,28 +81,28 @@ impl Tokens {
         self.index.get(bytes, |id| self.bytes(id))
     }
 
-    /// One more than the largest id.
+    /// Return the largest id plus one.
     pub(crate) fn n_ids(&self) -> usize {
         self.spans.len()
     }
 
-    /// The bytes of all tokens together.
+    /// Return the total number of bytes of all tokens.
     pub(crate) fn n_bytes(&self) -> usize {
         self.arena.len()
     }
 
-    /// All tokens by ascending id.
+    /// Iterate over all tokens by ascending id.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
         (0..).zip(&self.spans).filter_map(|(id, _)| Some((id, self.bytes(id)?)))
     }
 
-    /// The bytes of all tokens in one piece, and where in it each lies, by ascending id.
+    /// Return the bytes of all tokens in one piece, and the range of each token in it, by ascending id.
     pub(crate) fn text(&self) -> (&[u8], impl Iterator<Item = (u32, Range<usize>)>) {
         let spans = (0..).zip(&self.spans).filter(|(_, (start, end))| start < end);
         (&self.arena, spans.map(|(id, &(start, end))| (id, start as usize..end as usize)))
     }
 
-    /// The ids of the 256 single bytes; [`NO_TOKEN`] for a byte that no text has, where the vocabulary lacks it.
+    /// Return the ids of the 256 single bytes. A byte that the vocabulary lacks and no text contains has [`NO_TOKEN`].
     pub(crate) fn byte_ids(&self) -> Result<[u32; 256], VocabFault> {
         let mut ids = [NO_TOKEN; 256];
         let mut missing = Vec::new();

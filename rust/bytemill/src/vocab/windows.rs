@@ -1,21 +1,22 @@
-//! Pieces of any length in linear time and little memory: merged window by window, the joints mended.
+//! Merges pieces of any length in linear time and little memory: window by window, then fixes the joints.
 //!
-//! A row of tokens is what a text merges to exactly if each two neighbours are what their own bytes
-//! merge to: the first merge that crossed a place between them would have crossed it, at the same
-//! state, in the two alone as well, and merges never come undone. So the ids of two windows hold
-//! together if the two at the joint do; if not, more of the tokens before it are merged again.
-//! In long rows of one character or of a few a window repeats the one before, and is not merged again.
+//! A row of tokens is the encoding of a text if and only if every two neighbours are the encoding of
+//! their own bytes. For the first merge that crosses the place between two neighbours would cross it
+//! in the two alone as well, from the same state, and merges are never undone. So the ids of two
+//! windows can be joined if the two tokens at the joint pass this test. If they fail, more tokens
+//! before the joint are merged again. In long rows of one or a few characters a window repeats the
+//! previous one and is not merged again.
 
 use super::merge::{Merger, Scratch};
 use super::tokens::Tokens;
 use crate::interrupt::Pace;
 
-/// Small enough for the processor's first caches, large enough for joints to be few.
+/// Small enough for the L1 cache, large enough to make joints rare.
 pub(super) const WINDOW_BYTES: usize = 2048;
-/// The tokens before a joint that are merged again at first: its window's end came too early for them.
+/// The number of tokens before a joint to merge again at first: the end of their window came too early.
 const AGAIN: usize = 8;
 
-/// What merges, and the tokens that it makes.
+/// The merge engine and the tokens that it makes.
 pub(super) struct Windows<'v> {
     pub(super) tokens: &'v Tokens,
     pub(super) engine: &'v Merger,
@@ -52,7 +53,7 @@ impl Windows<'_> {
         }
     }
 
-    /// Removes the last `n` of the ids behind `first`; how many bytes they stand for.
+    /// Remove the last `n` of the ids after `first`; return their number of bytes.
     fn take_back(&self, first: usize, n: usize, ids: &mut Vec<u32>) -> usize {
         let kept = first.max(ids.len().saturating_sub(n));
         ids.drain(kept..).map(|id| self.token_len(id)).sum()
@@ -62,7 +63,7 @@ impl Windows<'_> {
         self.tokens.bytes(id).map_or(0, <[u8]>::len)
     }
 
-    /// Whether the tokens `left` and `right`, which meet at `at`, are what their bytes merge to.
+    /// Return whether the tokens `left` and `right`, which meet at `at`, are the encoding of their joined bytes.
     fn stay_apart(&self, bytes: &[u8], at: usize, (left, right): (u32, u32), scratch: &mut Scratch) -> bool {
         let both = &bytes[at - self.token_len(left)..at + self.token_len(right)];
         let mut ids = Vec::new();

@@ -1,4 +1,4 @@
-//! `tokenizer.json`'s added tokens and normalizer: what we follow, and what we refuse.
+//! The added tokens and the normalizer of a `tokenizer.json`: supported settings, and errors for all others.
 
 use super::values::{Refusal, steps};
 use crate::byte_alphabet::from_printable;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 
-/// An added token as the file has it. `tokenizers` refuses files without all of the flags.
+/// An added token as written in the file. `tokenizers` refuses files without all of the flags.
 #[derive(Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the file")]
 pub(super) struct Entry {
@@ -34,7 +34,7 @@ fn yes() -> bool {
 /// Ordinary tokens as bytes, and added tokens.
 type AllTokens = (Vec<(Vec<u8>, u32)>, Vec<AddedToken>);
 
-/// The tokens of `model.vocab` and the added ones.
+/// Return the tokens of `model.vocab` and the added tokens.
 pub(super) fn tokens(vocab: Entries<u32>, added: Vec<Entry>, merges: &[(Vec<u8>, Vec<u8>)]) -> Refusal<AllTokens> {
     let added = numbered(&vocab, added)?;
     let made = made_by_merges(&added, merges);
@@ -43,8 +43,9 @@ pub(super) fn tokens(vocab: Entries<u32>, added: Vec<Entry>, merges: &[(Vec<u8>,
     for (text, id) in vocab.0 {
         let bytes = from_printable(&text);
         if !by_text.contains(text.as_str()) {
-            let bytes = bytes
-                .map_err(|character| format!("model.vocab has {text:?}, where {character:?} stands for no byte"))?;
+            let bytes = bytes.map_err(|character| {
+                format!("model.vocab has {text:?}, where {character:?} does not represent a byte")
+            })?;
             tokens.push((bytes, id));
             continue;
         }
@@ -63,12 +64,12 @@ pub(super) fn tokens(vocab: Entries<u32>, added: Vec<Entry>, merges: &[(Vec<u8>,
     Ok((tokens, added))
 }
 
-/// Whether text cannot be encoded without a token of these bytes: a single byte that UTF-8 has.
+/// Return whether text needs a token of these bytes: a single byte that occurs in UTF-8.
 fn is_needed(bytes: &[u8]) -> bool {
     matches!(bytes, [byte] if !NEVER_IN_TEXT.contains(byte))
 }
 
-/// The bytes that added tokens are written for and that merges make.
+/// Return the bytes of ordinary tokens that are listed as added tokens and that merges make.
 fn made_by_merges(added: &[AddedToken], merges: &[(Vec<u8>, Vec<u8>)]) -> HashSet<Vec<u8>> {
     let wanted: HashSet<Vec<u8>> = added.iter().filter_map(|token| from_printable(&token.content).ok()).collect();
     let mut both = Vec::new();
@@ -81,10 +82,10 @@ fn made_by_merges(added: &[AddedToken], merges: &[(Vec<u8>, Vec<u8>)]) -> HashSe
     made.map(|(left, right)| [&left[..], right].concat()).collect()
 }
 
-/// The added tokens; refused where `tokenizers` gives one another id than the file says.
+/// Return the added tokens, or an error if `tokenizers` gives one another id than the file.
 ///
-/// It takes the id of a token that `model.vocab` has, and numbers all others in the file's order from the number of
-/// tokens in `model.vocab` on.
+/// `tokenizers` uses the id of a token that is in `model.vocab`. It numbers all others in the order of the file,
+/// starting from the number of tokens in `model.vocab`.
 fn numbered(vocab: &Entries<u32>, added: Vec<Entry>) -> Refusal<Vec<AddedToken>> {
     let ids: HashMap<&str, u32> = vocab.0.iter().map(|(text, id)| (text.as_str(), *id)).collect();
     let mut next = ids.len() as u32;
@@ -121,7 +122,7 @@ fn numbered(vocab: &Entries<u32>, added: Vec<Entry>) -> Refusal<Vec<AddedToken>>
     Ok(tokens)
 }
 
-/// `added_tokens` as they are written.
+/// Return `added_tokens` as written to the file.
 pub(super) fn added_tokens(vocab: &Vocab) -> Vec<Value> {
     let added = vocab.added_tokens().iter().map(|token| {
         let AddedToken { content, id, special, normalized, lstrip, rstrip, single_word } = token;
@@ -130,7 +131,7 @@ pub(super) fn added_tokens(vocab: &Vocab) -> Vec<Value> {
     added.collect()
 }
 
-/// What `normalizer` does, or that we do not.
+/// Parse `normalizer`, or return an error if it is not supported.
 pub(super) fn normalizer(value: &Value) -> Refusal<Normalizer> {
     if value.is_null() {
         return Ok(Normalizer::None);
@@ -147,7 +148,7 @@ pub(super) fn normalizer(value: &Value) -> Refusal<Normalizer> {
     Err(format!("normalizer {} changes the text before it is encoded, expected NFC or null", value["type"]))
 }
 
-/// `normalizer` as it is written.
+/// Return `normalizer` as written to the file.
 pub(super) fn normalizer_value(normalizer: Normalizer) -> Value {
     match normalizer {
         Normalizer::None => Value::Null,

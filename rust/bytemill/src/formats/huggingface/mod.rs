@@ -1,8 +1,8 @@
 //! Hugging Face's `tokenizer.json`, for byte-level BPE.
 //!
-//! What we read encodes to the ids that `tokenizers` gives with `add_special_tokens=False`; a file for
-//! which that cannot be promised is refused with the reason. `post_processor` is kept for those who read what we
-//! write; `truncation` and `padding` are not: they shape rows out of ids that are already decided.
+//! A file that is read encodes to the ids that `tokenizers` gives with `add_special_tokens=False`. If
+//! this cannot be guaranteed, the file is refused with the reason. `post_processor` is kept for the readers of the
+//! files that we write. `truncation` and `padding` are not kept: they shape rows after the ids are decided.
 
 mod added;
 mod pre_tokenizer;

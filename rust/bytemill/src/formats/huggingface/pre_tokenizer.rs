@@ -1,6 +1,6 @@
-//! The `pre_tokenizer` of a `tokenizer.json`, read and written.
+//! Reads and writes the `pre_tokenizer` of a `tokenizer.json`.
 //!
-//! Its regular expressions are Oniguruma's; they are translated, or refused where that cannot be done.
+//! Its regular expressions use Oniguruma's syntax. They are translated, or refused if that is not possible.
 
 use super::values::byte_level;
 use crate::error::Result;
@@ -8,14 +8,14 @@ use crate::formats::common::cannot_write;
 use crate::split::{Described, Direction, Splitter, Step, read_steps, translate};
 use serde_json::{Value, json};
 
-/// The splitter that `pre_tokenizer` describes, or why there is none like it.
+/// Return the splitter that `pre_tokenizer` describes, or the reason why it is not supported.
 pub(super) fn read(pre_tokenizer: &Value) -> std::result::Result<Result<Splitter>, String> {
     let steps = read_steps(pre_tokenizer)?;
     let ours = |step: &Step| step.with_regex(|regex| translate(regex, Direction::Read));
     Ok(Splitter::from_steps(steps.iter().map(ours).collect::<std::result::Result<_, String>>()?))
 }
 
-/// The `pre_tokenizer` for `splitter`, or the refusal to write it for `format`.
+/// Return the `pre_tokenizer` for `splitter`, or an error if `format` cannot hold it.
 pub(super) fn write(splitter: &Splitter, format: &'static str) -> Result<Value> {
     let refused = |reason| cannot_write(format, reason);
     if let Some(steps) = splitter.oniguruma_steps() {

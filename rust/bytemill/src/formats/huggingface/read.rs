@@ -1,4 +1,4 @@
-//! Reading `tokenizer.json`: which settings mean nothing to us, which we follow, which we refuse.
+//! Reads `tokenizer.json`: which settings are ignored, supported or refused.
 
 use super::added::{self, Entry};
 use super::pre_tokenizer;
@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Settings with more bytes than this are not looked into: parsed, they take a hundred times as much.
+/// Settings with more bytes than this are not parsed: parsed, they take a hundred times the memory.
 const MAX_SETTING_BYTES: usize = 1 << 20;
 
 #[derive(Deserialize)]
@@ -46,7 +46,7 @@ struct Model {
     byte_fallback: bool,
     #[serde(default)]
     ignore_merges: bool,
-    /// Version 2.0 of the file says here what 1.0 says with a last step of `pre_tokenizer`.
+    /// In version 2.0 of the file, replaces the last step of `pre_tokenizer` of version 1.0.
     #[serde(default)]
     byte_level: bool,
 }
@@ -89,13 +89,13 @@ pub(in crate::formats) fn read(path: &Path, text: &str, pattern: PatternChoice) 
     Ok((vocab.with_post_processor(post_processor), splitter))
 }
 
-/// What to put around ids, as JSON, where it is not what we write by default.
+/// Return the post-processor as JSON if it differs from the one that we write by default.
 fn post_processor(text: Option<&RawValue>) -> Refusal<Option<String>> {
     let value = setting("post_processor", text)?;
     Ok(Some(value).filter(|value| *value != byte_level(true)).map(|value| value.to_string()))
 }
 
-/// The value of a setting; null where it is not given.
+/// Return the value of a setting; null if it is missing.
 fn setting(name: &str, text: Option<&RawValue>) -> Refusal<Value> {
     match text.map_or("null", RawValue::get) {
         long if long.len() > MAX_SETTING_BYTES => {
@@ -140,10 +140,10 @@ fn merges(merges: Vec<Merge>) -> Refusal<Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 fn bytes(text: &str) -> Refusal<Vec<u8>> {
-    from_printable(text).map_err(|character| format!("{text:?}, where {character:?} stands for no byte"))
+    from_printable(text).map_err(|character| format!("{text:?}, where {character:?} does not represent a byte"))
 }
 
-/// Version 2.0's `pre_tokenizer` as version 1.0 has it.
+/// Convert the `pre_tokenizer` of version 2.0 to version 1.0.
 fn with_byte_level(pre_tokenizer: &Value) -> Value {
     let mut all: Vec<Value> = steps(pre_tokenizer, "pretokenizers").into_iter().cloned().collect();
     all.retain(|step| !step.is_null());

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-/// The first thing in a file that we do not do; the reader puts the file's name before it.
+/// The first unsupported setting in a file; the reader adds the file's name in front.
 pub(super) type Refusal<T> = std::result::Result<T, String>;
 
-/// The steps of a Sequence, or the one step that is alone.
+/// Return the steps of a Sequence, or the one step that is not in a Sequence.
 pub(super) fn steps<'v>(value: &'v Value, of_sequence: &str) -> Vec<&'v Value> {
     match value[of_sequence].as_array() {
         Some(steps) if value["type"] == "Sequence" => steps.iter().collect(),
@@ -13,7 +13,7 @@ pub(super) fn steps<'v>(value: &'v Value, of_sequence: &str) -> Vec<&'v Value> {
     }
 }
 
-/// A `ByteLevel` step. As a post-processor it is what we write by default; it changes no ids.
+/// Return a `ByteLevel` step. As a post-processor it is our default; it changes no ids.
 pub(super) fn byte_level(use_regex: bool) -> Value {
     serde_json::json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
 }

@@ -1,4 +1,4 @@
-//! Writing `tokenizer.json`, so that `tokenizers` gives the ids that we give.
+//! Writes `tokenizer.json` so that `tokenizers` gives the same ids as bytemill.
 
 use super::added::{added_tokens, normalizer_value};
 use super::pre_tokenizer;
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 const FORMAT: &str = "huggingface";
 
-/// The file's text; refused where `tokenizers` would read it otherwise.
+/// Return the text of the file, or an error if `tokenizers` would read it differently.
 pub(in crate::formats) fn to_string(vocab: &Vocab, splitter: &Splitter) -> Result<String> {
     let file = json!({
         "version": "1.0",
@@ -39,12 +39,12 @@ pub(in crate::formats) fn to_string(vocab: &Vocab, splitter: &Splitter) -> Resul
     Ok(file.to_string() + "\n")
 }
 
-/// What the file that was read has, or what says nothing about ids.
+/// Return the settings of the file that was read, or defaults that do not affect ids.
 fn post_processor(vocab: &Vocab) -> Value {
     vocab.post_processor().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_else(|| byte_level(true))
 }
 
-/// All tokens. Added ones are among them, since `tokenizers` numbers those anew that are not.
+/// Return all tokens. Added ones are included, because `tokenizers` renumbers those that are not.
 fn entries(vocab: &Vocab) -> Result<Map<String, Value>> {
     let mut entries = Map::new();
     for (id, bytes) in vocab.ordinary_tokens() {
@@ -64,7 +64,7 @@ fn entries(vocab: &Vocab) -> Result<Map<String, Value>> {
     Ok(entries)
 }
 
-/// Each as one string, which all versions of `tokenizers` read: no character of a token is a space there.
+/// Return each merge as one string, which all versions of `tokenizers` read: the alphabet's tokens contain no spaces.
 fn merges(vocab: &Vocab) -> Vec<Value> {
     vocab.merges().map(|(left, right)| format!("{} {}", to_printable(left), to_printable(right)).into()).collect()
 }

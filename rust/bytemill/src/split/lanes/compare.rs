@@ -1,20 +1,20 @@
-//! What a backend does with 64 bytes: compare them all, one bit per answer.
+//! The operation of a backend on 64 bytes: compare them all, one bit per result.
 
 // The one method here is a part of the loop over blocks.
 #![allow(clippy::inline_always)]
 
-/// How many bytes a block has.
+/// The number of bytes in a block.
 pub(in super::super) const LANES: usize = 64;
 
-/// Bytes of a block; each answer has one bit a byte, the first byte's lowest.
+/// The bytes of a block. Each result has one bit per byte; the lowest bit is the first byte.
 pub(in super::super) trait Lanes: Copy {
     fn load(bytes: &[u8; LANES]) -> Self;
-    /// Which bytes are `byte`.
+    /// Return which bytes equal `byte`.
     fn equal(self, byte: u8) -> u64;
-    /// Which bytes are `first` to `last`.
+    /// Return which bytes are in `first` to `last`.
     fn within(self, first: u8, last: u8) -> u64;
 
-    /// The numbers of the bits that are set, in order; behind them anything.
+    /// Return the indices of the set bits, in order; the rest of the array is undefined.
     #[inline(always)]
     fn places(mut bits: u64) -> [u8; LANES] {
         let mut places = [0; LANES];

@@ -1,4 +1,4 @@
-//! 64 bytes compared at the same time, in the registers of each processor.
+//! Compares 64 bytes at the same time, in the registers of each processor.
 
 mod compare;
 #[cfg(target_arch = "aarch64")]

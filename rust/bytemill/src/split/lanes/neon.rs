@@ -1,8 +1,8 @@
-//! Blocks in four registers of NEON, which every aarch64 processor has.
+//! Blocks in four NEON registers, which every aarch64 processor has.
 
-// Intrinsics are what this file is for (see `x86`).
+// The purpose of this file is to use intrinsics (see `x86`).
 #![allow(unsafe_code)]
-// Each method is some instructions of the loop over blocks.
+// Each method is a few instructions of the loop over blocks.
 #![allow(clippy::inline_always)]
 
 use super::compare::{LANES, Lanes};
@@ -15,7 +15,7 @@ use std::arch::aarch64::{
 #[derive(Clone, Copy)]
 pub(in super::super) struct Neon([uint8x16_t; 4]);
 
-// NEON belongs to the target, so unlike those of `x86` these closures have what their callers have.
+// NEON belongs to the target, so unlike those of `x86` these closures have the features of their callers.
 impl Lanes for Neon {
     #[inline(always)]
     fn load(bytes: &[u8; LANES]) -> Self {
@@ -40,12 +40,13 @@ impl Lanes for Neon {
     }
 }
 
-/// The bit of each byte among the eight that become one.
+/// The bit for each of the eight bytes that are combined into one.
 const WEIGHTS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
 
-/// One bit for each byte that is all ones; the others must be zero.
+/// Return one bit for each byte that is all ones; the others must be zero.
 ///
-/// NEON has no instruction for this: each byte keeps its own bit, and three sums of neighbours put eight bytes into one.
+/// NEON has no instruction for this: each byte keeps its own bit, and three sums of neighbours put eight bytes into
+/// one.
 #[inline(always)]
 fn bits(bytes: [uint8x16_t; 4]) -> u64 {
     // SAFETY: 16 bytes are readable at `WEIGHTS`; the processor has NEON.
@@ -61,7 +62,7 @@ fn bits(bytes: [uint8x16_t; 4]) -> u64 {
 mod tests {
     use super::*;
 
-    /// One bit for each byte that `is` true of.
+    /// Return one bit for each byte for which `is` returns true.
     fn singly(bytes: &[u8; LANES], is: impl Fn(u8) -> bool) -> u64 {
         bytes.iter().enumerate().fold(0, |bits, (i, &byte)| bits | u64::from(is(byte)) << i)
     }
@@ -69,7 +70,7 @@ mod tests {
     #[test]
     fn each_byte_has_its_bit() {
         for start in 0..=u8::MAX {
-            // An odd stride, so that all bytes come at all places.
+            // An odd stride, so that every byte value occurs at every position.
             let bytes = std::array::from_fn(|i| start.wrapping_add((i as u8).wrapping_mul(37)));
             let lanes = Neon::load(&bytes);
             for first in 0..=u8::MAX {

@@ -1,6 +1,6 @@
-//! Blocks in the registers of x86: one of AVX-512 or two of AVX2.
+//! Blocks in x86 registers: one of AVX-512 or two of AVX2.
 
-// Intrinsics are what this file is for: splitting is several times as fast with them.
+// The purpose of this file is to use intrinsics: splitting is several times as fast with them.
 #![allow(unsafe_code)]
 // Each method is one or two instructions of the loop over blocks.
 #![allow(clippy::inline_always)]
@@ -12,7 +12,7 @@ use std::arch::x86_64::{
     _mm512_set1_epi8, _mm512_storeu_si512, _mm512_sub_epi8,
 };
 
-/// Whether this processor has what [`Avx512`] needs.
+/// Return whether this processor has the features for [`Avx512`].
 pub(in super::super) fn has_avx512() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -20,7 +20,7 @@ pub(in super::super) fn has_avx512() -> bool {
         && has_bit_instructions()
 }
 
-/// Whether this processor has what [`Avx2`] needs.
+/// Return whether this processor has the features for [`Avx2`].
 pub(in super::super) fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && has_bit_instructions()
 }
@@ -43,7 +43,7 @@ const NUMBERS: [u8; LANES] = {
     numbers
 };
 
-/// One register of 64 bytes. Made only where [`has_avx512`] holds.
+/// One register of 64 bytes. Only created if [`has_avx512`] returns true.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Avx512(__m512i);
 
@@ -81,12 +81,12 @@ impl Lanes for Avx512 {
     }
 }
 
-/// Two registers of 32 bytes. Made only where [`has_avx2`] has found AVX2.
+/// Two registers of 32 bytes. Only created if [`has_avx2`] has found AVX2.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Avx2([__m256i; 2]);
 
 impl Avx2 {
-    /// The highest bits of the bytes of two registers.
+    /// Return the highest bits of the bytes of two registers.
     #[inline(always)]
     fn bits(low: __m256i, high: __m256i) -> u64 {
         // SAFETY: the processor has AVX2.
@@ -95,7 +95,7 @@ impl Avx2 {
     }
 }
 
-// Closures would be functions of their own, without the features of their caller; so there are none.
+// Closures would be functions of their own, without the features of their caller, so none are used.
 impl Lanes for Avx2 {
     #[inline(always)]
     fn load(bytes: &[u8; LANES]) -> Self {
