@@ -32,7 +32,7 @@ pub struct Batch {
     seq_len: usize,
     /// Position of the first row in the global order.
     pub position: u64,
-    /// Document boundaries in the format of [`super::Boundaries`], if requested.
+    /// Document boundaries in the format of [`crate::shard::Boundaries`], if requested.
     pub documents: Option<Vec<i32>>,
 }
 

@@ -7,7 +7,7 @@ use super::tally::Tally;
 use super::word_table::WordTable;
 use crate::error::Result;
 
-/// Distinct pretokens and their counts: the input of [`super::train`].
+/// Distinct pretokens and their counts: the input of [`crate::train::train()`].
 ///
 /// The most frequent words come first; equal counts are in text order. The order is the same for any number of threads
 /// and any memory limit.
