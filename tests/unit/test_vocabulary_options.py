@@ -127,5 +127,5 @@ def test_tables_of_pyarrow_are_read(tmp_path: Path, kind: str):
             writer.write_table(table, max_chunksize=100)
     expected = Tokenizer.train(texts=texts, vocab_size=300)
     assert Tokenizer.train(files=path, text_field="body", vocab_size=300).fingerprint == expected.fingerprint
-    with pytest.raises(ValueError, match=r'no column "text"; there are \["id", "body"\]'):
+    with pytest.raises(ValueError, match=r'no column "text"; the columns are \["id", "body"\]'):
         Tokenizer.train(files=path, vocab_size=300)

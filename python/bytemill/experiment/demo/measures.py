@@ -37,10 +37,10 @@ def vocabulary_growth(tokenizer: Tokenizer, text: str) -> list[tuple[int, float]
 
 
 def unigram_bits_per_byte(batches: Iterable[tuple[torch.Tensor, torch.Tensor]], tokenizer: Tokenizer) -> float:
-    """Entropy of the targets under their own frequencies, in bits a byte of their text.
+    """Return the entropy of the targets under their own frequencies, in bits per byte of their text.
 
-    No model that ignores the context can do better on this very text: what a language model gains below it
-    comes from what stands before a token.
+    A model that ignores the context cannot do better on this text; what a language model gains below it comes from the
+    tokens before.
     """
     counts = np.zeros(tokenizer.n_vocab, dtype=np.int64)
     for _, targets in batches:
