@@ -41,7 +41,7 @@ TimeLimit = Annotated[
     typer.Option(
         "--time-limit",
         metavar="TIME",
-        help="Stop before this time with a checkpoint, such as 11h30m, 45m or 90s; sets train.max_seconds.",
+        help="Time limit, such as 11h30m, 45m or 90s: save a checkpoint and stop before it is over.",
     ),
 ]
 Model = Annotated[str | None, typer.Option(help="A run, a checkpoint, Hugging Face weights, or a hub id.")]
