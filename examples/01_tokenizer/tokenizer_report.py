@@ -1,4 +1,4 @@
-"""The first report's tokenizer: byte pairs learnt from a Chinese manual, held against GPT-2's.
+"""The first report's tokenizer: byte pairs of a Chinese manual, compared with GPT-2's.
 
 Run it with the folder of shared data: python examples/01_tokenizer/tokenizer_report.py ../shared/data
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Self, final
+from typing import Any, Literal, Self, TypedDict, final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -38,6 +38,19 @@ _Ids = Sequence[int] | Any  # also numpy arrays and torch tensors of one dimensi
 _Specials = Literal["all"] | Collection[str]
 _IdArray = NDArray[np.uint16] | NDArray[np.uint32]
 _Progress = Callable[[str, int, int], None]
+
+class _TrainOptions(TypedDict):
+    vocab_size: int
+    pattern: str | None
+    special_tokens: Sequence[str]
+    ties: str | None
+    feed: str
+    text_field: str
+    separator: str | None
+    min_frequency: int
+    max_token_bytes: int | None
+    utf8_safe: bool
+    max_memory: int | None
 
 @disjoint_base
 class Tokenizer:
@@ -421,26 +434,13 @@ class SplitReader:
     def document_starts(self) -> NDArray[np.uint64]: ...
 
 def train_tokenizer(
+    source: tuple[str, object],
+    options: _TrainOptions,
     *,
-    files: Sequence[str] | None,
-    texts: Iterable[str | bytes] | None,
-    word_counts: Sequence[tuple[str | bytes, int]] | None,
-    counts: str | None,
-    vocab_size: int,
-    pattern: str | None,
-    special_tokens: Sequence[str],
-    ties: str | None,
-    feed: str,
-    text_field: str,
-    separator: str | None,
-    min_frequency: int,
-    max_token_bytes: int | None,
-    utf8_safe: bool,
-    max_memory: int | None,
-    threads: int | None,
-    progress: _Progress | None,
     base: Tokenizer | None,
+    threads: int | None,
     save_counts: str | None,
+    progress: _Progress | None,
 ) -> Tokenizer: ...
 def read_documents(
     files: Sequence[str], *, text_field: str = "text", separator: str | None = None, max_bytes: int = ...

@@ -4,26 +4,34 @@ import io
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bytemill.cli import main
+from bytemill.data.hub_listing import files_of
+from bytemill.data.sources import SOURCES
 
 README = Path(__file__).parents[2] / "README.md"
-SOURCES = Path(__file__).parents[2] / "python" / "bytemill"
+PACKAGE = Path(__file__).parents[2] / "python" / "bytemill"
 FEW_STEPS = ["train.max_steps=2", "train.eval_every=0", "data.batch_size=2"]
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder with the text and the rows that the README names."""
-    sources = [path.read_text(encoding="utf-8") for path in sorted(SOURCES.glob("**/*.py"))]
+    """A folder with the text and the rows that the README names; `data fetch` finds them in its cache."""
+    sources = [path.read_text(encoding="utf-8") for path in sorted(PACKAGE.glob("**/*.py"))]
     ordinary = [text for text in sources if "<|endoftext|>" not in text]  # a book does not hold it
     (tmp_path / "book.txt").write_text("\n".join(ordinary), encoding="utf-8")
     row = {"instruction": "Name the capital of France.", "input": "", "output": "Paris."}
     (tmp_path / "alpaca.json").write_text(json.dumps([row] * 40))
+    for name, file in (("tinyshakespeare", "book.txt"), ("alpaca", "alpaca.json")):
+        (cached,) = files_of(SOURCES[name])
+        (tmp_path / "cache" / name).mkdir(parents=True)
+        shutil.copy(tmp_path / file, tmp_path / "cache" / name / cached.name)
+    monkeypatch.setenv("BYTEMILL_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

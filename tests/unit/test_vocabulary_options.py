@@ -1,4 +1,4 @@
-"""Going on from a vocabulary, saved counts, smaller sizes, and the report of what was learnt."""
+"""Going on from a vocabulary, saved counts, smaller sizes, and the report of what was learned."""
 
 import json
 import sys
@@ -73,22 +73,22 @@ def test_counts_of_an_earlier_run_train_alike(tmp_path, run):
     assert Tokenizer.train(counts=path, vocab_size=300).fingerprint == first.fingerprint
     again = Tokenizer.train(counts=path, vocab_size=280, ties="first_seen")
     assert again.fingerprint == Tokenizer.train(texts=[TEXT, OTHER], vocab_size=280, ties="first_seen").fingerprint
-    run("--counts", path, "--vocab-size", 300, "-o", tmp_path / "learnt.json")
-    assert Tokenizer.load(tmp_path / "learnt.json").fingerprint == first.fingerprint
+    run("--counts", path, "--vocab-size", 300, "-o", tmp_path / "trained.json")
+    assert Tokenizer.load(tmp_path / "trained.json").fingerprint == first.fingerprint
 
 
 def test_the_command_saves_smaller_sizes_and_reports(tmp_path, run):
     (tmp_path / "text.txt").write_text(TEXT)
     (tmp_path / "held_out.txt").write_text(OTHER)
-    output = tmp_path / "learnt.json"
+    output = tmp_path / "trained.json"
     common = (tmp_path / "text.txt", "--vocab-size", 285, "-o", output, "--held-out", tmp_path / "held_out.txt")
     printed = run(*common, "--also-save", "265,275", "--report", tmp_path / "report.html")
-    names = ["learnt.json", "learnt.265.json", "learnt.275.json", "report.html"]
+    names = ["trained.json", "trained.265.json", "trained.275.json", "report.html"]
     assert printed.out.splitlines() == [str(tmp_path / name) for name in names]
     assert "bytes a token" in printed.err
     for size in (265, 275):
         smaller = Tokenizer.train(texts=[TEXT], vocab_size=size)
-        assert Tokenizer.load(tmp_path / f"learnt.{size}.json").fingerprint == smaller.fingerprint
+        assert Tokenizer.load(tmp_path / f"trained.{size}.json").fingerprint == smaller.fingerprint
     page = (tmp_path / "report.html").read_text()
     assert "<svg" in page
     assert "never used" in page

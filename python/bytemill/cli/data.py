@@ -289,13 +289,26 @@ def fetch(
         Path | None,
         typer.Option(help="Folder for downloads. Default: BYTEMILL_CACHE, else ~/.cache/bytemill.", callback=on_disk),
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Also write the data set's file here, if it has one file.", callback=on_disk
+        ),
+    ] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option("--from", help="Use this file, downloaded by other means, and no network.", callback=on_disk),
+    ] = None,
 ) -> None:
     """Download a data set by name and show its licence; an interrupted download is resumed.
 
-    Example: bytemill data fetch tinyshakespeare
+    The last line is the path: the output, or the data set's folder in the cache.
+
+    Example: bytemill data fetch tinyshakespeare -o book.txt
     """
     from bytemill.data import fetch
     from bytemill.data.sources import SOURCES
+    from bytemill.network import NetworkError
 
     if name is None:
         for known, source in SOURCES.items():
@@ -303,7 +316,12 @@ def fetch(
         return
     if name in SOURCES:
         say(f"{name}: {SOURCES[name].about}. Licence: {SOURCES[name].licence}")
-    print(fetch(name, cache=cache, progress=True))
+    try:
+        print(fetch(name, cache=cache, from_file=from_file, output=output, progress=True))
+    except NetworkError:
+        if name in SOURCES and SOURCES[name].url:
+            say(f"Without a network: get {SOURCES[name].url}, then add --from FILE to this command.")
+        raise
 
 
 def _bytes(size: str) -> int:

@@ -24,9 +24,12 @@ class Source:
     """Use only files in this folder; empty for all."""
     ending: str = ""
     """Use only files with this ending."""
+    unpacked: str = ""
+    """The data's file in the .zip at `url`."""
 
 
 _GITHUB = "https://raw.githubusercontent.com"
+_BOOK = f"{_GITHUB}/rasbt/LLMs-from-scratch/28c65cdfbc3338e2e040016eea4b7fdf556e4d57"
 
 SOURCES = {
     "tinyshakespeare": Source(
@@ -40,6 +43,24 @@ SOURCES = {
         licence="CC BY-NC 4.0: not for commercial use",
         url=f"{_GITHUB}/tatsu-lab/stanford_alpaca/761dc5bfbdeeffa89b8bff5d038781a4055f796a/alpaca_data.json",
     ),
+    "instructions": Source(
+        about='1,100 instructions with answers, of the book "Build a Large Language Model (From Scratch)"',
+        licence="Apache-2.0",
+        url=f"{_BOOK}/ch07/01_main-chapter-code/instruction-data.json",
+        sha256="7e09a9af353722ca15c18bc580f093f9c39d3178335a75177319cb1e1d163944",
+    ),
+    "preferences": Source(
+        about="the same 1,100 instructions with a chosen and a rejected answer each",
+        licence="Apache-2.0",
+        url=f"{_BOOK}/ch07/04_preference-tuning-with-dpo/instruction-data-with-preference.json",
+        sha256="305315abf14f65fa42c01a0877572f832606571c2a7d49f152ac1d758b16756e",
+    ),
+    "pku-manual": Source(
+        about="the handbook for graduate students of Peking University, 467 KB of Chinese text",
+        licence="not stated",
+        url=f"{_GITHUB}/movenasa/PKU-LLM/1b8e8c674d607642b0b8ca14057a2bbf24533edb/hw1-code/bpe/manual.txt",
+        sha256="0f6c9e2e9fcccb35aac330d5e669d2bf95ef47a5fdc339b481c9b806c69ceeb1",
+    ),
     "hellaswag": Source(
         about="10,042 items with four endings each, the validation set",
         licence="MIT",
@@ -49,6 +70,7 @@ SOURCES = {
         about="5,574 short messages, 747 of them spam: SMSSpamCollection",
         licence="CC BY 4.0 (UCI, Almeida and Hidalgo)",
         url="https://archive.ics.uci.edu/static/public/228/sms+spam+collection.zip",
+        unpacked="SMSSpamCollection",
     ),
     "imdb": Source(
         about="50,000 film reviews with labels, and 50,000 without",

@@ -64,8 +64,7 @@ class GPT2(nn.Module):
             self.head = nn.Embedding(config.padded_vocab_size, config.n_embd)
         self.checkpoints_activations = False
         """Whether training keeps only the input of each block and computes the rest again in the backward pass. This
-        costs
-        a third more arithmetic and saves the memory of activations inside blocks (Chen et al. 2016)."""
+        costs a third more arithmetic and saves the memory of activations inside blocks (Chen et al. 2016)."""
         self._initialize()
 
     @staticmethod

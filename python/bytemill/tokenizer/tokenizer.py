@@ -123,31 +123,40 @@ class Tokenizer(_core.Tokenizer):
         pattern = _unless_none(arguments.a_pattern, "pattern", pattern)
         if base is not None and pattern != "gpt2" and not is_same_pattern(pattern, base.pattern):
             raise ArgumentError("pattern is not that of base, which is used; leave pattern out")
-        sources = _unless_none(arguments.paths, "files", files)
+        files = _unless_none(arguments.paths, "files", files)
         counts = _unless_none(arguments.a_path, "counts", counts)
         save_counts = _unless_none(arguments.a_path, "save_counts", save_counts)
-        refuse_input_as_output(save_counts, [*(sources or ()), counts], walk=True)
+        refuse_input_as_output(save_counts, [*(files or ()), counts], walk=True)
+        possible_sources = {
+            "files": files,
+            "texts": _unless_none(arguments.texts, "texts", texts),
+            "word_counts": _unless_none(arguments.words, "word_counts", word_counts),
+            "counts": counts,
+        }
+        sources = [(kind, source) for kind, source in possible_sources.items() if source is not None]
+        if len(sources) != 1:
+            raise TypeError("give one of files, texts, word_counts and counts, not several or none")
+        options: _core._TrainOptions = {
+            "vocab_size": arguments.a_count("vocab_size", vocab_size),
+            "pattern": pattern,
+            "special_tokens": arguments.special_tokens("special_tokens", special_tokens),
+            "ties": _unless_none(arguments.a_text, "ties", ties),
+            "feed": arguments.a_text("feed", feed),
+            "text_field": arguments.a_text("text_field", text_field),
+            "separator": _unless_none(arguments.a_text, "separator", separator),
+            "min_frequency": arguments.a_count("min_frequency", min_frequency),
+            "max_token_bytes": _unless_none(arguments.a_count, "max_token_bytes", max_token_bytes),
+            "utf8_safe": arguments.a_flag("utf8_safe", utf8_safe),
+            "max_memory": _unless_none(arguments.a_count, "max_memory", max_memory),
+        }
         with PhaseProgress({"counting": "bytes", "merging": "merges"}, shown=progress) as shown:
             trained = _core.train_tokenizer(
-                files=sources,
-                texts=_unless_none(arguments.texts, "texts", texts),
-                word_counts=_unless_none(arguments.words, "word_counts", word_counts),
-                counts=counts,
-                vocab_size=arguments.a_count("vocab_size", vocab_size),
-                pattern=pattern,
-                special_tokens=arguments.special_tokens("special_tokens", special_tokens),
-                ties=_unless_none(arguments.a_text, "ties", ties),
-                feed=arguments.a_text("feed", feed),
-                text_field=arguments.a_text("text_field", text_field),
-                separator=_unless_none(arguments.a_text, "separator", separator),
-                min_frequency=arguments.a_count("min_frequency", min_frequency),
-                max_token_bytes=_unless_none(arguments.a_count, "max_token_bytes", max_token_bytes),
-                utf8_safe=arguments.a_flag("utf8_safe", utf8_safe),
-                max_memory=_unless_none(arguments.a_count, "max_memory", max_memory),
+                sources[0],
+                options,
+                base=base,
                 threads=_unless_none(arguments.a_count, "threads", threads),
                 save_counts=save_counts,
                 progress=shown.update if progress else None,
-                base=base,
             )
         return cls(trained)
 

@@ -78,15 +78,15 @@ class TrainingReport:
         growth = [(size, n_bytes / len(_ids(tokenizer.truncated(size), held_out))) for size in sizes]
         ids = _ids(tokenizer, held_out)
         used = set(ids.tolist())
-        learnt = [left + right for left, right in tokenizer.merges]
+        merged = [left + right for left, right in tokenizer.merges]
         return cls(
             n_vocab=tokenizer.n_vocab,
-            n_learnt=len(learnt),
+            n_learnt=len(merged),
             held_out_bytes=n_bytes,
             held_out_tokens=len(ids),
             growth=(*growth, (tokenizer.n_vocab, n_bytes / len(ids))),
-            longest_tokens=tuple(sorted(learnt, key=len, reverse=True)[:N_LONGEST]),
-            n_unused=sum(tokenizer.encode_single_token(token) not in used for token in learnt),
+            longest_tokens=tuple(sorted(merged, key=len, reverse=True)[:N_LONGEST]),
+            n_unused=sum(tokenizer.encode_single_token(token) not in used for token in merged),
         )
 
     @property

@@ -12,9 +12,10 @@ use bytemill::train::{
 };
 use bytemill::train::{count_documents, count_files, train_onto};
 use bytemill::{Error, Result};
+use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyTypeError, PyUserWarning};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::error::CoreError;
 use crate::listener::Listener;
@@ -22,63 +23,126 @@ use crate::text::utf8;
 use crate::threads;
 use crate::tokenizer::Tokenizer;
 
-/// Train a vocabulary; see `bytemill.Tokenizer.train`, which documents the options.
-#[pyfunction]
-#[pyo3(signature = (*, files, texts, word_counts, counts, vocab_size, pattern, special_tokens, ties, feed, text_field, separator, min_frequency, max_token_bytes, utf8_safe, max_memory, threads, progress, base, save_counts))]
-#[expect(clippy::too_many_arguments, reason = "each is one keyword of Tokenizer.train")]
-pub(crate) fn train_tokenizer(
-    py: Python<'_>,
-    files: Option<Vec<PathBuf>>,
-    texts: Option<Bound<'_, PyAny>>,
-    word_counts: Option<Vec<(Bound<'_, PyAny>, u64)>>,
-    counts: Option<PathBuf>,
+/// The keywords of `bytemill.Tokenizer.train` that change its result; a dict in Python.
+struct TrainOptions {
     vocab_size: usize,
-    pattern: Option<&str>,
+    pattern: Option<String>,
     special_tokens: Vec<String>,
-    ties: Option<&str>,
-    feed: &str,
-    text_field: &str,
-    separator: Option<&str>,
+    ties: Option<String>,
+    feed: String,
+    text_field: String,
+    separator: Option<String>,
     min_frequency: u64,
     max_token_bytes: Option<usize>,
     utf8_safe: bool,
     max_memory: Option<u64>,
-    threads: Option<&Bound<'_, PyAny>>,
-    progress: Option<Py<PyAny>>,
+}
+
+impl TrainOptions {
+    fn of(options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        Ok(Self {
+            vocab_size: option(options, "vocab_size")?,
+            pattern: option(options, "pattern")?,
+            special_tokens: option(options, "special_tokens")?,
+            ties: option(options, "ties")?,
+            feed: option(options, "feed")?,
+            text_field: option(options, "text_field")?,
+            separator: option(options, "separator")?,
+            min_frequency: option(options, "min_frequency")?,
+            max_token_bytes: option(options, "max_token_bytes")?,
+            utf8_safe: option(options, "utf8_safe")?,
+            max_memory: option(options, "max_memory")?,
+        })
+    }
+
+    fn special_tokens(&self) -> Vec<&str> {
+        self.special_tokens.iter().map(String::as_str).collect()
+    }
+
+    fn merging(&self, base: Option<&Core>) -> Result<Options, CoreError> {
+        Ok(Options {
+            n_merges: n_merges(self.vocab_size, base, &self.special_tokens)?,
+            ties: ties_named(self.ties.as_deref(), self.pattern.as_deref())?,
+            min_frequency: self.min_frequency,
+            max_token_bytes: self.max_token_bytes,
+            utf8_safe: self.utf8_safe,
+            max_memory: self.max_memory,
+        })
+    }
+
+    fn reading(&self) -> Reading<'_> {
+        Reading {
+            text_field: &self.text_field,
+            separator: self.separator.as_deref().map(str::as_bytes),
+            max_memory: self.max_memory,
+        }
+    }
+}
+
+/// Return one of the options; a wrong type is reported with its name, as for an argument.
+fn option<'py, T: FromPyObjectOwned<'py>>(options: &Bound<'py, PyDict>, name: &str) -> PyResult<T> {
+    let value = options.get_item(name)?.ok_or_else(|| PyTypeError::new_err(format!("options lack {name}")))?;
+    value.extract::<T>().map_err(|error| {
+        let error: PyErr = error.into();
+        if !error.is_instance_of::<PyTypeError>(options.py()) {
+            return error;
+        }
+        PyTypeError::new_err(format!("argument '{name}': {}", error.value(options.py())))
+    })
+}
+
+/// Train a vocabulary; see `bytemill.Tokenizer.train`, which documents the options.
+///
+/// `source` is the name of one of its four sources (files, texts, `word_counts`, counts) and its value.
+#[pyfunction]
+#[pyo3(signature = (source, options, *, base, threads, save_counts, progress))]
+pub(crate) fn train_tokenizer(
+    py: Python<'_>,
+    source: (String, Bound<'_, PyAny>),
+    options: &Bound<'_, PyDict>,
     base: Option<&Bound<'_, Tokenizer>>,
+    threads: Option<&Bound<'_, PyAny>>,
     save_counts: Option<PathBuf>,
+    progress: Option<Py<PyAny>>,
 ) -> PyResult<Tokenizer> {
+    let options = TrainOptions::of(options)?;
     let given = base.map(|base| base.get().core());
     let base = given.map_or_else(|| Ok(Base::default()), |given| Base::of(given.vocab())).map_err(CoreError::from)?;
-    let options = Options {
-        n_merges: n_merges(vocab_size, given, &special_tokens)?,
-        ties: ties_named(ties, pattern)?,
-        min_frequency,
-        max_token_bytes,
-        utf8_safe,
-        max_memory,
-    };
-    let splitter = given.map_or_else(|| Splitter::new(pattern), |given| Ok(given.splitter().clone()));
+    let merging = options.merging(given)?;
+    let splitter =
+        given.map_or_else(|| Splitter::new(options.pattern.as_deref()), |given| Ok(given.splitter().clone()));
     let splitter = splitter.map_err(CoreError::from)?;
-    let (feed, threads) = (feed_named(feed)?, threads::count(threads)?);
-    let special_texts = SpecialTextFinder::new(&special_tokens.iter().map(String::as_str).collect::<Vec<_>>());
-    let counting = Counting { splitter: &splitter, feed, threads, max_memory, special_texts: Some(&special_texts) };
+    let feed = feed_named(&options.feed)?;
+    let special_texts = SpecialTextFinder::new(&options.special_tokens());
+    let counting = Counting {
+        splitter: &splitter,
+        feed,
+        threads: threads::count(threads)?,
+        max_memory: options.max_memory,
+        special_texts: Some(&special_texts),
+    };
     let listener = Listener::new(progress);
     let provenance = Provenance::new(splitter.pattern(), feed);
-    let counts = match (files, texts, word_counts, counts) {
-        (Some(paths), None, None, None) => listener.run(py, || {
-            let reading = Reading { text_field, separator: separator.map(str::as_bytes), max_memory };
-            count_files(&paths, reading, &counting, &mut |at| report(&listener, at))
-        }),
-        (None, Some(texts), None, None) => count_texts(&texts, &counting, &listener),
-        (None, None, Some(words), None) => add_words(&words, Counter::new(splitter.clone())),
-        (None, None, None, Some(path)) => listener.run(py, || WordCounts::load(&path, &provenance, max_memory)),
-        _ => return Err(PyTypeError::new_err("give one of files, texts, word_counts and counts, not several or none")),
+    let (kind, source) = source;
+    let counts = match kind.as_str() {
+        "files" => {
+            let paths: Vec<PathBuf> = source.extract()?;
+            listener.run(py, || count_files(&paths, options.reading(), &counting, &mut |at| report(&listener, at)))
+        }
+        "texts" => count_texts(&source, &counting, &listener),
+        "word_counts" => add_words(&source.extract::<Vec<_>>()?, Counter::new(splitter.clone())),
+        "counts" => {
+            let path: PathBuf = source.extract()?;
+            listener.run(py, || WordCounts::load(&path, &provenance, options.max_memory))
+        }
+        other => {
+            Err(PyTypeError::new_err(format!("the source is {other}, expected files, texts, word_counts or counts")))
+        }
     }?;
     let vocab = listener.run(py, || {
         save_counts.map_or(Ok(()), |path| counts.save(&path, &provenance))?;
-        let merges = train_onto(&base, &counts, options, &mut |at| report(&listener, at))?;
-        base.continued(&merges, &special_tokens.iter().map(String::as_str).collect::<Vec<_>>())
+        let merges = train_onto(&base, &counts, merging, &mut |at| report(&listener, at))?;
+        base.continued(&merges, &options.special_tokens())
     })?;
     special_texts.found().map_or(Ok(()), |text| warn_of(py, text))?;
     Tokenizer::of(Core::new(vocab, splitter))

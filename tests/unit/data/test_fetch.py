@@ -153,7 +153,11 @@ def zipped(files: dict[str, bytes]) -> bytes:
 def archive(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     content = zipped({"SMSSpamCollection": b"ham\thi\n" * 1000, "readme": b"read me"})
     monkeypatch.setitem(globals(), "CONTENT", content)
-    monkeypatch.setitem(SOURCES, "archive", Source(about="a .zip", licence="none", url=f"{server.url}/some+data.zip"))
+    monkeypatch.setitem(
+        SOURCES,
+        "archive",
+        Source(about="a .zip", licence="none", url=f"{server.url}/some+data.zip", unpacked="SMSSpamCollection"),
+    )
     return "archive"
 
 
@@ -167,6 +171,29 @@ def test_an_archive_is_unpacked_next_to_itself(server: Server, archive: str, tmp
     assert (folder / "readme").read_bytes() == b"read me"
     assert (folder / "SMSSpamCollection").read_bytes() == b"mine"
     assert len(server.asked) == 1
+
+
+def test_the_file_of_a_data_set_is_also_written_to_a_path(named: str, archive: str, tmp_path: Path) -> None:
+    output = tmp_path / "messages.txt"
+    assert fetch(archive, cache=tmp_path, output=output) == output
+    assert output.read_bytes() == b"ham\thi\n" * 1000
+
+
+def test_a_file_downloaded_by_other_means_needs_no_network(
+    server: Server, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").write_bytes(CONTENT)
+    folder = fetch(named, cache=tmp_path, from_file=tmp_path / "mine", output=tmp_path / "book.txt")
+    assert folder.read_bytes() == CONTENT == (tmp_path / named / "some_data.bin").read_bytes()
+    (tmp_path / "other").write_bytes(CONTENT[1:])
+    with pytest.raises(DataError, match=r"other: SHA-256 is [0-9a-f]{64}, but the file at http"):
+        fetch(named, cache=tmp_path, from_file=tmp_path / "other")
+    assert (tmp_path / named / "some_data.bin").read_bytes() == CONTENT
+    assert not server.asked
+    monkeypatch.setitem(SOURCES, "hub", Source(about="two files", licence="none", hub_id="some/data"))
+    for option in ("from_file", "output"):
+        with pytest.raises(ArgumentError, match=f"{option} is for data sets of one file; hub has several"):
+            fetch("hub", cache=tmp_path, **{option: tmp_path / "mine"})
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/x", "a/b", "a\\b", "..", "a.zip", "a\nb"])

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from bytemill.train.config import RunConfig, load_config
 from bytemill.train.machine.advice import advice, uses
+from bytemill.train.machine.device import multiplies_bf16, product_dtype
 from bytemill.train.machine.environment import describe_environment
 from bytemill.train.machine.facts import Gpu, Machine, Torch, container_memory, examine
 from bytemill.train.machine.hardware import peak_memory_mib
@@ -169,3 +170,18 @@ def test_every_setting_is_printed_under_a_description() -> None:
             assert places, f"{name}.{field} is not printed"
             assert lines[places[0] - 1].startswith("# "), f"{name}.{field} has no description above it"
             assert facts.description, f"{name}.{field} has no description"
+
+
+@pytest.mark.parametrize(
+    ("isa", "expected"),
+    [(None, True), ("DEFAULT", True), ("AVX512_CORE_BF16", True), ("avx512_core", False), ("AVX2", False)],
+)
+def test_bf16_hardware_is_not_used_if_the_environment_forbids_it(
+    monkeypatch: pytest.MonkeyPatch, isa: str | None, expected: bool
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    if isa is not None:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", isa)
+    assert multiplies_bf16(torch.device("cpu")) is expected
+    assert (product_dtype(torch.device("cpu"), "auto") == torch.bfloat16) is expected

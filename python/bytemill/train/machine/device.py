@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["autocast", "multiplies_bf16", "pick_device", "product_dtype", "seed_step", "to_device", "use_tf32"]
 
 _KINDS = ("cuda", "mps", "cpu")
+_ISAS_WITHOUT_BF16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
+"""Values of ONEDNN_MAX_CPU_ISA with which oneDNN, torch's library for matrix products, does not use bf16 hardware."""
 
 
 def pick_device(name: str = "auto", *, local_rank: int = 0) -> torch.device:
@@ -39,10 +42,15 @@ def pick_device(name: str = "auto", *, local_rank: int = 0) -> torch.device:
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Return whether the device has hardware for bf16 matrix products."""
+    """Return whether the device has hardware for bf16 matrix products, and is allowed to use it.
+
+    `ONEDNN_MAX_CPU_ISA=AVX512_CORE` in the environment turns it off, in torch and here.
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or not hasattr(torch.cpu, "get_capabilities"):
+        return False
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _ISAS_WITHOUT_BF16:
         return False
     has: dict[str, Any] = dict(torch.cpu.get_capabilities())
     return bool(has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16"))
