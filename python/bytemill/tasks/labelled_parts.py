@@ -11,13 +11,13 @@ from bytemill.data.rows.encode import text_fault
 from bytemill.data.rows.labels import label_names, renamed_labels
 from bytemill.errors import DataError
 from bytemill.tasks.row_parts import row_parts
-from bytemill.tasks.tuning import at_most, read_for_task
+from bytemill.tasks.tuning import read_for_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bytemill.tasks.row_parts import Rows
-    from bytemill.train.config import RunConfig
+    from bytemill.tasks.row_parts import RowParts, Rows
+    from bytemill.train.config import DataConfig, RunConfig
 
 __all__ = ["ClassifyRows", "called", "labelled_rows"]
 
@@ -46,10 +46,17 @@ def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
     data = config.data
     notes: list[str] = []
     names = config.classify.names
-    rows: Rows = at_most(renamed_labels(read_for_task(config, notes=notes), names), data)
+    rows: Rows = renamed_labels(read_for_task(config, notes=notes), names)
     if config.classify.imbalance == "undersample":
         rows = undersampled(rows, seed=data.seed)
-    parts = row_parts(config, rows, lambda source: called(read_for_task(config, source, notes=notes), names))
+    parts = row_parts(
+        config,
+        rows,
+        lambda source: called(read_for_task(config, source, notes=notes), names),
+        at_most=data.max_rows,
+    )
+    if config.classify.imbalance == "undersample" and 0 < data.max_rows < len(rows):
+        parts = _balanced_again(parts, data)
     labels = label_names([row for row in parts.train if text_fault(row, "text") is None])
     if len(labels) < 2:
         raise DataError(
@@ -61,6 +68,13 @@ def labelled_rows(config: RunConfig, tokenizer: Any) -> ClassifyRows:
     validation = _held_out("validation", parts.validation, encode, config, data.val, len(rows))
     test = _held_out("test", parts.test, encode, config, data.test, len(rows))
     return ClassifyRows(replace(encoded, notes=(*encoded.notes, *notes)), validation, test)
+
+
+def _balanced_again(parts: RowParts, data: DataConfig) -> RowParts:
+    """Balance each part of `data.path` again, after `data.max_rows` limited the parts."""
+    files = {"train": None, "test": data.test, "validation": data.val}
+    own = {name: getattr(parts, name) for name, file in files.items() if file is None}
+    return parts._replace(**{name: undersampled(rows, seed=data.seed) for name, rows in own.items()})
 
 
 def called(rows: Rows, names: Mapping[str, str]) -> Rows:

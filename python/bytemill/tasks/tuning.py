@@ -19,7 +19,6 @@ from bytemill.data.rows import (
     encode_rows,
     encode_texts,
     read_rows,
-    split_rows,
 )
 from bytemill.data.rows.messages import as_conversation, changes_note
 from bytemill.errors import ConfigError
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLUMN_SETTING",
-    "at_most",
     "column_names",
     "encode_for_task",
     "read_for_task",
@@ -192,13 +190,6 @@ def column_names(data: DataConfig, columns: Sequence[str]) -> dict[str, str | tu
     if names.get("messages") == DataConfig().messages_column:
         names["messages"] = (DataConfig().messages_column, "messages")
     return names
-
-
-def at_most(rows: Sequence[Mapping[str, Any]], data: DataConfig) -> Sequence[Mapping[str, Any]]:
-    """Return `data.max_rows` rows sampled by `data.seed`; all rows if there are not more, or if it is 0."""
-    if not 0 < data.max_rows < len(rows):
-        return rows
-    return split_rows(rows, (1.0,), seed=data.seed, at_most=data.max_rows)[0]
 
 
 def encode_for_task(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: RunConfig) -> EncodedRows:

@@ -136,7 +136,22 @@ def test_shares_and_balance(folder) -> None:
     assert rows.train.labels == ("bad", "good")
     fewer = labelled_rows(settings(folder, "classify.imbalance=undersample", "data.max_rows=60"), tokenizer)
     n_bad, n_good = np.sum([part.counts() for part in fewer], axis=0).tolist()
-    assert n_bad == n_good < 30
+    assert n_bad == n_good <= 30
+
+
+@pytest.mark.parametrize("imbalance", ["none", "undersample"])
+def test_max_rows_moves_no_row_to_another_part(folder, tmp_path, imbalance) -> None:
+    tokenizer = Tokenizer.load(folder / "tokenizer.json")
+    rows = [{"review": f"row {i}", "mood": "bad" if i % 3 else "good"} for i in range(120)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    options = [f"data.path={tmp_path / 'rows.json'}", f"classify.imbalance={imbalance}"]
+    everything = labelled_rows(settings(folder, *options), tokenizer)
+    for most in (40, 61, 79, 119, 120):
+        fewer = labelled_rows(settings(folder, *options, f"data.max_rows={most}"), tokenizer)
+        for all_rows, some in zip(everything, fewer, strict=True):
+            texts = [row.ids.tolist() for row in all_rows.rows]
+            assert all(row.ids.tolist() in texts for row in some.rows)
+        assert sum(len(part.rows) for part in fewer) <= most
 
 
 def test_weighted_labels_weigh_alike(folder) -> None:
