@@ -43,8 +43,8 @@ def test_the_line_that_a_stopped_run_prints_continues_it(bytemill, tmp_path):
     assert code == 0
     assert said.out.strip() == str(run)
     assert "stopped after step 1 of 4, which is saved: train.max_seconds is 0.001" in said.err
-    line = next(line for line in said.err.splitlines() if line.startswith("continue with: "))
-    command = shlex.split(line.removeprefix("continue with: "))
+    line = next(line for line in said.err.splitlines() if line.startswith("Continue: "))
+    command = shlex.split(line.removeprefix("Continue: "))
     assert command == ["bytemill", "train", "--resume", "-o", str(run)]
 
     code, said = bytemill(*command[1:])

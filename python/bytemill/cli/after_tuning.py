@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bytemill.cli.console import is_first_process, json_text, say
-from bytemill.cli.run_options import TuningOptions, finish, fit_in
+from bytemill.cli.run_end import finish, fit_in
+from bytemill.cli.run_options import TuningOptions
 from bytemill.files import write_text
 
 if TYPE_CHECKING:

@@ -205,7 +205,7 @@ def inspect(
     """
     if task is not None:
         from bytemill.cli.inspect_rows import show_rows
-        from bytemill.cli.run_options import as_settings
+        from bytemill.cli.given_settings import as_settings
         from bytemill.train.config import load_config
 
         given = as_settings({"task": task, "data.path": source, "data.tokenizer": tokenizer})

@@ -39,7 +39,7 @@ def show_rows(config: RunConfig, *, first: int, number: int, most_tokens: int) -
     from rich.console import Console
     from rich.text import Text
 
-    from bytemill.tasks.base_model import tokenizer_of
+    from bytemill.tasks.base_settings import tokenizer_of
 
     if config.task not in TASKS:
         raise ArgumentError(f"task is {config.task!r}, expected one of {', '.join(TASKS)}")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import say
-from bytemill.cli.run_options import RunOptions, finish, fit_in, takes_options
+from bytemill.cli.run_end import finish, fit_in
+from bytemill.cli.run_options import PretrainingOptions, takes_options
 from bytemill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
     from bytemill.train.task import Task
 
 
-@takes_options(RunOptions, output="runs/pretrain")
+@takes_options(PretrainingOptions, task="pretrain", output="runs/pretrain")
 def train(
-    options: RunOptions,
+    options: PretrainingOptions,
     *,
     is_dry_run: Annotated[
         bool,
@@ -34,7 +35,7 @@ def train(
 
     Example: bytemill train --set data.path=shards data.tokenizer=tokenizer.json model.name=gpt2 -o runs/first
     """
-    resolved = options.resolved(*(["train.profile_steps=3"] if profiles else []))
+    resolved = options.resolved(None, *(["train.profile_steps=3"] if profiles else []), writes=not is_dry_run)
     from bytemill.experiment.batch_size import find_batch_size
     from bytemill.tasks.pretrain import pretrain_task_from_config
 

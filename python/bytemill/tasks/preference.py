@@ -20,7 +20,8 @@ from bytemill.data.rows.pairs import EncodedPairs, PairBatches, collate_pairs, e
 from bytemill.errors import ConfigError
 from bytemill.model.lora import adapter_disabled
 from bytemill.targets import IGNORED_TARGET
-from bytemill.tasks.base_model import adapt, template_of
+from bytemill.tasks.base_model import adapt
+from bytemill.tasks.base_settings import template_of
 from bytemill.tasks.losses import dpo_loss
 from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, own_prompts
 from bytemill.tasks.prepared import (

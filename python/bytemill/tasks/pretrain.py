@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Unpack
 
-from bytemill.data import Manifest, read_manifest
+from bytemill.data import Manifest
 from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.hellaswag import HellaSwagItem, HellaSwagScore, hellaswag_score, read_hellaswag
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
-from bytemill.tasks.base_model import files_for_use, model_config_json, with_settled_base
+from bytemill.tasks.base_model import model_config_json
+from bytemill.tasks.base_settings import files_for_use, with_settled_base
+from bytemill.tasks.inputs import check_inputs, shards_at
 from bytemill.tasks.next_token import draw_samples, next_token_loss
 from bytemill.tasks.prepared import Prepared, SavedFields, built_model
 from bytemill.tokenizer.source import open_tokenizer, tokenizer_in
@@ -117,11 +119,9 @@ def pretrain_task_from_config(config: RunConfig) -> Prepared:
     from bytemill.data import TokenLoader
 
     data, world = config.data, World.from_environment()
-    if data.path is None:
-        raise ConfigError("data.path is not given: the folder of shards that `bytemill data prepare` wrote")
-    if config.lora.r:
-        raise ConfigError(f"lora.r is {config.lora.r}, but pretraining trains all parameters; leave it out")
-    manifest = _manifest(data.path)
+    check_inputs(config)
+    assert data.path is not None
+    manifest = shards_at(data.path)
     config = with_settled_base(config)
     tokenizer = tokenizer_in(manifest.folder) if data.tokenizer is None else open_tokenizer(data.tokenizer)
     if tokenizer is not None:
@@ -223,7 +223,7 @@ def _more_validation(config: RunConfig, training: Manifest) -> dict[str, tuple[s
     """
     places: dict[str, tuple[str, Split]] = {}
     for name, folder in config.data.more_val.items():
-        manifest = _manifest(folder, setting=f"data.more_val.{name}")
+        manifest = shards_at(folder, setting=f"data.more_val.{name}")
         if manifest.tokenizer_sha256 != training.tokenizer_sha256:
             raise DataError(
                 f"data.more_val.{name}: {folder} was tokenized with another tokenizer than {config.data.path}; prepare "
@@ -245,10 +245,3 @@ def _hellaswag_items(config: RunConfig, *, has_tokenizer: bool) -> list[HellaSwa
     if not has_tokenizer:
         raise ConfigError("data.hellaswag needs data.tokenizer: the items are text")
     return read_hellaswag(config.data.hellaswag)[: config.data.hellaswag_items or None]
-
-
-def _manifest(folder: str, *, setting: str = "data.path") -> Manifest:
-    try:
-        return read_manifest(folder)
-    except OSError as error:
-        raise ConfigError(f"{setting}: {error.filename} cannot be read: {error.strerror}") from None

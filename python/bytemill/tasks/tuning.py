@@ -24,7 +24,8 @@ from bytemill.data.rows.messages import as_conversation, changes_note
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
-from bytemill.tasks.base_model import adapt, template_of
+from bytemill.tasks.base_model import adapt
+from bytemill.tasks.base_settings import template_of
 from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, next_token_loss, own_prompts
 from bytemill.tasks.prepared import (
     Prepared,

@@ -119,7 +119,7 @@ def _steps(
             signals.check()
         except Interrupted as interruption:
             run.save(step, pending=pending)
-            raise Interrupted(f"{interruption}; step {step} is saved", exit_code=interruption.exit_code) from None
+            raise Interrupted(f"{interruption}. Saved step {step}", exit_code=interruption.exit_code) from None
         if is_over:
             run.say_which_is_best(step)
             return Outcome(step, measured)
