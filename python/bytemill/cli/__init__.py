@@ -31,7 +31,7 @@ from bytemill.cli import (
     train,
 )
 from bytemill.cli.console import TerminalText
-from bytemill.cli.help_pages import join_paragraphs
+from bytemill.cli.help_pages import Stages, join_paragraphs
 from bytemill.cli.output_paths import guard_inputs
 from bytemill.cli.run_options import TrainingCommand
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
@@ -45,25 +45,26 @@ _Misuse: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="bytemill",
+    cls=Stages,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo", rich_help_panel="Start")(demo.demo)
-app.command("doctor", rich_help_panel="Start")(doctor.doctor)
-app.add_typer(tokenizer.app, name="tokenizer", rich_help_panel="Data")
-app.add_typer(data.app, name="data", rich_help_panel="Data")
-app.command("train", cls=TrainingCommand, rich_help_panel="Train")(train.train)
-app.command("ladder", rich_help_panel="Train")(ladder.ladder)
-app.add_typer(finetune.app, name="finetune", rich_help_panel="Tune")
-app.command("sweep", rich_help_panel="Tune")(sweep.sweep)
-app.add_typer(evaluate.app, name="eval", rich_help_panel="Evaluate")
-app.command("report", rich_help_panel="Evaluate")(report.report)
-app.command("generate", rich_help_panel="Use")(generate.generate)
-app.command("chat", rich_help_panel="Use")(chat.chat)
-app.command("classify", rich_help_panel="Use")(classify.classify)
-app.add_typer(model.app, name="model", rich_help_panel="Use")
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+app.add_typer(tokenizer.app, name="tokenizer")
+app.add_typer(data.app, name="data")
+app.command("train", cls=TrainingCommand)(train.train)
+app.command("ladder")(ladder.ladder)
+app.add_typer(finetune.app, name="finetune")
+app.command("sweep")(sweep.sweep)
+app.add_typer(evaluate.app, name="eval")
+app.command("report")(report.report)
+app.command("generate")(generate.generate)
+app.command("chat")(chat.chat)
+app.command("classify")(classify.classify)
+app.add_typer(model.app, name="model")
 guard_inputs(app)
 join_paragraphs(app)
 

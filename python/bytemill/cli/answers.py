@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bytemill.cli.console import json_text, put, say
+from bytemill.cli.console import json_text, say
 from bytemill.cli.output_paths import on_disk
 from bytemill.cli.several_models import (
     AskedBy,
@@ -21,6 +21,7 @@ from bytemill.cli.several_models import (
     part_of,
     show,
 )
+from bytemill.cli.tables import put_tables
 from bytemill.cli.tokenizer.output import make_room
 from bytemill.errors import ArgumentError
 from bytemill.json_reader import read_regular_file
@@ -90,7 +91,7 @@ def _show_prompts(table: "PromptTable", *, as_json: bool, page: Path | None) -> 
     if as_json:
         print(json_text(table.as_json()))
     else:
-        put(table.as_markdown(), end="")
+        put_tables(table.as_markdown())
 
 
 def answer_rows(
@@ -106,10 +107,12 @@ def answer_rows(
     **how: Any,
 ) -> None:
     """Write a model's answers to a file of rows; see `bytemill generate --rows`."""
+    from bytemill.data.rows.read import refuse_missing
     from bytemill.evaluate.answers import write_answers
     from bytemill.progress import PhaseProgress
 
     make_room(output)
+    refuse_missing(rows)
     chosen = part_of(rows, split, [model], split_seed)
     opened = open_for_use(model, tokenizer, template)
     with PhaseProgress({"answering": "rows"}, shown=True) as progress:
@@ -192,7 +195,7 @@ def judge(
     if as_json:
         print(json_text({name: one.as_json() for name, one in scores.items()}))
     else:
-        put(judge_markdown(scores), end="")
+        put_tables(judge_markdown(scores))
     if any(one.n_failed for one in scores.values()):
         say("the server failed on some rows; call again to ask about them")
         raise typer.Exit(1)

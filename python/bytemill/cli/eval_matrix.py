@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import json_text, put, say
+from bytemill.cli.console import json_text, measuring, put, say
 from bytemill.cli.several_models import (
     AskedBy,
     Models,
@@ -18,6 +18,7 @@ from bytemill.cli.several_models import (
     show,
     split_of,
 )
+from bytemill.cli.tables import put_tables
 
 if TYPE_CHECKING:
     from bytemill.evaluate.matrix import DataSet
@@ -50,10 +51,13 @@ def matrix(
 
     Example: bytemill eval matrix -m base=runs/first -m runs/tuned -d imdb.csv -d alpaca.json
     """
-    from bytemill.evaluate.matrix import LossMatrix, data_set_losses, draw_data_set
+    from bytemill.data.rows.read import refuse_missing
 
     places = named(models)
+    for place in named(data).values():
+        refuse_missing(place)
     shares, seed_of_split = split_of(places.values(), split_seed)
+    from bytemill.evaluate.matrix import LossMatrix, data_set_losses, draw_data_set
 
     def drawn_for(opened: "UsableModel") -> "list[DataSet]":
         return [
@@ -80,11 +84,15 @@ def matrix(
         for one in drawn if not losses else []:
             say(f"{one.name}: {one.encoded.report()}")
         pad_id = opened.tokenizer.end_of_text_id or 0  # padding is not read, so any id works
-        losses[name] = data_set_losses(opened.model, drawn, pad_id=pad_id, batch_size=batch_size)
+        with measuring(name):
+            losses[name] = data_set_losses(opened.model, drawn, pad_id=pad_id, batch_size=batch_size)
         say(f"{name}: done")
     found = LossMatrix(drawn, losses)
     if page is not None:
         from bytemill.report.evaluation import matrix_page
 
         show(matrix_page(found), Path(page))
-    put(json_text(found.as_json()) if as_json else found.as_markdown(), end="\n" if as_json else "")
+    if as_json:
+        put(json_text(found.as_json()))
+    else:
+        put_tables(found.as_markdown())

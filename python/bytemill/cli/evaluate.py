@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bytemill.cli import answers
-from bytemill.cli.console import json_text, say
+from bytemill.cli.console import json_text, measuring, say
 from bytemill.cli.eval_classify import classify
 from bytemill.cli.eval_matrix import matrix
 from bytemill.cli.several_models import Model, OwnTokenizer, open_for_use
@@ -42,13 +42,9 @@ def loss(
 
     Example: bytemill eval loss -m runs/first -d shards
     """
-    from bytemill.data import TokenLoader, read_manifest
-    from bytemill.evaluate.loss import bytes_per_token, held_out_loss
-    from bytemill.tasks.base_model import load_model_at
-    from bytemill.tasks.pretrain import one_pass
+    from bytemill.data import read_manifest
     from bytemill.tasks.usable_model import open_place, tokenizer_for
     from bytemill.tokenizer.source import tokenizer_in
-    from bytemill.train.machine.device import pick_device
 
     _refuse_rows(data)
     manifest = read_manifest(data)
@@ -57,6 +53,12 @@ def loss(
     found = place.tokenizer_if_any() or tokenizer_in(data) if tokenizer is None else tokenizer_for(place, tokenizer)
     if found is not None:
         manifest.refuse_other(found)
+    from bytemill.data import TokenLoader
+    from bytemill.evaluate.loss import bytes_per_token, held_out_loss
+    from bytemill.tasks.base_model import load_model_at
+    from bytemill.tasks.pretrain import one_pass
+    from bytemill.train.machine.device import pick_device
+
     loaded = load_model_at(place).to(pick_device())
     if manifest.n_vocab > loaded.config.vocab_size:
         raise DataError(
@@ -66,7 +68,8 @@ def loss(
         data, batch_size=batch_size, seq_len=seq_len or loaded.config.n_positions, split=split, shuffle=False
     )
     token_bytes = None if found is None else bytes_per_token(found)
-    metrics = held_out_loss(loaded, one_pass(loader), token_bytes=token_bytes).as_metrics(prefix="")
+    with measuring("measuring", unit="samples"):
+        metrics = held_out_loss(loaded, one_pass(loader), token_bytes=token_bytes).as_metrics(prefix="")
     if as_json:
         print(json_text(metrics))
     else:
@@ -100,11 +103,14 @@ def hellaswag(
 
     Example: bytemill eval hellaswag -m runs/first -d hellaswag_val.jsonl
     """
-    from bytemill.evaluate.hellaswag import REFERENCE_SCORES, hellaswag_score, read_hellaswag
+    from bytemill.data.rows.read import refuse_missing
     from bytemill.progress import PhaseProgress
 
-    chosen = read_hellaswag(data)[: items or None]
+    refuse_missing(data)
     opened = open_for_use(model, tokenizer)
+    from bytemill.evaluate.hellaswag import REFERENCE_SCORES, hellaswag_score, read_hellaswag
+
+    chosen = read_hellaswag(data)[: items or None]
     loaded, loaded_tokenizer = opened.model, opened.tokenizer
     with PhaseProgress({"answering": "items"}, shown=True) as progress:
         score = hellaswag_score(
@@ -140,10 +146,11 @@ def harness(
 
     Example: bytemill eval harness -m runs/first --task lambada_openai --task piqa
     """
-    from bytemill.evaluate.harness import TextScorer, for_harness
     from bytemill.progress import PhaseProgress
 
     opened = open_for_use(model, tokenizer)
+    from bytemill.evaluate.harness import TextScorer, for_harness
+
     scorer = TextScorer(opened.model, opened.tokenizer, batch_size=batch_size)
     units = {"likelihoods": "pairs", "texts": "windows", "answers": "prompts"}
     with PhaseProgress(units, shown=True) as progress:

@@ -1,10 +1,37 @@
-"""Help pages that read well at any width: paragraphs are joined to one line each, for the terminal to wrap."""
+"""Help pages: the commands by stage, and paragraphs that the terminal wraps at its own width."""
 
 import inspect
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-__all__ = ["join_paragraphs"]
+__all__ = ["Stages", "join_paragraphs"]
+
+_STAGES = {
+    "Start": ("demo", "doctor"),
+    "Data": ("tokenizer", "data"),
+    "Train": ("train", "ladder"),
+    "Tune": ("finetune", "sweep"),
+    "Evaluate": ("eval", "report"),
+    "Use": ("generate", "chat", "classify", "model"),
+}
+
+
+class Stages(TyperGroup):
+    """The group of all commands; its help lists them by stage, in the order in which they are used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands, stage by stage."""
+        return [name for names in _STAGES.values() for name in names]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command by its name, marked with its stage; None if there is no such command."""
+        command: Any = super().get_command(ctx, cmd_name)
+        for stage, names in _STAGES.items():
+            if cmd_name in names:
+                command.rich_help_panel = stage
+        return command
 
 
 def join_paragraphs(group: typer.Typer) -> None:

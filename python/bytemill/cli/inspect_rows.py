@@ -40,9 +40,11 @@ def show_rows(config: RunConfig, *, first: int, number: int, most_tokens: int) -
     from rich.text import Text
 
     from bytemill.tasks.base_settings import tokenizer_of
+    from bytemill.tasks.inputs import check_inputs
 
     if config.task not in TASKS:
         raise ArgumentError(f"task is {config.task!r}, expected one of {', '.join(TASKS)}")
+    check_inputs(config)
     tokenizer = tokenizer_of(config)
     rows, report = _encoded(config, tokenizer)
     say(report)

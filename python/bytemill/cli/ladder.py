@@ -44,6 +44,10 @@ def ladder(
 
     Example: bytemill ladder --data shards -o ladder.html
     """
+    if data is not None:
+        from bytemill.tasks.inputs import shards_at
+
+        shards_at(str(data), setting="--data")
     from bytemill.experiment.ladder import climb, ladder_size
 
     size = ladder_size(model, batch_size=batch_size, seq_len=seq_len, data=data, device=device)

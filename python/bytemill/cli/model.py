@@ -79,11 +79,12 @@ def export(
 
     Example: bytemill model export runs/tuned@best my-model
     """
-    from bytemill.tasks.base_model import load_base_model
-    from bytemill.tasks.export import export_classifier, export_model, refuse_passed_over
     from bytemill.tasks.usable_model import open_model, open_place, tokenizer_for
 
     place = open_place(model, say=say)
+    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.export import export_classifier, export_model, refuse_passed_over
+
     refuse_passed_over(place)
     if adapter:
         from bytemill.model.lora import save_adapter
@@ -148,12 +149,13 @@ def merge(
 
     Example: bytemill model merge runs/first merged --adapter adapter
     """
-    from bytemill.model.lora import is_own_adapter, load_adapter, merge_lora
-    from bytemill.tasks.base_model import load_model_at
-    from bytemill.tasks.export import refuse_passed_over
     from bytemill.tasks.usable_model import open_place
 
     place = open_place(model, say=say)
+    from bytemill.model.lora import is_own_adapter, load_adapter, merge_lora
+    from bytemill.tasks.base_model import load_model_at
+    from bytemill.tasks.export import refuse_passed_over
+
     refuse_passed_over(place)
     if adapter is not None and is_own_adapter(load_model_at(place, merge=False), adapter):
         raise ArgumentError(f"--adapter: {adapter} is the adapter of {model}, which is merged anyway; leave it out")

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import put, say
+from bytemill.cli.console import say
 from bytemill.cli.output_paths import on_disk
 from bytemill.cli.run_options import MoreSettings, Settings
+from bytemill.cli.tables import put_tables
 
 if TYPE_CHECKING:
     from bytemill.experiment.sweep.plan import PlannedRun
@@ -68,7 +69,7 @@ def sweep(
     ended = run_sweep(planned, folder, parallel=parallel, shown=shown)
     results = sweep_results(planned, folder)
     write_page(sweep_page(config.stem, results), folder / "report.html")
-    put(sweep_markdown(results), end="")
+    put_tables(sweep_markdown(results))
     say(f"{folder / 'report.html'}")
     if any(one.exit_code for one in ended):
         raise typer.Exit(1)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bytemill.data import Manifest, read_manifest
-from bytemill.errors import ConfigError, DataError
+from bytemill.data.rows.read import refuse_missing
+from bytemill.errors import ConfigError
 from bytemill.tasks.base_settings import fitted_to_data, model_shape, refuse_misfit, with_settled_base
 from bytemill.tokenizer.source import open_tokenizer
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from bytemill.train.config import RunConfig
 
 __all__ = ["check_inputs", "shards_at"]
-
-_HUB = "hf:"
 
 
 def check_inputs(config: RunConfig) -> None:
@@ -37,7 +36,8 @@ def check_inputs(config: RunConfig) -> None:
         if data.path is None:
             raise ConfigError("data.path is not given")
         for source in (data.path, data.val, data.test):
-            _refuse_missing(source)
+            if source is not None:
+                refuse_missing(source)
         if config.base is None:
             model_shape(config)
     if data.tokenizer is not None and not Path(data.tokenizer).exists():
@@ -67,13 +67,8 @@ def _check_shards(config: RunConfig) -> None:
     manifest = shards_at(data.path)
     for name, folder in data.more_val.items():
         shards_at(folder, setting=f"data.more_val.{name}")
-    _refuse_missing(data.hellaswag)
+    if data.hellaswag is not None:
+        refuse_missing(data.hellaswag)
     if config.base is None:
         fitted = fitted_to_data(config, manifest.n_vocab)
         refuse_misfit(model_shape(fitted), fitted, n_vocab=manifest.n_vocab, source=data.path)
-
-
-def _refuse_missing(source: str | None) -> None:
-    """Raise DataError for a file or folder that does not exist; names on the hub are not looked up."""
-    if source is not None and not source.startswith(_HUB) and not Path(source).exists():
-        raise DataError(f"{source}: no such file or folder")

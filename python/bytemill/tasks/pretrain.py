@@ -10,6 +10,7 @@ from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.hellaswag import HellaSwagItem, HellaSwagScore, hellaswag_score, read_hellaswag
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
+from bytemill.progress import report
 from bytemill.tasks.base_model import model_config_json
 from bytemill.tasks.base_settings import files_for_use, with_settled_base
 from bytemill.tasks.inputs import check_inputs, shards_at
@@ -89,7 +90,13 @@ def pretrain_task(
 
     def answer(world: World) -> dict[str, float]:
         own = hellaswag[world.rank :: world.size]
-        score = hellaswag_score(model, tokenizer, own, n_positions=model.config.n_positions)
+        score = hellaswag_score(
+            model,
+            tokenizer,
+            own,
+            n_positions=model.config.n_positions,
+            shown=lambda n_done: report("HellaSwag", n_done, len(own)),
+        )
         n_right, n_items = world.sum([score.n_right, score.n_items], next(model.parameters()).device)
         return HellaSwagScore(int(n_right), int(n_items)).as_metrics()
 
@@ -205,11 +212,15 @@ def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any,
         n_batches: Maximum number of batches; 0 for all.
     """
     loader.load_state_dict(loader.state_dict() | {"position": 0})
-    left = loader.n_samples
+    left = total = loader.n_samples
+    report("validation", 0, total)
     for inputs, targets, *documents in islice(loader, n_batches or None):
         n_ids = targets[:left].numel()
         yield inputs[:left], targets[:left], *(cu_seqlens.clamp(max=n_ids) for cu_seqlens in documents)
+        if n_batches:
+            total = min(loader.n_samples, n_batches * len(inputs))
         left -= len(inputs)
+        report("validation", loader.n_samples - max(left, 0), total)
         if left <= 0:
             return
 

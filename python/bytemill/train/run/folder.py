@@ -137,6 +137,10 @@ class Run:
             log.append({"step": step, **record})
         self._progress.show(step, record)
 
+    def measuring(self, phase: str, done: int, total: int) -> None:
+        """Show how far a validation is."""
+        self._progress.measuring(phase, done, total)
+
     def log_samples(self, step: int, samples: Sequence[Mapping[str, str]]) -> None:
         """Write samples without metrics."""
         for sample in samples if self.writes else ():
