@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bytemill.cli.console import open_stdin, say
+from bytemill.cli.encoded_sources import AS_BYTES, EncodingOption, decoded
 from bytemill.cli.output_paths import on_disk
 from bytemill.cli.temporary_folder import temporary_folder
 from bytemill.outside_text import printable
@@ -50,6 +51,7 @@ def prepare(
     ] = None,
     ray: Annotated[str | None, typer.Option(help="Run one Ray task per file: a cluster address, or auto.")] = None,
     json_lines: Annotated[bool, typer.Option("--jsonl", help="Read stdin as JSON rows, not as one text.")] = False,
+    encoding: EncodingOption = None,
 ) -> None:
     """Encode documents into token shards with checksums.
 
@@ -75,7 +77,10 @@ def prepare(
         "max_memory": None if max_memory is None else _bytes(max_memory),
         "check": check,
     }
-    with _files(sources, output, text_field, json_lines=json_lines) as files:
+    with (
+        _files(sources, output, text_field, json_lines=json_lines) as stored,
+        decoded(stored, encoding, beside=output) as files,
+    ):
         if shard_of is not None:
             _prepare_share(files, output, shard_of, options)
         elif ray is not None:
@@ -156,6 +161,7 @@ def verify(
         Path | None, typer.Option("--tokenizer", "-t", help="Tokenizer of the shards; required with --against.")
     ] = None,
     json_lines: Annotated[bool, typer.Option("--jsonl", help="Read stdin (--against -) as JSON rows.")] = False,
+    encoding: EncodingOption = None,
 ) -> None:
     """Check every byte of shards against their checksums or their source text, and report the first error.
 
@@ -175,7 +181,10 @@ def verify(
     if len(folders) > 1:
         raise typer.BadParameter("--against compares one folder; give each folder with its own sources")
     text_field = read_manifest(folders[0]).text_field
-    with _files(against, folders[0], text_field, json_lines=json_lines) as files:
+    with (
+        _files(against, folders[0], text_field, json_lines=json_lines) as stored,
+        decoded(stored, AS_BYTES if encoding is None else encoding, beside=folders[0]) as files,
+    ):
         verify(folders[0], against=files, tokenizer=open_tokenizer(tokenizer), progress=True)
     print(f"{folders[0]}: good, and its tokens are those of the text")
 

@@ -17,7 +17,7 @@ __all__ = ["STDOUT", "Private", "RunFolder", "guard_inputs", "on_disk", "stdout_
 STDOUT = Path("-")
 _OUTPUTS = ("output", "out")
 _CORPORA = ("files", "sources")
-_NO_PATHS = ("name", "text", "prompt", "word", "pattern", "special_token", "separator")
+_NO_PATHS = ("name", "text", "prompt", "word", "pattern", "special_token", "separator", "encoding", "search", "regex")
 
 
 def on_disk(parameter: typer.CallbackParam, path: Path | None) -> Path | None:

@@ -1,4 +1,4 @@
-"""`bytemill tokenizer`: train, encode, decode, convert, inspect, check, compare and audit."""
+"""`bytemill tokenizer`: train, encode, decode, convert, inspect, vocab, check, compare and audit."""
 
 import json
 import sys
@@ -23,6 +23,7 @@ from bytemill.cli.tokenizer.output import (
     write_vocabulary,
 )
 from bytemill.cli.tokenizer.train import train
+from bytemill.cli.tokenizer.vocab import vocab
 from bytemill.errors import ArgumentError
 from bytemill.files import write_bytes
 
@@ -42,7 +43,7 @@ MaxTokens = Annotated[int | None, typer.Option(min=0, help="Use at most this man
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object or list.")]
 
 
-for command in (train, inspect, compare, check, audit):
+for command in (train, inspect, vocab, compare, check, audit):
     app.command()(command)
 
 

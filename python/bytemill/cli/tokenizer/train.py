@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bytemill.cli.console import read_text, say
+from bytemill.cli.encoded_sources import EncodingOption, decoded, decoded_text
 from bytemill.cli.output_paths import STDOUT, on_disk
 from bytemill.cli.tokenizer.output import make_room, pattern_named, write_vocabulary
 from bytemill.errors import ArgumentError, DataError
@@ -69,6 +70,7 @@ def train(
         ),
     ] = None,
     counts: Annotated[Path | None, typer.Option(help="Counts from an earlier --save-counts, instead of files.")] = None,
+    encoding: EncodingOption = None,
     save_counts: Annotated[
         Path | None, typer.Option(help="Also write the counts to this file, for --counts.", callback=on_disk)
     ] = None,
@@ -101,18 +103,23 @@ def train(
     special_tokens = ["<|endoftext|>"] if special_token is None else special_token
     sizes = _sizes(also_save, 256 + len(special_tokens), vocab_size, output)
     _check_report(report, held_out)
-    texts_held_out = _held_out(held_out, text_field, separator)
+    with decoded(held_out or [], encoding, beside=output) as held_out_files:
+        texts_held_out = _held_out(held_out_files, text_field, separator)
     make_room(output)
     for written in (report, save_counts):
         if written:
             make_room(written)
     from_stdin = files == [Path("-")]
+    stdin = decoded_text(read_text(Path("-")), encoding) if from_stdin else b""
     opened_base = open_tokenizer(base) if base else None
-    with warnings.catch_warnings(record=True) as warned:
+    with (
+        decoded([] if from_stdin else files or [], encoding, beside=output) as decoded_files,
+        warnings.catch_warnings(record=True) as warned,
+    ):
         warnings.simplefilter("always")
         tokenizer = Tokenizer.train(
-            files=None if from_stdin else files,
-            texts=[read_text(Path("-"))] if from_stdin else None,
+            files=decoded_files or None,
+            texts=[stdin] if from_stdin else None,
             vocab_size=vocab_size,
             pattern=pattern_named("gpt2" if pattern is None else pattern),
             special_tokens=special_tokens,
