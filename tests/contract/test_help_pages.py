@@ -102,7 +102,9 @@ def all_commands(group, words=()):
             yield (*words, name), command
 
 
-@pytest.mark.parametrize(("words", "command"), list(all_commands(GROUP)), ids=lambda one: "-".join(one) if isinstance(one, tuple) else "")
+@pytest.mark.parametrize(
+    ("words", "command"), list(all_commands(GROUP)), ids=lambda one: "-".join(one) if isinstance(one, tuple) else ""
+)
 def test_paragraphs_have_no_line_breaks_of_their_own(words, command):
     assert not [paragraph for paragraph in command.help.split("\n\n") if "\n" in paragraph]
 

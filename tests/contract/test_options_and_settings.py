@@ -41,7 +41,11 @@ def settings_of(outcome):
         ("finetune lm", "--steps 9", "train.max_steps=9"),
         ("finetune classify", "--lora-rank 4", "lora.r=4"),
         ("finetune preference", "--beta 0.3", "preference.beta=0.3"),
-        ("finetune instruct", "--model m --data rows.json -t t.json", "base=m data.path=rows.json data.tokenizer=t.json"),
+        (
+            "finetune instruct",
+            "--model m --data rows.json -t t.json",
+            "base=m data.path=rows.json data.tokenizer=t.json",
+        ),
     ],
 )
 def test_options_and_set_are_one_mechanism(run, command, options, settings):

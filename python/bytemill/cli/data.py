@@ -213,8 +213,8 @@ def inspect(
     Example: bytemill data inspect shards/ -t tokenizer.json -n 2
     """
     if task is not None:
-        from bytemill.cli.inspect_rows import show_rows
         from bytemill.cli.given_settings import as_settings
+        from bytemill.cli.inspect_rows import show_rows
         from bytemill.train.config import load_config
 
         given = as_settings({"task": task, "data.path": source, "data.tokenizer": tokenizer})

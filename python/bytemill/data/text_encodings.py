@@ -8,7 +8,6 @@ from __future__ import annotations
 import codecs
 import gzip
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from bytemill import _core
@@ -17,6 +16,7 @@ from bytemill.files import new_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 __all__ = ["NotUtf8", "decode_file", "is_text", "known_encoding", "likely_encoding", "not_utf8", "text_files"]
 

@@ -57,11 +57,13 @@ class DryRun:
 def dry_run(task: Task, config: RunConfig) -> DryRun:
     """Train on one micro-batch of `fit(task, config, …)` without writing anything, and return the estimates.
 
-    While all of this takes less than a second, it is repeated, up to five times: the first micro-batch also fills caches.
+    If that takes less than a second, it is repeated, up to five times: the first micro-batch also fills caches.
     """
     trainable = task.trainable()
     all_bytes = sum(p.numel() * p.element_size() for p in task.model.parameters())
-    trial = run_trial(task, config.train.model_copy(update={"micro_batches": 1}), n_steps=_MOST_TRIALS, enough_seconds=_ENOUGH_SECONDS)
+    trial = run_trial(
+        task, config.train.model_copy(update={"micro_batches": 1}), n_steps=_MOST_TRIALS, enough_seconds=_ENOUGH_SECONDS
+    )
     return DryRun(
         n_parameters=sum(p.numel() for p in task.model.parameters()),
         n_trainable=sum(p.numel() for p in trainable),

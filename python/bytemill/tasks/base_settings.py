@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from bytemill.tokenizer import Tokenizer
     from bytemill.train.config import RunConfig
 
-__all__ = ["files_for_use", "fitted_to_data", "model_shape", "refuse_misfit", "template_of", "tokenizer_of", "with_settled_base"]
+__all__ = [
+    "files_for_use",
+    "fitted_to_data",
+    "model_shape",
+    "refuse_misfit",
+    "template_of",
+    "tokenizer_of",
+    "with_settled_base",
+]
 
 
 def with_settled_base(config: RunConfig) -> RunConfig:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Unpack
 
-from bytemill.data import Manifest
 from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.hellaswag import HellaSwagItem, HellaSwagScore, hellaswag_score, read_hellaswag
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
@@ -25,6 +24,7 @@ from bytemill.train.task import BatchStream, Epoch, Task
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from bytemill.data import Manifest
     from bytemill.model import CausalModel
     from bytemill.train.config import RunConfig
 
