@@ -12,7 +12,7 @@ try:
     main()
 except SystemExit as stopped:
     code = stopped.code or 0
-loaded = sorted({"torch", "transformers", "matplotlib"} & sys.modules.keys())
+loaded = sorted({"torch", "transformers"} & sys.modules.keys())
 print(code, loaded, file=sys.stderr)
 """
 
@@ -30,6 +30,7 @@ def probe(folder, arguments):
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "rows.csv").write_text("text\na\nb\n")
+    (tmp_path / "runs").mkdir()
     (tmp_path / "sweep.toml").write_text('[grid]\n"train.batch_size" = [1]\n')
     return tmp_path
 
@@ -60,6 +61,7 @@ def test_help(folder, arguments):
         ("sweep -c sweep.toml", 2, "data.batch_size"),
         ("sweep -c nowhere.toml", 2, "nowhere.toml"),
         ("generate -m ./nowhere hello", 1, "./nowhere"),
+        ("generate -m runs/nowhere hello", 1, "runs/nowhere"),
         ("generate -m ./nowhere --rows rows.json", 1, "rows.json"),
         ("chat -m ./nowhere", 1, "./nowhere"),
         ("classify -m ./nowhere hello", 1, "./nowhere"),

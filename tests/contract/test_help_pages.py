@@ -53,7 +53,7 @@ def panels(page):
 
 def options_of(panel):
     """Each option with its text."""
-    parts = re.split(r" (?=--[a-z-]+ )", panel)
+    parts = re.split(r" (?=--[a-z-]+ (?:-\w )?(?:<|A\.B))", panel)
     return {part.split()[0]: part for part in parts if part.startswith("--")}
 
 

@@ -106,7 +106,7 @@ def test_the_same_value_twice_is_no_contradiction(run, arguments):
         ("model.batch_size", "data.batch_size"),
         ("train.lr", "train.learning_rate"),
         ("lora.rank", "lora.r"),
-        ("classify.seed", "train.seed or data.seed or sample.seed"),
+        ("classify.seed", "data.seed or train.seed or sample.seed"),
     ],
 )
 def test_a_wrong_name_is_suggested_from_all_sections(run, tmp_path, setting, suggested):

@@ -68,8 +68,8 @@ def prompts(
         asked += row_prompts(part_of(rows, split, named(models).values(), split_seed)[:n_rows]) if rows else []
     answers = {}
     for name, place in named(models).items():
-        say(f"{name}: {len(asked)} prompts")
         opened = open_for_use(place, tokenizer, template)
+        say(f"{name}: {len(asked)} prompts")
         answers[name] = answers_to(
             asked,
             opened.generator(),
