@@ -31,7 +31,7 @@ from bytemill.cli import (
     train,
 )
 from bytemill.cli.console import TerminalText
-from bytemill.cli.help_pages import Stages, join_paragraphs
+from bytemill.cli.help_pages import Stages, prepare_help
 from bytemill.cli.output_paths import guard_inputs
 from bytemill.cli.run_options import TrainingCommand
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
@@ -66,7 +66,7 @@ app.command("chat")(chat.chat)
 app.command("classify")(classify.classify)
 app.add_typer(model.app, name="model")
 guard_inputs(app)
-join_paragraphs(app)
+prepare_help(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -38,15 +38,16 @@ def prompts(
     tokenizer: OwnTokenizer = None,
     template: AskedBy = None,
     prompt: Annotated[
-        list[str] | None, typer.Option("--prompt", "-p", help="Your own prompt; repeat for several.")
+        list[str] | None,
+        typer.Option("--prompt", "-p", help="Prompt to answer. Repeat the option for several prompts."),
     ] = None,
     rows: Annotated[
         Path | None,
-        typer.Option(help="File of instruction rows to answer; their outputs are shown next to the answers."),
+        typer.Option(help="File with instructions to answer; the outputs in the file are shown next to the answers."),
     ] = None,
     split: Split = "all",
     split_seed: SplitSeed = None,
-    n_rows: Annotated[int, typer.Option(min=1, help="Number of rows to use from the start of --rows.")] = 10,
+    n_rows: Annotated[int, typer.Option(min=1, help="With --rows: number of rows to answer, from the first.")] = 10,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of tokens per answer.")] = 64,
     temperature: Annotated[
         float, typer.Option(help="Sampling temperature; 0 always takes the most likely token.")
@@ -133,7 +134,8 @@ def judge(
     answers: Annotated[
         list[str],
         typer.Argument(
-            help="Files from `generate --rows` or `eval prompts --json`, or rows with prompt and text; or NAME=FILE."
+            help="Files of answers, from `generate --rows` or `eval prompts --json`, or rows with prompt and text. "
+            "NAME=FILE gives one a name."
         ),
     ],
     model: Annotated[str, typer.Option("--judge", help="Name of the judge model on the server.")],
@@ -141,11 +143,16 @@ def judge(
         str, typer.Option(help="Address of the server; redirects to other servers are not followed.")
     ] = "http://localhost:11434",
     api: Annotated[Literal["ollama", "openai"], typer.Option(help="API of the server: ollama or openai.")] = "ollama",
-    rubric: Annotated[str, typer.Option(help="quality, safety, or a file with your own rubric.")] = "quality",
+    rubric: Annotated[
+        str, typer.Option(help="What the judge scores: quality, safety, or a file with your own rubric.")
+    ] = "quality",
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder for the scores. Default: the folder of each file.", callback=on_disk
+            "--output",
+            "-o",
+            help="Folder for the files of scores. Default: the folder of each file of answers.",
+            callback=on_disk,
         ),
     ] = None,
     key_variable: Annotated[str | None, typer.Option(help="Environment variable with the server's API key.")] = None,

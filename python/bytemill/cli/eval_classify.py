@@ -19,9 +19,7 @@ def classify(
     model: Annotated[
         str | None, typer.Argument(help="A run of `bytemill finetune classify`, or a checkpoint of one.")
     ] = None,
-    named_model: Annotated[
-        str | None, typer.Option("--model", "-m", help="The model, as an option instead of an argument.")
-    ] = None,
+    named_model: Annotated[str | None, typer.Option("--model", "-m", help="The same as MODEL, as an option.")] = None,
     tokenizer: OwnTokenizer = None,
     text_column: Annotated[
         str | None, typer.Option(help="Column that holds the text. Default: the one used in tuning.")

@@ -29,7 +29,11 @@ def matrix(
     models: Models,
     data: Annotated[
         list[str],
-        typer.Option("--data", "-d", help="File of rows or a .txt, or NAME=FILE; repeat for several."),
+        typer.Option(
+            "--data",
+            "-d",
+            help="File of rows, or a .txt file; NAME=FILE gives it a name. Repeat the option for several files.",
+        ),
     ],
     tokenizer: OwnTokenizer = None,
     template: AskedBy = None,

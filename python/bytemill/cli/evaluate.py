@@ -91,8 +91,8 @@ def hellaswag(
     model: Model,
     data: Annotated[Path, typer.Option("--data", "-d", help="hellaswag_val.jsonl: ctx, endings and label per line.")],
     tokenizer: OwnTokenizer = None,
-    items: Annotated[int, typer.Option(min=0, help="Use only the first N items; 0 uses all.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Items per batch, four rows each.")] = 8,
+    items: Annotated[int, typer.Option(min=0, help="Number of items to use, from the first; 0 uses all.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Items per batch; each item has four rows.")] = 8,
     strips: Annotated[
         bool,
         typer.Option("--strip", help="Remove spaces at the start of endings. Default: keep them, like build-nanogpt."),
@@ -138,8 +138,8 @@ def harness(
     ],
     tokenizer: OwnTokenizer = None,
     include: Annotated[Path | None, typer.Option(help="Folder with your own tasks in YAML.")] = None,
-    items: Annotated[int, typer.Option(min=0, help="Use only the first N items of each task; 0 uses all.")] = 0,
-    few_shot: Annotated[int, typer.Option(min=0, help="Number of examples before each question.")] = 0,
+    items: Annotated[int, typer.Option(min=0, help="Number of items to use per task, from the first; 0 uses all.")] = 0,
+    few_shot: Annotated[int, typer.Option(min=0, help="Number of solved examples before each question.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts per batch.")] = 8,
 ) -> None:
     """Run benchmarks of EleutherAI's lm-evaluation-harness (needs bytemill[eval]) and print the results as JSON.

@@ -24,7 +24,7 @@ def _group() -> None:
 @app.command(cls=TrainingCommand)
 @takes_options(TuningOptions, task="lm", output="runs/lm")
 def lm(options: TuningOptions) -> None:
-    """Tune a model on a text column or a .txt file; each row is a document, and long documents are cut into windows.
+    """Tune a model on plain texts: the rows of a text column, or a .txt file. Long texts are cut into several samples.
 
     Example: bytemill finetune lm --model runs/first --data imdb.csv -t tokenizer.json --set data.text_column=text
     """
@@ -54,7 +54,7 @@ def chat(options: TuningOptions) -> None:
 @app.command(cls=TrainingCommand)
 @takes_options(TuningOptions, task="classify", output="runs/classify")
 def classify(options: TuningOptions) -> None:
-    """Tune a model to classify texts; scores on training and test rows are printed and written to test.json.
+    """Tune a model to classify texts. At the end, its scores on training and test rows are printed.
 
     Example: bytemill finetune classify --model runs/first --data SMSSpamCollection -t tokenizer.json
     """

@@ -8,8 +8,8 @@ from bytemill.cli.run_options import PreferenceOptions, takes_options
 def preference(options: PreferenceOptions) -> None:
     """Tune a model on pairs of answers, one preferred and one rejected (DPO).
 
-    The rows have chosen and rejected answers, in any format that `finetune instruct` reads. The default is one epoch at
-    a learning rate of 5e-6; change it with --config or --set.
+    Each row has a prompt, a chosen answer and a rejected answer. The model learns to prefer the chosen answers, but
+    stays close to the base model.
 
     Example: bytemill finetune preference --model runs/tuned --data preferences.json -t tokenizer.json
     """

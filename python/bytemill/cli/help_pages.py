@@ -1,12 +1,12 @@
-"""Help pages: the commands by stage, and paragraphs that the terminal wraps at its own width."""
+"""Help pages: the commands by stage, narrow columns, and paragraphs that the terminal wraps at its own width."""
 
 import inspect
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-__all__ = ["Stages", "join_paragraphs"]
+__all__ = ["HelpPage", "Stages", "prepare_help"]
 
 _STAGES = {
     "Start": ("demo", "doctor"),
@@ -16,6 +16,7 @@ _STAGES = {
     "Evaluate": ("eval", "report"),
     "Use": ("generate", "chat", "classify", "model"),
 }
+_WIDEST_TYPE = 12
 
 
 class Stages(TyperGroup):
@@ -34,17 +35,29 @@ class Stages(TyperGroup):
         return command
 
 
-def join_paragraphs(group: typer.Typer) -> None:
+class HelpPage(TyperCommand):
+    """A command whose help leaves most of the line to the texts: the column of types is narrow."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help."""
+        for parameter in self.params:
+            _make_narrow(parameter, ctx)
+        super().format_help(ctx, formatter)
+
+
+def prepare_help(group: typer.Typer) -> None:
     """Set the help of each command of a group to its docstring, with one line per paragraph.
 
     Typer keeps the line breaks of all paragraphs except the first, and takes text in brackets for markup.
     """
     for command in group.registered_commands:
+        if command.cls is TyperCommand:
+            command.cls = HelpPage
         if command.callback is not None:
             command.help = one_line_each(inspect.getdoc(command.callback) or "")
     for inner in group.registered_groups:
         if inner.typer_instance is not None:
-            join_paragraphs(inner.typer_instance)
+            prepare_help(inner.typer_instance)
 
 
 def one_line_each(docstring: str) -> str:
@@ -55,3 +68,20 @@ def one_line_each(docstring: str) -> str:
     """
     paragraphs = (" ".join(paragraph.split()) for paragraph in docstring.split("\n\n"))
     return "\n\n".join(paragraphs).replace("[", "\\[")
+
+
+def _make_narrow(parameter: Any, ctx: Any) -> None:
+    """Move long choices from the column of types to the text, and leave out limits and the type of flags.
+
+    The parameter is changed; after a help, the program ends.
+    """
+    shown = parameter.display_type_rich(ctx) or ""
+    if getattr(parameter, "is_flag", False):
+        parameter.metavar = ""
+    elif " range" in shown:
+        parameter.metavar = shown.replace(" range", "")
+        parameter.min = parameter.max = None
+    elif len(shown) > _WIDEST_TYPE and "|" in shown:
+        choices = shown.strip("<>").split("|")
+        parameter.metavar = "<name>"
+        parameter.help = f"{parameter.help} One of {', '.join(choices)}."

@@ -38,9 +38,9 @@ def ladder(
 ) -> None:
     """Measure how much TF32, bf16 or fp16, torch.compile, fused attention and a padded vocabulary speed up training.
 
-    Starts from plain fp32. Each rung changes one thing compared with the fastest rung before it, and trains the same
-    weights on the same tokens for ten steps; equal losses show that only the speed changed. If this machine lacks a
-    rung, a sentence explains why.
+    The first rung is plain fp32. Each further rung changes one thing in the fastest rung so far, and trains the same
+    weights on the same tokens for ten steps. Equal losses show that only the speed changed. If this machine cannot run
+    a rung, a sentence explains why.
 
     Example: bytemill ladder --data shards -o ladder.html
     """

@@ -66,9 +66,12 @@ def _facts(place: "ModelPlace") -> "dict[str, Any]":
 def export(
     model: ModelPath,
     output: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write.", callback=on_disk)],
-    adapter: Annotated[bool, typer.Option("--adapter", help="Write only the adapter, in PEFT's format.")] = False,
+    adapter: Annotated[bool, typer.Option("--adapter", help="Write only the LoRA adapter, in PEFT's format.")] = False,
     base: Annotated[
-        str | None, typer.Option(help="With --adapter: name of the base model, which PEFT requires.")
+        str | None,
+        typer.Option(
+            help="With --adapter: name of the base model to write into the adapter's settings; PEFT needs it."
+        ),
     ] = None,
     tokenizer: OwnTokenizer = None,
 ) -> None:

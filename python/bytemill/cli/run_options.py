@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from typer.core import TyperCommand
 
 from bytemill.cli.console import is_first_process
 from bytemill.cli.given_settings import Sets, as_settings, refuse_contradictions, resolve, seconds_of
+from bytemill.cli.help_pages import HelpPage
 from bytemill.cli.output_paths import RunFolder
 from bytemill.extras import require
 
@@ -218,7 +218,7 @@ class PreferenceOptions(TuningOptions):
     ] = None
 
 
-class TrainingCommand(TyperCommand):
+class TrainingCommand(HelpPage):
     """A command whose help shows the default of each setting; they are computed only if the help is shown."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

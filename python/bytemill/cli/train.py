@@ -21,19 +21,23 @@ def train(
     is_dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Run a few steps, print the time and memory that the run would take, and write nothing."
+            "--dry-run",
+            help="Train on one micro-batch, print how much time and memory the run would take, and write nothing.",
         ),
     ] = False,
     profiles: Annotated[
-        bool, typer.Option("--profile", help="Profile three steps and write the trace to the run's profile/ folder.")
+        bool,
+        typer.Option(
+            "--profile", help="Profile three steps, and write the trace to the folder profile/ in the run's folder."
+        ),
     ] = False,
 ) -> None:
     """Pretrain a GPT-2 on token shards.
 
-    Ctrl-C and SIGTERM stop the run cleanly, with a checkpoint. --resume continues as if the run had not stopped; --set
-    can change settings.
+    Ctrl-C saves a checkpoint and prints the command that continues the run. The usual settings have options; --set
+    changes any other setting, and --print-config lists all settings.
 
-    Example: bytemill train --set data.path=shards data.tokenizer=tokenizer.json model.name=gpt2 -o runs/first
+    Example: bytemill train --set data.path=shards --layers 4 --heads 4 --width 128 --steps 500 -o runs/first
     """
     resolved = options.resolved(None, *(["train.profile_steps=3"] if profiles else []), writes=not is_dry_run)
     from bytemill.experiment.batch_size import find_batch_size

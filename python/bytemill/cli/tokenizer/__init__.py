@@ -39,7 +39,9 @@ app = typer.Typer(help="Train and use byte-level BPE tokenizers.", no_args_is_he
 TokenizerSource = Annotated[
     str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
 ]
-MaxTokens = Annotated[int | None, typer.Option(min=0, help="Use at most this many ids of each document. Default: all.")]
+MaxTokens = Annotated[
+    int | None, typer.Option(min=0, help="Maximum number of ids per document; the rest is left out. Default: no limit.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object or list.")]
 
 
@@ -55,11 +57,19 @@ def encode(
         typer.Argument(help="Text or .jsonl files, also .gz or .zst; - or no file reads stdin."),
     ] = None,
     text: Annotated[str | None, typer.Option(help="Use this text instead of files.")] = None,
-    special: Annotated[bool, typer.Option(help="Encode special tokens in the text as their ids.")] = False,
+    special: Annotated[
+        bool,
+        typer.Option(
+            help="Encode the text of special tokens, such as <|endoftext|>, as their ids; otherwise as plain text."
+        ),
+    ] = False,
     max_tokens: MaxTokens = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write all ids to this file, .npy or raw uint16 (uint32 above 65,536 ids); - is raw stdout."),
+        typer.Option(
+            help="Write all ids to this file: .npy, or raw uint16 (uint32 if the vocabulary has more than 65,536 ids); "
+            "- writes them to stdout."
+        ),
     ] = None,
     end_token: Annotated[
         str | None, typer.Option(help="With --out: add this special token after each document.")
@@ -175,12 +185,14 @@ def convert(
     pattern: Annotated[
         str,
         typer.Option(
-            help="Only if the source has no pattern: gpt2, cl100k, o200k, a tiktoken name, none, or any regex."
+            help="For a source without a pattern: gpt2, cl100k, o200k, a tiktoken name, none, or a regular expression."
         ),
     ] = "auto",
     special_token: Annotated[
         list[str] | None,
-        typer.Option(help="Only if the source has no special tokens: TEXT or TEXT=ID; repeat for several."),
+        typer.Option(
+            help="Special token, for a source without special tokens: TEXT or TEXT=ID. Repeat the option for several."
+        ),
     ] = None,
 ) -> None:
     """Convert a vocabulary to another tool's format.

@@ -50,7 +50,7 @@ def vocab(
     ] = 100,
     form: Annotated[
         Form | None,
-        typer.Option("--format", help="text, csv or json. Default: by the ending of --output, else text."),
+        typer.Option("--format", help="Format of the output. Default: as the ending of --output says, else text."),
     ] = None,
     output: Output = None,
 ) -> None:
