@@ -45,7 +45,7 @@ def test_the_line_that_a_stopped_run_prints_continues_it(bytemill, tmp_path):
     assert "stopped after step 1 of 4, which is saved: train.max_seconds is 0.001" in said.err
     line = next(line for line in said.err.splitlines() if line.startswith("Continue: "))
     command = shlex.split(line.removeprefix("Continue: "))
-    assert command == ["bytemill", "train", "--resume", "-o", str(run)]
+    assert command == ["bytemill", "train", "-o", str(run), "--resume"]
 
     code, said = bytemill(*command[1:])
     assert code == 0

@@ -80,7 +80,7 @@ def test_markdown_stays_in_a_pipe_and_becomes_lines_on_a_terminal(capsys, monkey
     assert "---" not in shown
     assert "│ a | b " in shown
     assert "[bold]" in shown
-    assert "│  1.5 │" in shown
+    assert "│   1.5 │" in shown
     assert "\\x1b[31mred" in shown
 
 

@@ -27,8 +27,8 @@ def prepare(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Files or folders of text; - for stdin; hf:NAME, hf:NAME:CONFIG or hf:NAME:CONFIG:SPLIT for a data set of "
-            "the Hugging Face hub."
+            help="Files or folders of text; - for stdin; hf:NAME, hf:NAME:CONFIG or hf:NAME:CONFIG:SPLIT for a data "
+            "set of the Hugging Face hub."
         ),
     ],
     tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="Tokenizer: a file or a folder.")],
@@ -100,7 +100,7 @@ def prepare(
     }
     with (
         _files(sources, output, text_field, json_lines=json_lines) as stored,
-        decoded(stored, encoding, beside=output) as files,
+        decoded(stored, encoding, near=output) as files,
     ):
         if shard_of is not None:
             _prepare_share(files, output, shard_of, options)
@@ -207,7 +207,7 @@ def verify(
     text_field = read_manifest(folders[0]).text_field
     with (
         _files(against, folders[0], text_field, json_lines=json_lines) as stored,
-        decoded(stored, AS_BYTES if encoding is None else encoding, beside=folders[0]) as files,
+        decoded(stored, AS_BYTES if encoding is None else encoding, near=folders[0]) as files,
     ):
         verify(folders[0], against=files, tokenizer=open_tokenizer(tokenizer), progress=True)
     print(f"{folders[0]}: good, and its tokens are those of the text")

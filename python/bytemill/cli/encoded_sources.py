@@ -27,13 +27,13 @@ EncodingOption = Annotated[
 
 
 @contextmanager
-def decoded(sources: Sequence[Path], encoding: str | None, *, beside: Path) -> Iterator[list[Path]]:
+def decoded(sources: Sequence[Path], encoding: str | None, *, near: Path) -> Iterator[list[Path]]:
     """Yield files of UTF-8 text: the sources, or decoded copies that exist in this context only.
 
     Args:
         sources: Files and folders, as the core reads them.
         encoding: What --encoding names; None checks that all text is UTF-8.
-        beside: The output; the copies are in a temporary folder next to it.
+        near: The output; the copies are in a temporary folder next to it.
 
     Raises:
         DataError: A file is not UTF-8, or not text in the given encoding.
@@ -51,7 +51,7 @@ def decoded(sources: Sequence[Path], encoding: str | None, *, beside: Path) -> I
         yield list(sources)
         return
     name = known_encoding(encoding)
-    with temporary_folder(beside.resolve().parent) as folder:
+    with temporary_folder(near.resolve().parent) as folder:
         files = []
         for number, file in enumerate(text_files(list(sources))):
             files.append(file)

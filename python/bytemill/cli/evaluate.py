@@ -12,6 +12,7 @@ from bytemill.cli.eval_classify import classify
 from bytemill.cli.eval_matrix import matrix
 from bytemill.cli.several_models import Model, OwnTokenizer, open_for_use
 from bytemill.errors import DataError
+from bytemill.extras import require
 from bytemill.train.run.metrics import as_json_data
 
 app = typer.Typer(help="Evaluate a model.", no_args_is_help=True)
@@ -46,6 +47,7 @@ def loss(
     from bytemill.tasks.usable_model import open_place, tokenizer_for
     from bytemill.tokenizer.source import tokenizer_in
 
+    require("torch")
     _refuse_rows(data)
     manifest = read_manifest(data)
     place = open_place(model, say=say)

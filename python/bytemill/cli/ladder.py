@@ -7,6 +7,7 @@ import typer
 
 from bytemill.cli.console import json_text, put, say
 from bytemill.cli.output_paths import on_disk
+from bytemill.extras import require
 
 if TYPE_CHECKING:
     from bytemill.experiment.ladder import Measurement
@@ -44,6 +45,7 @@ def ladder(
 
     Example: bytemill ladder --data shards -o ladder.html
     """
+    require("torch")
     if data is not None:
         from bytemill.tasks.inputs import shards_at
 

@@ -9,6 +9,7 @@ from bytemill.cli.console import say
 from bytemill.cli.output_paths import on_disk
 from bytemill.cli.run_options import MoreSettings, Settings
 from bytemill.cli.tables import put_tables
+from bytemill.extras import require
 
 if TYPE_CHECKING:
     from bytemill.experiment.sweep.plan import PlannedRun
@@ -50,6 +51,7 @@ def sweep(
 
     Example: bytemill sweep -c examples/configs/sweep_rank.toml --set base=runs/first data.path=alpaca.json
     """
+    require("torch")
     from bytemill.experiment.sweep.plan import read_sweep
 
     planned = read_sweep(config, [*(settings or []), *(more_settings or [])])

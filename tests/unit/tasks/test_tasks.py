@@ -146,7 +146,7 @@ def test_shards_with_too_little_to_validate_on_are_trained_on(tmp_path):
 def test_a_model_that_is_used_goes_to_the_fastest_device(tmp_path, monkeypatch):
     save_model(GPT2(GPT2Config(vocab_size=258, n_positions=8, n_embd=4, n_layer=1, n_head=1)), tmp_path / "model")
     Tokenizer.train(texts=["say yes"], vocab_size=258).save(tmp_path / "model" / "tokenizer.json")
-    monkeypatch.setattr("bytemill.tasks.usable_model.pick_device", lambda: torch.device("meta"))
+    monkeypatch.setattr("bytemill.train.machine.device.pick_device", lambda: torch.device("meta"))
     opened = open_model(tmp_path / "model")
     assert {parameter.device.type for parameter in opened.model.parameters()} == {"meta"}
 

@@ -57,4 +57,4 @@ def test_search_by_text_pattern_and_bytes(tokenizer: Tokenizer) -> None:
 def test_text_is_none_inside_a_character(tokenizer: Tokenizer) -> None:
     by_token = {one.token: one for one in entries(tokenizer)}
     assert by_token[b"\xe5"].text is None
-    assert by_token["北".encode()].text == "北"
+    assert by_token[b" low"].text == " low"

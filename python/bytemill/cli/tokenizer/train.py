@@ -128,7 +128,7 @@ def train(
     special_tokens = ["<|endoftext|>"] if special_token is None else special_token
     sizes = _sizes(also_save, 256 + len(special_tokens), vocab_size, output)
     _check_report(report, held_out)
-    with decoded(held_out or [], encoding, beside=output) as held_out_files:
+    with decoded(held_out or [], encoding, near=output) as held_out_files:
         texts_held_out = _held_out(held_out_files, text_field, separator)
     make_room(output)
     for written in (report, save_counts):
@@ -138,7 +138,7 @@ def train(
     stdin = decoded_text(read_text(Path("-")), encoding) if from_stdin else b""
     opened_base = open_tokenizer(base) if base else None
     with (
-        decoded([] if from_stdin else files or [], encoding, beside=output) as decoded_files,
+        decoded([] if from_stdin else files or [], encoding, near=output) as decoded_files,
         warnings.catch_warnings(record=True) as warned,
     ):
         warnings.simplefilter("always")

@@ -108,7 +108,8 @@ def _cell(name: str, value: object) -> str:
 
 def _csv(found: "Iterable[Entry]") -> str:
     written = io.StringIO()
-    table = csv.DictWriter(written, _COLUMNS, lineterminator="\n")
+    # Text in quotes: before Python 3.13, a carriage return alone would otherwise not be quoted.
+    table = csv.DictWriter(written, _COLUMNS, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     table.writeheader()
     for one in found:
         table.writerow(one.as_dict() | {"special": int(one.is_special)})
