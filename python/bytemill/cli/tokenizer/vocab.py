@@ -92,7 +92,7 @@ def _show(found: "list[Entry]", most: int | None, output: Path | None) -> None:
 
 
 def _markdown(found: "Iterable[Entry]") -> str:
-    lines = [_COLUMNS, ("---:", "---", "---", "---:", "---", "---:", "---:")]
+    lines: list[tuple[str, ...]] = [_COLUMNS, ("---:", "---", "---", "---:", "---", "---:", "---:")]
     lines += [tuple(_cell(name, value) for name, value in one.as_dict().items()) for one in found]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
