@@ -15,7 +15,7 @@ from bytemill.errors import DataError
 from bytemill.extras import require
 from bytemill.train.run.metrics import as_json_data
 
-app = typer.Typer(help="Evaluate a model.", no_args_is_help=True)
+app = typer.Typer(help="Measure models: loss, benchmarks, answers, classes.", no_args_is_help=True)
 app.command()(matrix)
 app.command()(classify)
 app.command()(answers.prompts)
@@ -24,7 +24,7 @@ app.command()(answers.judge)
 
 @app.callback()
 def _group() -> None:
-    """Evaluate a model."""
+    """Measure models: loss, benchmarks, answers, classes."""
 
 
 @app.command()

@@ -12,13 +12,15 @@ from bytemill.cli.run_end import finish, fit_in
 from bytemill.cli.run_options import TrainingCommand, TuningOptions, takes_options
 from bytemill.files import write_text
 
-app = typer.Typer(help="Fine-tune a model.", no_args_is_help=True)
+app = typer.Typer(
+    help="Tune a trained model on texts, instructions, conversations, labels or preferences.", no_args_is_help=True
+)
 app.command(cls=TrainingCommand)(preference)
 
 
 @app.callback()
 def _group() -> None:
-    """Fine-tune a model."""
+    """Tune a trained model on texts, instructions, conversations, labels or preferences."""
 
 
 @app.command(cls=TrainingCommand)
