@@ -8,7 +8,7 @@ import sys
 import pytest
 import typer.main
 
-from bytemill.cli import app
+from bytemill.cli import app, main
 from bytemill.cli.help_pages import _STAGES
 from bytemill.tasks.base_settings import model_shape
 from bytemill.train.config import load_config
@@ -113,8 +113,14 @@ def test_brackets_in_a_docstring_are_no_markup():
     assert "bytemill[eval]" in shown("eval", "harness")
 
 
-@pytest.mark.parametrize("command", ["train", "finetune instruct"])
-def test_help_fits_into_80_columns(command):
-    page = shown(*command.split())
+@pytest.mark.parametrize("words", [words for words, _ in all_commands(GROUP)], ids=" ".join)
+def test_help_fits_into_80_columns(words, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.argv", ["bytemill", *words, "--help"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    page = capsys.readouterr().out
+    assert stopped.value.code in (None, 0)
     assert max(map(len, page.splitlines())) <= 80
-    assert "…" not in page
+    texts = [re.split(r"  +", line.strip("│ "))[-1] for line in page.splitlines() if line.startswith("│")]
+    assert max(map(len, texts)) >= 25, "the other columns leave no room for the texts"

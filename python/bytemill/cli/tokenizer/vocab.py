@@ -57,8 +57,8 @@ def vocab(
     """List the tokens of a vocabulary, search them, or write them to a CSV or JSON file.
 
     Each row has the id, the bytes in hex, the text, the length in bytes, whether the token is special, and the two ids
-    (left and right) that were merged to this token. The text is empty if the bytes are not whole characters. A CSV or
-    JSON file has all rows, whatever --number is.
+    (left and right) that were merged to this token. The text is empty if the bytes are not whole characters. --number
+    limits only the table; a CSV or JSON file has all rows.
 
     Example: bytemill tokenizer vocab gpt2 --search China
 
