@@ -49,7 +49,7 @@ def _show(lines: Sequence[str]) -> None:
 
     header, rule, *rows = (cells_of(line) for line in lines)
     numeric = [mark.endswith(":") or _are_numbers(rows, column) for column, mark in enumerate(rule)]
-    table = Table()
+    table = Table(header_style="")
     for name, is_number in zip(header, numeric, strict=True):
         table.add_column(Text(printable(name)), justify="right" if is_number else "left", no_wrap=is_number)
     for row in rows:  # as Text: a cell may look like rich's markup
