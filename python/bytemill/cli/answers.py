@@ -54,10 +54,10 @@ def prompts(
     ] = 0.8,
     top_k: Annotated[int, typer.Option(help="Sample only from the K most likely tokens; 0 allows all.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for sampling.")] = 42,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     page: Page = None,
 ) -> None:
-    """Answer the same prompts with several models; without --prompt or --rows, ten built-in prompts.
+    """Answer the same prompts with several models. Without --prompt and --rows, the models answer ten built-in prompts.
 
     Example: bytemill eval prompts -m base=runs/first -m runs/tuned --page prompts.html
     """
@@ -162,13 +162,14 @@ def judge(
         float, typer.Option(min=0, help="Seconds to wait before the second attempt; doubled after each.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Random seed sent to the server.")] = 123,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     page: Page = None,
 ) -> None:
     """Let a language model score each answer from 0 to 100; several files are compared in one table.
 
-    Answers are answers to instructions, or continuations of a prompt (prompt and text, as in a run's samples.jsonl).
-    The scores of each file go to NAME.RUBRIC.jsonl, row by row; run the command again to score only missing rows.
+    A file has answers to instructions, or continuations of prompts (prompt and text, as in a run's samples.jsonl). The
+    scores of each file are written to NAME.RUBRIC.jsonl. After an interruption, run the same command again: only the
+    missing rows are scored.
 
     Example: bytemill eval judge base.json tuned.json --judge llama3 --rubric safety
     """

@@ -230,7 +230,7 @@ def inspect(
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Split: train or val.")] = "train",
-    first: Annotated[int, typer.Option(min=0, help="Index of the first document or row to show.")] = 0,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first document or row to show, counted from 0.")] = 0,
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="Number of documents or rows to show.")] = 3,
     tokens: Annotated[int, typer.Option(min=1, help="Maximum number of tokens to show per document or row.")] = 200,
 ) -> None:

@@ -39,13 +39,14 @@ def decoded(sources: Sequence[Path], encoding: str | None, *, near: Path) -> Ite
         DataError: A file is not UTF-8, or not text in the given encoding.
         ArgumentError: There is no such encoding.
     """
-    from bytemill.data.text_encodings import decode_file, is_text, known_encoding, not_utf8, text_files
+    from bytemill.data.parts import find_files
+    from bytemill.data.text_encodings import decode_file, is_text, known_encoding, not_utf8
 
     if encoding == AS_BYTES:
         yield list(sources)
         return
     if encoding is None:
-        for file in text_files(list(sources)):
+        for file in find_files(sources):
             if is_text(file):
                 _refuse_other(str(file), not_utf8(file))
         yield list(sources)
@@ -53,7 +54,7 @@ def decoded(sources: Sequence[Path], encoding: str | None, *, near: Path) -> Ite
     name = known_encoding(encoding)
     with temporary_folder(near.resolve().parent) as folder:
         files = []
-        for number, file in enumerate(text_files(list(sources))):
+        for number, file in enumerate(find_files(sources)):
             files.append(file)
             if is_text(file):
                 files[-1] = folder / f"{number:06}" / file.name.removesuffix(".gz")

@@ -46,7 +46,7 @@ def matrix(
     ] = 512,
     text_column: Annotated[str, typer.Option(help="Column that holds the text.")] = "text",
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per batch.")] = 8,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     page: Page = None,
 ) -> None:
     """Print the mean loss, in nats per token, of each model on the same random rows of each data set.

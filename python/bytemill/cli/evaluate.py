@@ -91,7 +91,9 @@ def _refuse_rows(data: Path) -> None:
 @app.command()
 def hellaswag(
     model: Model,
-    data: Annotated[Path, typer.Option("--data", "-d", help="hellaswag_val.jsonl: ctx, endings and label per line.")],
+    data: Annotated[
+        Path, typer.Option("--data", "-d", help="File hellaswag_val.jsonl, with ctx, endings and label in each line.")
+    ],
     tokenizer: OwnTokenizer = None,
     items: Annotated[int, typer.Option(min=0, help="Number of items to use, from the first; 0 uses all.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Items per batch; each item has four rows.")] = 8,
@@ -136,7 +138,8 @@ def hellaswag(
 def harness(
     model: Model,
     tasks: Annotated[
-        list[str], typer.Option("--task", help="Name of an lm-evaluation-harness benchmark; repeat for several.")
+        list[str],
+        typer.Option("--task", help="Name of a benchmark of lm-evaluation-harness. Repeat the option for several."),
     ],
     tokenizer: OwnTokenizer = None,
     include: Annotated[Path | None, typer.Option(help="Folder with your own tasks in YAML.")] = None,

@@ -19,7 +19,7 @@ def ladder(
         typer.Option(
             "--model",
             "-m",
-            help="gpt2, gpt2-medium, gpt2-large or gpt2-xl. Default: gpt2 on a GPU, a smaller model elsewhere.",
+            help="Size of the model: gpt2, gpt2-medium, gpt2-large or gpt2-xl. Default: gpt2 on a GPU, a smaller model elsewhere.",
         ),
     ] = None,
     data: Annotated[

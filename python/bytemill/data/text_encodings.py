@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["NotUtf8", "decode_file", "is_text", "known_encoding", "likely_encoding", "not_utf8", "text_files"]
+__all__ = ["NotUtf8", "decode_file", "is_text", "known_encoding", "likely_encoding", "not_utf8"]
 
 CHECKED_BYTES = 64 << 20
 """Bytes of each file that are checked."""
@@ -44,20 +44,6 @@ class NotUtf8(NamedTuple):
     byte: int
     likely: str | None
     """The encoding that the text probably has; None if the text is damaged UTF-8 or of an unknown kind."""
-
-
-def text_files(paths: list[Path]) -> Iterator[Path]:
-    """Yield the files of files and folders in the order in which the core reads them."""
-    for path in paths:
-        if path.is_dir():
-            yield from text_files(
-                sorted(
-                    (one for one in path.iterdir() if not one.name.startswith(".") and not _is_linked_folder(one)),
-                    key=lambda one: one.name.encode(errors="surrogateescape"),
-                )
-            )
-        else:
-            yield path
 
 
 def is_text(path: Path) -> bool:
@@ -158,10 +144,6 @@ def decode_file(source: Path, destination: Path, encoding: str) -> None:
             offset += len(piece)
             if offset > most_bytes:
                 raise FormatError(f"{source}: expands to more than {_MOST_EXPANSION:,} times its size")
-
-
-def _is_linked_folder(path: Path) -> bool:
-    return path.is_symlink() and path.is_dir()
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -15,7 +15,6 @@ from bytemill.data.text_encodings import (
     known_encoding,
     likely_encoding,
     not_utf8,
-    text_files,
 )
 from bytemill.errors import ArgumentError, DataError, FormatError
 
@@ -117,16 +116,6 @@ def test_names_of_encodings() -> None:
             known_encoding(name)
 
 
-def test_files_come_in_the_order_of_the_core(tmp_path: Path) -> None:
-    from bytemill import _core
-
-    for name in ("b/x.txt", "a.txt", "b/A.txt", "ä.txt", "B.txt", ".hidden/x.txt", "c.jsonl", "b/.x"):
-        path = tmp_path / "in" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text('{"text": "' + name + '"}' if name.endswith("jsonl") else name)
-    (tmp_path / "linked").mkdir()
-    (tmp_path / "linked" / "y.txt").write_text("y")
-    (tmp_path / "in" / "link").symlink_to(tmp_path / "linked")
-    names = [str(file.relative_to(tmp_path / "in")) for file in text_files([tmp_path / "in"])]
-    assert names == [one.decode() for one in _core.read_documents([str(tmp_path / "in")])]
-    assert [name for name in names if not is_text(Path(name))] == ["c.jsonl"]
+def test_rows_have_their_own_encoding() -> None:
+    names = ("a.txt", "a.md.gz", "README", "b.JSONL", "b.ndjson.zst", "c.parquet", "c.arrow")
+    assert [name for name in names if not is_text(Path(name))] == ["b.JSONL", "b.ndjson.zst", "c.parquet", "c.arrow"]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Train and use byte-level BPE tokenizers.", no_args_is_help=True)
 
 TokenizerSource = Annotated[
-    str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
+    str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
 ]
 MaxTokens = Annotated[
     int | None, typer.Option(min=0, help="Maximum number of ids per document; the rest is left out. Default: no limit.")
@@ -177,7 +177,9 @@ def decode(
 
 @app.command()
 def convert(
-    source: Annotated[str, typer.Argument(help="A file, a folder, hf:REPOSITORY, or a tiktoken name; - is stdin.")],
+    source: Annotated[
+        str, typer.Argument(help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name; - is stdin.")
+    ],
     output: Annotated[Path, typer.Argument(help="File or folder to write; - is stdout.")],
     form: Annotated[
         Format, typer.Option("--format", help="Format to write: huggingface, tiktoken, readable or gpt2.")

@@ -18,7 +18,7 @@ __all__ = ["audit"]
 
 def audit(
     tokenizer: Annotated[
-        str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
+        str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
     ],
     languages: Annotated[
         Path | None, typer.Option(help="ZIP file with the same text in many languages, one .txt per language.")

@@ -19,7 +19,7 @@ MOST_SHOWN = 20
 
 def check(
     tokenizer: Annotated[
-        str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
+        str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
     ],
     files: Annotated[list[Path] | None, typer.Argument(help="Text files to check; - or no file reads stdin.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,

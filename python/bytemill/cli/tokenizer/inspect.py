@@ -19,7 +19,7 @@ __all__ = ["inspect"]
 
 def inspect(
     tokenizer: Annotated[
-        str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
+        str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
     ],
     files: Annotated[list[Path] | None, typer.Argument(help="Text files; - or no file reads stdin.")] = None,
     text: Annotated[str | None, typer.Option(help="Use this text instead of files.")] = None,

@@ -28,7 +28,7 @@ Form = Literal["text", "csv", "json"]
 
 
 def vocab(
-    tokenizer: Annotated[str, typer.Argument(help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")],
+    tokenizer: Annotated[str, typer.Argument(help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")],
     search: Annotated[
         str | None, typer.Option("--search", "-s", help="Show only tokens that contain this text.")
     ] = None,
