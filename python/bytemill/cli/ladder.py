@@ -19,7 +19,7 @@ def ladder(
         typer.Option(
             "--model",
             "-m",
-            help="Size of the model: gpt2, gpt2-medium, gpt2-large or gpt2-xl. Default: gpt2 on a GPU, a smaller model elsewhere.",
+            help="Model: gpt2, gpt2-medium, gpt2-large or gpt2-xl. Default: gpt2 on a GPU, else a smaller one.",
         ),
     ] = None,
     data: Annotated[

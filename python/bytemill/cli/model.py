@@ -114,7 +114,7 @@ def import_(
         bool,
         typer.Option(
             "--allow-pickle",
-            help="Allow pickled files (.bin, .pt, .pth, .ckpt), which can run code: give this option only if you trust the source.",
+            help="Allow pickled files (.bin, .pt, .pth, .ckpt). They can run code, so the source must be trusted.",
         ),
     ] = False,
     heads: Annotated[
