@@ -99,6 +99,7 @@ def test_a_shape_that_does_not_fit_the_shards(folder):
         ("model.vocab_size=20", "model.vocab_size is 20, but the ids of shards need"),
         ("model.n_positions=8", "data.seq_len is 256, above model.n_positions, 8"),
         ("base=./nowhere", "base: ./nowhere"),
+        ("train.total_batch_tokens=65", "train.total_batch_tokens is 65; it must be a multiple"),
         ("data.more_val.x=other", "data.more_val.x: other/manifest.json cannot be read"),
     ):
         code, loaded, found = probe(folder, f"train --set data.path=shards {setting}")

@@ -13,6 +13,7 @@ from bytemill.data.rows.read import refuse_missing
 from bytemill.errors import ConfigError
 from bytemill.tasks.base_settings import fitted_to_data, model_shape, refuse_misfit, with_settled_base
 from bytemill.tokenizer.source import open_tokenizer
+from bytemill.train.plan import resolve_micro_batches
 
 if TYPE_CHECKING:
     from bytemill.train.config import RunConfig
@@ -24,7 +25,7 @@ def check_inputs(config: RunConfig) -> None:
     """Check that the data, the tokenizer and the base of a run exist, and that a new model has a valid shape.
 
     Raises:
-        ConfigError: `data.path` is not given, shards cannot be read, or the model section is invalid.
+        ConfigError: `data.path` is not given, shards cannot be read, or the model section or the batch is invalid.
         DataError: A file of rows does not exist.
         ArgumentError: There is no such tokenizer.
         CheckpointError, FormatError: The base cannot be found, or the shards are damaged.
@@ -64,6 +65,8 @@ def _check_shards(config: RunConfig) -> None:
         raise ConfigError("data.path is not given: the folder of shards that `bytemill data prepare` wrote")
     if config.lora.r:
         raise ConfigError(f"lora.r is {config.lora.r}, but pretraining trains all parameters; leave it out")
+    if not config.train.find_batch_size:
+        resolve_micro_batches(config)
     manifest = shards_at(data.path)
     for name, folder in data.more_val.items():
         shards_at(folder, setting=f"data.more_val.{name}")

@@ -18,7 +18,7 @@ from bytemill.tasks.prepared import Prepared, SavedFields, built_model
 from bytemill.tokenizer.source import open_tokenizer, tokenizer_in
 from bytemill.train.config import SampleConfig
 from bytemill.train.machine.distributed import World
-from bytemill.train.plan import with_steps
+from bytemill.train.plan import resolve_micro_batches, with_steps
 from bytemill.train.task import BatchStream, Epoch, Task
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bytemill.model import CausalModel
     from bytemill.train.config import RunConfig
 
-__all__ = ["one_pass", "pretrain_task", "pretrain_task_from_config", "resolve_micro_batches"]
+__all__ = ["one_pass", "pretrain_task", "pretrain_task_from_config"]
 
 _DEFAULT_PROMPTS = ("",)
 Split = Literal["train", "val"]
@@ -178,30 +178,6 @@ def pretrain_task_from_config(config: RunConfig) -> Prepared:
         fingerprints={"data": manifest.root_sha256, "tokenizer": manifest.tokenizer_sha256},
     )
     return Prepared(task, with_steps(resolve_micro_batches(config), epoch), [])
-
-
-def resolve_micro_batches(config: RunConfig) -> RunConfig:
-    """Turn `train.total_batch_tokens` into `train.micro_batches`.
-
-    Raises:
-        ConfigError: The tokens are not a multiple of a micro-batch; the error suggests one.
-
-    >>> from bytemill.train.config import load_config
-    >>> settings = ["train.total_batch_tokens=524288", "data.batch_size=16", "data.seq_len=1024"]
-    >>> gpt2 = load_config(None, settings)
-    >>> resolve_micro_batches(gpt2).train.micro_batches
-    32
-    """
-    total, per_micro_batch = config.train.total_batch_tokens, config.data.batch_size * config.data.seq_len
-    if total is None:
-        return config
-    n_micro_batches, rest = divmod(total, per_micro_batch)
-    if rest or not n_micro_batches:
-        raise ConfigError(
-            f"train.total_batch_tokens is {total}; it must be a multiple of data.batch_size x data.seq_len, "
-            f"{per_micro_batch}, such as {max(n_micro_batches, 1) * per_micro_batch}"
-        )
-    return config.with_train(micro_batches=n_micro_batches)
 
 
 def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any, ...]]:

@@ -14,11 +14,12 @@ from bytemill.evaluate.loss import held_out_loss
 from bytemill.model import GPT2, GPT2Config, save_model
 from bytemill.tasks.next_token import draw_samples, next_token_loss
 from bytemill.tasks.prepared import resolve_epochs
-from bytemill.tasks.pretrain import one_pass, pretrain_task, pretrain_task_from_config, resolve_micro_batches
+from bytemill.tasks.pretrain import one_pass, pretrain_task, pretrain_task_from_config
 from bytemill.tasks.tuning import encode_for_task, tuning_task, tuning_task_from_config
 from bytemill.tasks.usable_model import open_model
 from bytemill.train.config import DataConfig, SampleConfig, load_config
 from bytemill.train.loop import fit
+from bytemill.train.plan import resolve_micro_batches
 from bytemill.train.run.metrics import read_json_lines
 from stand_ins import VOCAB_SIZE, TinyModel, TinyStream, tiny_config
 
