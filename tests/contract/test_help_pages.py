@@ -85,7 +85,7 @@ def test_usual_settings_show_their_real_defaults(command, task):
     else:
         assert f"Default: {config.train.epochs:g}." in options["--epochs"]
         assert "Default: as --epochs sets." in options["--steps"]
-    assert {"--set", "--config", "--print-config"} <= options_of(page["All settings"]).keys()
+    assert all(option in page["All settings"] for option in ("--config -c ", "--set A.B=C ", "--print-config "))
 
 
 def test_a_default_that_lora_changes_is_shown_with_both_values():
