@@ -40,7 +40,10 @@ Settings = Annotated[
         rich_help_panel=_ALL,
     ),
 ]
-MoreSettings = Annotated[list[str] | None, typer.Argument(metavar="A.B=C", hidden=True)]
+MoreSettings = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="A.B=C", hidden=True, help="Settings that follow the first one of --set."),
+]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
