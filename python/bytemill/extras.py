@@ -1,6 +1,8 @@
 """Optional packages, and the extra of bytemill that installs each."""
 
-__all__ = ["needing"]
+from importlib.util import find_spec
+
+__all__ = ["needing", "require"]
 
 _EXTRA_OF = {
     "torch": "train",
@@ -32,3 +34,13 @@ def needing(what: str, error: ModuleNotFoundError) -> str | None:
         return None
     hint = _WITHOUT_GPU if package == "torch" else ""
     return f"{what} needs {package}: pip install 'bytemill[{extra}]'{hint}"
+
+
+def require(package: str) -> None:
+    """Check that a package is installed, without importing it.
+
+    Raises:
+        ModuleNotFoundError: The package is not installed; `needing` says what to install.
+    """
+    if find_spec(package) is None:
+        raise ModuleNotFoundError(f"No module named {package!r}", name=package)

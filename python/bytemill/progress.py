@@ -1,15 +1,58 @@
-"""Progress bars on stderr for the core's long tasks; nothing is shown if stderr is not a terminal."""
+"""Progress bars on stderr for long tasks; nothing is shown if stderr is not a terminal.
+
+`counted` reports how far a loop is, and `watched` sets who listens: a loop deep inside a measurement does not depend on
+the bar that a command shows for it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from rich.progress import Progress, TaskID
 
-__all__ = ["PhaseProgress"]
+__all__ = ["PhaseProgress", "counted", "report", "watched"]
+
+Item = TypeVar("Item")
+_listener: ContextVar[Callable[[str, int, int], None] | None] = ContextVar("listener", default=None)
+
+
+@contextmanager
+def watched(listener: Callable[[str, int, int], None]) -> Iterator[None]:
+    """Call `listener` with the phase, the work done and the total work while the context is open."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def report(phase: str, done: int, total: int) -> None:
+    """Report how much of a phase is done, if somebody listens."""
+    listener = _listener.get()
+    if listener is not None:
+        listener(phase, done, total)
+
+
+def counted(items: Iterable[Item], phase: str, total: int) -> Iterator[Item]:
+    """Yield the items, and report each before the next is taken.
+
+    >>> with watched(lambda *found: print(*found)):
+    ...     list(counted("ab", "validation", 2))
+    validation 0 2
+    validation 1 2
+    validation 2 2
+    ['a', 'b']
+    """
+    report(phase, 0, total)
+    for done, item in enumerate(items, start=1):
+        yield item
+        report(phase, done, total)
 
 
 class PhaseProgress:
@@ -18,14 +61,16 @@ class PhaseProgress:
     Args:
         units: The unit of each phase, such as {"counting": "bytes", "merging": "merges"}.
         shown: False hides the bars; they are also hidden if stderr is not a terminal.
+        totals: The total work of phases that do not report it. The first phase's bar is shown before it begins.
 
     Example:
         >>> with PhaseProgress({"counting": "bytes"}, shown=False) as progress:
         ...     progress.update("counting", 1_000_000, 0)
     """
 
-    def __init__(self, units: dict[str, str], *, shown: bool) -> None:
+    def __init__(self, units: dict[str, str], *, shown: bool, totals: Mapping[str, int] | None = None) -> None:
         self._units = units
+        self._totals = dict(totals or {})
         self._shown = shown
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -47,6 +92,8 @@ class PhaseProgress:
                 transient=True,
             )
             self._bars.start()
+            if self._totals:
+                self.update(next(iter(self._units)), 0, 0)
         return self
 
     def __exit__(
@@ -65,12 +112,20 @@ class PhaseProgress:
         """
         if not self._bars:
             return
+        total = total or self._totals.get(phase, 0)
         if phase not in self._tasks:
+            self._complete(self._tasks.values())
             self._tasks[phase] = self._bars.add_task(phase, total=total or None, figures="")
         task = self._tasks[phase]
         self._bars.update(task, completed=done, total=total or None)
         speed = self._bars.tasks[task].speed or 0.0
         self._bars.update(task, figures=_figures(done, speed, self._units[phase]))
+
+    def _complete(self, tasks: Collection[TaskID]) -> None:
+        """Fill the bars of phases that are over: their totals may be estimates."""
+        for task in tasks:
+            if self._bars and self._bars.tasks[task].total:
+                self._bars.update(task, completed=self._bars.tasks[task].total)
 
 
 def _figures(done: int, speed: float, unit: str) -> str:

@@ -10,8 +10,8 @@ import typer
 from bytemill.cli import app
 from bytemill.experiment.sweep.plan import read_sweep
 from bytemill.model import GPT2Config
-from bytemill.tasks.pretrain import resolve_micro_batches
 from bytemill.train.config import load_config, read_toml
+from bytemill.train.plan import resolve_micro_batches
 from bytemill.train.schedule import learning_rate_at
 
 CONFIGS = Path(__file__).parents[2] / "examples" / "configs"

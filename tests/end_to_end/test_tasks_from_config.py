@@ -126,7 +126,7 @@ def test_instruction_tuning_on_a_pretrained_base(folder, pretrained, rank):
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("model.n_layers=2", "model.n_layers: no such field"),
+        ("model.n_layers=2", "model.n_layers is not a setting; did you mean model.n_layer"),
         ("model.n_head=3", "model.n_embd: 16 cannot be divided into 3 heads"),
         ("model.vocab_size=20", "model.vocab_size is 20, but the ids of"),
         ("data.seq_len=500", "data.seq_len is 500, above model.n_positions, 256"),

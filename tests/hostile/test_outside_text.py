@@ -136,7 +136,8 @@ def test_a_model_s_text_is_escaped_on_a_terminal_and_raw_in_a_pipe(monkeypatch: 
 
 def on_a_terminal(*arguments: str) -> str:
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-m", "bytemill", *arguments], stdout=theirs, stderr=theirs)
+    command = [sys.executable, "-m", "bytemill", *arguments]
+    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**os.environ, "COLUMNS": "200"})
     os.close(theirs)
     shown = b""
     while True:
@@ -162,7 +163,7 @@ def test_errors_and_tables_on_a_terminal_show_escapes(tmp_path: Path) -> None:
         shown = on_a_terminal(
             "eval", "judge", str(tmp_path / name), str(tmp_path / "plain.json"), "--judge", "m", "--url", server.url
         )
-    table = shown[shown.index("| answers") :]
+    table = shown[shown.index("┏") :]
     assert "\x1b" not in table
     assert r"\x1b]0;owned\x07\x1b[31mred.json" in table
     assert "\x1b]0;owned" not in shown

@@ -217,9 +217,11 @@ def test_the_page_is_told_in_words():
 
 def test_a_dry_run_writes_nothing_and_tells_what_a_run_would_take(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bytemill.experiment.dry_run._ENOUGH_SECONDS", 0.0)
     found = dry_run(tiny_task(), tiny_config(max_steps=1000, micro_batches=3))
     assert not list(tmp_path.iterdir())
     assert found.n_parameters == found.n_trainable == 17 * 8 + 8 * 8 + 8
     assert found.checkpoint_bytes == 3 * 4 * found.n_parameters
     assert (found.tokens_per_step, found.total_tokens) == (30, 30_000)
-    assert found.seconds == pytest.approx(1000 * found.trial.seconds_per_step)
+    assert (len(found.trial.losses), found.trial.tokens_per_step) == (1, 10)
+    assert found.seconds == pytest.approx(3000 * found.trial.seconds_per_step)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from bytemill.model import GPT2, GPT2Config, generate
-from bytemill.model.generate import generate_stream
+from bytemill.model.generation import generate_stream
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, merge_lora
 from bytemill.model.packed import PackedProducts
 

@@ -31,7 +31,9 @@ from bytemill.cli import (
     train,
 )
 from bytemill.cli.console import TerminalText
+from bytemill.cli.help_pages import Stages, prepare_help
 from bytemill.cli.output_paths import guard_inputs
+from bytemill.cli.run_options import TrainingCommand
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
 from bytemill.extras import needing
 from bytemill.outside_text import for_people
@@ -43,6 +45,7 @@ _Misuse: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="bytemill",
+    cls=Stages,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -52,17 +55,18 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(data.app, name="data")
-app.command("train")(train.train)
+app.command("train", cls=TrainingCommand)(train.train)
+app.command("ladder")(ladder.ladder)
 app.add_typer(finetune.app, name="finetune")
 app.command("sweep")(sweep.sweep)
+app.add_typer(evaluate.app, name="eval")
+app.command("report")(report.report)
 app.command("generate")(generate.generate)
 app.command("chat")(chat.chat)
 app.command("classify")(classify.classify)
-app.add_typer(evaluate.app, name="eval")
 app.add_typer(model.app, name="model")
-app.command("ladder")(ladder.ladder)
-app.command("report")(report.report)
 guard_inputs(app)
+prepare_help(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bytemill.cli.console import is_first_process, json_text, say
-from bytemill.cli.run_options import TuningOptions, finish, fit_in
+from bytemill.cli.console import is_first_process, json_text, measuring, say
+from bytemill.cli.run_end import finish, fit_in
+from bytemill.cli.run_options import TuningOptions
 from bytemill.files import write_text
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def _test(task: "Task", config: "RunConfig", output: Path) -> None:
 
     from bytemill.train.machine.device import autocast
 
-    task.model.eval()
-    with torch.no_grad(), autocast(next(task.model.parameters()).device, config.train.precision):
+    model = task.model.eval()
+    device = next(model.parameters()).device
+    with measuring("testing"), torch.no_grad(), autocast(device, config.train.precision):
         figures = dict(task.test())
     if figures and is_first_process():
         write_text(output / "test.json", json_text(figures, indent=2) + "\n")

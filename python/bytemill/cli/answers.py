@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bytemill.cli.console import json_text, put, say
+from bytemill.cli.console import json_text, say
 from bytemill.cli.output_paths import on_disk
 from bytemill.cli.several_models import (
     AskedBy,
@@ -21,6 +21,7 @@ from bytemill.cli.several_models import (
     part_of,
     show,
 )
+from bytemill.cli.tables import put_tables
 from bytemill.cli.tokenizer.output import make_room
 from bytemill.errors import ArgumentError
 from bytemill.json_reader import read_regular_file
@@ -37,25 +38,26 @@ def prompts(
     tokenizer: OwnTokenizer = None,
     template: AskedBy = None,
     prompt: Annotated[
-        list[str] | None, typer.Option("--prompt", "-p", help="Your own prompt; repeat for several.")
+        list[str] | None,
+        typer.Option("--prompt", "-p", help="Prompt to answer. Repeat the option for several prompts."),
     ] = None,
     rows: Annotated[
         Path | None,
-        typer.Option(help="File of instruction rows to answer; their outputs are shown next to the answers."),
+        typer.Option(help="File with instructions to answer; the outputs in the file are shown next to the answers."),
     ] = None,
     split: Split = "all",
     split_seed: SplitSeed = None,
-    n_rows: Annotated[int, typer.Option(min=1, help="Number of rows to use from the start of --rows.")] = 10,
+    n_rows: Annotated[int, typer.Option(min=1, help="With --rows: number of rows to answer, from the first.")] = 10,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Maximum number of tokens per answer.")] = 64,
     temperature: Annotated[
         float, typer.Option(help="Sampling temperature; 0 always takes the most likely token.")
     ] = 0.8,
     top_k: Annotated[int, typer.Option(help="Sample only from the K most likely tokens; 0 allows all.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Random seed for sampling.")] = 42,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     page: Page = None,
 ) -> None:
-    """Answer the same prompts with several models; without --prompt or --rows, ten built-in prompts.
+    """Answer the same prompts with several models. Without --prompt and --rows, the models answer ten built-in prompts.
 
     Example: bytemill eval prompts -m base=runs/first -m runs/tuned --page prompts.html
     """
@@ -67,8 +69,8 @@ def prompts(
         asked += row_prompts(part_of(rows, split, named(models).values(), split_seed)[:n_rows]) if rows else []
     answers = {}
     for name, place in named(models).items():
-        say(f"{name}: {len(asked)} prompts")
         opened = open_for_use(place, tokenizer, template)
+        say(f"{name}: {len(asked)} prompts")
         answers[name] = answers_to(
             asked,
             opened.generator(),
@@ -90,7 +92,7 @@ def _show_prompts(table: "PromptTable", *, as_json: bool, page: Path | None) -> 
     if as_json:
         print(json_text(table.as_json()))
     else:
-        put(table.as_markdown(), end="")
+        put_tables(table.as_markdown())
 
 
 def answer_rows(
@@ -106,10 +108,12 @@ def answer_rows(
     **how: Any,
 ) -> None:
     """Write a model's answers to a file of rows; see `bytemill generate --rows`."""
+    from bytemill.data.rows.read import refuse_missing
     from bytemill.evaluate.answers import write_answers
     from bytemill.progress import PhaseProgress
 
     make_room(output)
+    refuse_missing(rows)
     chosen = part_of(rows, split, [model], split_seed)
     opened = open_for_use(model, tokenizer, template)
     with PhaseProgress({"answering": "rows"}, shown=True) as progress:
@@ -130,7 +134,8 @@ def judge(
     answers: Annotated[
         list[str],
         typer.Argument(
-            help="Files from `generate --rows` or `eval prompts --json`, or rows with prompt and text; or NAME=FILE."
+            help="Files of answers, from `generate --rows` or `eval prompts --json`, or rows with prompt and text. "
+            "NAME=FILE gives one a name."
         ),
     ],
     model: Annotated[str, typer.Option("--judge", help="Name of the judge model on the server.")],
@@ -138,11 +143,16 @@ def judge(
         str, typer.Option(help="Address of the server; redirects to other servers are not followed.")
     ] = "http://localhost:11434",
     api: Annotated[Literal["ollama", "openai"], typer.Option(help="API of the server: ollama or openai.")] = "ollama",
-    rubric: Annotated[str, typer.Option(help="quality, safety, or a file with your own rubric.")] = "quality",
+    rubric: Annotated[
+        str, typer.Option(help="What the judge scores: quality, safety, or a file with your own rubric.")
+    ] = "quality",
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Folder for the scores. Default: the folder of each file.", callback=on_disk
+            "--output",
+            "-o",
+            help="Folder for the files of scores. Default: the folder of each file of answers.",
+            callback=on_disk,
         ),
     ] = None,
     key_variable: Annotated[str | None, typer.Option(help="Environment variable with the server's API key.")] = None,
@@ -152,13 +162,14 @@ def judge(
         float, typer.Option(min=0, help="Seconds to wait before the second attempt; doubled after each.")
     ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Random seed sent to the server.")] = 123,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     page: Page = None,
 ) -> None:
     """Let a language model score each answer from 0 to 100; several files are compared in one table.
 
-    Answers are answers to instructions, or continuations of a prompt (prompt and text, as in a run's samples.jsonl).
-    The scores of each file go to NAME.RUBRIC.jsonl, row by row; run the command again to score only missing rows.
+    A file has answers to instructions, or continuations of prompts (prompt and text, as in a run's samples.jsonl). The
+    scores of each file are written to NAME.RUBRIC.jsonl. After an interruption, run the same command again: only the
+    missing rows are scored.
 
     Example: bytemill eval judge base.json tuned.json --judge llama3 --rubric safety
     """
@@ -192,7 +203,7 @@ def judge(
     if as_json:
         print(json_text({name: one.as_json() for name, one in scores.items()}))
     else:
-        put(judge_markdown(scores), end="")
+        put_tables(judge_markdown(scores))
     if any(one.n_failed for one in scores.values()):
         say("the server failed on some rows; call again to ask about them")
         raise typer.Exit(1)

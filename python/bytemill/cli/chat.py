@@ -29,7 +29,7 @@ def chat(
     top_p: Annotated[
         float | None,
         typer.Option(
-            help="Sample only from the most likely tokens that together reach this probability. Default: off."
+            help="Sample only from the most likely tokens whose probabilities sum to this value, 0 to 1. Default: off."
         ),
     ] = None,
     seed: Annotated[
@@ -38,8 +38,8 @@ def chat(
 ) -> None:
     """Chat with a model that was tuned on instructions or conversations; each input line is a question.
 
-    Prompts use the template that the model was tuned with. Answers go to stdout, so questions can also come through a
-    pipe, one per line.
+    Each question is put into the prompt template that the model was tuned with. Without a terminal, the questions are
+    read from stdin, one per line, and the answers are written to stdout.
 
     Example: bytemill chat -m runs/tuned
     """

@@ -27,11 +27,12 @@ def classify(
 
     Example: bytemill classify -m runs/spam "You have won a prize, call now"
     """
-    from bytemill.tasks.classify import classify_texts, load_classifier
     from bytemill.tasks.usable_model import open_place, tokenizer_for
 
     place = open_place(model, say=say)
     loaded = tokenizer_for(place, tokenizer)
+    from bytemill.tasks.classify import classify_texts, load_classifier
+
     classifier, max_tokens = load_classifier(place)
     for texts in [[text]] if text is not None else _lines():
         for one, found in zip(texts, classify_texts(classifier, loaded, texts, max_tokens=max_tokens), strict=True):

@@ -4,15 +4,18 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from bytemill.errors import ArgumentError, DataError
 from bytemill.json_reader import read_regular_file
 from bytemill.outside_text import for_people, printable
+from bytemill.progress import PhaseProgress, watched
 from bytemill.train.run.metrics import as_json_data
 
-__all__ = ["TerminalText", "is_first_process", "json_text", "open_stdin", "put", "read_text", "say"]
+__all__ = ["TerminalText", "is_first_process", "json_text", "measuring", "open_stdin", "put", "read_text", "say"]
 
 MAX_TEXT_BYTES = 2 << 30
 """Maximum bytes of a text that a command reads whole."""
@@ -29,6 +32,16 @@ def say(message: str = "") -> None:
     """Print one message line to stderr."""
     if is_first_process():
         print(for_people(message), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def measuring(what: str, *, unit: str = "batches") -> Iterator[None]:
+    """Show a bar on stderr for the measurement in this context, if stderr is a terminal."""
+    with (
+        PhaseProgress({what: unit}, shown=is_first_process()) as bar,
+        watched(lambda _, done, total: bar.update(what, done, total)),
+    ):
+        yield
 
 
 def put(text: str, *, end: str = "\n") -> None:

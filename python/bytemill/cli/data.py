@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bytemill.cli.console import open_stdin, say
+from bytemill.cli.encoded_sources import AS_BYTES, EncodingOption, decoded
 from bytemill.cli.output_paths import on_disk
 from bytemill.cli.temporary_folder import temporary_folder
 from bytemill.outside_text import printable
@@ -26,30 +27,52 @@ def prepare(
     sources: Annotated[
         list[str],
         typer.Argument(
-            help="Files or folders; - reads text from stdin; hf:ID[:CONFIG[:SPLIT]] reads a Hugging Face data set."
+            help="Files or folders of text; - for stdin; hf:NAME, hf:NAME:CONFIG or hf:NAME:CONFIG:SPLIT for a data "
+            "set of the Hugging Face hub."
         ),
     ],
     tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="Tokenizer: a file or a folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", callback=on_disk)],
     shard_tokens: Annotated[int, typer.Option(min=1, help="Maximum tokens per shard.")] = 100_000_000,
-    val: Annotated[str, typer.Option(help="Validation part: a fraction of the documents, or first_shard.")] = "0.01",
+    val: Annotated[
+        str,
+        typer.Option(
+            help="Which documents are for validation: a random fraction of them, such as 0.01, or first_shard."
+        ),
+    ] = "0.01",
     seed: Annotated[
-        int, typer.Option(min=0, help="Random seed for the shuffle and the choice of validation documents.")
+        int,
+        typer.Option(
+            min=0, help="Random seed for the order of the documents and for the choice of validation documents."
+        ),
     ] = 0,
-    text_field: Annotated[str, typer.Option(help="Field of a row that holds the text.")] = "text",
+    text_field: Annotated[
+        str, typer.Option(help="Name of the field (.jsonl) or column (tables) that has the text.")
+    ] = "text",
     threads: Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: one per core.")] = None,
     max_memory: Annotated[
-        str | None, typer.Option(help="Memory limit for text and tokens, such as 200M. Default: about 40M per thread.")
+        str | None,
+        typer.Option(help="Maximum memory for text and tokens, such as 200M or 2G. Default: about 40M per thread."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Decode the written shards and compare them with the text.")
+        bool, typer.Option("--check", help="When done, decode the shards and compare them with the text.")
     ] = False,
     shard_of: Annotated[
         str | None,
-        typer.Option(help="i/n: prepare only part i of n of the files, each into a part_… folder inside --output."),
+        typer.Option(
+            metavar="I/N",
+            help="Prepare only a part of the files, to share the work: 1/8 takes the first of 8 parts. Each file "
+            "becomes a folder part_… in --output; `data merge` joins these folders.",
+        ),
     ] = None,
-    ray: Annotated[str | None, typer.Option(help="Run one Ray task per file: a cluster address, or auto.")] = None,
-    json_lines: Annotated[bool, typer.Option("--jsonl", help="Read stdin as JSON rows, not as one text.")] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Prepare the files as Ray tasks, one per file, on this Ray cluster: its address, or auto."),
+    ] = None,
+    json_lines: Annotated[
+        bool, typer.Option("--jsonl", help="With -: stdin has one JSON object per line, not plain text.")
+    ] = False,
+    encoding: EncodingOption = None,
 ) -> None:
     """Encode documents into token shards with checksums.
 
@@ -75,7 +98,10 @@ def prepare(
         "max_memory": None if max_memory is None else _bytes(max_memory),
         "check": check,
     }
-    with _files(sources, output, text_field, json_lines=json_lines) as files:
+    with (
+        _files(sources, output, text_field, json_lines=json_lines) as stored,
+        decoded(stored, encoding, near=output) as files,
+    ):
         if shard_of is not None:
             _prepare_share(files, output, shard_of, options)
         elif ray is not None:
@@ -149,13 +175,17 @@ def verify(
     against: Annotated[
         list[str] | None,
         typer.Option(
-            help="Source of the shards: decode every token and compare with this text; repeat for several sources."
+            help="File or folder that the shards were made from: decode all tokens and compare them with this text. "
+            "Repeat the option for several sources."
         ),
     ] = None,
     tokenizer: Annotated[
         Path | None, typer.Option("--tokenizer", "-t", help="Tokenizer of the shards; required with --against.")
     ] = None,
-    json_lines: Annotated[bool, typer.Option("--jsonl", help="Read stdin (--against -) as JSON rows.")] = False,
+    json_lines: Annotated[
+        bool, typer.Option("--jsonl", help="With --against -: stdin has one JSON object per line, not plain text.")
+    ] = False,
+    encoding: EncodingOption = None,
 ) -> None:
     """Check every byte of shards against their checksums or their source text, and report the first error.
 
@@ -175,14 +205,19 @@ def verify(
     if len(folders) > 1:
         raise typer.BadParameter("--against compares one folder; give each folder with its own sources")
     text_field = read_manifest(folders[0]).text_field
-    with _files(against, folders[0], text_field, json_lines=json_lines) as files:
+    with (
+        _files(against, folders[0], text_field, json_lines=json_lines) as stored,
+        decoded(stored, AS_BYTES if encoding is None else encoding, near=folders[0]) as files,
+    ):
         verify(folders[0], against=files, tokenizer=open_tokenizer(tokenizer), progress=True)
     print(f"{folders[0]}: good, and its tokens are those of the text")
 
 
 @app.command()
 def inspect(
-    source: Annotated[str, typer.Argument(help="Folder written by `prepare`; with --task, rows as for finetune.")],
+    source: Annotated[
+        str, typer.Argument(help="Folder written by `data prepare`; with --task, rows as for --data of finetune.")
+    ],
     tokenizer: Annotated[Path, typer.Option("--tokenizer", "-t", help="Tokenizer of the shards or the model.")],
     task: Annotated[
         str | None,
@@ -190,12 +225,14 @@ def inspect(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="A.B=C", help="Settings for the task, such as data.max_rows=100."),
+        typer.Option(
+            "--set", metavar="A.B=C", help="With --task: change a setting of the task, such as data.max_rows=100."
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="Split: train or val.")] = "train",
-    first: Annotated[int, typer.Option(min=0, help="Index of the first document or row to show.")] = 0,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first document or row to show, counted from 0.")] = 0,
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="Number of documents or rows to show.")] = 3,
-    tokens: Annotated[int, typer.Option(min=1, help="Maximum tokens to show of each.")] = 200,
+    tokens: Annotated[int, typer.Option(min=1, help="Maximum number of tokens to show per document or row.")] = 200,
 ) -> None:
     """Show decoded documents with coloured tokens, or the rows of a task with trained tokens highlighted.
 
@@ -204,8 +241,8 @@ def inspect(
     Example: bytemill data inspect shards/ -t tokenizer.json -n 2
     """
     if task is not None:
+        from bytemill.cli.given_settings import as_settings
         from bytemill.cli.inspect_rows import show_rows
-        from bytemill.cli.run_options import as_settings
         from bytemill.train.config import load_config
 
         given = as_settings({"task": task, "data.path": source, "data.tokenizer": tokenizer})
@@ -284,10 +321,15 @@ def merge(
 
 @app.command()
 def fetch(
-    name: Annotated[str | None, typer.Argument(help="Name of the data set. Default: list all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the data set. Without a name, all known data sets are listed.")
+    ] = None,
     cache: Annotated[
         Path | None,
-        typer.Option(help="Folder for downloads. Default: BYTEMILL_CACHE, else ~/.cache/bytemill.", callback=on_disk),
+        typer.Option(
+            help="Folder for downloads. Default: the environment variable BYTEMILL_CACHE, else ~/.cache/bytemill.",
+            callback=on_disk,
+        ),
     ] = None,
     output: Annotated[
         Path | None,

@@ -11,7 +11,7 @@ from bytemill.cli.output_paths import Private, on_disk
 
 def demo(
     fast: Annotated[
-        bool, typer.Option("--fast", help="Use less text and smaller models; takes about a minute.")
+        bool, typer.Option("--fast", help="Use less text and a smaller model: about one minute instead of four.")
     ] = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", callback=on_disk)] = Path(
         "runs/demo"
@@ -20,9 +20,9 @@ def demo(
 ) -> None:
     """Run the whole pipeline, from raw text to a fine-tuned GPT-2: offline, in about four minutes.
 
-    The text is Python's own standard library. The speed of this machine chooses the size of the model, and a slow or
-    busy machine trains a smaller one in the same time. The demo trains a tokenizer, writes token shards, pretrains a
-    small GPT-2, samples from it, tunes it with LoRA on questions about Python's functions, and writes report.html.
+    The demo trains a tokenizer on the source code of Python's standard library, writes token shards, and pretrains a
+    small GPT-2. Then it tunes the model with LoRA on questions about Python's functions, and writes report.html. On a
+    slow machine the model is smaller, so that the time is about the same.
 
     Example: bytemill demo --fast
     """

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import json_text, put, say
+from bytemill.cli.console import json_text, measuring, put, say
 from bytemill.cli.several_models import OwnTokenizer, Page, show
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ def classify(
     model: Annotated[
         str | None, typer.Argument(help="A run of `bytemill finetune classify`, or a checkpoint of one.")
     ] = None,
-    named_model: Annotated[
-        str | None, typer.Option("--model", "-m", help="The model, as an option instead of an argument.")
-    ] = None,
+    named_model: Annotated[str | None, typer.Option("--model", "-m", help="The same as MODEL, as an option.")] = None,
     tokenizer: OwnTokenizer = None,
     text_column: Annotated[
         str | None, typer.Option(help="Column that holds the text. Default: the one used in tuning.")
@@ -42,25 +40,29 @@ def classify(
 
     Example: bytemill eval classify runs/spam --data labelled.csv
     """
-    from bytemill.tasks.classifier_report import classification_report
-    from bytemill.tasks.classify import load_classifier
-    from bytemill.tasks.labelled_parts import called
-    from bytemill.tasks.tuning import read_for_task
+    from bytemill.data.rows.read import refuse_missing
     from bytemill.tasks.usable_model import open_place, tokenizer_for
     from bytemill.train.config import RunConfig
 
     given = model or named_model
     if given is None or (model and named_model):
         raise typer.BadParameter("give one model, either as MODEL or with --model")
+    refuse_missing(data)
     place = open_place(given, say=say)
+    from bytemill.tasks.classifier_report import classification_report
+    from bytemill.tasks.classify import load_classifier
+    from bytemill.tasks.labelled_parts import called
+    from bytemill.tasks.tuning import read_for_task
+
     classifier, max_tokens = load_classifier(place)
     vocabulary = tokenizer_for(place, tokenizer)
     config = _with_columns(place.settings or RunConfig(), text_column, label_column)
     notes: list[str] = []
     rows = called(read_for_task(config, data, notes=notes), config.classify.names)
-    found = classification_report(
-        classifier, rows, vocabulary, max_tokens=max_tokens, batch_size=batch_size, n_worst=worst
-    )
+    with measuring("classifying"):
+        found = classification_report(
+            classifier, rows, vocabulary, max_tokens=max_tokens, batch_size=batch_size, n_worst=worst
+        )
     say("; ".join([found.rows, *notes]))
     if page is not None:
         from bytemill.report.evaluation import classes_page

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import json_text, put, say
+from bytemill.cli.console import json_text, measuring, put, say
 from bytemill.cli.several_models import (
     AskedBy,
     Models,
@@ -18,6 +18,7 @@ from bytemill.cli.several_models import (
     show,
     split_of,
 )
+from bytemill.cli.tables import put_tables
 
 if TYPE_CHECKING:
     from bytemill.evaluate.matrix import DataSet
@@ -28,7 +29,11 @@ def matrix(
     models: Models,
     data: Annotated[
         list[str],
-        typer.Option("--data", "-d", help="File of rows or a .txt, or NAME=FILE; repeat for several."),
+        typer.Option(
+            "--data",
+            "-d",
+            help="File of rows, or a .txt file; NAME=FILE gives it a name. Repeat the option for several files.",
+        ),
     ],
     tokenizer: OwnTokenizer = None,
     template: AskedBy = None,
@@ -41,7 +46,7 @@ def matrix(
     ] = 512,
     text_column: Annotated[str, typer.Option(help="Column that holds the text.")] = "text",
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per batch.")] = 8,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
     page: Page = None,
 ) -> None:
     """Print the mean loss, in nats per token, of each model on the same random rows of each data set.
@@ -50,10 +55,13 @@ def matrix(
 
     Example: bytemill eval matrix -m base=runs/first -m runs/tuned -d imdb.csv -d alpaca.json
     """
-    from bytemill.evaluate.matrix import LossMatrix, data_set_losses, draw_data_set
+    from bytemill.data.rows.read import refuse_missing
 
     places = named(models)
+    for place in named(data).values():
+        refuse_missing(place)
     shares, seed_of_split = split_of(places.values(), split_seed)
+    from bytemill.evaluate.matrix import LossMatrix, data_set_losses, draw_data_set
 
     def drawn_for(opened: "UsableModel") -> "list[DataSet]":
         return [
@@ -80,11 +88,15 @@ def matrix(
         for one in drawn if not losses else []:
             say(f"{one.name}: {one.encoded.report()}")
         pad_id = opened.tokenizer.end_of_text_id or 0  # padding is not read, so any id works
-        losses[name] = data_set_losses(opened.model, drawn, pad_id=pad_id, batch_size=batch_size)
+        with measuring(name):
+            losses[name] = data_set_losses(opened.model, drawn, pad_id=pad_id, batch_size=batch_size)
         say(f"{name}: done")
     found = LossMatrix(drawn, losses)
     if page is not None:
         from bytemill.report.evaluation import matrix_page
 
         show(matrix_page(found), Path(page))
-    put(json_text(found.as_json()) if as_json else found.as_markdown(), end="\n" if as_json else "")
+    if as_json:
+        put(json_text(found.as_json()))
+    else:
+        put_tables(found.as_markdown())

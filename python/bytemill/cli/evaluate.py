@@ -7,14 +7,15 @@ from typing import Annotated
 import typer
 
 from bytemill.cli import answers
-from bytemill.cli.console import json_text, say
+from bytemill.cli.console import json_text, measuring, say
 from bytemill.cli.eval_classify import classify
 from bytemill.cli.eval_matrix import matrix
 from bytemill.cli.several_models import Model, OwnTokenizer, open_for_use
 from bytemill.errors import DataError
+from bytemill.extras import require
 from bytemill.train.run.metrics import as_json_data
 
-app = typer.Typer(help="Evaluate a model.", no_args_is_help=True)
+app = typer.Typer(help="Measure models: loss, benchmarks, answers, classes.", no_args_is_help=True)
 app.command()(matrix)
 app.command()(classify)
 app.command()(answers.prompts)
@@ -23,7 +24,7 @@ app.command()(answers.judge)
 
 @app.callback()
 def _group() -> None:
-    """Evaluate a model."""
+    """Measure models: loss, benchmarks, answers, classes."""
 
 
 @app.command()
@@ -42,14 +43,11 @@ def loss(
 
     Example: bytemill eval loss -m runs/first -d shards
     """
-    from bytemill.data import TokenLoader, read_manifest
-    from bytemill.evaluate.loss import bytes_per_token, held_out_loss
-    from bytemill.tasks.base_model import load_model_at
-    from bytemill.tasks.pretrain import one_pass
+    from bytemill.data import read_manifest
     from bytemill.tasks.usable_model import open_place, tokenizer_for
     from bytemill.tokenizer.source import tokenizer_in
-    from bytemill.train.machine.device import pick_device
 
+    require("torch")
     _refuse_rows(data)
     manifest = read_manifest(data)
     place = open_place(model, say=say)
@@ -57,6 +55,12 @@ def loss(
     found = place.tokenizer_if_any() or tokenizer_in(data) if tokenizer is None else tokenizer_for(place, tokenizer)
     if found is not None:
         manifest.refuse_other(found)
+    from bytemill.data import TokenLoader
+    from bytemill.evaluate.loss import bytes_per_token, held_out_loss
+    from bytemill.tasks.base_model import load_model_at
+    from bytemill.tasks.pretrain import one_pass
+    from bytemill.train.machine.device import pick_device
+
     loaded = load_model_at(place).to(pick_device())
     if manifest.n_vocab > loaded.config.vocab_size:
         raise DataError(
@@ -66,7 +70,8 @@ def loss(
         data, batch_size=batch_size, seq_len=seq_len or loaded.config.n_positions, split=split, shuffle=False
     )
     token_bytes = None if found is None else bytes_per_token(found)
-    metrics = held_out_loss(loaded, one_pass(loader), token_bytes=token_bytes).as_metrics(prefix="")
+    with measuring("measuring", unit="samples"):
+        metrics = held_out_loss(loaded, one_pass(loader), token_bytes=token_bytes).as_metrics(prefix="")
     if as_json:
         print(json_text(metrics))
     else:
@@ -86,10 +91,12 @@ def _refuse_rows(data: Path) -> None:
 @app.command()
 def hellaswag(
     model: Model,
-    data: Annotated[Path, typer.Option("--data", "-d", help="hellaswag_val.jsonl: ctx, endings and label per line.")],
+    data: Annotated[
+        Path, typer.Option("--data", "-d", help="File hellaswag_val.jsonl, with ctx, endings and label in each line.")
+    ],
     tokenizer: OwnTokenizer = None,
-    items: Annotated[int, typer.Option(min=0, help="Use only the first N items; 0 uses all.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Items per batch, four rows each.")] = 8,
+    items: Annotated[int, typer.Option(min=0, help="Number of items to use, from the first; 0 uses all.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Items per batch; each item has four rows.")] = 8,
     strips: Annotated[
         bool,
         typer.Option("--strip", help="Remove spaces at the start of endings. Default: keep them, like build-nanogpt."),
@@ -100,11 +107,14 @@ def hellaswag(
 
     Example: bytemill eval hellaswag -m runs/first -d hellaswag_val.jsonl
     """
-    from bytemill.evaluate.hellaswag import REFERENCE_SCORES, hellaswag_score, read_hellaswag
+    from bytemill.data.rows.read import refuse_missing
     from bytemill.progress import PhaseProgress
 
-    chosen = read_hellaswag(data)[: items or None]
+    refuse_missing(data)
     opened = open_for_use(model, tokenizer)
+    from bytemill.evaluate.hellaswag import REFERENCE_SCORES, hellaswag_score, read_hellaswag
+
+    chosen = read_hellaswag(data)[: items or None]
     loaded, loaded_tokenizer = opened.model, opened.tokenizer
     with PhaseProgress({"answering": "items"}, shown=True) as progress:
         score = hellaswag_score(
@@ -128,22 +138,24 @@ def hellaswag(
 def harness(
     model: Model,
     tasks: Annotated[
-        list[str], typer.Option("--task", help="Name of an lm-evaluation-harness benchmark; repeat for several.")
+        list[str],
+        typer.Option("--task", help="Name of a benchmark of lm-evaluation-harness. Repeat the option for several."),
     ],
     tokenizer: OwnTokenizer = None,
     include: Annotated[Path | None, typer.Option(help="Folder with your own tasks in YAML.")] = None,
-    items: Annotated[int, typer.Option(min=0, help="Use only the first N items of each task; 0 uses all.")] = 0,
-    few_shot: Annotated[int, typer.Option(min=0, help="Number of examples before each question.")] = 0,
+    items: Annotated[int, typer.Option(min=0, help="Number of items to use per task, from the first; 0 uses all.")] = 0,
+    few_shot: Annotated[int, typer.Option(min=0, help="Number of solved examples before each question.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts per batch.")] = 8,
 ) -> None:
     """Run benchmarks of EleutherAI's lm-evaluation-harness (needs bytemill[eval]) and print the results as JSON.
 
     Example: bytemill eval harness -m runs/first --task lambada_openai --task piqa
     """
-    from bytemill.evaluate.harness import TextScorer, for_harness
     from bytemill.progress import PhaseProgress
 
     opened = open_for_use(model, tokenizer)
+    from bytemill.evaluate.harness import TextScorer, for_harness
+
     scorer = TextScorer(opened.model, opened.tokenizer, batch_size=batch_size)
     units = {"likelihoods": "pairs", "texts": "windows", "answers": "prompts"}
     with PhaseProgress(units, shown=True) as progress:

@@ -8,30 +8,33 @@ import typer
 from bytemill.cli.after_tuning import tune
 from bytemill.cli.console import is_first_process, json_text, say
 from bytemill.cli.finetune_preference import preference
-from bytemill.cli.run_options import TuningOptions, finish, fit_in, takes_options
+from bytemill.cli.run_end import finish, fit_in
+from bytemill.cli.run_options import TrainingCommand, TuningOptions, takes_options
 from bytemill.files import write_text
 
-app = typer.Typer(help="Fine-tune a model.", no_args_is_help=True)
-app.command()(preference)
+app = typer.Typer(
+    help="Tune a trained model on texts, instructions, conversations, labels or preferences.", no_args_is_help=True
+)
+app.command(cls=TrainingCommand)(preference)
 
 
 @app.callback()
 def _group() -> None:
-    """Fine-tune a model."""
+    """Tune a trained model on texts, instructions, conversations, labels or preferences."""
 
 
-@app.command()
-@takes_options(TuningOptions, output="runs/lm")
+@app.command(cls=TrainingCommand)
+@takes_options(TuningOptions, task="lm", output="runs/lm")
 def lm(options: TuningOptions) -> None:
-    """Tune a model on a text column or a .txt file; each row is a document, and long documents are cut into windows.
+    """Tune a model on plain texts: the rows of a text column, or a .txt file. Long texts are cut into several samples.
 
     Example: bytemill finetune lm --model runs/first --data imdb.csv -t tokenizer.json --set data.text_column=text
     """
     _tune("lm", options)
 
 
-@app.command()
-@takes_options(TuningOptions, output="runs/instruct")
+@app.command(cls=TrainingCommand)
+@takes_options(TuningOptions, task="instruct", output="runs/instruct")
 def instruct(options: TuningOptions) -> None:
     """Tune a model on instructions and answers; the loss covers only the answers.
 
@@ -40,8 +43,8 @@ def instruct(options: TuningOptions) -> None:
     _tune("instruct", options)
 
 
-@app.command()
-@takes_options(TuningOptions, output="runs/chat")
+@app.command(cls=TrainingCommand)
+@takes_options(TuningOptions, task="chat", output="runs/chat")
 def chat(options: TuningOptions) -> None:
     """Tune a model on conversations; the loss covers every assistant turn.
 
@@ -50,15 +53,15 @@ def chat(options: TuningOptions) -> None:
     _tune("chat", options)
 
 
-@app.command()
-@takes_options(TuningOptions, output="runs/classify")
+@app.command(cls=TrainingCommand)
+@takes_options(TuningOptions, task="classify", output="runs/classify")
 def classify(options: TuningOptions) -> None:
-    """Tune a model to classify texts; scores on training and test rows are printed and written to test.json.
+    """Tune a model to classify texts. At the end, its scores on training and test rows are printed.
 
     Example: bytemill finetune classify --model runs/first --data SMSSpamCollection -t tokenizer.json
     """
-    resolved = options.resolved("task=classify")
-    from bytemill.tasks.base_model import tokenizer_of
+    resolved = options.resolved("classify")
+    from bytemill.tasks.base_settings import tokenizer_of
     from bytemill.tasks.classifier_report import training_accuracy
     from bytemill.tasks.classify import classify_rows, classify_task_from_config
 
@@ -76,7 +79,7 @@ def classify(options: TuningOptions) -> None:
 
 
 def _tune(task_name: str, options: TuningOptions) -> None:
-    resolved = options.resolved(f"task={task_name}")
+    resolved = options.resolved(task_name)
     from bytemill.tasks.tuning import tuning_task_from_config
 
     tune(options, tuning_task_from_config(resolved))

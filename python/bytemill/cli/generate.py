@@ -22,7 +22,8 @@ MAX_PROMPT_BYTES = 1 << 26
 def generate(
     model: Model,
     prompt: Annotated[
-        str, typer.Argument(help="Text to continue; - reads stdin. Default: the start of a document.")
+        str,
+        typer.Argument(help="Text to continue; - reads it from stdin. Default: none; the model begins a new document."),
     ] = "",
     tokenizer: OwnTokenizer = None,
     prompt_file: Annotated[
@@ -37,33 +38,47 @@ def generate(
     top_p: Annotated[
         float | None,
         typer.Option(
-            help="Sample only from the most likely tokens that together reach this probability. Default: off."
+            help="Sample only from the most likely tokens whose probabilities sum to this value, 0 to 1. Default: off."
         ),
     ] = None,
     min_p: Annotated[
         float | None,
-        typer.Option(help="Sample only tokens with at least this fraction of the top probability. Default: off."),
+        typer.Option(
+            help="Sample only tokens with at least this fraction, 0 to 1, of the highest probability. Default: off."
+        ),
     ] = None,
-    stop: Annotated[list[str] | None, typer.Option(help="Stop before this text; repeat for several texts.")] = None,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="End a sample before this text; repeat the option for several texts.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, max=2**63 - 1, help="Random seed for sampling. Default: a new one each time.")
     ] = None,
     rows: Annotated[
-        Path | None, typer.Option(help="Answer the instruction rows of this file instead of a prompt.")
+        Path | None,
+        typer.Option(
+            help="File with instructions, as for finetune instruct; the model answers each row. Give no prompt then."
+        ),
     ] = None,
     template: AskedBy = None,
     split: Split = "all",
     split_seed: SplitSeed = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="File for the answers to --rows.", callback=on_disk)
+        Path,
+        typer.Option(
+            "--output", "-o", help="With --rows: JSON file to write the rows with their answers to.", callback=on_disk
+        ),
     ] = Path("answers.json"),
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows per batch, with --rows.")] = 8,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object per sample: prompt and text.")] = False,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="With --rows: number of rows that are answered at the same time.")
+    ] = 8,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per sample, with prompt and text.")
+    ] = False,
 ) -> None:
     """Continue a prompt until the model ends the text or --max-new-tokens is reached.
 
-    A single sample is printed while it is generated. With --rows, answer a set of instructions, each in the model's
-    prompt template; run the command again to continue after an interruption.
+    With --rows, the model answers the instructions in a file, and the answers are written to --output. After an
+    interruption, run the same command again: finished answers are kept.
 
     Example: bytemill generate -m runs/first "Hello, I'm a language model,"
 

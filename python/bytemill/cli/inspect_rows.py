@@ -39,10 +39,12 @@ def show_rows(config: RunConfig, *, first: int, number: int, most_tokens: int) -
     from rich.console import Console
     from rich.text import Text
 
-    from bytemill.tasks.base_model import tokenizer_of
+    from bytemill.tasks.base_settings import tokenizer_of
+    from bytemill.tasks.inputs import check_inputs
 
     if config.task not in TASKS:
         raise ArgumentError(f"task is {config.task!r}, expected one of {', '.join(TASKS)}")
+    check_inputs(config)
     tokenizer = tokenizer_of(config)
     rows, report = _encoded(config, tokenizer)
     say(report)
@@ -95,13 +97,12 @@ def _encoded(config: RunConfig, tokenizer: Any) -> tuple[list[_Shown], str]:
 def _drawn(rows: Rows, config: RunConfig) -> Rows:
     """Return the rows that a run uses: all, `data.max_rows` (training rows first), or `data.train_rows`."""
     from bytemill.tasks.row_parts import row_parts
-    from bytemill.tasks.tuning import at_most
 
     data = config.data
     if data.train_rows:
         return row_parts(config, rows, lambda _: [], at_most=data.max_rows).train
-    if config.task == "classify" or not data.max_rows:
-        return at_most(rows, data)
+    if not data.max_rows:
+        return rows
     return list(chain(*row_parts(config, rows, lambda _: [], at_most=data.max_rows)))
 
 

@@ -7,6 +7,7 @@ import typer
 
 from bytemill.cli.console import json_text, put, say
 from bytemill.cli.output_paths import on_disk
+from bytemill.extras import require
 
 if TYPE_CHECKING:
     from bytemill.experiment.ladder import Measurement
@@ -18,7 +19,7 @@ def ladder(
         typer.Option(
             "--model",
             "-m",
-            help="gpt2, gpt2-medium, gpt2-large or gpt2-xl. Default: gpt2 on a GPU, a smaller model elsewhere.",
+            help="Model: gpt2, gpt2-medium, gpt2-large or gpt2-xl. Default: gpt2 on a GPU, else a smaller one.",
         ),
     ] = None,
     data: Annotated[
@@ -38,12 +39,17 @@ def ladder(
 ) -> None:
     """Measure how much TF32, bf16 or fp16, torch.compile, fused attention and a padded vocabulary speed up training.
 
-    Starts from plain fp32. Each rung changes one thing compared with the fastest rung before it, and trains the same
-    weights on the same tokens for ten steps; equal losses show that only the speed changed. If this machine lacks a
-    rung, a sentence explains why.
+    The first rung is plain fp32. Each further rung changes one thing in the fastest rung so far, and trains the same
+    weights on the same tokens for ten steps. Equal losses show that only the speed changed. If this machine cannot run
+    a rung, a sentence explains why.
 
     Example: bytemill ladder --data shards -o ladder.html
     """
+    require("torch")
+    if data is not None:
+        from bytemill.tasks.inputs import shards_at
+
+        shards_at(str(data), setting="--data")
     from bytemill.experiment.ladder import climb, ladder_size
 
     size = ladder_size(model, batch_size=batch_size, seq_len=seq_len, data=data, device=device)

@@ -66,9 +66,12 @@ def _facts(place: "ModelPlace") -> "dict[str, Any]":
 def export(
     model: ModelPath,
     output: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write.", callback=on_disk)],
-    adapter: Annotated[bool, typer.Option("--adapter", help="Write only the adapter, in PEFT's format.")] = False,
+    adapter: Annotated[bool, typer.Option("--adapter", help="Write only the LoRA adapter, in PEFT's format.")] = False,
     base: Annotated[
-        str | None, typer.Option(help="With --adapter: name of the base model, which PEFT requires.")
+        str | None,
+        typer.Option(
+            help="With --adapter: name of the base model to write into the adapter's settings; PEFT needs it."
+        ),
     ] = None,
     tokenizer: OwnTokenizer = None,
 ) -> None:
@@ -79,11 +82,12 @@ def export(
 
     Example: bytemill model export runs/tuned@best my-model
     """
-    from bytemill.tasks.base_model import load_base_model
-    from bytemill.tasks.export import export_classifier, export_model, refuse_passed_over
     from bytemill.tasks.usable_model import open_model, open_place, tokenizer_for
 
     place = open_place(model, say=say)
+    from bytemill.tasks.base_model import load_base_model
+    from bytemill.tasks.export import export_classifier, export_model, refuse_passed_over
+
     refuse_passed_over(place)
     if adapter:
         from bytemill.model.lora import save_adapter
@@ -110,7 +114,7 @@ def import_(
         bool,
         typer.Option(
             "--allow-pickle",
-            help="Allow pickled files (.bin, .pt, .pth, .ckpt), which can run code; only if you trust the source.",
+            help="Allow pickled files (.bin, .pt, .pth, .ckpt). They can run code, so the source must be trusted.",
         ),
     ] = False,
     heads: Annotated[
@@ -148,12 +152,13 @@ def merge(
 
     Example: bytemill model merge runs/first merged --adapter adapter
     """
-    from bytemill.model.lora import is_own_adapter, load_adapter, merge_lora
-    from bytemill.tasks.base_model import load_model_at
-    from bytemill.tasks.export import refuse_passed_over
     from bytemill.tasks.usable_model import open_place
 
     place = open_place(model, say=say)
+    from bytemill.model.lora import is_own_adapter, load_adapter, merge_lora
+    from bytemill.tasks.base_model import load_model_at
+    from bytemill.tasks.export import refuse_passed_over
+
     refuse_passed_over(place)
     if adapter is not None and is_own_adapter(load_model_at(place, merge=False), adapter):
         raise ArgumentError(f"--adapter: {adapter} is the adapter of {model}, which is merged anyway; leave it out")

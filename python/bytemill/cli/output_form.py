@@ -16,9 +16,9 @@ Form = Literal["text", "markdown", "json", "html"]
 
 FormOption = Annotated[
     Form | None,
-    typer.Option("--format", help="text, markdown, json or html. Default: by the ending of --output, else text."),
+    typer.Option("--format", help="Format of the output. Default: as the ending of --output says, else text."),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write. Default: stdout, also as -.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="File to write; - is stdout, the default.")]
 
 _BY_ENDING: dict[str, Form] = {".md": "markdown", ".json": "json", ".html": "html", ".txt": "text"}
 

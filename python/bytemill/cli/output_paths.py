@@ -17,7 +17,7 @@ __all__ = ["STDOUT", "Private", "RunFolder", "guard_inputs", "on_disk", "stdout_
 STDOUT = Path("-")
 _OUTPUTS = ("output", "out")
 _CORPORA = ("files", "sources")
-_NO_PATHS = ("name", "text", "prompt", "word", "pattern", "special_token", "separator")
+_NO_PATHS = ("name", "text", "prompt", "word", "pattern", "special_token", "separator", "encoding", "search", "regex")
 
 
 def on_disk(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
@@ -44,7 +44,7 @@ def _is_given_empty(parameter: typer.CallbackParam) -> bool:
 
 
 Private = Annotated[
-    bool, typer.Option("--private", help="Do not show the machine, its software or the command line on the page.")
+    bool, typer.Option("--private", help="Leave the machine, its software and the command line out of the page.")
 ]
 RunFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.", callback=on_disk)]
 

@@ -13,7 +13,7 @@ from bytemill.cli.several_models import named
 def report(
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="Folders of runs to compare: RUN, or NAME=RUN to name it."),
+        typer.Argument(metavar="RUN...", help="Folders of runs to compare. NAME=RUN gives a run a name."),
     ],
     output: Annotated[
         Path | None,

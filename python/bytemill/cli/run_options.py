@@ -1,119 +1,251 @@
-"""The common options of all training commands, and the end of such a command."""
+"""The options of the training commands, each declared once, with the setting that it sets and its real default."""
 
 import dataclasses
 import inspect
-import re
-import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from bytemill.cli.console import is_first_process, say
+from bytemill.cli.console import is_first_process
+from bytemill.cli.given_settings import Sets, as_settings, refuse_contradictions, resolve, seconds_of
+from bytemill.cli.help_pages import HelpPage
 from bytemill.cli.output_paths import RunFolder
-from bytemill.errors import ArgumentError, ConfigError, Interrupted
+from bytemill.extras import require
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bytemill.train.config import RunConfig
-    from bytemill.train.loop import Outcome
-    from bytemill.train.task import Task
 
-__all__ = ["RunOptions", "TuningOptions", "finish", "fit_in", "resolve", "takes_options"]
+__all__ = [
+    "MoreSettings",
+    "PreferenceOptions",
+    "PretrainingOptions",
+    "RunOptions",
+    "Settings",
+    "TrainingCommand",
+    "TuningOptions",
+    "takes_options",
+]
+
+_USUAL = "Usual settings"
+_ALL = "All settings"
 
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="A.B=C", help="Change settings, such as train.max_steps=100; separate several by spaces."
+        "--set",
+        metavar="A.B=C",
+        help="Change any setting, such as train.precision=fp32. Several settings may follow one --set.",
+        rich_help_panel=_ALL,
     ),
 ]
-MoreSettings = Annotated[list[str] | None, typer.Argument(metavar="[A.B=C]...", help="More settings for --set.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", "-c", help="TOML file with settings.")]
-PrintConfig = Annotated[
-    bool, typer.Option("--print-config", help="Print all settings as commented TOML for --config, then exit.")
+MoreSettings = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="A.B=C", hidden=True, help="Settings that follow the first one of --set."),
 ]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue from the run's newest valid checkpoint.")]
-TimeLimit = Annotated[
-    str | None,
-    typer.Option(
-        "--time-limit",
-        metavar="TIME",
-        help="Time limit, such as 11h30m, 45m or 90s: save a checkpoint and stop before it is over.",
-    ),
-]
-Model = Annotated[str | None, typer.Option(help="A run, a checkpoint, Hugging Face weights, or a hub id.")]
-RowsPath = Annotated[
-    str | None,
-    typer.Option(
-        help="Rows: .json, .jsonl, .csv, .tsv (also .gz), .parquet, a save_to_disk folder, label-tab-text lines, "
-        "for lm also .txt, or hf:ID on the hub."
-    ),
-]
-TokenizerPath = Annotated[
-    Path | None, typer.Option("--tokenizer", "-t", help="Tokenizer file or folder. Default: the model's own.")
-]
-LoraRank = Annotated[
-    int | None,
-    typer.Option(
-        help="Rank of the LoRA adapters; 0 trains without LoRA. Default: 8, for classify 0.", show_default=False
-    ),
-]
-
-_TIME = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?")
-_SECONDS = (86_400, 3_600, 60, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """Options of all training commands."""
 
-    config: ConfigFile = None
+    output: RunFolder
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the run in the folder of --output from its newest checkpoint, with the settings of the run.",
+        ),
+    ] = False
+    time_limit: Annotated[
+        str | None,
+        Sets("train.max_seconds", seconds_of),
+        typer.Option(
+            metavar="TIME",
+            help="Stop with a checkpoint before this time is over; a time such as 11h30m, 45m or 90s. Default: none.",
+            show_default=False,
+        ),
+    ] = None
+    steps: Annotated[
+        int | None,
+        Sets("train.max_steps"),
+        typer.Option(help="Number of optimizer steps of the whole run.", rich_help_panel=_USUAL),
+    ] = None
+    epochs: Annotated[
+        float | None,
+        Sets("train.epochs"),
+        typer.Option(help="Number of passes over the training data.", rich_help_panel=_USUAL),
+    ] = None
+    learning_rate: Annotated[
+        float | None,
+        Sets("train.learning_rate"),
+        typer.Option(help="Highest learning rate, reached when the warm-up ends.", rich_help_panel=_USUAL),
+    ] = None
+    batch_size: Annotated[
+        int | None,
+        Sets("data.batch_size"),
+        typer.Option(help="Samples or rows that one device computes at the same time.", rich_help_panel=_USUAL),
+    ] = None
+    seq_len: Annotated[
+        int | None,
+        Sets("data.seq_len"),
+        typer.Option(help="Tokens per sample; for rows, the maximum.", rich_help_panel=_USUAL),
+    ] = None
+    seed: Annotated[
+        int | None,
+        Sets("train.seed"),
+        typer.Option(
+            help="Random seed of new weights and dropout; data.seed sets the order of the data.",
+            rich_help_panel=_USUAL,
+        ),
+    ] = None
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Read settings from this TOML file.", rich_help_panel=_ALL),
+    ] = None
     settings: Settings = None
     more_settings: MoreSettings = None
-    output: RunFolder
-    resume: Resume = False
-    time_limit: TimeLimit = None
-    prints_config: PrintConfig = False
+    prints_config: Annotated[
+        bool,
+        typer.Option(
+            "--print-config",
+            help="Print all settings with their explanations as TOML for --config, and do not train.",
+            rich_help_panel=_ALL,
+        ),
+    ] = False
 
-    def resolved(self, *settings: str) -> "RunConfig":
-        """Return the settings of the run: `settings`, overridden by the given options."""
-        limit = {} if self.time_limit is None else {"train.max_seconds": seconds_of(self.time_limit)}
-        given = [*as_settings(self.own_settings()), *settings, *(self.settings or []), *(self.more_settings or [])]
+    def resolved(self, task: str | None = None, *settings: str, writes: bool = True) -> "RunConfig":
+        """Return the settings of the run: `settings`, overridden by the given options.
+
+        What they name is checked here, before the caller imports torch.
+
+        Args:
+            task: The task; None for the default, or the one of --config.
+            settings: Further settings A.B=C that --set may override.
+            writes: Whether the run's folder is written; then it must not contain another run.
+
+        Raises:
+            ArgumentError: Options or settings contradict each other.
+            ConfigError: A setting is wrong, or the folder already contains a run.
+        """
+        options = self._given()
+        changes = [*(self.settings or []), *(self.more_settings or [])]
+        refuse_contradictions(options, changes)
+        own = as_settings({"task": task, **dict(options.values())})
         resumed_run = self.output if self.resume else None
-        return resolve(self.config, [*given, *as_settings(limit)], resumed_run, prints=self.prints_config)
+        config = resolve(self.config, [*own, *settings, *changes], resumed_run, prints=self.prints_config)
+        require("torch")
+        from bytemill.tasks.inputs import check_inputs
+        from bytemill.train.run.resumable import refuse_run_in
 
-    def own_settings(self) -> "Mapping[str, Any]":
-        """Return the options' values by setting name; None if an option is not given."""
-        return {}
+        if writes and not self.resume and is_first_process():  # the other processes may see the folder of the first
+            refuse_run_in(self.output)
+        check_inputs(config)
+        return config
+
+    def _given(self) -> dict[str, tuple[str, Any]]:
+        """Return the given options that set a setting, such as `--steps 100` -> (setting, value)."""
+        given = {}
+        for name, sets in _sets(type(self)):
+            value = getattr(self, name)
+            if value is not None:
+                shown = f"{value:g}" if isinstance(value, float) else str(value)
+                plain = str(value) if isinstance(value, Path) else value
+                given[f"--{name.replace('_', '-')} {shown}"] = (sets.setting, sets.value_of(plain))
+        return given
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainingOptions(RunOptions):
+    """Options of `bytemill train`."""
+
+    layers: Annotated[
+        int | None,
+        Sets("model.n_layer"),
+        typer.Option(help="Number of blocks of the new model.", rich_help_panel=_USUAL),
+    ] = None
+    heads: Annotated[
+        int | None,
+        Sets("model.n_head"),
+        typer.Option(help="Attention heads per block.", rich_help_panel=_USUAL),
+    ] = None
+    width: Annotated[
+        int | None,
+        Sets("model.n_embd"),
+        typer.Option(help="Numbers per token in each layer; a multiple of --heads.", rich_help_panel=_USUAL),
+    ] = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TuningOptions(RunOptions):
     """Options of all tuning commands."""
 
-    model: Model = None
-    data: RowsPath = None
-    tokenizer: TokenizerPath = None
-    lora_rank: LoraRank = None
+    model: Annotated[
+        str | None,
+        Sets("base"),
+        typer.Option(
+            help="Model to tune: a run (RUN, RUN@best or RUN@STEP), a checkpoint, Hugging Face weights, or a hub id."
+        ),
+    ] = None
+    data: Annotated[
+        str | None,
+        Sets("data.path"),
+        typer.Option(
+            help="Rows to train on: a file (.json, .jsonl, .csv, .tsv, .parquet, or lines of label, tab and text; "
+            "for lm also .txt), or hf:ID for a data set of the hub."
+        ),
+    ] = None
+    tokenizer: Annotated[
+        Path | None,
+        Sets("data.tokenizer"),
+        typer.Option("--tokenizer", "-t", help="Tokenizer file or folder. Default: the model's own."),
+    ] = None
+    lora_rank: Annotated[
+        int | None,
+        Sets("lora.r"),
+        typer.Option(help="Rank of the LoRA adapters; 0 trains the weights themselves.", rich_help_panel=_USUAL),
+    ] = None
 
-    def own_settings(self) -> "Mapping[str, Any]":
-        """Return the options' values by setting name."""
-        return {
-            "base": self.model,
-            "data.path": self.data,
-            "data.tokenizer": self.tokenizer,
-            "lora.r": self.lora_rank,
-        }
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PreferenceOptions(TuningOptions):
+    """Options of `bytemill finetune preference`."""
+
+    beta: Annotated[
+        float | None,
+        Sets("preference.beta"),
+        typer.Option(
+            help="Penalty for moving away from the base; higher values stay closer to it.", rich_help_panel=_USUAL
+        ),
+    ] = None
 
 
-def takes_options(options: type[RunOptions], output: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+class TrainingCommand(HelpPage):
+    """A command whose help shows the default of each setting; they are computed only if the help is shown."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Add the defaults to the help texts, and print them."""
+        from bytemill.cli.setting_defaults import described_default
+
+        task = self.callback.task  # type: ignore[union-attr]
+        marks = dict(_sets(self.callback.options))  # type: ignore[union-attr]
+        for parameter in self.params:
+            usual: Any = parameter
+            sets = marks.get(parameter.name or "")
+            if sets is not None and usual.rich_help_panel == _USUAL:
+                usual.help = f"{usual.help} Default: {described_default(sets.setting, task)}."
+        super().format_help(ctx, formatter)
+
+
+def takes_options(
+    options: type[RunOptions], *, task: str, output: str
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Add the options of a class to a command; its first argument is then an object of the class.
 
     Args:
         options: The class: its fields become options.
+        task: The task of the command, whose defaults the help shows.
         output: The default of `--output`.
     """
     fields = dataclasses.fields(options)
@@ -132,6 +264,7 @@ def takes_options(options: type[RunOptions], output: str) -> Callable[[Callable[
         called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         called.__annotations__ = {one.name: one.annotation for one in parameters}
         called.__name__, called.__doc__, called.__module__ = command.__name__, command.__doc__, command.__module__
+        called.task, called.options = task, options  # type: ignore[attr-defined]
         return called
 
     return decorated
@@ -142,81 +275,9 @@ def _parameter(field: "dataclasses.Field[Any]", output: str) -> inspect.Paramete
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=field.type)
 
 
-def seconds_of(time: str) -> float:
-    """Return the seconds of a time such as `11h30m`, `1d`, `45m` or `90s`; a plain number is seconds.
-
-    >>> seconds_of("11h30m"), seconds_of("1d2h"), seconds_of("0.5"), seconds_of("90s")
-    (41400.0, 93600.0, 0.5, 90.0)
-
-    Raises:
-        ArgumentError: The text is not such a time.
-    """
-    match = _TIME.fullmatch(time.strip())
-    if match is None or not any(match.groups()):
-        raise ArgumentError(f"--time-limit is {time!r}, expected a time such as 11h30m, 45m or 90s")
-    return sum(float(number) * unit for number, unit in zip(match.groups(), _SECONDS, strict=True) if number)
-
-
-def resolve(config: Path | None, settings: list[str], resumed_run: Path | None, *, prints: bool = False) -> "RunConfig":
-    """Return the settings of a run: those of a file or of the resumed run, changed by `settings`.
-
-    With `prints` they are printed to stdout with documentation, as TOML for --config, and the command ends.
-    """
-    from bytemill.train.config import former_settings, load_config, read_toml
-    from bytemill.train.settings.documented import documented_toml
-
-    if resumed_run is not None:
-        saved = resumed_run / "config.toml"
-        if saved.exists():
-            settings = [*former_settings(read_toml(saved)), *settings]
-        elif config is None:
-            raise ConfigError(f"{resumed_run}: contains no run to resume; remove --resume to start a new run")
-        config = config or saved
-    resolved = load_config(config, settings)
-    if prints:
-        print(documented_toml(resolved), end="")
-        raise typer.Exit
-    return resolved
-
-
-def as_settings(given: "Mapping[str, Any]") -> list[str]:
-    """Return the given options as settings A.B=C; text stays text, even if it looks like a number."""
-    from bytemill.train.settings.toml import toml_literal
-
-    texts = {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
-    return [f"{name}={toml_literal(value)}" for name, value in texts.items() if value is not None]
-
-
-def fit_in(options: RunOptions, task: "Task", config: "RunConfig") -> "Outcome":
-    """Train in the folder of `options`; if the run ends before its last step, print how to continue."""
-    from bytemill.train.loop import fit
-
-    with _naming_how_to_continue(config, options.output):
-        outcome = fit(task, config, options.output, resume=options.resume)
-    if not outcome.is_complete:
-        say(f"continue with: {_resuming(config, options.output)}")
-    return outcome
-
-
-def finish(options: RunOptions, outcome: "Outcome") -> None:
-    """Print how a run ended to stderr, and its folder to stdout."""
-    metrics = outcome.metrics
-    figures = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("loss", "val_loss") if name in metrics)
-    counted = "1 step" if outcome.steps == 1 else f"{outcome.steps} steps"
-    say(f"{counted} done: {figures}" if figures else f"{counted} done already")
-    if is_first_process():
-        print(options.output)
-
-
-@contextmanager
-def _naming_how_to_continue(config: "RunConfig", output: Path) -> Iterator[None]:
-    try:
-        yield
-    except Interrupted as interruption:
-        said = f"{interruption}; continue with: {_resuming(config, output)}"
-        raise Interrupted(said, exit_code=interruption.exit_code) from None
-
-
-def _resuming(config: "RunConfig", output: Path) -> str:
-    command = ["train"] if config.task == "pretrain" else ["finetune", config.task]
-    return shlex.join(["bytemill", *command, "--resume", "-o", str(output)])
+def _sets(options: type[RunOptions]) -> Iterator[tuple[str, Sets]]:
+    """Yield each option that sets a setting: its name, and its mark."""
+    for field in dataclasses.fields(options):
+        for mark in get_args(field.type):
+            if isinstance(mark, Sets):
+                yield field.name, mark

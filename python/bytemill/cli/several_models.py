@@ -30,11 +30,15 @@ __all__ = [
     "split_of",
 ]
 
-MODEL_HELP = "A run (RUN, RUN@best or RUN@STEP), a checkpoint, Hugging Face weights, or a hub id."
+MODEL_HELP = "Model: a run (RUN, RUN@best or RUN@STEP), a checkpoint, Hugging Face weights, or a hub id."
 Model = Annotated[str, typer.Option("--model", "-m", help=MODEL_HELP)]
 Models = Annotated[
     list[str],
-    typer.Option("--model", "-m", help=f"{MODEL_HELP} NAME=MODEL names it; repeat for several models."),
+    typer.Option(
+        "--model",
+        "-m",
+        help=f"{MODEL_HELP} NAME=MODEL gives it a name for the tables. Repeat the option for several models.",
+    ),
 ]
 OwnTokenizer = Annotated[
     Path | None,
@@ -51,11 +55,17 @@ AskedBy = Annotated[
 Page = Annotated[Path | None, typer.Option(help="Also write an HTML page to this file.", callback=on_disk)]
 Split = Annotated[
     Literal["all", "train", "test", "val"],
-    typer.Option(help="Part of the rows to use, split by the data.split and data.seed of the model's run."),
+    typer.Option(
+        help="Part of the rows to use: the rows on which the model was trained, tested or validated, or all rows."
+    ),
 ]
 SplitSeed = Annotated[
     int | None,
-    typer.Option(min=0, help="Random seed for --split. Default: data.seed of the run, else 0.", show_default=False),
+    typer.Option(
+        min=0,
+        help="Random seed that made the parts of --split. Default: the one of the model's run, else 0.",
+        show_default=False,
+    ),
 ]
 
 

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.console import put, say
+from bytemill.cli.console import say
 from bytemill.cli.output_paths import on_disk
 from bytemill.cli.run_options import MoreSettings, Settings
+from bytemill.cli.tables import put_tables
+from bytemill.extras import require
 
 if TYPE_CHECKING:
     from bytemill.experiment.sweep.plan import PlannedRun
@@ -16,7 +18,12 @@ if TYPE_CHECKING:
 
 def sweep(
     config: Annotated[
-        Path, typer.Option("--config", "-c", help="TOML file with a base configuration and a grid or a list of runs.")
+        Path,
+        typer.Option(
+            "--config",
+            "-c",
+            help="TOML file with the settings of all runs, and a grid or a list of what differs between the runs.",
+        ),
     ],
     settings: Settings = None,
     more_settings: MoreSettings = None,
@@ -30,18 +37,21 @@ def sweep(
         ),
     ] = None,
     parallel: Annotated[
-        int | None, typer.Option(min=1, help="Number of runs at the same time. Default: one per GPU, at least one.")
+        int | None,
+        typer.Option(min=1, help="Number of runs that train at the same time. Default: one per GPU, at least one."),
     ] = None,
     is_dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the names of the runs without starting them.")
     ] = False,
 ) -> None:
-    """Train all runs of a grid or a list, unattended; run the command again to continue.
+    """Train all runs that a file describes, one after another or in parallel, and compare them in a table.
 
-    Prints a Markdown table. report.html in the folder shows curves and samples, also while runs are still training.
+    report.html in the folder of the sweep shows curves and samples, also while runs are still training. After an
+    interruption, run the same command again: finished runs are kept.
 
     Example: bytemill sweep -c examples/configs/sweep_rank.toml --set base=runs/first data.path=alpaca.json
     """
+    require("torch")
     from bytemill.experiment.sweep.plan import read_sweep
 
     planned = read_sweep(config, [*(settings or []), *(more_settings or [])])
@@ -68,7 +78,7 @@ def sweep(
     ended = run_sweep(planned, folder, parallel=parallel, shown=shown)
     results = sweep_results(planned, folder)
     write_page(sweep_page(config.stem, results), folder / "report.html")
-    put(sweep_markdown(results), end="")
+    put_tables(sweep_markdown(results))
     say(f"{folder / 'report.html'}")
     if any(one.exit_code for one in ended):
         raise typer.Exit(1)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import say
-from bytemill.cli.run_options import RunOptions, finish, fit_in, takes_options
+from bytemill.cli.run_end import finish, fit_in
+from bytemill.cli.run_options import PretrainingOptions, takes_options
 from bytemill.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -13,28 +14,32 @@ if TYPE_CHECKING:
     from bytemill.train.task import Task
 
 
-@takes_options(RunOptions, output="runs/pretrain")
+@takes_options(PretrainingOptions, task="pretrain", output="runs/pretrain")
 def train(
-    options: RunOptions,
+    options: PretrainingOptions,
     *,
     is_dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Run a few steps, print the time and memory that the run would take, and write nothing."
+            "--dry-run",
+            help="Train on one micro-batch, print how much time and memory the run would take, and write nothing.",
         ),
     ] = False,
     profiles: Annotated[
-        bool, typer.Option("--profile", help="Profile three steps and write the trace to the run's profile/ folder.")
+        bool,
+        typer.Option(
+            "--profile", help="Profile three steps, and write the trace to the folder profile/ in the run's folder."
+        ),
     ] = False,
 ) -> None:
     """Pretrain a GPT-2 on token shards.
 
-    Ctrl-C and SIGTERM stop the run cleanly, with a checkpoint. --resume continues as if the run had not stopped; --set
-    can change settings.
+    Ctrl-C saves a checkpoint and prints the command that continues the run. The usual settings have options; --set
+    changes any other setting, and --print-config lists all settings.
 
-    Example: bytemill train --set data.path=shards data.tokenizer=tokenizer.json model.name=gpt2 -o runs/first
+    Example: bytemill train --set data.path=shards --layers 4 --heads 4 --width 128 --steps 500 -o runs/first
     """
-    resolved = options.resolved(*(["train.profile_steps=3"] if profiles else []))
+    resolved = options.resolved(None, *(["train.profile_steps=3"] if profiles else []), writes=not is_dry_run)
     from bytemill.experiment.batch_size import find_batch_size
     from bytemill.tasks.pretrain import pretrain_task_from_config
 
@@ -60,6 +65,6 @@ def _print_dry_run(task: "Task", config: "RunConfig") -> None:
     print(f"tokens: {found.tokens_per_step:,} a step, {found.total_tokens:,} in {found.max_steps:,} steps")
     print(f"memory: {size(found.trial.memory_mib * 2**20)} at most")
     print(f"checkpoint: {size(found.checkpoint_bytes)}")
-    print(f"speed: {found.trial.seconds_per_step:.3g} s a step, {found.trial.tokens_per_second:,.0f} tokens/s")
+    print(f"speed: {found.seconds_per_step:.3g} s a step, {found.trial.tokens_per_second:,.0f} tokens/s")
     print(f"time: {duration(found.seconds)}, without validation and samples")
-    print(f"loss: {found.trial.losses[0]:.4f} at the first step")
+    print(f"loss: {found.trial.losses[0]:.4f} before training")

@@ -13,7 +13,6 @@ from bytemill.data.rows import Template, instruction_prompt, instruction_turns, 
 from bytemill.errors import DataError
 from bytemill.evaluate.journal import LONE_SURROGATES, Journal
 from bytemill.files import write_text
-from bytemill.inference.batches import complete_all
 from bytemill.json_reader import MAX_ROWS_BYTES, parse_object, read_json, read_lines
 
 if TYPE_CHECKING:
@@ -66,6 +65,8 @@ def write_answers(
     Raises:
         ConfigError: `output`.part contains answers of another model or with other settings.
     """
+    from bytemill.inference.batches import complete_all  # imports torch, which readers of answers do not need
+
     prompts = [instruction_prompt(row["instruction"], row.get("input") or "", template=template) for row in rows]
     how = {"model": model_name, "prompts": prompts, "max_new_tokens": max_new_tokens, "stop": list(stop), **sampling}
     ids = [prompt_ids(instruction_turns(row), generator.tokenizer, template) for row in rows]  # type: ignore[arg-type]

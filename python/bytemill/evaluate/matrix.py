@@ -17,6 +17,7 @@ from bytemill.data.rows.split import permutation
 from bytemill.errors import DataError
 from bytemill.evaluate.loss import held_out_loss
 from bytemill.json_reader import MAX_ROWS_BYTES, read_regular_file
+from bytemill.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -141,7 +142,8 @@ def data_set_losses(
 def _batches(rows: Sequence[Row], pad_id: int, batch_size: int) -> Iterator[tuple[Any, Any]]:
     """Yield batches of rows of similar length, to pad less; the order does not change the sum over labels."""
     ordered = sorted(rows, key=lambda row: len(row.ids))
-    for start in range(0, len(ordered), batch_size):
+    starts = range(0, len(ordered), batch_size)
+    for start in counted(starts, "validation", len(starts)):
         yield collate(ordered[start : start + batch_size], pad_id=pad_id)
 
 

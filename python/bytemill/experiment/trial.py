@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import statistics
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +54,14 @@ class _NoLog:
         self.said.append(text)
 
 
-def run_trial(task: Task, settings: TrainConfig, *, n_steps: int) -> Trial:
+def run_trial(task: Task, settings: TrainConfig, *, n_steps: int, enough_seconds: float = math.inf) -> Trial:
     """Do the first steps of `task` in this process only. This trains the model, so pass a copy.
+
+    Args:
+        task: The task; its batches are read from their position.
+        settings: Settings of the train section.
+        n_steps: Number of steps, at least 1.
+        enough_seconds: No further step begins after this time.
 
     Raises:
         DivergedError: A loss is NaN or infinite.
@@ -62,10 +70,12 @@ def run_trial(task: Task, settings: TrainConfig, *, n_steps: int) -> Trial:
     learner = Learner(task, settings, World())
     log, batches = _NoLog(), iter(task.batches)
     with contextlib.closing(learner):
-        records: list[dict[str, Any]] = [learner.step(step, batches, log)[0] for step in range(n_steps)]
+        began, records = time.monotonic(), list[dict[str, Any]]()
+        while len(records) < n_steps and (not records or time.monotonic() - began < enough_seconds):
+            records.append(learner.step(len(records), batches, log)[0])
     return Trial(
         milliseconds=[record["ms"] for record in records],
         losses=[record["loss"] for record in records if "loss" in record],
-        tokens_per_step=log.tokens_seen // n_steps,
+        tokens_per_step=log.tokens_seen // len(records),
         memory_mib=peak_memory_mib(learner.device),
     )

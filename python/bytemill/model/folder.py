@@ -32,7 +32,7 @@ def model_folder(path_or_repo: str | Path, *, pickles: bool = False) -> Path:
         raise FormatError(
             f"{path_or_repo}: is a file, expected a folder with config.json{_how_to_import(path_or_repo)}"
         )
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path_or_repo)) or Path(path_or_repo).suffix in _PICKLE_SUFFIXES:
+    if _is_local(str(path_or_repo)):
         raise FormatError(f"{path_or_repo}: not an existing folder, and not a valid repository name")
     try:
         from huggingface_hub import snapshot_download
@@ -75,6 +75,17 @@ def _width(folder: Path) -> int:
     except (OSError, FormatError):
         return 0
     return width if isinstance(width, int) else 0
+
+
+def _is_local(name: str) -> bool:
+    """Return whether a name can only be a path: the hub is not asked for a mistyped path.
+
+    >>> _is_local("./model"), _is_local("a/b/c"), _is_local("owner/name"), _is_local("gpt2")
+    (True, True, False, False)
+    """
+    if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name) or Path(name).suffix in _PICKLE_SUFFIXES:
+        return True
+    return "/" in name and Path(name).parent.is_dir()
 
 
 def _how_to_import(path: str | Path) -> str:

@@ -19,6 +19,7 @@ from bytemill.data.rows.labels import LabelledBatches, collate_labelled
 from bytemill.errors import DataError
 from bytemill.evaluate.classification import ClassificationScore, classification_score
 from bytemill.model.classifier import Classifier
+from bytemill.progress import counted
 from bytemill.tasks.base_model import adapt, body_at, merge_adapters, with_saved_weights
 from bytemill.tasks.labelled_parts import ClassifyRows, labelled_rows
 from bytemill.tasks.model_place import ModelPlace, find_model
@@ -242,7 +243,8 @@ def scored_batches(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Yield scores (B, K) and classes (B,) of each batch, in order."""
     device = next(model.parameters()).device
-    for start in range(0, len(rows), batch_size):
+    starts = range(0, len(rows), batch_size)
+    for start in counted(starts, "validation", len(starts)):
         batch = collate_labelled(rows[start : start + batch_size], pad_id=pad_id)
         ids, ends, labels = (torch.as_tensor(part).to(device) for part in batch)
         yield model(ids, ends).float(), labels

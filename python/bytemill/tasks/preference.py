@@ -19,8 +19,10 @@ import torch
 from bytemill.data.rows.pairs import EncodedPairs, PairBatches, collate_pairs, encode_pairs, read_preferences
 from bytemill.errors import ConfigError
 from bytemill.model.lora import adapter_disabled
+from bytemill.progress import counted
 from bytemill.targets import IGNORED_TARGET
-from bytemill.tasks.base_model import adapt, template_of
+from bytemill.tasks.base_model import adapt
+from bytemill.tasks.base_settings import template_of
 from bytemill.tasks.losses import dpo_loss
 from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, own_prompts
 from bytemill.tasks.prepared import (
@@ -296,5 +298,6 @@ def _batches_once(encoded: EncodedPairs | None, data: DataConfig, *, pad_id: int
     """Yield each pair once, in order; `data.eval_batches` limits the number of batches."""
     pairs = encoded.pairs if encoded else []
     starts = range(0, len(pairs), data.batch_size)
-    for start in starts[: data.eval_batches or None]:
+    starts = starts[: data.eval_batches or None]
+    for start in counted(starts, "validation", len(starts)):
         yield collate_pairs(pairs[start : start + data.batch_size], pad_id=pad_id)

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypedDict,
 
 from bytemill.data.rows import EncodedRows
 from bytemill.errors import ConfigError, DataError
-from bytemill.tasks.base_model import (
-    base_of,
+from bytemill.tasks.base_model import base_of, lora_config, model_config_json, starting_model
+from bytemill.tasks.base_settings import (
     files_for_use,
     fitted_to_data,
-    lora_config,
-    model_config_json,
-    starting_model,
+    refuse_misfit,
     tokenizer_of,
     with_settled_base,
 )
+from bytemill.tasks.inputs import check_inputs
 from bytemill.tasks.row_parts import Rows, row_parts
 from bytemill.train.plan import with_steps
 from bytemill.train.task import Epoch
@@ -90,10 +89,9 @@ def settled(config: RunConfig) -> tuple[RunConfig, Tokenizer]:
     """Return the settings of a task on rows with what its base decides, and the tokenizer.
 
     Raises:
-        ConfigError: `data.path` is not given, or no tokenizer is found.
+        ConfigError: `data.path` is not given, or no tokenizer is found; see also `check_inputs`.
     """
-    if config.data.path is None:
-        raise ConfigError("data.path is not given")
+    check_inputs(config)
     config = with_settled_base(config)
     return config, tokenizer_of(config)
 
@@ -141,11 +139,7 @@ def built_model(
     """
     config = fitted_to_data(config, n_vocab)
     model = starting_model(config, tokenizer_sha256=tokenizer_sha256)
-    shape, seq_len = model.config, config.data.seq_len
-    if n_vocab > shape.vocab_size:
-        raise ConfigError(f"model.vocab_size is {shape.vocab_size}, but the ids of {source} need {n_vocab}")
-    if seq_len > shape.n_positions:
-        raise ConfigError(f"data.seq_len is {seq_len}, above model.n_positions, {shape.n_positions}")
+    refuse_misfit(model.config, config, n_vocab=n_vocab, source=source)
     model.checkpoints_activations = config.train.checkpoint_activations
     return model, config
 

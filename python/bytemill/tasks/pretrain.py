@@ -5,27 +5,30 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Unpack
 
-from bytemill.data import Manifest, read_manifest
 from bytemill.errors import ConfigError, DataError
 from bytemill.evaluate.hellaswag import HellaSwagItem, HellaSwagScore, hellaswag_score, read_hellaswag
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
-from bytemill.tasks.base_model import files_for_use, model_config_json, with_settled_base
+from bytemill.progress import report
+from bytemill.tasks.base_model import model_config_json
+from bytemill.tasks.base_settings import files_for_use, with_settled_base
+from bytemill.tasks.inputs import check_inputs, shards_at
 from bytemill.tasks.next_token import draw_samples, next_token_loss
 from bytemill.tasks.prepared import Prepared, SavedFields, built_model
 from bytemill.tokenizer.source import open_tokenizer, tokenizer_in
 from bytemill.train.config import SampleConfig
 from bytemill.train.machine.distributed import World
-from bytemill.train.plan import with_steps
+from bytemill.train.plan import resolve_micro_batches, with_steps
 from bytemill.train.task import BatchStream, Epoch, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from bytemill.data import Manifest
     from bytemill.model import CausalModel
     from bytemill.train.config import RunConfig
 
-__all__ = ["one_pass", "pretrain_task", "pretrain_task_from_config", "resolve_micro_batches"]
+__all__ = ["one_pass", "pretrain_task", "pretrain_task_from_config"]
 
 _DEFAULT_PROMPTS = ("",)
 Split = Literal["train", "val"]
@@ -87,7 +90,13 @@ def pretrain_task(
 
     def answer(world: World) -> dict[str, float]:
         own = hellaswag[world.rank :: world.size]
-        score = hellaswag_score(model, tokenizer, own, n_positions=model.config.n_positions)
+        score = hellaswag_score(
+            model,
+            tokenizer,
+            own,
+            n_positions=model.config.n_positions,
+            shown=lambda n_done: report("HellaSwag", n_done, len(own)),
+        )
         n_right, n_items = world.sum([score.n_right, score.n_items], next(model.parameters()).device)
         return HellaSwagScore(int(n_right), int(n_items)).as_metrics()
 
@@ -117,11 +126,9 @@ def pretrain_task_from_config(config: RunConfig) -> Prepared:
     from bytemill.data import TokenLoader
 
     data, world = config.data, World.from_environment()
-    if data.path is None:
-        raise ConfigError("data.path is not given: the folder of shards that `bytemill data prepare` wrote")
-    if config.lora.r:
-        raise ConfigError(f"lora.r is {config.lora.r}, but pretraining trains all parameters; leave it out")
-    manifest = _manifest(data.path)
+    check_inputs(config)
+    assert data.path is not None
+    manifest = shards_at(data.path)
     config = with_settled_base(config)
     tokenizer = tokenizer_in(manifest.folder) if data.tokenizer is None else open_tokenizer(data.tokenizer)
     if tokenizer is not None:
@@ -173,30 +180,6 @@ def pretrain_task_from_config(config: RunConfig) -> Prepared:
     return Prepared(task, with_steps(resolve_micro_batches(config), epoch), [])
 
 
-def resolve_micro_batches(config: RunConfig) -> RunConfig:
-    """Turn `train.total_batch_tokens` into `train.micro_batches`.
-
-    Raises:
-        ConfigError: The tokens are not a multiple of a micro-batch; the error suggests one.
-
-    >>> from bytemill.train.config import load_config
-    >>> settings = ["train.total_batch_tokens=524288", "data.batch_size=16", "data.seq_len=1024"]
-    >>> gpt2 = load_config(None, settings)
-    >>> resolve_micro_batches(gpt2).train.micro_batches
-    32
-    """
-    total, per_micro_batch = config.train.total_batch_tokens, config.data.batch_size * config.data.seq_len
-    if total is None:
-        return config
-    n_micro_batches, rest = divmod(total, per_micro_batch)
-    if rest or not n_micro_batches:
-        raise ConfigError(
-            f"train.total_batch_tokens is {total}; it must be a multiple of data.batch_size x data.seq_len, "
-            f"{per_micro_batch}, such as {max(n_micro_batches, 1) * per_micro_batch}"
-        )
-    return config.with_train(micro_batches=n_micro_batches)
-
-
 def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any, ...]]:
     """Yield batches with each sample of an endless loader once, from the first; the last batch may be smaller.
 
@@ -205,11 +188,15 @@ def one_pass(loader: SampleLoader, *, n_batches: int = 0) -> Iterator[tuple[Any,
         n_batches: Maximum number of batches; 0 for all.
     """
     loader.load_state_dict(loader.state_dict() | {"position": 0})
-    left = loader.n_samples
+    left = total = loader.n_samples
+    report("validation", 0, total)
     for inputs, targets, *documents in islice(loader, n_batches or None):
         n_ids = targets[:left].numel()
         yield inputs[:left], targets[:left], *(cu_seqlens.clamp(max=n_ids) for cu_seqlens in documents)
+        if n_batches:
+            total = min(loader.n_samples, n_batches * len(inputs))
         left -= len(inputs)
+        report("validation", loader.n_samples - max(left, 0), total)
         if left <= 0:
             return
 
@@ -223,7 +210,7 @@ def _more_validation(config: RunConfig, training: Manifest) -> dict[str, tuple[s
     """
     places: dict[str, tuple[str, Split]] = {}
     for name, folder in config.data.more_val.items():
-        manifest = _manifest(folder, setting=f"data.more_val.{name}")
+        manifest = shards_at(folder, setting=f"data.more_val.{name}")
         if manifest.tokenizer_sha256 != training.tokenizer_sha256:
             raise DataError(
                 f"data.more_val.{name}: {folder} was tokenized with another tokenizer than {config.data.path}; prepare "
@@ -245,10 +232,3 @@ def _hellaswag_items(config: RunConfig, *, has_tokenizer: bool) -> list[HellaSwa
     if not has_tokenizer:
         raise ConfigError("data.hellaswag needs data.tokenizer: the items are text")
     return read_hellaswag(config.data.hellaswag)[: config.data.hellaswag_items or None]
-
-
-def _manifest(folder: str, *, setting: str = "data.path") -> Manifest:
-    try:
-        return read_manifest(folder)
-    except OSError as error:
-        raise ConfigError(f"{setting}: {error.filename} cannot be read: {error.strerror}") from None

@@ -24,7 +24,9 @@ from bytemill.data.rows.messages import as_conversation, changes_note
 from bytemill.errors import ConfigError
 from bytemill.evaluate.loss import bytes_per_token, held_out_loss
 from bytemill.model import GPT2
-from bytemill.tasks.base_model import adapt, template_of
+from bytemill.progress import counted
+from bytemill.tasks.base_model import adapt
+from bytemill.tasks.base_settings import template_of
 from bytemill.tasks.next_token import TemplatedPrompt, draw_samples, next_token_loss, own_prompts
 from bytemill.tasks.prepared import (
     Prepared,
@@ -212,7 +214,8 @@ def encode_for_task(rows: Sequence[Mapping[str, Any]], tokenizer: Any, config: R
 def row_batches_once(encoded: EncodedRows, data: DataConfig, *, pad_id: int) -> Iterator[tuple[Any, ...]]:
     """Yield batches with each row once, in order; `data.eval_batches` limits the number of batches."""
     starts = range(0, len(encoded.rows), data.batch_size)
-    for start in starts[: data.eval_batches or None]:
+    starts = starts[: data.eval_batches or None]
+    for start in counted(starts, "validation", len(starts)):
         rows = encoded.rows[start : start + data.batch_size]
         if data.pack_rows:
             yield collate_packed(rows, mask_prompt=data.mask_prompt)

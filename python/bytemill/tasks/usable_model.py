@@ -1,18 +1,17 @@
 """Loads a trained model for use: its weights on the default device, its tokenizer and its template.
 
 All of it comes from the model's folder. The caller can give another tokenizer or template, which is then reported.
+torch is imported only when the weights are loaded, so a missing model is reported without delay.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from bytemill.inference import Conversation, Sampling, TextGenerator
-from bytemill.tasks.base_model import load_model_at
+from bytemill.extras import require
 from bytemill.tasks.model_place import ModelPlace, find_model
 from bytemill.tokenizer import Tokenizer
 from bytemill.tokenizer.source import open_tokenizer
-from bytemill.train.machine.device import pick_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from bytemill.data.rows import Template
+    from bytemill.inference import Conversation, Sampling, TextGenerator
     from bytemill.model import CausalModel
 
 __all__ = ["UsableModel", "open_model", "open_place", "tokenizer_for"]
@@ -36,12 +36,16 @@ class UsableModel(NamedTuple):
 
     def generator(self) -> TextGenerator:
         """Return a generator that continues text until an id that ends a text or an answer."""
+        from bytemill.inference import TextGenerator
+
         return TextGenerator(self.model, self.tokenizer, stop_ids=self.place.stop_ids(self.tokenizer))
 
     def conversation(
         self, *, system: str = "", max_new_tokens: int = 256, **sampling: Unpack[Sampling]
     ) -> Conversation:
         """Return a conversation with the model, in the model's template."""
+        from bytemill.inference import Conversation
+
         return Conversation(
             self.generator(), template=self.template, system=system, max_new_tokens=max_new_tokens, **sampling
         )
@@ -73,11 +77,19 @@ def open_model(
     tuned_with = place.template()
     if template is not None and tuned_with is not None and template != tuned_with:
         say(f"{given}: asked by the template {_name(template)}; it was tuned with {_name(tuned_with)}")
+    from bytemill.tasks.base_model import load_model_at
+    from bytemill.train.machine.device import pick_device
+
     return UsableModel(place, load_model_at(place).to(pick_device()), own, template or tuned_with or "alpaca")
 
 
 def open_place(given: str | Path, *, say: Callable[[str], None]) -> ModelPlace:
-    """Find a model, and report which checkpoints were skipped."""
+    """Find a model, and report which checkpoints were skipped.
+
+    Raises:
+        ModuleNotFoundError: torch is not installed, so the model could not be loaded.
+    """
+    require("torch")
     place = find_model(given)
     for fault in place.passed_over:
         say(f"passed over a damaged checkpoint: {fault}")

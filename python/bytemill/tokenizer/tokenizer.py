@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
+_PACKED = (".gz", ".zst", ".parquet", ".arrow", ".arrows", ".feather")
+"""Endings of files whose size says little about their text."""
 _Checked = TypeVar("_Checked")
 _OTHER_ENDS_OF_TEXT = ("<|end_of_text|>", "</s>", "<eos>", "[EOS]", "<|eos|>")
 
@@ -149,7 +151,8 @@ class Tokenizer(_core.Tokenizer):
             "utf8_safe": arguments.a_flag("utf8_safe", utf8_safe),
             "max_memory": _unless_none(arguments.a_count, "max_memory", max_memory),
         }
-        with PhaseProgress({"counting": "bytes", "merging": "merges"}, shown=progress) as shown:
+        totals = {"counting": _known_bytes(files or ())} if progress else {}
+        with PhaseProgress({"counting": "bytes", "merging": "merges"}, shown=progress, totals=totals) as shown:
             trained = _core.train_tokenizer(
                 sources[0],
                 options,
@@ -410,3 +413,11 @@ def _restore(cls: type[Tokenizer], readable: str, name: str | None = None, eos_n
     made = cls(_core.tokenizer_from_readable(readable))
     made._name, made._eos_name = name, eos_name
     return made
+
+
+def _known_bytes(files: Iterable[str]) -> int:
+    """Return the bytes of text files, for the end of a progress bar; 0 if a folder or a packed file is among them."""
+    paths = [Path(file) for file in files]
+    if any(path.suffix.lower() in _PACKED or not path.is_file() for path in paths):
+        return 0
+    return sum(path.stat().st_size for path in paths)

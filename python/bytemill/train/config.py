@@ -7,7 +7,6 @@ suggests the nearest known one, so that a misspelt setting does not train for a 
 from __future__ import annotations
 
 import copy
-import difflib
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,8 +15,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from bytemill.errors import ConfigError
 from bytemill.json_reader import read_regular_file
+from bytemill.model.config import GPT2Config
 from bytemill.places import portable_path, resolved_path
 from bytemill.train.settings.defaults import floor_of, with_defaults, with_floor_below_peak
+from bytemill.train.settings.nearest import nearest_settings
 from bytemill.train.settings.sections import (
     ClassifyConfig,
     DataConfig,
@@ -48,6 +49,7 @@ __all__ = [
     "load_config",
     "portable_config",
     "read_toml",
+    "unknown_setting",
 ]
 
 MAX_SETTINGS_BYTES = 1 << 20
@@ -213,6 +215,20 @@ def dump_toml(config: RunConfig) -> str:
     return toml_text(config.model_dump(mode="json"))
 
 
+def unknown_setting(name: str) -> str:
+    """Return the error for a name that is not a setting, with the known settings that are most like it.
+
+    >>> unknown_setting("train.batch_size")
+    'train.batch_size is not a setting; did you mean data.batch_size?'
+    >>> unknown_setting("train.n_layers")
+    'train.n_layers is not a setting; did you mean model.n_layer?'
+    """
+    known = [*RunConfig.model_fields, *(name for name, _ in _flatten(RunConfig().model_dump()))]
+    known += ["model.name", *(f"model.{field}" for field in GPT2Config.model_fields)]
+    nearest = nearest_settings(name, known)
+    return f"{name} is not a setting" + (f"; did you mean {' or '.join(nearest)}?" if nearest else "")
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
@@ -265,9 +281,7 @@ def _explain(fault: Mapping[str, Any]) -> str:
     """Return one sentence for one of pydantic's errors."""
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        known = [*RunConfig.model_fields, *(name for name, _ in _flatten(RunConfig().model_dump()))]
-        nearest = difflib.get_close_matches(name, known, n=1)
-        return f"{name} is not a setting" + (f"; did you mean {nearest[0]}?" if nearest else "")
+        return unknown_setting(name)
     if fault["type"] == "value_error":
         return f"{name}: {fault['ctx']['error']}" if name else str(fault["ctx"]["error"])
     return f"{name} is {fault['input']!r}: {fault['msg']}"

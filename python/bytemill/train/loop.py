@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bytemill.errors import ConfigError, Interrupted
+from bytemill.progress import watched
 from bytemill.train.clock import Clock
 from bytemill.train.learner import Learner
 from bytemill.train.machine.device import pick_device
@@ -119,7 +120,7 @@ def _steps(
             signals.check()
         except Interrupted as interruption:
             run.save(step, pending=pending)
-            raise Interrupted(f"{interruption}; step {step} is saved", exit_code=interruption.exit_code) from None
+            raise Interrupted(f"{interruption}. Saved step {step}", exit_code=interruption.exit_code) from None
         if is_over:
             run.say_which_is_best(step)
             return Outcome(step, measured)
@@ -142,7 +143,7 @@ def _measure_and_log(
     """Validate and sample after a step if due; log the results with the step's own metrics."""
     settings = learner.settings
     validates, samples = _is_due(step, settings.eval_every, settings), _samples_are_due(step, learner)
-    with signals.raising(), clock.timing(*_measuring(step, learner)):
+    with signals.raising(), clock.timing(*_measuring(step, learner)), watched(run.measuring):
         validation, texts = learner.measure(validates=validates, samples=samples)
     if _is_due(step, settings.log_every, settings) or validation or texts:
         run.log(step, record | validation, texts)

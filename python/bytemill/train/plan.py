@@ -1,15 +1,17 @@
-"""The length of a run: converts epochs and fractions to steps, and describes the run before its first step."""
+"""The length of a run: converts epochs, fractions and tokens to steps and micro-batches, and describes the run."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
+from bytemill.errors import ConfigError
+
 if TYPE_CHECKING:
     from bytemill.train.config import RunConfig, TrainConfig
     from bytemill.train.task import Epoch, Task
 
-__all__ = ["ends_an_epoch", "opening_lines", "with_steps"]
+__all__ = ["ends_an_epoch", "opening_lines", "resolve_micro_batches", "with_steps"]
 
 _MANY_EPOCHS = 10
 
@@ -32,6 +34,30 @@ def with_steps(config: RunConfig, epoch: Epoch) -> RunConfig:
     if train.warmup_share is not None:
         config = config.with_train(warmup_steps=int(round(train.warmup_share * config.train.max_steps, 9)))
     return config
+
+
+def resolve_micro_batches(config: RunConfig) -> RunConfig:
+    """Turn `train.total_batch_tokens` into `train.micro_batches`.
+
+    Raises:
+        ConfigError: The tokens are not a multiple of a micro-batch; the error suggests one.
+
+    >>> from bytemill.train.config import load_config
+    >>> settings = ["train.total_batch_tokens=524288", "data.batch_size=16", "data.seq_len=1024"]
+    >>> gpt2 = load_config(None, settings)
+    >>> resolve_micro_batches(gpt2).train.micro_batches
+    32
+    """
+    total, per_micro_batch = config.train.total_batch_tokens, config.data.batch_size * config.data.seq_len
+    if total is None:
+        return config
+    n_micro_batches, rest = divmod(total, per_micro_batch)
+    if rest or not n_micro_batches:
+        raise ConfigError(
+            f"train.total_batch_tokens is {total}; it must be a multiple of data.batch_size x data.seq_len, "
+            f"{per_micro_batch}, such as {max(n_micro_batches, 1) * per_micro_batch}"
+        )
+    return config.with_train(micro_batches=n_micro_batches)
 
 
 def opening_lines(task: Task, settings: TrainConfig) -> list[str]:

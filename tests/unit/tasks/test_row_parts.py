@@ -217,7 +217,7 @@ class TestResumed:
         ]
 
     def tune(self, folder, *more, resume=False):
-        from bytemill.cli.run_options import resolve
+        from bytemill.cli.given_settings import resolve
 
         run = folder / "run"
         given = list(more) if resume else self.settings(folder, *more)

@@ -14,11 +14,12 @@ from bytemill.evaluate.loss import held_out_loss
 from bytemill.model import GPT2, GPT2Config, save_model
 from bytemill.tasks.next_token import draw_samples, next_token_loss
 from bytemill.tasks.prepared import resolve_epochs
-from bytemill.tasks.pretrain import one_pass, pretrain_task, pretrain_task_from_config, resolve_micro_batches
+from bytemill.tasks.pretrain import one_pass, pretrain_task, pretrain_task_from_config
 from bytemill.tasks.tuning import encode_for_task, tuning_task, tuning_task_from_config
 from bytemill.tasks.usable_model import open_model
 from bytemill.train.config import DataConfig, SampleConfig, load_config
 from bytemill.train.loop import fit
+from bytemill.train.plan import resolve_micro_batches
 from bytemill.train.run.metrics import read_json_lines
 from stand_ins import VOCAB_SIZE, TinyModel, TinyStream, tiny_config
 
@@ -146,7 +147,7 @@ def test_shards_with_too_little_to_validate_on_are_trained_on(tmp_path):
 def test_a_model_that_is_used_goes_to_the_fastest_device(tmp_path, monkeypatch):
     save_model(GPT2(GPT2Config(vocab_size=258, n_positions=8, n_embd=4, n_layer=1, n_head=1)), tmp_path / "model")
     Tokenizer.train(texts=["say yes"], vocab_size=258).save(tmp_path / "model" / "tokenizer.json")
-    monkeypatch.setattr("bytemill.tasks.usable_model.pick_device", lambda: torch.device("meta"))
+    monkeypatch.setattr("bytemill.train.machine.device.pick_device", lambda: torch.device("meta"))
     opened = open_model(tmp_path / "model")
     assert {parameter.device.type for parameter in opened.model.parameters()} == {"meta"}
 

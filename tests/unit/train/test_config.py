@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bytemill.cli import main
-from bytemill.cli.run_options import RunOptions, finish
+from bytemill.cli.run_end import finish
+from bytemill.cli.run_options import RunOptions
 from bytemill.errors import ConfigError
 from bytemill.train.config import (
     DataConfig,

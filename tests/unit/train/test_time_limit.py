@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from bytemill.cli.run_options import seconds_of
+from bytemill.cli.given_settings import seconds_of
 from bytemill.errors import ArgumentError, ConfigError
 from bytemill.train import clock as clock_module
 from bytemill.train.clock import Clock

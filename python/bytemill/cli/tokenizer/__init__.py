@@ -1,4 +1,4 @@
-"""`bytemill tokenizer`: train, encode, decode, convert, inspect, check, compare and audit."""
+"""`bytemill tokenizer`: train, encode, decode, convert, inspect, vocab, check, compare and audit."""
 
 import json
 import sys
@@ -23,6 +23,7 @@ from bytemill.cli.tokenizer.output import (
     write_vocabulary,
 )
 from bytemill.cli.tokenizer.train import train
+from bytemill.cli.tokenizer.vocab import vocab
 from bytemill.errors import ArgumentError
 from bytemill.files import write_bytes
 
@@ -36,13 +37,15 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Train and use byte-level BPE tokenizers.", no_args_is_help=True)
 
 TokenizerSource = Annotated[
-    str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
+    str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
 ]
-MaxTokens = Annotated[int | None, typer.Option(min=0, help="Use at most this many ids of each document. Default: all.")]
+MaxTokens = Annotated[
+    int | None, typer.Option(min=0, help="Maximum number of ids per document; the rest is left out. Default: no limit.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object or list.")]
 
 
-for command in (train, inspect, compare, check, audit):
+for command in (train, inspect, vocab, compare, check, audit):
     app.command()(command)
 
 
@@ -54,11 +57,19 @@ def encode(
         typer.Argument(help="Text or .jsonl files, also .gz or .zst; - or no file reads stdin."),
     ] = None,
     text: Annotated[str | None, typer.Option(help="Use this text instead of files.")] = None,
-    special: Annotated[bool, typer.Option(help="Encode special tokens in the text as their ids.")] = False,
+    special: Annotated[
+        bool,
+        typer.Option(
+            help="Encode the text of special tokens, such as <|endoftext|>, as their ids; otherwise as plain text."
+        ),
+    ] = False,
     max_tokens: MaxTokens = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write all ids to this file, .npy or raw uint16 (uint32 above 65,536 ids); - is raw stdout."),
+        typer.Option(
+            help="Write all ids to this file: .npy, or raw uint16 (uint32 if the vocabulary has more than 65,536 ids); "
+            "- writes them to stdout."
+        ),
     ] = None,
     end_token: Annotated[
         str | None, typer.Option(help="With --out: add this special token after each document.")
@@ -166,7 +177,9 @@ def decode(
 
 @app.command()
 def convert(
-    source: Annotated[str, typer.Argument(help="A file, a folder, hf:REPOSITORY, or a tiktoken name; - is stdin.")],
+    source: Annotated[
+        str, typer.Argument(help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name; - is stdin.")
+    ],
     output: Annotated[Path, typer.Argument(help="File or folder to write; - is stdout.")],
     form: Annotated[
         Format, typer.Option("--format", help="Format to write: huggingface, tiktoken, readable or gpt2.")
@@ -174,12 +187,14 @@ def convert(
     pattern: Annotated[
         str,
         typer.Option(
-            help="Only if the source has no pattern: gpt2, cl100k, o200k, a tiktoken name, none, or any regex."
+            help="For a source without a pattern: gpt2, cl100k, o200k, a tiktoken name, none, or a regular expression."
         ),
     ] = "auto",
     special_token: Annotated[
         list[str] | None,
-        typer.Option(help="Only if the source has no special tokens: TEXT or TEXT=ID; repeat for several."),
+        typer.Option(
+            help="Special token, for a source without special tokens: TEXT or TEXT=ID. Repeat the option for several."
+        ),
     ] = None,
 ) -> None:
     """Convert a vocabulary to another tool's format.

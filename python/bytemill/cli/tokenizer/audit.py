@@ -18,21 +18,26 @@ __all__ = ["audit"]
 
 def audit(
     tokenizer: Annotated[
-        str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
+        str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
     ],
     languages: Annotated[
         Path | None, typer.Option(help="ZIP file with the same text in many languages, one .txt per language.")
     ] = None,
-    text: Annotated[Path | None, typer.Option(help="Text file to measure vocabulary sizes on.")] = None,
+    text: Annotated[
+        Path | None, typer.Option(help="Text file, to measure how many tokens a smaller vocabulary would need.")
+    ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Also find tokens that this model has hardly been trained on.")
+        str | None,
+        typer.Option(
+            "--model", "-m", help="Model with this tokenizer: also find the tokens that it was hardly trained on."
+        ),
     ] = None,
     form: FormOption = None,
     output: Output = None,
 ) -> None:
     """Answer ten common questions about tokenizers with measurements of this one.
 
-    Such as: what a character is, what digits, indentation and other languages cost, which tokens no text can produce.
+    For example: how many tokens digits, indentation and other languages take, and which tokens no text can produce.
 
     Example: bytemill tokenizer audit -t tokenizer.json --languages udhr2.zip -o audit.html
     """

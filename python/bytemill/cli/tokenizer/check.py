@@ -19,16 +19,15 @@ MOST_SHOWN = 20
 
 def check(
     tokenizer: Annotated[
-        str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
+        str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
     ],
     files: Annotated[list[Path] | None, typer.Argument(help="Text files to check; - or no file reads stdin.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,
 ) -> None:
-    """Encode texts, decode them again and compare: exit code 1 if any character changed.
+    """Encode texts, decode them again, and compare; the exit code is 1 if a character changed.
 
-    Changes by the tokenizer's own normalization (NFC) are shown, but are not a failure.
-
-    Each difference is shown with its line and column, the original text and the decoded text.
+    Each difference is shown with its line and column, the original text and the decoded text. Differences that the
+    tokenizer's own normalization (NFC) makes are shown too, but the exit code is then 0.
 
     Example: bytemill tokenizer check -t tokenizer.json book.txt
     """

@@ -19,14 +19,24 @@ __all__ = ["compare"]
 def compare(
     tokenizers: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, hf:REPOSITORY, or tiktoken names; NAME=SOURCE names it."),
+        typer.Argument(
+            help="Tokenizers: files, folders, hf:REPOSITORY, or tiktoken names. NAME=SOURCE gives one a name."
+        ),
     ],
     files: Annotated[
-        list[Path] | None, typer.Option("--file", "-f", help="Text file to compare on; repeat for several; - is stdin.")
+        list[Path] | None,
+        typer.Option(
+            "--file",
+            "-f",
+            help="Text file to encode with all tokenizers; - is stdin. Repeat the option for several files.",
+        ),
     ] = None,
-    text: Annotated[list[str] | None, typer.Option(help="Text to compare on; repeat for several.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Text to encode with all tokenizers. Repeat the option for several texts.")
+    ] = None,
     word: Annotated[
-        list[str] | None, typer.Option("--word", "-w", help="Word whose pieces are shown; repeat for several.")
+        list[str] | None,
+        typer.Option("--word", "-w", help="Word whose tokens are shown. Repeat the option for several words."),
     ] = None,
     form: FormOption = None,
     output: Output = None,

@@ -19,17 +19,22 @@ __all__ = ["inspect"]
 
 def inspect(
     tokenizer: Annotated[
-        str, typer.Option("--tokenizer", "-t", help="A file, a folder, hf:REPOSITORY, or a tiktoken name.")
+        str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
     ],
     files: Annotated[list[Path] | None, typer.Argument(help="Text files; - or no file reads stdin.")] = None,
     text: Annotated[str | None, typer.Option(help="Use this text instead of files.")] = None,
-    special: Annotated[bool, typer.Option(help="Encode special tokens in the text as their ids.")] = False,
+    special: Annotated[
+        bool,
+        typer.Option(
+            help="Encode the text of special tokens, such as <|endoftext|>, as their ids; otherwise as plain text."
+        ),
+    ] = False,
     trace: Annotated[
-        bool, typer.Option("--trace", help="Also show the merges of each pretoken, step by step.")
+        bool, typer.Option("--trace", help="Also show, step by step, the merges that made the tokens.")
     ] = False,
     form: Annotated[
         Literal["text", "json", "html"] | None,
-        typer.Option("--format", help="text, json or html. Default: by the ending of --output, else text."),
+        typer.Option("--format", help="Format of the output. Default: as the ending of --output says, else text."),
     ] = None,
     output: Output = None,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bytemill.cli.console import read_text, say
+from bytemill.cli.encoded_sources import EncodingOption, decoded, decoded_text
 from bytemill.cli.output_paths import STDOUT, on_disk
 from bytemill.cli.tokenizer.output import make_room, pattern_named, write_vocabulary
 from bytemill.errors import ArgumentError, DataError
@@ -25,62 +26,88 @@ HELD_OUT_BYTES = 16 << 20
 
 
 def train(
-    vocab_size: Annotated[int, typer.Option(help="Total number of ids: 256 bytes, merges and special tokens.")],
+    vocab_size: Annotated[int, typer.Option(help="Total number of ids: 256 bytes, the merges and the special tokens.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The tokenizer.json to write; - is stdout.")],
     files: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Text, .jsonl (both also .gz or .zst), .parquet, .arrow, or folders of them; - alone reads stdin."
+            help="Files to train on: text or .jsonl (also as .gz or .zst), .parquet, .arrow, or folders; - for stdin."
         ),
     ] = None,
     pattern: Annotated[
         str | None,
         typer.Option(
-            help="gpt2, cl100k, o200k, a tiktoken name, none, or any regex. Default: gpt2, or the pattern of --base."
+            help="Pattern that splits text before merging: gpt2, cl100k, o200k, a tiktoken name, none (no splitting), "
+            "or a regular expression. Default: gpt2; with --base, its own pattern."
         ),
     ] = None,
     special_token: Annotated[
-        list[str] | None, typer.Option(help="A special token; repeat for several. Default: <|endoftext|>.")
+        list[str] | None,
+        typer.Option(help="Special token, such as <|endoftext|>, the default. Repeat the option for several tokens."),
     ] = None,
     ties: Annotated[
         Ties | None,
         typer.Option(
-            help="Which pair to merge first when counts are equal. Default: huggingface; without a pattern, first_seen."
+            help="Which pair to merge first when two pairs have the same count: as Hugging Face does, the lowest ids, "
+            "the first in the text, or the largest bytes. Default: huggingface; without a pattern, first_seen."
         ),
     ] = None,
-    feed: Annotated[Feed, typer.Option(help="Unit of text: whole documents, or single lines.")] = "documents",
+    feed: Annotated[
+        Feed, typer.Option(help="What is split at a time: a whole document, or each line (as Hugging Face does).")
+    ] = "documents",
     text_field: Annotated[
-        str, typer.Option(help="Field of a .jsonl row, or column of a table, that holds the text.")
+        str, typer.Option(help="Name of the field (.jsonl) or column (tables) that has the text.")
     ] = "text",
-    min_frequency: Annotated[int, typer.Option(min=0, help="Do not merge pairs that occur fewer times than this.")] = 0,
+    min_frequency: Annotated[
+        int, typer.Option(min=0, help="Minimum number of times that a pair must occur to be merged.")
+    ] = 0,
     max_token_bytes: Annotated[
         int | None, typer.Option(min=1, help="Maximum length of a token in bytes. Default: no limit.")
     ] = None,
-    utf8_safe: Annotated[bool, typer.Option("--utf8-safe", help="Make no token that cuts a UTF-8 character.")] = False,
+    utf8_safe: Annotated[
+        bool,
+        typer.Option("--utf8-safe", help="Make only tokens of whole UTF-8 characters, or of a part of one character."),
+    ] = False,
     separator: Annotated[
-        str | None, typer.Option(help="Text between the documents of a text file. Default: a file is one document.")
+        str | None,
+        typer.Option(
+            help="Text that separates the documents in a text file. Default: none; each file is one document."
+        ),
     ] = None,
     max_memory: Annotated[int | None, typer.Option(min=1, help="Memory limit in bytes. Default: none.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: one per core.")] = None,
     base: Annotated[
         str | None,
-        typer.Option(
-            help="Extend this vocabulary and keep its ids: a file, a folder, hf:REPOSITORY, or a tiktoken name."
-        ),
+        typer.Option(help="Vocabulary to extend; its ids stay: a file, a folder, hf:REPOSITORY, or a tiktoken name."),
     ] = None,
-    counts: Annotated[Path | None, typer.Option(help="Counts from an earlier --save-counts, instead of files.")] = None,
+    counts: Annotated[
+        Path | None, typer.Option(help="File written by --save-counts; use its counts, and give no text files.")
+    ] = None,
+    encoding: EncodingOption = None,
     save_counts: Annotated[
-        Path | None, typer.Option(help="Also write the counts to this file, for --counts.", callback=on_disk)
+        Path | None,
+        typer.Option(
+            help="Also write how often each pretoken occurs to this file. --counts trains from it without the text.",
+            callback=on_disk,
+        ),
     ] = None,
     also_save: Annotated[
         str | None,
-        typer.Option(help="Also save smaller vocabularies: 8192,16384 writes NAME.8192.json and NAME.16384.json."),
+        typer.Option(
+            help="Also save smaller vocabularies of these sizes: 8192,16384 writes NAME.8192.json and NAME.16384.json."
+        ),
     ] = None,
     held_out: Annotated[
-        list[Path] | None, typer.Option(help="Text file to measure on, not trained on; repeat for several.")
+        list[Path] | None,
+        typer.Option(
+            help="Text file that is not trained on, to measure the vocabulary. Repeat the option for several files."
+        ),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="Report to write: .html, .md or .json; needs --held-out.", callback=on_disk)
+        Path | None,
+        typer.Option(
+            help="With --held-out: file for a report of the measurement, .html, .md or .json.", callback=on_disk
+        ),
     ] = None,
 ) -> None:
     """Train a BPE vocabulary on text.
@@ -101,18 +128,23 @@ def train(
     special_tokens = ["<|endoftext|>"] if special_token is None else special_token
     sizes = _sizes(also_save, 256 + len(special_tokens), vocab_size, output)
     _check_report(report, held_out)
-    texts_held_out = _held_out(held_out, text_field, separator)
+    with decoded(held_out or [], encoding, near=output) as held_out_files:
+        texts_held_out = _held_out(held_out_files, text_field, separator)
     make_room(output)
     for written in (report, save_counts):
         if written:
             make_room(written)
     from_stdin = files == [Path("-")]
+    stdin = decoded_text(read_text(Path("-")), encoding) if from_stdin else b""
     opened_base = open_tokenizer(base) if base else None
-    with warnings.catch_warnings(record=True) as warned:
+    with (
+        decoded([] if from_stdin else files or [], encoding, near=output) as decoded_files,
+        warnings.catch_warnings(record=True) as warned,
+    ):
         warnings.simplefilter("always")
         tokenizer = Tokenizer.train(
-            files=None if from_stdin else files,
-            texts=[read_text(Path("-"))] if from_stdin else None,
+            files=decoded_files or None,
+            texts=[stdin] if from_stdin else None,
             vocab_size=vocab_size,
             pattern=pattern_named("gpt2" if pattern is None else pattern),
             special_tokens=special_tokens,

@@ -13,7 +13,7 @@ from bytemill.errors import DataError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["INSTRUCTION_COLUMNS", "read_rows"]
+__all__ = ["INSTRUCTION_COLUMNS", "read_rows", "refuse_missing"]
 
 INSTRUCTION_COLUMNS = ("instruction", "output")
 _MAX_SHOWN_COLUMNS = 20
@@ -62,6 +62,18 @@ def read_rows(
         if found != column:
             renamed[found] = column
     return [_renamed(row, renamed) for row in rows] if renamed else rows
+
+
+def refuse_missing(source: str | Path) -> None:
+    """Raise DataError for a file or folder that does not exist; "hf:ID" is not looked up.
+
+    >>> refuse_missing("hf:owner/name")
+    >>> refuse_missing("nowhere.json")
+    Traceback (most recent call last):
+    bytemill.errors.DataError: nowhere.json: no such file or folder
+    """
+    if not str(source).startswith("hf:") and not Path(source).exists():
+        raise DataError(f"{source}: no such file or folder")
 
 
 def _names(names: Mapping[str, str | Sequence[str]] | None, column: str) -> list[str]:

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ConfigError
-from bytemill.tasks.next_token import own_prompts_as_text
 from bytemill.train.config import config_from_settings, read_toml
 from bytemill.train.settings.toml import toml_literal
 
@@ -134,6 +133,8 @@ def _planned(
 def _with_samples(config: RunConfig) -> RunConfig:
     sample, train = config.sample, config.train
     if not sample.prompts:
+        from bytemill.tasks.next_token import own_prompts_as_text  # imports torch
+
         sample = sample.model_copy(update={"prompts": own_prompts_as_text(_template(config))})
     if not train.sample_every:
         train = train.model_copy(update={"sample_every": _AT_THE_ENDS, "sample_each_epoch": False})

@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 from bytemill.errors import CheckpointError
 from bytemill.files import flush_folder, remove_leftovers, write_text
 from bytemill.json_reader import parse_json, read_regular_file
-from bytemill.model.weight_files import write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -84,6 +83,8 @@ def save_checkpoint(
     Raises:
         CheckpointError: The files cannot be written, for example on a full disk; older checkpoints still load.
     """
+    from bytemill.model.weight_files import write_tensors  # imports torch; finding a checkpoint does not need it
+
     final = folder / f"step_{step:08d}"
     aside = _temporary(final)
     try:

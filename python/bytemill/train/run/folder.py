@@ -41,7 +41,7 @@ from bytemill.train.run.checkpoint import Checkpoint, newest_valid, save_checkpo
 from bytemill.train.run.folder_lock import alone_in
 from bytemill.train.run.metrics import JsonLines, WeightsAndBiases, as_json_data, read_json_lines
 from bytemill.train.run.progress import ProgressLine
-from bytemill.train.run.resumable import refuse_other_optimizer, without_dropout
+from bytemill.train.run.resumable import refuse_other_optimizer, refuse_run_in, without_dropout
 from bytemill.train.run.tensorboard import TensorBoard
 from bytemill.train.run.tensors import first_not_finite, load_optimizer, load_weights, saved_tensors
 
@@ -136,6 +136,10 @@ class Run:
         for log in self._logs if record else ():
             log.append({"step": step, **record})
         self._progress.show(step, record)
+
+    def measuring(self, phase: str, done: int, total: int) -> None:
+        """Show how far a validation is."""
+        self._progress.measuring(phase, done, total)
 
     def log_samples(self, step: int, samples: Sequence[Mapping[str, str]]) -> None:
         """Write samples without metrics."""
@@ -234,10 +238,8 @@ class Run:
         data = self.config.data
         if not resume:
             refuse_input_as_output(self.folder, [self.config.base, data.path, data.val, data.test])
-        there = (self.folder / "config.toml").exists()
-        if there and not resume:
-            raise ConfigError(f"{self.folder}: already contains a run; resume it, or choose another folder")
-        if resume and not there:
+            refuse_run_in(self.folder)
+        elif not (self.folder / "config.toml").exists():
             raise CheckpointError(f"{self.folder}: contains no run to resume")
         checkpoint, skipped = newest_valid(self.folder) if resume else (None, [])
         if skipped and checkpoint is None:

@@ -31,7 +31,7 @@ class ProgressLine:
         self._max_steps = max_steps
         self._spoke_at = time.monotonic()
         self._bar = Progress(
-            TextColumn("step"),
+            TextColumn("{task.fields[unit]}"),
             MofNCompleteColumn(),
             BarColumn(),
             TextColumn("{task.description}"),
@@ -41,16 +41,24 @@ class ProgressLine:
             disable=not (shown and self._console.is_terminal),
             transient=True,
         )
-        self._task = self._bar.add_task("", total=max_steps)
+        self._task = self._bar.add_task("", total=max_steps, unit="step")
+        self._measuring = self._bar.add_task("", total=None, unit="", visible=False)
         self._bar.start()
 
     def show(self, step: int, record: Mapping[str, Any]) -> None:
         """Update the bar, or print a line if one is due."""
         text = _describe(record)
         self._bar.update(self._task, completed=step, description=text)
+        self._bar.update(self._measuring, visible=False)
         due = time.monotonic() - self._spoke_at > _SECONDS_BETWEEN_LINES
         if "val_loss" in record or (due and not self._console.is_terminal):
             self.say(f"step {step} of {self._max_steps}: {text}")
+
+    def measuring(self, phase: str, done: int, total: int) -> None:
+        """Show a second bar for a validation, until the next `show`."""
+        if done == 0:
+            self._bar.reset(self._measuring, total=total, unit=phase, visible=True)
+        self._bar.update(self._measuring, completed=done, total=total, unit=phase, visible=True)
 
     def say(self, text: str) -> None:
         """Print one line above the bar."""

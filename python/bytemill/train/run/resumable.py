@@ -1,4 +1,4 @@
-"""Checks which settings of model and optimizer a resumed run may change."""
+"""Checks whether a folder may hold a new run, and which settings of model and optimizer a resumed run may change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ if TYPE_CHECKING:
     from bytemill.train.config import RunConfig
     from bytemill.train.run.checkpoint import Checkpoint
 
-__all__ = ["refuse_other_optimizer", "without_dropout"]
+__all__ = ["refuse_other_optimizer", "refuse_run_in", "without_dropout"]
+
+
+def refuse_run_in(folder: Path) -> None:
+    """Refuse to start a new run in a folder that already contains one.
+
+    Raises:
+        ConfigError: The folder contains a run; the message says how to continue it.
+    """
+    if (folder / "config.toml").exists():
+        raise ConfigError(
+            f"{folder}: already contains a run; continue it with --resume, or give another folder with --output"
+        )
 
 
 def refuse_other_optimizer(checkpoint: Checkpoint, config: RunConfig, run: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from bytemill.model.config import GPT2Config
 from bytemill.train.settings.toml import toml_key, toml_literal
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ def _given(values: dict[str, Any]) -> Iterator[str]:
 
 def _model_fields(given: dict[str, Any]) -> Iterator[str]:
     """Yield the given fields of GPT-2's shape, and the others as comments with their defaults."""
-    from bytemill.model.config import GPT2Config  # imports torch
-
     yield from _given({name: value for name, value in given.items() if name not in GPT2Config.model_fields})
     for name, field in GPT2Config.model_fields.items():
         yield from _comment(_described(field))
