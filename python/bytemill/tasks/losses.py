@@ -47,7 +47,7 @@ def dpo_loss(
     rejected_reward = beta * (policy_rejected - reference_rejected)
     margin = chosen_reward - rejected_reward
     losses = -F.logsigmoid(margin)
-    if label_smoothing > 0:  # a pair with swapped labels has the opposite margin
+    if label_smoothing:  # a pair with swapped labels has the opposite margin
         losses = losses * (1 - label_smoothing) - F.logsigmoid(-margin) * label_smoothing
     return losses
 

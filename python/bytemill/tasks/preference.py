@@ -5,8 +5,8 @@
         q = the same under the reference, the model before tuning
         loss = dpo_loss(p of chosen, p of rejected, q of chosen, q of rejected)
 
-That is `preferences` in `preference_task`, with `answer_log_probabilities` and `losses_and_rewards`. Tuning needs no reward model and no sampling. The loss compares the log-probabilities of the two answers with those under a
-frozen reference, which is the model before tuning. The formula is in `bytemill.tasks.losses`.
+That is `preferences` inside `preference_task`. `bytemill.tasks.losses` has the formula of the loss. Tuning in this way
+needs no reward model and no sampling.
 
 With LoRA the reference is the policy itself with its adapter disabled, so there is no second model in memory. Otherwise
 it is a frozen copy, and resuming the run needs the base again to make the copy.
