@@ -3,7 +3,7 @@
     repeat:
         validate, sample and log, each if due                     (before the first step too)
         save a checkpoint, if due or if the validation loss is the lowest so far
-        stop at the last step, without progress, without time, or on a signal
+        stop after the last step, if the loss no longer falls, if the time is up, or on a signal
         learner.step(...);  step += 1
 
 `bytemill.train.plain` has the loop by definition, and bytemill.train.learner has the step. A stopped run can be resumed
@@ -134,8 +134,8 @@ def _steps(
         if step > first and _time_is_up(stops, learner, clock, "step"):
             return _stop_for_time(step, measured, run)
         own_stop = signals.requested
-        # Several processes exchange their stops only inside a step, and the answer must do until they are inside the
-        # next one: so ask whether there is time for this step, its measurements and the next step.
+        # Several processes agree on a stop only inside a step, and again only inside the next one. So each asks now
+        # whether there is time for this step, its measurements and the next step.
         if not clock.has_time_for("step", *_measurement_due(step + 1, learner), "step"):
             own_stop |= Stop.TIME
         with clock.timing("step"):
