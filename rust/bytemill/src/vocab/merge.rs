@@ -118,10 +118,10 @@ impl Merger {
                 break;
             }
             let at = (best >> FREE_BITS) as usize & (MOST - 1); // `& (MOST - 1)` spares the check of a bound
-            // The tokens on the left of `at`, and on its right; the first of these is the right part of the merge.
+            // The tokens on the left of `at` and on its right. The first on the right is the right part of the merge.
             let (before, after) = (starts & !(u64::MAX << at), starts & (u64::MAX << at << 1));
             let (gone, after) = (first(after), after & after.wrapping_sub(1));
-            starts ^= 1 << gone; // the right part is no token any more
+            starts ^= 1 << gone;
             ids[at] = id_of(best);
             made[gone & (MOST - 1)] = NO_MERGE;
             made[at] = NO_MERGE;
