@@ -67,7 +67,7 @@ def train(
         seed_step(settings.seed, step, rank=0)  # dropout depends on the seed and the step alone
         parts = [loss(model, next(batches)) for _ in range(settings.micro_batches)]
         mean = torch.stack([part.loss_sum for part in parts]).sum() / sum(part.weight for part in parts)
-        mean.backward()
+        mean.backward()  # type: ignore[no-untyped-call]
         if settings.clip_norm:
             torch.nn.utils.clip_grad_norm_(weights, settings.clip_norm)
         for group in optimizer.param_groups:
