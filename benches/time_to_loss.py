@@ -118,7 +118,7 @@ def bytemill(asked: argparse.Namespace) -> dict[str, Any]:
         learner = Learner(pretrain_task(model, loader), config.train, World())
         log, batches = _Log(), iter(loader)
         for step in range(config.train.max_steps):
-            learner.step(step, batches, log, stop_wished=False)
+            learner.step(step, batches, log)
         seconds = time.process_time() - began
     loss = whole_loss(model, validation, data.seq_len)
     return {"seconds": seconds, "loss": loss, "parameters": sum(p.numel() for p in model.parameters())}

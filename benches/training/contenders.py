@@ -70,7 +70,7 @@ def bytemill(setting: Setting) -> Step:
     log, count = _Log(), iter(range(sys.maxsize))
 
     def step() -> float:
-        return float(learner.step(next(count), setting.batches, log, stop_wished=False)[0]["loss"])
+        return float(learner.step(next(count), setting.batches, log)[0]["loss"])
 
     return step
 

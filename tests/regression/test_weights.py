@@ -150,11 +150,11 @@ class TestMerge:
     def test_another_adapter_is_added(self, tuned, run):
         other = apply_lora(load_model("base"), LoraConfig(r=2, target_modules=["c_attn"]))
         with torch.no_grad():
-            other.blocks[0].attention.qkv.update.lora_B.normal_()
+            other.blocks[0].attention.qkv.active_update.lora_B.normal_()
         save_adapter(other, "other")
         assert run("model", "merge", "tuned", "merged", "--adapter", "other").code == 0
         delta = qkv(load_model("merged")) - qkv(load_base_model("tuned"))
-        update = other.blocks[0].attention.qkv.update
+        update = other.blocks[0].attention.qkv.active_update
         torch.testing.assert_close(delta, update.scaling * update.lora_B @ update.lora_A)
 
 

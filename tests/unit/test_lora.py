@@ -163,18 +163,18 @@ class TestLayer:
         base = nn.Linear(6, 4)
         layer = LoraLayer(base, LoraConfig(r=2, lora_alpha=6, target_modules=["x"]))
         with torch.no_grad():
-            layer.update.lora_B.normal_()
+            layer.active_update.lora_B.normal_()
         x = torch.randn(3, 6)
-        expected = lora_by_definition(x, base, layer.update.lora_A, layer.update.lora_B, scaling=6 / 2)
+        expected = lora_by_definition(x, base, layer.active_update.lora_A, layer.active_update.lora_B, scaling=6 / 2)
         torch.testing.assert_close(layer(x), expected)
 
     def test_fresh_values(self) -> None:
         torch.manual_seed(0)
         layer = LoraLayer(nn.Linear(400, 300), LoraConfig(r=64, target_modules=["x"]))
-        assert not layer.update.lora_B.any()
+        assert not layer.active_update.lora_B.any()
         bound = 1 / math.sqrt(400)  # Kaiming-uniform with a = sqrt(5)
-        assert bound * 0.99 < layer.update.lora_A.abs().max().item() <= bound
-        assert layer.update.lora_A.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+        assert bound * 0.99 < layer.active_update.lora_A.abs().max().item() <= bound
+        assert layer.active_update.lora_A.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.02)
 
     def test_dropout_reaches_the_adapter_only(self) -> None:
         torch.manual_seed(0)
@@ -182,7 +182,7 @@ class TestLayer:
         x = torch.randn(3, 6)
         assert torch.equal(layer(x), layer.base_layer(x))  # B is zero
         with torch.no_grad():
-            layer.update.lora_B.normal_()
+            layer.active_update.lora_B.normal_()
         assert not torch.equal(layer(x), layer(x))
         assert torch.equal(layer.eval()(x), layer(x))
 
@@ -191,7 +191,7 @@ class TestLayer:
         layer = LoraLayer(
             nn.Linear(6, 4, dtype=torch.bfloat16), LoraConfig(r=2, target_modules=["x"], use_dora=use_dora)
         )
-        assert {p.dtype for p in layer.update.parameters()} == {torch.float32}
+        assert {p.dtype for p in layer.active_update.parameters()} == {torch.float32}
         assert layer(torch.randn(3, 6, dtype=torch.bfloat16)).dtype == torch.bfloat16
 
     @pytest.mark.parametrize("use_dora", [False, True])
@@ -201,25 +201,25 @@ class TestLayer:
         config = LoraConfig(r=2, lora_dropout=dropout, target_modules=["x"], use_dora=use_dora)
         layer = LoraLayer(nn.Linear(6, 4), config).eval()
         with torch.no_grad():
-            layer.update.lora_B.normal_()
+            layer.active_update.lora_B.normal_()
         x = torch.randn(3, 5, 6)
         expected = layer(x)
         expected.sum().backward()
-        right = layer.update.lora_A.grad.clone()
+        right = layer.active_update.lora_A.grad.clone()
         layer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16):
             given = layer(x)
         given.float().sum().backward()
         torch.testing.assert_close(given.float(), expected, atol=0.1, rtol=0.03)
-        torch.testing.assert_close(layer.update.lora_A.grad, right, atol=0.2, rtol=0.03)
-        assert layer.update.lora_A.grad.dtype == torch.float32
+        torch.testing.assert_close(layer.active_update.lora_A.grad, right, atol=0.2, rtol=0.03)
+        assert layer.active_update.lora_A.grad.dtype == torch.float32
 
     def test_dora_rows_have_the_learned_lengths(self) -> None:
         torch.manual_seed(0)
         layer = LoraLayer(nn.Linear(6, 4), LoraConfig(r=2, target_modules=["x"], use_dora=True))
         with torch.no_grad():
-            layer.update.lora_B.normal_()
-            layer.update.lora_magnitude_vector.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+            layer.active_update.lora_B.normal_()
+            layer.active_update.lora_magnitude_vector.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
         layer.merge()
         lengths = torch.linalg.vector_norm(layer.base_layer.weight.detach(), dim=1)
         torch.testing.assert_close(lengths, torch.tensor([1.0, 2.0, 3.0, 4.0]))

@@ -1,5 +1,12 @@
 """Load batches from token shards: the torch interface of the Rust loader.
 
+With T = seq_len, B = batch_size, one source of N samples, and packing="chunk":
+
+    order(epoch) = a permutation of 0 … N - 1, from (seed, epoch)
+    sample at position p = tokens[i * T : i * T + T + 1], where i = order(p div N)[p mod N]
+    k-th batch of rank r of W = samples at positions (k * W + r) * B … + B - 1
+    inputs, targets = all but the last token of each sample, all but the first
+
 The order of samples is a pure function of (seed, position). So progress is one integer, and a run resumes exactly, at
 any world size. docs/formats.md describes order, packing and state. A batch's tensors use the loader's own memory, which
 is reused only when none of them is referenced: no copy and no allocation per batch.
@@ -37,7 +44,8 @@ class TokenLoader(IterableDataset[Batch]):
     Threads may share a loader; each batch goes to one of them.
 
     It needs no `torch.utils.data.DataLoader`, but works in one: `DataLoader(loader, batch_size=None, num_workers=2)`
-    gives the same batches in the same order. The loader's own state then does not advance; only the workers' copies do.
+    gives the same batches in the same order. Each worker then reads with its own copy of the loader. The position of
+    this loader does not change, so its `state_dict` cannot resume such a run.
 
     Args:
         path_or_paths: A folder of shards, or a file of llm.c, nanoGPT, numpy (.npy) or Megatron (.bin next to
@@ -49,13 +57,10 @@ class TokenLoader(IterableDataset[Batch]):
         world_size: Number of processes that share the stream.
         split: "train" or "val"; files have only "train".
         weights: One positive weight per source: its share of the samples; if None, the sources are concatenated.
-        packing: "chunk": windows over the concatenated documents; a document is cut where a window ends. "bestfit":
-            whole documents are placed where they fit, and one is cut only if none fits; the rest goes to another row.
-            Either way every token is an input once per epoch, there is no padding, and at most the last `seq_len`
-            tokens are left out. Of film reviews that fit into 1,024 tokens, 72 % stay whole with "chunk" and all with
-            "bestfit" (benches/packing.py). "bestfit" costs 8 bytes of memory for each piece read, one read per piece
-            instead of per row, and 8 instead of 4 bytes per token for int32 batches; with `shuffle=False` rows are not
-            in the data's order. It needs shards: other files do not store where documents begin.
+        packing: "chunk" takes consecutive tokens of the concatenated documents, so a document is cut where a sample
+            ends; "bestfit" (needs shards) fills each sample with whole documents, and cuts one only if none fits.
+            Every token is an input once per epoch without padding, except for up to `seq_len` tokens at the end of the
+            data; docs/shards.md compares the two.
         shuffle: False returns the samples in stored order ("chunk") or planned order ("bestfit").
         dtype: `torch.int64` (None means the same): contiguous tensors. Or `torch.int32`, to be cast on the
             device: inputs and targets are views of one (B, T + 1) buffer, a quarter of the bytes; flatten them with
@@ -195,7 +200,11 @@ class TokenLoader(IterableDataset[Batch]):
         self._loader.load_state(state)
 
     def _part(self, worker: int, n_workers: int) -> TokenLoader:
-        """Yield micro-batches w, w + n, … of this rank; DataLoader alternates workers, so all come in order."""
+        """Return a loader of every `n_workers`-th batch of this rank, for one of DataLoader's workers.
+
+        DataLoader takes a batch from each worker in turn, so all batches come in order. The workers of all ranks are
+        like W * n_workers ranks: batch k of worker w of rank r is micro-batch (k * n_workers + w) * W + r.
+        """
         ranks = {
             "rank": self._options["rank"] + worker * self._options["world_size"],
             "world_size": self._options["world_size"] * n_workers,

@@ -78,7 +78,7 @@ class CausalSelfAttention(nn.Module):
     ) -> Tensor:
         """Attend within `x`, or within its `documents`, and to the tokens in `cache` if one is given."""
         n_rows, n_tokens, width = x.shape
-        # (B, T, 3C) -> 3 x (B, heads, T, D)
+        # (B, T, 3C) -> (B, T, 3, heads, D) -> (3, B, heads, T, D) -> 3 x (B, heads, T, D)
         q, k, v = self.qkv(x).view(n_rows, n_tokens, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
         if cache is not None:
             k, v = cache.append(layer, k, v)  # (B, heads, S, D)
@@ -90,16 +90,16 @@ class CausalSelfAttention(nn.Module):
         elif cache is None and q.device.type == "cpu" and q.dtype == torch.bfloat16:
             mixed = attend_in_blocks(q, k, v, dropout)
         else:
-            mask = _later_tokens_mask(q.shape[2], k.shape[2], q.device)
-            is_causal = mask is None and q.shape[2] > 1
-            mixed = F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal)
+            allowed = _allowed(q.shape[2], k.shape[2], q.device)
+            is_causal = allowed is None and q.shape[2] > 1
+            mixed = F.scaled_dot_product_attention(q, k, v, allowed, dropout, is_causal)
         mixed = mixed.transpose(1, 2).reshape(n_rows, n_tokens, width)  # (B, T, C)
         projected: Tensor = self.residual_dropout(self.projection(mixed))
         return projected
 
 
 class WrittenOutAttention(CausalSelfAttention):
-    """The same attention without the fused kernel, for the ladder, which measures the kernel's speed-up."""
+    """The same attention without the fused kernel, for `bytemill ladder`, which times a step with and without it."""
 
     def forward(
         self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0, documents: Documents | None = None
@@ -121,7 +121,7 @@ def write_out_attention(model: GPT2) -> GPT2:
     return model
 
 
-def _later_tokens_mask(n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
+def _allowed(n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
     """Return (T, S), true where a query may attend, for several queries after a cache.
 
     Return None if the kernel needs no table: with equal numbers of queries and keys it has its own causal mode, and a

@@ -1,10 +1,17 @@
 """The GPT-2 network: token and position embeddings, pre-norm blocks, and the embedding table again as head.
 
+    x = token_embedding[ids] + position_embedding[0 … T - 1]                 (B, T, C)
+    for each block:
+        x = x + attention(norm(x))
+        x = x + mlp(norm(x))
+    logits = final_norm(x) @ token_embedding.T                               (B, T, V)
+
+Letters: B rows, T tokens, C width (n_embd), V ids (vocab_size). On a first reading, read `Block`, `MLP`, and in `GPT2`
+`hidden_states` and `logits`, and skip what they say of the cache, documents and checkpointing.
+
 After Radford et al. 2019, "Language Models are Unsupervised Multitask Learners". The head has no weights of
 its own: it is the transposed token embedding, and so it is not a module. Only an imported model whose head has other
 weights (`tie_word_embeddings=False`) has a separate table for it.
-
-Letters: B rows, T tokens, C width (n_embd), V ids (vocab_size).
 """
 
 from __future__ import annotations
@@ -34,7 +41,39 @@ if TYPE_CHECKING:
 __all__ = ["GPT2", "MLP", "Block"]
 
 
-_BYTES_PER_PARAMETER = 4
+class Block(nn.Module):
+    """One layer: x + attention(norm(x)), then x + mlp(norm(x)); (B, T, C) -> (B, T, C)."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.attention = CausalSelfAttention(config)
+        self.mlp_norm = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
+        self.mlp = MLP(config)
+
+    def forward(
+        self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0, documents: Documents | None = None
+    ) -> Tensor:
+        """Add the output of attention, then the output of the MLP."""
+        x = x + self.attention(self.attention_norm(x), cache, layer, documents)
+        after_mlp: Tensor = x + self.mlp(self.mlp_norm(x))
+        return after_mlp
+
+
+class MLP(nn.Module):
+    """The MLP, applied to each token: widen, GELU (the tanh form that GPT-2 was trained with, or exact), narrow."""
+
+    def __init__(self, config: GPT2Config) -> None:
+        super().__init__()
+        self.expand = nn.Linear(config.n_embd, config.inner_width)
+        self.contract = nn.Linear(config.inner_width, config.n_embd)
+        self.residual_dropout = nn.Dropout(config.resid_pdrop)
+        self.activation = F.gelu if config.activation_function == "gelu" else _tanh_gelu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute (B, T, C) -> (B, T, C)."""
+        narrowed: Tensor = self.residual_dropout(self.contract(self.activation(self.expand(x))))
+        return narrowed
 
 
 class GPT2(nn.Module):
@@ -96,8 +135,8 @@ class GPT2(nn.Module):
             targets: (B, T), the next id of each position, or -100 to ignore it. If all are ignored, the loss is 0.
             cu_seqlens: the starts of documents among the B x T ids, to keep attention within them; see
                 `bytemill.model.documents`. By default a row is one document.
-            reduction: "mean" over the targets. "sum" for micro-batches with different numbers of targets: sums can be
-                added, means cannot. "rows" sums over each row, for tasks that compare rows.
+            reduction: "mean" over the targets; "sum" over the targets, for a step of several micro-batches, whose sums
+                the step adds up and divides once; or "rows", one sum per row, for tasks that compare rows.
             cache: the earlier tokens; these tokens are added to it.
 
         Returns:
@@ -118,32 +157,24 @@ class GPT2(nn.Module):
         return loss, (flat_targets != IGNORED_TARGET).sum()
 
     def row_log_probabilities(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """Return (B,) in fp32: the log-probability of each row's targets; logits are computed only for targets."""
+        """Return (B,) in fp32: the sum of the log-probabilities of each row's targets. Only targets get logits."""
         self._check_targets(ids, targets)
-        asked = targets != IGNORED_TARGET  # (B, T)
+        asked = targets != IGNORED_TARGET  # (B, T), n of them true
         values = target_log_probabilities(
-            self.hidden_states(ids)[asked],
+            self.hidden_states(ids)[asked],  # (n, C)
             self.head_weight,
             targets[asked],
             n_classes=self.config.vocab_size,
-        )
-        return values.new_zeros(asked.shape).masked_scatter(asked, values).sum(dim=1)
+        )  # (n,)
+        in_rows = values.new_zeros(asked.shape).masked_scatter(asked, values)  # (B, T): back in place, 0 elsewhere
+        return in_rows.sum(dim=1)
 
     def hidden_states(
         self, ids: Tensor, cu_seqlens: Tensor | None = None, *, cache: KeyValueCache | None = None
     ) -> Tensor:
         """Return the hidden states (B, T, C) of ids (B, T), which the head or a classifier reads."""
-        start = 0 if cache is None else cache.length
         self._check_range(ids, "ids")
-        documents = None
-        if cu_seqlens is not None:
-            documents = Documents(cu_seqlens, n_rows=ids.shape[0], n_tokens=ids.shape[1])
-            positions = documents.positions  # (B, T)
-            if ids.shape[1] > self.config.n_positions:
-                self._check_length(0, int(cu_seqlens.diff().max()))
-        else:
-            self._check_length(start, ids.shape[1])
-            positions = torch.arange(start, start + ids.shape[1], device=ids.device)  # (T,)
+        positions, documents = self._positions(ids, cu_seqlens, start=0 if cache is None else cache.length)
         x = self.embedding_dropout(self.token_embedding(ids) + self.position_embedding(positions))
         checkpoints = self.checkpoints_activations and self.training and torch.is_grad_enabled()
         for layer, block in enumerate(self.blocks):
@@ -218,6 +249,20 @@ class GPT2(nn.Module):
         self.token_embedding.weight[self.config.vocab_size :] = 0
         self.head_weight[self.config.vocab_size :] = 0
 
+    def _positions(self, ids: Tensor, cu_seqlens: Tensor | None, start: int) -> tuple[Tensor, Documents | None]:
+        """Return each token's position, and the documents that attention stays within; None for whole rows.
+
+        Positions count from `start`, (T,), or from 0 in each document, (B, T).
+        """
+        n_tokens = ids.shape[1]
+        if cu_seqlens is None:
+            self._check_length(start, n_tokens)
+            return torch.arange(start, start + n_tokens, device=ids.device), None
+        documents = Documents(cu_seqlens, n_rows=ids.shape[0], n_tokens=n_tokens)
+        if n_tokens > self.config.n_positions:  # in shorter rows every document fits
+            self._check_length(0, int(cu_seqlens.diff().max()))
+        return documents.positions, documents
+
     def _check_targets(self, ids: Tensor, targets: Tensor) -> None:
         if targets.shape != ids.shape:
             raise DataError(f"targets have shape {tuple(targets.shape)}, ids {tuple(ids.shape)}: must be equal")
@@ -245,41 +290,6 @@ class GPT2(nn.Module):
             )
 
 
-class Block(nn.Module):
-    """One layer: x + attention(norm(x)), then x + mlp(norm(x)); (B, T, C) -> (B, T, C)."""
-
-    def __init__(self, config: GPT2Config) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
-        self.attention = CausalSelfAttention(config)
-        self.mlp_norm = nn.LayerNorm(config.n_embd, eps=config.layer_norm_epsilon)
-        self.mlp = MLP(config)
-
-    def forward(
-        self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0, documents: Documents | None = None
-    ) -> Tensor:
-        """Add the output of attention, then the output of the MLP."""
-        x = x + self.attention(self.attention_norm(x), cache, layer, documents)
-        after_mlp: Tensor = x + self.mlp(self.mlp_norm(x))
-        return after_mlp
-
-
-class MLP(nn.Module):
-    """The MLP, applied to each token: widen, GELU (the tanh form that GPT-2 was trained with, or exact), narrow."""
-
-    def __init__(self, config: GPT2Config) -> None:
-        super().__init__()
-        self.expand = nn.Linear(config.n_embd, config.inner_width)
-        self.contract = nn.Linear(config.inner_width, config.n_embd)
-        self.residual_dropout = nn.Dropout(config.resid_pdrop)
-        self.activation = F.gelu if config.activation_function == "gelu" else _tanh_gelu
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Compute (B, T, C) -> (B, T, C)."""
-        narrowed: Tensor = self.residual_dropout(self.contract(self.activation(self.expand(x))))
-        return narrowed
-
-
 def _tanh_gelu(x: Tensor) -> Tensor:
     """Return the tanh form of GELU, 0.5 x (1 + tanh(u)), as x sigmoid(2u): three times as fast compiled for a CPU."""
     if x.device.type != "cpu" or not torch.compiler.is_compiling():
@@ -293,7 +303,7 @@ def _refuse_beyond_memory(config: GPT2Config) -> None:
     """Raise ConfigError if the weights exceed the machine's memory; on the meta device they take none."""
     if torch.get_default_device().type == "meta" or not hasattr(os, "sysconf"):
         return
-    needed = _BYTES_PER_PARAMETER * config.n_parameters()
+    needed = 4 * config.n_parameters()  # bytes, in fp32
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > memory:
         raise ConfigError(

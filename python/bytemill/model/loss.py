@@ -1,6 +1,8 @@
 """The cross-entropy loss of a language model, from hidden states to a sum over the targets.
 
-`cross_entropy_by_definition` is the formula. Everything after it computes the same number without ever holding all
+    loss = -log softmax(hidden @ weight.T)[target], summed over the targets
+
+`cross_entropy_by_definition` is this formula. Everything after it computes the same number without ever holding all
 logits in memory; skip that on a first reading.
 
 At 12 x 256 tokens and 50,304 ids the logits of a training step take 590 MiB, and their log-probabilities and gradient
@@ -9,15 +11,7 @@ one-hot. So each slab of rows is finished before the next begins: logits, loss, 
 of the weight. The next slab uses the same memory. No logit is computed twice, and backward() only multiplies by a
 scalar.
 
-Measured forward and backward, 3,072 rows, width 384, 50,304 ids, one Zen 5 thread on a shared machine, torch
-2.15, CPU seconds and the process's peak MiB, one run:
-
-                    F.cross_entropy   F.linear_cross_entropy (slabs of 512)   here
-    fp32            5.28 / 2,403      4.05 / 957                              4.26 / 910
-    bf16 autocast   2.65 / 2,438      3.99 / 957                              1.98 / 1,102
-
-torch's own slabs are a little faster in fp32, but leave the bf16 units unused under autocast, and cannot skip
-padded ids.
+Slabs take 0.8 of the time of all logits together in fp32, and 0.4 of the memory: docs/experiments/training.md.
 """
 
 from typing import Any
@@ -51,7 +45,7 @@ def cross_entropy_by_definition(hidden: Tensor, weight: Tensor, targets: Tensor,
 def cross_entropy_sum(
     hidden: Tensor, weight: Tensor, targets: Tensor, *, n_classes: int, slab_bytes: int = _SLAB_BYTES
 ) -> Tensor:
-    """Return the sum of -log softmax(hidden @ weight.T)[target] over the rows whose target is not -100, by slabs.
+    """Return the number of `cross_entropy_by_definition`, with one slab of logits in memory at a time.
 
     Args:
         hidden: (N, C), any float type. Under autocast the products are taken in autocast's type.
@@ -101,9 +95,10 @@ def target_log_probabilities(
     n_rows = max(1, slab_bytes // (4 * weight.shape[0]))
     wants_hidden = torch.is_grad_enabled() and hidden.requires_grad
     wants_weight = torch.is_grad_enabled() and weight.requires_grad
-    values: Tensor = _SlabLogProbabilities.apply(
-        hidden, weight, targets, n_classes, n_rows, wants_hidden and not wants_weight
-    )
+    # The gradient of a row of `hidden` is multiplied by one number of backward(), so forward() can compute it. The
+    # weight's gradient mixes all rows: if it is wanted, backward() computes both.
+    ready_in_forward = wants_hidden and not wants_weight
+    values: Tensor = _SlabLogProbabilities.apply(hidden, weight, targets, n_classes, n_rows, ready_in_forward)
     return values
 
 
@@ -161,10 +156,10 @@ class _SlabLogProbabilities(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, n_classes: int, n_rows: int, wants_hidden: bool
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, n_classes: int, n_rows: int, ready_in_forward: bool
     ) -> Tensor:
         typed_weight = weight.to(_product_dtype(hidden))
-        hidden_grad = torch.empty_like(hidden) if wants_hidden else None
+        hidden_grad = torch.empty_like(hidden) if ready_in_forward else None
         values = hidden.new_empty(hidden.shape[0], dtype=torch.float32)
         slab = _Slab(min(n_rows, hidden.shape[0]), typed_weight, n_classes)
         for start in range(0, hidden.shape[0], n_rows):
@@ -175,14 +170,14 @@ class _SlabLogProbabilities(torch.autograd.Function):
             if hidden_grad is not None:
                 hidden_grad[rows] = slab.gradient(log_probabilities, indices) @ typed_weight
         ctx.sizes = n_classes, n_rows, typed_weight.dtype
-        ctx.save_for_backward(*((hidden_grad,) if wants_hidden else (hidden, weight, targets)))
+        ctx.save_for_backward(*((hidden_grad,) if ready_in_forward else (hidden, weight, targets)))
         return values
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, values_grad: Tensor) -> tuple[Tensor | None, ...]:
         if len(ctx.saved_tensors) == 1:
-            (hidden_grad,) = ctx.saved_tensors  # of -log p, row by row
+            (hidden_grad,) = ctx.saved_tensors  # of -log p, row by row: hence the minus
             return (hidden_grad * -values_grad.unsqueeze(1).to(hidden_grad.dtype), *(None,) * 5)
         hidden, weight, targets = ctx.saved_tensors
         n_classes, n_rows, dtype = ctx.sizes
@@ -192,7 +187,7 @@ class _SlabLogProbabilities(torch.autograd.Function):
         for start in range(0, hidden.shape[0], n_rows):
             rows = slice(start, start + n_rows)
             inputs = hidden[rows].to(dtype)
-            scale = -values_grad[rows].unsqueeze(1).to(dtype)  # (n, 1)
+            scale = -values_grad[rows].unsqueeze(1).to(dtype)  # (n, 1); minus, because a slab's gradient is of -log p
             logits_grad = slab.gradient(slab.log_probabilities(inputs), targets[rows].unsqueeze(1))
             hidden_grad[rows] = (logits_grad @ typed_weight) * scale
             slab.add_product(weight_grad, logits_grad.T, inputs * scale)
@@ -231,7 +226,10 @@ class _Slab:
         return torch.log_softmax(logits, dim=-1, out=results)
 
     def gradient(self, log_probabilities: Tensor, indices: Tensor) -> Tensor:
-        """Return softmax minus one-hot, (n, V), in the weight's dtype; overwrites the log-probabilities."""
+        """Return the gradient of -log p by the logits, softmax minus one-hot: (n, V), in the weight's dtype.
+
+        It overwrites the log-probabilities.
+        """
         gradient = log_probabilities.exp_()
         gradient.scatter_add_(1, indices, -torch.ones_like(indices, dtype=gradient.dtype))
         if gradient.dtype == self._products.dtype:

@@ -14,22 +14,6 @@ from torch.nn import functional as F
 __all__ = ["PreferenceLoss", "dpo_loss", "preference_losses"]
 
 
-class PreferenceLoss(Protocol):
-    """A function that computes one loss per pair from the four log-probabilities."""
-
-    def __call__(
-        self,
-        policy_chosen: Tensor,
-        policy_rejected: Tensor,
-        reference_chosen: Tensor,
-        reference_rejected: Tensor,
-        *,
-        beta: float,
-        label_smoothing: float = 0.0,
-    ) -> Tensor:
-        """Return the losses, (B,), in nats."""
-
-
 def dpo_loss(
     policy_chosen: Tensor,
     policy_rejected: Tensor,
@@ -62,9 +46,26 @@ def dpo_loss(
     chosen_reward = beta * (policy_chosen - reference_chosen)
     rejected_reward = beta * (policy_rejected - reference_rejected)
     margin = chosen_reward - rejected_reward
-    if label_smoothing == 0:
-        return -F.logsigmoid(margin)
-    return -F.logsigmoid(margin) * (1 - label_smoothing) - F.logsigmoid(-margin) * label_smoothing
+    losses = -F.logsigmoid(margin)
+    if label_smoothing:  # a pair with swapped labels has the opposite margin
+        losses = losses * (1 - label_smoothing) - F.logsigmoid(-margin) * label_smoothing
+    return losses
+
+
+class PreferenceLoss(Protocol):
+    """A function that computes one loss per pair from the four log-probabilities."""
+
+    def __call__(
+        self,
+        policy_chosen: Tensor,
+        policy_rejected: Tensor,
+        reference_chosen: Tensor,
+        reference_rejected: Tensor,
+        *,
+        beta: float,
+        label_smoothing: float = 0.0,
+    ) -> Tensor:
+        """Return the losses, (B,), in nats."""
 
 
 preference_losses: Mapping[str, PreferenceLoss] = MappingProxyType({"sigmoid": dpo_loss})

@@ -1,7 +1,12 @@
 """Preference tuning (DPO): makes the chosen answer of each pair more likely, and the rejected one less likely.
 
-It needs no reward model and no sampling. The loss compares the log-probabilities of the two answers with those under a
-frozen reference, which is the model before tuning. The formula is in `bytemill.tasks.losses`.
+    for each batch of pairs:
+        p = log p(answer) of every answer under the policy, the model that trains
+        q = the same under the reference, the model before tuning
+        loss = dpo_loss(p of chosen, p of rejected, q of chosen, q of rejected)
+
+That is `preferences` inside `preference_task`. `bytemill.tasks.losses` has the formula of the loss. Tuning in this way
+needs no reward model and no sampling.
 
 With LoRA the reference is the policy itself with its adapter disabled, so there is no second model in memory. Otherwise
 it is a frozen copy, and resuming the run needs the base again to make the copy.
@@ -96,6 +101,7 @@ def losses_and_rewards(policy: torch.Tensor, reference: torch.Tensor, settings: 
     """
     beta, smoothing = settings.beta, settings.label_smoothing
     losses = dpo_loss(*policy.chunk(2), *reference.chunk(2), beta=beta, label_smoothing=smoothing)
+    # For the log alone: a loss function returns only losses, which may be made of something other than rewards.
     chosen, rejected = (beta * (policy - reference)).detach().chunk(2)
     return Preferences(losses, chosen, rejected)
 
@@ -107,12 +113,14 @@ def answer_log_probabilities(
     *,
     average: Literal["sum", "mean"] = "sum",
 ) -> torch.Tensor:
-    """Return the log-probability (B,) of each row's targets: the sum, or the mean per token.
+    """Return the log-probability (B,) of each row's targets: the sum of log softmax(logits)[target], or the mean.
+
+    The sum is computed by `GPT2.row_log_probabilities`, or by the same method of another network.
 
     Args:
-        model: `model(ids, targets, reduction="rows")` returns (anything, (B,) summed losses).
+        model: `model(ids, targets, reduction="rows")[1]` is the loss summed over each row, (B,): minus the sum above.
         inputs: (B, T) ids.
-        targets: (B, T) ids, -100 at positions to ignore.
+        targets: (B, T), the next id at each position (already shifted), -100 to ignore it: in prompt and padding.
         average: "mean" divides by the number of targets.
     """
     sums: torch.Tensor = -model(inputs, targets, reduction="rows")[1].float()
@@ -157,10 +165,10 @@ def preference_task(
 
     def preferences(policy: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> Preferences:
         # The reference first: it keeps no activations, so those of both models are never in memory together.
-        with torch.no_grad(), _reference(model, reference, batch[0].device) as frozen:
-            theirs = answer_log_probabilities(frozen, *batch, average=settings.log_probabilities)
-        own = answer_log_probabilities(policy, *batch, average=settings.log_probabilities)
-        return losses_and_rewards(own, theirs, settings)
+        with torch.no_grad(), _reference(model, reference, batch[0].device) as reference_model:
+            under_reference = answer_log_probabilities(reference_model, *batch, average=settings.log_probabilities)
+        under_policy = answer_log_probabilities(policy, *batch, average=settings.log_probabilities)
+        return losses_and_rewards(under_policy, under_reference, settings)
 
     def loss(policy: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> BatchLoss:
         found = preferences(policy, batch)

@@ -1,10 +1,11 @@
 r"""Byte-level BPE by definition: train, encode and decode in plain Python. Start reading here.
 
-    text ── split ──> words of bytes ── merge pairs ──> ids        train learns which pairs, and in which order
+    text ── split ──> words of bytes ── merge pairs ──> ids
 
-A merge replaces two adjacent ids by a new one. The first merge makes id 256, the next 257, and so on. This is
-slow on purpose: training counts every pair again for each merge, and encoding searches every word again for each
-merge. The Rust core gives the same merges and ids, and the tests compare it with this file.
+`train` learns which pairs to merge, and in which order; `encode` merges them. A merge replaces two adjacent ids by a
+new one. The first merge makes id 256, the next 257, and so on. This is slow on purpose: training counts every pair
+again for each merge, and encoding searches every word again for each merge. The Rust core gives the same merges and
+ids, and the tests compare it with this file.
 
 Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units"; on bytes, Radford et al. 2019.
 
@@ -15,8 +16,13 @@ Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Uni
 [257, 108, 121]
 >>> decode([257, 108, 121], merges)
 'lowly'
->>> encode("low lower", train("low lower lowest", vocab_size=258, pattern=GPT2_PATTERN), pattern=GPT2_PATTERN)
-[257, 32, 257, 101, 114]
+
+A pattern splits the text into words, and no merge crosses words:
+
+>>> vocabulary(train("so. so. so.", vocab_size=258))[256:]
+[b'so', b'so.']
+>>> vocabulary(train("so. so. so.", vocab_size=258, pattern=GPT2_PATTERN))[256:]
+[b'so', b' so']
 """
 
 from collections import Counter
@@ -46,14 +52,18 @@ def train(text: str | bytes, vocab_size: int, pattern: str | None = None) -> Mer
             counts.update(pairwise(word))
         if not counts:
             break
-        best = max(counts, key=counts.__getitem__)  # a Counter keeps the order of insertion
+        best = max(counts, key=counts.__getitem__)  # of several, the pair seen first: a Counter keeps the order
         words = [_merge(word, best, new_id) for word in words]
         merges[best] = new_id
     return merges
 
 
 def encode(text: str | bytes, merges: Merges, pattern: str | None = None) -> list[int]:
-    """Split the text into words of bytes and apply the merges in training order."""
+    """Split the text into words of bytes and apply the merges in training order; use the pattern of the training.
+
+    Each turn replaces all occurrences of the earliest merge. That equals replacing only the leftmost one each time: the
+    new id occurs only in later merges, so the other occurrences would come next.
+    """
     ids: list[int] = []
     for word in _split(text, pattern):
         while known := [pair for pair in pairwise(word) if pair in merges]:
@@ -78,7 +88,10 @@ def vocabulary(merges: Merges) -> list[bytes]:
 
 
 def _split(text: str | bytes, pattern: str | None) -> list[list[int]]:
-    """Return the words as lists of bytes: the pattern's matches and the text between them. Merges never cross words."""
+    """Return the words as lists of bytes: the pattern's matches and the text between them.
+
+    Groups in a pattern must have the form (?:…): what other groups match, `re.split` returns as further words.
+    """
     words = [text] if pattern is None else re.split(f"({pattern})", text)
     return [list(word.encode() if isinstance(word, str) else word) for word in words if word]
 

@@ -1,4 +1,13 @@
-"""One optimizer step: sum the gradients of its micro-batches, scale and clip them, and update the weights."""
+"""One optimizer step over several micro-batches and processes.
+
+    for each micro-batch: loss_sum.backward()                 (gradients add up)
+    gradient = gradient / number of targets, clipped
+    lr = schedule(step)
+    optimizer.step();  gradient = 0
+
+`bytemill.train.plain` is the definition; read it first. Here a step also handles half precision, NaNs and several
+processes, and measures itself for the log.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["Learner", "StepLog"]
 
 _SMALLEST_SCALE = 2.0**-20
-_COUNT = "count of "
+_COUNT_OF = "count of "
+"""A metric NAME with its own count is two sums of the step: NAME and "count of NAME"."""
 
 
 class StepLog(Protocol):
@@ -77,7 +87,7 @@ class Learner:
         self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
 
     def step(
-        self, step: int, batches: Iterator[Any], log: StepLog, *, wish: Stop = Stop.NO
+        self, step: int, batches: Iterator[Any], log: StepLog, *, own_stop: Stop = Stop.NO
     ) -> tuple[dict[str, Any], Stop]:
         """Do one optimizer step.
 
@@ -85,35 +95,34 @@ class Learner:
             step: Number of steps done before.
             batches: Iterator over micro-batches.
             log: Counts tokens and prints warnings.
-            wish: Whether this process wants to stop, and why.
+            own_stop: Why this process wants to stop, if it does.
 
         Returns:
-            The metrics of the step, and the wishes of all processes combined.
+            The metrics of the step, and why any of the processes wants to stop.
 
         Raises:
             DivergedError: The loss or the gradient is NaN or infinite, and `on_nonfinite` is "stop".
         """
         began, began_cpu = time.perf_counter(), time.process_time()
-        place = self.task.batches.state_dict()
+        where = f"its batches began at {self.task.batches.state_dict()}"
         seed_step(self.settings.seed, step, self.world.rank)
-        sums = self._accumulate(batches, wish)
-        wishes = (Stop.SIGNAL if sums.pop("signal") else Stop.NO) | (Stop.TIME if sums.pop("time") else Stop.NO)
+        sums, stops = self._accumulate(batches, own_stop)
         weight, tokens = sums.pop("weight"), int(sums.pop("tokens"))
         means = _means(sums, weight)
         gradient_norm, gradient_max = self._mean_gradient(weight, step)
         rate = learning_rate_at(step, self.settings)
-        moves = self._settle(step, means["loss"], gradient_norm, f"its batches began at {place}", log)
+        updates = self._may_update(step, means["loss"], gradient_norm, where, log)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        if moves:
+        if updates:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         log.tokens_seen += tokens
         seconds = time.perf_counter() - began
         self._waiting.after_step(seconds, time.process_time() - began_cpu)
         always = {"lr": rate, "tokens": log.tokens_seen, **self._epochs(), "ms": round(seconds * 1e3, 3)}
-        if not moves:
-            return {"skipped": 1, **always}, wishes
+        if not updates:
+            return {"skipped": 1, **always}, stops
         self._warn_of_growth(step, gradient_norm, log)
         return {
             **means,
@@ -121,10 +130,10 @@ class Learner:
             "grad_norm": gradient_norm,
             "grad_max": gradient_max,
             **self._speed(tokens / seconds),
-        }, wishes
+        }, stops
 
     def close(self) -> None:
-        """Let go of what a training needs beyond its model."""
+        """End the helper thread that training on a CPU may have started; the model stays usable."""
         self._waiting.close()
 
     def notes(self) -> list[str]:
@@ -152,11 +161,14 @@ class Learner:
                 validation |= self.task.validate_together(self.world)
         return validation, texts
 
-    def _accumulate(self, batches: Iterator[Any], wish: Stop) -> dict[str, float]:
-        """Compute gradients of the summed loss over this step's micro-batches; return sums over all processes."""
+    def _accumulate(self, batches: Iterator[Any], own_stop: Stop) -> tuple[dict[str, float], Stop]:
+        """Add up the gradients of the summed loss over this step's micro-batches.
+
+        Returns:
+            Loss, weight, tokens and metrics, each summed over micro-batches and processes; and why any process stops.
+        """
         self.task.model.train()
         sums: dict[str, Any] = {"loss": 0.0, "weight": 0.0, "tokens": 0}
-        sums |= {"signal": Stop.SIGNAL in wish, "time": Stop.TIME in wish}
         n_own = self.settings.micro_batches // self.world.size
         for index in range(n_own):
             batch = to_device(next(batches), self.device)
@@ -168,34 +180,37 @@ class Learner:
             for name, value in {"loss": loss_sum, "weight": weight, **_with_counts(metrics)}.items():
                 value = value.detach().to(self._sum_dtype) if isinstance(value, torch.Tensor) else value
                 sums[name] = sums.get(name, 0.0) + value
-        totals = self.world.sum([float(value) for value in sums.values()], self.device)
-        return dict(zip(sums, totals, strict=True))
+        # The stop flags travel with the sums, in one exchange; a flag is not zero after it if any process has set it.
+        flags = (float(Stop.SIGNAL in own_stop), float(Stop.TIME in own_stop))
+        signal, time_is_up, *totals = self.world.sum([*flags, *map(float, sums.values())], self.device)
+        stops = (Stop.SIGNAL if signal else Stop.NO) | (Stop.TIME if time_is_up else Stop.NO)
+        return dict(zip(sums, totals, strict=True)), stops
 
     def _mean_gradient(self, weight: float, step: int) -> tuple[float, float]:
         """Turn gradients of the sum into clipped gradients of the mean; return unclipped norm and largest entry."""
         settings = self.settings
-        # Gradients were averaged over processes; the step's gradient is their sum.
+        # torch has averaged the gradients over processes: times the world size is their sum. The loss scale is fp16's.
         scale = self.world.size / weight / self.loss_scale.value if weight else math.nan
         largest = largest_gradient(self._parameters, scale)
         clips = not settings.clip_after_warmup or step >= settings.warmup_steps
         norm = scale_and_clip_gradients(self._parameters, scale, settings.clip_norm if clips else 0.0)
         return norm, largest
 
-    def _settle(self, step: int, loss: float, gradient_norm: float, place: str, log: StepLog) -> bool:
-        """Return whether to update the weights; adapt the loss scale of fp16."""
+    def _may_update(self, step: int, loss: float, gradient_norm: float, where: str, log: StepLog) -> bool:
+        """Return whether loss and gradient are finite, so that the weights may change; adapt the loss scale of fp16."""
         if math.isfinite(loss) and self.loss_scale.enabled:
-            return self._adapt_scale(step, math.isfinite(gradient_norm), place, log)
+            return self._adapt_scale(step, math.isfinite(gradient_norm), where, log)
         if math.isfinite(loss) and math.isfinite(gradient_norm):
             return True
         if self.settings.on_nonfinite == "stop":
             raise DivergedError(
-                f"step {step + 1}: the loss is {loss}, the gradient norm is {gradient_norm}; {place}; "
+                f"step {step + 1}: the loss is {loss}, the gradient norm is {gradient_norm}; {where}; "
                 "nothing was saved since the last checkpoint"
             )
-        log.say(f"step {step + 1} skipped: loss {loss}, gradient norm {gradient_norm}; {place}")
+        log.say(f"step {step + 1} skipped: loss {loss}, gradient norm {gradient_norm}; {where}")
         return False
 
-    def _adapt_scale(self, step: int, finite: bool, place: str, log: StepLog) -> bool:
+    def _adapt_scale(self, step: int, finite: bool, where: str, log: StepLog) -> bool:
         """Adapt the loss scale of fp16; return False for a step to skip because its gradients overflowed."""
         self.loss_scale.update(finite=finite)
         if finite:
@@ -203,7 +218,7 @@ class Learner:
         scale = self.loss_scale.value
         if scale < _SMALLEST_SCALE:
             raise DivergedError(
-                f"step {step + 1}: fp16 gradients overflow at every loss scale down to {scale:.1e}; {place}; "
+                f"step {step + 1}: fp16 gradients overflow at every loss scale down to {scale:.1e}; {where}; "
                 "use train.precision=bf16 or a lower train.learning_rate"
             )
         log.say(f"step {step + 1} skipped: its fp16 gradients overflow; the loss scale is {scale:g} from now on")
@@ -239,7 +254,7 @@ def _with_counts(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return each sum under its name, and the counts that some have under "count of NAME"."""
     pairs = {name: value for name, value in metrics.items() if isinstance(value, tuple)}
     sums = {name: value[0] if name in pairs else value for name, value in metrics.items()}
-    return sums | {_COUNT + name: count for name, (_, count) in pairs.items()}
+    return sums | {_COUNT_OF + name: count for name, (_, count) in pairs.items()}
 
 
 def _means(sums: dict[str, float], weight: float) -> dict[str, float]:
@@ -250,8 +265,8 @@ def _means(sums: dict[str, float], weight: float) -> dict[str, float]:
     """
     means = {}
     for name, total in sums.items():
-        if not name.startswith(_COUNT):
-            divisor = sums.get(_COUNT + name, weight)
+        if not name.startswith(_COUNT_OF):
+            divisor = sums.get(_COUNT_OF + name, weight)
             means[name] = total / divisor if divisor else math.nan
     return means
 

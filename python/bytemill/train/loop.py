@@ -1,7 +1,14 @@
 """The training loop: `fit` trains every task of this project.
 
-After each step (see bytemill.train.learner) it logs, validates, samples and writes checkpoints, each on its own
-schedule. A run that was killed can be resumed and gives the same result as without the interruption.
+    repeat:
+        validate, sample and log, each if due                     (before the first step too)
+        save a checkpoint, if due or if the validation loss is the lowest so far
+        stop after the last step, if the loss no longer falls, if the time is up, or on a signal
+        learner.step(...);  step += 1
+
+`bytemill.train.plain` has the loop by definition, and bytemill.train.learner has the step. A stopped run can be resumed
+and gives the same result as without the stop. So it may begin with the work after a step: `pending` holds the metrics
+of a step that is not logged yet, and is None if the step is logged.
 """
 
 from __future__ import annotations
@@ -89,7 +96,7 @@ def _steps(
     step: int,
     pending: dict[str, Any] | None,
 ) -> Outcome:
-    """Do all remaining steps: finish the last step's measurements, save if due, stop if done, step.
+    """Do all remaining steps, as the text at the top of this file says.
 
     Args:
         learner: Does a step, validates and samples.
@@ -103,19 +110,20 @@ def _steps(
     settings, first = learner.settings, step
     measured: dict[str, Any] = {}
     batches = iter(learner.task.batches)
-    wishes = Stop.NO
+    stops = Stop.NO  # why any of the processes wants to stop
     while True:
         try:
-            is_new = pending is not None
+            is_logged = pending is None  # only in the first turn after a resume; the step is saved, too
             if pending is not None:
-                if step > first and _time_is_up(wishes, learner, clock, *_measuring(step, learner)):
+                if step > first and _time_is_up(stops, learner, clock, *_measurement_due(step, learner)):
                     return _stop_for_time(step, measured, run, pending)
-                measured, pending = _measure_and_log(step, pending, learner, run, signals, clock), None
-            stops_early, is_best = _judged(step, learner, run)
+                measured = _measure_and_log(step, pending, learner, run, signals, clock)
+                pending = None
+            stops_early, is_best = _early_stop_and_best(step, learner, run)
             is_over = step >= settings.max_steps or stops_early
-            if step and is_new and (is_over or is_best or _is_due(step, settings.checkpoint_every, settings)):
+            if step and not is_logged and (is_over or is_best or _is_due(step, settings.checkpoint_every, settings)):
                 run.save(step)
-            if stops_early and is_new:
+            if stops_early and not is_logged:
                 _draw_last_samples(step, learner, run, signals)
             signals.check()
         except Interrupted as interruption:
@@ -124,15 +132,17 @@ def _steps(
         if is_over:
             run.say_which_is_best(step)
             return Outcome(step, measured)
-        if step > first and _time_is_up(wishes, learner, clock, "step"):
+        if step > first and _time_is_up(stops, learner, clock, "step"):
             return _stop_for_time(step, measured, run)
-        wish = signals.wish
-        if not clock.has_time_for("step", *_measuring(step + 1, learner), "step"):
-            wish |= Stop.TIME
+        own_stop = signals.requested
+        # Several processes agree on a stop only inside a step, and again only inside the next one. So each asks now
+        # whether there is time for this step, its measurements and the next step.
+        if not clock.has_time_for("step", *_measurement_due(step + 1, learner), "step"):
+            own_stop |= Stop.TIME
         with clock.timing("step"):
-            pending, wishes = learner.step(step, batches, run, wish=wish)
+            pending, stops = learner.step(step, batches, run, own_stop=own_stop)
         profiler.step()
-        if Stop.SIGNAL in wishes:
+        if Stop.SIGNAL in stops:
             signals.agree()
         step += 1
 
@@ -143,22 +153,22 @@ def _measure_and_log(
     """Validate and sample after a step if due; log the results with the step's own metrics."""
     settings = learner.settings
     validates, samples = _is_due(step, settings.eval_every, settings), _samples_are_due(step, learner)
-    with signals.raising(), clock.timing(*_measuring(step, learner)), watched(run.measuring):
+    with signals.raising(), clock.timing(*_measurement_due(step, learner)), watched(run.measuring):
         validation, texts = learner.measure(validates=validates, samples=samples)
     if _is_due(step, settings.log_every, settings) or validation or texts:
         run.log(step, record | validation, texts)
     return record | validation
 
 
-def _measuring(step: int, learner: Learner) -> tuple[str, ...]:
+def _measurement_due(step: int, learner: Learner) -> tuple[str, ...]:
     """Return the clock's name for the measurements due after `step`; empty if none is due."""
     is_due = _is_due(step, learner.settings.eval_every, learner.settings) or _samples_are_due(step, learner)
     return ("measure",) if is_due else ()
 
 
-def _time_is_up(wishes: Stop, learner: Learner, clock: Clock, *work: str) -> bool:
-    """Return whether there is no time for more `work`; several processes agree on this during the step."""
-    return Stop.TIME in wishes if learner.world.size > 1 else not clock.has_time_for(*work)
+def _time_is_up(stops: Stop, learner: Learner, clock: Clock, *work: str) -> bool:
+    """Return whether there is no time for `work`. Clocks differ, so several processes use what the last step summed."""
+    return Stop.TIME in stops if learner.world.size > 1 else not clock.has_time_for(*work)
 
 
 def _stop_for_time(step: int, measured: dict[str, Any], run: Run, pending: dict[str, Any] | None = None) -> Outcome:
@@ -168,10 +178,10 @@ def _stop_for_time(step: int, measured: dict[str, Any], run: Run, pending: dict[
     return Outcome(step, measured, is_complete=False)
 
 
-def _judged(step: int, learner: Learner, run: Run) -> tuple[bool, bool]:
+def _early_stop_and_best(step: int, learner: Learner, run: Run) -> tuple[bool, bool]:
     """Return whether the run ends early, and whether this step has the lowest validation loss and is to be saved.
 
-    The first process validates, so its values count.
+    Some processes have no validation losses, so the answers of all are summed: one yes is enough.
     """
     settings = learner.settings
     if not (settings.patience or settings.keep_best) or not _is_due(step, settings.eval_every, settings):

@@ -58,7 +58,7 @@ class StopSignals:
         self._agreed = True
 
     @property
-    def wish(self) -> Stop:
+    def requested(self) -> Stop:
         """Stop.SIGNAL if a signal was received, else Stop.NO."""
         return Stop.NO if self.received is None else Stop.SIGNAL
 

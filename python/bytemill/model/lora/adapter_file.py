@@ -121,7 +121,7 @@ def _own_view(model: nn.Module, name: str, part: str) -> Tensor:
     """Return a tensor of the adapter or of its base, in the form of the file."""
     adapted = dict(lora_layers(model)).get(name)
     if adapted is not None and part in _UPDATE_PARTS:
-        tensor = getattr(adapted.update, part)
+        tensor = getattr(adapted.active_update, part)
         assert isinstance(tensor, Tensor)
         return tensor
     name = name if adapted is None else f"{name}.base_layer"

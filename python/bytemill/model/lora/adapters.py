@@ -89,7 +89,7 @@ def adapter_disabled(model: nn.Module) -> Iterator[None]:
     >>> import torch
     >>> from bytemill.model.lora import apply_lora
     >>> model = apply_lora(nn.Sequential(nn.Linear(2, 1)), LoraConfig(r=1, target_modules="all-linear"))
-    >>> _ = nn.init.ones_(model[0].update.lora_B)
+    >>> _ = nn.init.ones_(model[0].active_update.lora_B)
     >>> with adapter_disabled(model):
     ...     base = model(torch.ones(1, 2))
     >>> bool(base == model(torch.ones(1, 2)))

@@ -1,7 +1,10 @@
 """Add adapters to a model, merge them into it, and unmerge them.
 
-Modules are found by name. Inside our GPT-2 a module has two names, ours and transformers':
-"qkv" and "c_attn" mean the same layers.
+    freeze every parameter of the model
+    replace each targeted linear layer by LoraLayer(layer)
+
+Read `apply_lora`, `wrap_modules`, `wrap_module` and `merge_lora`; the rest finds modules by name and unties shared
+weights. Inside our GPT-2 a module has two names, ours and transformers': "qkv" and "c_attn" mean the same layers.
 """
 
 import copy
@@ -24,8 +27,8 @@ __all__ = [
     "apply_lora",
     "lora_layers",
     "lora_parameters",
+    "matching_names",
     "merge_lora",
-    "met_names",
     "module_names",
     "named_lora_parameters",
     "saved_modules",
@@ -90,28 +93,28 @@ def saved_modules(model: nn.Module, config: LoraConfig) -> list[str]:
     Raises:
         ConfigError: A name matches no module, or a module with a linear layer that gets an adapter.
     """
-    theirs = huggingface_module_names(model)
-    found: list[str] = []
+    other_names = huggingface_module_names(model)
+    saved: list[str] = []
     for wanted in config.modules_to_save:
-        met = [name for name in theirs if met_names([name, theirs[name]], (wanted,))]
-        if not met:
+        found = [name for name, other_name in other_names.items() if matching_names([name, other_name], (wanted,))]
+        if not found:
             raise ConfigError(f"modules_to_save: {wanted!r} matches no module of this model")
-        found += met
-    return list(dict.fromkeys(found))
+        saved += found
+    return list(dict.fromkeys(saved))
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoraLayer]]:
-    """Return the adapted layers with their names."""
+    """Yield the adapted layers with their names."""
     for name, module in model.named_modules():
         if isinstance(module, LoraLayer):
             yield name, module
 
 
 def active_updates(model: nn.Module) -> Iterator[tuple[str, LowRankUpdate]]:
-    """Return the updates of the active adapter, with the names of their layers."""
+    """Yield the updates of the active adapter, with the names of their layers."""
     for name, layer in lora_layers(model):
-        if layer.update is not None:
-            yield name, layer.update
+        if layer.active_update is not None:
+            yield name, layer.active_update
 
 
 def lora_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -120,7 +123,7 @@ def lora_parameters(model: nn.Module) -> list[nn.Parameter]:
 
 
 def named_lora_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Return the adapter's parameters with their names in the model, including trained biases and modules."""
+    """Yield the adapter's parameters with their names in the model, including trained biases and modules."""
     updates = dict(active_updates(model))
     if not updates:
         raise ConfigError("the model has no adapter; call apply_lora(model, config) first")
@@ -156,23 +159,26 @@ def targeted_modules(model: nn.Module, targets: tuple[str, ...] | str) -> list[s
 
     An adapted layer counts as its base layer.
     """
-    foreign = huggingface_module_names(model)
+    other_names = huggingface_module_names(model)
     linears = [name.removesuffix(".base_layer") for name, module in model.named_modules() if name and is_linear(module)]
     if targets == "all-linear":
         not_wanted = _output_heads(model) | _shared(model, linears)
-        return _some([name for name in linears if name not in not_wanted], targets, linears)
+        return _refuse_empty([name for name in linears if name not in not_wanted], targets, linears)
     chosen: set[str] = set()
-    for target in [targets] if isinstance(targets, str) else [(target,) for target in targets]:
-        met = _met_linears(linears, foreign, target)
-        if not met and isinstance(target, str):  # such as c_attn, which is not a full name
-            met = _met_linears(linears, foreign, (target,))
-        chosen.update(_some(met, target, linears))
+    if isinstance(targets, str):
+        # A pattern of full names. A last part, such as c_attn, is also accepted; as a pattern it matches nothing.
+        found = _matching_linears(linears, other_names, targets) or _matching_linears(linears, other_names, (targets,))
+        chosen.update(_refuse_empty(found, targets, linears))
+    else:
+        for target in targets:
+            found = _matching_linears(linears, other_names, (target,))
+            chosen.update(_refuse_empty(found, target, linears))
     for name in sorted(chosen & _shared(model, linears)):
         raise ConfigError(f"target_modules: {name} shares its weight with another module, which must not change")
     return [name for name in linears if name in chosen]
 
 
-def met_names(names: Sequence[str], target: tuple[str, ...] | str) -> set[str]:
+def matching_names(names: Sequence[str], target: tuple[str, ...] | str) -> set[str]:
     """Return the module names that match: a pattern in full, or one of several names or last parts.
 
     Raises:
@@ -181,22 +187,24 @@ def met_names(names: Sequence[str], target: tuple[str, ...] | str) -> set[str]:
     if not isinstance(target, str):
         return {name for name in names if any(name == part or name.endswith(f".{part}") for part in target)}
     try:
-        return {name for name, met in zip(names, matches_whole(target, names), strict=True) if met}
+        return {name for name, matches in zip(names, matches_whole(target, names), strict=True) if matches}
     except ArgumentError as error:
         raise ConfigError(f"target_modules: {error}") from None
 
 
-def _met_linears(linears: list[str], foreign: dict[str, str], target: tuple[str, ...] | str) -> list[str]:
-    ours, theirs = met_names(linears, target), met_names([foreign[name] for name in linears], target)
-    return [name for name in linears if name in ours or foreign[name] in theirs]
+def _matching_linears(linears: list[str], other_names: dict[str, str], target: tuple[str, ...] | str) -> list[str]:
+    """Return the linear layers of which one of the two names matches."""
+    found = matching_names(linears, target)
+    found_by_other_name = matching_names([other_names[name] for name in linears], target)
+    return [name for name in linears if name in found or other_names[name] in found_by_other_name]
 
 
-def _some(found: list[str], target: tuple[str, ...] | str, linears: list[str]) -> list[str]:
+def _refuse_empty(found: list[str], target: str, linears: list[str]) -> list[str]:
+    """Return `found`; raise ConfigError if it is empty."""
     if not found:
-        wanted = target if isinstance(target, str) else ", ".join(target)
         kinds = sorted({name.rpartition(".")[2] for name in linears})
         raise ConfigError(
-            f"target_modules: {wanted!r} matches no linear layer of this model; "
+            f"target_modules: {target!r} matches no linear layer of this model; "
             f"it has {', '.join(kinds) or 'none at all'}"
         )
     return found
@@ -224,7 +232,7 @@ def _untie_gpt2(model: nn.Module, config: LoraConfig) -> None:
     for place, module in list(model.named_modules()):
         prefix = f"{place}." if place else ""
         tables = [prefix + name for name in ("token_embedding", "transformer.wte", "head", "lm_head")]
-        if isinstance(module, GPT2) and met_names(tables, config.modules_to_save):
+        if isinstance(module, GPT2) and matching_names(tables, config.modules_to_save):
             module.untie_head()
 
 

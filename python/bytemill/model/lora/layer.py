@@ -5,7 +5,7 @@
 Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models". A starts random and B zero, so training starts
 from the base model exactly. `lora_by_definition` is that line; `LowRankUpdate.forward` computes it with dropout, in
 mixed precision and with DoRA (Liu et al. 2024), which also gives each row of W + scaling * B @ A a trained length.
-`LoraLayer` replaces the base layer. It may have updates of several adapters by name; at most one is active.
+`LoraLayer` replaces the base layer. It has one update per adapter, by the adapter's name; at most one is active.
 
 Letters: x is (…, in), A (r, in), B (out, r), W (out, in); a transformers `Conv1D` keeps W transposed.
 """
@@ -70,7 +70,7 @@ class LoraLayer(nn.Module):
         super().__init__()
         self.base_layer = base_layer
         self.weight_is_transposed = _is_conv1d(base_layer)
-        self.updates = nn.ModuleDict()
+        self.updates = nn.ModuleDict()  # one `LowRankUpdate` per adapter, by its name
         self.active: str | None = name
         """Name of the active update; if this layer has none of this name, the output is the base's."""
         self.merged = False
@@ -82,14 +82,14 @@ class LoraLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute (…, in) -> (…, out)."""
-        update = self.update
+        update = self.active_update
         if update is None or self.merged or not self.enabled:
             plain: Tensor = self.base_layer(x)
             return plain
         x = _in_product_dtype(x)
-        base: Tensor = self.base_layer(x)
-        added: Tensor = update(x, base, self.base_layer)
-        return added
+        base_output: Tensor = self.base_layer(x)
+        updated: Tensor = update(x, base_output, self.base_layer)
+        return updated
 
     def add_update(self, name: str, config: LoraConfig, module_names: Sequence[str] = ()) -> None:
         """Add a new update; it has no effect before it is active."""
@@ -97,7 +97,7 @@ class LoraLayer(nn.Module):
         self.updates.train(self.training)
 
     @property
-    def update(self) -> "LowRankUpdate | None":
+    def active_update(self) -> "LowRankUpdate | None":
         """The active update, if this layer has one."""
         if self.active is None or self.active not in self.updates:
             return None
@@ -115,17 +115,17 @@ class LoraLayer(nn.Module):
     @torch.no_grad()
     def merge(self) -> None:
         """Add the active update to the base's weight: same outputs without extra work per token."""
-        if self.merged or self.update is None:
+        if self.merged or self.active_update is None:
             return
-        self.update.merge_into(linear_weight(self.base_layer))
+        self.active_update.merge_into(linear_weight(self.base_layer))
         self.merged = True
 
     @torch.no_grad()
     def unmerge(self) -> None:
         """Subtract the update again; the base is restored within rounding."""
-        if not self.merged or self.update is None:
+        if not self.merged or self.active_update is None:
             return
-        self.update.take_out_of(linear_weight(self.base_layer))
+        self.active_update.take_out_of(linear_weight(self.base_layer))
         self.merged = False
 
 
@@ -159,17 +159,17 @@ class LowRankUpdate(nn.Module):
         # DoRA's factor for each row while merged: unmerging divides by it.
         self._merged_factor: Tensor | None = None
 
-    def forward(self, x: Tensor, base: Tensor, base_layer: nn.Module) -> Tensor:
+    def forward(self, x: Tensor, base_output: Tensor, base_layer: nn.Module) -> Tensor:
         """Return the output of the adapted layer, (…, out), from the input and the output of the base layer."""
         dropped = self.dropout(x if torch.is_autocast_enabled(x.device.type) else x.to(self.lora_A.dtype))
         # Scale the narrow tensor: (…, r) instead of (…, out).
         narrow = self.scaling * F.linear(dropped, self.lora_A)
         if self.config.use_dora:
-            return base + self._dora_update(dropped, narrow, base, base_layer).to(base.dtype)
-        if narrow.dtype != base.dtype:
-            return base + F.linear(narrow, self.lora_B).to(base.dtype)
+            return base_output + self._dora_update(dropped, narrow, base_output, base_layer).to(base_output.dtype)
+        if narrow.dtype != base_output.dtype:
+            return base_output + F.linear(narrow, self.lora_B).to(base_output.dtype)
         # One product that accumulates into the base's output, instead of a product and a sum.
-        return torch.addmm(base.flatten(0, -2), narrow.flatten(0, -2), self.lora_B.T).view(base.shape)
+        return torch.addmm(base_output.flatten(0, -2), narrow.flatten(0, -2), self.lora_B.T).view(base_output.shape)
 
     def merge_into(self, weight: Tensor) -> None:
         """Add the update to a base's weight, (out, in)."""
@@ -190,7 +190,7 @@ class LowRankUpdate(nn.Module):
     def _delta(self) -> Tensor:
         return self.scaling * (self.lora_B @ self.lora_A)  # (out, in)
 
-    def _dora_update(self, dropped: Tensor, narrow: Tensor, base: Tensor, base_layer: nn.Module) -> Tensor:
+    def _dora_update(self, dropped: Tensor, narrow: Tensor, base_output: Tensor, base_layer: nn.Module) -> Tensor:
         """Return the addition to the base's output that gives the rows of W + delta the trained lengths.
 
         The current lengths are constants in the gradient, as section 4.3 of the paper proposes: this
@@ -203,7 +203,7 @@ class LowRankUpdate(nn.Module):
             lengths = _row_lengths(weight + self._delta())
         factor = self.lora_magnitude_vector / lengths  # (out,)
         if self.config.lora_dropout == 0 or not self.training:
-            product = base if bias is None else base - bias  # no need to multiply twice
+            product = base_output if bias is None else base_output - bias  # no need to multiply twice
         else:
             product = F.linear(dropped, weight)
         return (factor - 1) * product + factor * F.linear(narrow, self.lora_B)

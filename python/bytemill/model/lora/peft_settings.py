@@ -8,7 +8,7 @@ from torch import nn
 
 from bytemill.errors import ConfigError
 from bytemill.model.gpt2 import GPT2
-from bytemill.model.lora.apply import active_updates, lora_layers, met_names, saved_modules
+from bytemill.model.lora.apply import active_updates, lora_layers, matching_names, saved_modules
 from bytemill.model.lora.config import LoraConfig
 from bytemill.model.transformers_causal import TransformersCausal
 from bytemill.model.weight_files import read_json
@@ -115,4 +115,4 @@ def written_peft_settings(model: nn.Module, names: Mapping[str, str], base_model
 
 def _means_same(config: LoraConfig, names: Mapping[str, str], theirs: list[str]) -> bool:
     """Return whether the config's targets match exactly these modules by transformers' names."""
-    return met_names(list(names.values()), config.target_modules) == set(theirs)
+    return matching_names(list(names.values()), config.target_modules) == set(theirs)

@@ -68,8 +68,9 @@ impl<'t> Encoder<'t> {
     /// Like [`Encoder::text`], with at most `ROOM` lookups per batch.
     pub(super) fn in_chunks<const ROOM: usize>(&mut self, text: &str, out: &mut Vec<u32>) -> Result<()> {
         let (Self { parts, merging, .. }, mut chunk) = (self, Chunk::<ROOM>::new());
+        // A pattern may cut characters; its pretokens are then not UTF-8, which `Merging::pretokens` needs.
         if !parts.splitter.keeps_characters_whole() {
-            return parts.splitter.split_str(text, |pretoken| merging.damaged(pretoken, out));
+            return parts.splitter.split_str(text, |pretoken| merging.any_bytes(pretoken, out));
         }
         parts.splitter.split_batches(text, |text, start, ends| merging.pretokens(text, start, ends, &mut chunk, out))
     }
@@ -87,7 +88,7 @@ impl<'t> Encoder<'t> {
             return self.stretches(text, out);
         }
         let Self { parts, merging, .. } = self;
-        parts.splitter.split(text, |pretoken| merging.damaged(pretoken, out))
+        parts.splitter.split(text, |pretoken| merging.any_bytes(pretoken, out))
     }
 
     /// As [`Encoder::bytes`], where added tokens are looked for in each stretch of UTF-8.
@@ -104,10 +105,10 @@ impl<'t> Encoder<'t> {
         Ok(())
     }
 
-    /// Append the ids of a run of bytes that are not UTF-8, and empties it.
+    /// Append the ids of a run of bytes that are not UTF-8, and empty it.
     fn invalid(&mut self, run: &mut Vec<u8>, out: &mut Vec<u32>) {
         if !run.is_empty() {
-            self.merging.damaged(run, out);
+            self.merging.any_bytes(run, out);
             run.clear();
         }
     }
@@ -168,7 +169,7 @@ impl Merging<'_> {
         self.vocab.merge(string, &mut self.scratch, out);
         if let Some(tables) = &mut self.own
             && out.len() - first <= MOST_IDS
-            // As a whole pretoken, the same string has another id.
+            // Do not store a piece that, as a whole pretoken, has another id.
             && (!is_piece || self.vocab.only_as_a_whole(string).is_none())
         {
             tables.keep(text, lookup, &out[first..]);
@@ -186,8 +187,8 @@ impl Merging<'_> {
         }
     }
 
-    /// Append the ids of a pretoken of any bytes.
-    fn damaged(&mut self, pretoken: &[u8], out: &mut Vec<u32>) {
+    /// Append the ids of a pretoken that need not be UTF-8.
+    fn any_bytes(&mut self, pretoken: &[u8], out: &mut Vec<u32>) {
         match str::from_utf8(pretoken) {
             Ok(pretoken) => {
                 self.pretokens(pretoken, 0, &[pretoken.len()], &mut Chunk::<{ FEW + PIECES }>::new(), out);

@@ -1,7 +1,7 @@
 //! Text to ids: split the text, look up each pretoken, merge those that are not in a table.
 //!
 //! The definition: start each pretoken as its bytes; while any two neighbours have a merge, apply the merge of lowest
-//! rank. (Some vocabularies, such as Llama 3's, first check whether the whole pretoken is a token.)
+//! rank:
 //!
 //! ```text
 //! for pretoken in split(text):
@@ -12,8 +12,10 @@
 //!     append ids
 //! ```
 //!
-//! The ids depend on the pretoken alone, and most pretokens of a text have occurred before. So this module does the
-//! same with a table of known pretokens in front:
+//! (Some vocabularies, such as Llama 3's, first check whether the whole pretoken is a token.)
+//!
+//! The ids depend on the pretoken alone, and most pretokens of a text have occurred before. So this module first looks
+//! in tables of known pretokens:
 //!
 //! ```text
 //! "the cat sat"
@@ -22,11 +24,14 @@
 //! "the" " cat" " sat"
 //!    │ chunk             hash a batch of them and prefetch their table entries
 //!    ▼
-//! table, memory ── found ─────────────────────────────────────► ids
+//! the tables ──── found ──────────────────────────────────────► ids
 //!    │ missing                                                   ▲
 //!    ▼                                                           │
 //! vocab::merge           the loop above, made fast ── remember ──┘
 //! ```
+//!
+//! In `encoder` read `Merging::pretokens` (fills a chunk), `chunk` (looks it up) and `missed` (merges, and writes the
+//! result into a table). `table` is one table; `memory` has the set of tables that an encoder uses.
 //!
 //! `special` finds special tokens before the split, `batch` uses several threads, `room` sizes the output, `truncate`
 //! and `offsets` answer for the first ids only and for positions in the text.

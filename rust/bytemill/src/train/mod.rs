@@ -4,15 +4,32 @@
 //! documents -> Counter (one per thread) -> join -> WordCounts -> Arena -> hot pairs -> merges
 //! ```
 //!
+//! A Counter counts the distinct pretokens of documents, here also called words. The Arena is one array with all
+//! distinct words, as tokens. A hot pair is a frequent pair of neighbouring tokens, whose count and places are kept.
+//!
 //! The rule is defined in `naive`, and every fast path must give the same result. In each step, count every pair of
 //! neighbouring tokens in every pretoken, overlaps included (`aaa` contains the pair (a, a) twice). Take the pair with
 //! the highest count; [`Ties`] decides between equal counts. Replace it from left to right, without overlaps, by a new
-//! token. Hugging Face's trainer and rustbpe update their counts instead of counting again, and get the same merges:
-//! only the count of the pair just merged is outdated in theirs, and that pair never occurs again.
+//! token.
+//!
+//! The fast path counts once and then updates counts:
+//!
+//! ```text
+//! while merges are wanted:
+//!     best = (l, r) = the top of a queue by count; while its count has fallen, put it back with its new count
+//!     at each place of best, between neighbours x and y:
+//!         write the new token; note x and y
+//!     lower the counts of (x, l) and (r, y)
+//!     add (x, new) and (new, y) to the hot pairs and to the queue
+//! ```
+//!
+//! That is `learn`, `most_frequent`, `merge` and `update_counts` of `Learner`, in merge/learn.rs. Hugging Face's trainer
+//! and rustbpe also update counts, and get the same merges. They leave the count of the merged pair as it was, but that
+//! pair never occurs again.
 //!
 //! Memory grows with the number of distinct pretokens, not with the length of the text. Without a split pattern, a
-//! whole document is one pretoken. With a memory limit, counts go to sorted runs on disk and fewer pairs are watched at
-//! a time. The merges are the same for any number of threads and any limit.
+//! whole document is one pretoken. With a memory limit, counts go to sorted runs on disk, and fewer pairs are hot at a
+//! time. The merges are the same for any number of threads and any limit.
 
 mod base;
 pub(crate) mod count;

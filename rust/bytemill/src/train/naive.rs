@@ -16,8 +16,8 @@ pub(super) fn merges(documents: &[Vec<u8>], splitter: &Splitter, base: &[Merge],
     let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
     let mut merges = Vec::new();
     while merges.len() < options.n_merges {
-        let base = base.get(merges.len()).copied();
-        let Some((left, right)) = base.or_else(|| best_pair(&words, &tokens, options)) else { break };
+        let given = base.get(merges.len()).copied();
+        let Some((left, right)) = given.or_else(|| best_pair(&words, &tokens, options)) else { break };
         let new = tokens.len() as u32;
         tokens.push([&*tokens[left as usize], &*tokens[right as usize]].concat());
         words = words.iter().map(|word| replace(word, (left, right), new)).collect();
@@ -26,24 +26,11 @@ pub(super) fn merges(documents: &[Vec<u8>], splitter: &Splitter, base: &[Merge],
     merges
 }
 
+/// Return the pair to merge next: of the allowed pairs with the highest count, the one that the tie rule takes.
 fn best_pair(words: &[Vec<u32>], tokens: &[Vec<u8>], options: Options) -> Option<Merge> {
     let bytes = |id: u32| &tokens[id as usize];
-    let mut pairs: Vec<Merge> = Vec::new(); // in text order
-    let mut counts: HashMap<Merge, u64> = HashMap::new();
-    for pair in words.iter().flat_map(|word| word.windows(2)).map(|pair| (pair[0], pair[1])) {
-        *counts.entry(pair).or_insert_with(|| {
-            pairs.push(pair);
-            0
-        }) += 1;
-    }
-    let most_bytes = options.max_token_bytes.unwrap_or(usize::MAX);
-    pairs.retain(|&(left, right)| bytes(left).len() + bytes(right).len() <= most_bytes);
-    if options.utf8_safe {
-        pairs.retain(|&(left, right)| {
-            let whole = [&**bytes(left), &**bytes(right)].concat();
-            [bytes(left), bytes(right), &whole].into_iter().all(|token| cuts_no_character(token))
-        });
-    }
+    let (mut pairs, counts) = counted(words);
+    pairs.retain(|&pair| is_allowed(pair, tokens, options));
     let highest = pairs.iter().map(|pair| counts[pair]).max()?;
     if highest < options.min_frequency {
         return None;
@@ -57,7 +44,30 @@ fn best_pair(words: &[Vec<u32>], tokens: &[Vec<u8>], options: Options) -> Option
     }
 }
 
+/// Return the pairs of neighbours in the order of the text, and how often each occurs.
+fn counted(words: &[Vec<u32>]) -> (Vec<Merge>, HashMap<Merge, u64>) {
+    let (mut pairs, mut counts) = (Vec::new(), HashMap::new());
+    for pair in words.iter().flat_map(|word| word.windows(2)).map(|pair| (pair[0], pair[1])) {
+        let count = counts.entry(pair).or_insert(0);
+        if *count == 0 {
+            pairs.push(pair);
+        }
+        *count += 1;
+    }
+    (pairs, counts)
+}
+
+/// Return whether `options` allow a token made of `pair`.
+fn is_allowed((left, right): Merge, tokens: &[Vec<u8>], options: Options) -> bool {
+    let (left, right) = (&*tokens[left as usize], &*tokens[right as usize]);
+    let whole = [left, right].concat();
+    options.max_token_bytes.is_none_or(|most| whole.len() <= most)
+        && (!options.utf8_safe || [left, right, &whole].into_iter().all(cuts_no_character))
+}
+
 /// Return whether `token` consists of whole characters, or is part of one character that other bytes complete.
+///
+/// It tries some beginnings and ends of characters of two to four bytes: if any other bytes complete a part, these do.
 fn cuts_no_character(token: &[u8]) -> bool {
     let starts = [&[][..], b"\xC3", b"\xF1", b"\xE4", b"\xE4\xB8", b"\xF0\x9F", b"\xF0\x9F\x98", b"\xF0"];
     let ends = [&[][..], b"\x80", b"\x80\x80", b"\x80\x80\x80", b"\x90\x80\x80"];
@@ -66,7 +76,8 @@ fn cuts_no_character(token: &[u8]) -> bool {
         || starts.iter().any(|start| ends.iter().any(|end| characters(&[start, token, end].concat()) == Ok(1)))
 }
 
-/// Return the code point that GPT-2's files use for a byte; later tokens come after all of them.
+/// Return a number that orders ids as Hugging Face's trainer does: for a byte, the code point of its character in
+/// GPT-2's files (see `byte_alphabet`); for later tokens, a number above all of these.
 fn printable(id: u32) -> u32 {
     match id {
         0x21..=0x7E | 0xA1..=0xAC | 0xAE..=0xFF => id,
@@ -77,6 +88,7 @@ fn printable(id: u32) -> u32 {
     }
 }
 
+/// Replace `pair` by `new` in a word, from left to right, without overlaps.
 fn replace(word: &[u32], pair: Merge, new: u32) -> Vec<u32> {
     let mut merged = Vec::new();
     let mut rest = word;

@@ -1,11 +1,18 @@
-//! A fast implementation of the definition of BPE encoding: merge the neighbours of lowest rank,
-//! leftmost first, until none merge.
+//! The bytes of a pretoken to ids, by the definition of BPE encoding, made fast:
 //!
-//! A short piece is scanned for its lowest rank after each merge, in arrays on the stack. A long
-//! piece uses a linked list of tokens and a heap of candidate merges, in n log n. Even longer pieces
-//! are merged in windows (see `windows`).
+//! ```text
+//! while some neighbours merge:
+//!     replace those of lowest rank, the leftmost of several, by the token that they make
+//! ```
+//!
+//! `merge_by_definition`, in the tests below, is this loop in Rust. [`Merger::merge_short`] does the same for few
+//! bytes: it scans all neighbours for the lowest rank after each merge, in arrays on the stack.
+//! [`Merger::merge_long`] is for more bytes, in n log n: a linked list of tokens, and a heap of the merges that
+//! neighbours could do. `windows` cuts even longer strings and calls this file for the parts.
+//!
+//! Callers pass a pretoken, or a piece of one if it was cut; here each is a string of bytes.
 
-// A part of the loop over merges: once it is inlined, its comparisons run on two numbers at a time.
+// For `least`, which the loop over merges contains: inlined, it compares two pairs of numbers per instruction.
 #![allow(clippy::inline_always)]
 
 use super::limits::MAX_TOTAL_BYTES;
@@ -14,32 +21,33 @@ use crate::interrupt::{self, CHECK_BYTES};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Most pieces have at most this many bytes, and comparing few numbers is quick.
+/// Most strings have at most this many bytes, and comparing few numbers is quick.
 const SHORTEST_BYTES: usize = 8;
 const SHORTER_BYTES: usize = 16;
 /// Up to this length, scanning is faster than the heap.
 const SHORT_BYTES: usize = 64;
 const NONE: u32 = u32::MAX;
-// Positions of short pieces fit into the free bits of a merge, those of long ones never reach `NONE`.
+// The position of a merge in a short string fits into the bits that `Made` leaves free between its rank and its id.
+// Positions in long strings never reach `NONE`.
 const _: () = assert!(SHORT_BYTES <= 1 << (RANK_FROM - FREE_BITS) && MAX_TOTAL_BYTES < NONE as usize);
 
 /// The parts of a vocabulary that merging needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Merger {
     byte_ids: [u32; 256],
-    /// The result of merging bytes `left` and `right`, at `left << 8 | right`: every piece starts here.
+    /// The result of merging bytes `left` and `right`, at `left << 8 | right`: every string starts here.
     byte_pairs: Vec<Made>,
     pairs: PairTable,
 }
 
-/// The buffers for long pieces, reused from one piece to the next.
+/// The buffers for long strings, reused from one string to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     nodes: Vec<Node>,
     candidates: BinaryHeap<Reverse<(u32, u32)>>,
 }
 
-/// A token in the list of a long piece, at the position of its first byte.
+/// A token in the list of a long string, at the position of its first byte.
 #[derive(Clone, Copy, Debug)]
 struct Node {
     id: u32,
@@ -76,7 +84,7 @@ impl Merger {
         self.merge_down_to(1, bytes, scratch, out);
     }
 
-    /// Like [`Merger::merge`], but stop when `fewest` tokens are left.
+    /// Like [`Merger::merge`], but stop when `fewest` tokens are left. With 2, these are the parts of the last merge.
     pub(crate) fn merge_down_to(&self, fewest: usize, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
         if bytes.len() <= SHORTEST_BYTES {
             self.merge_short::<SHORTEST_BYTES>(fewest, bytes, out);
@@ -94,7 +102,7 @@ impl Merger {
     fn merge_short<const MOST: usize>(&self, fewest: usize, bytes: &[u8], out: &mut Vec<u32>) {
         let n = bytes.len().min(MOST);
         let mut ids = [0_u32; MOST];
-        // What this token makes with the next one, with the position in the free bits.
+        // What each token makes with the next one, and its position in the free bits: the least value is the best merge.
         let mut made = [NO_MERGE; MOST];
         for (id, &byte) in ids.iter_mut().zip(bytes) {
             *id = self.byte_ids[usize::from(byte)];
@@ -102,33 +110,38 @@ impl Merger {
         for (at, (made, pair)) in made.iter_mut().zip(bytes.windows(2)).enumerate() {
             *made = self.byte_pairs[byte_pair(pair[0], pair[1])] | place(at);
         }
+        // At first each of the n bytes is a token: n bits, none of them if n is 0.
         let mut starts = u64::MAX.checked_shr(64 - n as u32).unwrap_or(0);
         for _ in fewest..n {
             let best = least(&made);
             if best >= NO_MERGE_HERE {
                 break;
             }
-            let at = (best >> FREE_BITS) as usize & (MOST - 1);
-            let (before, behind) = (starts & !(u64::MAX << at), starts & (u64::MAX << at << 1));
-            let (gone, behind) = (first(behind), behind & behind.wrapping_sub(1));
+            let at = (best >> FREE_BITS) as usize & (MOST - 1); // `& (MOST - 1)` spares the check of a bound
+            // The tokens on the left of `at` and on its right. The first on the right is the right part of the merge.
+            let (before, after) = (starts & !(u64::MAX << at), starts & (u64::MAX << at << 1));
+            let (gone, after) = (first(after), after & after.wrapping_sub(1));
             starts ^= 1 << gone;
             ids[at] = id_of(best);
             made[gone & (MOST - 1)] = NO_MERGE;
             made[at] = NO_MERGE;
-            if behind != 0 {
-                made[at] = self.pairs.get(ids[at], ids[first(behind) & (MOST - 1)]) | place(at);
+            if after != 0 {
+                // What the new token makes with its right neighbour.
+                made[at] = self.pairs.get(ids[at], ids[first(after) & (MOST - 1)]) | place(at);
             }
             if before != 0 {
+                // What its left neighbour makes with it.
                 let previous = before.ilog2() as usize & (MOST - 1);
                 made[previous] = self.pairs.get(ids[previous], ids[at]) | place(previous);
             }
         }
         while starts != 0 {
             out.push(ids[first(starts) & (MOST - 1)]);
-            starts &= starts - 1;
+            starts &= starts - 1; // clear the lowest bit
         }
     }
 
+    /// Merge any number of bytes. After a merge, only the two pairs at the new token are looked up and pushed.
     fn merge_long(&self, fewest: usize, bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
         let Scratch { nodes, candidates } = scratch;
         self.link(bytes, nodes);
@@ -208,7 +221,7 @@ fn place(at: usize) -> Made {
     (at as u64) << FREE_BITS
 }
 
-/// The largest number of a merge, at any position.
+/// A value above every merge at any position, and not above [`NO_MERGE`].
 const NO_MERGE_HERE: Made = (NO_MERGE >> RANK_FROM) << RANK_FROM;
 
 /// Return the position of the lowest set bit.
@@ -265,7 +278,7 @@ mod tests {
         made
     }
 
-    /// Encode exactly as defined: look at all neighbours, do the best merge, repeat.
+    /// Encode as defined: look at all neighbours, do the merge of lowest rank, the leftmost of several; repeat.
     fn merge_by_definition(merger: &Merger, bytes: &[u8]) -> Vec<u32> {
         let mut ids: Vec<u32> = bytes.iter().map(|&byte| byte.into()).collect();
         while let Some((made, at)) = (1..ids.len())
@@ -291,7 +304,7 @@ mod tests {
         }
 
         #[test]
-        fn long_pieces_agree_with_the_definition(merges in merges(), bytes in prop::collection::vec(b'a'..=b'c', 1..300)) {
+        fn long_strings_agree_with_the_definition(merges in merges(), bytes in prop::collection::vec(b'a'..=b'c', 1..300)) {
             let merger = merger(&merges);
             let mut long = Vec::new();
             merger.merge(&bytes, &mut Scratch::default(), &mut long);

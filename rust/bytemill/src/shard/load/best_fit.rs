@@ -2,8 +2,9 @@
 //!
 //! This is best-fit bin packing without dropped tokens and without padding: the rest of a split document waits for a
 //! later row. So every token is an input once per epoch, with the token that follows it in the data as its target.
-//! Windows of 1,024 rows are planned separately, when first used, from the starts of their documents. So the plan is a
-//! pure function of data and row length, and progress is one integer here too.
+//! A plan packs the tokens of 1,024 rows (a window in docs/formats.md) into these rows, and is made when a row of it is
+//! first used, from the starts of the documents. So plans are a pure function of data and row length, and progress is
+//! one integer here too.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -14,54 +15,54 @@ use crate::interrupt;
 use crate::shard::read::tokens::Tokens;
 
 /// Rows per plan, if their tokens can be counted in 31 bits.
-const WINDOW_ROWS: u64 = 1_024;
-const MAX_WINDOW_TOKENS: u64 = 1 << 31;
+const PLAN_ROWS: u64 = 1_024;
+const MAX_PLAN_TOKENS: u64 = 1 << 31;
 
 /// Contiguous inputs within a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// Position of the first input in the data; in a window's own list, in the window.
+    /// Position of the first input in the data.
     pub(super) start: u64,
     /// Number of inputs.
     pub(super) n: u64,
 }
 
-/// The plan for all rows of a source.
+/// The plans for all rows of a source.
 #[derive(Clone, Debug)]
 pub(super) struct BestFit {
     t: u64,
     n_rows: u64,
-    windows: Vec<OnceLock<Window>>,
+    plans: Vec<OnceLock<Plan>>,
 }
 
 /// The pieces of some rows, 8 bytes per piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Window {
-    /// Start in the window, and length, of each piece.
+struct Plan {
+    /// Of each piece, its start, counted from the plan's first token, and its length.
     pieces: Vec<(u32, u32)>,
     /// End of each row in `pieces`.
     row_ends: Vec<u32>,
 }
 
 impl BestFit {
-    /// Create the plan for a source's `n_rows` rows of `t` tokens; this reads nothing.
+    /// Prepare to plan a source's `n_rows` rows of `t` tokens; this reads nothing.
     pub(in crate::shard) fn new(n_rows: u64, t: u64) -> Self {
-        let mut plan = Self { t, n_rows, windows: Vec::new() };
-        plan.windows.resize_with(n_rows.div_ceil(plan.window_rows()) as usize, OnceLock::new);
-        plan
+        let mut best_fit = Self { t, n_rows, plans: Vec::new() };
+        best_fit.plans.resize_with(n_rows.div_ceil(best_fit.plan_rows()) as usize, OnceLock::new);
+        best_fit
     }
 
-    fn window_rows(&self) -> u64 {
-        WINDOW_ROWS.min(MAX_WINDOW_TOKENS / self.t).max(1)
+    fn plan_rows(&self) -> u64 {
+        PLAN_ROWS.min(MAX_PLAN_TOKENS / self.t).max(1)
     }
 
     /// Append the pieces of `row`, in their order, to `pieces`.
     pub(in crate::shard) fn row(&self, row: u64, tokens: &Tokens, pieces: &mut Vec<Piece>) -> Result<()> {
-        let (number, row) = (row / self.window_rows(), (row % self.window_rows()) as usize);
-        let first = number * self.window_rows() * self.t;
-        let window = self.window(number, tokens)?;
-        let begin = row.checked_sub(1).map_or(0, |before| window.row_ends[before]);
-        let of_row = &window.pieces[begin as usize..window.row_ends[row] as usize];
+        let (number, row) = (row / self.plan_rows(), (row % self.plan_rows()) as usize);
+        let first = number * self.plan_rows() * self.t;
+        let plan = self.plan(number, tokens)?;
+        let begin = row.checked_sub(1).map_or(0, |before| plan.row_ends[before]);
+        let of_row = &plan.pieces[begin as usize..plan.row_ends[row] as usize];
         pieces.extend(of_row.iter().map(|&(start, n)| Piece { start: first + u64::from(start), n: n.into() }));
         Ok(())
     }
@@ -77,59 +78,60 @@ impl BestFit {
         Ok(most)
     }
 
-    fn window(&self, number: u64, tokens: &Tokens) -> Result<&Window> {
-        let planned = &self.windows[number as usize];
-        if let Some(window) = planned.get() {
-            return Ok(window);
+    /// Return plan `number`; make it if it is new.
+    fn plan(&self, number: u64, tokens: &Tokens) -> Result<&Plan> {
+        let planned = &self.plans[number as usize];
+        if let Some(plan) = planned.get() {
+            return Ok(plan);
         }
         interrupt::check();
-        let first_row = number * self.window_rows();
-        let n_tokens = (self.n_rows - first_row).min(self.window_rows()) * self.t;
+        let first_row = number * self.plan_rows();
+        let n_tokens = (self.n_rows - first_row).min(self.plan_rows()) * self.t;
         let first = first_row * self.t;
         let mut starts = Vec::new();
         tokens.for_each_start(first..first + n_tokens + 1, |start| starts.push((start - first) as u32))?;
-        let window = plan(&starts, n_tokens as u32, self.t as u32);
-        Ok(planned.get_or_init(|| window))
+        let new = plan(&starts, n_tokens as u32, self.t as u32);
+        Ok(planned.get_or_init(|| new))
     }
 }
 
-/// Pack the `n_tokens` of a window into rows of `t`. Documents begin at `starts`; the last may begin directly after the
-/// window.
-fn plan(starts: &[u32], n_tokens: u32, t: u32) -> Window {
+/// Pack `n_tokens` into rows of `t`. Documents begin at `starts`; the last may begin directly after the tokens.
+fn plan(starts: &[u32], n_tokens: u32, t: u32) -> Plan {
     let mut waiting = Waiting::new(starts, n_tokens, t);
-    let mut window = Window::default();
+    let mut plan = Plan::default();
     for _ in 0..n_tokens / t {
         let mut room = t;
         while room > 0 {
             let piece = waiting.next(room);
-            window.pieces.push(piece);
+            plan.pieces.push(piece);
             room -= piece.1;
         }
-        window.row_ends.push(window.pieces.len() as u32);
+        plan.row_ends.push(plan.pieces.len() as u32);
     }
-    window
+    plan
 }
 
-/// Pieces by length; of equal lengths, the first in the data comes last.
+/// Pieces by (length, start). They are taken from the end: the longest, and of equal lengths the first in the data,
+/// which `Reverse` puts last.
 type ByLength = BTreeSet<(u32, Reverse<u32>)>;
 
 /// Pieces without a row.
 struct Waiting {
     /// Documents that fit into a row.
     whole: ByLength,
-    /// Pieces of split documents: longer documents, those that cross the window's ends, and rests.
-    rest: ByLength,
+    /// All others: documents longer than a row, parts of those that cross the plan's ends, and the rest of split pieces.
+    loose: ByLength,
 }
 
 impl Waiting {
     fn new(starts: &[u32], n_tokens: u32, t: u32) -> Self {
-        let mut waiting = Self { whole: ByLength::new(), rest: ByLength::new() };
+        let mut waiting = Self { whole: ByLength::new(), loose: ByLength::new() };
         let inner = starts.iter().copied().filter(|&start| 0 < start && start < n_tokens);
         let bounds: Vec<u32> = [0].into_iter().chain(inner).chain([n_tokens]).collect();
         for pair in bounds.windows(2) {
             let (start, n) = (pair[0], pair[1] - pair[0]);
             let is_whole = n <= t && starts.binary_search(&start).is_ok() && starts.binary_search(&pair[1]).is_ok();
-            let pieces = if is_whole { &mut waiting.whole } else { &mut waiting.rest };
+            let pieces = if is_whole { &mut waiting.whole } else { &mut waiting.loose };
             pieces.insert((n, Reverse(start)));
         }
         waiting
@@ -141,15 +143,15 @@ impl Waiting {
         let (n, Reverse(start)) = if let Some(piece) = fitting(&self.whole) {
             self.whole.remove(&piece);
             piece
-        } else if let Some(piece) = fitting(&self.rest) {
-            self.rest.remove(&piece);
+        } else if let Some(piece) = fitting(&self.loose) {
+            self.loose.remove(&piece);
             piece
         } else {
-            // Split a piece of a split document, or else the shortest whole document.
-            let longer = self.rest.pop_last().or_else(|| self.whole.pop_first());
+            // Split the longest loose piece, or else the shortest whole document.
+            let longer = self.loose.pop_last().or_else(|| self.whole.pop_first());
             let (n, Reverse(start)) = longer.unwrap_or((room, Reverse(0)));
             debug_assert!(n > room, "{n} tokens for {room}");
-            self.rest.insert((n - room, Reverse(start + room)));
+            self.loose.insert((n - room, Reverse(start + room)));
             (room, Reverse(start))
         };
         (start, n)
@@ -164,14 +166,14 @@ mod tests {
     use super::*;
 
     fn rows(starts: &[u32], n_tokens: u32, t: u32) -> Vec<Vec<(u32, u32)>> {
-        let window = plan(starts, n_tokens, t);
-        let begins = [0].into_iter().chain(window.row_ends.iter().copied());
-        begins.zip(&window.row_ends).map(|(from, &to)| window.pieces[from as usize..to as usize].to_vec()).collect()
+        let plan = plan(starts, n_tokens, t);
+        let begins = [0].into_iter().chain(plan.row_ends.iter().copied());
+        begins.zip(&plan.row_ends).map(|(from, &to)| plan.pieces[from as usize..to as usize].to_vec()).collect()
     }
 
     #[test]
     fn the_longest_that_fits_goes_first_and_what_is_cut_off_waits() {
-        // Documents of 6, 3, 4, 2 and 5; the last one is truncated by the end of the window.
+        // Documents of 6, 3, 4, 2 and 5; the last one is truncated by the end of the plan.
         assert_eq!(rows(&[0, 6, 9, 13, 15], 20, 10), [vec![(0, 6), (9, 4)], vec![(6, 3), (13, 2), (15, 5)]]);
         // A document longer than a row is split first, so that no other is split; of equal lengths the first goes
         // first.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::shard::files::positional_file::MAX_OPEN_FILES;
 use crate::shard::read::tokens::{Buffers, Tokens};
 
-/// Samples to prefetch into the processor's caches while an earlier one is widened; samples are at random places.
+/// Number of samples to prefetch into the processor's caches ahead of the one that is copied; they are at random places.
 const PREFETCHED_SAMPLES: usize = 2;
 /// Maximum tokens per read of contiguous samples.
 const MAX_READ_TOKENS: usize = 1 << 19;
@@ -31,7 +31,7 @@ pub(in crate::shard) struct Samples {
 pub(super) struct Source {
     pub(super) tokens: Tokens,
     pub(super) n_samples: u64,
-    /// The packing plan; `None` if samples are contiguous parts of the data.
+    /// The plans of "bestfit"; `None` if samples are contiguous parts of the data.
     best_fit: Option<BestFit>,
 }
 
@@ -41,8 +41,15 @@ pub(super) struct Scratch {
     buffers: Buffers,
     /// Each source's order in the current epoch.
     orders: Vec<Option<(u64, Permutation)>>,
-    places: Vec<(usize, u64)>,
+    places: Vec<Place>,
     pieces: Vec<Piece>,
+}
+
+/// What is at a position: the number of a source, and of a sample in it.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    source: usize,
+    sample: u64,
 }
 
 impl Samples {
@@ -85,21 +92,23 @@ impl Samples {
         places.extend((first..first + self.options.batch_size as u64).map(|position| self.locate(position, orders)));
         let mut batch = self.pool.take(first);
         match self.options.packing {
-            Packing::Chunk => self.fill_stretches(&mut batch, places, buffers)?,
+            Packing::Chunk => self.fill_contiguous(&mut batch, places, buffers)?,
             Packing::BestFit => self.fill_pieces(&mut batch, places, buffers, pieces)?,
         }
         Ok(batch)
     }
 
-    /// Fill each row with contiguous tokens of the data; adjacent rows are read together.
-    fn fill_stretches(&self, batch: &mut Batch, places: &[(usize, u64)], buffers: &mut Buffers) -> Result<()> {
+    /// Fill each row with contiguous tokens of the data; a run of adjacent samples is read together.
+    fn fill_contiguous(&self, batch: &mut Batch, places: &[Place], buffers: &mut Buffers) -> Result<()> {
         let (t, mut row) = (self.options.seq_len, 0);
-        let neighbours = places.chunk_by(|a, b| (a.0, a.1 + 1) == *b);
-        let fetch = |&(source, sample): &(usize, u64)| self.sources[source].tokens.prefetch(sample * t as u64, t + 1);
+        let runs = places.chunk_by(|a, b| a.source == b.source && a.sample + 1 == b.sample);
+        let fetch = |place: &Place| self.sources[place.source].tokens.prefetch(place.sample * t as u64, t + 1);
         places.iter().take(PREFETCHED_SAMPLES).for_each(fetch);
-        for run in neighbours.flat_map(|run| run.chunks((MAX_READ_TOKENS / t).max(1))) {
-            places.get(row + PREFETCHED_SAMPLES).into_iter().for_each(fetch);
-            let (source, sample) = run[0];
+        for run in runs.flat_map(|run| run.chunks((MAX_READ_TOKENS / t).max(1))) {
+            if let Some(later) = places.get(row + PREFETCHED_SAMPLES) {
+                fetch(later);
+            }
+            let Place { source, sample } = run[0];
             let tokens = &self.sources[source].tokens;
             let width = tokens.width();
             let bytes = tokens.read(sample * t as u64, run.len() * t + 1, buffers)?;
@@ -111,7 +120,7 @@ impl Samples {
         }
         if let Some(how) = self.options.boundaries {
             let mut pieces = Pieces::new(t);
-            for &(source, sample) in places {
+            for &Place { source, sample } in places {
                 pieces.add_row(&self.sources[source].tokens, sample * t as u64)?;
             }
             batch.documents = Some(pieces.encoded_as(how, self.padded_length));
@@ -123,15 +132,17 @@ impl Samples {
     fn fill_pieces(
         &self,
         batch: &mut Batch,
-        places: &[(usize, u64)],
+        places: &[Place],
         buffers: &mut Buffers,
         pieces: &mut Vec<Piece>,
     ) -> Result<()> {
         let mut bounds = Pieces::new(self.options.seq_len);
-        for (row, &(source, sample)) in places.iter().enumerate() {
+        for (row, &Place { source, sample }) in places.iter().enumerate() {
             let Source { tokens, best_fit, .. } = &self.sources[source];
             pieces.clear();
-            best_fit.as_ref().map_or(Ok(()), |plan| plan.row(sample, tokens, pieces))?;
+            if let Some(best_fit) = best_fit {
+                best_fit.row(sample, tokens, pieces)?;
+            }
             for piece in &*pieces {
                 tokens.prefetch(piece.start, piece.n as usize + 1);
             }
@@ -147,19 +158,19 @@ impl Samples {
         Ok(())
     }
 
-    /// Return the source of `position`, and the sample in it.
-    fn locate(&self, position: u64, orders: &mut [Option<(u64, Permutation)>]) -> (usize, u64) {
+    /// Return what is at `position`.
+    fn locate(&self, position: u64, orders: &mut [Option<(u64, Permutation)>]) -> Place {
         let (source, position) = self.mixture.locate(position);
         let n = self.sources[source].n_samples;
         let (epoch, within) = (position / n, position % n);
         if !self.options.shuffle {
-            return (source, within);
+            return Place { source, sample: within };
         }
         let cached = &mut orders[source];
         if cached.as_ref().is_none_or(|(of_epoch, _)| *of_epoch != epoch) {
             *cached = Some((epoch, Permutation::new(n, self.options.seed, Stream::Samples(source as u32), epoch)));
         }
-        (source, cached.as_ref().map_or(within, |(_, order)| order.at(within)))
+        Place { source, sample: cached.as_ref().map_or(within, |(_, order)| order.at(within)) }
     }
 }
 
@@ -170,7 +181,7 @@ fn padded_length(sources: &[Source], options: &LoaderOptions) -> Result<usize> {
     }
     let most = |source: &Source| match &source.best_fit {
         None => most_pieces(&source.tokens, source.n_samples, options.seq_len as u64),
-        Some(plan) => plan.most_pieces(&source.tokens),
+        Some(best_fit) => best_fit.most_pieces(&source.tokens),
     };
     let most = sources.iter().map(most).collect::<Result<Vec<_>>>()?;
     Ok(options.batch_size * most.into_iter().max().unwrap_or(1) + 1)

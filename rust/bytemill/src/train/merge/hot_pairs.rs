@@ -23,8 +23,8 @@ pub(super) struct Size {
     pub(super) n_places: u32,
 }
 
-/// Index value for a pair that was merged.
-const RETIRED: u32 = u32::MAX;
+/// Index value of a pair that was merged.
+const NOT_WATCHED: u32 = u32::MAX;
 
 /// A watched pair.
 struct Hot {
@@ -150,17 +150,17 @@ impl HotPairs {
     /// Subtract `weight` from the count of `pair`, if the pair is watched.
     #[inline]
     pub(super) fn lower(&mut self, pair: Pair, weight: u64) {
-        let index = self.index.get(pair).copied().unwrap_or(RETIRED);
+        let index = self.index.get(pair).copied().unwrap_or(NOT_WATCHED);
         if let Some(hot) = self.hot.get_mut(index as usize) {
             hot.count -= weight;
         }
     }
 
     /// Stop watching the pair at `index`; return its places in the pool.
-    pub(super) fn retire(&mut self, index: u32) -> &[u32] {
+    pub(super) fn stop_watching(&mut self, index: u32) -> &[u32] {
         let hot = &mut self.hot[index as usize];
         hot.count = 0;
-        *self.index.entry(hot.pair) = RETIRED;
+        *self.index.entry(hot.pair) = NOT_WATCHED;
         &self.pool[hot.places.clone()]
     }
 

@@ -1,7 +1,9 @@
 //! The merging loop: take the best pair from a queue, replace it everywhere, and update its neighbours' counts.
 //!
 //! Counts only fall after a pair is created, so the queue may contain counts that are too high. The top entry is
-//! checked and, if its count has fallen, put back. The same is true for the first place, which only moves to the right.
+//! checked and, if its count has fallen, put back with its present count. If ties go to the first place in the text,
+//! the entry also has the pair's first place. A pair that has lost places has a lower count: it is put back, too, with
+//! its present first place.
 
 use super::arena::{Arena, TokenSlot};
 use super::budget::{Budget, n_ids};
@@ -136,7 +138,7 @@ impl<R: TieRule, S: TokenSlot> Learner<R, S> {
         }
         let new_bytes = self.arena.length(new);
         let mut twins = Twins::default();
-        let places = self.hot.retire(index);
+        let places = self.hot.stop_watching(index);
         for (number, &place) in places.iter().enumerate() {
             if let Some(&later) = places.get(number + PLACES_AHEAD) {
                 self.arena.prepare(later);
@@ -149,27 +151,28 @@ impl<R: TieRule, S: TokenSlot> Learner<R, S> {
             if let Some(right) = merged.right {
                 self.right.note(right, merged.last, merged.weight);
             }
+            // New tokens in a row: each but the last one begins a pair (new, new).
             twins.note((merged.first..merged.last).step_by(new_bytes as usize), merged.weight);
         }
         let first_new = self.hot.len();
-        self.settle(pair, new, &twins);
+        self.update_counts(pair, new, &twins);
         for index in first_new..self.hot.len() {
             let candidate = self.candidate(index as u32);
             self.queue.extend(candidate);
         }
         if self.hot.memory() > self.limits.budget.most_watched_bytes {
-            self.watch_anew(reporter)?;
+            self.watch_most_frequent(reporter)?;
         }
         Ok(pair)
     }
 
-    /// Update the counts: (x, left) becomes (x, new), (right, y) becomes (new, y), and (right, left) between two new
-    /// tokens becomes (new, new).
-    fn settle(&mut self, merged: Pair, new: u32, twins: &Twins) {
+    /// Update the counts: (x, left) becomes (x, new), and (right, y) becomes (new, y). Between two new tokens, (right,
+    /// left) becomes (new, new): merging (a, b) in `abab` removes a pair (b, a).
+    fn update_counts(&mut self, merged: Pair, new: u32, twins: &Twins) {
         let Self { arena, hot, limits, left, right, .. } = self;
         let wanted = |pair| limits.allow(arena, pair);
-        left.settle(hot, |x| (Pair::new(x, merged.left), Pair::new(x, new)), wanted);
-        right.settle(hot, |y| (Pair::new(merged.right, y), Pair::new(new, y)), wanted);
+        left.update_counts(hot, |x| (Pair::new(x, merged.left), Pair::new(x, new)), wanted);
+        right.update_counts(hot, |y| (Pair::new(merged.right, y), Pair::new(new, y)), wanted);
         hot.lower(Pair::new(merged.right, merged.left), twins.weight);
         let pair = Pair::new(new, new);
         if twins.weight >= hot.threshold() && wanted(pair) {
@@ -194,12 +197,12 @@ impl<R: TieRule, S: TokenSlot> Learner<R, S> {
         if self.hot.threshold() <= self.limits.count {
             return Ok(false);
         }
-        self.watch_anew(reporter)?;
+        self.watch_most_frequent(reporter)?;
         Ok(!self.queue.is_empty())
     }
 
     /// Watch the currently most frequent pairs, and no others.
-    fn watch_anew(&mut self, reporter: &mut Reporter) -> Result<()> {
+    fn watch_most_frequent(&mut self, reporter: &mut Reporter) -> Result<()> {
         // Drop the old pairs first, because both may not fit.
         self.hot = HotPairs::none();
         self.queue = BinaryHeap::new();
@@ -210,7 +213,7 @@ impl<R: TieRule, S: TokenSlot> Learner<R, S> {
     }
 }
 
-/// New tokens that directly follow one another.
+/// The pairs (new, new) of a merge: new tokens that directly follow one another.
 #[derive(Default)]
 struct Twins {
     weight: u64,

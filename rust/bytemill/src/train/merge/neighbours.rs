@@ -47,7 +47,7 @@ impl Neighbours {
     /// Lower the counts of the old pairs, and watch the new pairs that are frequent enough and `wanted`.
     ///
     /// `pairs` returns, for a neighbour, its old pair and its new pair.
-    pub(super) fn settle(
+    pub(super) fn update_counts(
         &mut self,
         hot: &mut HotPairs,
         pairs: impl Fn(u32) -> (Pair, Pair),
