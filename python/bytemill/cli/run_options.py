@@ -160,6 +160,11 @@ class RunOptions:
 class PretrainingOptions(RunOptions):
     """Options of `bytemill train`."""
 
+    data: Annotated[
+        Path | None,
+        Sets("data.path"),
+        typer.Option(help="Token shards to train on: the folder that `bytemill data prepare` wrote."),
+    ] = None
     layers: Annotated[
         int | None,
         Sets("model.n_layer"),

@@ -37,7 +37,7 @@ def train(
     Ctrl-C saves a checkpoint and prints the command that continues the run. The usual settings have options; --set
     changes any other setting, and --print-config lists all settings.
 
-    Example: bytemill train --set data.path=shards --layers 4 --heads 4 --width 128 --steps 500 -o runs/first
+    Example: bytemill train --data shards --layers 4 --heads 4 --width 128 --steps 500 -o runs/first
     """
     resolved = options.resolved(None, *(["train.profile_steps=3"] if profiles else []), writes=not is_dry_run)
     from bytemill.experiment.batch_size import find_batch_size
