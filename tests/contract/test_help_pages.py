@@ -79,12 +79,12 @@ def test_usual_settings_show_their_real_defaults(command, task):
             assert float(number) == getattr(getattr(config, section), name), option
     if command == "train":
         assert f"Default: {config.train.max_steps}." in options["--steps"]
-        assert "Default: as --steps sets." in options["--epochs"]
+        assert "Default: not set; --steps sets the length." in options["--epochs"]
         for option, name in (("--layers", "n_layer"), ("--heads", "n_head"), ("--width", "n_embd")):
             assert f"Default: {getattr(model_shape(config), name)}." in options[option]
     else:
         assert f"Default: {config.train.epochs:g}." in options["--epochs"]
-        assert "Default: as --epochs sets." in options["--steps"]
+        assert "Default: not set; --epochs sets the length." in options["--steps"]
     assert all(option in page["All settings"] for option in ("--config -c ", "--set A.B=C ", "--print-config "))
 
 

@@ -135,7 +135,7 @@ def judge(
         list[str],
         typer.Argument(
             help="Files of answers, from `generate --rows` or `eval prompts --json`, or rows with prompt and text. "
-            "NAME=FILE gives one a name."
+            "NAME=FILE names a file."
         ),
     ],
     model: Annotated[str, typer.Option("--judge", help="Name of the judge model on the server.")],

@@ -12,6 +12,7 @@ import typer
 from bytemill.cli.console import open_stdin, say
 from bytemill.cli.encoded_sources import AS_BYTES, EncodingOption, decoded
 from bytemill.cli.output_paths import on_disk
+from bytemill.cli.sizes import bytes_of
 from bytemill.cli.temporary_folder import temporary_folder
 from bytemill.outside_text import printable
 
@@ -19,7 +20,6 @@ app = typer.Typer(help="Prepare, check and inspect token shards; download data s
 
 _PIECE_BYTES = 1 << 20
 _LOOK_EVERY_S = 0.2
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 @app.command()
@@ -37,7 +37,8 @@ def prepare(
     val: Annotated[
         str,
         typer.Option(
-            help="Which documents are for validation: a random fraction of them, such as 0.01, or first_shard."
+            help="Validation part: a fraction of the documents, such as 0.01, chosen at random (of a single document, "
+            "its end); or first_shard, the whole first shard."
         ),
     ] = "0.01",
     seed: Annotated[
@@ -51,8 +52,13 @@ def prepare(
     ] = "text",
     threads: Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: one per core.")] = None,
     max_memory: Annotated[
-        str | None,
-        typer.Option(help="Maximum memory for text and tokens, such as 200M or 2G. Default: about 40M per thread."),
+        int | None,
+        typer.Option(
+            metavar="SIZE",
+            parser=bytes_of,
+            help="Maximum memory for text and tokens, in bytes or such as 200M or 2G. Default: about 40M per thread.",
+            show_default=False,
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="When done, decode the shards and compare them with the text.")
@@ -95,7 +101,7 @@ def prepare(
         "seed": seed,
         "text_field": text_field,
         "threads": threads,
-        "max_memory": None if max_memory is None else _bytes(max_memory),
+        "max_memory": max_memory,
         "check": check,
     }
     with (
@@ -339,12 +345,14 @@ def fetch(
     ] = None,
     from_file: Annotated[
         Path | None,
-        typer.Option("--from", help="Use this file, downloaded by other means, and no network.", callback=on_disk),
+        typer.Option(
+            "--from", help="Use this file, which you downloaded yourself; do not use the network.", callback=on_disk
+        ),
     ] = None,
 ) -> None:
     """Download a data set by name and show its licence; an interrupted download is resumed.
 
-    The last line is the path: the output, or the data set's folder in the cache.
+    The last line that the command prints is the path of --output, or of the data set's folder in the cache.
 
     Example: bytemill data fetch tinyshakespeare -o book.txt
     """
@@ -364,13 +372,6 @@ def fetch(
         if name in SOURCES and SOURCES[name].url:
             say(f"Without a network: get {SOURCES[name].url}, then add --from FILE to this command.")
         raise
-
-
-def _bytes(size: str) -> int:
-    number, unit = (size[:-1], size[-1].lower()) if size[-1:].isalpha() else (size, "")
-    if unit not in _UNITS or not number.isdecimal():
-        raise typer.BadParameter(f"{size!r} is not a size, such as 200M or 2G")
-    return int(number) * _UNITS[unit]
 
 
 def _share(val: str) -> float:

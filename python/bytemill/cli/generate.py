@@ -44,7 +44,7 @@ def generate(
     min_p: Annotated[
         float | None,
         typer.Option(
-            help="Sample only tokens with at least this fraction, 0 to 1, of the highest probability. Default: off."
+            help="Leave out tokens whose probability is below this fraction, 0 to 1, of the highest one. Default: off."
         ),
     ] = None,
     stop: Annotated[

@@ -44,7 +44,7 @@ def _is_given_empty(parameter: typer.CallbackParam) -> bool:
 
 
 Private = Annotated[
-    bool, typer.Option("--private", help="Leave the machine, its software and the command line out of the page.")
+    bool, typer.Option("--private", help="Do not show the machine, its software and the command line on the page.")
 ]
 RunFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.", callback=on_disk)]
 

@@ -90,7 +90,7 @@ class RunOptions:
     seq_len: Annotated[
         int | None,
         Sets("data.seq_len"),
-        typer.Option(help="Tokens per sample; for rows, the maximum.", rich_help_panel=_USUAL),
+        typer.Option(help="Maximum number of tokens per sample or row.", rich_help_panel=_USUAL),
     ] = None
     seed: Annotated[
         int | None,
@@ -178,7 +178,7 @@ class PretrainingOptions(RunOptions):
     width: Annotated[
         int | None,
         Sets("model.n_embd"),
-        typer.Option(help="Numbers per token in each layer; a multiple of --heads.", rich_help_panel=_USUAL),
+        typer.Option(help="Length of the vector of each token; a multiple of --heads.", rich_help_panel=_USUAL),
     ] = None
 
 
@@ -197,8 +197,8 @@ class TuningOptions(RunOptions):
         str | None,
         Sets("data.path"),
         typer.Option(
-            help="Rows to train on: a file (.json, .jsonl, .csv, .tsv, .parquet, or lines of label, tab and text; "
-            "for lm also .txt), or hf:ID for a data set of the hub."
+            help="Rows to train on: a file (.json, .jsonl, .csv, .tsv, .parquet, or .gz; lines of label, tab and text; "
+            "for lm also .txt), a folder written by save_to_disk, or hf:ID for a data set of the hub."
         ),
     ] = None
     tokenizer: Annotated[

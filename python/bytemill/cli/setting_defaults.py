@@ -18,16 +18,16 @@ def described_default(setting: str, task: str) -> str:
     """Return the default of a setting in a task; if LoRA changes it, with both values.
 
     >>> described_default("train.max_steps", "pretrain"), described_default("train.epochs", "pretrain")
-    ('1000', 'as --steps sets')
+    ('1000', 'not set; --steps sets the length')
     >>> described_default("train.learning_rate", "lm")
     '2e-4, or 5e-5 with --lora-rank 0'
     """
     config = _defaults(task)
     if setting == "train.max_steps" and config.train.epochs is not None:
-        return "as --epochs sets"
+        return "not set; --epochs sets the length"
     value = _value(config, setting)
     if value is None and setting == "train.epochs":
-        return "as --steps sets"
+        return "not set; --steps sets the length"
     rank = config.lora.r
     if task == "pretrain" or setting == "lora.r":
         return _shown(value)

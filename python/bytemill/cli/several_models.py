@@ -63,7 +63,7 @@ SplitSeed = Annotated[
     int | None,
     typer.Option(
         min=0,
-        help="Random seed that made the parts of --split. Default: the one of the model's run, else 0.",
+        help="Random seed that splits the rows into the parts of --split. Default: the one of the model's run, else 0.",
         show_default=False,
     ),
 ]

@@ -20,7 +20,7 @@ def compare(
     tokenizers: Annotated[
         list[str],
         typer.Argument(
-            help="Tokenizers: files, folders, hf:REPOSITORY, or tiktoken names. NAME=SOURCE gives one a name."
+            help="Tokenizers: files, folders, hf:REPOSITORY, or tiktoken names. NAME=SOURCE names a tokenizer."
         ),
     ],
     files: Annotated[

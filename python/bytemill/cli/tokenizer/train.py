@@ -10,6 +10,7 @@ import typer
 from bytemill.cli.console import read_text, say
 from bytemill.cli.encoded_sources import EncodingOption, decoded, decoded_text
 from bytemill.cli.output_paths import STDOUT, on_disk
+from bytemill.cli.sizes import bytes_of
 from bytemill.cli.tokenizer.output import make_room, pattern_named, write_vocabulary
 from bytemill.errors import ArgumentError, DataError
 
@@ -48,12 +49,13 @@ def train(
     ties: Annotated[
         Ties | None,
         typer.Option(
-            help="Which pair to merge first when two pairs have the same count: as Hugging Face does, the lowest ids, "
-            "the first in the text, or the largest bytes. Default: huggingface; without a pattern, first_seen."
+            help="Which of two equally frequent pairs to merge first. huggingface: as Hugging Face does; lowest_id: of "
+            "lowest ids; first_seen: the first in the text; largest_bytes: of largest bytes. "
+            "Default: huggingface; without a pattern, first_seen."
         ),
     ] = None,
     feed: Annotated[
-        Feed, typer.Option(help="What is split at a time: a whole document, or each line (as Hugging Face does).")
+        Feed, typer.Option(help="Apply the pattern to whole documents, or to each line as Hugging Face does.")
     ] = "documents",
     text_field: Annotated[
         str, typer.Option(help="Name of the field (.jsonl) or column (tables) that has the text.")
@@ -66,7 +68,7 @@ def train(
     ] = None,
     utf8_safe: Annotated[
         bool,
-        typer.Option("--utf8-safe", help="Make only tokens of whole UTF-8 characters, or of a part of one character."),
+        typer.Option("--utf8-safe", help="Make no token that has a whole character together with a part of another."),
     ] = False,
     separator: Annotated[
         str | None,
@@ -74,7 +76,15 @@ def train(
             help="Text that separates the documents in a text file. Default: none; each file is one document."
         ),
     ] = None,
-    max_memory: Annotated[int | None, typer.Option(min=1, help="Memory limit in bytes. Default: none.")] = None,
+    max_memory: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SIZE",
+            parser=bytes_of,
+            help="Memory limit in bytes, or such as 200M or 2G. Default: none.",
+            show_default=False,
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: one per core.")] = None,
     base: Annotated[
         str | None,
@@ -87,7 +97,7 @@ def train(
     save_counts: Annotated[
         Path | None,
         typer.Option(
-            help="Also write how often each pretoken occurs to this file. --counts trains from it without the text.",
+            help="Also write to this file how often each pretoken occurs. --counts trains from it without the text.",
             callback=on_disk,
         ),
     ] = None,
