@@ -14,6 +14,8 @@ class Reader(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.children: list[tuple[str, str]] = []
         self.text = ""
+        self.scripts: list[str] = []
+        """The content of each script, which is not text of the page."""
         self.feed(html)
         self.close()
         assert self.open == []
@@ -33,7 +35,10 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.open[-1:] == ["script"]:
+            self.scripts.append(data)
+        else:
+            self.text += data
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]

@@ -13,7 +13,7 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["portable_path", "resolved_path", "without_user"]
+__all__ = ["portable_path", "relative_path", "resolved_path", "without_user"]
 
 RUN = "{run}"
 _NO_SECRETS = ("", "root")
@@ -55,6 +55,26 @@ def resolved_path(path: str, run: Path | None = None) -> str:
         return path
     above = (folder / path for folder in run.resolve().parents)
     return next((str(place) for place in above if place.exists()), path)
+
+
+def relative_path(argument: str) -> str:
+    """Return an argument of a command with its absolute path, also after `NAME=`, seen from the current folder.
+
+    A path that shares no folder with the current one, or that is below the home folder, stays unchanged.
+
+    >>> relative_path(f"base={Path.cwd()}/runs/a"), relative_path("-o"), relative_path("runs/a")
+    ('base=runs/a', '-o', 'runs/a')
+    """
+    name, equals, value = argument.rpartition("=")
+    path, here = Path(value), Path.cwd()
+    if not path.is_absolute() or (path.root == here.root and len(path.parts) < 2):
+        return argument
+    if any(path.is_relative_to(home) and not path.is_relative_to(here) for home in _homes()):
+        return argument
+    shared = os.path.commonpath([path, here]) if path.drive == here.drive else ""
+    if len(Path(shared).parts) < 2:
+        return argument
+    return f"{name}{equals}{os.path.relpath(path, here)}"
 
 
 def without_user(text: str) -> str:

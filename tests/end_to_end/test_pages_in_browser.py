@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sample_pages import pages
+from sample_pages import KINDS, pages
 
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -30,8 +30,9 @@ addEventListener("load", () => {{
     width: page.documentElement.scrollWidth,
     wide: wide.slice(0, 5).map(one => one.outerHTML.slice(0, 120)),
     ground: style.backgroundColor,
-    shown: [...page.querySelectorAll("svg")].filter(one => one.getBoundingClientRect().width > 0).length,
-    plots: page.querySelectorAll("svg").length,
+    shown: [...page.querySelectorAll(".plots .plot > div > svg, .plots .plot > svg")].filter(
+      one => one.getBoundingClientRect().width > 0).length,
+    plots: page.querySelectorAll(".plots .plot > div > svg").length,
   }});
 }});
 </script>"""
@@ -59,7 +60,7 @@ def browse(folder: Path, page: str, *, width: int, dark: bool = False) -> tuple[
     return json.loads(title[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")), done.stderr
 
 
-@pytest.mark.parametrize("page", ["compare", "audit", "inspect", "bare-run", "two-runs", "ladder", "prompts", "judge"])
+@pytest.mark.parametrize("page", [name.replace(" ", "-") for name in KINDS])
 def test_a_page_fits_a_phone_and_says_nothing_on_the_console(folder: Path, page: str) -> None:
     found, console = browse(folder, page, width=PHONE_PX)
     assert found["wide"] == []

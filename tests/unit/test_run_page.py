@@ -80,7 +80,7 @@ def test_the_largest_numbers_are_drawn(tmp_path: Path) -> None:
     largest = 2**64 - 1
     rows = [{"step": 1, "loss": 1}, {"step": largest, "loss": largest}]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert f"Trained for {count(largest)} steps" in run_page(tmp_path).html()
+    assert count(largest) in Reader(run_page(tmp_path).html()).text
 
 
 def test_the_command_names_runs_as_eval_names_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,7 +128,7 @@ def test_a_further_validation_set_has_its_curve(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text(lines_of(3))
     text = Reader(run_page(tmp_path).html()).text
     assert "Validation loss: other" in text
-    assert "perplexity" not in text
+    assert "Val perplexity" not in text
 
 
 def test_an_axis_that_a_run_lacks_is_named(tmp_path: Path) -> None:

@@ -87,8 +87,9 @@ def prompts(
 def _show_prompts(table: "PromptTable", *, as_json: bool, page: Path | None) -> None:
     if page is not None:
         from bytemill.report.evaluation import prompts_page
+        from bytemill.report.provenance import provenance_here
 
-        show(prompts_page(table), page)
+        show(prompts_page(table, provenance=provenance_here()), page)
     if as_json:
         print(json_text(table.as_json()))
     else:
@@ -199,7 +200,9 @@ def judge(
             )
         say(f"{name}: {notes}")
     if page is not None:
-        show(judge_page(rubric_name, model, rows, scores), page)
+        from bytemill.report.provenance import provenance_here
+
+        show(judge_page(rubric_name, model, rows, scores, provenance=provenance_here()), page)
     if as_json:
         print(json_text({name: one.as_json() for name, one in scores.items()}))
     else:

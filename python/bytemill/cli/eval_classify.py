@@ -66,8 +66,10 @@ def classify(
     say("; ".join([found.rows, *notes]))
     if page is not None:
         from bytemill.report.evaluation import classes_page
+        from bytemill.report.provenance import provenance_here
 
-        show(classes_page(found, model=Path(given).name, data=Path(data).name), Path(page))
+        here = provenance_here()
+        show(classes_page(found, model=Path(given).name, data=Path(data).name, provenance=here), Path(page))
     put(json_text(found.as_json()) if as_json else found.as_text())
 
 

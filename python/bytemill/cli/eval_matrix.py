@@ -94,8 +94,9 @@ def matrix(
     found = LossMatrix(drawn, losses)
     if page is not None:
         from bytemill.report.evaluation import matrix_page
+        from bytemill.report.provenance import provenance_here
 
-        show(matrix_page(found), Path(page))
+        show(matrix_page(found, provenance=provenance_here()), Path(page))
     if as_json:
         put(json_text(found.as_json()))
     else:

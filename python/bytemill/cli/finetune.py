@@ -1,7 +1,8 @@
 """`bytemill finetune`: tune a pretrained model on texts, instructions, conversations or labels."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,6 +12,10 @@ from bytemill.cli.finetune_preference import preference
 from bytemill.cli.run_end import finish, fit_in
 from bytemill.cli.run_options import TrainingCommand, TuningOptions, takes_options
 from bytemill.files import write_text
+from bytemill.places import without_user
+
+if TYPE_CHECKING:
+    from bytemill.evaluate.classification import ClassificationReport
 
 app = typer.Typer(
     help="Tune a trained model on texts, instructions, conversations, labels or preferences.", no_args_is_help=True
@@ -69,12 +74,13 @@ def classify(options: TuningOptions) -> None:
     task, resolved, reports = classify_task_from_config(resolved, rows)
     for report in reports:
         say(report)
-    pad_id = tokenizer_of(resolved).eot_token
+    tokenizer = tokenizer_of(resolved)
+    pad_id = tokenizer.eot_token
     before = training_accuracy(task.model, rows.train, resolved, pad_id=pad_id)
     outcome = fit_in(options, task, resolved)
     if outcome.is_complete:
         after = training_accuracy(task.model, rows.train, resolved, pad_id=pad_id)
-        _test(task.model, rows, resolved, options.output, pad_id=pad_id, accuracies=(before, after))
+        _test(task.model, rows, resolved, options.output, tokenizer=tokenizer, accuracies=(before, after))
     finish(options, outcome)
 
 
@@ -86,23 +92,40 @@ def _tune(task_name: str, options: TuningOptions) -> None:
 
 
 def _test(
-    model: Any, rows: Any, config: Any, output: Path, *, pad_id: int, accuracies: tuple[float | None, float | None]
+    model: Any, rows: Any, config: Any, output: Path, *, tokenizer: Any, accuracies: tuple[float | None, float | None]
 ) -> None:
     """Measure the held-out rows; write and print their scores and the accuracy on the training rows."""
-    from bytemill.tasks.classify import score_classifier
+    from bytemill.tasks.classifier_report import decoded_texts, report_on_rows
 
-    scored = None if rows.test is None else score_classifier(model, rows.test, config.data, pad_id=pad_id)
+    scored = None
+    if rows.test is not None:
+        texts = decoded_texts(rows.test, tokenizer)
+        size = config.data.batch_size
+        scored = report_on_rows(model, rows.test, texts, batch_size=size, pad_id=tokenizer.eot_token)
     if not is_first_process():
         return
     before, after = accuracies
-    figures = {"train_accuracy_before": before, "train_accuracy": after} if after is not None else {}
+    figures: dict[str, Any] = {"train_accuracy_before": before, "train_accuracy": after} if after is not None else {}
     if scored is not None:
-        score, loss = scored
-        figures = {"test_loss": loss, "n_rows": len(rows.test.rows), **score.as_metrics("test_"), **figures}
-        say(score.table())
+        figures = {**_test_figures(scored), **figures}
+        say(scored.score.table())
     if figures:
         write_text(output / "test.json", json_text(figures, indent=2) + "\n")
     if after is not None:
         print(f"training accuracy: {before:.4f} before, {after:.4f} after, {len(rows.train.rows):,} rows")
     if scored is not None:
-        print(f"test accuracy: {score.accuracy:.4f}, macro F1 {score.macro_f1:.4f}, {len(rows.test.rows):,} rows")
+        score = scored.score
+        print(f"test accuracy: {score.accuracy:.4f}, macro F1 {score.macro_f1:.4f}, {scored.n_rows:,} rows")
+
+
+def _test_figures(scored: "ClassificationReport") -> dict[str, Any]:
+    """Return what test.json holds about the test rows; texts are without this user's folders."""
+    score = scored.score
+    return {
+        "test_loss": scored.loss,
+        "n_rows": scored.n_rows,
+        **score.as_metrics("test_"),
+        "labels": list(score.labels),
+        "confusion": score.confusion.tolist(),
+        "worst": [{**asdict(one), "text": without_user(one.text)} for one in scored.worst],
+    }

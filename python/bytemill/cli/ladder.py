@@ -64,9 +64,13 @@ def ladder(
     if output is not None:
         from bytemill.report.ladder import ladder_page
         from bytemill.report.page import write_page
+        from bytemill.report.provenance import provenance
+        from bytemill.train.machine.facts import command_line
 
         output.parent.mkdir(parents=True, exist_ok=True)
-        say(str(write_page(ladder_page(found), output)))
+        measured_on = f"{found.place_and_date} · GPT-2 with {found.size.described()}"
+        page = ladder_page(found, provenance=f"{measured_on} · {provenance(command=command_line())}")
+        say(str(write_page(page, output)))
 
 
 _COLUMNS = ("ms a step", "tokens/s", "x first", "x before", "loss", "a 3090, reported")

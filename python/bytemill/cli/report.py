@@ -1,43 +1,100 @@
-"""`bytemill report`: write one page about several runs."""
+"""`bytemill report`: join runs, sweeps and pages into one page, as HTML or Markdown."""
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bytemill.cli.output_paths import STDOUT, Private
+from bytemill.cli.console import say
+from bytemill.cli.output_paths import STDOUT, Private, on_disk
 from bytemill.cli.several_models import named
+from bytemill.errors import ArgumentError
+from bytemill.files import write_text
+
+if TYPE_CHECKING:
+    from bytemill.report.figure_files import WrittenFigures
+    from bytemill.report.page import Page
 
 
 def report(
-    runs: Annotated[
+    places: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="Folders of runs to compare. NAME=RUN gives a run a name."),
+        typer.Argument(
+            metavar="PLACE...", help="Folders of runs or sweeps, and pages that bytemill wrote; NAME=PLACE names a run."
+        ),
     ],
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="HTML file to write; - is stdout. Default: report.html in the first run's folder."
+            "--output",
+            "-o",
+            help="File to write, .html or .md; - is stdout. Default: report.html in the first folder given, or here.",
         ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the page. Default: what the page is.")] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option("--figures", help="Also write each plot to this folder, as SVG, PNG and CSV.", callback=on_disk),
     ] = None,
     x: Annotated[str, typer.Option("--x", help="Horizontal axis of the curves: steps, tokens or epochs.")] = "steps",
     is_private: Private = False,
 ) -> None:
-    """Write one self-contained HTML page that compares any number of runs.
+    """Write one self-contained page that compares runs, or joins runs, sweeps and the pages of other commands.
 
-    Example: bytemill report runs/a runs/b -o comparison.html
+    Runs that follow each other are compared. A .md file gets its plots in a folder next to it.
 
     Example: bytemill report adamw=runs/a muon=runs/b -o comparison.html
-    """
-    from bytemill.report.page import write_page
-    from bytemill.report.run import run_page
 
-    folders = named(runs)
-    page = run_page(folders, is_private=is_private, x=x)
+    Example: bytemill report audit.html ladder.html runs/a runs/mysweep judge.html -o homework.html
+    """
+    if output not in (None, STDOUT) and output.suffix not in (".html", ".md"):
+        raise ArgumentError(f"--output is {output}, expected a name that ends in .html or .md, or -")
+    from bytemill.report.document import document
+
+    page = document(named(places), title=title, is_private=is_private, x=x)
+    output = output or _default_output(list(named(places).values()))
+    if output.suffix == ".md" and figures is None:
+        figures = output.with_name(f"{output.stem}-figures")
+    written = None if figures is None else _write_figures(page, figures)
     if output == STDOUT:
         sys.stdout.write(page.html())
         return
-    output = output or Path(next(iter(folders.values()))) / "report.html"
     output.parent.mkdir(parents=True, exist_ok=True)
-    print(write_page(page, output))
+    write_text(
+        output,
+        page.html() if figures is None or output.suffix == ".html" else _markdown(page, output, figures, written),
+    )
+    print(output)
+
+
+def _default_output(places: list[str]) -> Path:
+    folders = [Path(place) for place in places if Path(place).is_dir()]
+    return (folders[0] if folders else Path()) / "report.html"
+
+
+def _write_figures(page: "Page", folder: Path) -> "WrittenFigures":
+    from bytemill.report.figure_files import write_figures
+
+    written = write_figures(page, folder)
+    say(f"{folder}: {len(written.names)} plots as SVG, PNG and CSV")
+    if written.without_font:
+        say(
+            f"{len(written.without_font)} PNG files lack characters that no installed font has, such as "
+            f"{written.without_font[0]}: install a font for them, such as Noto Sans CJK (fonts-noto-cjk), and try again"
+        )
+    return written
+
+
+def _markdown(page: "Page", output: Path, figures: Path, written: "WrittenFigures | None") -> str:
+    from itertools import count
+
+    from bytemill.report.markdown import page_markdown
+
+    assert written is not None
+    places, folder = count(), os.path.relpath(figures, output.parent)
+    text = page_markdown(page, lambda _: f"{Path(folder).as_posix()}/{written.names[next(places)]}.png")
+    from bytemill.places import without_user
+
+    return without_user(text)

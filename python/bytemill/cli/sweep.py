@@ -62,6 +62,7 @@ def sweep(
     from bytemill.experiment.sweep.results import sweep_results
     from bytemill.experiment.sweep.run import run_sweep
     from bytemill.report.page import write_page
+    from bytemill.report.provenance import provenance_here
     from bytemill.report.sweep import sweep_markdown, sweep_page
 
     folder = output or Path("runs") / config.stem
@@ -73,11 +74,12 @@ def sweep(
             return
         if ended.exit_code:
             say(f"{run.name} failed: {ended.error}")
-        write_page(sweep_page(config.stem, sweep_results(planned, folder), each_run=False), folder / "report.html")
+        found = sweep_page(sweep_results(planned, folder), each_run=False, provenance=provenance_here())
+        write_page(found, folder / "report.html")
 
     ended = run_sweep(planned, folder, parallel=parallel, shown=shown)
     results = sweep_results(planned, folder)
-    write_page(sweep_page(config.stem, results), folder / "report.html")
+    write_page(sweep_page(results, provenance=provenance_here()), folder / "report.html")
     put_tables(sweep_markdown(results))
     say(f"{folder / 'report.html'}")
     if any(one.exit_code for one in ended):

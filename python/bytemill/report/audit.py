@@ -6,23 +6,25 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
+from bytemill.report.blocks import Block, Details, Figure, KeyFigures, Plot, Prose, Table
+from bytemill.report.charts import Bars, Curves, Line
 from bytemill.report.figures import count, decimal
-from bytemill.report.page import Block, Details, Figure, KeyFigures, Page, Plot, Prose, Section, Table
-from bytemill.report.plots import Line, bars, curves
+from bytemill.report.page import Page, Section
 from bytemill.report.text_tables import markdown_table, plain_table
+from bytemill.report.verdict import growth_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bytemill.tokenizer import Tokenizer
-    from bytemill.tokenizer.audit.answer import Answer, Cell
+    from bytemill.tokenizer.audit.answer import Answer, Cell, Growth
 
 __all__ = ["audit_markdown", "audit_page", "audit_text"]
 
 _TEXT_WIDTH = 100
 
 
-def audit_page(name: str, tokenizer: Tokenizer, answers: Sequence[Answer]) -> Page:
+def audit_page(name: str, tokenizer: Tokenizer, answers: Sequence[Answer], *, provenance: str = "") -> Page:
     """Return the audit as a page with one section per question."""
     n_special = len(tokenizer.special_tokens)
     figures = (
@@ -32,11 +34,11 @@ def audit_page(name: str, tokenizer: Tokenizer, answers: Sequence[Answer]) -> Pa
     )
     return Page(
         title=f"Tokenizer audit of {name}",
+        verdict=_verdict(answers),
+        sections=tuple(Section(answer.question, _blocks(answer)) for answer in answers),
         kicker="bytemill tokenizer audit",
-        lead="Ten common questions about tokenizers, answered with measurements of this one.",
         summary=(KeyFigures(figures),),
-        sections=tuple(Section(answer.question, _blocks(i, answer)) for i, answer in enumerate(answers, start=1)),
-        footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
+        provenance=provenance,
     )
 
 
@@ -61,17 +63,23 @@ def audit_text(answers: Sequence[Answer]) -> str:
     return "\n".join(parts)
 
 
+def _verdict(answers: Sequence[Answer]) -> str:
+    growth = next((answer.growth for answer in answers if answer.growth), None)
+    asked = f"{len(answers)} common questions about tokenizers, answered with measurements of this one."
+    return asked if growth is None else f"{asked} {growth_verdict(growth.points)}"
+
+
 def _pattern(tokenizer: Tokenizer) -> str:
     return "merges span the whole text" if tokenizer.pattern is None else "merges do not span several pretokens"
 
 
-def _blocks(number: int, answer: Answer) -> tuple[Block, ...]:
+def _blocks(answer: Answer) -> tuple[Block, ...]:
     table = _table(answer)
     if answer.growth:
-        return (Prose(answer.explanation), _growth(number, answer), table)
+        return (Prose(answer.explanation), _growth(answer.growth), table)
     if answer.bars:
         whole = _table(answer, answer.all_rows) if answer.all_rows else table
-        return (Prose(answer.explanation), _bars(number, answer), Details("The numbers", (whole,)))
+        return (Prose(answer.explanation), _bars(answer), Details("The numbers", (whole,)))
     return (Prose(answer.explanation), table)
 
 
@@ -90,28 +98,26 @@ def _cell(value: str | float) -> str:
     return decimal(value, 4).rstrip("0") if 0 < abs(value) < 0.1 else decimal(value)
 
 
-def _growth(number: int, answer: Answer) -> Plot:
-    assert answer.growth is not None
-    sizes, values = zip(*answer.growth.points, strict=True)
-    listed = ", ".join(f"{decimal(value)} with {count(size)}" for size, value in answer.growth.points)
-    drawing = curves(
-        f"question-{number}",
-        [Line(answer.growth.label, sizes, values, marked=True)],
-        x_label=answer.growth.x_label,
-        y_label=answer.growth.label,
+def _growth(growth: Growth) -> Plot:
+    sizes, values = zip(*growth.points, strict=True)
+    listed = ", ".join(f"{decimal(value)} with {count(size)}" for size, value in growth.points)
+    chart = Curves(
+        (Line(growth.label, sizes, values, marked=True),),
+        growth.x_label,
+        growth.label,
+        f"{growth.label} by {growth.x_label}: {listed}.",
         x_log2=True,
         y_from_zero=True,
-        alt=f"{answer.growth.label} by {answer.growth.x_label}: {listed}.",
     )
-    title = f"{answer.growth.label.capitalize()} by vocabulary size"
-    return Plot(title, drawing, "The vocabulary truncated to each size, on the same text. Each doubling adds less.")
+    title = f"{growth.label.capitalize()} by vocabulary size"
+    what = f"The vocabulary truncated to each size, on the same text. {growth_verdict(growth.points)}"
+    return Plot(title, chart, what)
 
 
-def _bars(number: int, answer: Answer) -> Plot:
+def _bars(answer: Answer) -> Plot:
     names, values = zip(*answer.bars, strict=True)
     is_whole = all(math.floor(value) == value for value in values)
     value_format = "{:,.0f}" if is_whole else "{:,.2f}"
     listed = ", ".join(f"{name} {value_format.format(value)}" for name, value in answer.bars)
-    alt = f"{answer.bars_label}: {listed}."
-    drawing = bars(f"question-{number}", names, values, value_format=value_format, alt=alt)
-    return Plot(answer.bars_label.capitalize(), drawing, answer.caption + ".")
+    chart = Bars(names, values, f"{answer.bars_label}: {listed}.", value_format)
+    return Plot(answer.bars_label.capitalize(), chart, answer.caption + ".")

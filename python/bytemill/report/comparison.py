@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bytemill.report.blocks import Block, Details, Prose, Table
 from bytemill.report.figures import count, decimal
-from bytemill.report.page import Block, Details, Page, Prose, Section, Table
+from bytemill.report.page import Page, Section
 from bytemill.report.text_tables import markdown_table, plain_table
-from bytemill.report.token_strip import TokenStrip, TokenStrips
+from bytemill.report.token_strip import TokenStrips, token_strip
+from bytemill.report.verdict import tokenizers_verdict
 from bytemill.tokenizer.pieces import spelled
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["comparison_markdown", "comparison_page", "comparison_text"]
 
 
-def comparison_page(comparison: TokenizerComparison) -> Page:
+def comparison_page(comparison: TokenizerComparison, *, provenance: str = "") -> Page:
     """Return the comparison as a page."""
     sections = [
         Section("The vocabularies", (_sizes(comparison), Details("First and last entries", (_ends(comparison),))))
@@ -29,11 +31,11 @@ def comparison_page(comparison: TokenizerComparison) -> Page:
     if comparison.texts:
         sections.insert(0, Section("Texts", (Prose(_ABOUT_TEXTS), _texts(comparison))))
     return Page(
-        title=" and ".join(comparison.names) if len(comparison.names) < 3 else f"{len(comparison.names)} tokenizers",
-        kicker="bytemill tokenizer compare",
-        lead=_lead(comparison),
+        title=f"Comparison of tokenizers: {', '.join(comparison.names)}",
+        verdict=_verdict(comparison),
         sections=tuple(sections),
-        footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
+        kicker="bytemill tokenizer compare",
+        provenance=provenance,
     )
 
 
@@ -51,13 +53,11 @@ _ABOUT_TEXTS = """Fewer tokens for the same text mean less computation, and more
 token can be compared between texts of different length; a Chinese character has three bytes."""
 
 
-def _lead(comparison: TokenizerComparison) -> str:
+def _verdict(comparison: TokenizerComparison) -> str:
     if not comparison.texts:
         return "The same words, tokenized by each tokenizer."
-    text = comparison.texts[0]
-    first, *others = (f"{count(text.n_tokens[name])} {{}}with {name}" for name in comparison.names)
-    listed = ", ".join([first.format("tokens "), *(other.format("") for other in others)])
-    return f"{text.name}, {count(text.n_bytes)} bytes: {listed}."
+    first, *others = (tokenizers_verdict(text.name, text.n_tokens) for text in comparison.texts)
+    return " ".join([first, *others[:1]])
 
 
 def _tables(comparison: TokenizerComparison) -> list[Table]:
@@ -70,13 +70,17 @@ def _texts(comparison: TokenizerComparison) -> Table:
     header = ["text", "characters", "bytes"]
     for name in comparison.names:
         header += [f"{name}: tokens", "bytes per token"]
-    rows = []
-    for text in comparison.texts:
+    rows, best = [], []
+    for number, text in enumerate(comparison.texts):
         row = [text.name, count(text.n_characters), count(text.n_bytes)]
         for name in comparison.names:
             row += [count(text.n_tokens[name]), decimal(text.bytes_per_token(name))]
         rows.append(tuple(row))
-    return Table("Tokens of the same texts", tuple(header), tuple(rows), numeric=tuple(range(1, len(header))))
+        fewest = min(text.n_tokens.values())
+        fewer = [i for i, name in enumerate(comparison.names) if text.n_tokens[name] == fewest]
+        best += [(number, 3 + 2 * i) for i in fewer if len(fewer) < len(comparison.names)]
+    numeric = tuple(range(1, len(header)))
+    return Table("Tokens of the same texts", tuple(header), tuple(rows), numeric=numeric, best=tuple(best))
 
 
 def _words(comparison: TokenizerComparison) -> Table:
@@ -97,7 +101,7 @@ def _words(comparison: TokenizerComparison) -> Table:
 
 def _strips(comparison: TokenizerComparison) -> Iterable[Block]:
     for word in comparison.words:
-        yield TokenStrips(word.word, tuple(TokenStrip(name, found) for name, found in word.pieces.items()))
+        yield TokenStrips(word.word, tuple(token_strip(name, found) for name, found in word.pieces.items()))
     yield Details("The same as a table", (_words(comparison),))
 
 

@@ -4,22 +4,14 @@ import os
 from pathlib import Path
 
 from bytemill.experiment.demo.results import DemoResults
+from bytemill.report.blocks import Block, Code, Comparison, Figure, KeyFigures, Plot, Prose, Table
+from bytemill.report.charts import Bars
 from bytemill.report.demo_tokenizer import tokenizer_section
 from bytemill.report.demo_training import pretraining_section, tuning_section
-from bytemill.report.figures import count, decimal, duration, percent, short_count, size
-from bytemill.report.page import (
-    Code,
-    Comparison,
-    Figure,
-    KeyFigures,
-    Page,
-    Plot,
-    Prose,
-    Section,
-    Table,
-    write_page,
-)
-from bytemill.report.plots import bars
+from bytemill.report.figures import count, decimal, duration, percent, size
+from bytemill.report.page import Page, Section, write_page
+from bytemill.report.provenance import provenance
+from bytemill.report.verdict import demo_verdict
 
 __all__ = ["DemoResults", "demo_page", "write_demo_page"]
 
@@ -33,11 +25,10 @@ def demo_page(results: DemoResults, *, is_private: bool = False) -> Page:
     """Make a page of the results; with `is_private`, without the machine, its software and the command line."""
     cores = "one machine" if is_private else _cores(results.machine.host.cores)
     source = "the standard library of Python" if is_private else results.text_source
+    pretrain, tune = results.pretrain, results.tune
     return Page(
         title="From raw text to a fine-tuned GPT-2",
-        kicker=f"bytemill demo · {results.date}",
-        lead=_lead(results, cores, source),
-        summary=(_key_figures(results, cores),),
+        verdict=demo_verdict(pretrain.ratio_to_unigram, pretrain.missed, tune.base_loss, tune.tuned_loss),
         sections=(
             _samples_section(results),
             _answers_section(results),
@@ -46,24 +37,36 @@ def demo_page(results: DemoResults, *, is_private: bool = False) -> Page:
             tuning_section(results.tune),
             _private_section(results) if is_private else _machine_section(results),
         ),
-        footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
+        kicker="bytemill demo",
+        summary=(*_pair(results), _key_figures(results, cores)),
+        provenance=f"{results.date} · " + _provenance(results, source, is_private=is_private),
     )
 
 
-def _lead(results: DemoResults, cores: str, source: str) -> str:
-    """What was done, and a verdict by the numbers."""
-    pretrain, tune = results.pretrain, results.tune
-    done = f"""In {duration(results.total_seconds)}, {cores} trained a vocabulary on
-    {size(results.tokenizer.corpus_bytes)} of {source}, and a GPT\N{NON-BREAKING HYPHEN}2 of
-    {short_count(pretrain.n_parameters)} parameters on it, from random weights."""
-    if pretrain.missed:
-        return f"{done} The model did not learn enough: {pretrain.missed}."
-    ratio = percent(pretrain.ratio_to_unigram)
-    learned = f"Its loss on unseen text is {ratio} of what token frequencies alone give"
-    change = 1 - tune.tuned_loss / tune.base_loss
-    if change <= 0:
-        return f"{done} {learned}. Tuning with LoRA did not lower its loss on unseen questions."
-    return f"{done} {learned}; tuning with LoRA lowered its loss on unseen questions by {percent(change)}."
+def _provenance(results: DemoResults, source: str, *, is_private: bool) -> str:
+    host = results.machine.host
+    return provenance(
+        command=[results.command] if results.command else [],
+        model="GPT\N{NON-BREAKING HYPHEN}2",
+        n_parameters=results.pretrain.n_parameters,
+        data=f"{size(results.tokenizer.corpus_bytes)} of {source}",
+        machine={"cpu": host.cpu, "cores": host.cores},
+        seconds=results.total_seconds,
+        is_private=is_private,
+    )
+
+
+def _pair(results: DemoResults) -> tuple[Block, ...]:
+    """Return the first prompt, continued before and after training."""
+    return tuple(
+        Comparison(
+            "What it writes",
+            (("before training", sample.before), ("after training", sample.after_pretraining)),
+            lead=sample.prompt,
+            best=1,
+        )
+        for sample in results.samples[:1]
+    )
 
 
 def _key_figures(results: DemoResults, cores: str) -> KeyFigures:
@@ -143,7 +146,8 @@ def _machine_section(results: DemoResults) -> Section:
         **results.machine.versions,
     }
     table = Table("The machine and the versions", ("what", "which"), tuple(rows.items()), plain=True)
-    return Section("Time and machine", (_time_plot(results), table, Prose("To run it again:"), Code(results.command)))
+    blocks = (_time_plot(results), table, Prose("To run it again:"), Code(results.command))
+    return Section("Time and machine", blocks, is_about_machine=True)
 
 
 def _private_section(results: DemoResults) -> Section:
@@ -152,20 +156,14 @@ def _private_section(results: DemoResults) -> Section:
 
 def _time_plot(results: DemoResults) -> Plot:
     phases = results.phase_seconds
-    told = ", ".join(f"{name} {duration(seconds)}" for name, seconds in phases.items())
-    drawing = bars(
-        "phases",
-        tuple(phases),
-        tuple(phases.values()),
-        value_format="{:,.1f} s",
-        alt=f"Seconds of each phase: {told}.",
-    )
+    listed = ", ".join(f"{name} {duration(seconds)}" for name, seconds in phases.items())
+    alt = f"Seconds of each phase: {listed}."
+    chart = Bars(tuple(phases), tuple(phases.values()), alt, "{:,.1f} s")
     rows = tuple((name, decimal(seconds, 1)) for name, seconds in phases.items())
     return Plot(
         "Where the time went",
-        drawing,
-        what="""Each phase in the order in which it ran. Nearly all of the time is training: matrices
-        multiplied by matrices.""",
+        chart,
+        what="Each phase in the order in which it ran.",
         numbers=Table("Seconds of each phase", ("phase", "seconds"), rows, numeric=(1,)),
     )
 

@@ -1,9 +1,11 @@
 """The tokenizer section of the demo's page: what a tokenizer does, vocabulary size and token lengths."""
 
 from bytemill.experiment.demo.results import DemoResults, TokenizerResults
+from bytemill.report.blocks import Block, Details, Plot, Prose, Table
+from bytemill.report.charts import Bars, Curves, Line
 from bytemill.report.figures import count, decimal, duration, size, token_text
-from bytemill.report.page import Block, Details, Plot, Prose, Section, Table
-from bytemill.report.plots import Line, bars, curves
+from bytemill.report.page import Section
+from bytemill.report.verdict import growth_verdict
 
 __all__ = ["tokenizer_section"]
 
@@ -50,22 +52,21 @@ def _growth_plot(tokenizer: TokenizerResults) -> Plot:
     rows = tuple((count(n_tokens), decimal(value)) for n_tokens, value in tokenizer.growth)
     listed = ", ".join(f"{value} with {n_tokens} tokens" for n_tokens, value in rows)
     sizes, values = [pair[0] for pair in tokenizer.growth], [pair[1] for pair in tokenizer.growth]
-    drawing = curves(
-        "growth",
-        [Line("bytes per token", sizes, values, marked=True)],
-        x_label="tokens in the vocabulary",
-        y_label="bytes per token, validation set",
+    chart = Curves(
+        (Line("bytes per token", sizes, values, marked=True),),
+        "tokens in the vocabulary",
+        "bytes per token, validation set",
+        f"Bytes per token by vocabulary size: {listed}.",
         x_log2=True,
         y_from_zero=True,
-        alt=f"Bytes per token by vocabulary size: {listed}.",
     )
     return Plot(
         "Bytes per token by vocabulary size",
-        drawing,
-        what="""Each dot is the vocabulary truncated to that size, with the mean number of bytes per token on
-        text that it was not trained on.""",
-        good="""Higher means shorter sequences, so less work for the model. The curve flattens: each doubling
-        adds less, but also doubles the model's token embedding.""",
+        chart,
+        what=f"""Each dot is the vocabulary truncated to that size, with the mean number of bytes per token on
+        text that it was not trained on. {growth_verdict(tokenizer.growth)}""",
+        good="""Higher means shorter sequences, so less work for the model. But each doubling also doubles the
+        model's token embedding.""",
         numbers=Table("Bytes per token by vocabulary size", ("tokens", "bytes per token"), rows, numeric=(0, 1)),
     )
 
@@ -76,18 +77,12 @@ def _length_plot(tokenizer: TokenizerResults) -> Plot:
     if longer := sum(n_tokens for n_bytes, n_tokens in lengths if n_bytes >= _MAX_LENGTH_ROWS):
         tokens[f"{_MAX_LENGTH_ROWS}+"] = longer
     most = max(tokens, key=lambda label: tokens[label], default="0")
-    drawing = bars(
-        "lengths",
-        tuple(tokens),
-        tuple(tokens.values()),
-        value_format="{:,.0f}",
-        label_title="bytes in the token",
-        alt=f"Number of tokens by their length; the most common length is {most} bytes.",
-    )
+    alt = f"Number of tokens by their length; the most common length is {most} bytes."
+    chart = Bars(tuple(tokens), tuple(tokens.values()), alt, "{:,.0f}", "bytes in the token")
     rows = tuple((label, count(n_tokens)) for label, n_tokens in tokens.items())
     return Plot(
         "Token lengths",
-        drawing,
+        chart,
         what="""All tokens of the vocabulary, counted by their length in bytes. The space before a word
         is part of the word's token.""",
         good="""Most tokens have about the length of common words. Very long tokens are indentation and lines

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from bytemill.experiment.demo.results import AIM, Metrics, PretrainResults, TuneResults
+from bytemill.report.blocks import Block, Details, Multiples, Plot, Prose, Table
+from bytemill.report.charts import Level
 from bytemill.report.figures import count, decimal, percent
 from bytemill.report.metrics_plots import loss_plot, overlaid_plot
-from bytemill.report.page import Block, Details, Plot, Prose, Section, Table
-from bytemill.report.plots import Level
+from bytemill.report.page import Section
 
 __all__ = ["pretraining_section", "tuning_section"]
 
@@ -67,7 +68,6 @@ def tuning_section(tune: TuneResults) -> Section:
             """
         ),
         loss_plot(
-            "tuning-loss",
             "Loss while tuning",
             tune.metrics,
             train_label="training rows",
@@ -85,7 +85,6 @@ def tuning_section(tune: TuneResults) -> Section:
 def _pretraining_loss(pretrain: PretrainResults) -> Plot:
     n_tokens = count(float(pretrain.model["vocab_size"]))
     return loss_plot(
-        "loss",
         "Pretraining loss",
         pretrain.metrics,
         levels=(
@@ -131,10 +130,11 @@ def _more(name: str, config: Mapping[str, object], metrics: Metrics) -> Details:
     """Return the settings and further curves, closed by default."""
     rows = tuple((key, _setting(value)) for key, value in config.items())
     blocks: list[Block] = [Table(f"Settings of the {name}", ("name", "value"), rows, code=(0, 1), plain=True)]
-    for key, title, unit, what in _MORE_CURVES:
-        prefix = f"{name}-{key.replace('_', '-')}"
-        if plot := overlaid_plot(prefix, title, {title.lower(): metrics}, key, y_label=unit, what=what):
-            blocks.append(plot)
+    plots = [
+        overlaid_plot(title, {title.lower(): metrics}, key, y_label=unit, what=what)
+        for key, title, unit, what in _MORE_CURVES
+    ]
+    blocks.append(Multiples(tuple(plot for plot in plots if plot)))
     return Details("Settings, learning rate, gradient norm and speed", tuple(blocks))
 
 

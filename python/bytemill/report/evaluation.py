@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 from bytemill.evaluate.answers import RESPONSE, expected_answer_of, question_of
 from bytemill.evaluate.lengths import LENGTH_COLUMNS, AnswerLengths
 from bytemill.evaluate.prompts import EXPECTED_ANSWER
-from bytemill.report.figures import decimal
-from bytemill.report.page import Block, Comparison, Page, Prose, Section, Table
+from bytemill.report.blocks import Block, Comparison, Figure, KeyFigures, Prose, Table
+from bytemill.report.classes import classes_blocks, classes_figures
+from bytemill.report.figures import count, decimal
+from bytemill.report.page import Page, Section
+from bytemill.report.verdict import classifier_verdict, judge_verdict, matrix_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,11 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["classes_page", "judge_markdown", "judge_page", "matrix_page", "prompts_page"]
 
-_FOOTER = "Written by bytemill. This page is one file: it loads nothing, and you can send it as it is."
 _MAX_ROWS_SHOWN = 50
 
 
-def prompts_page(table: PromptTable) -> Page:
+def prompts_page(table: PromptTable, *, provenance: str = "") -> Page:
     """Return a page with all models' answers to each prompt side by side."""
     blocks: list[Block] = []
     for number, prompt in enumerate(table.prompts, start=1):
@@ -33,59 +35,50 @@ def prompts_page(table: PromptTable) -> Page:
         if prompt.expected_answer:
             columns.insert(0, (EXPECTED_ANSWER, prompt.expected_answer))
         blocks.append(Comparison(f"Prompt {number}", tuple(columns), question=prompt.label))
-    lead = f"{len(table.answers)} models answer {len(table.prompts)} prompts: {', '.join(table.answers)}."
-    sections = (Section("Prompts", tuple(blocks)), Section("Lengths", (_lengths_table(table.lengths()),)))
-    return Page("Answers", lead, sections, kicker="bytemill eval prompts", footer=_FOOTER)
+    lengths = table.lengths()
+    means = ", ".join(f"`{name}` {decimal(one.mean, 1)}" for name, one in lengths.items())
+    return Page(
+        f"Answers of {_counted(len(table.answers), 'model')} to {_counted(len(table.prompts), 'prompt')}",
+        f"Mean length of the answers in words: {means}. Whether they are good is for you to read, or for a judge.",
+        (Section("Prompts", tuple(blocks)), Section("Lengths", (_lengths_table(lengths),))),
+        kicker="bytemill eval prompts",
+        provenance=provenance,
+    )
 
 
-def matrix_page(matrix: LossMatrix) -> Page:
-    """Return a page with the losses of all models on all data sets."""
-    header = ("model", *(f"{one.name} ({one.n_rows} rows)" for one in matrix.data_sets))
+def matrix_page(matrix: LossMatrix, *, provenance: str = "") -> Page:
+    """Return a page with the losses of all models on all data sets; the best of each data set is marked."""
+    header = ("model", *(f"{one.name} ({count(one.n_rows)} rows)" for one in matrix.data_sets))
     rows = tuple((name, *(decimal(loss, 4) for loss in losses)) for name, losses in matrix.losses.items())
-    table = Table("Mean loss in nats per token", header, rows, numeric=tuple(range(1, len(header))))
-    best = [min(matrix.losses, key=lambda name: matrix.losses[name][i]) for i in range(len(matrix.data_sets))]
-    listed = ", ".join(f"{one.name}: `{name}`" for one, name in zip(matrix.data_sets, best, strict=True))
-    what = Prose(
-        f"Lower is better. Lowest loss on {listed}.\n\nTuning on one kind of text often raises the loss on others."
-    )
+    models = list(matrix.losses)
+    best = []
+    for column in range(len(matrix.data_sets)):
+        finite = {i: matrix.losses[name][column] for i, name in enumerate(models)}
+        finite = {i: loss for i, loss in finite.items() if math.isfinite(loss)}
+        best += [(min(finite, key=lambda i: finite[i]), column + 1)] if len(finite) > 1 else []
+    numeric = tuple(range(1, len(header)))
+    caption = "Mean loss in nats per token; the lowest of each data set is marked"
+    table = Table(caption, header, rows, numeric=numeric, best=tuple(best))
+    used = Prose("\n\n".join(f"{one.name}: {one.encoded.report()}." for one in matrix.data_sets))
     return Page(
-        "Losses of models on data sets",
-        f"{len(matrix.losses)} models, {len(matrix.data_sets)} data sets, the same rows for all models.",
-        (Section("Losses", (table, what)),),
+        f"Losses of {_counted(len(models), 'model')} on {_counted(len(matrix.data_sets), 'data set')}",
+        matrix_verdict([one.name for one in matrix.data_sets], matrix.losses),
+        (Section("Losses", (table,)), Section("Rows", (used,))),
         kicker="bytemill eval matrix",
-        footer=_FOOTER,
+        provenance=provenance,
     )
 
 
-def classes_page(found: ClassificationReport, *, model: str, data: str) -> Page:
-    """Return a page on a classifier: metrics per class, the confusion matrix, the texts with the highest loss."""
-    figures = tuple(
-        (one["label"], *(decimal(one[name], 4) for name in ("precision", "recall", "f1")), f"{one['n_rows']:,}")
-        for one in found.classes()
-    )
-    labels = found.score.labels
-    counts = tuple(
-        (label, *(f"{count:,}" for count in given))
-        for label, given in zip(labels, found.score.confusion.tolist(), strict=True)
-    )
-    worst = tuple(
-        (decimal(one.loss, 4), str(one.row), one.label, one.given, decimal(one.probability, 4), one.text)
-        for one in found.worst
-    )
-    blocks: list[Block] = [
-        Table("Classes", ("class", "precision", "recall", "F1", "rows"), figures, numeric=(1, 2, 3, 4)),
-        Table("Confusion matrix", ("true class", *labels), counts, numeric=tuple(range(1, len(labels) + 1))),
-    ]
-    if worst:
-        header = ("loss", "row", "true class", "predicted class", "its probability", "text")
-        blocks.append(Table("Texts with the highest loss, in nats", header, worst, numeric=(0, 1, 4)))
-    accuracy, macro_f1 = decimal(found.score.accuracy, 4), decimal(found.score.macro_f1, 4)
+def classes_page(found: ClassificationReport, *, model: str, data: str, provenance: str = "") -> Page:
+    """Return a page on a classifier: accuracy, F1, the confusion matrix, the texts with the highest loss."""
+    figures = {**found.as_json(), "labels": found.score.labels, "test_macro_f1": found.score.macro_f1}
     return Page(
-        "Classes",
-        f"`{model}` on `{data}`: accuracy {accuracy}, macro F1 {macro_f1}, {found.n_rows:,} rows.",
-        (Section("Figures", tuple(blocks)), Section("Rows", (Prose(found.rows),))),
+        f"Classifier {model} on {data}",
+        classifier_verdict(found.score.labels, found.score.confusion.tolist()),
+        (Section("Results", tuple(classes_blocks(figures))), Section("Rows", (Prose(found.rows),))),
         kicker="bytemill eval classify",
-        footer=_FOOTER,
+        summary=(KeyFigures((*classes_figures(figures), Figure(decimal(found.loss, 3), "loss", "nats per text"))),),
+        provenance=provenance,
     )
 
 
@@ -97,7 +90,12 @@ def judge_markdown(scores: Mapping[str, Scores]) -> str:
 
 
 def judge_page(
-    rubric: str, judge: str, rows: Mapping[str, Sequence[Mapping[str, Any]]], scores: Mapping[str, Scores]
+    rubric: str,
+    judge: str,
+    rows: Mapping[str, Sequence[Mapping[str, Any]]],
+    scores: Mapping[str, Scores],
+    *,
+    provenance: str = "",
 ) -> Page:
     """Return a page with mean scores, and scored answers side by side if the files have the same instructions.
 
@@ -106,13 +104,21 @@ def judge_page(
         judge: Name of the judge.
         rows: Answers by file.
         scores: The judge's scores by file.
+        provenance: Line on date, command and machine.
     """
     header, table = _judge_table(scores)
-    means = Table(f"Mean {rubric}, 0 to 100", header, tuple(table), numeric=tuple(range(1, len(header))))
-    ranked = sorted(scores, key=lambda name: scores[name].mean or -math.inf, reverse=True)
-    lead = f"`{judge}` gives `{ranked[0]}` the highest mean {rubric}: {_points(scores[ranked[0]].mean)} of 100."
-    sections = [Section("Means", (means,)), Section("Answers", tuple(_judged(rows, scores)))]
-    return Page(f"Scores: {rubric}", lead, tuple(sections), kicker="bytemill eval judge", footer=_FOOTER)
+    best = max(scores, key=lambda name: scores[name].mean or 0)
+    marked = ((list(scores).index(best), 1),) if len(scores) > 1 and scores[best].mean else ()
+    numeric = tuple(range(1, len(header)))
+    means = Table(f"Mean {rubric}, 0 to 100", header, tuple(table), numeric=numeric, best=marked)
+    n_scored = {name: sum(score is not None for score in one.scores) for name, one in scores.items()}
+    return Page(
+        f"Scores for {rubric}: {_counted(len(scores), 'set')} of answers, judged by {judge}",
+        judge_verdict(rubric, judge, {name: one.mean for name, one in scores.items()}, n_scored),
+        (Section("Means", (means,)), Section("Answers", tuple(_judged(rows, scores)))),
+        kicker="bytemill eval judge",
+        provenance=provenance,
+    )
 
 
 def _judge_table(scores: Mapping[str, Scores]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -148,3 +154,7 @@ def _judged(rows: Mapping[str, Sequence[Mapping[str, Any]]], scores: Mapping[str
 
 def _points(score: float | None) -> str:
     return "–" if score is None else decimal(score, 1)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

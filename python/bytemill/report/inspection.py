@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bytemill.report.blocks import Block, Prose, Table
 from bytemill.report.figures import count, decimal, token_text
-from bytemill.report.page import Block, Page, Prose, Section, Table
-from bytemill.report.token_strip import TokenStrip
+from bytemill.report.page import Page, Section
+from bytemill.report.token_strip import token_strip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["inspection_page", "trace_table"]
 
 
-def inspection_page(texts: Sequence[tuple[Piece, ...]], traces: Sequence[PretokenTrace] = ()) -> Page:
+def inspection_page(
+    texts: Sequence[tuple[Piece, ...]], traces: Sequence[PretokenTrace] = (), *, provenance: str = ""
+) -> Page:
     """Return a page with the tokens of each text; with traces, also a table of merges per pretoken."""
     n_tokens = sum(map(len, texts))
     n_bytes = sum(len(piece.token) for pieces in texts for piece in pieces)
     strips = tuple(
-        TokenStrip("Text" if len(texts) == 1 else f"Text {i}", found) for i, found in enumerate(texts, start=1)
+        token_strip("Text" if len(texts) == 1 else f"Text {i}", found) for i, found in enumerate(texts, start=1)
     )
     sections = [Section("Tokens", (Prose(_ABOUT), *strips))]
     merged: tuple[Block, ...] = tuple(trace_table(one) for one in traces if one.steps)
@@ -30,11 +33,11 @@ def inspection_page(texts: Sequence[tuple[Piece, ...]], traces: Sequence[Pretoke
         sections.append(Section("Merges", (Prose(_ABOUT_MERGES), *merged)))
     per_token = decimal(n_bytes / max(1, n_tokens))
     return Page(
-        title="Tokens of a text",
-        kicker="bytemill tokenizer inspect",
-        lead=f"{count(n_bytes)} bytes are {count(n_tokens)} tokens: {per_token} bytes per token.",
+        title="Tokens of a text" if len(texts) == 1 else f"Tokens of {len(texts)} texts",
+        verdict=f"{count(n_bytes)} bytes are {count(n_tokens)} tokens: {per_token} bytes per token.",
         sections=tuple(sections),
-        footer="Written by bytemill. This page is one file: it loads nothing, and you can send it as it is.",
+        kicker="bytemill tokenizer inspect",
+        provenance=provenance,
     )
 
 

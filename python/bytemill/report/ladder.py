@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bytemill.report.blocks import Block, Plot, Prose, Table
+from bytemill.report.charts import Bars
 from bytemill.report.figures import count, decimal
-from bytemill.report.page import Block, Page, Plot, Prose, Section, Table
-from bytemill.report.plots import bars
+from bytemill.report.page import Page, Section
+from bytemill.report.verdict import ladder_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,30 +17,22 @@ if TYPE_CHECKING:
 
 __all__ = ["ladder_page"]
 
-_FOOTER = "Written by bytemill. This page is one file: it loads nothing, and you can send it as it is."
 
-
-def ladder_page(ladder: Ladder) -> Page:
+def ladder_page(ladder: Ladder, *, provenance: str = "") -> Page:
     """Return a page with a plot, a table, and the reasons for skipped rungs."""
     measured = [one for one in ladder.measurements if one.left_out is None]
-    lead = f"GPT-2 with {ladder.size.described()}. Measured on {ladder.place_and_date}."
-    lead = f"{lead} {_verdict(measured)}"
-    blocks: list[Block] = [_plot(measured), _table(ladder)]
+    blocks: list[Block] = [*([_plot(measured)] if measured else []), _table(ladder)]
     left_out = [one for one in ladder.measurements if one.left_out is not None]
     if left_out:
         rows = tuple((one.name, one.left_out or "") for one in left_out)
         blocks.append(Table("Skipped rungs", ("rung", "reason"), rows))
-    sections = (Section("Training speed", tuple(blocks)), Section("Notes", (Prose(_NOTES),)))
-    return Page("Training speed ladder", lead, sections, kicker="bytemill ladder", footer=_FOOTER)
-
-
-def _verdict(measured: Sequence[Measurement]) -> str:
-    best = max(measured, key=lambda one: one.factor_first or 0, default=None)
-    if best is None:
-        return "No rung could be measured."
-    if best is measured[0]:
-        return f"No rung is faster than {best.name} on this machine."
-    return f"The fastest rung is `{best.name}`, {decimal(best.factor_first or 1)} times as fast as {measured[0].name}."
+    return Page(
+        f"Training speed ladder: {len(measured)} of {len(ladder.measurements)} rungs measured",
+        ladder_verdict([one.name for one in measured], [float(one.tokens_per_s or 0) for one in measured]),
+        (Section("Training speed", tuple(blocks)), Section("Notes", (Prose(_NOTES),))),
+        kicker="bytemill ladder",
+        provenance=provenance or f"Measured on {ladder.place_and_date} · GPT-2 with {ladder.size.described()}",
+    )
 
 
 _NOTES = """Each rung changes one thing of the fastest configuration before it; `x before` is the speed relative to that
@@ -59,7 +53,7 @@ def _plot(measured: Sequence[Measurement]) -> Plot:
     listed = ", ".join(f"{name} {count(speed)}" for name, speed in zip(names, speeds, strict=True))
     return Plot(
         "Tokens per second",
-        bars("rungs", names, speeds, value_format="{:,.0f}", alt=f"Tokens per second of each rung: {listed}."),
+        Bars(names, speeds, f"Tokens per second of each rung: {listed}.", "{:,.0f}"),
         what="Each rung changes one thing of the fastest configuration before it.",
         good="""On a GPU every bar is longer than the one before. On a CPU a small model gains little: most of its
         time is in matrix products, and only a processor with bf16 hardware computes them faster.""",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bytemill.experiment.demo.results import Metrics
+from bytemill.report.blocks import Plot, Table
+from bytemill.report.charts import SERIES, Curves, Level, Line
 from bytemill.report.figures import count, decimal
-from bytemill.report.page import Plot, Table
-from bytemill.report.plots import SERIES, Level, Line, curves
 
 __all__ = ["AXES", "STEPS", "Axis", "loss_plot", "overlaid_plot", "series"]
 
@@ -25,47 +25,41 @@ class Axis:
     """Label below the axis."""
     noun: str
     """Name of one unit, in sentences and tables."""
+    is_whole: bool = True
+    """Whether its ticks are whole numbers."""
 
 
 STEPS = Axis("step", "training step", "step")
 AXES = {
     "steps": STEPS,
     "tokens": Axis("tokens", "tokens read", "token"),
-    "epochs": Axis("epoch", "epochs", "epoch"),
+    "epochs": Axis("epoch", "epochs", "epoch", is_whole=False),
 }
 """The choices of `bytemill report --x`."""
 
 
 def loss_plot(
-    name: str,
     title: str,
     metrics: Metrics,
     *,
     what: str,
     good: str,
+    unit: str = "nats per token",
     levels: Sequence[Level] = (),
     train_label: str = "training",
     val_label: str = "validation",
+    axis: Axis = STEPS,
 ) -> Plot:
-    """Return a plot of the loss by step: training in grey, validation in the accent colour."""
-    train_x, train_y = series(metrics, "loss")
-    val_x, val_y = series(metrics, "val_loss")
+    """Return a plot of one run's loss: training in grey, validation in the accent colour."""
+    train_x, train_y = series(metrics, "loss", axis)
+    val_x, val_y = series(metrics, "val_loss", axis)
     lines = [Line(train_label, train_x, train_y, "muted" if val_x else "accent", width=1.4 if val_x else 2)]
     if val_x:
         lines.append(Line(val_label, val_x, val_y, "accent", width=2.4, marked=True))
-    drawing = curves(
-        name,
-        lines,
-        x_label="training step",
-        y_label="loss, nats per token",
-        levels=levels,
-        alt=f"{title}. " + " ".join(_described(line) for line in lines) + _described_levels(levels),
-    )
-    return Plot(title, drawing, what, good, numbers=_numbers(title, lines))
+    return _plot(title, lines, what, good, y_label=f"loss, {unit}", levels=levels, axis=axis)
 
 
 def overlaid_plot(
-    name: str,
     title: str,
     runs: Mapping[str, Metrics],
     key: str,
@@ -82,11 +76,15 @@ def overlaid_plot(
         if x:
             marked = len(x) <= 30
             lines.append(Line(run, x, y, SERIES[i % len(SERIES)], dashed=i >= len(SERIES), marked=marked))
-    if not lines:
-        return None
+    return _plot(title, lines, what, "", y_label=y_label, levels=levels, axis=axis) if lines else None
+
+
+def _plot(
+    title: str, lines: Sequence[Line], what: str, good: str, *, y_label: str, levels: Sequence[Level], axis: Axis
+) -> Plot:
     alt = f"{title}. " + " ".join(_described(line, axis) for line in lines) + _described_levels(levels)
-    drawing = curves(name, lines, x_label=axis.label, y_label=y_label, levels=levels, alt=alt)
-    return Plot(title, drawing, what, numbers=_numbers(title, lines, axis))
+    chart = Curves(tuple(lines), axis.label, y_label, alt, tuple(levels), whole_x=axis.is_whole)
+    return Plot(title, chart, what, good, numbers=_numbers(title, lines, axis))
 
 
 def series(metrics: Metrics, key: str, axis: Axis = STEPS) -> tuple[list[float], list[float]]:

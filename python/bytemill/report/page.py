@@ -1,206 +1,27 @@
-"""Builds a self-contained HTML page from a few kinds of blocks.
+"""Builds a self-contained HTML page: what made it, a verdict, key figures, and sections of blocks.
 
-A page has a summary and sections. A section has blocks: prose, key figures, tables, plots, texts side by side, code,
-and details that open on a click. All text is escaped here, so samples of a model may contain anything. The page runs no
-script and loads no other file; its content security policy enforces this.
+A page may also consist of chapters, which are pages themselves; `report` joins several results in this way. It loads no
+other file. Its content security policy allows exactly one script, the copy buttons, by the script's hash. At its end
+a page holds its own content as JSON (see `record.py`), so that it can be joined with others later.
 """
 
+import base64
+import hashlib
+import itertools
 import os
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 from bytemill.files import write_text
 from bytemill.places import without_user
+from bytemill.report.blocks import Block, Details, Multiples, Plot, blocks_html, with_code
 from bytemill.report.escape import escape
 
-if TYPE_CHECKING:
-    from bytemill.report.plots import Drawing
+__all__ = ["Page", "Section", "joined", "plots_of", "write_page"]
 
-__all__ = [
-    "Block",
-    "Code",
-    "Comparison",
-    "Details",
-    "Figure",
-    "KeyFigures",
-    "Page",
-    "Plot",
-    "Prose",
-    "Section",
-    "Table",
-    "write_page",
-]
-
-
-class Block(Protocol):
-    """A part of a section."""
-
-    def html(self) -> str:
-        """Return the block as HTML."""
-
-
-@dataclass(frozen=True)
-class Prose:
-    """Paragraphs, separated by blank lines; `words in backticks` are shown as code."""
-
-    text: str
-
-    def html(self) -> str:
-        """Return the block as HTML."""
-        paragraphs = map(str.strip, re.split(r"\n\s*\n", self.text.strip()))
-        return "".join(f"<p>{_with_code(paragraph)}</p>\n" for paragraph in paragraphs)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number with a label and a note."""
-
-    value: str
-    label: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class KeyFigures:
-    """A row of numbers in large type."""
-
-    figures: tuple[Figure, ...]
-
-    def html(self) -> str:
-        """Return the block as HTML."""
-        items = "".join(
-            f"<div><dt>{escape(figure.label)}</dt><dd>{escape(figure.value)}</dd>"
-            + (f'<dd class="note">{_with_code(figure.note)}</dd>' if figure.note else "")
-            + "</div>\n"
-            for figure in self.figures
-        )
-        return f'<dl class="figures">\n{items}</dl>\n'
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with a caption; the first cell of a row is its heading."""
-
-    caption: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: tuple[int, ...] = ()
-    """Right-aligned columns, counted from 0."""
-    code: tuple[int, ...] = ()
-    """Columns shown as code, counted from 0."""
-    plain: bool = False
-    """Whether only screen readers get the header, as in a list of facts that needs none."""
-
-    def html(self) -> str:
-        """Return the block as HTML."""
-        head = "".join(self._cell("th", i, text, ' scope="col"') for i, text in enumerate(self.header))
-        body = "".join(f"<tr>{self._row(row)}</tr>\n" for row in self.rows)
-        # A wide table scrolls inside its own region, also with the keyboard.
-        return (
-            f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(self.caption)}">'
-            f"<table{' class=plain' if self.plain else ''}>\n<caption>{escape(self.caption)}</caption>\n"
-            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
-        )
-
-    def _row(self, row: Sequence[str]) -> str:
-        if len(row) != len(self.header):
-            raise ValueError(f"table {self.caption!r}: a row of {len(row)} cells under {len(self.header)} headers")
-        first, *others = row
-        cells = [self._cell("td", i, text) for i, text in enumerate(others, start=1)]
-        return self._cell("th", 0, first, ' scope="row"') + "".join(cells)
-
-    def _cell(self, tag: str, column: int, text: str, attributes: str = "") -> str:
-        number = ' class="number"' if column in self.numeric else ""
-        is_code = column in self.code and "col" not in attributes
-        content = f"<code>{escape(text)}</code>" if is_code else escape(text)
-        return f"<{tag}{attributes}{number}>{content}</{tag}>"
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot with a title and an explanation."""
-
-    title: str
-    drawing: "Drawing"
-    what: str
-    """What the plot shows."""
-    good: str = ""
-    """What a good result looks like."""
-    numbers: Table | None = None
-    """Some of the numbers, to copy or for readers who cannot see the plot."""
-
-    def html(self) -> str:
-        """Return the block as HTML."""
-        good = f"<p><strong>What is good?</strong> {_with_code(self.good)}</p>" if self.good else ""
-        numbers = Details("The numbers", (self.numbers,)).html() if self.numbers else ""
-        return (
-            f'<h3>{escape(self.title)}</h3>\n<div class="plot"><div>{self._legend()}'
-            f'<div class="wide">{self.drawing.wide}</div>\n<div class="narrow">{self.drawing.narrow}</div>'
-            f'{numbers}</div>\n<div class="reading"><p>{_with_code(self.what)}</p>{good}</div></div>\n'
-        )
-
-    def _legend(self) -> str:
-        items = "".join(
-            f'<li><span class="swatch{" dashed" if line.dashed else ""}" '
-            f'style="--swatch: var(--{line.colour})"></span>{escape(line.label)}</li>'
-            for line in self.drawing.lines
-        )
-        return f'<ul class="legend">{items}</ul>\n' if items else ""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Texts side by side: a question, and one answer per column."""
-
-    title: str
-    columns: tuple[tuple[str, str], ...]
-    """(label, text) per column; texts keep their spaces and line breaks."""
-    lead: str = ""
-    """Prompt that every text continues; shown in bold before each text."""
-    question: str = ""
-    """Question above the columns."""
-    best: int = -1
-    """Index of the column in the accent colour."""
-
-    def html(self) -> str:
-        """Return the block as HTML."""
-        question = f'<div class="sample">{escape(self.question)}</div>\n' if self.question else ""
-        lead = f"<b>{escape(self.lead)}</b>" if self.lead else ""
-        columns = "".join(
-            f"<div{' class=best' if i == self.best else ''}><h4>{escape(label)}</h4>"
-            f'<div class="sample" dir="auto">{lead}{escape(text) or "<i>(nothing)</i>"}</div></div>\n'
-            for i, (label, text) in enumerate(self.columns)
-        )
-        title = f"<h3>{_with_code(self.title)}</h3>\n"
-        return f'<article>{title}{question}<div class="columns">{columns}</div></article>\n'
-
-
-@dataclass(frozen=True)
-class Code:
-    """A command or the text of a file."""
-
-    text: str
-
-    def html(self) -> str:
-        """Return the block as HTML."""
-        return f'<div class="sample" tabindex="0">{escape(self.text)}</div>\n'
-
-
-@dataclass(frozen=True)
-class Details:
-    """Blocks that open on a click; open ones are also printed on paper."""
-
-    summary: str
-    blocks: tuple[Block, ...]
-
-    def html(self) -> str:
-        """Return the block as HTML."""
-        inner = "".join(block.html() for block in self.blocks)
-        return f"<details><summary>{escape(self.summary)}</summary>\n{inner}</details>\n"
+_FOOTER = "Written by bytemill. This page is one file: it loads nothing, and you can send it as it is."
 
 
 @dataclass(frozen=True)
@@ -209,6 +30,8 @@ class Section:
 
     title: str
     blocks: tuple[Block, ...]
+    is_about_machine: bool = False
+    """Whether it shows the machine and its software, which `--private` leaves out."""
 
 
 @dataclass(frozen=True)
@@ -216,31 +39,52 @@ class Page:
     """A whole page."""
 
     title: str
-    lead: str
-    """Summary in one or two sentences."""
+    """What the page is, such as "Sweep of lora.r: 5 runs"."""
+    verdict: str
+    """The result in one or two sentences, chosen by the numbers."""
     sections: tuple[Section, ...]
     kicker: str = ""
     """A few words above the title."""
-    summary: tuple[Block, ...] = field(default=())
-    """Blocks before the first section."""
-    footer: str = ""
+    summary: tuple[Block, ...] = ()
+    """Blocks before the first section: one pair of texts, and the key figures."""
+    provenance: str = ""
+    """One line: date, command, model, data, machine, duration."""
+    chapters: tuple["Page", ...] = ()
+    """Further pages in this one."""
+    footer: str = _FOOTER
 
     def html(self) -> str:
         """Return the whole page as HTML; the home folder is replaced by `~`, and the user's name is removed."""
-        numbered = list(enumerate(self.sections, start=1))
-        contents = "".join(f'<li><a href="#part-{i}">{escape(part.title)}</a></li>' for i, part in numbered)
-        kicker = f'<p class="kicker">{escape(self.kicker)}</p>\n' if self.kicker else ""
-        summary = "".join(block.html() for block in self.summary)
-        sections = "".join(_section(i, part) for i, part in numbered)
+        from bytemill.report.record import record_of  # pydantic takes time, and not every import of a page needs it
+
+        page = _with_numbered_plots(self, itertools.count(1))
+        sections = "".join(_section(f"part-{i}", part, 2) for i, part in enumerate(page.sections, start=1))
+        chapters = "".join(_chapter(i, part) for i, part in enumerate(page.chapters, start=1))
         return without_user(
-            f"{_head(self.title)}<body>\n"
+            f"{_head(page.title)}<body>\n"
             '<a class="skip" href="#content">Skip to the content</a>\n'
-            f"<header>\n{kicker}<h1>{escape(self.title)}</h1>\n"
-            f'<p class="lead">{_with_code(self.lead)}</p>\n{summary}</header>\n'
-            f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n'
-            f'<main id="content">\n{sections}</main>\n'
-            f"<footer><p>{_with_code(self.footer)}</p></footer>\n</body>\n</html>\n"
+            f"<header>\n{_THEMES}{_opening(page, 1)}</header>\n"
+            f'<nav aria-label="Contents"><ol>{_contents(page)}</ol></nav>\n'
+            f'<main id="content">\n{sections}{chapters}</main>\n'
+            f"<footer><p>{with_code(page.footer)}</p></footer>\n"
+            f'<script type="application/json" id="record">{record_of(self)}</script>\n'
+            f"<script>{_script()}</script>\n</body>\n</html>\n"
         )
+
+
+def joined(title: str, pages: tuple[Page, ...]) -> Page:
+    """Return one page with a chapter per page; the verdict lists those of the chapters."""
+    return Page(
+        title, f"{len(pages)} parts. Each begins with its result.", (), kicker="bytemill report", chapters=pages
+    )
+
+
+def plots_of(page: Page) -> Iterator[Plot]:
+    """Yield all plots of a page, in order."""
+    for block in (*page.summary, *(block for section in page.sections for block in section.blocks)):
+        yield from _plots_in(block)
+    for chapter in page.chapters:
+        yield from plots_of(chapter)
 
 
 def write_page(page: Page, path: str | os.PathLike[str]) -> Path:
@@ -249,25 +93,98 @@ def write_page(page: Page, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def _section(number: int, section: Section) -> str:
-    blocks = "".join(block.html() for block in section.blocks)
-    return (
-        f'<section id="part-{number}" aria-labelledby="title-{number}">\n'
-        f'<h2 id="title-{number}">{escape(section.title)}</h2>\n{blocks}</section>\n'
+def _plots_in(block: Block) -> Iterator[Plot]:
+    match block:
+        case Plot():
+            yield block
+        case Multiples():
+            yield from block.plots
+        case Details():
+            for inner in block.blocks:
+                yield from _plots_in(inner)
+
+
+def _with_numbered_plots(page: Page, numbers: Iterator[int]) -> Page:
+    """Return the page with a different name for each plot."""
+
+    def named(block: Block) -> Block:
+        match block:
+            case Plot():
+                return replace(block, name=f"plot-{next(numbers)}")
+            case Multiples():
+                return replace(block, plots=tuple(replace(plot, name=f"plot-{next(numbers)}") for plot in block.plots))
+            case Details():
+                return replace(block, blocks=tuple(map(named, block.blocks)))
+        return block
+
+    return replace(
+        page,
+        summary=tuple(map(named, page.summary)),
+        sections=tuple(replace(part, blocks=tuple(map(named, part.blocks))) for part in page.sections),
+        chapters=tuple(_with_numbered_plots(chapter, numbers) for chapter in page.chapters),
     )
 
 
-def _with_code(text: str) -> str:
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+def _opening(page: Page, level: int) -> str:
+    """Return what a page or chapter begins with, under a heading of this level."""
+    kicker = f'<p class="kicker">{escape(page.kicker)}</p>\n' if page.kicker else ""
+    provenance = f'<p class="provenance">{with_code(page.provenance)}</p>\n' if page.provenance else ""
+    return (
+        f"{kicker}<h{level}>{escape(page.title)}</h{level}>\n{provenance}"
+        f'<p class="verdict">{with_code(page.verdict)}</p>\n{blocks_html(page.summary, level + 1)}'
+    )
+
+
+def _section(name: str, section: Section, level: int) -> str:
+    return (
+        f'<section id="{name}" aria-labelledby="title-{name}">\n'
+        f'<h{level} id="title-{name}">{escape(section.title)}</h{level}>\n'
+        f"{blocks_html(section.blocks, level + 1)}</section>\n"
+    )
+
+
+def _chapter(number: int, page: Page) -> str:
+    inner = "".join(_section(f"part-{number}-{i}", part, 3) for i, part in enumerate(page.sections, start=1))
+    return f'<article class="chapter" id="chapter-{number}">\n{_opening(page, 2)}{inner}</article>\n'
+
+
+def _contents(page: Page) -> str:
+    items = [f'<li><a href="#part-{i}">{escape(part.title)}</a></li>' for i, part in enumerate(page.sections, start=1)]
+    for i, chapter in enumerate(page.chapters, start=1):
+        parts = "".join(
+            f'<li><a href="#part-{i}-{j}">{escape(part.title)}</a></li>'
+            for j, part in enumerate(chapter.sections, start=1)
+        )
+        items.append(f'<li class="of-chapter"><a href="#chapter-{i}">{escape(chapter.title)}</a><ol>{parts}</ol></li>')
+    return "".join(items)
+
+
+_THEMES = (
+    '<fieldset class="theme"><legend>Colours</legend>'
+    + "".join(
+        f'<label><input type="radio" name="theme" id="theme-{name}"{" checked" if name == "system" else ""}>'
+        f"{name}</label>"
+        for name in ("system", "light", "dark")
+    )
+    + "</fieldset>\n"
+)
 
 
 def _head(title: str) -> str:
-    style = files("bytemill.report").joinpath("page.css").read_text(encoding="utf-8")
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    digest = base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()
+    policy = f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{_resource('page.css')}</style>\n</head>\n"
     )
+
+
+def _script() -> str:
+    return _resource("page.js")
+
+
+def _resource(name: str) -> str:
+    return files("bytemill.report").joinpath(name).read_text(encoding="utf-8")

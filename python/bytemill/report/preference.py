@@ -2,77 +2,73 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
+from bytemill.report.blocks import Plot
+from bytemill.report.charts import Curves, Level, Line
 from bytemill.report.figures import decimal
 from bytemill.report.metrics_plots import STEPS, Axis, overlaid_plot, series
-from bytemill.report.page import Block, Plot
-from bytemill.report.plots import Level, Line, curves
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from bytemill.experiment.demo.results import Metrics
 
-__all__ = ["IN_PREFERENCE_RUNS", "PREFERENCE_KEYS", "is_preference_run", "preference_plots"]
+__all__ = ["PREFERENCE_KEYS", "preference_plots"]
 
-_OVERLAID = (
+_MARGINS = (
     (
         "val_margin",
         "Margin on the validation set",
-        "nats x beta",
         "Reward of the chosen answer minus reward of the rejected answer, on the validation set.",
     ),
-    ("margin", "Margin in training", "nats x beta", "The margin on the pairs of each step; it begins at 0."),
+    ("margin", "Margin in training", "The margin on the pairs of each step; before tuning it is 0."),
 )
-PREFERENCE_KEYS = {*(key for key, *_ in _OVERLAID), "reward_chosen", "reward_rejected"}
+_REWARDS = ("reward_chosen", "reward_rejected")
+PREFERENCE_KEYS = {*(key for key, *_ in _MARGINS), *_REWARDS, *(f"val_{key}" for key in _REWARDS)}
 """Metrics that `preference_plots` shows, so that other plots leave them out."""
 
-IN_PREFERENCE_RUNS = {
-    "val_loss": ("nats per pair", "The loss on the validation set; every run begins at ln 2, 0.69."),
-    "loss": ("nats per pair", "The loss on the pairs of each step; every run begins at ln 2, 0.69."),
-    "val_accuracy": (
-        "fraction of pairs ranked correctly",
-        "Fraction of validation pairs whose chosen answer has the higher reward; guessing gives 0.5.",
-    ),
-}
-"""Unit and meaning of metrics that other runs also log."""
+
+def preference_plots(runs: Mapping[str, Metrics], axis: Axis = STEPS) -> list[Plot]:
+    """Return plots of the margins of all runs together, then of the rewards of each run."""
+    plots = [
+        overlaid_plot(title, runs, key, y_label="nats x beta", what=what, axis=axis) for key, title, what in _MARGINS
+    ]
+    return [plot for plot in plots if plot] + [
+        _rewards(name, metrics, axis)
+        for name, metrics in runs.items()
+        if any(key in row for row in metrics for key in _REWARDS)
+    ]
 
 
-def is_preference_run(metrics: Metrics) -> bool:
-    """Return whether the run was preference tuning."""
-    return any("reward_chosen" in row for row in metrics)
-
-
-def preference_plots(runs: Mapping[str, Metrics], axis: Axis = STEPS) -> list[Block]:
-    """Return plots of the margins of all preference runs together, then of the rewards of each run."""
-    chosen = {name: metrics for name, metrics in runs.items() if is_preference_run(metrics)}
-    blocks: list[Block] = []
-    for key, title, unit, what in _OVERLAID:
-        plot = overlaid_plot(key.replace("_", "-"), title, chosen, key, y_label=unit, what=what, axis=axis)
-        blocks += [plot] if plot else []
-    return blocks + [_rewards(f"rewards-{i}", name, metrics, axis) for i, (name, metrics) in enumerate(chosen.items())]
-
-
-def _rewards(plot_name: str, run: str, metrics: Metrics, axis: Axis) -> Plot:
-    lines: Sequence[Line] = [
+def _rewards(run: str, metrics: Metrics, axis: Axis) -> Plot:
+    lines = (
         Line("chosen", *series(metrics, "reward_chosen", axis), colour="accent"),
         Line("rejected", *series(metrics, "reward_rejected", axis), colour="series-2"),
-    ]
-    ends = ", ".join(f"{line.label} ends at {decimal(line.y[-1], 3)}" for line in lines if line.y)
-    drawing = curves(
-        plot_name,
+    )
+    chart = Curves(
         lines,
-        x_label=axis.label,
-        y_label="reward, nats x beta",
-        levels=[Level("the reference model", 0.0)],
-        alt=f"Rewards of {run}: {ends}.",
+        axis.label,
+        "reward, nats x beta",
+        f"Rewards of {run}: "
+        + ", ".join(f"{line.label} ends at {decimal(line.y[-1], 3)}" for line in lines if line.y)
+        + ".",
+        (Level("the reference model", 0.0),),
+        whole_x=axis.is_whole,
     )
     return Plot(
         f"Rewards: {run}",
-        drawing,
+        chart,
         what="""beta x (log-probability of an answer under the model - under the reference model), mean over a
         step.""",
-        good="""The reward of rejected answers falls, and that of chosen answers does not. If both fall, the model
-        becomes worse at both, and only their difference grows.""",
+        good=_reading(*(line.y[-1] if line.y else math.nan for line in lines)),
     )
+
+
+def _reading(chosen: float, rejected: float) -> str:
+    """Return what a good result looks like, and what this one does."""
+    good = "The reward of rejected answers falls, and that of chosen answers does not."
+    if chosen < 0 and rejected < 0:
+        return f"{good} Here both fell: the model became worse at both, and only their difference grew."
+    return good

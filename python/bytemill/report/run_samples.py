@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bytemill.report.page import Block, Comparison, Details
+from bytemill.report.blocks import Block, Comparison, Details
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["samples_of"]
+__all__ = ["first_and_last", "samples_of"]
 
 _MAX_PROMPTS = 12
 _MAX_EARLIER = 24
@@ -24,6 +24,19 @@ def samples_of(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Block]:
         if earlier:
             blocks.append(Details(f"Earlier samples of {name}", tuple(map(_sample, earlier))))
     return blocks
+
+
+def first_and_last(rows: Sequence[Mapping[str, Any]]) -> Comparison | None:
+    """Return the first and the last text of the first prompt side by side; None if there is only one, or none."""
+    if not rows:
+        return None
+    prompt = _prompt(rows[0])
+    first, last = rows[0], _last_row(rows, prompt)
+    if last is None or last.get("step") == first.get("step"):
+        return None
+    before = "before training" if first.get("step") == 0 else f"at step {first.get('step', '?')}"
+    columns = ((before, _continuation(first)), (f"after step {last.get('step', '?')}", _continuation(last)))
+    return Comparison("What it writes", columns, lead=prompt, best=1)
 
 
 def _last(prompt: str, runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Comparison:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bytemill.errors import ConfigError, FormatError
 from bytemill.json_reader import parse_object, read_lines, read_object
 from bytemill.outside_text import without_secrets
+from bytemill.report.blocks import Block, Prose, Table
 from bytemill.report.figures import count, size
-from bytemill.report.page import Block, Prose, Table
 from bytemill.train.config import config_from_settings, read_toml
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bytemill.train.config import RunConfig
 
-__all__ = ["changes_table", "environment_blocks", "settings_blocks"]
+__all__ = ["changes_table", "environment_blocks", "settings_blocks", "shown_command"]
 
 _MISSING = "–"
 _HASH_DIGITS = 40
@@ -74,6 +74,15 @@ def environment_blocks(folders: Mapping[str, Path]) -> list[Block]:
     return blocks
 
 
+def shown_command(environment: Mapping[str, Any]) -> list[str]:
+    """Return the command in an environment.json, without the program's folder and without secrets."""
+    command = environment.get("command")
+    if not isinstance(command, list) or not command:
+        return []
+    program, *arguments = map(str, command)
+    return [PurePath(program).name, *map(without_secrets, arguments)]
+
+
 def _not_default(own: Mapping[str, str]) -> Block:
     defaults = {name: _shown(value) for name, value in _flat(_defaults_of(own).model_dump(mode="json"))}
     rows = tuple((key, value, defaults.get(key, _MISSING)) for key, value in own.items() if defaults.get(key) != value)
@@ -122,9 +131,8 @@ def _environment(folder: Path) -> dict[str, str]:
     named = {_ENVIRONMENT_NAMES.get(key, key.rpartition(".")[2]): _shown(value) for key, value in facts.items()}
     if isinstance(facts.get("machine.memory_bytes"), int):
         named["memory"] = size(facts["machine.memory_bytes"])
-    if isinstance(facts.get("command"), list) and facts["command"]:
-        program, *arguments = map(str, facts["command"])
-        named["command"] = without_secrets(" ".join([PurePath(program).name, *arguments]))
+    if command := shown_command(facts):
+        named["command"] = " ".join(command)
     return {key.replace("_", " "): _shortened(value) for key, value in named.items()}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bytemill.report.escape import visible
 
 if TYPE_CHECKING:
-    from bytemill.report.page import Table
+    from bytemill.report.blocks import Table
 
 __all__ = ["markdown_table", "plain_table"]
 
@@ -15,7 +15,7 @@ __all__ = ["markdown_table", "plain_table"]
 def plain_table(table: Table) -> str:
     """Return a table as aligned columns, two spaces apart; wide characters such as Chinese count two columns.
 
-    >>> from bytemill.report.page import Table
+    >>> from bytemill.report.blocks import Table
     >>> print(plain_table(Table("Sizes", ("name", "bytes"), (("北", "3"), ("word", "1,000")), numeric=(1,))))
     Sizes
     name  bytes
@@ -34,7 +34,7 @@ def plain_table(table: Table) -> str:
 def markdown_table(table: Table) -> str:
     r"""Return a table as Markdown: its caption in bold, and code cells in backticks.
 
-    >>> from bytemill.report.page import Table
+    >>> from bytemill.report.blocks import Table
     >>> print(markdown_table(Table("Sizes", ("name", "bytes"), (("a|b", "3"),), numeric=(1,), code=(0,))))
     **Sizes**
     <BLANKLINE>
@@ -44,16 +44,21 @@ def markdown_table(table: Table) -> str:
     """
     rules = "".join("---:|" if column in table.numeric else "---|" for column in range(len(table.header)))
     rows = [
-        "| " + " | ".join(_markdown(cell, column in table.code) for column, cell in enumerate(row)) + " |"
-        for row in table.rows
+        "| "
+        + " | ".join(
+            _markdown(cell, is_code=column in table.code, is_best=(number, column) in table.best)
+            for column, cell in enumerate(row)
+        )
+        + " |"
+        for number, row in enumerate(table.rows)
     ]
     return "\n".join([f"**{table.caption}**", "", f"| {' | '.join(table.header)} |", f"|{rules}", *rows])
 
 
-def _markdown(cell: str, is_code: bool) -> str:
+def _markdown(cell: str, *, is_code: bool, is_best: bool) -> str:
     text = _line(cell).replace("|", r"\|")
     if not is_code or not text:
-        return text
+        return f"**{text}**" if is_best else text
     fence = "``" if "`" in text else "`"
     return f"{fence}{text}{fence}"
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from bytemill.errors import ArgumentError
 from bytemill.files import write_text
+from bytemill.report.blocks import Details, Figure, KeyFigures, Plot, Prose, Table
+from bytemill.report.charts import Curves, Line
 from bytemill.report.figures import count, decimal, percent, size, token_text
-from bytemill.report.page import Details, Figure, KeyFigures, Page, Plot, Prose, Section, Table, write_page
-from bytemill.report.plots import Line, curves
+from bytemill.report.page import Page, Section, write_page
+from bytemill.report.verdict import growth_verdict
 from bytemill.tokenizer import TrainingReport
 
 __all__ = ["check_report_name", "vocabulary_markdown", "vocabulary_page", "write_vocabulary_report"]
@@ -25,20 +27,20 @@ def check_report_name(path: str | os.PathLike[str]) -> None:
         raise ArgumentError(f"the report is {path}, expected a name that ends in .html, .md or .json")
 
 
-def write_vocabulary_report(report: TrainingReport, path: str | os.PathLike[str]) -> Path:
+def write_vocabulary_report(report: TrainingReport, path: str | os.PathLike[str], *, provenance: str = "") -> Path:
     """Write the report in the format of the file name's ending: .html, .md or .json."""
     check_report_name(path)
     path = Path(path)
     if path.suffix == ".html":
-        return write_page(vocabulary_page(report), path)
+        return write_page(vocabulary_page(report, provenance=provenance), path)
     text = vocabulary_markdown(report) if path.suffix == ".md" else json.dumps(report.as_dict(), indent=2) + "\n"
     write_text(path, text)
     return path
 
 
-def vocabulary_page(report: TrainingReport) -> Page:
+def vocabulary_page(report: TrainingReport, *, provenance: str = "") -> Page:
     """Return the report as a page."""
-    lead = (
+    verdict = (
         f"A vocabulary of {count(report.n_vocab)} ids has {decimal(report.bytes_per_token)} bytes per token on the "
         f"validation set; {percent(report.unused_share)} of its learned tokens are never used there."
     )
@@ -56,7 +58,14 @@ def vocabulary_page(report: TrainingReport) -> Page:
     """)
     growth = (_growth_plot(report),) if len(report.growth) > 1 else ()
     longest = Details("The longest tokens", (_longest(report),))
-    return Page("Vocabulary report", lead, (Section("Validation set", (about, *growth, longest)),), "", (figures,))
+    return Page(
+        f"Vocabulary of {count(report.n_vocab)} ids",
+        verdict,
+        (Section("Validation set", (about, *growth, longest)),),
+        kicker="bytemill tokenizer train",
+        summary=(figures,),
+        provenance=provenance,
+    )
 
 
 def vocabulary_markdown(report: TrainingReport) -> str:
@@ -75,19 +84,19 @@ def vocabulary_markdown(report: TrainingReport) -> str:
 def _growth_plot(report: TrainingReport) -> Plot:
     rows = tuple((count(n_ids), decimal(value, 3)) for n_ids, value in report.growth)
     sizes, values = [n_ids for n_ids, _ in report.growth], [value for _, value in report.growth]
-    drawing = curves(
-        "vocabulary-growth",
-        [Line("bytes per token", sizes, values, marked=True)],
-        x_label="ids in the vocabulary",
-        y_label="bytes per token, validation set",
+    chart = Curves(
+        (Line("bytes per token", sizes, values, marked=True),),
+        "ids in the vocabulary",
+        "bytes per token, validation set",
+        "Bytes per token by ids: " + ", ".join(f"{value} with {n_ids}" for n_ids, value in rows) + ".",
         x_log2=True,
         y_from_zero=True,
-        alt="Bytes per token by ids: " + ", ".join(f"{value} with {n_ids}" for n_ids, value in rows) + ".",
     )
     return Plot(
         "Bytes per token by vocabulary size",
-        drawing,
-        what="Each dot is the vocabulary truncated to that size; training to that size gives the same vocabulary.",
+        chart,
+        what=f"""Each dot is the vocabulary truncated to that size; training to that size gives the same vocabulary.
+        {growth_verdict(report.growth)}""",
         good="Higher means shorter sequences. Where the curve is flat, more ids only make the embedding larger.",
         numbers=Table("Bytes per token by vocabulary size", ("ids", "bytes per token"), rows, numeric=(0, 1)),
     )

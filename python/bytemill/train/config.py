@@ -49,6 +49,7 @@ __all__ = [
     "load_config",
     "portable_config",
     "read_toml",
+    "setting_of",
     "unknown_setting",
 ]
 
@@ -199,6 +200,15 @@ def changed_settings(old: RunConfig, new: RunConfig) -> list[tuple[str, Any, Any
     before, after = (dict(_flatten(config.model_dump(mode="json"))) for config in (old, new))
     names = dict.fromkeys([*before, *after])
     return [(n, before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)]
+
+
+def setting_of(config: RunConfig, name: str) -> Any:
+    """Return the value of a setting by its dotted name; None if there is no such setting.
+
+    >>> setting_of(RunConfig(), "train.seed")
+    0
+    """
+    return dict(_flatten(config.model_dump(mode="json"))).get(name)
 
 
 def portable_config(config: RunConfig, run: Path) -> RunConfig:

@@ -71,4 +71,8 @@ def _written(name: str, tokenizer: "Tokenizer", answers: "tuple[Answer, ...]", f
 
     if form == "markdown":
         return audit_markdown(name, answers)
-    return audit_page(name, tokenizer, answers).html() if form == "html" else audit_text(answers)
+    if form == "text":
+        return audit_text(answers)
+    from bytemill.report.provenance import provenance_here
+
+    return audit_page(name, tokenizer, answers, provenance=provenance_here()).html()

@@ -67,7 +67,11 @@ def _written(found: "TokenizerComparison", form: str) -> str:
         return json_text(found.as_dict(), indent=2) + "\n"
     if form == "markdown":
         return comparison_markdown(found)
-    return comparison_page(found).html() if form == "html" else comparison_text(found)
+    if form == "text":
+        return comparison_text(found)
+    from bytemill.report.provenance import provenance_here
+
+    return comparison_page(found, provenance=provenance_here()).html()
 
 
 def _show(found: "TokenizerComparison") -> None:

@@ -55,8 +55,9 @@ def inspect(
     traces = [one for each in given for one in traced(opened, each, special=special)] if trace else []
     if wanted == "html":
         from bytemill.report.inspection import inspection_page
+        from bytemill.report.provenance import provenance_here
 
-        deliver(inspection_page(found, traces).html(), output)
+        deliver(inspection_page(found, traces, provenance=provenance_here()).html(), output)
     elif wanted == "json":
         facts: dict[str, list[Any]] = {"texts": [[piece.as_dict() for piece in each] for each in found]}
         if trace:

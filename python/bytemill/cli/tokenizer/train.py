@@ -255,9 +255,10 @@ def _report(tokenizer: "Tokenizer", texts: list[bytes], path: Path | None) -> No
     measured = TrainingReport.measure(tokenizer, texts)
     _show(measured)
     if path:
+        from bytemill.report.provenance import provenance_here
         from bytemill.report.vocabulary import write_vocabulary_report
 
-        print(write_vocabulary_report(measured, path))
+        print(write_vocabulary_report(measured, path, provenance=provenance_here()))
 
 
 def _show(report: "TrainingReport") -> None:

@@ -17,13 +17,16 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bytemill.errors import ConfigError
-from bytemill.train.config import config_from_settings, read_toml
+from bytemill.errors import ConfigError, FormatError
+from bytemill.files import write_text
+from bytemill.json_reader import read_object
+from bytemill.train.config import config_from_settings, load_config, read_toml
 from bytemill.train.settings.toml import toml_literal
 
 if TYPE_CHECKING:
@@ -32,11 +35,12 @@ if TYPE_CHECKING:
     from bytemill.data.rows import TemplateName
     from bytemill.train.config import RunConfig
 
-__all__ = ["PlannedRun", "read_sweep"]
+__all__ = ["PlannedRun", "is_sweep", "read_plan", "read_sweep", "write_plan"]
 
 _KEYS = ("config", "grid", "runs")
 _MAX_NAME_CHARACTERS = 100
-_NAMES_OF_SWEEPS = ("configs", "logs", "report.html")
+_PLAN = "plan.json"
+_NAMES_OF_SWEEPS = ("configs", "logs", "report.html", _PLAN)
 """Names in a sweep's folder that are not runs."""
 _AT_THE_ENDS = 1_000_000_000
 """Value of `train.sample_every` that samples only before the first step and after the last."""
@@ -86,6 +90,38 @@ def read_sweep(path: str | Path, overrides: Iterable[str] = ()) -> list[PlannedR
         if run.name in seen:
             raise ConfigError(f"{path}: two runs are called {run.name!r}; rename one of them")
         seen.add(run.name)
+    return planned
+
+
+def write_plan(planned: Sequence[PlannedRun], folder: Path) -> None:
+    """Write the names and varied settings of the runs to the sweep's folder, from which `read_plan` reads them."""
+    runs = [{"name": run.name, "varied": dict(run.varied)} for run in planned]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / _PLAN, json.dumps({"runs": runs}, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def is_sweep(folder: Path) -> bool:
+    """Return whether a folder is that of a sweep."""
+    return (folder / _PLAN).is_file()
+
+
+def read_plan(folder: Path) -> list[PlannedRun]:
+    """Read the runs of a sweep that `run_sweep` has begun, from its folder.
+
+    Raises:
+        FormatError: The plan has another form.
+        ConfigError: The settings of a run cannot be read.
+    """
+    path = folder / _PLAN
+    runs = read_object(path).get("runs")
+    if not isinstance(runs, list):
+        raise FormatError(f"{path}: expected an object with runs, a list")
+    planned = []
+    for number, run in enumerate(runs, start=1):
+        name, varied = (run.get("name"), run.get("varied")) if isinstance(run, dict) else (None, None)
+        if not isinstance(name, str) or name != _folder_name(name) or not isinstance(varied, dict):
+            raise FormatError(f"{path}: run {number}: expected a name of a folder, and varied, an object")
+        planned.append(PlannedRun(name, load_config(folder / "configs" / f"{name}.toml"), varied))
     return planned
 
 

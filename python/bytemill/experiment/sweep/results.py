@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytemill.experiment.sweep.run import Ended, ended_run
 from bytemill.json_reader import read_object
+from bytemill.train.config import setting_of
 from bytemill.train.run.metrics import read_json_lines
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class SweepResult:
 
     name: str
     varied: Mapping[str, Any]
+    """Every setting that the sweep varies, with this run's value."""
     ended: Ended | None
     n_trainable: int | None
     metrics: Sequence[Mapping[str, Any]]
@@ -60,6 +62,11 @@ class SweepResult:
         return min(self._series("val_loss"), default=math.nan)
 
     @property
+    def validation_accuracy(self) -> float:
+        """Accuracy at the last validation; NaN if the task measures none."""
+        return next(reversed(self._series("val_accuracy")), math.nan)
+
+    @property
     def steps(self) -> int:
         """Number of steps done."""
         return max((int(row["step"]) for row in self.metrics), default=0)
@@ -75,15 +82,16 @@ class SweepResult:
 
 def sweep_results(planned: Sequence[PlannedRun], folder: Path) -> list[SweepResult]:
     """Return the results of all planned runs, in their order."""
-    return [_result(run, folder / run.name) for run in planned]
+    varied = list(dict.fromkeys(name for run in planned for name in run.varied))
+    return [_result(run, folder / run.name, varied) for run in planned]
 
 
-def _result(run: PlannedRun, run_dir: Path) -> SweepResult:
+def _result(run: PlannedRun, run_dir: Path, varied: Sequence[str]) -> SweepResult:
     samples = _lines(run_dir / "samples.jsonl")
     last = max((line["step"] for line in samples), default=0)
     return SweepResult(
         name=run.name,
-        varied=run.varied,
+        varied={name: run.varied.get(name, setting_of(run.config, name)) for name in varied},
         ended=ended_run(run_dir),
         n_trainable=_n_trainable(run_dir),
         metrics=_lines(run_dir / "metrics.jsonl"),

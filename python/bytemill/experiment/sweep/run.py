@@ -3,6 +3,7 @@
 A run of a sweep is an ordinary run in `FOLDER/NAME`, started with the same command that a user would type. So its
 memory is freed at its end, a crash does not affect other runs, and it can be repeated by hand.
 
+    FOLDER/plan.json           names and varied settings of the runs
     FOLDER/configs/NAME.toml   settings of the run
     FOLDER/logs/NAME.txt       output of the command
     FOLDER/NAME/               the run's folder; its sweep.json says how the run ended
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from bytemill.errors import ConfigError, FormatError
+from bytemill.experiment.sweep.plan import write_plan
 from bytemill.files import open_to_append, remove_leftovers, write_text
 from bytemill.json_reader import read_object
 from bytemill.places import without_user
@@ -74,7 +76,8 @@ def run_sweep(
     with alone_in(folder, others="another sweep, or a run of one,") as lock:
         remove_leftovers(folder / "configs", [f"{run.name}.toml" for run in planned])
         for run in planned:
-            _write_plan(run, folder)
+            _write_settings(run, folder)
+        write_plan(planned, folder)
         waiting = [run for run in planned if (ended := ended_run(folder / run.name)) is None or ended.exit_code]
         _run_all(waiting, folder, slots, lock, shown)
     done = [ended_run(folder / run.name) for run in planned]
@@ -175,7 +178,7 @@ def _note_end(one: _Running, folder: Path) -> Ended:
     return ended
 
 
-def _write_plan(run: PlannedRun, folder: Path) -> None:
+def _write_settings(run: PlannedRun, folder: Path) -> None:
     """Write a run's settings for its command; refuse if the run was started with other settings."""
     path = folder / "configs" / f"{run.name}.toml"
     if path.exists():

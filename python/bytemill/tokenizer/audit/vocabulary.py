@@ -31,8 +31,8 @@ def size_and_length(tokenizer: Tokenizer, text: str) -> Answer:
     return Answer(
         "What is the effect of a larger vocabulary?",
         f"A text of {n_bytes:,} bytes has {halves}{rows[-1][2]:.2f} bytes per token with all {rows[-1][0]:,} ids. "
-        "Longer tokens mean fewer ids, so less work, and more text in the same context. But each doubling helps less, "
-        f"while the model's table of tokens doubles too: at GPT-2's width of {WIDTH} it takes "
+        "Longer tokens mean fewer ids, so less work, and more text in the same context. But with each doubling "
+        f"the model's table of tokens doubles too: at GPT-2's width of {WIDTH} it takes "
         f"{rows[-1][3] / 1e6:,.1f} million weights.",
         f"The same text with the vocabulary cut off at each size; weights of a table of width {WIDTH}",
         ("ids", "tokens", "bytes a token", "weights of the table"),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from bytemill.outside_text import without_secrets
-from bytemill.places import without_user
-from bytemill.train.machine.facts import host, installed_version
+from bytemill.train.machine.facts import command_line, host, installed_version
 
 __all__ = ["describe_environment"]
 
@@ -19,12 +16,13 @@ _PACKAGES = ("bytemill", "numpy", "safetensors")
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Return versions, machine and git commit as JSON data; unknown values are None."""
+    """Return versions, date, command, machine and git commit as JSON data; unknown values are None."""
     here = host()
     return {
         "python": here.python,
         "packages": {"torch": str(torch.__version__), **{name: installed_version(name) for name in _PACKAGES}},
-        "command": [without_user(without_secrets(argument)) for argument in _command()],
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": command_line(),
         "git_commit": _git_commit(),
         "machine": {
             "system": here.system,
@@ -35,11 +33,6 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         },
     }
-
-
-def _command() -> list[str]:
-    """Return the program's name without its folder, and its arguments."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]] if sys.argv else []
 
 
 def _git_commit() -> str | None:

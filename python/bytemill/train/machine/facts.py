@@ -11,15 +11,30 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import sysconfig
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bytemill._core import splitting_backend
 from bytemill.errors import ArgumentError
+from bytemill.outside_text import without_secrets
+from bytemill.places import relative_path, without_user
 
-__all__ = ["Gpu", "Host", "Machine", "Torch", "container_memory", "examine", "host", "installed_version"]
+__all__ = [
+    "Gpu",
+    "Host",
+    "Machine",
+    "Torch",
+    "command_line",
+    "container_memory",
+    "examine",
+    "host",
+    "installed_version",
+    "seconds_running",
+]
 
 # Names as in Linux's /proc/cpuinfo; the last three are of ARM processors.
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vbmi2", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16")
@@ -135,6 +150,27 @@ def container_memory(cgroup: Path) -> tuple[int | None, int]:
         return (None if limit == "max" else int(limit)), used
     except (OSError, ValueError):
         return None, 0
+
+
+def command_line() -> list[str]:
+    """Return this process's command without secrets: the program's name, and arguments whose paths are relative.
+
+    A path is shown from the home folder as `~/…`, else from the current folder.
+    """
+    if not sys.argv:
+        return []
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return [name, *(without_user(relative_path(without_secrets(argument))) for argument in sys.argv[1:])]
+
+
+def seconds_running() -> float | None:
+    """Return the seconds since this process started; None where the system does not say, which Linux does."""
+    try:
+        ticks = int(Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def installed_version(package: str) -> str | None:

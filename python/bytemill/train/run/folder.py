@@ -7,6 +7,7 @@
     changes.jsonl      settings changed on a resume: step, setting, old value, new value
     metrics.jsonl      one JSON object per logged step
     samples.jsonl      text sampled during training
+    sessions.jsonl     one line per session that has ended: its last logged step, when it began, its seconds
     tensorboard/       the metrics for TensorBoard
     profile/           a trace of some steps, with train.profile_steps
     checkpoints/       see bytemill.train.run.checkpoint
@@ -18,7 +19,9 @@ If there are several processes, only the first writes.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import CheckpointError, ConfigError, DivergedError
@@ -54,7 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run"]
 
-_LINES = ("changes.jsonl", "metrics.jsonl", "samples.jsonl")
+_LINES = ("changes.jsonl", "metrics.jsonl", "samples.jsonl", "sessions.jsonl")
 _WHATEVER_THE_ROWS = ("path", "val", "test", "tokenizer", "hellaswag", "batch_size", "eval_batches")
 """Settings of the data section that do not change training rows, or whose saved form differs."""
 _FOR_USE = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -82,6 +85,7 @@ class Run:
         self._validations: list[tuple[int, float]] = []  # step and loss, oldest first, including those before a resume
         self._validated: tuple[int, float | None] = (-1, None)  # the last logged step and its validation loss
         self._saved_step: int | None = None
+        self._began = datetime.datetime.now().astimezone()
         self._saving = Background()
         self._progress = ProgressLine(config.train.max_steps, shown=progress and writes)
         self._open = contextlib.ExitStack()
@@ -121,6 +125,7 @@ class Run:
             tidy_checkpoints(self.folder / "checkpoints", newest=step, keep=keep)
             self._open_logs(step if pending is not None else step + 1)
             self._record_settings(checkpoint)
+            self._open.callback(self._record_session)
         return step, pending
 
     def log(self, step: int, record: Mapping[str, Any], samples: Sequence[Mapping[str, str]]) -> None:
@@ -327,6 +332,14 @@ class Run:
             write_text(self.folder / name, text)
         write_text(self.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
         write_text(self.folder / "config.toml", dump_toml(portable_config(self.config, self.folder)))
+
+    def _record_session(self) -> None:
+        """Write how long this session took; a session that is killed leaves no line."""
+        seconds = (datetime.datetime.now().astimezone() - self._began).total_seconds()
+        sessions = JsonLines(self.folder / "sessions.jsonl", before_step=sys.maxsize)
+        began = self._began.isoformat(timespec="seconds")
+        sessions.append({"step": max(self._validated[0], 0), "began": began, "seconds": round(seconds, 2)})
+        sessions.close()
 
     def _open_logs(self, before_step: int) -> None:
         self._metrics = JsonLines(self.folder / "metrics.jsonl", before_step=before_step)
