@@ -53,8 +53,9 @@ def sweep_page(results: Sequence[SweepResult], *, each_run: bool = True, provena
         "Training and validation loss of each run": _losses(results) if each_run else [],
         "Samples": _samples(results),
     }
+    named = varying or _settings(results)
     return Page(
-        f"Sweep of {', '.join(varying)}: {_runs(len(results))}" if varying else f"Sweep of {_runs(len(results))}",
+        f"Sweep of {', '.join(named)}: {_runs(len(results))}" if named else f"Sweep of {_runs(len(results))}",
         _verdict(results, varying),
         tuple(Section(title, tuple(blocks)) for title, blocks in sections.items() if blocks),
         kicker="bytemill sweep",
@@ -101,16 +102,19 @@ def _settings(results: Sequence[SweepResult]) -> list[str]:
 
 def _groups(results: Sequence[SweepResult], varying: Sequence[str]) -> dict[str, list[SweepResult]]:
     """Return the results by their settings without the seeds; a group of several has repeats."""
+    all_the_same = "all runs" if _settings(results) and not varying else ""
     groups: dict[str, list[SweepResult]] = {}
     for one in results:
-        groups.setdefault(_label(one, varying), []).append(one)
+        groups.setdefault(_values_of(one, varying) or all_the_same or one.name, []).append(one)
     return groups
 
 
 def _label(result: SweepResult, settings: Sequence[str]) -> str:
     """Return a run's values of these settings, or its name if there are none or many."""
-    if not 0 < len(settings) <= _MAX_SETTING_COLUMNS:
-        return result.name
+    return _values_of(result, settings) if 0 < len(settings) <= _MAX_SETTING_COLUMNS else result.name
+
+
+def _values_of(result: SweepResult, settings: Sequence[str]) -> str:
     return ", ".join(f"{_last_part(name)}={_value(result.varied.get(name))}" for name in settings)
 
 
@@ -125,22 +129,10 @@ def _table(results: Sequence[SweepResult]) -> Table:
     """Return all runs: the result, the settings that vary, then further figures."""
     settings = _settings(results)[:_MAX_SETTING_COLUMNS]
     has_accuracy = any(math.isfinite(one.validation_accuracy) for one in results)
-    has_state = any(one.state != "done" for one in results)
-    figures = [
-        "training loss",
-        "lowest",
-        "steps",
-        "trainable",
-        "memory",
-        "time",
-        *(["state"] if has_state else []),
-        "run",
-    ]
+    figures = ("training loss", "lowest", "steps", "trainable", "memory", "time", "state", "run")
     header = ("", "validation loss", *(["accuracy"] if has_accuracy else []), *settings, *figures)
     ranked = _ranked(results)
-    rows = tuple(
-        _row(i, one, settings, has_accuracy=has_accuracy, has_state=has_state) for i, one in enumerate(ranked, start=1)
-    )
+    rows = tuple(_row(i, one, settings, has_accuracy=has_accuracy) for i, one in enumerate(ranked, start=1))
     best = ((0, 1),) if len(rows) > 1 and rows[0][1] != "–" else ()
     n_before = 2 + has_accuracy
     of_settings = tuple(n_before + i for i, name in enumerate(settings) if _is_numeric(name, results))
@@ -149,9 +141,7 @@ def _table(results: Sequence[SweepResult]) -> Table:
     return Table("Runs, the lowest validation loss first", header, rows, numeric=numeric, best=best)
 
 
-def _row(
-    number: int, result: SweepResult, settings: Sequence[str], *, has_accuracy: bool, has_state: bool
-) -> tuple[str, ...]:
+def _row(number: int, result: SweepResult, settings: Sequence[str], *, has_accuracy: bool) -> tuple[str, ...]:
     return (
         str(number),
         decimal(result.validation_loss, 4),
@@ -163,7 +153,7 @@ def _row(
         "–" if result.n_trainable is None else count(result.n_trainable),
         size(result.memory_mib * 2**20) if math.isfinite(result.memory_mib) else "–",
         duration(result.ended.seconds) if result.ended else "–",
-        *([result.state] if has_state else []),
+        result.state,
         result.name,
     )
 

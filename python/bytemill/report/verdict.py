@@ -154,8 +154,12 @@ def sweep_verdict(
         return f"No run has a {unit} yet.{state}"
     ranked = sorted(means, key=lambda name: means[name])
     best = f"`{ranked[0]}`"
+    if len(ranked) == 1 and len(values := [one for one in groups[ranked[0]] if math.isfinite(one)]) > 1:
+        spread = decimal(max(values) - min(values), 4)
+        return f"The {len(values)} repeats end with a mean {unit} of {decimal(means[ranked[0]], 4)}; they spread by {spread}.{state}"
     if len(ranked) == 1:
-        return f"Only {best} has a {unit}: {decimal(means[ranked[0]], 4)}.{state}"
+        others = "there is nothing to compare" if len(groups) == 1 else "the others have none yet"
+        return f"{best} ends with a {unit} of {decimal(means[ranked[0]], 4)}; {others}.{state}"
     gap = means[ranked[1]] - means[ranked[0]]
     spreads = [max(values) - min(values) for values in groups.values() if len(values) > 1]
     spreads = [spread for spread in spreads if math.isfinite(spread)]

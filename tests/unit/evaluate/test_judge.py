@@ -404,4 +404,6 @@ def test_tables_show_what_has_no_score() -> None:
         "| b | 3.0 | 2 | 1 | 1 | 0 | 2.5 | 2.5 | 2 | 3 |",
     ]
     page = judge_page("quality", "m", {"a": ROWS[:2], "b": ROWS[:2]}, scores).html()
-    assert "<code>b</code> the highest mean quality: 3.0" in page
+    assert (
+        "<code>m</code> gives <code>b</code> a mean quality of 3.0 of 100 points. <code>a</code> has no scores." in page
+    )

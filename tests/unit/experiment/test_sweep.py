@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from bytemill import Tokenizer
-from bytemill.errors import ConfigError
+from bytemill.errors import ConfigError, FormatError
 from bytemill.experiment.sweep import run as sweep_module
-from bytemill.experiment.sweep.plan import read_sweep
+from bytemill.experiment.sweep.plan import read_plan, read_sweep
 from bytemill.experiment.sweep.results import SweepResult, sweep_results
 from bytemill.experiment.sweep.run import Ended, ended_run, run_command, run_sweep
 from bytemill.report.sweep import sweep_markdown, sweep_page
@@ -243,12 +243,13 @@ def test_the_page_and_the_table_compare_what_there_is(tmp_path: Path) -> None:
     assert [result.state for result in results] == ["done", "failed: the loss is nan", "not begun"]
     assert (results[0].train_loss, results[0].validation_loss, results[0].n_trainable) == (1.0, 1.5, 4)
     table = sweep_markdown(results).splitlines()
-    assert table[0].startswith("| run | data.seed | trainable | steps | training loss | validation loss |")
-    assert table[2].startswith("| good | 0 | 4 | 2 | 1.0000 | 1.5000 | 1.5000 | 5.2")
-    assert table[4].endswith("| not begun |")
-    html = sweep_page("a sweep", results).html()
-    assert "1 of 3 runs are done, 1 failed. The lowest final validation loss is 1.5000" in html
-    assert html.count("<h4>good</h4>") == 1
+    assert table[0].startswith("|  | validation loss | data.seed | training loss | lowest | steps | trainable |")
+    assert table[2].startswith("| 1 | 1.5000 | 0 | 1.0000 | 1.5000 | 2 | 4 | 5.2")
+    assert table[2].endswith("| done | good |")
+    assert table[4].endswith("| not begun | waits |")
+    html = sweep_page(results).html()
+    assert "there is nothing to compare. 1 of 3 runs are done, 1 failed." in html
+    assert html.count("<h4>seed=0</h4>") == 1
     assert "Validation loss" in html
 
 
@@ -258,13 +259,12 @@ def test_a_page_of_many_runs_keeps_their_colours_apart() -> None:
         samples = [{"step": 3, "prompt": "Hi", "text": f"text {i}"}]
         return SweepResult(f"run-{i}", {"lora.r": i}, Ended(0, 1.0), 7, metrics, samples)
 
-    html = sweep_page("many", [result(i) for i in range(14)]).html()
+    html = sweep_page([result(i) for i in range(14)]).html()
     assert [f"Validation loss, {i} of 3" in html for i in (1, 2, 3, 4)] == [True, True, True, False]
     assert all(f"text {i}" in html for i in range(14))
-    assert "The lowest final validation loss is 2.0000, by <code>run-0</code>" in html
-    both = html[html.index("Training and validation loss") :]
-    assert all(f"run-{i}. training: from {2.0 + i:.3f} at step" in both for i in range(8))
-    assert "run-3. training" not in sweep_page("many", [result(3)], each_run=False).html()
+    assert "<code>r=0</code> is best: 2.0000 validation loss, 0.1000 below the next." in html
+    assert all(f"r={i}. training: from {2.0 + i:.3f} at step" in html for i in range(8))
+    assert "run-3. training" not in sweep_page([result(3)], each_run=False).html()
 
 
 def test_a_table_has_columns_for_few_settings_that_differ() -> None:
@@ -273,10 +273,29 @@ def test_a_table_has_columns_for_few_settings_that_differ() -> None:
         return [SweepResult(str(row), row, None, None, [], []) for row in rows]
 
     def header(**settings: list[Any]) -> str:
-        return sweep_markdown(results(**settings)).splitlines()[0].partition(" trainable")[0]
+        return sweep_markdown(results(**settings)).splitlines()[0].partition(" training loss")[0]
 
-    assert header(r=[1, 2], epochs=[3, 3], bias=["none", "all"]) == "| run | r | bias |"
-    assert header(**{name: [1, 2] for name in "abcde"}) == "| run |"
+    assert header(r=[1, 2], epochs=[3, 3], bias=["none", "all"]) == "|  | validation loss | r | bias |"
+    assert header(**{name: [1, 2] for name in "abcdefgh"}) == "|  | validation loss | a | b | c | d | e | f |"
+    page = sweep_page(results(r=[1, 2], epochs=[3, 3], bias=["none", "all"]))
+    assert page.title == "Sweep of r, bias: 2 runs"
+    assert "The same in all runs: <code>epochs</code> 3." in page.html()
+
+
+def test_a_setting_that_only_some_runs_name_has_its_value_in_all(tmp_path: Path) -> None:
+    path = written(tmp_path, '[config]\ntask = "lm"\n[[runs]]\nname = "a"\n[[runs]]\nname = "b"\nlora.r = 3\n')
+    found = sweep_results(read_sweep(path), tmp_path / "s")
+    assert [one.varied["lora.r"] for one in found] == [read_sweep(path)[0].config.lora.r, 3]
+
+
+def test_a_sweep_is_read_back_from_its_folder(tmp_path: Path) -> None:
+    planned, folder = planned_of(tmp_path, "good", "bad"), tmp_path / "sweep"
+    run_sweep(planned, folder)
+    again = read_plan(folder)
+    assert sweep_markdown(sweep_results(again, folder)) == sweep_markdown(sweep_results(planned, folder))
+    (folder / "plan.json").write_text('{"runs": [{"name": "../good", "varied": {}}]}')
+    with pytest.raises(FormatError, match=r"plan\.json: run 1: expected a name of a folder"):
+        read_plan(folder)
 
 
 @pytest.mark.parametrize("grid", ["[1]", "3", '"r"'])
@@ -317,9 +336,9 @@ def test_a_real_run(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| r=1"]
-    assert all(line.endswith("| done |") for line in lines[2:])
-    assert "1 of 1 runs are done." in (tmp_path / "s" / "report.html").read_text()
+    assert [line.rpartition(" | ")[2] for line in lines[2:]] == ["r=1 |"]
+    assert all("| done |" in line for line in lines[2:])
+    assert "there is nothing to compare" in (tmp_path / "s" / "report.html").read_text()
     results = sweep_results(read_sweep(tmp_path / "sweep.toml"), tmp_path / "s")
     assert [len(result.samples) for result in results] == [2]
     assert results[0].n_trainable == (16 + 48) + (16 + 16) + (16 + 64) + (64 + 16)
