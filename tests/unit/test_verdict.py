@@ -90,6 +90,7 @@ def test_preferences_of_few_pairs_are_not_clear() -> None:
         ({"r=4": [2.5], "r=8": [2.5]}, "`r=4` and `r=8` have the same validation loss"),
         ({"r=4": [NAN], "r=8": [NAN]}, "No run has a validation loss yet."),
         ({"r=4": [NAN], "r=8": [2.0]}, "`r=8` ends with a validation loss of 2.0000; the others have none yet."),
+        ({"all runs": [2.0, 2.2]}, "The 2 repeats end with a mean validation loss of 2.1000; they spread by 0.2000."),
         ({}, "No run has a validation loss yet."),
     ],
 )

@@ -16,6 +16,8 @@ __all__ = ["SERIES", "Bars", "Chart", "Curves", "Dots", "HeatMap", "Level", "Lin
 SERIES = ("accent", "series-2", "series-3", "series-4", "series-5", "series-6")
 """Colours of lines in the same plot, as names of the page's CSS variables."""
 
+Number = int | float
+"""Two types, so that a record of a page keeps whole numbers whole."""
 Colours = Mapping[str, str]
 Columns = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 """Header and rows of a chart's numbers."""
@@ -32,12 +34,12 @@ class Line:
     """One curve."""
 
     label: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[Number]
+    y: Sequence[Number]
     """Same length as `x`; NaN and infinite values leave a gap."""
     colour: str = "accent"
     """`"ink"`, `"muted"` or one of SERIES."""
-    width: float = 2.0
+    width: Number = 2.0
     """Line width in CSS pixels."""
     marked: bool = False
     """Whether each point has a dot."""
@@ -60,7 +62,7 @@ class Level:
     """A horizontal reference line with a label."""
 
     label: str
-    y: float
+    y: Number
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Bars:
 
     labels: tuple[str, ...]
     """Labels of more than 24 characters are truncated in the plot."""
-    values: tuple[float, ...]
+    values: tuple[Number, ...]
     """One value per bar, 0 or more."""
     alt: str
     """Text alternative: what the plot shows, in a sentence."""
@@ -178,7 +180,7 @@ class Dots:
     """
 
     labels: tuple[str, ...]
-    values: tuple[tuple[float, ...], ...]
+    values: tuple[tuple[Number, ...], ...]
     """One or more values per label."""
     x_label: str
     alt: str
@@ -225,7 +227,7 @@ class HeatMap:
     column_title: str
     column_labels: tuple[str, ...]
     """Labels of the columns."""
-    values: tuple[tuple[float, ...], ...]
+    values: tuple[tuple[Number, ...], ...]
     """One tuple per row; NaN for an empty cell."""
     alt: str
     """Text alternative: what the plot shows, in a sentence."""

@@ -52,10 +52,11 @@ def read_page(path: Path) -> Page:
         raise DataError(f"{path}: its record is of another version of bytemill; write the page again")
     try:
         return TypeAdapter(Page).validate_python(_with_nan(found.get("page")))
-    except (ValidationError, ValueError) as fault:
-        first = fault.errors()[0] if isinstance(fault, ValidationError) else {"loc": (), "msg": str(fault)}
-        place = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path}: its record is damaged at {place or 'its start'}: {first['msg']}") from None
+    except ValidationError as fault:
+        # A block is one of several kinds; the error that is deepest in the record is that of the kind it has.
+        deepest = max(fault.errors(), key=lambda one: len(one["loc"]))
+        place = ".".join(map(str, deepest["loc"]))
+        raise DataError(f"{path}: its record is damaged at {place}: {deepest['msg']}") from None
 
 
 def _as_data(value: Any) -> Any:

@@ -156,7 +156,8 @@ def sweep_verdict(
     best = f"`{ranked[0]}`"
     if len(ranked) == 1 and len(values := [one for one in groups[ranked[0]] if math.isfinite(one)]) > 1:
         spread = decimal(max(values) - min(values), 4)
-        return f"The {len(values)} repeats end with a mean {unit} of {decimal(means[ranked[0]], 4)}; they spread by {spread}.{state}"
+        mean = decimal(means[ranked[0]], 4)
+        return f"The {len(values)} repeats end with a mean {unit} of {mean}; they spread by {spread}.{state}"
     if len(ranked) == 1:
         others = "there is nothing to compare" if len(groups) == 1 else "the others have none yet"
         return f"{best} ends with a {unit} of {decimal(means[ranked[0]], 4)}; {others}.{state}"
