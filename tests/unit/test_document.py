@@ -166,7 +166,14 @@ def test_a_classifier_page_shows_its_test(tmp_path: Path) -> None:
     page = run_page(write_classifier(tmp_path / "spam"))
     text = Reader(page.html()).text.replace("\N{NO-BREAK SPACE}", " ")
     assert page.verdict.startswith("92\N{NO-BREAK SPACE}% of 200 test texts are classified correctly")
-    for words in ("Confusion matrix", "95  (95 %)", "12  (12 %)", "Texts with the highest loss", "48 % → 97 %", "0.9179"):
+    for words in (
+        "Confusion matrix",
+        "95  (95 %)",
+        "12  (12 %)",
+        "Texts with the highest loss",
+        "48 % → 97 %",
+        "0.9179",
+    ):
         assert words in text
     assert "as_spam" not in text
     assert text.index("1 December 2026 · bytemill finetune classify --model gpt2 · from gpt2 · 124 million") > 0

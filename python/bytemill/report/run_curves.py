@@ -21,6 +21,12 @@ __all__ = ["MAX_OTHER_CURVES", "curves_of"]
 
 # (key in metrics.jsonl, title, unit, explanation)
 _ACCURACY = ("val_accuracy", "Accuracy", "fraction correct", "Fraction of validation rows with a correct answer.")
+_WIN_RATE = (
+    "val_accuracy",
+    "Win rate",
+    "fraction of pairs ranked correctly",
+    "Fraction of validation pairs whose chosen answer has the higher reward; guessing gives 0.5.",
+)
 _MAIN = (
     _ACCURACY,
     (
@@ -76,7 +82,8 @@ def curves_of(task: str, runs: Sequence[RunData], axis: Axis) -> list[Block]:
     main = _loss_plots(metrics, _UNITS.get(task, "nats per token"), axis)
     if task == "preference":
         main += preference_plots(metrics, axis)
-    main += [plot for one in _MAIN if (plot := _plot(one, metrics, axis))]
+    measures = (_WIN_RATE,) if task == "preference" else _MAIN
+    main += [plot for one in measures if (plot := _plot(one, metrics, axis))]
     drawn = (
         {key for key, *_ in (*_MAIN, *_SECONDARY)} | _NO_CURVES | (PREFERENCE_KEYS if task == "preference" else set())
     )

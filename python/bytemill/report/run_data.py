@@ -49,12 +49,12 @@ class RunData:
 
     @property
     def task(self) -> str:
-        """The task; without settings, the one whose metrics were logged."""
-        task = self.settings.get("task")
-        if task in TASKS:
-            return str(task)
+        """The task: that of metrics which only one task logs, else that of the settings, else pretraining."""
         keys = {key for row in self.metrics for key in row}
-        return "preference" if "reward_chosen" in keys else "classify" if "val_macro_f1" in keys else "pretrain"
+        if "reward_chosen" in keys or "val_macro_f1" in keys:
+            return "preference" if "reward_chosen" in keys else "classify"
+        task = self.settings.get("task")
+        return task if task in TASKS else "pretrain"
 
     @property
     def steps(self) -> int:

@@ -70,7 +70,7 @@ def _runs(n_runs: int) -> str:
 
 def _verdict(results: Sequence[SweepResult], varying: Sequence[str]) -> str:
     return sweep_verdict(
-        {name: [one.validation_loss for one in group] for name, group in _groups(results, varying).items()},
+        {name: [one.validation_loss for one in group] for name, group in _groups(_final(results), varying).items()},
         n_runs=len(results),
         n_done=sum(result.state == "done" for result in results),
         n_failed=sum(result.state.startswith("failed") for result in results),
@@ -78,7 +78,7 @@ def _verdict(results: Sequence[SweepResult], varying: Sequence[str]) -> str:
 
 
 def _figures(results: Sequence[SweepResult]) -> tuple[Block, ...]:
-    losses = [one.validation_loss for one in _ranked(results) if math.isfinite(one.validation_loss)]
+    losses = [one.validation_loss for one in _ranked(_final(results)) if math.isfinite(one.validation_loss)]
     if not losses:
         return ()
     figures = [Figure(decimal(losses[0], 4), "lowest validation loss", "nats, after the last step")]
@@ -90,8 +90,17 @@ def _figures(results: Sequence[SweepResult]) -> tuple[Block, ...]:
 
 
 def _ranked(results: Sequence[SweepResult]) -> list[SweepResult]:
-    """Return the results with the lowest final validation loss first; runs without one are last."""
-    return sorted(results, key=lambda one: one.validation_loss if math.isfinite(one.validation_loss) else math.inf)
+    """Return finished runs with the lowest validation loss first, then other runs by their last validation loss."""
+
+    def place(one: SweepResult) -> tuple[bool, float]:
+        return one.state != "done", one.validation_loss if math.isfinite(one.validation_loss) else math.inf
+
+    return sorted(results, key=place)
+
+
+def _final(results: Sequence[SweepResult]) -> list[SweepResult]:
+    """Return the finished runs, whose losses are final; all runs while none has finished."""
+    return [one for one in results if one.state == "done"] or list(results)
 
 
 def _settings(results: Sequence[SweepResult]) -> list[str]:
@@ -102,7 +111,7 @@ def _settings(results: Sequence[SweepResult]) -> list[str]:
 
 def _groups(results: Sequence[SweepResult], varying: Sequence[str]) -> dict[str, list[SweepResult]]:
     """Return the results by their settings without the seeds; a group of several has repeats."""
-    all_the_same = "all runs" if _settings(results) and not varying else ""
+    all_the_same = "all runs" if len(results) > 1 and _settings(results) and not varying else ""
     groups: dict[str, list[SweepResult]] = {}
     for one in results:
         groups.setdefault(_values_of(one, varying) or all_the_same or one.name, []).append(one)
@@ -176,7 +185,7 @@ def _constants(results: Sequence[SweepResult]) -> list[Block]:
 
 def _effects(results: Sequence[SweepResult], varying: Sequence[str]) -> list[Block]:
     """Return the dots of all settings, and a heat map if two settings vary."""
-    measured = [one for one in _ranked(results) if math.isfinite(one.validation_loss)]
+    measured = [one for one in _ranked(_final(results)) if math.isfinite(one.validation_loss)]
     groups = {name: [one.validation_loss for one in group] for name, group in _groups(measured, varying).items()}
     if len(groups) < 2:
         return []

@@ -243,6 +243,7 @@ def test_the_page_and_the_table_compare_what_there_is(tmp_path: Path) -> None:
     assert [result.state for result in results] == ["done", "failed: the loss is nan", "not begun"]
     assert (results[0].train_loss, results[0].validation_loss, results[0].n_trainable) == (1.0, 1.5, 4)
     table = sweep_markdown(results).splitlines()
+    assert sweep_page(results).title == "Sweep of data.seed: 3 runs"
     assert table[0].startswith("|  | validation loss | data.seed | training loss | lowest | steps | trainable |")
     assert table[2].startswith("| 1 | 1.5000 | 0 | 1.0000 | 1.5000 | 2 | 4 | 5.2")
     assert table[2].endswith("| done | good |")

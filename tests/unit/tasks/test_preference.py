@@ -312,7 +312,7 @@ def test_what_is_missing_is_named(files: dict[str, str], name: str) -> None:
 def test_the_page_of_a_run_shows_margins_and_rewards(tmp_path: Path) -> None:
     tuned(adapted(), tmp_path / "run", reference=None)
     html = run_page(tmp_path / "run").html()
-    for title in ("Margin on the validation set", "Margin in training", "Accuracy", "Rewards: run"):
+    for title in ("Margin on the validation set", "Margin in training", "Win rate", "Rewards: run"):
         assert html.count(f"<h3>{title}</h3>") == 1
     assert "nats per pair" in html
     assert "fraction of pairs ranked correctly" in html
