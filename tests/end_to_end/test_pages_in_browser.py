@@ -30,6 +30,10 @@ addEventListener("load", () => {{
     width: page.documentElement.scrollWidth,
     wide: wide.slice(0, 5).map(one => one.outerHTML.slice(0, 120)),
     ground: style.backgroundColor,
+    wrapped: [...page.querySelectorAll(".figures dd:not(.note)")].filter(
+      one => one.getBoundingClientRect().height > 1.6 * parseFloat(getComputedStyle(one).fontSize)
+    ).map(one => one.textContent),
+    results: [...page.querySelectorAll("td.best")].map(one => one.getBoundingClientRect().right),
     shown: [...page.querySelectorAll(".plots .plot > div > svg, .plots .plot > svg")].filter(
       one => one.getBoundingClientRect().width > 0).length,
     plots: page.querySelectorAll(".plots .plot > div > svg").length,
@@ -67,6 +71,15 @@ def test_a_page_fits_a_phone_and_says_nothing_on_the_console(folder: Path, page:
     assert found["width"] <= PHONE_PX
     assert 2 * found["shown"] == found["plots"]  # of each plot the narrow drawing, not the wide one
     assert "CONSOLE" not in console
+
+
+@pytest.mark.parametrize("page", ["two-runs", "classifier", "preference", "sweep", "matrix"])
+def test_a_page_shows_its_results_on_a_laptop(folder: Path, page: str) -> None:
+    found, _ = browse(folder, page, width=1_280)
+    assert found["wrapped"] == []
+    assert found["width"] <= 1_280
+    assert all(right <= 1_280 for right in found["results"])
+    assert found["results"] or page == "preference"
 
 
 def test_a_page_is_dark_where_the_reader_wants_it(folder: Path) -> None:
