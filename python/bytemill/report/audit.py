@@ -76,7 +76,7 @@ def _pattern(tokenizer: Tokenizer) -> str:
 def _blocks(answer: Answer) -> tuple[Block, ...]:
     table = _table(answer)
     if answer.growth:
-        return (Prose(answer.explanation), _growth(answer.growth), table)
+        return (Prose(answer.explanation), _growth(answer, answer.growth), table)
     if answer.bars:
         whole = _table(answer, answer.all_rows) if answer.all_rows else table
         return (Prose(answer.explanation), _bars(answer), Details("The numbers", (whole,)))
@@ -98,7 +98,7 @@ def _cell(value: str | float) -> str:
     return decimal(value, 4).rstrip("0") if 0 < abs(value) < 0.1 else decimal(value)
 
 
-def _growth(growth: Growth) -> Plot:
+def _growth(answer: Answer, growth: Growth) -> Plot:
     sizes, values = zip(*growth.points, strict=True)
     listed = ", ".join(f"{decimal(value)} with {count(size)}" for size, value in growth.points)
     chart = Curves(
@@ -109,8 +109,8 @@ def _growth(growth: Growth) -> Plot:
         x_log2=True,
         y_from_zero=True,
     )
-    title = f"{growth.label.capitalize()} by vocabulary size"
-    what = f"The vocabulary truncated to each size, on the same text. {growth_verdict(growth.points)}"
+    title = f"{_capital(growth.label)} by vocabulary size"
+    what = f"{answer.caption.partition(';')[0]}. {growth_verdict(growth.points)}"
     return Plot(title, chart, what)
 
 
@@ -120,4 +120,8 @@ def _bars(answer: Answer) -> Plot:
     value_format = "{:,.0f}" if is_whole else "{:,.2f}"
     listed = ", ".join(f"{name} {value_format.format(value)}" for name, value in answer.bars)
     chart = Bars(names, values, f"{answer.bars_label}: {listed}.", value_format)
-    return Plot(answer.bars_label.capitalize(), chart, answer.caption + ".")
+    return Plot(_capital(answer.bars_label), chart, answer.caption + ".")
+
+
+def _capital(label: str) -> str:
+    return label[:1].upper() + label[1:]

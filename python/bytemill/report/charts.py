@@ -27,6 +27,7 @@ _MAX_LABEL_CHARACTERS = 24
 _MAX_DOT_LABEL = 30
 _MAX_TICKS = 7  # numbers that fit next to each other on a phone
 _ROW_HEIGHT = 22
+_LONG_NUMBER = 1e4  # from here on, ticks have thousands separators
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,9 @@ class Curves:
         elif self.whole_x:
             _whole_ticks(axes)
         if self.y_from_zero:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.04 * axes.get_ylim()[1])
+        if max(map(abs, axes.get_ylim())) >= _LONG_NUMBER:
+            axes.yaxis.set_major_formatter("{x:,.0f}")
         if not any(math.isfinite(value) for line in self.lines for value in line.y):
             axes.text(0.5, 0.5, "no values were logged", ha="center", transform=axes.transAxes)
         axes.set_xlabel(_plain(self.x_label))

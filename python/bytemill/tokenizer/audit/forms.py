@@ -90,7 +90,7 @@ def yaml_and_json(tokenizer: Tokenizer) -> Answer:
         "and so is indentation: YAML leaves most of the marks out, JSON can leave the spaces out. The smaller form is "
         "cheaper to read and quicker to write for a model; what decides is the form that is compared, so count it.",
         "Three records in five forms",
-        ("form", "bytes", "tokens", "beside indented JSON"),
+        ("form", "bytes", "tokens", "times indented JSON"),
         rows,
         bars=tuple((name, float(count)) for name, count in counts.items()),
         bars_label="tokens",

@@ -73,11 +73,11 @@ def fertility(tokenizer: Tokenizer, texts: Mapping[str, str] | None = None) -> A
         "Tokens by language, fewest first"
         + (f"; {len(shown)} of {len(rows)} texts" if len(shown) < len(rows) else "")
         + (f", {left_out} incomplete ones left out" if left_out else ""),
-        ("language", "characters", "bytes", "tokens", "tokens a word", "tokens a character", "beside English"),
+        ("language", "characters", "bytes", "tokens", "tokens a word", "tokens a character", "times English"),
         tuple(shown),
         all_rows=tuple(rows) if len(shown) < len(rows) else (),
         bars=tuple((row[0], row[6]) for row in shown),
-        bars_label="tokens beside English",
+        bars_label="tokens, times English",
     )
 
 
@@ -91,8 +91,8 @@ _Row = tuple[str, int, int, int, Cell, float, float]
 def _row(tokenizer: Tokenizer, name: str, text: str, n_reference: int) -> _Row:
     n_tokens, n_characters = tokenizer.count(text), max(1, len(text))
     a_word: Cell = "–" if _is_unspaced(text) else round(n_tokens / max(1, len(text.split())), 3)
-    beside = round(n_tokens / n_reference, 3)
-    return name, len(text), len(text.encode()), n_tokens, a_word, round(n_tokens / n_characters, 3), beside
+    times = round(n_tokens / n_reference, 3)
+    return name, len(text), len(text.encode()), n_tokens, a_word, round(n_tokens / n_characters, 3), times
 
 
 def _is_unspaced(text: str) -> bool:

@@ -35,11 +35,15 @@ def audit(
     >>> len(answers), answers[0].question
     (10, 'What is a character to the tokenizer?')
     """
+    measured = "The given text"
+    if not text and (languages or {}).get("English"):
+        text, measured = (languages or {})["English"], "The English text of the languages"
     if not text:
-        text = (languages or {}).get("English") or "\n".join([*SENTENCES.values(), CODE])
+        text = "\n".join([*SENTENCES.values(), CODE])
+        measured = f"Short samples in {len(SENTENCES)} languages and a piece of code"
     return (
         characters(tokenizer),
-        size_and_length(tokenizer, text),
+        size_and_length(tokenizer, text, measured),
         reversing(tokenizer),
         fertility(tokenizer, languages),
         digits(tokenizer),

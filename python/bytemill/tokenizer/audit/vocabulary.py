@@ -22,8 +22,8 @@ N_EXAMPLES = 8
 N_BYTES = 256
 
 
-def size_and_length(tokenizer: Tokenizer, text: str) -> Answer:
-    """Count the tokens of a text with the vocabulary truncated to sizes that double."""
+def size_and_length(tokenizer: Tokenizer, text: str, measured: str) -> Answer:
+    """Count the tokens of a text with the vocabulary truncated to sizes that double; `measured` names the text."""
     n_bytes = len(text.encode(errors="replace"))
     points = [(size, n_tokens) for size, n_tokens in _growth(tokenizer, text) if n_tokens]
     rows = tuple((size, n_tokens, round(n_bytes / n_tokens, 3), size * WIDTH) for size, n_tokens in points)
@@ -34,7 +34,7 @@ def size_and_length(tokenizer: Tokenizer, text: str) -> Answer:
         "Longer tokens mean fewer ids, so less work, and more text in the same context. But with each doubling "
         f"the model's table of tokens doubles too: at GPT-2's width of {WIDTH} it takes "
         f"{rows[-1][3] / 1e6:,.1f} million weights.",
-        f"The same text with the vocabulary cut off at each size; weights of a table of width {WIDTH}",
+        f"{measured}, with the vocabulary cut off at each size; weights of a table of width {WIDTH}",
         ("ids", "tokens", "bytes a token", "weights of the table"),
         rows,
         growth=Growth("bytes a token", "ids in the vocabulary", tuple((row[0], row[2]) for row in rows)),
