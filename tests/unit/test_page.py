@@ -104,7 +104,8 @@ def test_the_verdict_follows_the_numbers() -> None:
 
 def test_the_page_shows_first_what_the_model_writes_and_answers() -> None:
     page = demo_page(results())
-    assert [section.title for section in page.sections][:2] == ["What it writes", "What it answers"]
+    assert [section.title for section in page.sections][:2] == ["More texts", "What it answers"]
+    assert page.summary[0].title == "What it writes"
     assert "taught" not in page.html()
 
 

@@ -41,7 +41,7 @@ class Journal:
         """Finished results by index."""
         own = json.loads(json.dumps(dict(header)))
         lines = _whole_lines(path)
-        if lines:
+        if len(lines) > 1:  # a file without results is of work that failed at its start; it is written again
             self._refuse_other(lines[0], own)
             self.results = {line["index"]: line for line in lines[1:]}
         path.parent.mkdir(parents=True, exist_ok=True)

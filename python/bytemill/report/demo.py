@@ -30,7 +30,7 @@ def demo_page(results: DemoResults, *, is_private: bool = False) -> Page:
         title="From raw text to a fine-tuned GPT-2",
         verdict=demo_verdict(pretrain.ratio_to_unigram, pretrain.missed, tune.base_loss, tune.tuned_loss),
         sections=(
-            _samples_section(results),
+            *_more_samples(results),
             _answers_section(results),
             tokenizer_section(results),
             pretraining_section(results.pretrain),
@@ -95,7 +95,8 @@ def _key_figures(results: DemoResults, cores: str) -> KeyFigures:
     return KeyFigures((tokens, guess, answer, time))
 
 
-def _samples_section(results: DemoResults) -> Section:
+def _more_samples(results: DemoResults) -> tuple[Section, ...]:
+    """Return a section on the prompts after the first one, which is at the top of the page; none without any."""
     intro = Prose(
         """
         The same prompts, continued before and after training. At first every token is as likely as any other.
@@ -109,9 +110,9 @@ def _samples_section(results: DemoResults) -> Section:
             columns=(("before training", sample.before), ("after training", sample.after_pretraining)),
             best=1,
         )
-        for i, sample in enumerate(results.samples, 1)
+        for i, sample in enumerate(results.samples[1:], 2)
     ]
-    return Section("What it writes", (intro, *samples))
+    return (Section("More texts", (intro, *samples)),) if samples else ()
 
 
 def _answers_section(results: DemoResults) -> Section:

@@ -275,6 +275,14 @@ def test_a_server_that_fails_on_a_single_row_is_told_of(server: Server, tmp_path
         judge_answers(judge(server), ROWS[:1], RUBRICS["quality"], journal)
 
 
+def test_a_journal_without_results_does_not_block_other_work(tmp_path: Path) -> None:
+    """A judge whose server did not run left its header, and the next judge was refused."""
+    Journal(tmp_path / "a.jsonl", {"judge": "a"}).__exit__()
+    with Journal(tmp_path / "a.jsonl", {"judge": "b"}) as journal:
+        journal.add(0, {"score": 1.0})
+    assert (tmp_path / "a.jsonl").read_text().splitlines()[0] == '{"judge": "b"}'
+
+
 def test_a_journal_of_other_work_is_refused(tmp_path: Path) -> None:
     with Journal(tmp_path / "a.jsonl", {"judge": "a", "seed": 1}) as journal:
         journal.add(0, {"score": 1})
