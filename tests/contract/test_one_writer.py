@@ -18,7 +18,7 @@ REASONS = {
     ("json_reader.py", "os.open"): "reads",
     ("json_reader.py", "os.fdopen"): "reads",
     ("cli/__init__.py", "os.open"): "the null device takes the place of a closed stdout",
-    ("report/plots.py", "savefig"): "into memory",
+    ("report/drawing.py", "savefig"): "into memory",
     ("data/statistics.py", "savefig"): "into memory",
     ("model/weight_files.py", "save_file"): "into the name that files.write_with gives",
     ("train/run/checkpoint.py", "rename"): "a checkpoint, which is a folder, gets its name",

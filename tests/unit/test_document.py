@@ -17,7 +17,7 @@ from bytemill.report.document import document
 from bytemill.report.figure_files import write_figures
 from bytemill.report.markdown import page_markdown
 from bytemill.report.page import Page, Section, plots_of, write_page
-from bytemill.report.record import read_page
+from bytemill.report.read_page import read_page
 from bytemill.report.run import run_page
 from bytemill.train.config import RunConfig, dump_toml
 from console_blocks import call_bytemill

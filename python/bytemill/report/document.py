@@ -9,7 +9,7 @@ from bytemill.errors import DataError
 from bytemill.experiment.sweep.plan import is_sweep, read_plan
 from bytemill.experiment.sweep.results import sweep_results
 from bytemill.report.page import Page, joined
-from bytemill.report.record import read_page
+from bytemill.report.read_page import read_page
 from bytemill.report.run import run_page
 from bytemill.report.run_data import is_run
 from bytemill.report.sweep import sweep_page

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from bytemill.files import write_text
 from bytemill.places import without_user
-from bytemill.report.blocks import Block, Details, Multiples, Plot, blocks_html, with_code
+from bytemill.report.blocks import Block, Details, Multiples, Plot, Table, blocks_html, with_code
 from bytemill.report.escape import escape
+from bytemill.report.record import record_of
 
 __all__ = ["Page", "Section", "joined", "plots_of", "write_page"]
 
@@ -55,8 +56,6 @@ class Page:
 
     def html(self) -> str:
         """Return the whole page as HTML; the home folder is replaced by `~`, and the user's name is removed."""
-        from bytemill.report.record import record_of  # pydantic takes time, and not every import of a page needs it
-
         page = _with_numbered_plots(self, itertools.count(1))
         sections = "".join(_section(f"part-{i}", part, 2) for i, part in enumerate(page.sections, start=1))
         chapters = "".join(_chapter(i, part) for i, part in enumerate(page.chapters, start=1))
@@ -73,9 +72,15 @@ class Page:
 
 
 def joined(title: str, pages: tuple[Page, ...]) -> Page:
-    """Return one page with a chapter per page; the verdict lists those of the chapters."""
+    """Return one page with a chapter per page, and a table of their verdicts."""
+    rows = tuple((str(i), page.title, page.verdict.replace("`", "")) for i, page in enumerate(pages, start=1))
     return Page(
-        title, f"{len(pages)} parts. Each begins with its result.", (), kicker="bytemill report", chapters=pages
+        title,
+        f"{len(pages)} results; each chapter begins with its own.",
+        (),
+        kicker="bytemill report",
+        summary=(Table("Results", ("", "part", "result"), rows),),
+        chapters=pages,
     )
 
 
