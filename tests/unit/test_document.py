@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import html5lib
 import pytest
 
 from bytemill.errors import DataError
@@ -19,6 +20,7 @@ from bytemill.report.markdown import page_markdown
 from bytemill.report.page import Page, Section, plots_of, write_page
 from bytemill.report.read_page import read_page
 from bytemill.report.run import run_page
+from bytemill.report.translation import in_chinese
 from bytemill.train.config import RunConfig, dump_toml
 from console_blocks import call_bytemill
 from page_reader import Reader
@@ -208,3 +210,30 @@ def test_steps_have_whole_ticks(tmp_path: Path) -> None:
     html = run_page(tmp_path).html()
     ticks = re.findall(r'<g id="plot-1-wide-xtick_\d+">.*?<text[^>]*>([^<]*)</text>', html, re.DOTALL)
     assert ticks == ["1", "2"]
+
+
+def test_a_page_in_chinese(made: dict[str, Page], tmp_path: Path) -> None:
+    page = in_chinese(made["classifier"])
+    assert page.title == "分类器：spam"
+    assert page.verdict.startswith("200 条测试文本中有 92\N{NO-BREAK SPACE}% 分类正确；总是回答 `ham` 可得 50")
+    assert page.provenance.startswith("2026年12月1日 · `bytemill finetune classify --model gpt2` · 基于 gpt2")
+    assert [section.title for section in page.sections] == ["结果", "曲线", "设置", "环境"]
+    html = page.html()
+    assert '<html lang="zh">' in html
+    assert "What is good?" not in html
+    assert read_page(write_page(page, tmp_path / "page.html")).html() == html
+    html5lib.HTMLParser(strict=True).parse(html)
+
+
+@pytest.mark.parametrize("kind", ["classifier", "preference", "bare run", "two runs", "sweep", "matrix", "ladder"])
+def test_titles_verdicts_and_sections_have_chinese(made: dict[str, Page], kind: str) -> None:
+    page = in_chinese(made[kind])
+    for text in (page.title, page.verdict, *(section.title for section in page.sections)):
+        assert re.search("[\u4e00-\u9fff]", text), text
+
+
+def test_texts_of_models_are_not_translated() -> None:
+    page = Page("Loss", "No loss was logged.", (Section("Curves", (Code("Curves"), Prose("my run"))),))
+    found = in_chinese(page)
+    assert (found.title, found.verdict) == ("损失", "没有记录损失。")
+    assert found.sections == (Section("曲线", (Code("Curves"), Prose("my run"))),)

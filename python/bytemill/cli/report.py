@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -38,6 +38,9 @@ def report(
         Path | None,
         typer.Option("--figures", help="Also write each plot to this folder, as SVG, PNG and CSV.", callback=on_disk),
     ] = None,
+    language: Annotated[
+        Literal["en", "zh"], typer.Option("--lang", help="Language of headings, captions and verdicts: en or zh.")
+    ] = "en",
     x: Annotated[str, typer.Option("--x", help="Horizontal axis of the curves: steps, tokens or epochs.")] = "steps",
     is_private: Private = False,
 ) -> None:
@@ -54,6 +57,10 @@ def report(
     from bytemill.report.document import document
 
     page = document(named(places), title=title, is_private=is_private, x=x)
+    if language == "zh":
+        from bytemill.report.translation import in_chinese
+
+        page = in_chinese(page)
     output = output or _default_output(list(named(places).values()))
     if output.suffix == ".md" and figures is None:
         figures = output.with_name(f"{output.stem}-figures")

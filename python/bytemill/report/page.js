@@ -2,14 +2,15 @@
 for (const button of document.querySelectorAll(".copy")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
+    const label = button.dataset.label ??= button.textContent;
     const text = button.nextElementSibling;
     try {
       await navigator.clipboard.writeText(text.textContent);
-      button.textContent = "Copied";
+      button.textContent = "✓";
     } catch {
       getSelection().selectAllChildren(text);
-      button.textContent = "Selected";
+      button.textContent = "Ctrl+C";
     }
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    setTimeout(() => { button.textContent = label; }, 1500);
   });
 }

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from bytemill.files import write_text
 from bytemill.places import without_user
@@ -53,13 +54,14 @@ class Page:
     chapters: tuple["Page", ...] = ()
     """Further pages in this one."""
     footer: str = _FOOTER
+    language: Literal["en", "zh"] = "en"
 
     def html(self) -> str:
         """Return the whole page as HTML; the home folder is replaced by `~`, and the user's name is removed."""
         page = _with_numbered_plots(self, itertools.count(1))
         sections = "".join(_section(f"part-{i}", part, 2) for i, part in enumerate(page.sections, start=1))
         chapters = "".join(_chapter(i, part) for i, part in enumerate(page.chapters, start=1))
-        return without_user(
+        html = without_user(
             f"{_head(page.title)}<body>\n"
             '<a class="skip" href="#content">Skip to the content</a>\n'
             f"<header>\n{_THEMES}{_opening(page, 1)}</header>\n"
@@ -69,6 +71,7 @@ class Page:
             f'<script type="application/json" id="record">{record_of(self)}</script>\n'
             f"<script>{_script()}</script>\n</body>\n</html>\n"
         )
+        return _with_chinese_markup(html) if page.language == "zh" else html
 
 
 def joined(title: str, pages: tuple[Page, ...]) -> Page:
@@ -173,6 +176,28 @@ _THEMES = (
     )
     + "</fieldset>\n"
 )
+
+
+_CHINESE_MARKUP = {
+    '<html lang="en">': '<html lang="zh">',
+    ">Skip to the content<": ">跳到正文<",
+    "<legend>Colours</legend>": "<legend>颜色</legend>",
+    ">system</label>": ">跟随系统</label>",
+    ">light</label>": ">浅色</label>",
+    ">dark</label>": ">深色</label>",
+    'aria-label="Contents"': 'aria-label="目录"',
+    ">Copy</button>": ">复制</button>",
+    "<summary>The numbers</summary>": "<summary>数值</summary>",
+    "<strong>What is good?</strong>": "<strong>怎样算好？</strong>",
+    f"<footer><p>{_FOOTER}</p>": "<footer><p>由 bytemill 生成。本页是一个独立文件，可以直接发送。</p>",
+}
+"""Words in the markup; texts of the page are escaped, so none of them contains these."""
+
+
+def _with_chinese_markup(html: str) -> str:
+    for english, chinese in _CHINESE_MARKUP.items():
+        html = html.replace(english, chinese)
+    return html
 
 
 def _head(title: str) -> str:
