@@ -125,6 +125,15 @@ def test_figures_are_written_as_svg_png_and_csv(tmp_path: Path) -> None:
     assert rows == [["curve", "step", "loss"], ["a", "0", "3.0"], ["a", "1", ""], ["a", "2", "1.0"]]
 
 
+def test_a_file_has_its_legend(tmp_path: Path) -> None:
+    lines = (Line("_one", [0, 1], [1.0, 2.0]), Line(HOSTILE, [0, 1], [2.0, 1.0]))
+    page = Page("t", "v", (Section("s", (Plot("P", Curves(lines, "x", "y", "z"), "w"),)),))
+    write_figures(page, tmp_path)
+    svg = (tmp_path / "01-p.svg").read_text()
+    assert ">_one</text>" in svg
+    assert "<script>" not in svg
+
+
 def test_all_points_of_a_long_curve_are_in_its_csv(tmp_path: Path) -> None:
     line = Line("a", list(range(2_000)), [1.0] * 2_000)
     page = replace(small_page("one"), sections=(Section("s", (Plot("P", Curves((line,), "x", "y", "z"), "w"),)),))

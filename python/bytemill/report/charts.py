@@ -100,6 +100,12 @@ class Curves:
         rows = [(line.label, x, y) for line in self.lines for x, y in zip(line.x, line.y, strict=True)]
         return ("curve", self.x_label, self.y_label), rows
 
+    def draw_legend(self, axes: Any) -> None:
+        """Draw the legend into the plot, for a file of its own; on a page it is above the plot."""
+        if self.legend:
+            labels = [_plain(line.label) for line in self.legend]
+            axes.legend(axes.lines[: len(labels)], labels, frameon=False, fontsize=10)
+
     def draw(self, axes: Any, colours: Colours) -> None:
         """Draw the curves."""
         for line in self.lines:

@@ -16,7 +16,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 
-from bytemill.report.charts import SERIES, Chart
+from bytemill.report.charts import SERIES, Chart, Curves
 from bytemill.report.escape import escape
 
 __all__ = ["inline_svg", "plot_file"]
@@ -54,7 +54,7 @@ def plot_file(chart: Chart, form: Literal["svg", "png"]) -> tuple[bytes, bool]:
     """Return the chart as a file in the light colours of a page, and whether a font lacks some of its characters."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        content = _drawn(chart, _light_colours(), _size(chart, "wide"), form, salt=chart.alt)
+        content = _drawn(chart, _light_colours(), _size(chart, "wide"), form, salt=chart.alt, has_legend=True)
     return content, form == "png" and any("missing from" in str(one.message) for one in caught)
 
 
@@ -63,7 +63,9 @@ def _size(chart: Chart, size: Size) -> tuple[int, int]:
     return width, chart.height or height
 
 
-def _drawn(chart: Chart, colours: Mapping[str, str], size: tuple[int, int], form: str, *, salt: str) -> bytes:
+def _drawn(
+    chart: Chart, colours: Mapping[str, str], size: tuple[int, int], form: str, *, salt: str, has_legend: bool = False
+) -> bytes:
     width, height = size
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -75,6 +77,8 @@ def _drawn(chart: Chart, colours: Mapping[str, str], size: tuple[int, int], form
         axes.tick_params(length=0, pad=6)
         axes.spines[["top", "right", "left"]].set_visible(False)
         chart.draw(axes, colours)
+        if has_legend and isinstance(chart, Curves):
+            chart.draw_legend(axes)
         file = io.BytesIO()
         if form == "png":
             figure.savefig(file, format="png", dpi=_PNG_DOTS_PER_INCH, facecolor="white", metadata={"Software": None})

@@ -50,10 +50,10 @@ def write_figures(page: Page, folder: Path) -> WrittenFigures:
 def _file_name(title: str) -> str:
     """Return a title as a file name.
 
-    >>> _file_name("Validation loss, 1 of 2"), _file_name("损失")
-    ('validation-loss-1-of-2', 'plot')
+    >>> _file_name("Validation loss, 1 of 2"), _file_name("损失"), _file_name("<>")
+    ('validation-loss-1-of-2', '损失', 'plot')
     """
-    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:_MAX_NAME_CHARACTERS].rstrip("-") or "plot"
+    return re.sub(r"[\W_]+", "-", title.lower()).strip("-")[:_MAX_NAME_CHARACTERS].rstrip("-") or "plot"
 
 
 def _csv(plot: Plot) -> str:

@@ -63,7 +63,7 @@ def _sentence(sentence: str) -> str:
     for pattern, chinese in _patterns():
         if found := pattern.fullmatch(sentence):
             return _PLACE.sub(lambda place, found=found: _filled(place, found), chinese)  # type: ignore[misc]
-    return sentence
+    return TEXTS.get(sentence, sentence)
 
 
 def _filled(place: re.Match[str], found: re.Match[str]) -> str:
