@@ -168,7 +168,7 @@ TEXTS = {
     "The norm of the gradient; a steady rise is a warning.": "梯度的范数；持续上升是警告。",
     "Tokens trained per second.": "每秒训练的词元数。",
     "The peak memory so far.": "到目前为止的内存峰值。",
-    "One dot per run, the best settings on top; the axis does not begin at 0.": "每次运行一个点，好的在上；横轴不从 0 开始。",
+    "One dot per run, the best settings on top; the axis does not begin at 0.": "每次运行一个点；横轴不从 0 开始。",
     "A line shows the range of repeats with other seeds.": "线段表示不同种子的重复的范围。",
     "The final validation loss, the mean of repeats.": "最终验证损失，取各次重复的平均。",
     "Darker is lower; the lowest has a frame.": "颜色越深越低；最低者有边框。",
