@@ -63,7 +63,7 @@ def test_the_wheel_holds_the_package_one_core_and_the_licence(wheel: Path) -> No
     assert package == {
         f"bytemill/{path.relative_to(PACKAGE).as_posix()}" for path in sources if not path.name.startswith("_core.abi3")
     }
-    assert {"bytemill/_core.pyi", "bytemill/py.typed", "bytemill/report/page.css"} <= package
+    assert {"bytemill/_core.pyi", "bytemill/py.typed", "bytemill/report/page.css", "bytemill/report/page.js"} <= package
     others = {name.partition(".dist-info/")[2] for name in names if name not in {*package, core}}
     assert others - {"sboms/bytemill-py.cyclonedx.json"} == {
         "METADATA",
