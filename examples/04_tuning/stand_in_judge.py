@@ -51,4 +51,6 @@ class Judge(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Judge).serve_forever()
+    with ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Judge) as server:  # port 0 takes a free one
+        print(f"http://127.0.0.1:{server.server_port}", flush=True)
+        server.serve_forever()

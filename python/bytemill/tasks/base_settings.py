@@ -34,12 +34,13 @@ def with_settled_base(config: RunConfig) -> RunConfig:
     """Return the configuration with the settings that its base determines.
 
     `base` is set to one checkpoint, so that training the base further does not affect this run. If `data.template` is
-    not given, it is set to the base's template, or to alpaca if the base has none and the task needs one.
+    not given, it is set to the base's template, or to alpaca if the base has none and the task needs one. If
+    `data.seq_len` is not given, it is at most the context of the base.
 
     Raises:
         CheckpointError, FormatError: The base cannot be found; the error names the setting `base`.
     """
-    template = config.data.template
+    template, seq_len = config.data.template, config.data.seq_len
     base = config.base
     if base is not None:
         try:
@@ -50,9 +51,12 @@ def with_settled_base(config: RunConfig) -> RunConfig:
         if template is None:
             found = place.template()
             template = found if found is None or isinstance(found, str) else "own"
+        if "seq_len" not in config.data.model_fields_set:
+            seq_len = min(seq_len, place.n_positions or seq_len)
     if template is None and config.task in ASKING_TASKS:
         template = "alpaca"
-    return config.model_copy(update={"base": base, "data": config.data.model_copy(update={"template": template})})
+    data = config.data.model_copy(update={"template": template, "seq_len": seq_len})
+    return config.model_copy(update={"base": base, "data": data})
 
 
 def template_of(config: RunConfig) -> Template:

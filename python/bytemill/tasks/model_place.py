@@ -55,6 +55,14 @@ class ModelPlace:
         """The config.json of a checkpoint; empty for other folders."""
         return {} if self.state is None else read_object(self.folder / "config.json", error=CheckpointError)
 
+    @property
+    def n_positions(self) -> int | None:
+        """The context of the model in tokens, as its config.json says; None if it does not."""
+        file = self.folder / "config.json"
+        fields = self.fields or (read_object(file) if file.is_file() else {})
+        found = fields.get("n_positions", fields.get("max_position_embeddings"))
+        return found if isinstance(found, int) else None
+
     @cached_property
     def run(self) -> Path | None:
         """The folder of the checkpoint's run; None for a checkpoint outside a run, and for other folders."""
