@@ -10,7 +10,6 @@ Letters: B rows, T tokens, C width (n_embd), V ids (vocab_size).
 from __future__ import annotations
 
 import math
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +22,7 @@ from bytemill.errors import ConfigError, DataError
 from bytemill.model.attention import CausalSelfAttention
 from bytemill.model.documents import Documents
 from bytemill.model.loss import cross_entropy_sum, target_log_probabilities
+from bytemill.system.memory import total_memory
 from bytemill.targets import IGNORED_TARGET
 
 if TYPE_CHECKING:
@@ -291,11 +291,10 @@ def _tanh_gelu(x: Tensor) -> Tensor:
 
 def _refuse_beyond_memory(config: GPT2Config) -> None:
     """Raise ConfigError if the weights exceed the machine's memory; on the meta device they take none."""
-    if torch.get_default_device().type == "meta" or not hasattr(os, "sysconf"):
+    if torch.get_default_device().type == "meta":
         return
-    needed = _BYTES_PER_PARAMETER * config.n_parameters()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
+    needed, memory = _BYTES_PER_PARAMETER * config.n_parameters(), total_memory()
+    if memory is not None and needed > memory:
         raise ConfigError(
             f"a model of {config.n_parameters():,} parameters (n_layer {config.n_layer}, n_embd {config.n_embd}, "
             f"vocab_size {config.vocab_size}) takes {needed / 2**30:,.1f} GiB, this machine has {memory / 2**30:,.1f}"
