@@ -4,12 +4,16 @@
 //! its function says what happens there.
 
 mod file_kind;
+#[cfg(test)]
+mod tests;
 #[cfg(unix)]
 mod unix;
 #[cfg(all(test, unix))]
 mod unix_tests;
 #[cfg(windows)]
 mod windows;
+#[cfg(all(test, windows))]
+mod windows_tests;
 
 #[cfg(unix)]
 use unix as system;

@@ -157,6 +157,7 @@ fn is_in_use(error: &io::Error, path: &Path) -> bool {
 
 /// Flush `folder`: Windows lets only administrators do this. NTFS keeps a journal of names, so after a power cut a file
 /// has its old or its new name.
+#[allow(clippy::unnecessary_wraps, reason = "other systems may refuse")]
 pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
@@ -191,7 +192,7 @@ impl FolderLock {
 }
 
 /// Say that `map` will be read in random order: Windows needs no advice.
-#[expect(clippy::unnecessary_wraps, reason = "other systems may refuse the advice")]
+#[allow(clippy::unnecessary_wraps, reason = "other systems may refuse")]
 pub(crate) fn advise_random(_: &Mmap) -> io::Result<()> {
     Ok(())
 }
