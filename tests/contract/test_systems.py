@@ -99,7 +99,7 @@ sys.modules["msvcrt"] = msvcrt
 sys.platform = "win32"
 for name in dir(os):
     if name.startswith("O_NO") or name in ("fork", "forkpty", "getuid", "geteuid", "sysconf", "mkfifo", "O_CLOEXEC",
-                                           "sched_getaffinity", "statvfs", "killpg", "setsid"):
+                                           "sched_getaffinity", "killpg", "setsid"):
         delattr(os, name)
 os.O_BINARY = 0
 for name in ("SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGALRM"):
@@ -233,7 +233,11 @@ def without_encoding(tree: ast.AST) -> Iterator[ast.Call]:
         is_text = any(one.arg in ("text", "universal_newlines") for one in call.keywords)
         if (
             (name in ("read_text", "write_text") and is_method)
-            or (name == "open" and not is_binary and not (is_method and getattr(call.func.value, "id", "") in ("os", "archive")))
+            or (
+                name == "open"
+                and not is_binary
+                and not (is_method and getattr(call.func.value, "id", "") in ("os", "archive"))
+            )
             or (name in ("run", "Popen", "check_output") and is_text)
         ):
             yield call

@@ -46,7 +46,7 @@ def instructions() -> tuple[str, ...]:
 
 
 def has_nvidia_driver() -> bool:
-    """Return whether there is a driver for NVIDIA's graphics cards; only Linux tells."""
+    """Return whether there is a driver for NVIDIA's graphics cards; only Linux shows it."""
     return _NVIDIA_DRIVER.exists()
 
 
