@@ -226,6 +226,7 @@ def without_encoding(tree: ast.AST) -> Iterator[ast.Call]:
             continue
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         is_method = isinstance(call.func, ast.Attribute)
+        owner = getattr(getattr(call.func, "value", None), "id", "")
         modes = [*call.args, *(one.value for one in call.keywords if one.arg == "mode")]
         is_binary = any(
             isinstance(one, ast.Constant) and re.fullmatch("[rwax+]*b[rwax+]*", str(one.value)) for one in modes
