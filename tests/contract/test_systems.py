@@ -234,11 +234,7 @@ def without_encoding(tree: ast.AST) -> Iterator[ast.Call]:
         is_text = any(one.arg in ("text", "universal_newlines") for one in call.keywords)
         if (
             (name in ("read_text", "write_text") and is_method)
-            or (
-                name == "open"
-                and not is_binary
-                and not (is_method and getattr(call.func.value, "id", "") in ("os", "archive"))
-            )
+            or (name == "open" and not is_binary and owner not in ("os", "archive"))
             or (name in ("run", "Popen", "check_output") and is_text)
         ):
             yield call
