@@ -114,7 +114,7 @@ def memory_mib(way: str, options: argparse.Namespace, folder: Path) -> float:
 
 def measure(way: str, options: argparse.Namespace) -> None:
     step, ids = stepper(way, Path(options.folder), options.precision), sample(options)
-    Path("/proc/self/clear_refs").write_text("5")  # reset the peak from loading
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # reset the peak from loading
     before = _status_mib("VmRSS")
     for _ in range(2):
         step(ids)
@@ -122,7 +122,9 @@ def measure(way: str, options: argparse.Namespace) -> None:
 
 
 def _status_mib(name: str) -> float:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    line = next(
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith(name)
+    )
     return int(line.split()[1]) / 2**10
 
 

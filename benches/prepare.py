@@ -165,7 +165,7 @@ def _cpu_seconds() -> float:
 
 def _peak_mib() -> float:
     """Return the peak memory of this process; getrusage would include that of the parent process."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1_024
 
 

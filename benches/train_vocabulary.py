@@ -199,7 +199,7 @@ def installed(rivals: list[str], python: str) -> tuple[list[str], list[str]]:
 
 def processor() -> str:
     """Return the processor's name, as reported by the system."""
-    match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     return match.group(1) if match else platform.processor()
 
 

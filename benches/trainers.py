@@ -157,20 +157,20 @@ MODULES = {name: name for name in RIVALS} | {"minibperust": "MiniBpeRust"}
 
 def resident_kib(field: str) -> int:
     """Return this process's memory: VmRSS is the current value, VmHWM the peak."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
 def work(name: str, task: Task, out: Path) -> None:
     """Run one trainer in this process and write figures and tokens to `out`."""
     prepared = (OURS | {rival: entry[0] for rival, entry in RIVALS.items()})[name](task)
-    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # reset the peak
     before_kib = resident_kib("VmRSS")
     started, cpu = time.perf_counter(), time.process_time()
     tokens = prepared()
     figures = {"seconds": time.perf_counter() - started, "cpu_seconds": time.process_time() - cpu}
     figures["peak_mib"] = (resident_kib("VmHWM") - before_kib) / 1024
-    out.write_text(json.dumps(figures | {"tokens": [token.hex() for token in tokens]}))
+    out.write_text(json.dumps(figures | {"tokens": [token.hex() for token in tokens]}), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,11 @@ def memory_mib(field: str) -> float:
     """Return VmRSS (current) or VmHWM (peak) of this process in MiB; NaN if there is no /proc."""
     if not _STATUS.exists():
         return float("nan")
-    return next(int(line.split()[1]) / 1024 for line in _STATUS.read_text().splitlines() if line.startswith(field))
+    return next(
+        int(line.split()[1]) / 1024
+        for line in _STATUS.read_text(encoding="utf-8").splitlines()
+        if line.startswith(field)
+    )
 
 
 def hostile(kind: str, n_bytes: int, seed: int = 7) -> str:

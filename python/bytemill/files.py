@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from bytemill._core import DurableFile, write_whole
 from bytemill.errors import ArgumentError
+from bytemill.system.files import open_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
 __all__ = [
     "LineFile",
-    "flush_folder",
     "move_into",
     "naming_errors",
     "new_file",
@@ -47,8 +47,6 @@ _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "encoder.json"
 _RUN_FILES = ("metrics.jsonl", "samples.jsonl", "changes.jsonl", "environment.json", "config.toml", "state.json")
 _FOLDERS_FILES = (*_MODEL_FILES, *_TOKENIZER_FILES, *_RUN_FILES, "pytorch_model.bin", "manifest.json")
 _CHECKPOINT_FILES = ("state.json", "optimizer.safetensors")
-_NEVER_WAIT = getattr(os, "O_NONBLOCK", 0)
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
@@ -87,9 +85,10 @@ def write_with(path: str | os.PathLike[str], fill: Callable[[Path], object]) -> 
     The library may replace the temporary file by its own, with any mode; the final mode follows the umask.
     """
     with new_file(path) as file:
-        if file.temporary is not None:
+        temporary = file.hand_over()
+        if temporary is not None:
             with naming_errors(path):
-                fill(file.temporary)
+                fill(temporary)
             file.reopen()
             return
         with tempfile.TemporaryDirectory() as folder:  # for a pipe or a device
@@ -101,7 +100,7 @@ def write_with(path: str | os.PathLike[str], fill: Callable[[Path], object]) -> 
 
 def move_into(source: Path, folder: Path) -> None:
     """Move a file from a temporary folder into `folder`, on the same file system."""
-    write_with(folder / source.name, lambda temporary: source.rename(temporary))
+    write_with(folder / source.name, lambda temporary: source.replace(temporary))
 
 
 def open_without_links(path: Path, flags: int) -> int:
@@ -111,7 +110,7 @@ def open_without_links(path: Path, flags: int) -> int:
         OSError: The path is a symbolic link, a pipe or a device; the message names it.
     """
     try:
-        descriptor = os.open(path, flags | os.O_CREAT | _NO_LINK | _NEVER_WAIT, 0o666)
+        descriptor = open_descriptor(path, flags | os.O_CREAT, links=False)
     except OSError as error:
         if path.is_symlink():
             raise OSError(
@@ -147,14 +146,14 @@ class LineFile:
     >>> lines = LineFile(path, "one\n")
     >>> lines.append("two\n")
     >>> lines.close()
-    >>> path.read_text()
+    >>> path.read_text(encoding="utf-8")
     'one\ntwo\n'
     """
 
     def __init__(self, path: Path, kept: str = "", *, errors: str = "strict") -> None:
         self._path, self._errors = path, errors
         write_text(path, kept, errors=errors)
-        self._descriptor: int | None = os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._descriptor: int | None = open_descriptor(path, os.O_WRONLY | os.O_APPEND, links=True)
 
     def append(self, line: str) -> None:
         """Write a line with its newline."""
@@ -184,18 +183,6 @@ def naming_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
-
-
-def flush_folder(folder: Path) -> None:
-    """Flush `folder` to disk, so that new names survive a power failure, if the file system supports it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # this file system cannot flush folders
-            raise OSError(error.errno, error.strerror, str(folder)) from None
-    finally:
-        os.close(descriptor)
 
 
 def remove_leftovers(folder: Path, names: Collection[str]) -> None:

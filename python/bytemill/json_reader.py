@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import BytemillError, FormatError
 from bytemill.outside_text import one_line
+from bytemill.system.files import open_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +117,7 @@ def read_regular_file(
         OSError: The file is missing or cannot be read.
         FormatError: Or `error`: the file is not a regular file, or is larger than `max_bytes`.
     """
-    opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    opened = open_descriptor(path, os.O_RDONLY, links=True)
     status = os.fstat(opened)
     if not stat.S_ISREG(status.st_mode):
         os.close(opened)

@@ -32,9 +32,9 @@ def portable_path(path: str, run: Path) -> str:
         return path
     for home in _homes():
         if whole.absolute().is_relative_to(home):
-            return str(Path("~") / whole.absolute().relative_to(home))
+            return (Path("~") / whole.absolute().relative_to(home)).as_posix()
     if _names_user(path) and whole.exists():  # a path that does not exist is a hub's name
-        return os.path.join(RUN, os.path.relpath(whole, run))  # noqa: PTH118 - a Path would keep no {run}/..
+        return f"{RUN}/{Path(os.path.relpath(whole, run)).as_posix()}"
     return path
 
 

@@ -1,4 +1,4 @@
-"""Imports inside the Rust core run one way: between modules by layer, between files without circles."""
+"""Imports inside the Rust core run one way, by layer and without circles; one module names operating systems."""
 
 import re
 from collections.abc import Iterator
@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-CORE = Path(__file__).parents[2] / "rust/bytemill/src"
+RUST = Path(__file__).parents[2] / "rust"
+CORE = RUST / "bytemill/src"
 
 # A module may use those of the lines above its own. docs/architecture.md says the same in words.
 LAYERS = [
+    {"platform"},
     {"error", "hints", "byte_alphabet"},
     {"interrupt", "regular_file", "durable"},
     {"utf8"},
@@ -120,6 +122,48 @@ def test_modules_use_only_those_below_them() -> None:
 @pytest.mark.parametrize("module", INSIDE)
 def test_folders_use_only_those_below_them(module: str) -> None:
     assert not upward(INSIDE[module], (module,))
+
+
+NAMES_OF_SYSTEMS = re.compile(
+    r"\bstd::os::|\b(?:libc|windows_sys|rustix|nix)::|/proc\b|/dev/"
+    r"|\bcfg(?:_attr)?!?\((?!windows, ignore = \"|target_arch).*\b(?:unix|windows|target_os|target_family|target_env)\b"
+)
+
+
+def systems_named(source: str) -> list[str]:
+    """The lines of code that name an operating system; a test may say why Windows cannot run it."""
+    return [line.strip() for line in re.sub(r"//.*", "", source).splitlines() if NAMES_OF_SYSTEMS.search(line)]
+
+
+def test_only_the_platform_names_operating_systems() -> None:
+    named = {
+        str(file.relative_to(RUST)): lines
+        for file in sorted(RUST.rglob("*.rs"))
+        if "platform" not in file.relative_to(RUST).parts
+        if (lines := systems_named(file.read_text(encoding="utf-8")))
+    }
+    assert named == {}
+
+
+def test_names_of_operating_systems_are_found() -> None:
+    platform = "".join(file.read_text(encoding="utf-8") for file in (CORE / "platform").glob("*.rs"))
+    assert len(systems_named(platform)) > 10
+    for line in (
+        "use std::os::unix::fs::FileExt;",
+        "libc::malloc_trim(0)",
+        '#[cfg(target_os = "linux")]',
+        "#[cfg(all(test, unix))]",
+        "if cfg!(windows) {",
+        'fs::read_dir("/proc/self/fd")',
+    ):
+        assert systems_named(line) == [line]
+    for line in (
+        '#[cfg_attr(windows, ignore = "no links")]',
+        '#[cfg(target_arch = "x86_64")]',
+        "// std::os::unix",
+        "cfg!(test)",
+    ):
+        assert systems_named(line) == []
 
 
 def test_a_circle_is_found(tmp_path: Path) -> None:

@@ -10,12 +10,10 @@ WRITERS = {"write_text", "write_bytes", "savefig", "save_file", "save_pretrained
 OS_WRITERS = {"replace", "rename", "link", "symlink", "truncate", "open", "mkfifo", "fdopen"}
 
 REASONS = {
-    ("data/fetch.py", "os.open"): "a lock",
-    ("data/download.py", "os.open"): "a download goes on at the end of its part",
     ("data/download.py", "os.fdopen"): "a download goes on at the end of its part",
     ("data/download.py", "open"): "the note of a part's version, created exclusively",
     ("data/download.py", "replace"): "the part gets its name",
-    ("json_reader.py", "os.open"): "reads",
+    ("system/files.py", "os.open"): "for the others in this list, and for locks",
     ("json_reader.py", "os.fdopen"): "reads",
     ("cli/__init__.py", "os.open"): "the null device takes the place of a closed stdout",
     ("report/drawing.py", "savefig"): "into memory",

@@ -92,7 +92,7 @@ def test_a_cache_is_a_folder_with_a_name(run, place: str) -> None:
 
 def test_a_vocabulary_goes_to_stdout_though_a_folder_is_called_so(tmp_path, monkeypatch, capfdbinary) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("book.txt").write_text(TEXT)
+    Path("book.txt").write_text(TEXT, encoding="utf-8")
     Path("-").mkdir()
     monkeypatch.setattr("sys.argv", ["bytemill", "tokenizer", "train", "book.txt", "--vocab-size", "260", "-o", "-"])
     with pytest.raises(SystemExit) as stopped:
@@ -104,13 +104,13 @@ def test_a_vocabulary_goes_to_stdout_though_a_folder_is_called_so(tmp_path, monk
 
 @pytest.mark.parametrize("place", ["file/below", "file"])
 def test_a_file_where_a_folder_has_to_be_is_called_so(run, tokenizer, place: str) -> None:
-    Path("file").write_text("mine")
-    Path("book.txt").write_text(TEXT)
+    Path("file").write_text("mine", encoding="utf-8")
+    Path("book.txt").write_text(TEXT, encoding="utf-8")
     outcome = run("data", "prepare", "book.txt", "-t", "t.json", "-o", place)
     assert outcome.code == 1
     assert outcome.err.startswith("bytemill: file")
     assert "is there and is not a folder" in outcome.err or "Not a directory" in outcome.err
-    assert Path("file").read_text() == "mine"
+    assert Path("file").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_dot_is_the_current_folder_where_another_argument_is_empty(run) -> None:
@@ -132,7 +132,7 @@ def test_nothing_is_written_into_a_checkpoint(run, command: tuple[str, ...]) -> 
     names = ("config.json", "model.safetensors", "optimizer.safetensors", "state.json")
     Path("checkpoint").mkdir()
     for name in names:
-        Path("checkpoint", name).write_text(name)
+        Path("checkpoint", name).write_text(name, encoding="utf-8")
     Path("link").symlink_to("checkpoint")
     outcome = run(*command)
     assert outcome.code == 2
@@ -141,7 +141,7 @@ def test_nothing_is_written_into_a_checkpoint(run, command: tuple[str, ...]) -> 
 
 
 def test_ids_go_to_stdout_as_they_would_to_a_file(run, tokenizer) -> None:
-    Path("a.txt").write_text(TEXT)
+    Path("a.txt").write_text(TEXT, encoding="utf-8")
     encode = ("tokenizer", "encode", "-t", "t.json", "a.txt", "a.txt", "--end-token", "<|endoftext|>", "--out")
     assert run(*encode, "a.bin").code == 0
     piped = run(*encode, "-")
@@ -171,8 +171,8 @@ def test_text_goes_to_stdout_as_without_a_file(run, tokenizer) -> None:
 
 def test_a_report_goes_to_stdout(run) -> None:
     Path("a").mkdir()
-    Path("a/config.toml").write_text("")
-    Path("a/metrics.jsonl").write_text('{"step": 1, "loss": 2.5}\n')
+    Path("a/config.toml").write_text("", encoding="utf-8")
+    Path("a/metrics.jsonl").write_text('{"step": 1, "loss": 2.5}\n', encoding="utf-8")
     assert run("report", "a", "-o", "page.html").code == 0
     outcome = run("report", "a", "-o", "-")
     assert (outcome.code, outcome.out) == (0, Path("page.html").read_bytes())

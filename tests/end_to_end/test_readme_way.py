@@ -53,10 +53,10 @@ def judge() -> Iterator[str]:
 def test_text_to_chat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judge: str, rank: int) -> None:
     transformers = pytest.importorskip("transformers")
     monkeypatch.chdir(tmp_path)
-    Path("book.txt").write_text(TEXT)
+    Path("book.txt").write_text(TEXT, encoding="utf-8")
     words = ("river", "hill", "and", "the river", "the hill")
     rows = [{"instruction": f"Say {word}", "input": "", "output": f"the {word}"} for word in words * 6]
-    Path("rows.json").write_text(json.dumps(rows))
+    Path("rows.json").write_text(json.dumps(rows), encoding="utf-8")
     run("tokenizer", "train", "book.txt", "--vocab-size", 300, "-o", "tokenizer.json")
     run("data", "prepare", "book.txt", "-t", "tokenizer.json", "-o", "shards")
     early = ["train.max_steps=60", "train.eval_every=2", "train.patience=1", "train.learning_rate=3", "data.seq_len=32"]

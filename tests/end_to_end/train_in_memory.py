@@ -148,14 +148,10 @@ def kill_before(call: int) -> None:
 
     class CountedFile:
         def __init__(self, path):
-            self._file = file = create_file(path)
+            file = create_file(path)
             self.write = counted(file.write, lambda contents: file.write(contents[: len(contents) // 2]))
             self.commit = counted(file.commit)
-            self.reopen, self.discard = file.reopen, file.discard
-
-        @property
-        def temporary(self):
-            return self._file.temporary
+            self.hand_over, self.reopen, self.discard = file.hand_over, file.reopen, file.discard
 
     def write_whole(path, contents):
         file = CountedFile(path)

@@ -108,7 +108,7 @@ def test_events_for_tensorboard_on_a_full_disk_name_their_file(results):
 
 
 def test_standard_output_that_is_full_is_named():
-    with Path("/dev/full").open("w") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         words = [sys.executable, "-m", "bytemill", "train", "--print-config"]
         done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, "bytemill: standard output: No space left on device\n")

@@ -20,21 +20,21 @@ TEXT = "to be or not to be, that is the question\n" * 9
 def folder(tmp_path, monkeypatch):
     """A folder with a text, a tokenizer, shards, a model and a run's metrics, also under other names."""
     monkeypatch.chdir(tmp_path)
-    Path("b.txt").write_text(TEXT)
+    Path("b.txt").write_text(TEXT, encoding="utf-8")
     tokenizer = Tokenizer.train(files=["b.txt"], vocab_size=270)
     tokenizer.save("t.json")
     tokenizer.save("gpt2", format="gpt2")
     Path("corpus").mkdir()
-    Path("corpus/c.txt").write_text(TEXT)
+    Path("corpus/c.txt").write_text(TEXT, encoding="utf-8")
     prepare("b.txt", "shards", tokenizer=tokenizer, val=0.1)
     Path("model").mkdir()
     for name in ("model.safetensors", "config.json", "adapter_config.json"):
-        Path("model", name).write_text("content")
+        Path("model", name).write_text("content", encoding="utf-8")
     Path("run").mkdir()
     for name in ("metrics.jsonl", "config.toml"):
-        Path("run", name).write_text("content")
-    Path("rows.json").write_text("[]")
-    Path("ids.txt").write_text("1 2 3")
+        Path("run", name).write_text("content", encoding="utf-8")
+    Path("rows.json").write_text("[]", encoding="utf-8")
+    Path("ids.txt").write_text("1 2 3", encoding="utf-8")
     Path("soft").symlink_to("b.txt")
     os.link("b.txt", "hard")
     return tmp_path

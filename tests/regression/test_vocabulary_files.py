@@ -137,7 +137,7 @@ def test_the_form_tiktoken_lost_pattern_and_special_tokens_in_silence(run: Calla
     assert Tokenizer.load("tokenizer.json").fingerprint == Tokenizer.load(path).fingerprint
     to_stdout = run("tokenizer", "convert", path, "-", "--format", "tiktoken")
     assert "does not hold the pattern" in to_stdout.err
-    assert to_stdout.out == Path("ranks.tiktoken").read_text()
+    assert to_stdout.out == Path("ranks.tiktoken").read_text(encoding="utf-8")
     # GPT-2's own file is known by its hash, so nothing is lost.
     assert run("tokenizer", "convert", "gpt2", "gpt2.tiktoken", "--format", "tiktoken").err == ""
     assert Tokenizer.load("gpt2.tiktoken").eot_token == 50_256

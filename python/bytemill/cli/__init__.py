@@ -5,7 +5,6 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 success, 1 
 """
 
 import errno
-import io
 import os
 import sys
 from pathlib import Path
@@ -37,6 +36,7 @@ from bytemill.cli.run_options import TrainingCommand
 from bytemill.errors import ArgumentError, BytemillError, ConfigError, Interrupted
 from bytemill.extras import needing
 from bytemill.outside_text import for_people
+from bytemill.system.streams import use_utf8
 
 __all__ = ["app", "main"]
 
@@ -86,9 +86,7 @@ def _everything(
 
 def main() -> None:
     """Run the command line; an error in the input is one sentence on stderr, not a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a character that the terminal cannot show must not stop a command
-            stream.reconfigure(errors="replace")
+    use_utf8()
     if sys.stdout and sys.stdout.isatty():
         sys.stdout = cast("TextIO", TerminalText(sys.stdout))
     try:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bytemill.errors import Interrupted
+from bytemill.system.processes import HANG_UP_SIGNALS
 
 __all__ = ["temporary_folder"]
-
-_ENDINGS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextmanager
@@ -25,7 +24,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     before: dict[Any, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, _stop) for number in _ENDINGS}
+        before = {number: signal.signal(number, _stop) for number in HANG_UP_SIGNALS}
     try:
         with tempfile.TemporaryDirectory(dir=parent, prefix=".bytemill-") as folder:
             yield Path(folder)

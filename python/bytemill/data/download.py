@@ -20,6 +20,7 @@ from bytemill.errors import DataError
 from bytemill.json_reader import read_object
 from bytemill.network import NetworkError, ask
 from bytemill.outside_text import public_url
+from bytemill.system.files import open_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -222,10 +223,9 @@ def _write_note(note: Path, version: _Version) -> None:
 @contextlib.contextmanager
 def _opened(part: Path) -> Iterator[BufferedRandom]:
     """Open the existing part or a new file; refuse a link or a pipe."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     if part.is_symlink():
         raise DataError(f"{part}: a symbolic link, expected a regular file; remove it")
-    opened = os.open(part, flags | getattr(os, "O_BINARY", 0), 0o666)
+    opened = open_descriptor(part, os.O_RDWR | os.O_CREAT, links=False)
     if not stat.S_ISREG(os.fstat(opened).st_mode):
         os.close(opened)
         raise DataError(f"{part}: not a regular file; remove it")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +17,8 @@ from bytemill.data.sources import SOURCES
 from bytemill.errors import ArgumentError, DataError
 from bytemill.files import new_file
 from bytemill.progress import PhaseProgress
-
-if sys.platform != "win32":
-    import fcntl
+from bytemill.system.files import open_descriptor
+from bytemill.system.locks import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,21 +125,14 @@ def _copy(source: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(parent: Path, name: str, waited: Callable[[int], None]) -> Iterator[None]:
-    """Lock this data set, and wait while another process downloads it; on Windows nothing is locked."""
+    """Lock this data set, and wait while another process downloads it."""
     parent.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":
-        yield
-        return
-    lock = os.open(parent / f".{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    lock = open_descriptor(parent / f".{name}.lock", os.O_RDWR | os.O_CREAT, links=False)
     try:
         began = time.monotonic()
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                waited(int(time.monotonic() - began))
-                time.sleep(_LOOK_AGAIN_S)
+        while not try_lock(lock):
+            waited(int(time.monotonic() - began))
+            time.sleep(_LOOK_AGAIN_S)
         yield
     finally:
         os.close(lock)

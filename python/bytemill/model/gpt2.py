@@ -17,7 +17,6 @@ weights (`tie_word_embeddings=False`) has a separate table for it.
 from __future__ import annotations
 
 import math
-import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +29,7 @@ from bytemill.errors import ConfigError, DataError
 from bytemill.model.attention import CausalSelfAttention
 from bytemill.model.documents import Documents
 from bytemill.model.loss import cross_entropy_sum, target_log_probabilities
+from bytemill.system.memory import total_memory
 from bytemill.targets import IGNORED_TARGET
 
 if TYPE_CHECKING:
@@ -301,11 +301,10 @@ def _tanh_gelu(x: Tensor) -> Tensor:
 
 def _refuse_beyond_memory(config: GPT2Config) -> None:
     """Raise ConfigError if the weights exceed the machine's memory; on the meta device they take none."""
-    if torch.get_default_device().type == "meta" or not hasattr(os, "sysconf"):
+    if torch.get_default_device().type == "meta":
         return
-    needed = 4 * config.n_parameters()  # bytes, in fp32
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > memory:
+    needed, memory = 4 * config.n_parameters(), total_memory()  # bytes, in fp32
+    if memory is not None and needed > memory:
         raise ConfigError(
             f"a model of {config.n_parameters():,} parameters (n_layer {config.n_layer}, n_embd {config.n_embd}, "
             f"vocab_size {config.vocab_size}) takes {needed / 2**30:,.1f} GiB, this machine has {memory / 2**30:,.1f}"

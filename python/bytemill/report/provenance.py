@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bytemill.report.figures import count, duration, short_count
-from bytemill.train.machine.facts import command_line, host, seconds_running
+from bytemill.system.processes import seconds_running
+from bytemill.train.machine.facts import command_line, host
 
 __all__ = ["provenance", "provenance_here"]
 

@@ -1,4 +1,4 @@
-"""Handles SIGTERM and SIGINT: the signal is recorded, and the run stops at the next safe point.
+"""Handles SIGTERM, SIGINT and the like: the signal is recorded, and the run stops at the next safe point.
 
 A signal never interrupts a training step or a checkpoint. It may interrupt a validation, which changes nothing and is
 repeated after a resume. A second signal of the same kind has its usual effect.
@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import Interrupted
+from bytemill.system.processes import STOP_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ class Stop(enum.Flag):
 
 
 class StopSignals:
-    """Records SIGTERM and SIGINT while this context is open, instead of ending the process.
+    """Records `STOP_SIGNALS` while this context is open, instead of ending the process.
 
     Args:
         alone: Whether this process may stop on its own. With several processes it may not, because the others would
@@ -45,7 +46,7 @@ class StopSignals:
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():  # Python allows handlers only in the main thread
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in STOP_SIGNALS:
                 self._previous[number] = signal.signal(number, self._note)
         return self
 

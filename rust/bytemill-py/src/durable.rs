@@ -32,10 +32,12 @@ impl DurableFile {
         Ok(Self { path, open: Mutex::new(Some(file)) })
     }
 
-    /// Return the path of the temporary file; None for a pipe or a device.
-    #[getter]
-    fn temporary(&self) -> Option<PathBuf> {
-        self.lock().as_ref()?.temporary().map(Path::to_owned)
+    /// Return the path of the temporary file, for a library that writes it by name; None for a pipe or a device.
+    fn hand_over(&self, py: Python<'_>) -> PyResult<Option<PathBuf>> {
+        let handed_over = py.detach(|| {
+            self.lock().as_mut().map(|file| file.hand_over().map(|temporary| temporary.map(Path::to_owned)))
+        });
+        Ok(handed_over.ok_or_else(closed)?.map_err(CoreError::from)?)
     }
 
     /// Append bytes.
@@ -44,7 +46,7 @@ impl DurableFile {
         Ok(written.ok_or_else(closed)?.map_err(Error::io(&self.path)).map_err(CoreError::from)?)
     }
 
-    /// Continue with the file that a library has put at `temporary`.
+    /// Continue with the file that a library has written after `hand_over`.
     fn reopen(&self, py: Python<'_>) -> PyResult<()> {
         let reopened = py.detach(|| self.lock().as_mut().map(durable::DurableFile::reopen));
         Ok(reopened.ok_or_else(closed)?.map_err(CoreError::from)?)

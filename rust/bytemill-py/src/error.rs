@@ -20,12 +20,13 @@ impl From<Error> for CoreError {
 impl From<CoreError> for PyErr {
     fn from(CoreError(error): CoreError) -> Self {
         if let Error::Io { path, source } = &error
-            && let Some(errno) = source.raw_os_error()
+            && let Some(code) = source.raw_os_error()
         {
-            // With three arguments, OSError itself chooses FileNotFoundError, PermissionError, ...
+            // OSError itself chooses FileNotFoundError, PermissionError, ... from the error number. Windows takes the
+            // last argument for its own number; other systems ignore it.
             let reason = source.to_string();
             let reason = reason.split(" (os error").next().unwrap_or_default().to_owned();
-            return PyOSError::new_err((errno, reason, path.as_os_str().to_owned()));
+            return PyOSError::new_err((code, reason, path.as_os_str().to_owned(), code));
         }
         let message = error.to_string();
         match error.kind() {

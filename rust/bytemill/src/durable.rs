@@ -4,13 +4,13 @@
 //! temporary file is created exclusively, so an existing file or link is never followed or overwritten.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::platform::{self, FileKind};
 
 const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Maximum characters of the final name in the temporary name, which may have 255 bytes. It fits all names of shard
@@ -21,11 +21,29 @@ const RANDOM_DIGITS: usize = 16;
 /// A file that gets its name only in [`DurableFile::commit`]; if it is dropped before, it is removed.
 #[derive(Debug)]
 pub struct DurableFile {
-    file: File,
+    content: Content,
     /// The path as given by the caller, for errors.
     path: PathBuf,
     /// `None` if bytes go directly to the target.
     temporary_file: Option<TemporaryFile>,
+}
+
+/// Who writes the temporary file.
+#[derive(Debug)]
+enum Content {
+    /// This program, through the open file.
+    Open(File),
+    /// A library, by name; the file will get these permissions back.
+    HandedOver(Permissions),
+}
+
+impl Content {
+    fn open(&self) -> io::Result<&File> {
+        match self {
+            Self::Open(file) => Ok(file),
+            Self::HandedOver(_) => Err(io::Error::other("is written by a library, expected `reopen` first")),
+        }
+    }
 }
 
 impl DurableFile {
@@ -44,7 +62,7 @@ impl DurableFile {
             Target::Stream => File::options().append(true).open(path).map(|file| (file, None)),
         }
         .map_err(Error::io(path))?;
-        Ok(Self { file, path: path.to_owned(), temporary_file })
+        Ok(Self { content: Content::Open(file), path: path.to_owned(), temporary_file })
     }
 
     /// Create the file `name` in a `folder` that only this program uses. A link of that name is replaced, not followed.
@@ -59,7 +77,7 @@ impl DurableFile {
             _ => TemporaryFile::create(path.clone()),
         };
         let (file, temporary_file) = created.map_err(Error::io(&path))?;
-        Ok(Self { file, path, temporary_file: Some(temporary_file) })
+        Ok(Self { content: Content::Open(file), path, temporary_file: Some(temporary_file) })
     }
 
     /// Return the final name of the file.
@@ -73,9 +91,18 @@ impl DurableFile {
         Ok(self)
     }
 
-    /// Return the path of the temporary file, for a library that writes files by name; `None` for a pipe or a device.
-    pub fn temporary(&self) -> Option<&Path> {
-        self.temporary_file.as_ref().map(|temporary_file| temporary_file.temporary.as_path())
+    /// Close the temporary file and return its path, for a library that writes files by name and may replace them. Call
+    /// [`Self::reopen`] afterwards. `None` for a pipe or a device, which stays open.
+    ///
+    /// # Errors
+    /// If the system refuses to read the file's permissions.
+    pub fn hand_over(&mut self) -> Result<Option<&Path>> {
+        let Some(temporary_file) = &self.temporary_file else { return Ok(None) };
+        if let Content::Open(file) = &self.content {
+            let permissions = file.metadata().map_err(Error::io(&self.path))?.permissions();
+            self.content = Content::HandedOver(permissions);
+        }
+        Ok(Some(&temporary_file.temporary))
     }
 
     /// Continue with the file that now has the temporary name, because a library may have replaced it. Give it the
@@ -84,21 +111,19 @@ impl DurableFile {
     /// # Errors
     /// If a link or something that is not a file has the name, or the system refuses.
     pub fn reopen(&mut self) -> Result<()> {
-        let Some(temporary_file) = &self.temporary_file else { return Ok(()) };
+        let (Some(temporary_file), Content::HandedOver(permissions)) = (&self.temporary_file, &self.content) else {
+            return Ok(());
+        };
         let reopened = || -> io::Result<File> {
-            let file = File::options()
-                .read(true)
-                .write(true)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(&temporary_file.temporary)?;
+            let file = platform::open_without_links(&temporary_file.temporary)?;
             if !file.metadata()?.is_file() {
                 return Err(no_file());
             }
-            file.set_permissions(self.file.metadata()?.permissions())?;
+            file.set_permissions(permissions.clone())?;
             Ok(file)
         };
         let file = reopened().map_err(Error::io(&self.path))?;
-        self.file = file;
+        self.content = Content::Open(file);
         Ok(())
     }
 
@@ -117,17 +142,17 @@ impl DurableFile {
 
 impl Write for DurableFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.content.open()?.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.content.open()?.flush()
     }
 }
 
 impl Seek for DurableFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
+        self.content.open()?.seek(to)
     }
 }
 
@@ -149,13 +174,13 @@ pub fn write(path: &Path, contents: &[u8]) -> Result<()> {
 /// new and others old.
 pub(crate) fn commit_all(mut files: Vec<DurableFile>) -> Result<()> {
     for file in files.iter().filter(|file| file.temporary_file.is_some()) {
-        file.file.sync_all().map_err(Error::io(&file.path))?;
+        file.content.open().and_then(File::sync_all).map_err(Error::io(&file.path))?;
     }
     files.iter_mut().try_for_each(DurableFile::commit_name)?;
     let mut folders: Vec<&Path> =
         files.iter().filter_map(|file| Some(file.temporary_file.as_ref()?.folder())).collect();
     folders.dedup();
-    folders.into_iter().try_for_each(|folder| sync_folder(folder).map_err(Error::io(folder)))
+    folders.into_iter().try_for_each(|folder| platform::sync_folder(folder).map_err(Error::io(folder)))
 }
 
 /// Return the final name for a temporary name; `None` if `name` is not temporary. Earlier versions added only the
@@ -178,15 +203,15 @@ enum Target {
 
 impl Target {
     fn of(path: &Path) -> io::Result<Self> {
-        match path.metadata().map(|there| there.file_type()) {
-            Ok(there) if there.is_dir() || there.is_socket() => return Err(no_file()),
-            Ok(there) if !there.is_file() => return Ok(Self::Stream),
+        match platform::kind(path) {
+            Ok(FileKind::Folder | FileKind::Socket) => return Err(no_file()),
+            Ok(FileKind::Pipe | FileKind::Device) => return Ok(Self::Stream),
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error), // such as links in a circle
-            _ => {}
+            Ok(FileKind::File) | Err(_) => {}
         }
         let mut place = path.to_owned();
         while let Ok(next) = fs::read_link(&place) {
-            if is_open_file(&place) {
+            if platform::is_link_to_open_file(&place) {
                 return Ok(Self::Stream);
             }
             place = folder_of(&place).join(next);
@@ -195,18 +220,13 @@ impl Target {
     }
 }
 
-/// Return whether `link` is one of the system's names for an open file of a process, such as the target of
-/// `/dev/stdout`.
-fn is_open_file(link: &Path) -> bool {
-    (link.starts_with("/proc") || link.starts_with("/dev")) && folder_of(link).ends_with("fd")
-}
-
 /// The temporary name of a file, and its final place.
 #[derive(Debug)]
 struct TemporaryFile {
     temporary: PathBuf,
     place: PathBuf,
-    is_committed: bool,
+    /// Whether the file outlives this: it has its final name, or is all that there is of the new content.
+    is_kept: bool,
 }
 
 impl TemporaryFile {
@@ -215,17 +235,25 @@ impl TemporaryFile {
         loop {
             let temporary = temporary_name(&place);
             match File::create_new(&temporary) {
-                Ok(file) => return Ok((file, Self { temporary, place, is_committed: false })),
+                Ok(file) => return Ok((file, Self { temporary, place, is_kept: false })),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
+    /// Give the file its final name. If something uses the old file, which is no fault of the new content, keep both.
     fn rename(&mut self) -> io::Result<()> {
-        fs::rename(&self.temporary, &self.place)?;
-        self.is_committed = true;
-        Ok(())
+        let renamed = platform::replace(&self.temporary, &self.place);
+        let is_busy = renamed.as_ref().is_err_and(|error| error.kind() == ErrorKind::ResourceBusy);
+        self.is_kept = renamed.is_ok() || is_busy;
+        renamed.map_err(|error| match is_busy {
+            true => io::Error::new(
+                error.kind(),
+                format!("{error}; the new content is in {}: rename that file", self.temporary.display()),
+            ),
+            false => error,
+        })
     }
 
     fn folder(&self) -> &Path {
@@ -235,7 +263,7 @@ impl TemporaryFile {
 
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
-        if !self.is_committed {
+        if !self.is_kept {
             let _ = fs::remove_file(&self.temporary); // report the earlier failure, not this one
         }
     }
@@ -252,20 +280,6 @@ fn temporary_name(place: &Path) -> PathBuf {
 
 fn folder_of(place: &Path) -> &Path {
     place.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Flush `folder`, so that its renames survive a power cut.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // Not every system can flush folders, and a folder that is writable may not be readable.
-        Err(error)
-            if [ErrorKind::InvalidInput, ErrorKind::Unsupported, ErrorKind::PermissionDenied]
-                .contains(&error.kind()) =>
-        {
-            Ok(())
-        }
-        flushed => flushed,
-    }
 }
 
 fn no_file() -> io::Error {

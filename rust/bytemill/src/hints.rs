@@ -4,8 +4,7 @@
 //! data before it is needed. Huge pages of 2 MiB are allocated in a tenth of the time of 4 KiB pages and cause fewer
 //! TLB misses. Measurements are in docs/experiments/encoding.md.
 
-// The hints are calls that exist only as `unsafe`; the time they save justifies it.
-#![allow(unsafe_code)]
+use crate::platform;
 
 /// Return an empty vector with room for at least `capacity` elements, on huge pages if the system has them.
 pub(crate) fn on_huge_pages<T>(capacity: usize) -> Vec<T> {
@@ -29,21 +28,9 @@ pub fn whole_huge_pages(n_bytes: usize) -> usize {
 
 /// Request huge pages for `n` elements allocated at `start` and not yet written, if they fill at least one huge page.
 pub fn want_huge_pages<T>(start: *const T, n: usize) {
-    #[cfg(target_os = "linux")]
     if n * size_of::<T>() >= HUGE_PAGE_BYTES {
-        const PAGE_BYTES: usize = 4096;
-        let before = start.addr() % PAGE_BYTES;
-        // SAFETY: the advice changes no content. A failure (no huge pages, or larger small pages) has no effect.
-        unsafe {
-            libc::madvise(
-                start.wrapping_byte_sub(before).cast_mut().cast(),
-                before + n * size_of::<T>(),
-                libc::MADV_HUGEPAGE,
-            );
-        }
+        platform::want_huge_pages(start.cast(), n * size_of::<T>());
     }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (start, n);
 }
 
 /// Reserve room as [`Vec::reserve`] does, on huge pages if the system has them.
@@ -65,15 +52,12 @@ pub(crate) fn reserve_with<T>(vector: &mut Vec<T>, more: usize, expected: usize)
 
 /// Return freed memory that the allocator keeps to the system, because it counts as used.
 pub(crate) fn give_back() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: the function has no preconditions and is safe while other threads run.
-    unsafe {
-        libc::malloc_trim(0)
-    };
+    platform::give_back_memory();
 }
 
 /// Prefetch the element at `index` into the processor's caches. The index may be out of bounds.
 #[inline]
+#[allow(unsafe_code, reason = "the hint exists only as an unsafe call; docs/experiments/encoding.md has its gain")]
 pub(crate) fn prefetch<T>(elements: &[T], index: usize) {
     #[cfg(target_arch = "x86_64")]
     {

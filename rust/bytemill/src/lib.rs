@@ -12,6 +12,7 @@
 //! * [`shard`] stores ids in checked files and serves them as batches;
 //! * [`prepare`] tokenizes documents into shards;
 //! * [`durable`] writes files atomically for all other modules;
+//! * `platform` asks the operating system for what differs between systems;
 //! * [`interrupt`] stops long work when its caller asks for it.
 //!
 //! Imports go in one direction: `error <- vocab <- split, formats, decode <- train, encode <- tokenizer <- prepare`;
@@ -26,6 +27,7 @@ pub mod error;
 pub mod formats;
 pub mod hints;
 pub mod interrupt;
+pub(crate) mod platform;
 pub mod prepare;
 pub(crate) mod regular_file;
 pub mod shard;

@@ -11,11 +11,13 @@ import pytest
 import torch
 from pydantic import BaseModel
 
+from bytemill.system import memory
+from bytemill.system.memory import container_memory
 from bytemill.train.config import RunConfig, load_config
 from bytemill.train.machine.advice import advice, uses
 from bytemill.train.machine.device import multiplies_bf16, product_dtype
 from bytemill.train.machine.environment import describe_environment
-from bytemill.train.machine.facts import Gpu, Machine, Torch, container_memory, examine
+from bytemill.train.machine.facts import Gpu, Machine, Torch, examine
 from bytemill.train.machine.hardware import peak_memory_mib
 from bytemill.train.settings.documented import documented_toml
 
@@ -63,7 +65,7 @@ def test_a_run_notes_the_cores_and_the_memory_that_it_may_use(tmp_path: Path, mo
     """environment.json had all of the machine's, and `bytemill doctor` those that the container allows."""
     (tmp_path / "memory.max").write_text(f"{1 << 20}\n")
     (tmp_path / "memory.current").write_text("1000\n")
-    monkeypatch.setattr("bytemill.train.machine.facts._CONTROL_GROUP", tmp_path)
+    monkeypatch.setattr(memory, "container_memory", lambda: container_memory(tmp_path))
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
     noted, machine = describe_environment(torch.device("cpu"))["machine"], examine()
     assert (noted["cores"], noted["memory_bytes"]) == (machine.cores, machine.memory_bytes) == (1, 1 << 20)

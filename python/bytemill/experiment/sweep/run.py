@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from bytemill.experiment.sweep.plan import write_plan
 from bytemill.files import open_to_append, remove_leftovers, write_text
 from bytemill.json_reader import read_object
 from bytemill.places import without_user
+from bytemill.system.processes import ask_to_stop, start_in_background
 from bytemill.train.config import changed_settings, dump_toml, load_config, portable_config
 from bytemill.train.run.folder_lock import alone_in
 from bytemill.train.signals import StopSignals
@@ -33,6 +33,7 @@ from bytemill.train.signals import StopSignals
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+    from subprocess import Popen
 
     from bytemill.experiment.sweep.plan import PlannedRun
 
@@ -119,7 +120,7 @@ class _Running:
 
     run: PlannedRun
     slot: str | None
-    process: subprocess.Popen[bytes]
+    process: Popen[bytes]
     began: float
 
 
@@ -145,7 +146,7 @@ def _run_all(
                     shown(one.run, _note_end(one, folder))
         finally:
             for one in running:
-                one.process.terminate()
+                ask_to_stop(one.process)
             for one in running:  # each writes a checkpoint before it ends
                 one.process.wait()
 
@@ -154,15 +155,8 @@ def _start(run: PlannedRun, folder: Path, slot: str | None, lock: IO[bytes]) -> 
     environment = os.environ if slot is None else {**os.environ, "CUDA_VISIBLE_DEVICES": slot}
     (folder / "logs").mkdir(exist_ok=True)
     with open_to_append(folder / "logs" / f"{run.name}.txt") as log:
-        process = subprocess.Popen(
-            run_command(run, folder),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=environment,
-            start_new_session=True,  # Ctrl-C goes only to the sweep, which terminates its runs
-            pass_fds=[lock.fileno()],  # runs keep holding the lock if the sweep is killed
-        )
+        # Ctrl-C goes only to the sweep, which stops its runs; they keep holding the lock if the sweep is killed.
+        process = start_in_background(run_command(run, folder), log=log, environment=environment, lock=lock.fileno())
     return _Running(run, slot, process, time.monotonic())
 
 

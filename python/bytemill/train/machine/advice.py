@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from bytemill.extras import needing
+from bytemill.system.processor import has_nvidia_driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ def _advice(machine: Machine) -> Iterator[str]:
         yield f"Install torch; tokenizers and shards work without it: {missing or machine.torch_error}"
         return
     if not torch.gpus and not torch.has_mps:
-        if torch.cuda is None and os.path.exists("/proc/driver/nvidia/version"):  # noqa: PTH110 - no path is handled
+        if torch.cuda is None and has_nvidia_driver():
             yield "There is an NVIDIA driver, but torch is built for CPUs: install torch's build for CUDA."
         else:
             yield "torch sees no GPU: train small models here, and GPT-2's sizes on a machine with a GPU."

@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,23 +21,10 @@ from bytemill._core import splitting_backend
 from bytemill.errors import ArgumentError
 from bytemill.outside_text import without_secrets
 from bytemill.places import relative_path, without_user
+from bytemill.system import memory, processor
 
-__all__ = [
-    "Gpu",
-    "Host",
-    "Machine",
-    "Torch",
-    "command_line",
-    "container_memory",
-    "examine",
-    "host",
-    "installed_version",
-    "seconds_running",
-]
+__all__ = ["Gpu", "Host", "Machine", "Torch", "command_line", "examine", "host", "installed_version"]
 
-# Names as in Linux's /proc/cpuinfo; the last three are of ARM processors.
-_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vbmi2", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16")
-_CONTROL_GROUP = Path("/sys/fs/cgroup")
 _COMPILERS = ("c++", "g++", "clang++", "cl")
 OPTIONAL_PACKAGES = ("transformers", "datasets", "tiktoken", "tokenizers", "peft", "triton")
 
@@ -113,26 +99,26 @@ class Machine(Host):
 
 def host() -> Host:
     """Return the facts that need neither torch nor another program."""
-    limit, _ = container_memory(_CONTROL_GROUP)
+    limit, _ = memory.container_memory()
     return Host(
         system=platform.platform(),
         python=platform.python_version(),
-        cpu=_cpuinfo("model name") or platform.processor() or None,
-        cores=_usable_cores(),
-        memory_bytes=_least(_memory(), limit),
+        cpu=processor.cpu_name(),
+        cores=processor.usable_cores(),
+        memory_bytes=_least(memory.total_memory(), limit),
     )
 
 
 def examine() -> Machine:
     """Look at everything; imports torch, which takes seconds."""
     torch, error = _torch()
-    limit, used = container_memory(_CONTROL_GROUP)
+    limit, used = memory.container_memory()
     return Machine(
         **asdict(host()),
-        physical_cores=_physical_cores(),
-        instructions=_instructions(),
+        physical_cores=processor.physical_cores(),
+        instructions=processor.instructions(),
         splitting=_splitting(),
-        free_memory_bytes=_least(_meminfo("MemAvailable"), None if limit is None else limit - used),
+        free_memory_bytes=_least(memory.free_memory(), None if limit is None else limit - used),
         free_disk_bytes=shutil.disk_usage(Path.cwd()).free,
         torch=torch,
         torch_error=error,
@@ -140,16 +126,6 @@ def examine() -> Machine:
         has_python_headers=(Path(sysconfig.get_path("include")) / "Python.h").exists(),
         packages={name: installed_version(name) for name in OPTIONAL_PACKAGES},
     )
-
-
-def container_memory(cgroup: Path) -> tuple[int | None, int]:
-    """Return the memory limit of a container (None if unlimited) and its use, in bytes; from Linux cgroups v2."""
-    try:
-        limit = (cgroup / "memory.max").read_text(encoding="ascii").strip()
-        used = int((cgroup / "memory.current").read_text(encoding="ascii"))
-        return (None if limit == "max" else int(limit)), used
-    except (OSError, ValueError):
-        return None, 0
 
 
 def command_line() -> list[str]:
@@ -162,15 +138,6 @@ def command_line() -> list[str]:
     program = Path(sys.argv[0])
     name = program.parent.name if program.name == "__main__.py" else program.name
     return [name, *(without_user(relative_path(without_secrets(argument))) for argument in sys.argv[1:])]
-
-
-def seconds_running() -> float | None:
-    """Return the seconds since this process started; None where the system does not say, which Linux does."""
-    try:
-        ticks = int(Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()[19])
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def installed_version(package: str) -> str | None:
@@ -208,58 +175,11 @@ def _torch() -> tuple[Torch | None, str]:
     return found, ""
 
 
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _physical_cores() -> int | None:
-    """Return the number of physical cores, from Linux's lists of sibling threads."""
-    files = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings_list")
-    try:
-        return len({file.read_text(encoding="ascii").strip() for file in files}) or None
-    except OSError:
-        return None
-
-
-def _instructions() -> tuple[str, ...]:
-    flags = set((_cpuinfo("flags") or _cpuinfo("Features") or "").split())
-    return tuple(name for name in _INSTRUCTIONS if name in flags)
-
-
 def _splitting() -> str | None:
     try:
         return splitting_backend()
     except ArgumentError:
         return None
-
-
-def _memory() -> int | None:
-    """In bytes; POSIX knows it without /proc too."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _cpuinfo(field: str) -> str | None:
-    return _field(Path("/proc/cpuinfo"), field)
-
-
-def _meminfo(field: str) -> int | None:
-    """Return a field of /proc/meminfo in bytes."""
-    value = _field(Path("/proc/meminfo"), field)
-    return int(value.split()[0]) * 1024 if value else None
-
-
-def _field(path: Path, field: str) -> str | None:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    found = (line.partition(":") for line in lines)
-    return next((value.strip() for name, _, value in found if name.strip() == field), None)
 
 
 def _compiler() -> str | None:
@@ -268,7 +188,9 @@ def _compiler() -> str | None:
         if not shutil.which(name):
             continue
         try:
-            output = subprocess.run([name, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+            output = subprocess.run(
+                [name, "--version"], capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=False
+            ).stdout
         except (OSError, subprocess.SubprocessError):
             continue
         return output.splitlines()[0] if output else name

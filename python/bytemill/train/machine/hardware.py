@@ -8,13 +8,12 @@ measured, because it depends on the clock rate.
 from __future__ import annotations
 
 import functools
-import resource
-import sys
+import math
 import time
-from pathlib import Path
 
 import torch
 
+from bytemill.system.memory import free_memory, peak_resident_memory
 from bytemill.train.machine.device import product_dtype
 
 __all__ = ["device_name", "free_memory_mib", "peak_flops", "peak_memory_mib"]
@@ -65,21 +64,22 @@ def device_name(device: torch.device) -> str:
 
 
 def peak_memory_mib(device: torch.device) -> float:
-    """Return the peak memory so far in MiB: allocated memory on a GPU, else resident memory of this process."""
+    """Return the peak memory so far in MiB: allocated memory on a GPU, else resident memory of this process.
+
+    NaN if the system does not report it.
+    """
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    return round(_most_resident_mib(), 1)
+    peak = peak_resident_memory()
+    return math.nan if peak is None else round(peak / 2**20, 1)
 
 
 def free_memory_mib(device: torch.device) -> float:
     """Return the free memory in MiB; infinite if the system does not report it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] / 2**20
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return float("inf")
-    return int(next(line for line in lines if line.startswith("MemAvailable")).split()[1]) / 2**10
+    free = free_memory()
+    return math.inf if free is None else free / 2**20
 
 
 @functools.cache
@@ -94,13 +94,3 @@ def _measured_cpu_peak(dtype: torch.dtype, _threads: int) -> float:
         torch.mm(left, right)
         seconds.append(time.perf_counter() - began)
     return 2 * size**3 / min(seconds)
-
-
-def _most_resident_mib() -> float:
-    """Return this process's peak; on Linux not from ru_maxrss, which includes memory of the parent process."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 2**10
-    except (OSError, StopIteration):
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB; bytes on macOS
-        return most / (2**20 if sys.platform == "darwin" else 2**10)

@@ -10,12 +10,13 @@ arithmetic is the same either way. Measured in docs/experiments/training.md.
 from __future__ import annotations
 
 import statistics
-import sys
 import threading
 import time
 from collections import deque
 
 import torch
+
+from bytemill.system.processor import has_spinning_threads
 
 __all__ = ["ThreadWaiting"]
 
@@ -34,7 +35,7 @@ class ThreadWaiting:
     """
 
     def __init__(self, *, enabled: bool) -> None:
-        self._enabled = enabled and torch.get_num_threads() > 1 and sys.platform == "linux"
+        self._enabled = enabled and torch.get_num_threads() > 1 and has_spinning_threads()
         self._team: _SleepingTeam | None = None
         self._asleep_steps: deque[float] = deque(maxlen=_LAST_FEW)
         self._pause = _FIRST_PROBE_SECONDS

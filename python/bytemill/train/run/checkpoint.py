@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import CheckpointError
-from bytemill.files import flush_folder, remove_leftovers, write_text
+from bytemill.files import remove_leftovers, write_text
 from bytemill.json_reader import parse_json, read_regular_file
+from bytemill.system.files import flush_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

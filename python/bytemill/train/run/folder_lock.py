@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from typing import IO, TYPE_CHECKING
 
 from bytemill.errors import ConfigError
 from bytemill.files import open_to_append
-
-if sys.platform != "win32":
-    import fcntl
+from bytemill.system.locks import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +25,10 @@ def alone_in(folder: Path, *, others: str) -> Iterator[IO[bytes]]:
         others: What uses the folder if the lock is already held, for the error.
 
     Yields:
-        The open lock file; a child process that inherits it holds the lock too, until it ends.
+        The open lock file; a child process that inherits it holds the lock too, until it ends (on Windows it does not).
 
     Raises:
-        ConfigError: The lock is already held, or is a link or not a regular file. (On Windows nothing is locked.)
+        ConfigError: The lock is already held, or is a link or not a regular file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -39,13 +36,6 @@ def alone_in(folder: Path, *, others: str) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise ConfigError(f"{folder / 'lock'}: the folder cannot be locked: {error.strerror}") from None
     with lock:
-        if sys.platform != "win32":
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ConfigError(
-                    f"{folder}: {others} is using this folder; wait for it to finish or stop it"
-                ) from None
-            except OSError:  # the file system has no locks; the user must ensure that only one process trains
-                pass
+        if not try_lock(lock.fileno()):
+            raise ConfigError(f"{folder}: {others} is using this folder; wait for it to finish or stop it")
         yield lock

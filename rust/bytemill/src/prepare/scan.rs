@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek};
 use std::ops::{ControlFlow, Range};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -20,6 +19,7 @@ use super::source::SourceFile;
 use super::spool::Spool;
 use crate::corpus::{Content, Reading, for_each_document, for_each_piece, text_of_line};
 use crate::error::{Error, Result};
+use crate::platform;
 use crate::regular_file;
 use crate::shard::InputEntry;
 use crate::shard::checksum::hex;
@@ -270,8 +270,8 @@ impl Corpus {
 impl Input {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let read = match &self.open {
-            Some(file) => file.read_exact_at(buffer, offset),
-            None => regular_file::open_seekable(&self.source.path)?.read_exact_at(buffer, offset),
+            Some(file) => platform::read_exact_at(file, buffer, offset),
+            None => platform::read_exact_at(&regular_file::open_seekable(&self.source.path)?, buffer, offset),
         };
         read.map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => changed(&self.source.path),

@@ -21,16 +21,20 @@ pub(super) fn find<P: AsRef<Path>>(sources: &[P], out_dir: &Path) -> Result<Vec<
     let out_dir = out_dir.canonicalize().map_err(Error::io(out_dir))?;
     for source in sources.iter().map(AsRef::as_ref) {
         for path in expand(&[source])? {
-            regular_file::check(&path, &path.metadata().map_err(Error::io(&path))?)?;
+            regular_file::check(&path)?;
             if path.canonicalize().map_err(Error::io(&path))?.starts_with(&out_dir) {
                 let expected = format!("a source outside the output folder {}", out_dir.display());
                 return Err(Error::Argument { name: "sources", got: path.display().to_string(), expected });
             }
             let inside = path.strip_prefix(source).ok().filter(|inside| inside.components().next().is_some());
-            let name =
-                inside.or_else(|| path.file_name().map(Path::new)).unwrap_or(&path).to_string_lossy().into_owned();
-            files.push(SourceFile { kind: Kind::of(&path)?, name, path });
+            let name = inside.or_else(|| path.file_name().map(Path::new)).unwrap_or(&path);
+            files.push(SourceFile { kind: Kind::of(&path)?, name: with_slashes(name), path });
         }
     }
     Ok(files)
+}
+
+/// Return a relative path with `/` between its parts on every system.
+fn with_slashes(path: &Path) -> String {
+    path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }

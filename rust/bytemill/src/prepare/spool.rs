@@ -4,11 +4,10 @@
 //! for text and tokens.
 
 use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::platform;
 
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -44,7 +43,7 @@ impl Spool {
             Some(file) => file,
             none => none.insert(tempfile::tempfile_in(&self.folder).map_err(Error::io(&self.folder))?),
         };
-        file.write_all(&self.buffer).map_err(Error::io(&self.folder))?;
+        platform::write_all_at(file, &self.buffer, self.written).map_err(Error::io(&self.folder))?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -53,7 +52,7 @@ impl Spool {
     /// Fill `buffer` with the bytes at `offset`.
     pub(super) fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         match &self.file {
-            Some(file) => file.read_exact_at(buffer, offset).map_err(Error::io(&self.folder)),
+            Some(file) => platform::read_exact_at(file, buffer, offset).map_err(Error::io(&self.folder)),
             None => Ok(()), // the spool is empty, so `buffer` is too
         }
     }

@@ -46,54 +46,6 @@ fn an_error_leaves_no_files() {
     assert!(narrowed(&[1, 65_536], 4).unwrap_err().to_string().starts_with("token id 65536 at position 5 does not"));
 }
 
-/// `/dev/null` used to be replaced by a file if root wrote to it.
-#[cfg(unix)]
-#[test]
-fn what_is_no_file_is_not_replaced() {
-    let folder = tempfile::tempdir().unwrap();
-    let [text, socket] = ["a.txt", "socket"].map(|name| folder.path().join(name));
-    fs::write(&text, "ab").unwrap();
-    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let tokenizer = Tokenizer::from_merges(&[], Some("gpt2"), &[]).unwrap();
-    let policy = tokenizer.special_policy(Specials::NONE, Specials::NONE).unwrap();
-    let (width, reading) = (Width::Two, Reading::default());
-    let options = TokenFileOptions { width, policy: &policy, end_id: None, reading, threads: 1 };
-    for output in [&socket, folder.path()] {
-        let written =
-            encode_files(&tokenizer, std::slice::from_ref(&text), output, &options, &mut |_| ControlFlow::Continue(()));
-        assert!(written.unwrap_err().to_string().ends_with("expected a file or nothing"));
-        assert!(!output.metadata().unwrap().is_file());
-    }
-}
-
-/// The number of ids is at the start of an .npy file, but it is known only at the end.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_pipe_takes_ids_but_no_npy_file() {
-    use std::io::Read;
-    use std::os::fd::AsRawFd;
-    let folder = tempfile::tempdir().unwrap();
-    let text = folder.path().join("a.txt");
-    fs::write(&text, "ab").unwrap();
-    let tokenizer = Tokenizer::from_merges(&[], Some("gpt2"), &[]).unwrap();
-    let policy = tokenizer.special_policy(Specials::NONE, Specials::NONE).unwrap();
-    let (width, reading) = (Width::Two, Reading::default());
-    let options = TokenFileOptions { width, policy: &policy, end_id: None, reading, threads: 1 };
-    let (mut reader, pipe) = std::io::pipe().unwrap();
-    for (name, expected) in [("out.bin", Some(2)), ("out.npy", None)] {
-        let output = folder.path().join(name);
-        std::os::unix::fs::symlink(format!("/proc/self/fd/{}", pipe.as_raw_fd()), &output).unwrap();
-        let inputs = std::slice::from_ref(&text);
-        let written = encode_files(&tokenizer, inputs, &output, &options, &mut |_| ControlFlow::Continue(()));
-        assert_eq!(written.ok(), expected);
-        assert!(output.is_symlink());
-    }
-    drop(pipe);
-    let mut piped = Vec::new();
-    reader.read_to_end(&mut piped).unwrap();
-    assert_eq!(piped, [97, 0, 98, 0]);
-}
-
 /// A special token used to be split if a text without line ends was divided between threads.
 #[test]
 fn special_tokens_are_found_where_a_text_could_be_cut() {

@@ -39,23 +39,3 @@ fn counts_that_no_sum_can_hold_are_refused() {
     counter.add_word(b"bc", u64::MAX / 2);
     assert_eq!(train(&counter.into_counts().unwrap(), Options::new(5, Ties::LowestId), &mut go).unwrap(), [(98, 99)]);
 }
-
-/// `/dev/null` used to be replaced by a file if root wrote to it.
-#[cfg(unix)]
-#[test]
-fn counts_take_the_place_of_nothing_but_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let [socket, file] = ["socket", "counts"].map(|name| folder.path().join(name));
-    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let splitter = Splitter::new(None).unwrap();
-    let (counts, provenance) =
-        (count(&[b"ab".to_vec()], &counting(&splitter, 1)), Provenance::new(None, DocumentUnit::Lines));
-    counts.save(&socket, &provenance).unwrap_err();
-    assert!(!socket.metadata().unwrap().is_file());
-    (0..2).for_each(|_| counts.save(&file, &provenance).unwrap());
-    let [mode, of_any] = [&file, &folder.path().join("any")].map(|path| {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::File::options().append(true).create(true).open(path).unwrap().metadata().unwrap().permissions().mode()
-    });
-    assert_eq!(mode, of_any, "others may read it as any file");
-}

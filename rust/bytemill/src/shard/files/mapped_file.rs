@@ -1,7 +1,8 @@
 //! A mapped file: its bytes are read without a system call and without a copy.
 //!
 //! Measured with `mmap`, a batch takes a third less time than with `pread`, which needs one system call per sample
-//! (docs/benchmarks/loader.md). The drawback: truncating a mapped file kills the process (SIGBUS).
+//! (docs/benchmarks/loader.md). The drawback: on most systems, truncating a mapped file kills the process (SIGBUS); Windows refuses to
+//! truncate or replace it.
 #![allow(
     unsafe_code,
     reason = "mapping a file is unsafe because others may change it; benches/loader.py measures the gain"
@@ -10,9 +11,10 @@
 use std::fs::File;
 use std::path::Path;
 
-use memmap2::{Advice, Mmap};
+use memmap2::Mmap;
 
 use crate::error::{Error, Result};
+use crate::platform;
 
 /// A whole file, mapped for random reads.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ impl MappedFile {
         // SAFETY: the bytes are only read as bytes, and shards are never written to after they get their name. Other
         // programs may truncate or rewrite a shard while it is mapped; the option's documentation warns about this.
         let map = unsafe { Mmap::map(file) }.map_err(Error::io(path))?;
-        map.advise(Advice::Random).map_err(Error::io(path))?;
+        platform::advise_random(&map).map_err(Error::io(path))?;
         Ok(Self(map))
     }
 

@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::Result;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+
+use crate::platform;
 
 /// Maximum number of open files per loader, over all its sources; other files are opened for each read. Many systems
 /// allow 1,024 per process.
@@ -25,8 +26,8 @@ impl PositionalFile {
     /// Fill `out` with the bytes from `offset`.
     pub(in crate::shard) fn read_exact_at(&self, out: &mut [u8], offset: u64) -> Result<()> {
         match &self.open {
-            Some(file) => file.read_exact_at(out, offset),
-            None => File::open(&self.path)?.read_exact_at(out, offset),
+            Some(file) => platform::read_exact_at(file, out, offset),
+            None => platform::read_exact_at(&File::open(&self.path)?, out, offset),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Token files of llm.c, which modded-nanogpt also reads and writes: 256 words, then the tokens.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::{Found, check_size};
 use crate::error::{Error, Result};
+use crate::platform;
 use crate::shard::format::header::{HEADER_BYTES, Header, TokenWidth};
 
 /// The first word, 20240520.
@@ -18,7 +18,7 @@ pub(in crate::shard) fn find(path: &Path, file: &File, size: u64) -> Result<Foun
     if size < HEADER_BYTES as u64 {
         return Err(Error::format(path, format!("has {size} bytes, too few for llm.c's header of {HEADER_BYTES}")));
     }
-    file.read_exact_at(&mut header, 0).map_err(Error::io(path))?;
+    platform::read_exact_at(file, &mut header, 0).map_err(Error::io(path))?;
     let word = |i: usize| u32::from_le_bytes([header[4 * i], header[4 * i + 1], header[4 * i + 2], header[4 * i + 3]]);
     let width = match word(1) {
         1 => TokenWidth::Uint16,

@@ -8,13 +8,13 @@ mod megatron;
 mod npy;
 
 use std::io::ErrorKind;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::platform;
 use crate::regular_file;
 use crate::shard::files::mapped_file::MappedFile;
 use crate::shard::files::positional_file::PositionalFile;
@@ -148,7 +148,7 @@ fn find(path: &Path, stored: Option<TokenWidth>) -> Result<Found> {
     let file = regular_file::open_seekable(path)?;
     let size = file.metadata().map_err(Error::io(path))?.len();
     let mut start = [0; 8];
-    let n = file.read_at(&mut start, 0).map_err(Error::io(path))?;
+    let n = platform::read_at(&file, &mut start, 0).map_err(Error::io(path))?;
     if start[..n].starts_with(npy::MAGIC) {
         return npy::find(path, &file, size);
     }

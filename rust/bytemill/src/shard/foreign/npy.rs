@@ -2,11 +2,11 @@
 //! pickles, are refused.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::{Found, check_size};
 use crate::error::{Error, Result};
+use crate::platform;
 use crate::shard::format::header::TokenWidth;
 
 /// The first bytes of a `.npy` file; the version follows.
@@ -19,7 +19,7 @@ const MAX_HEADER_BYTES: usize = 1 << 16;
 pub(in crate::shard) fn find(path: &Path, file: &File, size: u64) -> Result<Found> {
     let refuse = |reason: String| Error::format(path, reason);
     let mut start = [0; 12];
-    let n = file.read_at(&mut start, 0).map_err(Error::io(path))?;
+    let n = platform::read_at(file, &mut start, 0).map_err(Error::io(path))?;
     let (header_at, header_bytes) = match (n, start[6]) {
         (10.., 1) => (10, usize::from(u16::from_le_bytes([start[8], start[9]]))),
         (12, 2 | 3) => (12, u32::from_le_bytes([start[8], start[9], start[10], start[11]]) as usize),
@@ -29,7 +29,7 @@ pub(in crate::shard) fn find(path: &Path, file: &File, size: u64) -> Result<Foun
         return Err(refuse(format!(".npy header of {header_bytes} bytes in a file of {size}")));
     }
     let mut header = vec![0; header_bytes];
-    file.read_exact_at(&mut header, header_at as u64).map_err(Error::io(path))?;
+    platform::read_exact_at(file, &mut header, header_at as u64).map_err(Error::io(path))?;
     let header = String::from_utf8_lossy(&header);
     let (n_tokens, width) = parse(&header).map_err(|reason| refuse(format!(".npy header {header:?}: {reason}")))?;
     check_size(path, size, Found { format: ".npy", payload_at: (header_at + header_bytes) as u64, n_tokens, width })

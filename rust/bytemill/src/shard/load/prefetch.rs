@@ -64,7 +64,7 @@ impl<T: Send + 'static> Prefetcher<T> {
         for _ in 0..n_threads.max(1) {
             let (ring, mut make) = (Arc::clone(&prefetcher.ring), make.clone());
             let worker = thread::Builder::new().name("bytemill-loader".to_owned()).spawn(move || ring.work(&mut make));
-            prefetcher.workers.push(worker.map_err(Error::io("/proc/self/task"))?);
+            prefetcher.workers.push(worker.map_err(Error::io("a thread of the loader"))?);
         }
         Ok(prefetcher)
     }

@@ -5,12 +5,12 @@
 
 use std::io::ErrorKind;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result};
+use crate::platform;
 use crate::regular_file;
 use crate::shard::files::folder::{file_in, side_file};
 use crate::shard::files::mapped_file::MappedFile;
@@ -196,7 +196,7 @@ impl ShardReader {
         let file = regular_file::open_seekable(&self.path)?;
         self.check_size(file.metadata().map_err(Error::io(&self.path))?.len())?;
         let mut header = [0; HEADER_BYTES];
-        file.read_exact_at(&mut header, 0).map_err(Error::io(&self.path))?;
+        platform::read_exact_at(&file, &mut header, 0).map_err(Error::io(&self.path))?;
         self.check_header(&Header::decode(&self.path, &header)?, &blocks)?;
         let touched = (0..blocks.n_blocks()).map(|_| AtomicBool::new(false)).collect();
         let map = self.maps.then(|| MappedFile::new(&file, &self.path)).transpose()?;

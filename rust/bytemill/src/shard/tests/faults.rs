@@ -1,6 +1,7 @@
 //! Reliability rows 4 and 5: flipped bits and truncated files are found before a wrong token is delivered.
 
 use super::*;
+use crate::platform;
 
 const SEQ_LEN: usize = 13;
 
@@ -138,7 +139,7 @@ fn first_touch_trusts_what_it_has_checked_and_always_does_not() {
         loader.next_batch().unwrap();
         let path = folder.path().join("train_000000.bin");
         let file = fs::File::options().write(true).open(path).unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&file, &[9], 1_200).unwrap();
+        platform::write_all_at(&file, &[9], 1_200).unwrap();
         assert_eq!(loader.next_batch().is_err(), noticed);
     }
 }

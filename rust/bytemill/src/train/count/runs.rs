@@ -6,14 +6,14 @@
 
 use super::tally::Tally;
 use crate::error::{Error, Result};
+use crate::platform;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::env::temp_dir;
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 const HEAD_BYTES: usize = 20;
 const LARGEST_BUFFER_BYTES: usize = 1 << 18;
@@ -62,6 +62,7 @@ impl Runs {
     ) -> Result<()> {
         let start = self.runs.last().map_or(0, |run| run.end);
         let file = &mut self.file;
+        file.seek(SeekFrom::Start(start)).map_err(failed)?; // on some systems a read at a position moves the cursor
         words(&mut |word, tally| {
             let len = u32::try_from(word.len()).map_err(|_| io::Error::other("a pretoken of 4 GiB or more"))?;
             file.write_all(&tally.count.to_le_bytes())?;
@@ -168,7 +169,7 @@ impl<'r> RunReader<'r> {
         let left = self.unread.end - self.unread.start;
         let more = left.min((bytes - there).max(self.buffer_bytes) as u64);
         self.buffer.resize(there + more as usize, 0);
-        self.file.read_exact_at(&mut self.buffer[there..], self.unread.start).map_err(failed)?;
+        platform::read_exact_at(self.file, &mut self.buffer[there..], self.unread.start).map_err(failed)?;
         self.unread.start += more;
         Ok(())
     }
