@@ -103,3 +103,8 @@ def test_the_installed_library_prepares_and_trains(fresh: Path) -> None:
     settings = "data.path=shards data.seq_len=16 data.batch_size=2 model.n_layer=1 model.n_head=1 model.n_embd=8"
     run(bytemill, "train", "-o", "run", "--set", *settings.split(), "train.max_steps=2", folder=fresh)
     assert (fresh / "run" / "checkpoints" / "step_00000002" / "model.safetensors").is_file()
+
+
+def test_the_check_of_a_release_passes(fresh: Path) -> None:
+    python = fresh / "environment" / "bin" / "python"
+    assert run(python, REPOSITORY / ".ci" / "smoke.py", folder=fresh).startswith("bytemill works with Python")

@@ -247,12 +247,12 @@ impl TemporaryFile {
         let renamed = platform::replace(&self.temporary, &self.place);
         let is_busy = renamed.as_ref().is_err_and(|error| error.kind() == ErrorKind::ResourceBusy);
         self.is_kept = renamed.is_ok() || is_busy;
-        renamed.map_err(|error| match is_busy {
-            true => io::Error::new(
-                error.kind(),
-                format!("{error}; the new content is in {}: rename that file", self.temporary.display()),
-            ),
-            false => error,
+        if !is_busy {
+            return renamed;
+        }
+        renamed.map_err(|error| {
+            let place = self.temporary.display();
+            io::Error::new(error.kind(), format!("{error}; the new content is in {place}: rename that file"))
         })
     }
 
