@@ -32,6 +32,8 @@ EXTRAS = (
     "datasets",
     "peft",
 )
+OPEN_BYTES = ("os", "archive", "gzip")
+"""What has an `open` that gives bytes if no mode says otherwise."""
 NAMES_OF_SYSTEMS = re.compile(
     r"\bsys\.platform\b|\bos\.name\b|\bplatform\.system\b|(?:/proc|/sys)/"
     r"|\b(?:has|get)attr\((?:os|signal)\b|\bos\.(?:O_(?:NO\w+|BINARY|CLOEXEC)|fork\w*|\w*uid|sysconf|mkfifo|sched_\w+|statvfs)\b"
@@ -234,7 +236,7 @@ def without_encoding(tree: ast.AST) -> Iterator[ast.Call]:
         is_text = any(one.arg in ("text", "universal_newlines") for one in call.keywords)
         if (
             (name in ("read_text", "write_text") and is_method)
-            or (name == "open" and not is_binary and owner not in ("os", "archive"))
+            or (name == "open" and not is_binary and owner not in OPEN_BYTES)
             or (name in ("run", "Popen", "check_output") and is_text)
         ):
             yield call
