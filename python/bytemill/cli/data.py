@@ -67,7 +67,7 @@ def prepare(
         str | None,
         typer.Option(
             metavar="I/N",
-            help="Prepare only a part of the files, to share the work: 1/8 takes the first of 8 parts. Each file "
+            help="Prepare only the I-th of N groups of files, to share the work between machines. Each file "
             "becomes a folder part_… in --output; `data merge` joins these folders.",
         ),
     ] = None,

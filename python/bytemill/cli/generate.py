@@ -44,7 +44,7 @@ def generate(
     min_p: Annotated[
         float | None,
         typer.Option(
-            help="Leave out tokens whose probability is below this fraction, 0 to 1, of the highest one. Default: off."
+            help="Leave out tokens that are less likely than this fraction (0 to 1) of the most likely one. Default: off."
         ),
     ] = None,
     stop: Annotated[
@@ -65,7 +65,7 @@ def generate(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", help="With --rows: JSON file to write the rows with their answers to.", callback=on_disk
+            "--output", "-o", help="With --rows: JSON file for the rows and their answers.", callback=on_disk
         ),
     ] = Path("answers.json"),
     batch_size: Annotated[

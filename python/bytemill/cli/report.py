@@ -33,7 +33,7 @@ def report(
             help="File to write, .html or .md; - is stdout. Default: report.html in the first folder given, or here.",
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Title of the page. Default: what the page is.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the page. Default: the kind of page and its content.")] = None,
     figures: Annotated[
         Path | None,
         typer.Option("--figures", help="Also write each plot to this folder, as SVG, PNG and CSV.", callback=on_disk),
@@ -46,7 +46,7 @@ def report(
 ) -> None:
     """Write one self-contained page that compares runs, or joins runs, sweeps and the pages of other commands.
 
-    Runs that follow each other are compared. A .md file gets its plots in a folder next to it.
+    Runs that are next to each other in the command are compared. A .md file gets its plots in a folder next to it.
 
     Example: bytemill report adamw=runs/a muon=runs/b -o comparison.html
 

@@ -197,8 +197,8 @@ class TuningOptions(RunOptions):
         str | None,
         Sets("data.path"),
         typer.Option(
-            help="Rows to train on: a file (.json, .jsonl, .csv, .tsv, .parquet, or .gz; lines of label, tab and text; "
-            "for lm also .txt), a folder written by save_to_disk, or hf:ID for a data set of the hub."
+            help="Rows to train on: a file (.json, .jsonl, .csv, .tsv, .parquet, each also as .gz); for classify also "
+            "lines of label, tab and text, for lm .txt; a folder of save_to_disk; or hf:ID, a data set of the hub."
         ),
     ] = None
     tokenizer: Annotated[

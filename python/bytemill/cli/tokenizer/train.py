@@ -49,8 +49,8 @@ def train(
     ties: Annotated[
         Ties | None,
         typer.Option(
-            help="Which of two equally frequent pairs to merge first. huggingface: as Hugging Face does; lowest_id: of "
-            "lowest ids; first_seen: the first in the text; largest_bytes: of largest bytes. "
+            help="Which of two equally frequent pairs to merge first. huggingface: as Hugging Face does; lowest_id: the pair "
+            "with the lowest ids; first_seen: the first in the text; largest_bytes: the pair with the largest bytes. "
             "Default: huggingface; without a pattern, first_seen."
         ),
     ] = None,
@@ -68,7 +68,7 @@ def train(
     ] = None,
     utf8_safe: Annotated[
         bool,
-        typer.Option("--utf8-safe", help="Make no token that has a whole character together with a part of another."),
+        typer.Option("--utf8-safe", help="Never make a token that holds a whole character and a part of another."),
     ] = False,
     separator: Annotated[
         str | None,
@@ -88,7 +88,7 @@ def train(
     threads: Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: one per core.")] = None,
     base: Annotated[
         str | None,
-        typer.Option(help="Vocabulary to extend; its ids stay: a file, a folder, hf:REPOSITORY, or a tiktoken name."),
+        typer.Option(help="Vocabulary to extend: a file, a folder, hf:REPOSITORY, or a tiktoken name. Its ids do not change."),
     ] = None,
     counts: Annotated[
         Path | None, typer.Option(help="File written by --save-counts; use its counts, and give no text files.")
