@@ -47,7 +47,7 @@ def decoded(sources: Sequence[Path], encoding: str | None, *, near: Path) -> Ite
         return
     if encoding is None:
         for file in find_files(sources):
-            if is_text(file):
+            if file.is_file() and is_text(file):  # the core refuses pipes and devices
                 _refuse_other(str(file), not_utf8(file))
         yield list(sources)
         return
@@ -56,7 +56,7 @@ def decoded(sources: Sequence[Path], encoding: str | None, *, near: Path) -> Ite
         files = []
         for number, file in enumerate(find_files(sources)):
             files.append(file)
-            if is_text(file):
+            if file.is_file() and is_text(file):
                 files[-1] = folder / f"{number:06}" / file.name.removesuffix(".gz")
                 files[-1].parent.mkdir()
                 decode_file(file, files[-1], name)
