@@ -33,6 +33,7 @@ def test_ctrl_c_in_the_first_call_that_needs_numpy_was_a_panic() -> None:
     program = """
 import os, signal, threading, time
 from bytemill import Tokenizer
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a program started in the background ignores SIGINT
 tokenizer = Tokenizer.train(texts=["a b"], vocab_size=257)
 text = "a b " * 20_000_000
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()

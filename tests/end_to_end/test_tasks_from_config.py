@@ -129,7 +129,7 @@ def test_instruction_tuning_on_a_pretrained_base(folder, pretrained, rank):
         ("model.n_layers=2", "model.n_layers is not a setting; did you mean model.n_layer"),
         ("model.n_head=3", "model.n_embd: 16 cannot be divided into 3 heads"),
         ("model.vocab_size=20", "model.vocab_size is 20, but the ids of"),
-        ("data.seq_len=500", "data.seq_len is 500, above model.n_positions, 256"),
+        ("data.seq_len=512 train.total_batch_tokens=1024", "data.seq_len is 512, above model.n_positions, 256"),
         ("train.total_batch_tokens=65", "train.total_batch_tokens is 65; it must be a multiple"),
         ("lora.r=4", "lora.r is 4, but pretraining"),
         ("data.path=nowhere", "data.path: nowhere/manifest.json cannot be read: No such file"),
@@ -137,7 +137,7 @@ def test_instruction_tuning_on_a_pretrained_base(folder, pretrained, rank):
 )
 def test_what_cannot_work_is_named(folder, override, sentence):
     with pytest.raises(ConfigError) as caught:
-        pretrain_task_from_config(pretraining(folder, override))
+        pretrain_task_from_config(pretraining(folder, *override.split()))
     assert sentence in str(caught.value)
 
 

@@ -85,7 +85,7 @@ def test_the_command_saves_smaller_sizes_and_reports(tmp_path, run):
     printed = run(*common, "--also-save", "265,275", "--report", tmp_path / "report.html")
     names = ["trained.json", "trained.265.json", "trained.275.json", "report.html"]
     assert printed.out.splitlines() == [str(tmp_path / name) for name in names]
-    assert "bytes a token" in printed.err
+    assert "bytes per token" in printed.err
     for size in (265, 275):
         smaller = Tokenizer.train(texts=[TEXT], vocab_size=size)
         assert Tokenizer.load(tmp_path / f"trained.{size}.json").fingerprint == smaller.fingerprint

@@ -44,7 +44,7 @@ def generate(
     min_p: Annotated[
         float | None,
         typer.Option(
-            help="Leave out tokens that are less likely than this fraction (0 to 1) of the most likely one. Default: off."
+            help="Leave out tokens less likely than this fraction (0 to 1) of the most likely one. Default: off."
         ),
     ] = None,
     stop: Annotated[
@@ -64,9 +64,7 @@ def generate(
     split_seed: SplitSeed = None,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", help="With --rows: JSON file for the rows and their answers.", callback=on_disk
-        ),
+        typer.Option("--output", "-o", help="With --rows: JSON file for the rows and their answers.", callback=on_disk),
     ] = Path("answers.json"),
     batch_size: Annotated[
         int, typer.Option(min=1, help="With --rows: number of rows that are answered at the same time.")

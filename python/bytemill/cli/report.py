@@ -11,6 +11,7 @@ from bytemill.cli.console import say
 from bytemill.cli.output_paths import STDOUT, Private, on_disk
 from bytemill.cli.several_models import named
 from bytemill.errors import ArgumentError
+from bytemill.extras import require
 from bytemill.files import write_text
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def report(
             help="File to write, .html or .md; - is stdout. Default: report.html in the first folder given, or here.",
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Title of the page. Default: the kind of page and its content.")] = None,
+    title: Annotated[str | None, typer.Option(help="Title of the page. Default: its kind and content.")] = None,
     figures: Annotated[
         Path | None,
         typer.Option("--figures", help="Also write each plot to this folder, as SVG, PNG and CSV.", callback=on_disk),
@@ -54,6 +55,7 @@ def report(
     """
     if output not in (None, STDOUT) and output.suffix not in (".html", ".md"):
         raise ArgumentError(f"--output is {output}, expected a name that ends in .html or .md, or -")
+    require("matplotlib")
     from bytemill.report.document import document
 
     page = document(named(places), title=title, is_private=is_private, x=x)

@@ -49,6 +49,7 @@ class NotUtf8(NamedTuple):
 def is_text(path: Path) -> bool:
     """Return whether the core reads the file as plain text; rows have an encoding of their own.
 
+    >>> from pathlib import Path
     >>> is_text(Path("a.txt.gz")), is_text(Path("a.jsonl.gz")), is_text(Path("README"))
     (True, False, True)
     """

@@ -25,7 +25,8 @@ _CLOSING = b"</script>"
 def record_of(page: Any) -> str:
     r"""Return the page as JSON in ASCII, without `<`, so that no text in it ends the element that holds it.
 
-    >>>     >>> "</script>" in record_of(Page("</script>", "", ()))
+    >>> from bytemill.report.page import Page
+    >>> "</script>" in record_of(Page("</script>", "", ()))
     False
     """
     content = {"bytemill_page": _VERSION, "page": _as_data(page)}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bytemill.errors import CheckpointError
+from bytemill.model import weight_files
 from bytemill.train.config import TrainConfig
 from bytemill.train.loop import fit
 from bytemill.train.optim import build_optimizer
@@ -160,8 +161,8 @@ def test_what_a_kill_left_in_a_checkpoint_is_cleared_away(tmp_path):
     assert len(list(tmp_path.rglob(".notes.txt.*"))) == 3
 
 
-@pytest.mark.parametrize("fails", ["write_tensors", "write_text"])
-def test_a_full_disk_is_reported_and_the_old_checkpoint_loads(tmp_path, monkeypatch, fails):
+@pytest.mark.parametrize(("module", "fails"), [(weight_files, "write_tensors"), (checkpoint, "write_text")])
+def test_a_full_disk_is_reported_and_the_old_checkpoint_loads(tmp_path, monkeypatch, module, fails):
     config = tiny_config(max_steps=4)
     fit(tiny_task(), tiny_config(max_steps=2), tmp_path / "run", progress=False)
 
@@ -169,7 +170,7 @@ def test_a_full_disk_is_reported_and_the_old_checkpoint_loads(tmp_path, monkeypa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, fails, full)
+        patch.setattr(module, fails, full)
         with pytest.raises(CheckpointError, match=r"step_00000004: .*could not be written: .*No space left"):
             fit(tiny_task(), config, tmp_path / "run", resume=True, progress=False)
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step_00000002"]

@@ -13,6 +13,7 @@ from bytemill.cli.output_paths import STDOUT, on_disk
 from bytemill.cli.sizes import bytes_of
 from bytemill.cli.tokenizer.output import make_room, pattern_named, write_vocabulary
 from bytemill.errors import ArgumentError, DataError
+from bytemill.extras import require
 
 if TYPE_CHECKING:
     from bytemill import Tokenizer
@@ -49,9 +50,9 @@ def train(
     ties: Annotated[
         Ties | None,
         typer.Option(
-            help="Which of two equally frequent pairs to merge first. huggingface: as Hugging Face does; lowest_id: the pair "
-            "with the lowest ids; first_seen: the first in the text; largest_bytes: the pair with the largest bytes. "
-            "Default: huggingface; without a pattern, first_seen."
+            help="Which of two equally frequent pairs to merge first. huggingface: as Hugging Face does; lowest_id: "
+            "the pair with the lowest ids; first_seen: the first in the text; largest_bytes: the pair with the largest "
+            "bytes. Default: huggingface; without a pattern, first_seen."
         ),
     ] = None,
     feed: Annotated[
@@ -88,7 +89,9 @@ def train(
     threads: Annotated[int | None, typer.Option(min=1, help="Number of threads. Default: one per core.")] = None,
     base: Annotated[
         str | None,
-        typer.Option(help="Vocabulary to extend: a file, a folder, hf:REPOSITORY, or a tiktoken name. Its ids do not change."),
+        typer.Option(
+            help="Vocabulary to extend: a file, a folder, hf:REPOSITORY, or a tiktoken name. Its ids do not change."
+        ),
     ] = None,
     counts: Annotated[
         Path | None, typer.Option(help="File written by --save-counts; use its counts, and give no text files.")
@@ -211,6 +214,8 @@ def _check_report(report: Path | None, held_out: list[Path] | None) -> None:
     from bytemill.report.vocabulary import check_report_name
 
     check_report_name(report)
+    if report.suffix == ".html":
+        require("matplotlib")
     if not held_out:
         raise ArgumentError("--report needs --held-out FILE: text that the vocabulary is not trained on")
 
@@ -271,7 +276,7 @@ def _show(report: "TrainingReport") -> None:
     say(f"On {size(report.held_out_bytes)} of held-out text:")
     table = Table()
     table.add_column("ids", justify="right")
-    table.add_column("bytes a token", justify="right")
+    table.add_column("bytes per token", justify="right")
     for n_ids, value in report.growth:
         table.add_row(f"{n_ids:,}", f"{value:.3f}")
     Console(stderr=True).print(table)

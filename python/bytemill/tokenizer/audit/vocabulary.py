@@ -35,9 +35,9 @@ def size_and_length(tokenizer: Tokenizer, text: str, measured: str) -> Answer:
         f"the model's table of tokens doubles too: at GPT-2's width of {WIDTH} it takes "
         f"{rows[-1][3] / 1e6:,.1f} million weights.",
         f"{measured}, with the vocabulary cut off at each size; weights of a table of width {WIDTH}",
-        ("ids", "tokens", "bytes a token", "weights of the table"),
+        ("ids", "tokens", "bytes per token", "weights of the table"),
         rows,
-        growth=Growth("bytes a token", "ids in the vocabulary", tuple((row[0], row[2]) for row in rows)),
+        growth=Growth("bytes per token", "ids in the vocabulary", tuple((row[0], row[2]) for row in rows)),
     )
 
 
