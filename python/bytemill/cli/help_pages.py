@@ -73,9 +73,13 @@ def one_line_each(docstring: str) -> str:
 def _make_narrow(parameter: Any, ctx: Any) -> None:
     """Move long choices from the column of types to the text, and leave out limits and the type of flags.
 
-    The parameter is changed; after a help, the program ends.
+    The parameter is changed; after a help, the program ends. A version of typer that shows types in another way keeps
+    its own columns.
     """
-    shown = parameter.display_type_rich(ctx) or ""
+    shown_type = getattr(parameter, "display_type_rich", None)
+    if shown_type is None:
+        return
+    shown = shown_type(ctx) or ""
     if getattr(parameter, "is_flag", False):
         parameter.metavar = ""
     elif " range" in shown:
