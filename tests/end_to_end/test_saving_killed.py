@@ -38,7 +38,7 @@ def loaded_pair(folder: Path) -> str | None:
     try:
         return Tokenizer.load(folder).fingerprint
     except FormatError as error:
-        if all(name in str(error) for name in ("merges.txt", "vocab.json", "of one vocabulary")):
+        if all(name in str(error) for name in ("merges.txt", "vocab.json", "the same vocabulary")):
             return None
         raise
 
