@@ -2,9 +2,9 @@
 
 from importlib.util import find_spec
 
-__all__ = ["needing", "require"]
+__all__ = ["EXTRA_OF", "needing", "require"]
 
-_EXTRA_OF = {
+EXTRA_OF = {
     "torch": "train",
     "safetensors": "train",
     "tensorboard": "train",
@@ -16,6 +16,7 @@ _EXTRA_OF = {
     "huggingface_hub": "hf",
     "tiktoken": "tiktoken",
 }
+"""The extra that installs each optional package."""
 _WITHOUT_GPU = (
     "; without a GPU, first install torch from PyTorch's index of CPU builds (pip's option --index-url, see "
     "PyTorch's installation page), which is about 5 GB smaller"
@@ -29,7 +30,7 @@ def needing(what: str, error: ModuleNotFoundError) -> str | None:
     "this command needs matplotlib: pip install 'bytemill[pages]'"
     """
     package = (error.name or "").partition(".")[0]
-    extra = _EXTRA_OF.get(package)
+    extra = EXTRA_OF.get(package)
     if extra is None:
         return None
     hint = _WITHOUT_GPU if package == "torch" else ""

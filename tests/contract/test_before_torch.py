@@ -35,7 +35,10 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("arguments", ["--help", "train --help", "finetune lm --help", "generate --help"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["--help", "train --help", "finetune lm --help", "generate --help", "report --help", "tokenizer audit --help"],
+)
 def test_help(folder, arguments):
     assert probe(folder, arguments) == (0, "[]", "")
 

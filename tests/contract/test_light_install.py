@@ -7,19 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bytemill.extras import needing
+from bytemill.extras import EXTRA_OF, needing
 
-EXTRAS = (
-    "torch",
-    "safetensors",
-    "tensorboard",
-    "matplotlib",
-    "transformers",
-    "tokenizers",
-    "tiktoken",
-    "datasets",
-    "peft",
-)
+EXTRAS = tuple(EXTRA_OF)
 WITHOUT = f"""
 import sys
 for name in {EXTRAS!r}:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import bytemill
+from bytemill.extras import EXTRA_OF
 
 PACKAGE = Path(bytemill.__file__).parent
 MODULES = sorted(
@@ -21,17 +22,7 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
     if path.name != "__main__.py"
 )
-EXTRAS = (
-    "torch",
-    "safetensors",
-    "tensorboard",
-    "matplotlib",
-    "transformers",
-    "tokenizers",
-    "tiktoken",
-    "datasets",
-    "peft",
-)
+EXTRAS = tuple(EXTRA_OF)
 OPEN_BYTES = ("os", "archive", "gzip")
 """What has an `open` that gives bytes if no mode says otherwise."""
 NAMES_OF_SYSTEMS = re.compile(

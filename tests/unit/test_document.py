@@ -114,7 +114,7 @@ def test_a_private_document_leaves_machines_out(tmp_path: Path) -> None:
 def test_figures_are_written_as_svg_png_and_csv(tmp_path: Path) -> None:
     page = small_page("one")
     written = write_figures(page, tmp_path / "figures")
-    assert written.names == {0: "01-loss", 1: "02-bars"}
+    assert written.names == ("01-loss", "02-bars")
     names = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert names == [f"{name}.{ending}" for name in ("01-loss", "02-bars") for ending in ("csv", "png", "svg")]
     assert (tmp_path / "figures" / "01-loss.png").read_bytes().startswith(b"\x89PNG")

@@ -123,17 +123,6 @@ def test_print_config_shows_what_was_set_and_starts_nothing(run: Run, command: t
     assert not Path("runs").exists()
 
 
-@pytest.mark.parametrize("command", ["tokenizer compare", "tokenizer audit", "doctor", "train", "report"])
-def test_help_does_not_import_torch(command: str) -> None:
-    probe = (
-        "import sys, bytemill.cli; sys.argv = ['bytemill', *sys.argv[1:], '--help']\n"
-        "try: bytemill.cli.main()\nexcept SystemExit: print([n for n in ('torch', 'matplotlib') if n in sys.modules])"
-    )
-    command_line = [sys.executable, "-c", probe, *command.split()]
-    found = subprocess.run(command_line, capture_output=True, text=True, check=True)
-    assert found.stdout.splitlines()[-1] == "[]"
-
-
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

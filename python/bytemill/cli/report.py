@@ -13,6 +13,7 @@ from bytemill.cli.several_models import named
 from bytemill.errors import ArgumentError
 from bytemill.extras import require
 from bytemill.files import write_text
+from bytemill.places import without_user
 
 if TYPE_CHECKING:
     from bytemill.report.figure_files import WrittenFigures
@@ -58,23 +59,24 @@ def report(
     require("matplotlib")
     from bytemill.report.document import document
 
-    page = document(named(places), title=title, is_private=is_private, x=x)
+    given = named(places)
+    page = document(given, title=title, is_private=is_private, x=x)
     if language == "zh":
         from bytemill.report.translation import in_chinese
 
         page = in_chinese(page)
-    output = output or _default_output(list(named(places).values()))
-    if output.suffix == ".md" and figures is None:
-        figures = output.with_name(f"{output.stem}-figures")
-    written = None if figures is None else _write_figures(page, figures)
+    output = output or _default_output(list(given.values()))
+    if output.suffix == ".md":
+        text = _markdown(page, output, figures or output.with_name(f"{output.stem}-figures"))
+    else:
+        text = page.html()
+        if figures is not None:
+            _write_figures(page, figures)
     if output == STDOUT:
-        sys.stdout.write(page.html())
+        sys.stdout.write(text)
         return
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_text(
-        output,
-        page.html() if figures is None or output.suffix == ".html" else _markdown(page, output, figures, written),
-    )
+    write_text(output, text)
     print(output)
 
 
@@ -96,14 +98,10 @@ def _write_figures(page: "Page", folder: Path) -> "WrittenFigures":
     return written
 
 
-def _markdown(page: "Page", output: Path, figures: Path, written: "WrittenFigures | None") -> str:
-    from itertools import count
-
+def _markdown(page: "Page", output: Path, figures: Path) -> str:
+    """Write the plots to the folder `figures`, and return the page as Markdown with links to them."""
     from bytemill.report.markdown import page_markdown
 
-    assert written is not None
-    places, folder = count(), os.path.relpath(figures, output.parent)
-    text = page_markdown(page, lambda _: f"{Path(folder).as_posix()}/{written.names[next(places)]}.png")
-    from bytemill.places import without_user
-
-    return without_user(text)
+    names = iter(_write_figures(page, figures).names)
+    folder = Path(os.path.relpath(figures, output.parent)).as_posix()
+    return without_user(page_markdown(page, lambda _: f"{folder}/{next(names)}.png"))

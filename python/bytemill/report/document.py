@@ -35,8 +35,7 @@ def document(
     for kind, group in groupby(places.items(), key=lambda item: _kind(Path(item[1]))):
         named = dict(group)
         if kind == "run":
-            page = run_page(named, is_private=is_private, x=x)
-            pages += page.chapters or [page]
+            pages.append(run_page(named, is_private=is_private, x=x))
         else:
             pages += [_one(kind, Path(place), is_private=is_private) for place in named.values()]
     if len(pages) == 1:

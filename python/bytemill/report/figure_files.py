@@ -4,7 +4,6 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ _MAX_NAME_CHARACTERS = 60
 class WrittenFigures:
     """The files of a page's plots."""
 
-    names: Mapping[int, str]
-    """File name without ending, by the position of the plot on the page, from 0."""
+    names: tuple[str, ...]
+    """File name of each plot without its ending, in the order of the page."""
     without_font: tuple[str, ...]
     """PNG files in which characters are missing, because no installed font has them."""
 
@@ -36,15 +35,16 @@ def write_figures(page: Page, folder: Path) -> WrittenFigures:
         OSError: A file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names, without_font = {}, []
-    for place, plot in enumerate(plots_of(page)):
-        name = names[place] = f"{place + 1:02d}-{_file_name(plot.title)}"
+    names, without_font = [], []
+    for number, plot in enumerate(plots_of(page), start=1):
+        name = f"{number:02d}-{_file_name(plot.title)}"
+        names.append(name)
         write_bytes(folder / f"{name}.svg", plot_file(plot.chart, "svg")[0])
         content, lacks_font = plot_file(plot.chart, "png")
         write_bytes(folder / f"{name}.png", content)
         without_font += [f"{name}.png"] if lacks_font else []
         write_text(folder / f"{name}.csv", _csv(plot), errors="backslashreplace")
-    return WrittenFigures(names, tuple(without_font))
+    return WrittenFigures(tuple(names), tuple(without_font))
 
 
 def _file_name(title: str) -> str:

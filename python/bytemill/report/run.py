@@ -6,7 +6,7 @@ Runs of different tasks get a chapter each, because their losses have different 
 from collections.abc import Mapping, Sequence
 
 from bytemill.errors import ArgumentError, DataError
-from bytemill.report.blocks import Block, Code, Comparison, Details, Prose
+from bytemill.report.blocks import Block, Code, Details, Prose
 from bytemill.report.metrics_plots import AXES, Axis
 from bytemill.report.page import Page, Section, joined
 from bytemill.report.provenance import provenance
@@ -64,7 +64,7 @@ def _task_page(task: str, runs: Sequence[RunData], axis: Axis, *, is_private: bo
             if blocks
         ),
         kicker="bytemill report",
-        summary=(*_pair(pair), *found.summary),
+        summary=(*([pair] if pair else []), *found.summary),
         provenance=_provenance(runs, is_private=is_private),
     )
 
@@ -75,10 +75,6 @@ def _title(task: str, runs: Sequence[RunData]) -> str:
         return f"{kind.capitalize()}: {runs[0].name}"
     names = ", ".join(run.name for run in runs)
     return f"Comparison of {len(runs)} runs, {kind}" + (f": {names}" if len(runs) < 4 else "")
-
-
-def _pair(pair: Comparison | None) -> tuple[Comparison, ...]:
-    return () if pair is None else (pair,)
 
 
 def _provenance(runs: Sequence[RunData], *, is_private: bool) -> str:

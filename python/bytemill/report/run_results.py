@@ -106,8 +106,7 @@ def _losses_table(runs: Sequence[RunData]) -> Table:
         ("training loss", lambda run: decimal(run.last("loss"), 4)),
         ("steps", lambda run: count(run.steps)),
     ]
-    ranked = sorted(runs, key=lambda run: _for_order(_last_loss(run)))
-    return _ranked_table("Final results" if len(runs) == 1 else "Final results, best first", ranked, columns, best=1)
+    return _ranked_table(runs, columns, _last_loss)
 
 
 def _preferences(runs: Sequence[RunData]) -> Results:
@@ -120,8 +119,7 @@ def _preferences(runs: Sequence[RunData]) -> Results:
         ("training loss", lambda run: decimal(run.last("loss"), 4)),
         ("steps", lambda run: count(run.steps)),
     ]
-    ranked = sorted(runs, key=lambda run: _for_order(-_wins(run)))
-    table = _ranked_table("Final results" if len(runs) == 1 else "Final results, best first", ranked, columns, best=1)
+    table = _ranked_table(runs, columns, lambda run: -_wins(run))
     if len(runs) > 1:
         verdict = ranking_verdict({run.name: _wins(run) for run in runs}, "win rate", lower_is_better=False)
         return Results(verdict, (), [table])
@@ -146,8 +144,7 @@ def _classifiers(runs: Sequence[RunData]) -> Results:
         ("validation loss", lambda run: decimal(run.last("val_loss"), 4)),
         ("steps", lambda run: count(run.steps)),
     ]
-    ranked = sorted(runs, key=lambda run: _for_order(-_accuracy(run)))
-    table = _ranked_table("Final results" if len(runs) == 1 else "Final results, best first", ranked, columns, best=1)
+    table = _ranked_table(runs, columns, lambda run: -_accuracy(run))
     if len(runs) > 1:
         verdict = ranking_verdict({run.name: _accuracy(run) for run in runs}, "accuracy", lower_is_better=False)
         return Results(verdict, (), [table])
@@ -166,19 +163,22 @@ def _classifiers(runs: Sequence[RunData]) -> Results:
 
 
 def _ranked_table(
-    caption: str,
     runs: Sequence[RunData],
     columns: Sequence[tuple[str, Callable[[RunData], str]]],
-    *,
-    best: int,
+    badness: Callable[[RunData], float],
 ) -> Table:
-    """Return a table of the columns that have a value for any run; of several runs, the first is marked as best."""
-    cells = {title: [form(run) for run in runs] for title, form in columns}
+    """Return a table of the columns that have a value for any run, the best run first.
+
+    Of several runs, the best value is marked if the first column, which has what they are ranked by, is shown.
+    """
+    ranked = sorted(runs, key=lambda run: value if math.isfinite(value := badness(run)) else math.inf)
+    cells = {title: [form(run) for run in ranked] for title, form in columns}
     kept = {title: values for title, values in cells.items() if set(values) != {"–"}}
-    rows = tuple((run.name, *(values[i] for values in kept.values())) for i, run in enumerate(runs))
-    is_ranked = len(runs) > 1 and len(kept) >= best and rows[0][best] != "–" and next(iter(kept)) == columns[0][0]
+    rows = tuple((run.name, *(values[i] for values in kept.values())) for i, run in enumerate(ranked))
+    has_best = len(runs) > 1 and columns[0][0] in kept and rows[0][1] != "–"
+    caption = "Final results" if len(runs) == 1 else "Final results, best first"
     numeric = tuple(range(1, len(kept) + 1))
-    return Table(caption, ("run", *kept), rows, numeric=numeric, best=((0, best),) if is_ranked else ())
+    return Table(caption, ("run", *kept), rows, numeric=numeric, best=((0, 1),) if has_best else ())
 
 
 def _figures(figures: Sequence[Figure]) -> tuple[Block, ...]:
@@ -229,7 +229,3 @@ def _share(value: float) -> str:
 
 def _rounded(value: float) -> str:
     return decimal(value, 1) if value >= 100 else decimal(value, 2)
-
-
-def _for_order(value: float) -> float:
-    return value if math.isfinite(value) else math.inf

@@ -170,9 +170,7 @@ def _row(number: int, result: SweepResult, settings: Sequence[str], *, has_accur
 def _constants(results: Sequence[SweepResult]) -> list[Block]:
     """Return a sentence on settings of the sweep that all runs share."""
     differing = _settings(results)
-    shared = {
-        name: one.varied[name] for one in results[:1] for name in one.varied if name not in differing
-    }  # fmt: skip
+    shared = {name: value for one in results[:1] for name, value in one.varied.items() if name not in differing}
     hidden = differing[_MAX_SETTING_COLUMNS:]
     parts = []
     if shared:

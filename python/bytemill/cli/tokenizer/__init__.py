@@ -15,6 +15,7 @@ from bytemill.cli.tokenizer.check import check
 from bytemill.cli.tokenizer.compare import compare
 from bytemill.cli.tokenizer.ids import documents, given_ids, write_ids
 from bytemill.cli.tokenizer.inspect import inspect
+from bytemill.cli.tokenizer.options import SOURCE_HELP, Special, TokenizerSource
 from bytemill.cli.tokenizer.output import (
     Format,
     make_room,
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Train and use byte-level BPE tokenizers.", no_args_is_help=True)
 
-TokenizerSource = Annotated[
-    str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
-]
 MaxTokens = Annotated[
     int | None, typer.Option(min=0, help="Maximum number of ids per document; the rest is left out. Default: no limit.")
 ]
@@ -57,12 +55,7 @@ def encode(
         typer.Argument(help="Text or .jsonl files, also .gz or .zst; - or no file reads stdin."),
     ] = None,
     text: Annotated[str | None, typer.Option(help="Use this text instead of files.")] = None,
-    special: Annotated[
-        bool,
-        typer.Option(
-            help="Encode the text of special tokens, such as <|endoftext|>, as their ids; otherwise as plain text."
-        ),
-    ] = False,
+    special: Special = False,
     max_tokens: MaxTokens = None,
     out: Annotated[
         Path | None,
@@ -177,9 +170,7 @@ def decode(
 
 @app.command()
 def convert(
-    source: Annotated[
-        str, typer.Argument(help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name; - is stdin.")
-    ],
+    source: Annotated[str, typer.Argument(help=f"{SOURCE_HELP.removesuffix('.')}; - is stdin.")],
     output: Annotated[Path, typer.Argument(help="File or folder to write; - is stdout.")],
     form: Annotated[
         Format, typer.Option("--format", help="Format to write: huggingface, tiktoken, readable or gpt2.")

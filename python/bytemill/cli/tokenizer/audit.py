@@ -8,6 +8,7 @@ import typer
 
 from bytemill.cli.output_form import FormOption, Output, deliver, form_of
 from bytemill.cli.tokenizer.ids import documents
+from bytemill.cli.tokenizer.options import TokenizerSource
 
 if TYPE_CHECKING:
     from bytemill import Tokenizer
@@ -17,9 +18,7 @@ __all__ = ["audit"]
 
 
 def audit(
-    tokenizer: Annotated[
-        str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
-    ],
+    tokenizer: TokenizerSource,
     languages: Annotated[
         Path | None, typer.Option(help="ZIP file with the same text in many languages, one .txt per language.")
     ] = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bytemill.cli.console import read_text, say
+from bytemill.cli.tokenizer.options import TokenizerSource
 from bytemill.errors import DataError
 
 if TYPE_CHECKING:
@@ -18,9 +19,7 @@ MOST_SHOWN = 20
 
 
 def check(
-    tokenizer: Annotated[
-        str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
-    ],
+    tokenizer: TokenizerSource,
     files: Annotated[list[Path] | None, typer.Argument(help="Text files to check; - or no file reads stdin.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file.")] = False,
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from bytemill.cli.output_form import Output, deliver, form_of
 from bytemill.cli.tokenizer.ids import documents
+from bytemill.cli.tokenizer.options import Special, TokenizerSource
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -18,17 +19,10 @@ __all__ = ["inspect"]
 
 
 def inspect(
-    tokenizer: Annotated[
-        str, typer.Option("--tokenizer", "-t", help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")
-    ],
+    tokenizer: TokenizerSource,
     files: Annotated[list[Path] | None, typer.Argument(help="Text files; - or no file reads stdin.")] = None,
     text: Annotated[str | None, typer.Option(help="Use this text instead of files.")] = None,
-    special: Annotated[
-        bool,
-        typer.Option(
-            help="Encode the text of special tokens, such as <|endoftext|>, as their ids; otherwise as plain text."
-        ),
-    ] = False,
+    special: Special = False,
     trace: Annotated[
         bool, typer.Option("--trace", help="Also show, step by step, the merges that made the tokens.")
     ] = False,

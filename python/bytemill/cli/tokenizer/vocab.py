@@ -13,6 +13,7 @@ from bytemill.cli.console import json_text, say
 from bytemill.cli.output_form import Output, deliver
 from bytemill.cli.output_paths import STDOUT
 from bytemill.cli.tables import put_tables
+from bytemill.cli.tokenizer.options import SOURCE_HELP
 from bytemill.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Form = Literal["text", "csv", "json"]
 
 
 def vocab(
-    tokenizer: Annotated[str, typer.Argument(help="Tokenizer: a file, a folder, hf:REPOSITORY, or a tiktoken name.")],
+    tokenizer: Annotated[str, typer.Argument(help=SOURCE_HELP)],
     search: Annotated[
         str | None, typer.Option("--search", "-s", help="Show only tokens that contain this text.")
     ] = None,

@@ -22,6 +22,7 @@ import contextlib
 import datetime
 import json
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import CheckpointError, ConfigError, DivergedError
@@ -85,7 +86,7 @@ class Run:
         self._validations: list[tuple[int, float]] = []  # step and loss, oldest first, including those before a resume
         self._validated: tuple[int, float | None] = (-1, None)  # the last logged step and its validation loss
         self._saved_step: int | None = None
-        self._began = datetime.datetime.now().astimezone()
+        self._began, self._began_at = datetime.datetime.now().astimezone(), time.monotonic()
         self._saving = Background()
         self._progress = ProgressLine(config.train.max_steps, shown=progress and writes)
         self._open = contextlib.ExitStack()
@@ -335,7 +336,7 @@ class Run:
 
     def _record_session(self) -> None:
         """Write how long this session took; a session that is killed leaves no line."""
-        seconds = (datetime.datetime.now().astimezone() - self._began).total_seconds()
+        seconds = time.monotonic() - self._began_at  # the date may be set back in the meantime
         sessions = JsonLines(self.folder / "sessions.jsonl", before_step=sys.maxsize)
         began = self._began.isoformat(timespec="seconds")
         sessions.append({"step": max(self._validated[0], 0), "began": began, "seconds": round(seconds, 2)})

@@ -1,8 +1,8 @@
 //! A mapped file: its bytes are read without a system call and without a copy.
 //!
 //! Measured with `mmap`, a batch takes a third less time than with `pread`, which needs one system call per sample
-//! (docs/benchmarks/loader.md). The drawback: on most systems, truncating a mapped file kills the process (SIGBUS); Windows refuses to
-//! truncate or replace it.
+//! (docs/benchmarks/loader.md). The drawback: on most systems, truncating a mapped file kills the process (SIGBUS);
+//! Windows refuses to truncate or replace it.
 #![allow(
     unsafe_code,
     reason = "mapping a file is unsafe because others may change it; benches/loader.py measures the gain"
