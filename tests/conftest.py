@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import tiktoken
 
+import users_packages as users
 from bytemill import Tokenizer, _core
 from expected_skips import ExpectedSkips
 
@@ -22,6 +23,12 @@ def check_all_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     prepare = _core.prepare_shards
     checked = lambda *arguments, **options: prepare(*arguments, **options | {"check": True})  # noqa: E731
     monkeypatch.setattr(_core, "prepare_shards", checked)
+
+
+@pytest.fixture
+def users_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide all packages that `bytemill[train]` does not bring."""
+    users.hide_others(monkeypatch, "train")
 
 
 GPT2_PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""

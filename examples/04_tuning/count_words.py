@@ -1,6 +1,6 @@
 """What counting words does with SMS spam: a logistic regression, on the rows that `finetune classify` parts.
 
-The baseline beside which a language model has to show what it is good for. Words and pairs of neighbours, lower-cased,
+A language model has to do better than this baseline. Words and pairs of neighbours, lower-cased,
 each by whether it occurs; L2-regularised logistic regression by Newton's conjugate gradients, in numpy alone. The
 regularisation is chosen on the validation rows.
 

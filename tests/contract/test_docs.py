@@ -62,6 +62,7 @@ def test_no_help_is_taken_for_markup(name: str) -> None:
         assert shown == option.help, f"write \\[ in the help of {option.name}"
 
 
+@pytest.mark.usefixtures("users_packages")
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda page: str(page.relative_to(console_blocks.REPOSITORY)))
 def test_checked_blocks_print_what_they_show(page: Path, tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")

@@ -182,7 +182,7 @@ def test_the_command_s_table_has_machine_and_date(shards, tmp_path, monkeypatch,
     assert call_bytemill(["ladder", "--device", "cpu", "--data", str(shards), "-o", str(page)]) == 0
     header, fp32, *_, padded, where = capsys.readouterr().out.splitlines()
     assert re.split(r"\s{2,}", header) == [
-        "rung", "ms a step", "tokens/s", "x first", "x before", "loss", "a 3090, reported",
+        "rung", "ms per step", "tokens/s", "x first", "x before", "loss", "a 3090, reported",
     ]  # fmt: skip
     name, milliseconds, speed, *factors, _loss, reported = re.split(r"\s{2,}", fp32)
     assert (name, factors, reported) == ("fp32", ["1.00", "1.00"], "15,371")

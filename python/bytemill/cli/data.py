@@ -37,8 +37,8 @@ def prepare(
     val: Annotated[
         str,
         typer.Option(
-            help="Validation part: a fraction of the documents, such as 0.01, chosen at random (of a single document, "
-            "its end); or first_shard, the whole first shard."
+            help="Validation part: a fraction of the documents, such as 0.01, chosen at random, or first_shard for the "
+            "whole first shard. If there is only one document, its last tenth is used."
         ),
     ] = "0.01",
     seed: Annotated[

@@ -44,7 +44,7 @@ def generate(
     min_p: Annotated[
         float | None,
         typer.Option(
-            help="Leave out tokens less likely than this fraction (0 to 1) of the most likely one. Default: off."
+            help="Leave out tokens with a probability below this fraction (0 to 1) of the highest one. Default: off."
         ),
     ] = None,
     stop: Annotated[

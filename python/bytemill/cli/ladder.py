@@ -73,7 +73,7 @@ def ladder(
         say(str(write_page(page, output)))
 
 
-_COLUMNS = ("ms a step", "tokens/s", "x first", "x before", "loss", "a 3090, reported")
+_COLUMNS = ("ms per step", "tokens/s", "x first", "x before", "loss", "a 3090, reported")
 
 
 def _measured(one: "Measurement") -> str:

@@ -32,10 +32,13 @@ def report(
         typer.Option(
             "--output",
             "-o",
-            help="File to write, .html or .md; - is stdout. Default: report.html in the first folder given, or here.",
+            help="File to write, .html or .md; - is stdout. Default: report.html in the first PLACE that is a folder, "
+            "or else in the current folder.",
         ),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Title of the page. Default: its kind and content.")] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Title of the page. Default: made from its content, such as Report of 5 results.")
+    ] = None,
     figures: Annotated[
         Path | None,
         typer.Option("--figures", help="Also write each plot to this folder, as SVG, PNG and CSV.", callback=on_disk),
@@ -48,7 +51,8 @@ def report(
 ) -> None:
     """Write one self-contained page that compares runs, or joins runs, sweeps and the pages of other commands.
 
-    Runs that are next to each other in the command are compared. A .md file gets its plots in a folder next to it.
+    Runs that are next to each other in the command are compared. If --output is a .md file, the plots are written to
+    a folder next to it.
 
     Example: bytemill report adamw=runs/a muon=runs/b -o comparison.html
 

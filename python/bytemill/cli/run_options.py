@@ -197,8 +197,9 @@ class TuningOptions(RunOptions):
         str | None,
         Sets("data.path"),
         typer.Option(
-            help="Rows to train on: a file (.json, .jsonl, .csv, .tsv, .parquet, each also as .gz); for classify also "
-            "lines of label, tab and text, for lm .txt; a folder of save_to_disk; or hf:ID, a data set of the hub."
+            help="Rows to train on: a file (.json, .jsonl, .csv or .tsv, also as .gz, or .parquet), a folder written "
+            "by save_to_disk, or hf:ID for a data set of the hub. classify also reads lines of a label, a tab and a "
+            "text; lm also reads .txt files."
         ),
     ] = None
     tokenizer: Annotated[

@@ -65,6 +65,6 @@ def _print_dry_run(task: "Task", config: "RunConfig") -> None:
     print(f"tokens: {found.tokens_per_step:,} a step, {found.total_tokens:,} in {found.max_steps:,} steps")
     print(f"memory: {size(found.trial.memory_mib * 2**20)} at most")
     print(f"checkpoint: {size(found.checkpoint_bytes)}")
-    print(f"speed: {found.seconds_per_step:.3g} s a step, {found.trial.tokens_per_second:,.0f} tokens/s")
+    print(f"speed: {found.seconds_per_step:.3g} s per step, {found.trial.tokens_per_second:,.0f} tokens/s")
     print(f"time: {duration(found.seconds)}, without validation and samples")
     print(f"loss: {found.trial.losses[0]:.4f} before training")

@@ -34,9 +34,9 @@ def audit(
     form: FormOption = None,
     output: Output = None,
 ) -> None:
-    """Answer ten common questions about tokenizers with measurements of this one.
+    """Measure a tokenizer, and answer ten common questions about it.
 
-    For example: how many tokens digits, indentation and other languages take, and which tokens no text can produce.
+    Examples: how many tokens do digits, indentation and other languages need? Which tokens can never occur?
 
     Example: bytemill tokenizer audit -t tokenizer.json --languages udhr2.zip -o audit.html
     """
