@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
-from bytemill.report.page import Page
+from bytemill.report.page import Page, joined
 from bytemill.report.zh import MONTHS, SENTENCES, TEXTS
 
 __all__ = ["in_chinese"]
@@ -22,6 +22,8 @@ _DATE = re.compile(rf"(\d+) ({'|'.join(MONTHS)}) (\d+)")
 
 def in_chinese(page: Page) -> Page:
     """Return the page in Chinese; text without a translation stays English."""
+    if page.chapters:  # the table of their verdicts is made again, from the Chinese ones
+        page = joined(page.title, tuple(map(_translated, page.chapters)))
     translated: Page = _translated(page)
     return replace(translated, language="zh")
 
@@ -63,13 +65,15 @@ def _sentence(sentence: str) -> str:
     for pattern, chinese in _patterns():
         if found := pattern.fullmatch(sentence):
             return _PLACE.sub(lambda place, found=found: _filled(place, found), chinese)  # type: ignore[misc]
+    if sentence.endswith(".") and sentence[:-1] in TEXTS:
+        return f"{TEXTS[sentence[:-1]]}。"
     return TEXTS.get(sentence, sentence)
 
 
 def _filled(place: re.Match[str], found: re.Match[str]) -> str:
     """Return what is at a place of a Chinese sentence: a group of the English one, translated where it says so."""
     translated, as_it_is = place.groups()
-    return found[int(as_it_is)] if as_it_is else TEXTS.get(found[int(translated)], found[int(translated)])
+    return found[int(as_it_is)] if as_it_is else _sentence(found[int(translated)])
 
 
 def _date(found: re.Match[str]) -> str:
