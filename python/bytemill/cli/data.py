@@ -56,7 +56,8 @@ def prepare(
         typer.Option(
             metavar="SIZE",
             parser=bytes_of,
-            help="Maximum memory for text and tokens, in bytes or such as 200M or 2G. Default: about 40M per thread.",
+            help="Maximum memory for text and tokens: a number of bytes, or a size such as 200M or 2G. Default: about "
+            "40M per thread.",
             show_default=False,
         ),
     ] = None,
@@ -76,7 +77,7 @@ def prepare(
         typer.Option(help="Prepare the files as Ray tasks, one per file, on this Ray cluster: its address, or auto."),
     ] = None,
     json_lines: Annotated[
-        bool, typer.Option("--jsonl", help="With -: stdin has one JSON object per line, not plain text.")
+        bool, typer.Option("--jsonl", help="If the source is stdin: one JSON object per line, not plain text.")
     ] = False,
     encoding: EncodingOption = None,
 ) -> None:
@@ -189,7 +190,7 @@ def verify(
         Path | None, typer.Option("--tokenizer", "-t", help="Tokenizer of the shards; required with --against.")
     ] = None,
     json_lines: Annotated[
-        bool, typer.Option("--jsonl", help="With --against -: stdin has one JSON object per line, not plain text.")
+        bool, typer.Option("--jsonl", help="If --against is stdin: one JSON object per line, not plain text.")
     ] = False,
     encoding: EncodingOption = None,
 ) -> None:

@@ -197,7 +197,7 @@ class TuningOptions(RunOptions):
         str | None,
         Sets("data.path"),
         typer.Option(
-            help="Rows to train on: a file (.json, .jsonl, .csv or .tsv, also as .gz, or .parquet), a folder written "
+            help="Rows to train on: a file (.parquet; .json, .jsonl, .csv, .tsv and their .gz), a folder written "
             "by save_to_disk, or hf:ID for a data set of the hub. classify also reads lines of a label, a tab and a "
             "text; lm also reads .txt files."
         ),

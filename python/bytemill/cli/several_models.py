@@ -55,9 +55,7 @@ AskedBy = Annotated[
 Page = Annotated[Path | None, typer.Option(help="Also write an HTML page to this file.", callback=on_disk)]
 Split = Annotated[
     Literal["all", "train", "test", "val"],
-    typer.Option(
-        help="Part of the rows to use: the rows on which the model was trained, tested or validated, or all rows."
-    ),
+    typer.Option(help="Part of the rows to use: training, test or validation rows of the model's run, or all rows."),
 ]
 SplitSeed = Annotated[
     int | None,

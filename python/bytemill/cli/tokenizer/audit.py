@@ -23,7 +23,7 @@ def audit(
         Path | None, typer.Option(help="ZIP file with the same text in many languages, one .txt per language.")
     ] = None,
     text: Annotated[
-        Path | None, typer.Option(help="Text file, to measure how many tokens a smaller vocabulary would need.")
+        Path | None, typer.Option(help="Text file: count its tokens with smaller vocabularies too.")
     ] = None,
     model: Annotated[
         str | None,

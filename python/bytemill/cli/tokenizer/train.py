@@ -52,7 +52,7 @@ def train(
         typer.Option(
             help="Which of two equally frequent pairs to merge first. huggingface: as Hugging Face does; lowest_id: "
             "the pair with the lowest ids; first_seen: the first in the text; largest_bytes: the pair with the largest "
-            "bytes. Default: huggingface; without a pattern, first_seen."
+            "bytes. Default: huggingface; with --pattern none, first_seen."
         ),
     ] = None,
     feed: Annotated[
@@ -82,7 +82,7 @@ def train(
         typer.Option(
             metavar="SIZE",
             parser=bytes_of,
-            help="Memory limit in bytes, or such as 200M or 2G. Default: none.",
+            help="Memory limit: a number of bytes, or a size such as 200M or 2G. Default: none.",
             show_default=False,
         ),
     ] = None,
