@@ -16,7 +16,7 @@ __all__ = ["NotebookBars"]
 
 _SECONDS_BETWEEN_DRAWINGS = 0.25
 _COLUMNS = 100
-_HTML = '<pre style="margin:0;line-height:1.4;white-space:pre;overflow-x:auto">{code}</pre>'
+_HTML = '<pre style="margin:0;font-family:monospace;line-height:1.4;white-space:pre;overflow-x:auto">{code}</pre>'
 
 
 class NotebookBars(Progress):
@@ -48,7 +48,9 @@ class NotebookBars(Progress):
             self._draw()
 
     def stop(self) -> None:
-        """Draw the last state."""
+        """Draw the last state, without bars whose end is not known."""
+        for task in self.tasks:
+            task.visible = task.visible and task.total is not None
         self._draw()
 
     def _draw(self) -> None:

@@ -1,4 +1,4 @@
-"""What a notebook shows of a tokenizer: its size, its pattern, and some of its tokens."""
+"""What a notebook shows of a tokenizer: its size, its pattern, and its first and last merges."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHOWN_TOKENS = 24
 
 
 def summary(tokenizer: Tokenizer) -> str:
-    """Return a table of facts, the tokens of the first merges, and the longest tokens, as HTML."""
+    """Return a table of facts, and the tokens of the first and the last merges, as HTML."""
     merges, special = tokenizer.merges, tokenizer.special_tokens
     rows = {
         "ids": f"{tokenizer.n_vocab:,}",
@@ -26,8 +26,7 @@ def summary(tokenizer: Tokenizer) -> str:
         "fingerprint": tokenizer.fingerprint[:12],
     }
     tokens = [left + right for left, right in merges]
-    longest = sorted(dict.fromkeys(tokens), key=len, reverse=True)
-    strips = {"The first merges made": tokens[:_SHOWN_TOKENS], "The longest tokens": longest[:_SHOWN_TOKENS]}
+    strips = {"The first merges": tokens[:_SHOWN_TOKENS], "The last merges": tokens[_SHOWN_TOKENS:][-_SHOWN_TOKENS:]}
     return facts("Tokenizer", rows) + "".join(
         f"<div>{title}</div>{_strip(tokenizer, shown)}" for title, shown in strips.items() if shown
     )
