@@ -61,7 +61,11 @@ def coloured(tokens: Iterable[tuple[str, int, bool]], note: str = "") -> str:
 
 
 def framed(page: str, title: str, height_px: int = 640) -> str:
-    """Return a whole HTML page in a frame: neither the page nor the notebook can change the other."""
+    """Return a whole HTML page in a frame: neither the page nor the notebook can change the other.
+
+    Without a `<base>`, a link to a part of the page would load the notebook into the frame.
+    """
+    page = page.replace("<head>", '<head><base href="about:srcdoc">', 1)
     return (
         f'<iframe title="{escape(title)}" sandbox="allow-scripts" srcdoc="{_quoted(page)}" '
         f'style="width:100%;height:{height_px}px;border:1px solid #8888;border-radius:4px"></iframe>'
