@@ -1,4 +1,4 @@
-"""Progress bars on stderr for long tasks; nothing is shown if stderr is not a terminal.
+"""Progress bars for long tasks: on stderr if it is a terminal, in the cell of a notebook, nowhere else.
 
 `counted` reports how far a loop is, and `watched` sets who listens: a loop deep inside a measurement does not depend on
 the bar that a command shows for it.
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from types import TracebackType
 
-    from rich.progress import Progress, TaskID
+    from rich.console import Console
+    from rich.progress import Progress, ProgressColumn, TaskID
 
-__all__ = ["PhaseProgress", "counted", "report", "watched"]
+__all__ = ["PhaseProgress", "bars_for", "counted", "report", "watched"]
 
 Item = TypeVar("Item")
 _listener: ContextVar[Callable[[str, int, int], None] | None] = ContextVar("listener", default=None)
@@ -55,12 +56,24 @@ def counted(items: Iterable[Item], phase: str, total: int) -> Iterator[Item]:
         report(phase, done, total)
 
 
+def bars_for(console: Console, *columns: ProgressColumn) -> Progress | None:
+    """Return bars with these columns for a terminal or a notebook, not started; None if the console is neither."""
+    from rich.progress import Progress
+
+    if console.is_jupyter:
+        from bytemill.notebook.bars import NotebookBars
+
+        return NotebookBars(*columns)
+    # Before rich 14.3 a bar that is disabled prints an empty line when it stops, so there is none.
+    return Progress(*columns, console=console, transient=True) if console.is_terminal else None
+
+
 class PhaseProgress:
     """Show one bar per phase: work done, speed, and the time left if the total is known.
 
     Args:
         units: The unit of each phase, such as {"counting": "bytes", "merging": "merges"}.
-        shown: False hides the bars; they are also hidden if stderr is not a terminal.
+        shown: False hides the bars; they are also hidden if stderr is neither a terminal nor a notebook.
         totals: The total work of phases that do not report it. The first phase's bar is shown before it begins.
 
     Example:
@@ -79,18 +92,16 @@ class PhaseProgress:
         if not self._shown:
             return self
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
-        console = Console(stderr=True)
-        if console.is_terminal:  # before rich 14.3 a bar that is disabled prints an empty line when it stops
-            self._bars = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(),
-                TextColumn("{task.fields[figures]}"),
-                TimeRemainingColumn(),
-                console=console,
-                transient=True,
-            )
+        self._bars = bars_for(
+            Console(stderr=True),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeRemainingColumn(),
+        )
+        if self._bars:
             self._bars.start()
             if self._totals:
                 self.update(next(iter(self._units)), 0, 0)

@@ -1,6 +1,7 @@
 """Help texts, settings, errors, docstrings and pages use plain words: none that a reader has to read twice."""
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,6 +116,15 @@ def test_each_word_is_found(word: str) -> None:
     assert [hard_words(text) for _, text in raised_texts(f'raise ValueError(f"{{x}} {word} it")')] == [
         [f"{word}: {INSTEAD[word]}"]
     ]
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted((ROOT / "examples" / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_notebooks(notebook: Path) -> None:
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    text = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    assert hard_words(prose(text)) == []
 
 
 def test_words_of_the_field_and_code_are_left_alone() -> None:

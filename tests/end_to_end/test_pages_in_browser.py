@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bytemill.notebook.fragments import framed
 from sample_pages import KINDS, pages
 
 BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
@@ -42,6 +43,27 @@ addEventListener("load", () => {{
 </script>"""
 
 
+# A notebook inserts an output in this way. The probe follows a link in the page; for this, the frame has its origin.
+NOTEBOOK = """<!DOCTYPE html><title>notebook</title><style>h1 {{ color: rgb(1, 2, 3) }}</style>
+<h1>Notebook</h1><div></div>
+<script>
+document.querySelector("div").innerHTML = {output};
+const frame = document.querySelector("iframe");
+frame.addEventListener("load", () => {{
+  frame.contentDocument.querySelector("nav a").click();
+  requestAnimationFrame(() => {{
+    const inside = frame.contentDocument;
+    document.title = JSON.stringify({{
+      place: frame.contentWindow.location.href,
+      titles: [document, inside].map(one => one.querySelector("h1").textContent),
+      colours: [document, inside].map(one => getComputedStyle(one.querySelector("h1")).color),
+      buttons: inside.querySelectorAll("button.copy:not([hidden])").length,
+    }});
+  }});
+}}, {{ once: true }});
+</script>"""
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("pages")
@@ -54,6 +76,11 @@ def browse(folder: Path, page: str, *, width: int, dark: bool = False) -> tuple[
     """What the probe measured, and what stands on the console."""
     probe = folder / f"probe-{page}-{width}.html"
     probe.write_text(PROBE.format(page=f"{page}.html", width=width), encoding="utf-8")
+    return titled(folder, probe, dark=dark)
+
+
+def titled(folder: Path, probe: Path, *, dark: bool = False) -> tuple[dict, str]:
+    """What a page writes into its title as JSON, and what is on the console."""
     assert BROWSER is not None
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder / 'profile'}"]
     command += ["--allow-file-access-from-files", "--enable-logging=stderr", "--virtual-time-budget=4000", "--dump-dom"]
@@ -87,3 +114,15 @@ def test_a_page_is_dark_where_the_reader_wants_it(folder: Path) -> None:
     dark, _ = browse(folder, "inspect", width=1_000, dark=True)
     assert light["ground"] == "rgb(255, 255, 255)"
     assert dark["ground"] == "rgb(20, 24, 27)"
+
+
+def test_a_page_in_a_notebook_stays_in_its_frame(folder: Path) -> None:
+    page = (folder / "two-runs.html").read_text(encoding="utf-8")
+    output = framed(page, "two runs").replace('sandbox="', 'sandbox="allow-same-origin ')
+    probe = folder / "notebook.html"
+    probe.write_text(NOTEBOOK.format(output=json.dumps(output).replace("</", "<\\/")), encoding="utf-8")
+    found, _ = titled(folder, probe)
+    assert found["place"] == "about:srcdoc#part-1"
+    assert found["titles"] == ["Notebook", "Comparison of 2 runs, pretraining: a, b"]
+    assert found["colours"] == ["rgb(1, 2, 3)", "rgb(25, 29, 32)"]
+    assert found["buttons"] > 0

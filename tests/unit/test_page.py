@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bytemill.errors import DataError
+from bytemill.escape import escape
 from bytemill.experiment.demo.results import (
     AnswerSample,
     PretrainResults,
@@ -28,7 +29,6 @@ from bytemill.report.blocks import Comparison, Plot, Prose, Table
 from bytemill.report.charts import Bars, Curves, Dots, HeatMap, Level, Line
 from bytemill.report.demo import DemoResults, demo_page, write_demo_page
 from bytemill.report.drawing import inline_svg
-from bytemill.report.escape import escape
 from bytemill.report.page import Page, Section
 from bytemill.report.run import run_page
 from bytemill.train.machine.facts import Host

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bytemill.errors import DataError, FormatError
 from bytemill.json_reader import read_object
+from bytemill.notebook.fragments import facts
 from bytemill.outside_text import one_line
 
 if TYPE_CHECKING:
@@ -71,6 +72,19 @@ class Manifest:
                 f"{self.folder}: these shards were made with another tokenizer: theirs has the fingerprint "
                 f"{self.tokenizer_sha256[:12]}, the given one has {tokenizer.fingerprint[:12]}"
             )
+
+    def _repr_html_(self) -> str:
+        splits: dict[str, Split] = {"training": "train", "validation": "val"}
+        rows = {
+            name: f"{self.tokens(split):,} tokens of {self.documents(split):,} documents in {n_shards:,} shards"
+            for name, split in splits.items()
+            if (n_shards := sum(shard["split"] == split for shard in self.shards))
+        }
+        rows |= {"vocabulary": f"{self.n_vocab:,} ids", "tokenizer": f"fingerprint {self.tokenizer_sha256[:12]}"}
+        if self.inputs:
+            n_bytes = sum(entry["bytes"] for entry in self.inputs)
+            rows["text"] = f"{n_bytes:,} bytes in {len(self.inputs):,} files"
+        return facts(f"Token shards in {self.folder}", rows)
 
     def _sum(self, field: str, split: Split) -> int:
         return sum(shard[field] for shard in self.shards if shard["split"] == split)

@@ -13,6 +13,7 @@ from bytemill.data.inspect import split_statistics
 from bytemill.data.manifest import read_manifest
 from bytemill.errors import ArgumentError
 from bytemill.files import write_bytes
+from bytemill.notebook.backend import imported_matplotlib
 from bytemill.outside_text import printable
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def print_statistics(found: dict[str, Any], *, as_json: bool) -> None:
 
 def plot_lengths(folder: Path, path: Path) -> None:
     """Plot a histogram of the training documents' lengths with logarithmic axes."""
+    imported_matplotlib()
     from matplotlib.figure import Figure
 
     lengths = split_statistics(read_manifest(folder), "train").lengths

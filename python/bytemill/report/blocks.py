@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, Union
 
+from bytemill.escape import escape
 from bytemill.report.charts import Chart
-from bytemill.report.escape import escape
 from bytemill.report.token_strip import TokenStrip, TokenStrips
 
 __all__ = [

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bytemill.report.escape import visible
+from bytemill.escape import visible
 
 __all__ = ["SERIES", "Bars", "Chart", "Curves", "Dots", "HeatMap", "Level", "Line"]
 

@@ -11,14 +11,14 @@ from bytemill.experiment.sweep.results import sweep_results
 from bytemill.report.page import Page, joined
 from bytemill.report.read_page import read_page
 from bytemill.report.run import run_page
-from bytemill.report.run_data import is_run
+from bytemill.report.run_data import Folder, is_run
 from bytemill.report.sweep import sweep_page
 
 __all__ = ["document"]
 
 
 def document(
-    places: Mapping[str, str], *, title: str | None = None, is_private: bool = False, x: str = "steps"
+    places: Mapping[str, Folder], *, title: str | None = None, is_private: bool = False, x: str = "steps"
 ) -> Page:
     """Return one page of all results, in their order; runs that follow each other are compared.
 

@@ -12,12 +12,9 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Literal
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
-
+from bytemill.escape import escape
+from bytemill.notebook.backend import imported_matplotlib
 from bytemill.report.charts import SERIES, Chart, Curves
-from bytemill.report.escape import escape
 
 __all__ = ["inline_svg", "plot_file"]
 
@@ -66,6 +63,9 @@ def _size(chart: Chart, size: Size) -> tuple[int, int]:
 def _drawn(
     chart: Chart, colours: Mapping[str, str], size: tuple[int, int], form: str, *, salt: str, has_legend: bool = False
 ) -> bytes:
+    mpl = imported_matplotlib()
+    from matplotlib.figure import Figure
+
     width, height = size
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -88,6 +88,8 @@ def _drawn(
 
 
 def _settings(colours: Mapping[str, str], salt: str) -> dict[str, Any]:
+    from matplotlib.font_manager import fontManager
+
     there = {font.name for font in fontManager.ttflist}
     return {
         "svg.fonttype": "none",

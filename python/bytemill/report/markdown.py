@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from bytemill.escape import visible
 from bytemill.report.blocks import (
     Block,
     Code,
@@ -14,7 +15,6 @@ from bytemill.report.blocks import (
     Prose,
     Table,
 )
-from bytemill.report.escape import visible
 from bytemill.report.page import Page
 from bytemill.report.text_tables import markdown_table
 from bytemill.report.token_strip import TokenStrip, TokenStrips

@@ -15,10 +15,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
+from bytemill.escape import escape
 from bytemill.files import write_text
+from bytemill.notebook.fragments import framed
 from bytemill.places import without_user
 from bytemill.report.blocks import Block, Details, Multiples, Plot, Table, blocks_html, with_code
-from bytemill.report.escape import escape
 from bytemill.report.record import record_of
 
 __all__ = ["Page", "Section", "joined", "plots_of", "write_page"]
@@ -36,9 +37,9 @@ class Section:
     """Whether it shows the machine and its software, which `--private` leaves out."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Page:
-    """A whole page."""
+    """A whole page; in a notebook it shows itself."""
 
     title: str
     """What the page is, such as "Sweep of lora.r: 5 runs"."""
@@ -55,6 +56,12 @@ class Page:
     """Further pages in this one."""
     footer: str = _FOOTER
     language: Literal["en", "zh"] = "en"
+
+    def __repr__(self) -> str:
+        return f"<page {self.title!r}: {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        return framed(self.html(), self.title)
 
     def html(self) -> str:
         """Return the whole page as HTML; the home folder is replaced by `~`, and the user's name is removed."""

@@ -13,7 +13,7 @@ from bytemill.json_reader import parse_object, read_lines, read_object
 from bytemill.outside_text import one_line
 from bytemill.train.config import read_toml
 
-__all__ = ["TASKS", "Folder", "RunData", "is_run", "read_runs"]
+__all__ = ["TASKS", "Folder", "RunData", "display_names", "is_run", "read_runs"]
 
 Folder = str | os.PathLike[str]
 
@@ -126,14 +126,18 @@ def _seconds(path: Path) -> float | None:
 def _named(run_dirs: Mapping[str, Folder] | Sequence[Folder] | Folder) -> dict[str, Path]:
     if isinstance(run_dirs, Mapping):
         return {name: Path(folder) for name, folder in run_dirs.items()}
-    folders = [Path(run_dirs)] if isinstance(run_dirs, str | os.PathLike) else [Path(folder) for folder in run_dirs]
-    return {_name(folder, folders): folder for folder in folders}
+    return display_names([run_dirs] if isinstance(run_dirs, str | os.PathLike) else run_dirs)
 
 
-def _name(folder: Path, folders: Sequence[Path]) -> str:
-    """Return the folder's name, or its path if another run has the same name."""
-    name = folder.resolve().name
-    return name if [other.resolve().name for other in folders].count(name) == 1 else str(folder)
+def display_names(places: Sequence[Folder]) -> dict[str, Path]:
+    """Return each place by its name, or by its path if another place has the same name.
+
+    >>> [*display_names(["runs/a", "runs/b", "old/b"])]
+    ['a', 'runs/b', 'old/b']
+    """
+    paths = [Path(place) for place in places]
+    names = [path.resolve().name for path in paths]
+    return {name if names.count(name) == 1 else str(path): path for name, path in zip(names, paths, strict=True)}
 
 
 def _number(value: Any) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bytemill.report.escape import visible
+from bytemill.escape import visible
 
 if TYPE_CHECKING:
     from bytemill.report.blocks import Table

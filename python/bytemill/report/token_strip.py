@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from bytemill.report.escape import escape
+from bytemill.escape import escape
 from bytemill.report.figures import token_text
 from bytemill.tokenizer.pieces import Piece
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
     from transformers import PreTrainedTokenizerFast
 
+    from bytemill.tokenizer.shown import ShownTokens
+
 __all__ = ["Tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
@@ -325,6 +327,22 @@ class Tokenizer(_core.Tokenizer):
         form = "huggingface" if format is None else arguments.a_text("format", format)
         self.save_as(arguments.a_path("path", path), form)
 
+    def show(self, text: str, *, special: bool = False) -> ShownTokens:
+        """Return the tokens of a text as an object that shows them: coloured with their ids in a notebook.
+
+        Args:
+            text: Lone surrogates become U+FFFD.
+            special: Whether the texts of special tokens become their ids; otherwise they are ordinary text.
+
+        >>> Tokenizer.train(texts=["low low"], vocab_size=259).show("lower")
+        low|e|r
+        3 tokens, 5 bytes: 1.67 bytes per token
+        """
+        from bytemill.tokenizer.pieces import pieces
+        from bytemill.tokenizer.shown import ShownTokens
+
+        return ShownTokens(pieces(self, arguments.a_text("text", text), special=special))
+
     def truncated(self, vocab_size: int) -> Self:
         """Return the tokenizer that the same training gives at a smaller `vocab_size`.
 
@@ -388,6 +406,11 @@ class Tokenizer(_core.Tokenizer):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # a tokenizer is immutable
+
+    def _repr_html_(self) -> str:
+        from bytemill.tokenizer.summary import summary
+
+        return summary(self)
 
     def __repr__(self) -> str:
         specials = ", ".join(map(repr, self.special_tokens)) or "no special tokens"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bytemill.errors import ConfigError, Interrupted
+from bytemill.notebook.fragments import facts
 from bytemill.progress import watched
 from bytemill.train.clock import Clock
 from bytemill.train.learner import Learner
@@ -49,6 +50,15 @@ class Outcome:
     """The metrics of the last step; empty when there was nothing left to do."""
     is_complete: bool = True
     """False when `train.max_seconds` ended the run before its last step; it can be resumed."""
+    folder: Path | None = None
+    """The run's folder."""
+
+    def _repr_html_(self) -> str:
+        rows = {"steps": f"{self.steps:,}" if self.is_complete else f"{self.steps:,}: stopped by train.max_seconds"}
+        names = {"loss": "loss", "val_loss": "validation loss"}
+        rows |= {names[name]: f"{self.metrics[name]:.4f}" for name in names if name in self.metrics}
+        note = f"bytemill.report.show({str(self.folder)!r}) shows its curves and samples." if self.folder else ""
+        return facts(f"Run in {self.folder}" if self.folder else "Run", rows, note)
 
 
 def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = False, progress: bool = True) -> Outcome:
@@ -59,7 +69,7 @@ def fit(task: Task, config: RunConfig, run_dir: str | Path, *, resume: bool = Fa
         config: The settings; all of them are saved with the run, and the `train` section is used here.
         run_dir: The run's folder; see bytemill.train.run.folder.
         resume: Continue from the newest valid checkpoint of `run_dir`; the result is bit-equal on the same machine.
-        progress: Show progress on stderr.
+        progress: Show progress on stderr, or in the cell of a notebook.
 
     Raises:
         Interrupted: SIGTERM or SIGINT was received; a checkpoint is saved.
@@ -131,7 +141,7 @@ def _steps(
             raise Interrupted(f"{interruption}. Saved step {step}", exit_code=interruption.exit_code) from None
         if is_over:
             run.say_which_is_best(step)
-            return Outcome(step, measured)
+            return Outcome(step, measured, folder=run.folder)
         if step > first and _time_is_up(stops, learner, clock, "step"):
             return _stop_for_time(step, measured, run)
         own_stop = signals.requested
@@ -175,7 +185,7 @@ def _stop_for_time(step: int, measured: dict[str, Any], run: Run, pending: dict[
     run.save(step, pending=pending)
     limit, most = run.config.train.max_seconds, run.config.train.max_steps
     run.say(f"stopped after step {step:,} of {most:,}, which is saved: train.max_seconds is {limit:g}")
-    return Outcome(step, measured, is_complete=False)
+    return Outcome(step, measured, is_complete=False, folder=run.folder)
 
 
 def _early_stop_and_best(step: int, learner: Learner, run: Run) -> tuple[bool, bool]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-from bytemill.report.escape import visible
+from bytemill.escape import visible
 from bytemill.tokenizer.pieces import Piece, spelled
 
 __all__ = ["coloured", "console"]

@@ -131,11 +131,12 @@ def examine() -> Machine:
 def command_line() -> list[str]:
     """Return this process's command without secrets: the program's name, and arguments whose paths are relative.
 
-    A path is shown from the home folder as `~/…`, else from the current folder.
+    A path is shown from the home folder as `~/…`, else from the current folder. In a notebook the result is empty: the
+    command of its kernel says nothing about the run.
     """
-    if not sys.argv:
+    program = Path(sys.argv[0] if sys.argv else "")
+    if not program.name or program.name.endswith("kernel_launcher.py"):  # ipykernel's, Colab's
         return []
-    program = Path(sys.argv[0])
     name = program.parent.name if program.name == "__main__.py" else program.name
     return [name, *(without_user(relative_path(without_secrets(argument))) for argument in sys.argv[1:])]
 

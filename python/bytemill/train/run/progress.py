@@ -1,4 +1,7 @@
-"""Shows the progress of a run on stderr: a bar in a terminal, regular lines in a log file."""
+"""Shows the progress of a run: a bar on a terminal or in a notebook, regular lines in a log file.
+
+Lines go to stderr. In a notebook they are printed to stdout, where they are one output, instead of one per line.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from bytemill.outside_text import for_people
+from bytemill.progress import bars_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,47 +31,55 @@ class ProgressLine:
     """
 
     def __init__(self, max_steps: int, *, shown: bool) -> None:
-        self._console = Console(stderr=True, quiet=not shown)
+        self._shown = shown
+        self._console = Console(stderr=True)
         self._max_steps = max_steps
         self._spoke_at = time.monotonic()
-        self._bar = Progress(
+        columns = (
             TextColumn("{task.fields[unit]}"),
             MofNCompleteColumn(),
             BarColumn(),
             TextColumn("{task.description}"),
             TimeRemainingColumn(),
             TextColumn("left"),
-            console=self._console,
-            disable=not (shown and self._console.is_terminal),
-            transient=True,
         )
-        self._task = self._bar.add_task("", total=max_steps, unit="step")
-        self._measuring = self._bar.add_task("", total=None, unit="", visible=False)
-        self._bar.start()
+        self._bar = bars_for(self._console, *columns) if shown else None
+        if self._bar:
+            self._task = self._bar.add_task("", total=max_steps, unit="step")
+            self._measuring = self._bar.add_task("", total=None, unit="", visible=False)
+            self._bar.start()
 
     def show(self, step: int, record: Mapping[str, Any]) -> None:
         """Update the bar, or print a line if one is due."""
         text = _describe(record)
-        self._bar.update(self._task, completed=step, description=text)
-        self._bar.update(self._measuring, visible=False)
+        if self._bar:
+            self._bar.update(self._task, completed=step, description=text)
+            self._bar.update(self._measuring, visible=False)
         due = time.monotonic() - self._spoke_at > _SECONDS_BETWEEN_LINES
-        if "val_loss" in record or (due and not self._console.is_terminal):
+        if "val_loss" in record or (due and not self._bar):
             self.say(f"step {step} of {self._max_steps}: {text}")
 
     def measuring(self, phase: str, done: int, total: int) -> None:
         """Show a second bar for a validation, until the next `show`."""
+        if not self._bar:
+            return
         if done == 0:
             self._bar.reset(self._measuring, total=total, unit=phase, visible=True)
         self._bar.update(self._measuring, completed=done, total=total, unit=phase, visible=True)
 
     def say(self, text: str) -> None:
-        """Print one line above the bar."""
+        """Print one line above the bar; in a notebook, below it."""
         self._spoke_at = time.monotonic()
-        self._console.print(for_people(text), highlight=False, markup=False, soft_wrap=True)
+        if not self._shown:
+            return
+        if self._console.is_jupyter:
+            print(for_people(text), flush=True)
+        else:
+            self._console.print(for_people(text), highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Remove the bar."""
-        if not self._bar.disable:  # before rich 14.3 a disabled bar prints an empty line when it stops
+        """Remove the bar; a notebook keeps it."""
+        if self._bar:
             self._bar.stop()
 
 

@@ -1,4 +1,4 @@
-"""Escapes text for HTML pages; the output of a model may contain any characters."""
+"""Escapes text for HTML, and makes control characters visible; the output of a model may contain any characters."""
 
 from html import escape as escape_html
 
