@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bytemill.model import GPT2, GPT2Config, generate
+from bytemill.model import GPT2, GPT2Config, generate, packed
 from bytemill.model.generation import generate_stream
 from bytemill.model.lora import LoraConfig, apply_lora, lora_parameters, merge_lora
 from bytemill.model.packed import PackedProducts
@@ -32,7 +32,28 @@ def test_products_are_those_of_torch(n_rows, dtype):
         for _ in range(2):
             torch.testing.assert_close(F.linear(x, weight, bias), x @ weight.T + bias, rtol=2e-2, atol=1e-3 * 768**0.5)
             torch.testing.assert_close(F.linear(x, weight), x @ weight.T, rtol=2e-2, atol=1e-3 * 768**0.5)
-    assert len(products._packed) == 1
+    assert len(products._packed) == packed._has_layout(dtype)
+
+
+def test_fp32_has_the_layout_and_fp64_has_not():
+    assert packed._has_layout(torch.float32)
+    assert not packed._has_layout(torch.float64)
+
+
+def test_where_torch_refuses_the_layout_for_bf16_its_own_products_are_used(monkeypatch):
+    def refuse(weight, n_rows):
+        raise RuntimeError("bf16 path needs the cpu support avx_ne_convert or avx512bw, avx512vl and avx512dq")
+
+    packed._has_layout.cache_clear()
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse)
+    x, weight, products = torch.randn(2, 768).bfloat16(), torch.randn(1024, 768).bfloat16(), PackedProducts()
+    plain = F.linear(x, weight)
+    try:
+        with torch.no_grad(), products:
+            assert torch.equal(F.linear(x, weight), plain)
+    finally:
+        packed._has_layout.cache_clear()
+    assert not products._packed
 
 
 def test_under_autocast_products_are_taken_in_its_type():

@@ -9,11 +9,12 @@ the first token. Measured on one Zen 5 thread, weights of (50,304, 768), in GB o
     special layout      22.6          20.2           28.9          18.7
 
 It needs the memory of the weights a second time while it is in use. The layout is that of torch.compile, which torch
-has under private names; if they are missing, ordinary products are used.
+has under private names; if they are missing or refuse this processor, ordinary products are used.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PackedProducts", "product_dtype"]
 
-_HAS_LAYOUT = hasattr(torch.ops.mkldnn, "_linear_pointwise") and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
 _SMALLEST_WEIGHT_BYTES = 1 << 20
 """Minimum bytes of a weight; smaller weights stay in the processor's cache, and nothing is gained."""
 _LARGEST_SUM_BYTES = 4 << 30
@@ -70,7 +70,7 @@ class PackedProducts(TorchFunctionMode):
 
     def _layout(self, x: Tensor, weight: Tensor) -> Tensor | None:
         """Return the weight's layout for products with x; None to use the usual product."""
-        if x.device.type != "cpu" or weight.nbytes < _SMALLEST_WEIGHT_BYTES or not _HAS_LAYOUT:
+        if x.device.type != "cpu" or weight.nbytes < _SMALLEST_WEIGHT_BYTES:
             return None
         if weight.is_inference():  # torch does not count changes of such a tensor
             return None
@@ -80,7 +80,7 @@ class PackedProducts(TorchFunctionMode):
         kept = self._packed.get(key)
         if kept is None or kept.version != weight._version:
             self._drop(key)
-            if dtype not in (torch.float32, torch.bfloat16) or self._n_bytes + weight.nbytes > _LARGEST_SUM_BYTES:
+            if not _has_layout(dtype) or self._n_bytes + weight.nbytes > _LARGEST_SUM_BYTES:
                 return None
             self._n_bytes += weight.nbytes
             n_rows = x.numel() // x.shape[-1]
@@ -119,6 +119,22 @@ class _Packed(NamedTuple):
     sample: Tensor
     """Some values of the weight, to notice changes that torch does not count."""
     packed: Tensor
+
+
+@cache
+def _has_layout(dtype: torch.dtype) -> bool:
+    """Return whether torch has the layout for products in `dtype` on this processor.
+
+    For bf16, torch refuses it on processors without AVX-512 or AVX-NE-CONVERT, which most laptops are.
+    """
+    if dtype not in (torch.float32, torch.bfloat16):
+        return False
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(torch.zeros(16, 16, dtype=dtype), 1)
+        torch.ops.mkldnn._linear_pointwise(torch.zeros(1, 16, dtype=dtype), packed, None, "none", [], "")
+    except (AttributeError, RuntimeError):
+        return False
+    return True
 
 
 def _sample(weight: Tensor) -> Tensor:
