@@ -151,17 +151,17 @@ def test_weights_that_the_type_cannot_hold_are_refused_and_no_file_is_left(tmp_p
 
 
 def test_the_vocabulary_is_written_as_llama_cpp_reads_it(tmp_path):
-    tokenizer = trained(vocab_size=262, special_tokens=["<|endoftext|>", "<|im_end|>"])
+    tokenizer = trained(vocab_size=263, special_tokens=["<|endoftext|>", "<|im_end|>"])
     reader, _ = export(tmp_path, tokenizer, model_of(tokenizer, vocab_size=264))
     found = fields(reader)
     tokens, types = found["tokenizer.ggml.tokens"], found["tokenizer.ggml.token_type"]
     assert found["tokenizer.ggml.model"] == "gpt2"
     assert len(tokens) == len(types) == 264
     assert (tokens[ord("a")], tokens[ord(" ")], tokens[0], tokens[0xFF]) == ("a", "Ġ", "Ā", "ÿ")
-    assert tokens[256:] == ["at", "Ġt", "he", "Ġs", "<|endoftext|>", "<|im_end|>", "[PAD262]", "[PAD263]"]
-    assert types == [1] * 260 + [3, 3, 5, 5]
-    assert found["tokenizer.ggml.merges"] == ["a t", "Ġ t", "h e", "Ġ s"]
-    assert {one: text for text, one in tokenizer.get_vocab().items()} == dict(enumerate(tokens[:262]))
+    assert tokens[256:] == ["at", "he", "sat", "the", "Ġo", "<|endoftext|>", "<|im_end|>", "[PAD263]"]
+    assert types == [1] * 261 + [3, 3, 5]
+    assert found["tokenizer.ggml.merges"] == ["a t", "h e", "s at", "t he", "Ġ o"]
+    assert {one: text for text, one in tokenizer.get_vocab().items()} == dict(enumerate(tokens[:263]))
     assert (found["tokenizer.ggml.add_bos_token"], found["tokenizer.ggml.add_eos_token"]) == (False, False)
 
 
@@ -240,8 +240,8 @@ def test_vocabularies_that_cannot_be_expressed_are_refused(tmp_path):
         gguf_vocabulary(tokenizer, 279)
     with pytest.raises(ConfigError, match="has no merges"):
         gguf_vocabulary(Tokenizer.train(texts=[""], vocab_size=257), 257)
-    with pytest.raises(ConfigError, match="tokens 257 and 279 are both written 'Ġt'"):
-        gguf_vocabulary(trained(special_tokens=["Ġt"]), 280)
+    with pytest.raises(ConfigError, match="tokens 260 and 279 are both written 'Ġo'"):
+        gguf_vocabulary(trained(special_tokens=["Ġo"]), 280)
 
 
 @pytest.mark.parametrize(
