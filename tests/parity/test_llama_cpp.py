@@ -1,7 +1,6 @@
 """Exported GGUF files in llama.cpp: equal ids, log-probabilities and greedy answers, and in transformers' reader."""
 
 import ctypes
-import itertools
 import json
 import random
 import sysconfig
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from bytemill import Tokenizer
+from bytemill import Tokenizer, _core
 from bytemill.model import GPT2, GPT2Config
 from bytemill.tasks.gguf import export_gguf
 from bytemill.tasks.model_place import ModelPlace
@@ -22,18 +21,40 @@ xllamacpp = pytest.importorskip("xllamacpp", reason="xllamacpp, of the extra `de
 gguf = pytest.importorskip("gguf", reason="extra `gguf` is not installed")
 
 N_POSITIONS = 128
-ENDING = "(?:'[sdmt]|'ll|'ve|'re)"
 LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
     r"\s+(?!\S)|\s+"
 )
-PATTERNS = {"gpt2": "gpt2", "cl100k": "cl100k", "llama3": LLAMA3, "qwen2": LLAMA3.replace("{1,3}", ""), "o200k": "o200k"}
+PATTERNS = {
+    "gpt2": "gpt2",
+    "cl100k": "cl100k",
+    "llama3": LLAMA3,
+    "qwen2": LLAMA3.replace("{1,3}", ""),
+    "o200k": "o200k",
+}
 
 ASCII = [*map(chr, range(1, 128)), *"'s 'S 're 'LL 've".split(), " ", "  ", "\n\n", "\r\n", "\t", " \n "]
 ASCII += ["a", "Abc", "HELLO", "camelCase", "CamelCASE", "x1", "12", "1234567", "//", "...", "the", " The", " don't"]
 HAN = ["北", "京", "中国", "，", "。", "日本語", "漢字", "、", "“", "”", "\u3000", "１２", "①"]
 OTHER = ["é", "É", "ÉCOLE", "straße", "Ǆ", "ǅ", "е", "Ж", "ЖУК", "ά", "Α", "अ", "ि", "का", "ไทย", "한국", "العربية"]
-OTHER += ["e\u0301", "\u0301", "\u200d", "👩‍🚀", "😀", "'ſ", "ª", "½", "Ⅷ", "\u00a0", "\u2028", "\u2003", "\x85", "ʰ", "İ", "𝐀"]
+OTHER += [
+    "e\u0301",
+    "\u0301",
+    "\u200d",
+    "👩‍🚀",
+    "😀",
+    "'ſ",
+    "ª",
+    "½",
+    "Ⅷ",
+    "\u00a0",
+    "\u2028",
+    "\u2003",
+    "\x85",
+    "ʰ",
+    "İ",
+    "𝐀",
+]
 
 
 class LlamaServer:
@@ -43,6 +64,7 @@ class LlamaServer:
         params = xllamacpp.CommonParams()
         params.model.path, params.n_ctx, params.n_parallel = str(path), N_POSITIONS, 1
         params.verbosity, params.warmup, params.port, params.fit_params = 0, False, 0, False
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = params.n_threads_http = 1
         params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32  # its default is f16
         params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._server = xllamacpp.Server(params)
@@ -68,19 +90,22 @@ class LlamaServer:
 
 
 def model_for(tokenizer: Tokenizer, **settings: object) -> GPT2:
-    """Return a model that is sure of its next id, so that greedy answers do not hang on the last digit."""
     torch.manual_seed(0)
     sizes = {"n_positions": N_POSITIONS, "n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": tokenizer.n_vocab}
     model = GPT2(GPT2Config(**{**sizes, **settings})).eval()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
+            parameter.add_(0.05 * torch.randn_like(parameter))
     return model
 
 
-def serve(tokenizer: Tokenizer, model: GPT2, folder: Path, number_type: str = "f32") -> LlamaServer:
+def export(tokenizer: Tokenizer, model: GPT2, folder: Path, number_type: str = "f32") -> None:
     opened = UsableModel(ModelPlace("model", folder), model, tokenizer, "alpaca")
     export_gguf(opened, folder / "model.gguf", number_type=number_type)
+
+
+def serve(tokenizer: Tokenizer, model: GPT2, folder: Path) -> LlamaServer:
+    export(tokenizer, model, folder)
     return LlamaServer(folder / "model.gguf")
 
 
@@ -100,12 +125,6 @@ def merging_everywhere(pattern: str, n_merges: int) -> Tokenizer:
     training = texts(ASCII + HAN + OTHER, 3_000) + texts(ASCII, 2_000)
     contents = json.loads(Tokenizer.train(texts=training, vocab_size=257 + n_merges, pattern=None).to_readable())
     contents["pattern"] = Tokenizer.train(texts=["a"], vocab_size=257, pattern=pattern).pattern
-    return _core_tokenizer(contents)
-
-
-def _core_tokenizer(contents: dict) -> Tokenizer:
-    from bytemill import _core
-
     return Tokenizer(_core.tokenizer_from_readable(json.dumps(contents)))
 
 
@@ -180,10 +199,11 @@ PROMPTS = ["Hello, it's", "a", "北京是", "x = 1\n\nThe quick brown fox jumps 
 
 
 @torch.no_grad()
-def greedy(model: GPT2, ids: list[int], n: int) -> list[int]:
-    for _ in range(n):
-        ids = [*ids, int(model(torch.tensor([ids]))[0][0, -1].argmax())]
-    return ids[-n:]
+def behind_the_best(model: GPT2, ids: list[int], answer: list[int]) -> float:
+    """Return how far below our best id the log-probability of an answer's id is, at most."""
+    logits = model(torch.tensor([[*ids, *answer]]))[0][0, len(ids) - 1 : -1]
+    chosen = logits.gather(1, torch.tensor(answer)[:, None])[:, 0]
+    return float((logits.amax(1) - chosen).max())
 
 
 @torch.no_grad()
@@ -210,9 +230,8 @@ def test_log_probabilities_and_greedy_answers_are_equal(small: Tokenizer, tmp_pa
         assert len(theirs) == 50
         assert max(abs(ours[one].item() - found) for one, found in theirs.items()) < 1e-3
         answer = server.answer(ids, 64, ignore_eos=True)["tokens"]
-        ours_until = greedy(model, ids, len(answer))
         assert len(answer) == 64
-        assert answer == ours_until
+        assert behind_the_best(model, ids, answer) < 1e-3
 
 
 def test_special_tokens_are_found_and_end_the_answer(small: Tokenizer, tmp_path: Path) -> None:
@@ -229,15 +248,19 @@ def test_special_tokens_are_found_and_end_the_answer(small: Tokenizer, tmp_path:
 
 def test_q8_0_has_the_bytes_of_llama_cpp_s_own_quantisation(small: Tokenizer, tmp_path: Path) -> None:
     model = model_for(small)
-    serve(small, model, tmp_path, "q8_0")
+    export(small, model, tmp_path, "q8_0")
     library = ctypes.CDLL(next(Path(xllamacpp.__file__).parent.glob("xllamacpp*.so")))
-    quantize = library.quantize_q8_0
-    quantize.restype, quantize.argtypes = ctypes.c_size_t, [ctypes.c_void_p] * 2 + [ctypes.c_int64] * 2 + [ctypes.c_void_p]
+    quantize = library.quantize_row_q8_0_ref
+    quantize.restype, quantize.argtypes = None, [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
     found = {one.name: one for one in gguf.GGUFReader(tmp_path / "model.gguf").tensors}
-    for name, weight in (("token_embd", model.token_embedding.weight), ("blk.1.ffn_up", model.blocks[1].mlp.expand.weight)):
-        numbers = weight.detach()[: found[f"{name}.weight"].shape[1]].contiguous().numpy()
+    tables = {
+        "token_embd": model.token_embedding.weight[: small.n_vocab],
+        "blk.1.ffn_up": model.blocks[1].mlp.expand.weight,
+    }
+    for name, weight in tables.items():
+        numbers = weight.detach().contiguous().numpy()
         theirs = np.zeros(numbers.size // 32 * 34, np.uint8)
-        assert quantize(numbers.ctypes.data, theirs.ctypes.data, *numbers.shape, None) == theirs.size
+        quantize(numbers.ctypes.data, theirs.ctypes.data, numbers.size)
         np.testing.assert_array_equal(found[f"{name}.weight"].data.reshape(-1), theirs)
 
 
@@ -245,8 +268,7 @@ def test_q8_0_has_the_bytes_of_llama_cpp_s_own_quantisation(small: Tokenizer, tm
 def test_transformers_reads_the_file(small: Tokenizer, tmp_path: Path, settings: dict) -> None:
     transformers = pytest.importorskip("transformers", reason="extra `hf` is not installed")
     model = model_for(small, vocab_size=310, n_positions=1_024, **settings)
-    opened = UsableModel(ModelPlace("model", tmp_path), model, small, "alpaca")
-    export_gguf(opened, tmp_path / "model.gguf", number_type="f32")
+    export(small, model, tmp_path)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="model.gguf").eval()
     their_tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path, gguf_file="model.gguf")
     for prompt in PROMPTS:

@@ -104,11 +104,15 @@ def narrow_matrices(model: GPT2) -> bool:
 def _tensors(model: GPT2) -> Iterator[tuple[str, Tensor]]:
     """Yield each tensor by its GGUF name, without padded rows of the embedding."""
     config = model.config
-    table = {ours.format(block): theirs.format(block) for block in range(config.n_layer) for ours, theirs in _NAMES.items()}
+    table = {
+        ours.format(block): theirs.format(block) for block in range(config.n_layer) for ours, theirs in _NAMES.items()
+    }
     for name, parameter in model.named_parameters():
         module_name, _, kind = name.rpartition(".")
         if module_name not in table:
-            raise ConfigError(f"{name} is not part of a plain GPT-2; merge adapters with merge_lora(model, unwrap=True)")
+            raise ConfigError(
+                f"{name} is not part of a plain GPT-2; merge adapters with merge_lora(model, unwrap=True)"
+            )
         tensor = parameter.detach()
         is_table = module_name in ("token_embedding", "head")
         yield f"{table[module_name]}.{kind}", tensor[: config.vocab_size] if is_table else tensor

@@ -111,12 +111,18 @@ def _special_ids(tokenizer: Tokenizer, template: Template | None, stop_ids: tupl
     """Return the special ids by GGUF's names: bos, eos, eot (end of turn), eom (another end), padding.
 
     Without an end, llama.cpp would stop at id 11. The byte 0xFF, which is in no text, is given instead.
+
+    Raises:
+        ConfigError: The vocabulary has neither an end nor this byte.
     """
     special = tokenizer.special_tokens
     names = special_names(tokenizer, template)
     end = special.get(names.get("eos_token", ""), stop_ids[0] if stop_ids else None)
     if end is None:
-        end = tokenizer.encode_single_token(_BYTE_OF_NO_TEXT)
+        try:
+            end = tokenizer.encode_single_token(_BYTE_OF_NO_TEXT)
+        except KeyError:
+            raise ConfigError("the vocabulary has no special token that ends a text, which llama.cpp needs") from None
     others = [one for one in stop_ids if one != end]
     ids = {
         "bos": special.get(names.get("bos_token", ""), end),
@@ -135,7 +141,9 @@ def _differences(model: GPT2, vocabulary: GGUFVocabulary, number_type: GGUFType)
             f"llama.cpp's rule {vocabulary.pre!r} gives some texts other ids: {'; '.join(vocabulary.differences)}"
         )
     if model.config.activation_function == "gelu":
-        found.append("llama.cpp computes GELU by its tanh form, not exactly as this model, so its answers differ a little")
+        found.append(
+            "llama.cpp computes GELU by its tanh form, not exactly as this model, so its answers differ a little"
+        )
     if number_type == "q8_0" and narrow_matrices(model):
         found.append("q8_0 needs rows of a multiple of 32 weights; matrices with other rows are f16")
     return found

@@ -177,7 +177,10 @@ def with_added_tokens(folder, **changes):
 
 def test_added_tokens_are_user_defined_and_skipped_ids_unused(tmp_path):
     found = gguf_vocabulary(with_added_tokens(tmp_path), 263)
-    assert (found.tokens[259:], found.types[259:]) == (["<|endoftext|>", "[PAD260]", "[PAD261]", "<tool>"], [3, 5, 5, 4])
+    assert (found.tokens[259:], found.types[259:]) == (
+        ["<|endoftext|>", "[PAD260]", "[PAD261]", "<tool>"],
+        [3, 5, 5, 4],
+    )
     assert found.differences == ()
 
 
