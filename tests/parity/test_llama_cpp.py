@@ -33,7 +33,7 @@ PATTERNS = {
     "o200k": "o200k",
 }
 
-ASCII = [*map(chr, range(1, 128)), *"'s 'S 're 'LL 've".split(), " ", "  ", "\n\n", "\r\n", "\t", " \n "]
+ASCII = [*map(chr, range(1, 128)), "'s", "'S", "'re", "'LL", "'ve", " ", "  ", "\n\n", "\r\n", "\t", " \n "]
 ASCII += ["a", "Abc", "HELLO", "camelCase", "CamelCASE", "x1", "12", "1234567", "//", "...", "the", " The", " don't"]
 HAN = ["北", "京", "中国", "，", "。", "日本語", "漢字", "、", "“", "”", "\u3000", "１２", "①"]
 OTHER = ["é", "É", "ÉCOLE", "straße", "Ǆ", "ǅ", "е", "Ж", "ЖУК", "ά", "Α", "अ", "ि", "का", "ไทย", "한국", "العربية"]
@@ -148,7 +148,7 @@ def differing(server: LlamaServer, tokenizer: Tokenizer, given: list[str]) -> li
 
 def check_ids(name: str, folder: Path, n: int) -> dict[str, int]:
     """Compare ids on n texts per kind; return how many differ, all of them as the export says."""
-    tokenizer = merging_everywhere(PATTERNS[name], 3_000)
+    tokenizer = merging_everywhere(PATTERNS[name], 1_000 if n < 1_000 else 3_000)
     server = serve(tokenizer, model_for(tokenizer, n_embd=16, n_layer=1, n_head=1), folder)
     kinds = {
         "ASCII": texts(ASCII, n),
@@ -213,7 +213,7 @@ def log_probabilities(model: GPT2, ids: list[int]) -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def small() -> Tokenizer:
-    words = ["The quick brown fox jumps over 12 lazy dogs. Hello, it's me.\n", "北京是中国的首都。"]
+    words = ["The quick brown fox jumps over 12 lazy dogs. Hello, it's me.\n"]
     return Tokenizer.train(texts=words, vocab_size=300, special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
 
 
@@ -223,6 +223,8 @@ def small() -> Tokenizer:
 def test_log_probabilities_and_greedy_answers_are_equal(small: Tokenizer, tmp_path: Path, settings: dict) -> None:
     """Most of the error is llama.cpp's: it looks GELU up in a table of f16."""
     model = model_for(small, **settings)
+    with torch.no_grad():  # llama.cpp gives no probabilities if the best id is an end or a part of a character
+        model.head_weight[[*range(128, 256), *small.special_tokens.values()]] = 0
     server = serve(small, model, tmp_path)
     for prompt in PROMPTS:
         ids = small.encode_ordinary(prompt)

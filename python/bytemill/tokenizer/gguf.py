@@ -106,7 +106,7 @@ def gguf_vocabulary(tokenizer: Tokenizer, n_rows: int) -> GGUFVocabulary:
     >>> from bytemill import Tokenizer
     >>> vocabulary = gguf_vocabulary(Tokenizer.train(texts=["a low low"], vocab_size=260), n_rows=261)
     >>> vocabulary.pre, vocabulary.tokens[256:], vocabulary.types[256:], vocabulary.merges
-    ('gpt-2', ['lo', 'low', 'Ġlow', '<|endoftext|>', '[PAD260]'], [1, 1, 1, 3, 5], ['l o', 'lo w', 'Ġ low'])
+    ('gpt-2', ['lo', 'Ġlo', 'Ġlow', '<|endoftext|>', '[PAD260]'], [1, 1, 1, 3, 5], ['l o', 'Ġ lo', 'Ġlo w'])
     """
     if tokenizer.n_vocab > n_rows:
         raise ConfigError(f"the tokenizer has {tokenizer.n_vocab} ids, but the model only {n_rows}")

@@ -219,7 +219,7 @@ def test_a_vocabulary_that_ignores_merges_gets_llama_3_s_rule(tmp_path):
         return Tokenizer.load(tmp_path / "own.json")
 
     assert gguf_vocabulary(ignoring(LLAMA3), 281).pre == "llama-bpe"
-    with pytest.raises(ConfigError, match="has ignore_merges, which llama.cpp does not support with its rule 'gpt-2'"):
+    with pytest.raises(ConfigError, match=r"has ignore_merges, which llama.cpp does not support with its rule 'gpt-2'"):
         gguf_vocabulary(ignoring("gpt2"), 281)
 
 
