@@ -15,6 +15,7 @@ EXTRA_OF = {
     "tokenizers": "hf",
     "huggingface_hub": "hf",
     "tiktoken": "tiktoken",
+    "gguf": "gguf",
 }
 """The extra that installs each optional package."""
 _WITHOUT_GPU = (

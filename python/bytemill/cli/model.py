@@ -9,9 +9,12 @@ import typer
 from bytemill.cli.console import put, say
 from bytemill.cli.output_paths import on_disk
 from bytemill.cli.several_models import MODEL_HELP, OwnTokenizer
-from bytemill.errors import ArgumentError
+from bytemill.errors import ArgumentError, ConfigError
+from bytemill.extras import require
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bytemill.model import CausalModel
     from bytemill.tasks.model_place import ModelPlace
 
@@ -65,7 +68,24 @@ def _facts(place: "ModelPlace") -> "dict[str, Any]":
 @app.command()
 def export(
     model: ModelPath,
-    output: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write.", callback=on_disk)],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="Folder to write; for GGUF, the file.", callback=on_disk)
+    ],
+    form: Annotated[
+        Literal["transformers", "gguf"] | None,
+        typer.Option(
+            "--format",
+            help="transformers: a folder for Hugging Face's libraries. gguf: one file for llama.cpp and Ollama. "
+            "Default: gguf if OUTPUT ends in .gguf, else transformers.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Literal["f32", "f16", "bf16", "q8_0"] | None,
+        typer.Option(help="With GGUF: number type of the weights; q8_0 has 8.5 bits per weight. Default: f16."),
+    ] = None,
+    ollama: Annotated[
+        bool, typer.Option("--ollama", help="With GGUF: also write a Modelfile for Ollama next to the file.")
+    ] = False,
     adapter: Annotated[bool, typer.Option("--adapter", help="Write only the LoRA adapter, in PEFT's format.")] = False,
     base: Annotated[
         str | None,
@@ -75,16 +95,23 @@ def export(
     ] = None,
     tokenizer: OwnTokenizer = None,
 ) -> None:
-    """Write a folder for transformers: weights, tokenizer, chat template and special ids.
+    """Write a model for other programs: a folder for transformers, or one GGUF file for llama.cpp and Ollama.
 
-    Adapters are merged into the weights, or written alone with --adapter. A classifier becomes a
-    GPT2ForSequenceClassification.
+    Both contain weights, tokenizer, chat template and special ids. Adapters are merged into the weights, or written
+    alone with --adapter. A classifier becomes a GPT2ForSequenceClassification; GGUF has no classifiers.
 
     Example: bytemill model export runs/tuned@best my-model
+
+    Example: bytemill model export runs/tuned@best model.gguf --ollama
     """
     from bytemill.tasks.usable_model import open_model, open_place, tokenizer_for
 
+    is_gguf = form == "gguf" or (form is None and output.suffix == ".gguf")
+    _refuse_mixed_options({"--weights": weights, "--ollama": ollama}, {"--adapter": adapter}, is_gguf=is_gguf)
     place = open_place(model, say=say)
+    if is_gguf:
+        _export_gguf(place, output, tokenizer, weights=weights or "f16", ollama=ollama)
+        return
     from bytemill.tasks.base_model import load_base_model
     from bytemill.tasks.export import export_classifier, export_model, refuse_passed_over
 
@@ -102,6 +129,37 @@ def export(
     else:
         export_model(open_model(model, tokenizer=tokenizer), output)
     print(output)
+
+
+def _refuse_mixed_options(of_gguf: "Mapping[str, Any]", of_folder: "Mapping[str, Any]", *, is_gguf: bool) -> None:
+    for name, value in (of_folder if is_gguf else of_gguf).items():
+        if value:
+            other = "writes a folder, and GGUF is one file" if is_gguf else "is for GGUF; add --format gguf"
+            raise ArgumentError(f"{name} {other}")
+
+
+def _export_gguf(
+    place: "ModelPlace",
+    output: Path,
+    tokenizer: str | None,
+    *,
+    weights: Literal["f32", "f16", "bf16", "q8_0"],
+    ollama: bool,
+) -> None:
+    require("gguf")
+    from bytemill.tasks.export import refuse_passed_over
+    from bytemill.tasks.gguf import export_gguf
+    from bytemill.tasks.usable_model import open_model
+
+    refuse_passed_over(place)
+    if "labels" in place.fields:
+        raise ConfigError(
+            f"{place.given}: a classifier, which llama.cpp cannot run; export it as a folder for transformers"
+        )
+    export_gguf(open_model(place.given, tokenizer=tokenizer), output, number_type=weights, ollama=ollama, say=say)
+    print(output)
+    if ollama:
+        print(output.parent / "Modelfile")
 
 
 @app.command(name="import")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bytemill.data.rows import Template
     from bytemill.tokenizer import Tokenizer
 
-__all__ = ["end_of_answer", "tokenizer_files"]
+__all__ = ["end_of_answer", "special_names", "tokenizer_files"]
 
 
 def tokenizer_files(
@@ -55,11 +55,13 @@ def end_of_answer(tokenizer: Tokenizer, template: Template | None) -> str | None
     return _end_of_text(tokenizer)
 
 
-def _end_of_text(tokenizer: Tokenizer) -> str | None:
-    return next((text for text, one in tokenizer.special_tokens.items() if one == tokenizer.end_of_text_id), None)
+def special_names(tokenizer: Tokenizer, template: Template | None) -> dict[str, str]:
+    """Return the special tokens by transformers' names, such as eos_token; those that do not exist are left out.
 
-
-def _config(tokenizer: Tokenizer, template: Template | None, n_positions: int | None) -> dict[str, Any]:
+    >>> from bytemill import Tokenizer
+    >>> special_names(Tokenizer.train(texts=["low lower"], vocab_size=260), None)["bos_token"]
+    '<|endoftext|>'
+    """
     end_of_text = _end_of_text(tokenizer)
     names = {
         "bos_token": end_of_text,  # in training a document starts after the end-of-text token of another
@@ -68,11 +70,19 @@ def _config(tokenizer: Tokenizer, template: Template | None, n_positions: int | 
     }
     if isinstance(template, ChatTemplate):
         names |= template.names
+    return {name: text for name, text in names.items() if text is not None}
+
+
+def _end_of_text(tokenizer: Tokenizer) -> str | None:
+    return next((text for text, one in tokenizer.special_tokens.items() if one == tokenizer.end_of_text_id), None)
+
+
+def _config(tokenizer: Tokenizer, template: Template | None, n_positions: int | None) -> dict[str, Any]:
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "clean_up_tokenization_spaces": False,
         # Otherwise transformers 4 also returns token_type_ids, and GPT-2 adds the embedding of token 0 everywhere.
         "model_input_names": ["input_ids", "attention_mask"],
         **({} if n_positions is None else {"model_max_length": n_positions}),
-        **{name: text for name, text in names.items() if text is not None},
+        **special_names(tokenizer, template),
     }
