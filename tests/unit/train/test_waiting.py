@@ -14,6 +14,7 @@ def clock(monkeypatch):
     now = {"seconds": 0.0}
     monkeypatch.setattr(waiting.time, "monotonic", lambda: now["seconds"])
     monkeypatch.setattr(waiting.torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(ThreadWaiting, "_found_busy", False)
     return now
 
 
@@ -72,6 +73,18 @@ def test_a_run_leaves_no_thread_behind(clock):
     watched.close()
     watched.close()
     assert not second_teams()
+
+
+def test_the_next_training_begins_with_what_the_last_one_found(clock):
+    first = ThreadWaiting(enabled=True)
+    steps(first, clock, 5, 0.1, share=0.5)
+    first.close()
+    second = ThreadWaiting(enabled=True)
+    assert second.is_patient
+    steps(second, clock, 101, 0.1, share=0.4)
+    steps(second, clock, 50, 0.05, share=0.99)  # the probe is faster, and the processor is quiet
+    second.close()
+    assert not ThreadWaiting(enabled=True).is_patient
 
 
 @pytest.mark.parametrize(("enabled", "threads"), [(False, 2), (True, 1)])

@@ -13,6 +13,7 @@ import statistics
 import threading
 import time
 from collections import deque
+from typing import ClassVar
 
 import torch
 
@@ -34,6 +35,9 @@ class ThreadWaiting:
         enabled: False never changes anything.
     """
 
+    _found_busy: ClassVar[bool] = False
+    """The last judgement in this process: the next training, or the next part of one, begins with it."""
+
     def __init__(self, *, enabled: bool) -> None:
         self._enabled = enabled and torch.get_num_threads() > 1 and has_spinning_threads()
         self._team: _SleepingTeam | None = None
@@ -41,6 +45,8 @@ class ThreadWaiting:
         self._pause = _FIRST_PROBE_SECONDS
         self._probe_at = 0.0
         self._wall = self._cpu = 0.0
+        if self._enabled and ThreadWaiting._found_busy:
+            self._sleep()
 
     @property
     def is_patient(self) -> bool:
@@ -74,10 +80,12 @@ class ThreadWaiting:
         if self._cpu < _BUSY_SHARE * self._wall * torch.get_num_threads():
             self._sleep()
         else:
+            ThreadWaiting._found_busy = False
             self._pause = _FIRST_PROBE_SECONDS
         self._wall = self._cpu = 0.0
 
     def _sleep(self) -> None:
+        ThreadWaiting._found_busy = True
         self._team = _SleepingTeam()
         self._probe_at = time.monotonic() + self._pause
 
