@@ -72,6 +72,7 @@ def serving(
         place.client.close()
         server.should_exit = True
         thread.join(30)
+        opened.close()
         running.close()
         running.join()
         assert not thread.is_alive()

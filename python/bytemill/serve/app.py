@@ -20,6 +20,7 @@ from bytemill.inference.rows import Request as AnswerRequest
 from bytemill.outside_text import one_line
 from bytemill.serve.faults import ApiError
 from bytemill.serve.guard import check_host, check_key, read_body
+from bytemill.serve.pages import page_routes
 from bytemill.serve.replies import ChatForm, CompletionForm, Whole
 from bytemill.serve.requests import ChatRequest, CompletionRequest, read_request
 from bytemill.serve.streams import answers
@@ -79,16 +80,23 @@ def make_app(
     """
     service = _Service(models, engine, limits or Limits())
 
-    def guarded(handler: Handler) -> Handler:
+    def hosted(handler: Handler) -> Handler:
         async def handle(request: Request) -> Response:
             if key is None:  # a page that knows no key gains nothing from another name
                 check_host(request, own_name=own_name)
-            check_key(request, key)
             return await handler(request)
 
         return handle
 
+    def guarded(handler: Handler) -> Handler:
+        async def handle(request: Request) -> Response:
+            check_key(request, key)
+            return await handler(request)
+
+        return hosted(handle)
+
     routes = [
+        *page_routes(hosted),  # the page asks for the key
         Route(_MODELS, guarded(service.list_models)),
         Route(f"{_MODELS}/{{name:path}}", guarded(service.show_model)),
         Route(_COMPLETIONS, guarded(service.complete), methods=["POST"]),

@@ -75,7 +75,7 @@ def serve(app: ASGIApp, engine: Engine, opened: socket.socket, *, ready: Callabl
     Raises:
         Interrupted: A signal ended the server.
     """
-    with StopSignals() as stop:
+    with opened, StopSignals() as stop:
         engine.start()
         try:
             make_server(app, engine, ready=ready).run(sockets=[opened])
