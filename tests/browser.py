@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import os
@@ -35,6 +34,7 @@ class Browser:
         self._from, from_browser = os.pipe()
         assert BROWSER is not None
         command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
+        command += ["--no-first-run", "--disable-background-networking", "--disable-component-update"]
         command += [f"--user-data-dir={profile}", "about:blank"]
         # The browser reads file 3 and writes file 4; bash, because other shells have only ten numbers for files.
         self._process = subprocess.Popen(
@@ -100,9 +100,6 @@ class Browser:
         text = {"text": "\r"} if key == "Enter" else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, windowsVirtualKeyCode=code, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
-
-    def picture(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
 
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._rest:

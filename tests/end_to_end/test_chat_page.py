@@ -24,9 +24,15 @@ def server():
         yield place
 
 
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory):
+    """The browser's own folder, one for all tests: it is large."""
+    return tmp_path_factory.mktemp("profile")
+
+
 @pytest.fixture
-def page(server, tmp_path):
-    with Browser(tmp_path / "profile") as browser:
+def page(server, profile):
+    with Browser(profile) as browser:
         browser.open(f"{server.url}/")
         browser.wait(READY)
         set_value(browser, "temperature", "0")
@@ -128,8 +134,8 @@ def test_a_long_conversation_drops_its_oldest_turns_and_a_long_question_shows_th
     page.console.clear()
 
 
-def test_the_page_asks_for_the_key(tmp_path):
-    with serving({"m": small_generator()}, key="s3cret") as server, Browser(tmp_path / "profile") as browser:
+def test_the_page_asks_for_the_key(profile):
+    with serving({"m": small_generator()}, key="s3cret") as server, Browser(profile) as browser:
         browser.open(f"{server.url}/")
         browser.wait("!document.getElementById('key-field').hidden")
         browser.wait("document.getElementById('message').textContent.startsWith('the key is missing or wrong')")
@@ -139,8 +145,8 @@ def test_the_page_asks_for_the_key(tmp_path):
 
 
 @pytest.mark.parametrize(("width", "dark"), [(360, False), (1000, True)])
-def test_the_page_fits_a_phone_and_is_dark_for_those_who_want_it(server, tmp_path, width, dark):
-    with Browser(tmp_path / "profile", width=width, dark=dark) as browser:
+def test_the_page_fits_a_phone_and_is_dark_for_those_who_want_it(server, profile, width, dark):
+    with Browser(profile, width=width, dark=dark) as browser:
         browser.open(f"{server.url}/")
         browser.wait(READY)
         set_value(browser, "model-1", "tuned")
@@ -152,7 +158,6 @@ def test_the_page_fits_a_phone_and_is_dark_for_those_who_want_it(server, tmp_pat
         assert browser.value("document.documentElement.scrollWidth") <= width
         ground = browser.value("getComputedStyle(document.body).backgroundColor")
         assert ground == ("rgb(20, 24, 27)" if dark else "rgb(255, 255, 255)")
-        browser.picture(tmp_path / "page.png")
         assert browser.console == []
 
 
