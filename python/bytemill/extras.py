@@ -16,6 +16,8 @@ EXTRA_OF = {
     "huggingface_hub": "hf",
     "tiktoken": "tiktoken",
     "gguf": "gguf",
+    "starlette": "serve",
+    "uvicorn": "serve",
 }
 """The extra that installs each optional package."""
 _WITHOUT_GPU = (

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from bytemill.errors import ArgumentError
 
-__all__ = ["checked_key", "for_people", "one_line", "printable", "public_url", "without_secrets"]
+__all__ = ["checked_key", "for_people", "key_in_environment", "one_line", "printable", "public_url", "without_secrets"]
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """C0 without tab and newline, C1, line and paragraph separators, changes of direction, halves of surrogate pairs."""
@@ -115,6 +115,19 @@ def checked_key(value: str, *, name: str) -> str:
             f"{name} contains a blank, a control or a non-ASCII character, expected a key (its value is not shown)"
         )
     return key
+
+
+def key_in_environment(variable: str | None, *, option: str) -> str | None:
+    """Return the key in an environment variable; None if no variable is named.
+
+    Raises:
+        ArgumentError: The variable is not set, or does not contain a key; see `checked_key`.
+    """
+    if variable is None:
+        return None
+    if variable not in os.environ:
+        raise ArgumentError(f"{option} is {variable!r}, which is not set in the environment")
+    return checked_key(os.environ[variable], name=f"the environment variable {variable}")
 
 
 def _public_match(found: re.Match[str]) -> str:

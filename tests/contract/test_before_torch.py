@@ -67,6 +67,8 @@ def test_help(folder, arguments):
         ("generate -m runs/nowhere hello", 1, "runs/nowhere"),
         ("generate -m ./nowhere --rows rows.json", 1, "rows.json"),
         ("chat -m ./nowhere", 1, "./nowhere"),
+        ("serve ./nowhere", 1, "./nowhere"),
+        ("serve runs --host 0.0.0.0", 2, "--host 0.0.0.0 lets other machines send requests"),
         ("classify -m ./nowhere hello", 1, "./nowhere"),
         ("eval loss -m ./nowhere -d shards", 1, "shards/manifest.json"),
         ("eval hellaswag -m ./nowhere -d rows.csv", 1, "./nowhere"),

@@ -82,6 +82,7 @@ def test_the_commands_of_tokenizers_and_shards_work_without_extras(folder):
         ("finetune chat --model run --data rows.json", "torch", "train"),
         ("generate -m run hello", "torch", "train"),
         ("chat -m run", "torch", "train"),
+        ("serve run", "torch", "train"),
         ("classify -m run -t hello", "torch", "train"),
         ("eval loss -m run --data text.txt", "torch", "train"),
         ("model info run", "torch", "train"),

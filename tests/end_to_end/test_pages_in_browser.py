@@ -2,20 +2,18 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from browser import BROWSER, NO_BROWSER
 from bytemill.notebook.fragments import framed
 from sample_pages import KINDS, pages
 
-BROWSERS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 PHONE_PX = 360
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(BROWSERS)} is installed")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)
 
 # Measures the page from outside, in a frame as wide as a phone: the page itself may run no script.
 PROBE = """<!DOCTYPE html><title>probe</title>

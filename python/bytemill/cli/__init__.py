@@ -25,6 +25,7 @@ from bytemill.cli import (
     ladder,
     model,
     report,
+    serve,
     sweep,
     tokenizer,
     train,
@@ -64,6 +65,7 @@ app.command("report")(report.report)
 app.command("generate")(generate.generate)
 app.command("chat")(chat.chat)
 app.command("classify")(classify.classify)
+app.command("serve")(serve.serve)
 app.add_typer(model.app, name="model")
 guard_inputs(app)
 prepare_help(app)

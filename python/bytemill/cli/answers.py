@@ -1,6 +1,5 @@
 """`bytemill eval prompts`, `eval judge` and `generate --rows`: collect and score models' answers."""
 
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -25,7 +24,7 @@ from bytemill.cli.tables import put_tables
 from bytemill.cli.tokenizer.output import make_room
 from bytemill.errors import ArgumentError
 from bytemill.json_reader import read_regular_file
-from bytemill.outside_text import checked_key, printable
+from bytemill.outside_text import key_in_environment, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -181,7 +180,7 @@ def judge(
 
     text = RUBRICS.get(rubric) or _own_rubric(Path(rubric))
     rubric_name = rubric if rubric in RUBRICS else Path(rubric).stem
-    key = _key(key_variable)
+    key = key_in_environment(key_variable, option="--key-variable")
     asked = Judge(url, model, api, api_key=key, timeout_s=timeout_s, tries=tries, first_wait_s=first_wait_s, seed=seed)
     continuations = CONTINUATION_RUBRICS.get(rubric, text)
     stems, rows = _answer_sets(named(answers))
@@ -235,11 +234,3 @@ def _own_rubric(path: Path) -> str:
     if "{response}" not in text:
         raise ArgumentError(f"{path}: a rubric must contain {{response}} where the answer goes")
     return text
-
-
-def _key(variable: str | None) -> str | None:
-    if variable is None:
-        return None
-    if variable not in os.environ:
-        raise ArgumentError(f"--key-variable is {variable!r}, which is not set in the environment")
-    return checked_key(os.environ[variable], name=f"the environment variable {variable}")

@@ -14,7 +14,7 @@ _STAGES = {
     "Train": ("train", "ladder"),
     "Tune": ("finetune", "sweep"),
     "Evaluate": ("eval", "report"),
-    "Use": ("generate", "chat", "classify", "model"),
+    "Use": ("generate", "chat", "serve", "classify", "model"),
 }
 _WIDEST_TYPE = 12
 

@@ -15,7 +15,7 @@ from bytemill.errors import ConfigError, DataError
 from bytemill.model import GPT2, CausalModel, generate_stream
 from bytemill.model.packed import PackedProducts
 
-__all__ = ["TextGenerator", "TextTokenizer", "stream_text"]
+__all__ = ["Sampling", "TextGenerator", "TextSoFar", "TextTokenizer", "stream_text"]
 
 
 _LARGEST_PADDING = 128
@@ -59,6 +59,7 @@ class TextGenerator:
         model: The model.
         tokenizer: The model's tokenizer.
         stop_ids: Ids that end a text; None means the tokenizer's end-of-text, if it has one.
+        products: The second layout of the weights, to share it with another generator of the same model.
 
     >>> from bytemill.model import GPT2Config
     >>> class Bytes:
@@ -71,7 +72,14 @@ class TextGenerator:
     2
     """
 
-    def __init__(self, model: CausalModel, tokenizer: TextTokenizer, *, stop_ids: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        model: CausalModel,
+        tokenizer: TextTokenizer,
+        *,
+        stop_ids: Sequence[int] | None = None,
+        products: PackedProducts | None = None,
+    ) -> None:
         n_spare = model.config.vocab_size - tokenizer.n_vocab
         if n_spare and not (n_spare > 0 and _suits_hardware(model, n_spare)):
             raise DataError(
@@ -82,7 +90,8 @@ class TextGenerator:
         self.tokenizer = tokenizer
         self.stop_ids = tuple(_end_of_text(tokenizer) if stop_ids is None else stop_ids)
         """Ids that end a text."""
-        self._products = PackedProducts()
+        self.products = products or PackedProducts()
+        """The second layout of the weights, for everything that generates with this model."""
 
     def complete(
         self,
@@ -110,7 +119,7 @@ class TextGenerator:
     ) -> list[str]:
         """Continue prompts of equal length given as ids (B, T); see `complete`."""
         columns = self._columns(ids, max_new_tokens, sampling)
-        texts = [_TextSoFar(self.tokenizer, self.stop_ids, stop) for _ in ids]
+        texts = [TextSoFar(self.tokenizer, self.stop_ids, stop) for _ in ids]
         pieces: list[list[str]] = [[] for _ in texts]
         for column in columns:
             for row, (text, new_id) in enumerate(zip(texts, column.flatten().tolist(), strict=True)):
@@ -129,7 +138,7 @@ class TextGenerator:
     ) -> Iterator[str]:
         """Yield one continuation in pieces of whole characters; see `complete`. The prompt may also be ids."""
         columns = self._columns(self.prompt_ids(prompt), max_new_tokens, sampling)
-        return _pieces(_TextSoFar(self.tokenizer, self.stop_ids, stop), (int(column) for column in columns))
+        return _pieces(TextSoFar(self.tokenizer, self.stop_ids, stop), (int(column) for column in columns))
 
     def _columns(self, ids: Tensor, max_new_tokens: int, sampling: Sampling) -> Iterator[Tensor]:
         return generate_stream(
@@ -138,18 +147,26 @@ class TextGenerator:
             max_new_tokens=max_new_tokens,
             stop_ids=self.stop_ids,
             n_ids=self.tokenizer.n_vocab,
-            products=self._products,
+            products=self.products,
             **sampling,
         )
 
     def prompt_ids(self, prompt: str | Sequence[int]) -> Tensor:
         """Return a prompt as ids (1, T) on the model's device; an empty prompt becomes end-of-text."""
+        return torch.tensor([self.ids_of(prompt)], device=next(self.model.parameters()).device)
+
+    def ids_of(self, prompt: str | Sequence[int]) -> list[int]:
+        """Return a prompt as a list of ids; an empty prompt becomes end-of-text.
+
+        Raises:
+            DataError: The prompt is empty, and the tokenizer has no end of text.
+        """
         ids = self.tokenizer.encode_ordinary(prompt) if isinstance(prompt, str) else list(prompt)
         if not ids:  # for the model, a document starts after the end of another
             ids = list(_end_of_text(self.tokenizer) or self.stop_ids[:1])
         if not ids:
             raise DataError("the prompt is empty, and the tokenizer has no end of text to start from; give a prompt")
-        return torch.tensor([ids], device=next(self.model.parameters()).device)
+        return ids
 
 
 def _end_of_text(tokenizer: TextTokenizer) -> tuple[int, ...]:
@@ -167,10 +184,10 @@ def stream_text(tokenizer: TextTokenizer, ids: Iterable[int], *, stop: Sequence[
     The joined pieces equal decoding all ids together with `errors="replace"`: bytes that cannot become a character,
     also at the end, become U+FFFD.
     """
-    return _pieces(_TextSoFar(tokenizer, (), stop), ids)
+    return _pieces(TextSoFar(tokenizer, (), stop), ids)
 
 
-def _pieces(text: "_TextSoFar", ids: Iterable[int]) -> Iterator[str]:
+def _pieces(text: "TextSoFar", ids: Iterable[int]) -> Iterator[str]:
     for one_id in ids:
         if piece := text.push(one_id):
             yield piece
@@ -185,10 +202,18 @@ def _suits_hardware(model: CausalModel, n_spare: int) -> bool:
     return not isinstance(model, GPT2) or (n_spare < _LARGEST_PADDING and model.config.vocab_size % 64 == 0)
 
 
-class _TextSoFar:
+class TextSoFar:
     """Decode ids one by one, and return text as soon as it is certain.
 
     It holds back an incomplete character, and text that may be the beginning of a stop text.
+
+    Args:
+        tokenizer: Decodes the ids.
+        stop_ids: Ids that end the text; they are not part of it.
+        stop: The text ends before the first occurrence of any of these.
+
+    Raises:
+        ConfigError: A stop text is empty.
     """
 
     def __init__(self, tokenizer: TextTokenizer, stop_ids: Sequence[int], stop: Sequence[str]) -> None:
@@ -197,6 +222,8 @@ class _TextSoFar:
         self._tokenizer, self._stop_ids, self._stop = tokenizer, stop_ids, stop
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._held = ""
+        self.n_decoded = 0
+        """Number of characters decoded so far, including those held back."""
         self.ended = False
         """Whether a stop id or stop text has been found; everything after it is dropped."""
 
@@ -216,6 +243,7 @@ class _TextSoFar:
         return self._take(self._decoder.decode(b"", final=True), is_last=True)
 
     def _take(self, piece: str, *, is_last: bool) -> str:
+        self.n_decoded += len(piece)
         text = self._held + piece
         found = [place for one in self._stop if (place := text.find(one)) >= 0]
         if found:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from bytemill.model.attention_kernels import attend_from_one, attend_in_blocks
 
 if TYPE_CHECKING:
-    from bytemill.model.cache import KeyValueCache
+    from bytemill.model.cache import AnyCache
     from bytemill.model.config import GPT2Config
     from bytemill.model.documents import Documents
     from bytemill.model.gpt2 import GPT2, Block
@@ -74,24 +74,25 @@ class CausalSelfAttention(nn.Module):
         self.dropout = config.attn_pdrop
 
     def forward(
-        self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0, documents: Documents | None = None
+        self, x: Tensor, cache: AnyCache | None = None, layer: int = 0, documents: Documents | None = None
     ) -> Tensor:
         """Attend within `x`, or within its `documents`, and to the tokens in `cache` if one is given."""
         n_rows, n_tokens, width = x.shape
         # (B, T, 3C) -> (B, T, 3, heads, D) -> (3, B, heads, T, D) -> 3 x (B, heads, T, D)
         q, k, v = self.qkv(x).view(n_rows, n_tokens, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)
+        allowed = None
         if cache is not None:
+            allowed = cache.allowed(n_tokens, x.device)
             k, v = cache.append(layer, k, v)  # (B, heads, S, D)
         dropout = self.dropout if self.training else 0.0
         if documents is not None:
             mixed = documents.attend(q, k, v, dropout)  # (B, heads, T, D)
         elif cache is not None and n_tokens == 1 and q.device.type == "cpu" and q.dtype == torch.bfloat16:
-            mixed = attend_from_one(q, k, v)
+            mixed = attend_from_one(q, k, v, allowed)
         elif cache is None and q.device.type == "cpu" and q.dtype == torch.bfloat16:
             mixed = attend_in_blocks(q, k, v, dropout)
         else:
-            allowed = _allowed(q.shape[2], k.shape[2], q.device)
-            is_causal = allowed is None and q.shape[2] > 1
+            is_causal = allowed is None and n_tokens > 1
             mixed = F.scaled_dot_product_attention(q, k, v, allowed, dropout, is_causal)
         mixed = mixed.transpose(1, 2).reshape(n_rows, n_tokens, width)  # (B, T, C)
         projected: Tensor = self.residual_dropout(self.projection(mixed))
@@ -102,7 +103,7 @@ class WrittenOutAttention(CausalSelfAttention):
     """The same attention without the fused kernel, for `bytemill ladder`, which times a step with and without it."""
 
     def forward(
-        self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0, documents: Documents | None = None
+        self, x: Tensor, cache: AnyCache | None = None, layer: int = 0, documents: Documents | None = None
     ) -> Tensor:
         """Compute (B, T, C) -> (B, T, C), without a cache, documents or dropout on the scores."""
         assert cache is None, "written out for training alone"
@@ -119,14 +120,3 @@ def write_out_attention(model: GPT2) -> GPT2:
         written_out.load_state_dict(block.attention.state_dict())
         block.attention = written_out
     return model
-
-
-def _allowed(n_queries: int, n_keys: int, device: torch.device) -> Tensor | None:
-    """Return (T, S), true where a query may attend, for several queries after a cache.
-
-    Return None if the kernel needs no table: with equal numbers of queries and keys it has its own causal mode, and a
-    single query, the newest token, may attend to everything.
-    """
-    if n_queries in (1, n_keys):
-        return None
-    return torch.ones(n_queries, n_keys, dtype=torch.bool, device=device).tril(diagonal=n_keys - n_queries)

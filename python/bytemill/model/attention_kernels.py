@@ -19,14 +19,19 @@ BLOCK_QUERIES = 256
 """Maximum number of queries whose scores are in memory at the same time."""
 
 
-def attend_from_one(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+def attend_from_one(query: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None = None) -> Tensor:
     """Return the attention of one query (B, heads, 1, D), the newest token's, to keys and values (B, heads, S, D).
+
+    `allowed`, (B, 1, 1, S), is true where it may attend; None means everywhere.
 
     With 8 rows, 12 heads and 80 keys it takes 156 us instead of 721 on one Zen 5 thread, with 400 keys 698 instead of
     3,654.
     """
     scores = keys @ (query / math.sqrt(query.shape[-1])).transpose(-2, -1)  # (B, heads, S, 1)
-    return torch.softmax(scores.transpose(-2, -1), dim=-1) @ values
+    scores = scores.transpose(-2, -1)  # (B, heads, 1, S)
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, -torch.inf)
+    return torch.softmax(scores, dim=-1) @ values
 
 
 def attend_by_products(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, dropout: float) -> Tensor:

@@ -6,7 +6,6 @@ again, which is exact and as slow as no cache.
 """
 
 import contextlib
-import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -17,12 +16,11 @@ from torch import Tensor
 from bytemill.errors import ConfigError, DataError
 from bytemill.model.packed import PackedProducts, product_dtype
 from bytemill.model.pretrained import CausalModel
+from bytemill.model.sampling import Sampler
 
-__all__ = ["generate", "generate_stream"]
+__all__ = ["evaluating", "generate", "generate_stream", "packs_products"]
 
 _WORTH_PACKING_TOKENS = 32
-_GREEDY_TEMPERATURE = 1e-6
-"""At lower temperatures the most likely id has all the probability, and dividing the logits may overflow."""
 
 
 def generate(
@@ -98,21 +96,16 @@ def generate_stream(
 
     A caller that generates several times can reuse `products`; weights may change between calls.
     """
-    _check_options(max_new_tokens, temperature, top_k, top_p, min_p)
-    if seed is not None and not -(2**63) <= seed < 2**64:
-        raise ConfigError(f"seed: {seed} is not a 64-bit integer")
+    if max_new_tokens < 0:
+        raise ConfigError(f"max_new_tokens: {max_new_tokens} is negative")
+    sampler = Sampler(ids.device, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     if ids.dim() != 2 or ids.shape[1] == 0:
         raise DataError(f"ids have shape {tuple(ids.shape)}; should be (rows, tokens) with at least one token")
-    generator = torch.Generator(device=ids.device)
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
     return _columns(
         model,
         ids,
         max_new_tokens,
-        lambda logits: _draw(logits[:, :n_ids], temperature, top_k, top_p, min_p, generator),
+        lambda logits: sampler.draw(logits[:, :n_ids]),
         torch.tensor(sorted(stop_ids), dtype=ids.dtype, device=ids.device),
         _products(model, ids, max_new_tokens, products),
     )
@@ -121,14 +114,18 @@ def generate_stream(
 def _products(
     model: CausalModel, ids: Tensor, max_new_tokens: int, kept: PackedProducts | None
 ) -> AbstractContextManager[object]:
-    """Return the context for products: a faster weight layout where it helps, which a single row in bf16 does not."""
-    weights = next(model.parameters())
-    if ids.shape[0] == 1 and product_dtype(weights) == torch.bfloat16:
+    """Return the context for products: a faster weight layout where it helps."""
+    if not packs_products(model, n_rows=ids.shape[0]):
         return contextlib.nullcontext()
     if kept is not None:
         kept.forget_changed()
         return kept
     return PackedProducts() if max_new_tokens >= _WORTH_PACKING_TOKENS else contextlib.nullcontext()
+
+
+def packs_products(model: CausalModel, *, n_rows: int) -> bool:
+    """Return whether `PackedProducts` helps, which it does not for a single row in bf16."""
+    return n_rows > 1 or product_dtype(next(model.parameters())) != torch.bfloat16
 
 
 def _columns(
@@ -159,70 +156,16 @@ def _columns(
 @torch.no_grad()
 def _last_logits(model: CausalModel, ids: Tensor, cache: Any, products: AbstractContextManager[object]) -> Tensor:
     """Read the ids after the cached ones; return the logits (B, V) of the next id."""
-    with _evaluating(model), products:  # entered again for each token: the caller's code runs in between
+    with evaluating(model), products:  # entered again for each token: the caller's code runs in between
         return model.logits(model.hidden_states(ids, cache=cache)[:, -1]).float()
 
 
 @contextmanager
-def _evaluating(model: CausalModel) -> Iterator[None]:
+def evaluating(model: CausalModel) -> Iterator[None]:
+    """Switch dropout off inside `with`."""
     was_training = model.training
     model.eval()
     try:
         yield
     finally:
         model.train(was_training)
-
-
-def _draw(
-    logits: Tensor,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    min_p: float | None,
-    generator: torch.Generator,
-) -> Tensor:
-    """Sample one id per row, (B, 1), from logits (B, V)."""
-    if temperature < _GREEDY_TEMPERATURE:
-        return logits.argmax(dim=-1, keepdim=True)
-    logits = logits / temperature
-    if top_k and top_k < logits.shape[-1]:
-        logits = _keep_top_k(logits, top_k)
-    if top_p is not None:
-        logits = _keep_top_p(logits, top_p)
-    if min_p is not None:
-        logits = _keep_min_p(logits, min_p)
-    return torch.multinomial(torch.softmax(logits, dim=-1), 1, generator=generator)
-
-
-def _keep_top_k(logits: Tensor, top_k: int) -> Tensor:
-    least = logits.topk(top_k, dim=-1).values[:, -1:]  # (B, 1)
-    return logits.masked_fill(logits < least, -torch.inf)
-
-
-def _keep_top_p(logits: Tensor, top_p: float) -> Tensor:
-    """Keep an id while the more likely ids have not reached `top_p`; the first always stays."""
-    ranked, order = logits.sort(dim=-1, descending=True)
-    probabilities = torch.softmax(ranked, dim=-1)
-    reached = probabilities.cumsum(dim=-1) - probabilities >= top_p  # (B, V) in order of rank
-    return logits.masked_fill(reached.gather(-1, order.argsort(dim=-1)), -torch.inf)
-
-
-def _keep_min_p(logits: Tensor, min_p: float) -> Tensor:
-    """Keep ids with this fraction of the top probability: a fraction is a distance from the largest logit."""
-    least = logits.amax(dim=-1, keepdim=True) + math.log(min_p)  # (B, 1)
-    return logits.masked_fill(logits < least, -torch.inf)
-
-
-def _check_options(
-    max_new_tokens: int, temperature: float, top_k: int | None, top_p: float | None, min_p: float | None
-) -> None:
-    if max_new_tokens < 0:
-        raise ConfigError(f"max_new_tokens: {max_new_tokens} is negative")
-    if not 0 <= temperature < math.inf:
-        raise ConfigError(f"temperature: {temperature} is not a number of at least 0")
-    if top_k is not None and top_k < 0:
-        raise ConfigError(f"top_k: {top_k} is negative; give the number of ids to sample from, or 0 for all")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ConfigError(f"top_p: {top_p} is not a probability above 0 and up to 1")
-    if min_p is not None and not 0 < min_p <= 1:
-        raise ConfigError(f"min_p: {min_p} is not a fraction above 0 and up to 1")

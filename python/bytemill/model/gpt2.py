@@ -35,7 +35,7 @@ from bytemill.targets import IGNORED_TARGET
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bytemill.model.cache import KeyValueCache
+    from bytemill.model.cache import AnyCache, KeyValueCache, RowsCache
     from bytemill.model.config import GPT2Config
 
 __all__ = ["GPT2", "MLP", "Block"]
@@ -52,7 +52,7 @@ class Block(nn.Module):
         self.mlp = MLP(config)
 
     def forward(
-        self, x: Tensor, cache: KeyValueCache | None = None, layer: int = 0, documents: Documents | None = None
+        self, x: Tensor, cache: AnyCache | None = None, layer: int = 0, documents: Documents | None = None
     ) -> Tensor:
         """Add the output of attention, then the output of the MLP."""
         x = x + self.attention(self.attention_norm(x), cache, layer, documents)
@@ -126,7 +126,7 @@ class GPT2(nn.Module):
         cu_seqlens: Tensor | None = None,
         *,
         reduction: Literal["mean", "sum", "rows"] = "mean",
-        cache: KeyValueCache | None = None,
+        cache: AnyCache | None = None,
     ) -> tuple[Tensor | None, Tensor | None]:
         """Return (logits, None) without targets, (None, loss) with targets.
 
@@ -169,12 +169,10 @@ class GPT2(nn.Module):
         in_rows = values.new_zeros(asked.shape).masked_scatter(asked, values)  # (B, T): back in place, 0 elsewhere
         return in_rows.sum(dim=1)
 
-    def hidden_states(
-        self, ids: Tensor, cu_seqlens: Tensor | None = None, *, cache: KeyValueCache | None = None
-    ) -> Tensor:
+    def hidden_states(self, ids: Tensor, cu_seqlens: Tensor | None = None, *, cache: AnyCache | None = None) -> Tensor:
         """Return the hidden states (B, T, C) of ids (B, T), which the head or a classifier reads."""
         self._check_range(ids, "ids")
-        positions, documents = self._positions(ids, cu_seqlens, start=0 if cache is None else cache.length)
+        positions, documents = self._positions(ids, cu_seqlens, cache)
         x = self.embedding_dropout(self.token_embedding(ids) + self.position_embedding(positions))
         checkpoints = self.checkpoints_activations and self.training and torch.is_grad_enabled()
         for layer, block in enumerate(self.blocks):
@@ -211,6 +209,12 @@ class GPT2(nn.Module):
         from bytemill.model.cache import KeyValueCache
 
         return KeyValueCache(self.config, n_positions)
+
+    def new_rows_cache(self) -> RowsCache:
+        """Return an empty cache for rows of different lengths."""
+        from bytemill.model.cache import RowsCache
+
+        return RowsCache(self.config)
 
     def n_parameters(self) -> int:
         """Return the number of parameters without padding: 124,439,808 for GPT-2 small."""
@@ -249,15 +253,19 @@ class GPT2(nn.Module):
         self.token_embedding.weight[self.config.vocab_size :] = 0
         self.head_weight[self.config.vocab_size :] = 0
 
-    def _positions(self, ids: Tensor, cu_seqlens: Tensor | None, start: int) -> tuple[Tensor, Documents | None]:
+    def _positions(
+        self, ids: Tensor, cu_seqlens: Tensor | None, cache: AnyCache | None
+    ) -> tuple[Tensor, Documents | None]:
         """Return each token's position, and the documents that attention stays within; None for whole rows.
 
-        Positions count from `start`, (T,), or from 0 in each document, (B, T).
+        Positions count from the end of the cache, (T,) or (B, 1), or from 0 in each document, (B, T).
         """
         n_tokens = ids.shape[1]
         if cu_seqlens is None:
-            self._check_length(start, n_tokens)
-            return torch.arange(start, start + n_tokens, device=ids.device), None
+            self._check_length(0 if cache is None else cache.length, n_tokens)
+            if cache is not None:
+                return cache.positions(n_tokens, ids.device), None
+            return torch.arange(n_tokens, device=ids.device), None
         documents = Documents(cu_seqlens, n_rows=ids.shape[0], n_tokens=n_tokens)
         if n_tokens > self.config.n_positions:  # in shorter rows every document fits
             self._check_length(0, int(cu_seqlens.diff().max()))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bytemill.data.rows import Template
     from bytemill.inference import Conversation, Sampling, TextGenerator
     from bytemill.model import CausalModel
+    from bytemill.model.packed import PackedProducts
 
 __all__ = ["UsableModel", "open_model", "open_place", "tokenizer_for"]
 
@@ -34,11 +35,15 @@ class UsableModel(NamedTuple):
     template: Template
     """Template that the model was tuned with; alpaca if it was not tuned."""
 
-    def generator(self) -> TextGenerator:
-        """Return a generator that continues text until an id that ends a text or an answer."""
+    def generator(self, *, products: PackedProducts | None = None) -> TextGenerator:
+        """Return a generator that continues text until an id that ends a text or an answer.
+
+        `products` is that of another generator of the same model, to share the second layout of its weights.
+        """
         from bytemill.inference import TextGenerator
 
-        return TextGenerator(self.model, self.tokenizer, stop_ids=self.place.stop_ids(self.tokenizer))
+        stop_ids = self.place.stop_ids(self.tokenizer)
+        return TextGenerator(self.model, self.tokenizer, stop_ids=stop_ids, products=products)
 
     def conversation(
         self, *, system: str = "", max_new_tokens: int = 256, **sampling: Unpack[Sampling]

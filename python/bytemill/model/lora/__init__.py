@@ -6,7 +6,7 @@ this order.
 """
 
 from bytemill.model.lora.adapter_file import is_own_adapter, load_adapter, save_adapter
-from bytemill.model.lora.adapters import adapter_disabled, adapter_names, add_adapter, set_adapter
+from bytemill.model.lora.adapters import adapter_disabled, adapter_names, add_adapter, rename_adapter, set_adapter
 from bytemill.model.lora.apply import apply_lora, lora_parameters, merge_lora, unmerge_lora
 from bytemill.model.lora.config import LoraConfig
 from bytemill.model.lora.layer import LoraLayer, LowRankUpdate
@@ -23,6 +23,7 @@ __all__ = [
     "load_adapter",
     "lora_parameters",
     "merge_lora",
+    "rename_adapter",
     "save_adapter",
     "set_adapter",
     "unmerge_lora",

@@ -14,7 +14,7 @@ from bytemill.errors import ConfigError
 from bytemill.model.lora.apply import active_updates, lora_layers, module_names, targeted_modules, wrap_module
 from bytemill.model.lora.config import LoraConfig
 
-__all__ = ["adapter_disabled", "adapter_names", "add_adapter", "set_adapter"]
+__all__ = ["adapter_disabled", "adapter_names", "add_adapter", "rename_adapter", "set_adapter"]
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -69,6 +69,23 @@ def set_adapter(model: Model, name: str) -> Model:
             layer.active = name
         for other, update in layer.updates.items():
             update.requires_grad_(other == name)
+    return model
+
+
+def rename_adapter(model: Model, name: str, new_name: str) -> Model:
+    """Give an adapter another name, in place.
+
+    Raises:
+        ConfigError: No adapter is named `name`, or `new_name` is taken.
+    """
+    names = adapter_names(model)
+    if name not in names or new_name in names:
+        raise ConfigError(f"cannot rename {name!r} to {new_name!r}; the adapters are {', '.join(names) or 'none'}")
+    for _, layer in lora_layers(model):
+        if name in layer.updates:
+            layer.updates[new_name] = layer.updates.pop(name)
+        if layer.active == name:
+            layer.active = new_name
     return model
 
 

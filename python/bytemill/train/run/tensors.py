@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from bytemill.errors import CheckpointError, FormatError
+from bytemill.model.lora.layer import DEFAULT_ADAPTER
 from bytemill.model.weight_files import first_not_finite, read_tensors
 
 if TYPE_CHECKING:
@@ -57,19 +58,21 @@ def saved_tensors(
     )
 
 
-def load_weights(path: Path, model: torch.nn.Module, *, partial: bool = False) -> None:
+def load_weights(path: Path, model: torch.nn.Module, *, partial: bool = False, adapter: str = DEFAULT_ADAPTER) -> None:
     """Copy a checkpoint's weights into `model`, on the model's device.
 
     Args:
         path: Folder of the checkpoint.
         model: Model that gets the weights.
         partial: Whether the checkpoint may lack tensors that are frozen in the model, such as those of its base.
+        adapter: Name of the adapter of `model` that gets the weights of the checkpoint's adapter.
 
     Raises:
         CheckpointError: The model's tensors have other names or shapes; the error names the first.
     """
     file = path / "model.safetensors"
     saved, own = _load(file), _unshared(model.state_dict())
+    saved = {name.replace(f".updates.{DEFAULT_ADAPTER}.", f".updates.{adapter}."): saved[name] for name in saved}
     if partial:
         trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
         own = {name: tensor for name, tensor in own.items() if name in saved or name in trained}
