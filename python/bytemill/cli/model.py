@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Inspect models and convert their weights.", no_args_is_help=True)
 
+Form = Literal["transformers", "gguf", "page"]
+_FORM_OF_ENDING: dict[str, Form] = {".gguf": "gguf", ".html": "page"}
+_FILE_NAMES = {"gguf": "GGUF", "page": "a page"}
+
 ModelPath = Annotated[str, typer.Argument(help=MODEL_HELP)]
 
 
@@ -69,14 +73,15 @@ def _facts(place: "ModelPlace") -> "dict[str, Any]":
 def export(
     model: ModelPath,
     output: Annotated[
-        Path, typer.Argument(metavar="OUTPUT", help="Folder to write; for GGUF, the file.", callback=on_disk)
+        Path, typer.Argument(metavar="OUTPUT", help="Folder to write; for GGUF and a page, the file.", callback=on_disk)
     ],
     form: Annotated[
-        Literal["transformers", "gguf"] | None,
+        Form | None,
         typer.Option(
             "--format",
             help="transformers: a folder for Hugging Face's libraries. gguf: one file for llama.cpp and Ollama. "
-            "Default: gguf if OUTPUT ends in .gguf, else transformers.",
+            "page: one HTML file that runs a small GPT-2 in any browser. "
+            "Default: gguf if OUTPUT ends in .gguf, page if it ends in .html, else transformers.",
         ),
     ] = None,
     weights: Annotated[
@@ -95,22 +100,28 @@ def export(
     ] = None,
     tokenizer: OwnTokenizer = None,
 ) -> None:
-    """Write a model for other programs: a folder for transformers, or one GGUF file for llama.cpp and Ollama.
+    """Write a model for other programs: a folder for transformers, one GGUF file for llama.cpp, or one HTML page.
 
-    Both contain weights, tokenizer, chat template and special ids. Adapters are merged into the weights, or written
-    alone with --adapter. A classifier becomes a GPT2ForSequenceClassification; GGUF has no classifiers.
+    All contain weights and tokenizer; folder and GGUF also chat template and special ids. Adapters are merged into the
+    weights, or written alone with --adapter. A classifier becomes a GPT2ForSequenceClassification; GGUF and pages have
+    no classifiers.
 
     Example: bytemill model export runs/tuned@best my-model
 
     Example: bytemill model export runs/tuned@best model.gguf --ollama
+
+    Example: bytemill model export runs/first model.html
     """
     from bytemill.tasks.usable_model import open_model, open_place, tokenizer_for
 
-    is_gguf = form == "gguf" or (form is None and output.suffix == ".gguf")
-    _refuse_mixed_options({"--weights": weights, "--ollama": ollama}, {"--adapter": adapter}, is_gguf=is_gguf)
+    form = form or _FORM_OF_ENDING.get(output.suffix, "transformers")
+    _refuse_mixed_options({"--weights": weights, "--ollama": ollama}, {"--adapter": adapter}, form)
     place = open_place(model, say=say)
-    if is_gguf:
+    if form == "gguf":
         _export_gguf(place, output, tokenizer, weights=weights or "f16", ollama=ollama)
+        return
+    if form == "page":
+        _export_page(place, output, tokenizer)
         return
     from bytemill.tasks.base_model import load_base_model
     from bytemill.tasks.export import export_classifier, export_model, refuse_passed_over
@@ -131,11 +142,13 @@ def export(
     print(output)
 
 
-def _refuse_mixed_options(of_gguf: "Mapping[str, Any]", of_folder: "Mapping[str, Any]", *, is_gguf: bool) -> None:
-    for name, value in (of_folder if is_gguf else of_gguf).items():
-        if value:
-            other = "writes a folder, and GGUF is one file" if is_gguf else "is for GGUF; add --format gguf"
-            raise ArgumentError(f"{name} {other}")
+def _refuse_mixed_options(of_gguf: "Mapping[str, Any]", of_folder: "Mapping[str, Any]", form: Form) -> None:
+    for name, value in of_gguf.items():
+        if value and form != "gguf":
+            raise ArgumentError(f"{name} is for GGUF; add --format gguf")
+    for name, value in of_folder.items():
+        if value and form != "transformers":
+            raise ArgumentError(f"{name} writes a folder, and {_FILE_NAMES[form]} is one file")
 
 
 def _export_gguf(
@@ -160,6 +173,18 @@ def _export_gguf(
     print(output)
     if ollama:
         print(output.parent / "Modelfile")
+
+
+def _export_page(place: "ModelPlace", output: Path, tokenizer: str | None) -> None:
+    from bytemill.report.model_page.export import export_page
+    from bytemill.tasks.export import refuse_passed_over
+    from bytemill.tasks.usable_model import open_model
+
+    refuse_passed_over(place)
+    if "labels" in place.fields:
+        raise ConfigError(f"{place.given}: a classifier, which a page cannot run; export it as a folder")
+    export_page(open_model(place.given, tokenizer=tokenizer), output, say=say)
+    print(output)
 
 
 @app.command(name="import")
