@@ -154,7 +154,7 @@ def _refuse_mixed_options(of_gguf: "Mapping[str, Any]", of_folder: "Mapping[str,
 def _export_gguf(
     place: "ModelPlace",
     output: Path,
-    tokenizer: str | None,
+    tokenizer: Path | None,
     *,
     weights: Literal["f32", "f16", "bf16", "q8_0"],
     ollama: bool,
@@ -175,7 +175,7 @@ def _export_gguf(
         print(output.parent / "Modelfile")
 
 
-def _export_page(place: "ModelPlace", output: Path, tokenizer: str | None) -> None:
+def _export_page(place: "ModelPlace", output: Path, tokenizer: Path | None) -> None:
     from bytemill.report.model_page.export import export_page
     from bytemill.tasks.export import refuse_passed_over
     from bytemill.tasks.usable_model import open_model
