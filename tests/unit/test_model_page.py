@@ -148,7 +148,7 @@ def test_the_model_s_ends_are_in_the_page(tmp_path):
 @pytest.mark.parametrize("pattern", [r"\w+|\W+", r"'s| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"])
 def test_a_pattern_without_a_translation_is_refused(pattern):
     with pytest.raises(
-        ConfigError, match="no translation of the pattern .*the patterns that work are gpt2, cl100k, o2"
+        ConfigError, match=r"no translation of the pattern .*the patterns that work are gpt2, cl100k, o2"
     ):
         page_vocabulary(trained(pattern=pattern))
 

@@ -14,9 +14,9 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ArgumentError, ConfigError
+from bytemill.escape import escape
 from bytemill.files import refuse_output_in_checkpoint, write_text
 from bytemill.model import GPT2
-from bytemill.report.escape import escape
 from bytemill.report.model_page.vocabulary import page_vocabulary
 from bytemill.report.model_page.weights import packed_weights
 

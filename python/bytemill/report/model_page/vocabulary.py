@@ -91,6 +91,6 @@ def javascript_pattern(pattern: str | None) -> str:
         if is_same_pattern(pattern, known):
             return spelling.replace(r"\s", r"\p{White_Space}").replace(r"\S", r"\P{White_Space}")
     raise ConfigError(
-        f"the page has no translation of the pattern {pattern!r}; the patterns that work are gpt2, cl100k, o200k, those of "
-        "Llama 3 and Qwen 2, and none"
+        f"the page has no translation of the pattern {pattern!r}; the patterns that work are gpt2, cl100k, o200k, "
+        "those of Llama 3 and Qwen 2, and none"
     )
