@@ -5,7 +5,6 @@ import json
 import random
 import re
 import subprocess
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -13,9 +12,6 @@ import torch
 from browser import BROWSER, NO_BROWSER
 from bytemill.report.model_page.vocabulary import javascript_pattern
 from sample_model_pages import TEXT, export, model_of, rounded, trained
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PHONE_PX = 360
 
@@ -50,11 +46,16 @@ async function modelOf(page) {{
   const prompt = tokenizer.encode(asked.prompt);
   const logits = [];
   for (const id of prompt) {{ network.append(id); logits.push(Array.from(network.logits())); }}
-  const greedy = [];
   const limits = {{ temperature: 0, topK: 0, maxTokens: asked.nGreedy, signal: new AbortController().signal }};
-  const all = [];
-  for await (const token of page.continued([...prompt], limits)) {{ greedy.push(token.id); all.push(token); }}
-  return {{ ids: asked.texts.map((text) => tokenizer.encode(text)), logits, greedy, first: all[0] }};
+  const tokens = [];
+  for await (const token of page.continued([...prompt], limits)) tokens.push(token);
+  const greedy = tokens.map((token) => token.id);
+  const {{ stopIds }} = page.bytemill.config;
+  stopIds.push(greedy[5]);
+  let nBeforeStop = 0;
+  for await (const token of page.continued([...prompt], limits)) nBeforeStop++;
+  stopIds.length = 0; // no end by chance from here on
+  return {{ ids: asked.texts.map((text) => tokenizer.encode(text)), logits, greedy, nBeforeStop, first: tokens[0] }};
 }}
 
 async function usedBy(page) {{
@@ -171,9 +172,9 @@ def models(tokenizer):
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory, tokenizer, models) -> tuple[dict, str]:
+def seen(tmp_path_factory, tokenizer, models):
     """What the probe found in both pages, and the console."""
-    folder: Path = tmp_path_factory.mktemp("pages")
+    folder = tmp_path_factory.mktemp("pages")
     for name, model in models.items():
         export(folder / f"{name}.html", tokenizer, model)
     asked = {
@@ -238,6 +239,12 @@ def test_greedy_text_is_torch_s_also_beyond_the_context(seen, tokenizer, models,
     assert [one["id"] for one in best] == places.tolist()
     assert [one["chance"] for one in best] == pytest.approx(values.tolist(), abs=1e-4)
     assert seen[0][name]["first"]["chance"] == pytest.approx(float(values[0]), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_stop_id_ends_the_text(seen, name):
+    greedy = seen[0][name]["greedy"]
+    assert seen[0][name]["nBeforeStop"] == greedy.index(greedy[5])
 
 
 def test_the_page_can_be_used(seen):

@@ -111,12 +111,14 @@ function attend(queries, keys, values, position, head, width, headWidth, result)
   }
 }
 
-// matrix @ x + bias. Four sums, because each addition would otherwise wait for the one before.
-function product({ rows, scales, nColumns }, x, bias = null) {
+// matrix @ vector + bias: where nearly all the time goes. Four sums, because each addition would otherwise wait for the
+// one before; float64, because JavaScript computes in it.
+function product({ rows, scales, nColumns }, vector, bias = null) {
+  const x = Float64Array.from(vector);
   const result = new Float32Array(scales.length);
   for (let row = 0; row < result.length; row++) {
     const start = row * nColumns;
-    let [a, b, c, d, i] = [0, 0, 0, 0, 0];
+    let a = 0, b = 0, c = 0, d = 0, i = 0;
     for (; i + 3 < nColumns; i += 4) {
       a += rows[start + i] * x[i];
       b += rows[start + i + 1] * x[i + 1];
@@ -139,7 +141,7 @@ function add(other, x) {
 
 // Layer norm: (x - mean) / sqrt(variance + epsilon) * weight + bias.
 function normed(x, { weight, bias }, epsilon) {
-  let [mean, variance] = [0, 0];
+  let mean = 0, variance = 0;
   for (const one of x) mean += one / x.length;
   for (const one of x) variance += (one - mean) ** 2 / x.length;
   const factor = 1 / Math.sqrt(variance + epsilon);
