@@ -74,7 +74,7 @@ def prepare(
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(help="Prepare the files as Ray tasks, one per file, on this Ray cluster: its address, or auto."),
+        typer.Option(help="Address of a Ray cluster, or auto. Each file is then prepared as one task of this cluster."),
     ] = None,
     json_lines: Annotated[
         bool, typer.Option("--jsonl", help="If the source is stdin: one JSON object per line, not plain text.")

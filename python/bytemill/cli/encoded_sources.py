@@ -20,7 +20,7 @@ EncodingOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Encoding of the text files, such as gb18030, big5 or utf-16. The value bytes means: do not decode. "
+        help="Encoding of the text files, such as gb18030, big5 or utf-16. With --encoding bytes, text is not decoded. "
         "Default: utf-8.",
     ),
 ]

@@ -49,9 +49,9 @@ def report(
     x: Annotated[str, typer.Option("--x", help="Horizontal axis of the curves: steps, tokens or epochs.")] = "steps",
     is_private: Private = False,
 ) -> None:
-    """Write one self-contained page that compares runs, or joins runs, sweeps and the pages of other commands.
+    """Write one self-contained page that compares runs, or that joins runs, sweeps and other pages of bytemill.
 
-    Runs that are next to each other in the command are compared. If --output is a .md file, the plots are written to
+    Runs that follow each other in the command are compared. If --output is a .md file, the plots are written to
     a folder next to it.
 
     Example: bytemill report adamw=runs/a muon=runs/b -o comparison.html

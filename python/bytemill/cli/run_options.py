@@ -197,9 +197,9 @@ class TuningOptions(RunOptions):
         str | None,
         Sets("data.path"),
         typer.Option(
-            help="Rows to train on: a file (.parquet; .json, .jsonl, .csv, .tsv and their .gz), a folder written "
-            "by save_to_disk, or hf:ID for a data set of the hub. classify also reads lines of a label, a tab and a "
-            "text; lm also reads .txt files."
+            help="Rows to train on: a file (.parquet, .json, .jsonl, .csv, .tsv, .json.gz and so on), a folder written "
+            "by save_to_disk, or hf:ID for a data set of the hub. finetune classify also reads lines with a label, a "
+            "tab and a text; finetune lm also reads .txt files."
         ),
     ] = None
     tokenizer: Annotated[

@@ -22,7 +22,7 @@ def sweep(
         typer.Option(
             "--config",
             "-c",
-            help="TOML file with the settings of all runs, and a grid or a list of what differs between the runs.",
+            help="TOML file: the settings that all runs share, and a grid or a list of those that differ.",
         ),
     ],
     settings: Settings = None,

@@ -40,12 +40,12 @@ def train(
         str | None,
         typer.Option(
             help="Pattern that splits text before merging: gpt2, cl100k, o200k, a tiktoken name, none (no splitting), "
-            "or a regular expression. Default: gpt2; with --base, its own pattern."
+            "or a regular expression. Default: gpt2, or the pattern of --base."
         ),
     ] = None,
     special_token: Annotated[
         list[str] | None,
-        typer.Option(help="Special token, such as <|endoftext|>, the default. Repeat the option for several tokens."),
+        typer.Option(help="Special token. Repeat the option for several tokens. Default: <|endoftext|>."),
     ] = None,
     ties: Annotated[
         Ties | None,
@@ -93,9 +93,7 @@ def train(
             help="Vocabulary to extend: a file, a folder, hf:REPOSITORY, or a tiktoken name. Its ids do not change."
         ),
     ] = None,
-    counts: Annotated[
-        Path | None, typer.Option(help="File written by --save-counts; use its counts, and give no text files.")
-    ] = None,
+    counts: Annotated[Path | None, typer.Option(help="File that --save-counts wrote, in place of text files.")] = None,
     encoding: EncodingOption = None,
     save_counts: Annotated[
         Path | None,
@@ -107,7 +105,7 @@ def train(
     also_save: Annotated[
         str | None,
         typer.Option(
-            help="Also save smaller vocabularies of these sizes: 8192,16384 writes NAME.8192.json and NAME.16384.json."
+            help="Also save smaller vocabularies. For example, 8192,16384 writes NAME.8192.json and NAME.16384.json too."
         ),
     ] = None,
     held_out: Annotated[
