@@ -105,7 +105,7 @@ def train(
     also_save: Annotated[
         str | None,
         typer.Option(
-            help="Also save smaller vocabularies. For example, 8192,16384 writes NAME.8192.json and NAME.16384.json too."
+            help="Also save smaller vocabularies. 8192,16384 also writes NAME.8192.json and NAME.16384.json."
         ),
     ] = None,
     held_out: Annotated[
