@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that it works by itself in a fresh environment.
+"""The wheel: what is in it, and that it works by itself in a fresh environment, in a folder with an unusual name.
 
 It is built as `make wheel` builds it, with the compiled core of the last installation: no Rust is compiled again.
 """
@@ -42,8 +42,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel in it; torch and the other dependencies are taken from this one."""
-    folder = tmp_path_factory.mktemp("fresh")
+    """An environment with the wheel in it; torch and the other dependencies are taken from this one.
+
+    The name of its folder has spaces, quotes and letters that are not ASCII, as the home folders of many users have.
+    """
+    folder = tmp_path_factory.mktemp("Zoë's 北京 folder")
     run(sys.executable, "-m", "venv", "--without-pip", "environment", folder=folder)
     python = folder / "environment" / "bin" / "python"
     run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, folder=folder)
@@ -76,8 +79,9 @@ def test_the_wheel_holds_the_package_one_core_and_the_licence(wheel: Path) -> No
 
 
 def test_the_installed_wheel_is_what_is_imported(fresh: Path) -> None:
-    question = "import bytemill, bytemill._core as core; print(bytemill.__version__, bytemill.__file__, core.__file__)"
-    version, *places = run(fresh / "environment" / "bin" / "python", "-c", question, folder=fresh).split()
+    names = "bytemill.__version__, bytemill.__file__, core.__file__"
+    question = f"import bytemill, bytemill._core as core; print({names}, sep='\\n')"
+    version, *places = run(fresh / "environment" / "bin" / "python", "-c", question, folder=fresh).splitlines()
     assert version == __version__
     assert all(place.startswith(str(fresh / "environment")) for place in places)
 
