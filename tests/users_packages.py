@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
@@ -44,6 +46,17 @@ def hidden_names(*extras: str) -> set[str]:
     kept = installed_with(f"bytemill[{','.join(extras)}]", *RUNNING_TESTS)
     packages = metadata.packages_distributions()
     return {name for name, owners in packages.items() if not {_normal(owner) for owner in owners} & kept}
+
+
+def link_packages(folder: Path, *extras: str) -> None:
+    """Fill a folder with links to what `bytemill[extras]` brings, without bytemill itself."""
+    site_packages = Path(sysconfig.get_path("purelib"))
+    brought = installed_with(f"bytemill[{','.join(extras)}]") - {"bytemill"}
+    for distribution in metadata.distributions():
+        if _normal(distribution.name) in brought:
+            for name in {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}:
+                if (site_packages / name).exists() and not (folder / name).exists():
+                    (folder / name).symlink_to(site_packages / name)
 
 
 def hide_others(monkeypatch: pytest.MonkeyPatch, *extras: str) -> None:

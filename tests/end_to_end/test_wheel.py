@@ -6,7 +6,6 @@ It is built as `make wheel` builds it, with the compiled core of the last instal
 import os
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from bytemill import __version__
 from console_blocks import REPOSITORY
+from users_packages import link_packages
 
 PACKAGE = REPOSITORY / "python" / "bytemill"
 TEXT = "the cat sat on the mat, and 北京 too. " * 40
@@ -42,7 +42,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel in it; torch and the other dependencies are taken from this one.
+    """An environment with the wheel in it, and with what `bytemill[train]` brings, taken from this one.
 
     The name of its folder has spaces, quotes and letters that are not ASCII, as the home folders of many users have.
     """
@@ -51,8 +51,10 @@ def fresh(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = folder / "environment" / "bin" / "python"
     run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index", wheel, folder=folder)
     packages = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder).strip()
-    # Only the folder: its own .pth files, such as that of an editable bytemill, are not read.
-    (Path(packages) / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    linked = folder / "dependencies"
+    linked.mkdir()
+    link_packages(linked, "train")
+    (Path(packages) / "dependencies.pth").write_text(f"{os.path.relpath(linked, packages)}\n")
     return folder
 
 
@@ -107,6 +109,13 @@ def test_the_installed_library_prepares_and_trains(fresh: Path) -> None:
     settings = "data.path=shards data.seq_len=16 data.batch_size=2 model.n_layer=1 model.n_head=1 model.n_embd=8"
     run(bytemill, "train", "-o", "run", "--set", *settings.split(), "train.max_steps=2", folder=fresh)
     assert (fresh / "run" / "checkpoints" / "step_00000002" / "model.safetensors").is_file()
+
+
+def test_nothing_else_is_in_this_environment(fresh: Path) -> None:
+    question = (
+        "import importlib.util as u; print([u.find_spec(x) is not None for x in ('torch', 'tiktoken', 'pytest')])"
+    )
+    assert run(fresh / "environment" / "bin" / "python", "-c", question, folder=fresh).strip() == "[True, False, False]"
 
 
 def test_the_check_of_a_release_passes(fresh: Path) -> None:

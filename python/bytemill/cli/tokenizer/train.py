@@ -104,9 +104,7 @@ def train(
     ] = None,
     also_save: Annotated[
         str | None,
-        typer.Option(
-            help="Also save smaller vocabularies. 8192,16384 also writes NAME.8192.json and NAME.16384.json."
-        ),
+        typer.Option(help="Also save smaller vocabularies. 8192,16384 also writes NAME.8192.json and NAME.16384.json."),
     ] = None,
     held_out: Annotated[
         list[Path] | None,
