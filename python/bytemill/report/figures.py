@@ -20,11 +20,11 @@ def count(number: float) -> str:
 def short_count(number: float) -> str:
     """Format a number with about three digits and a unit word.
 
-    >>> print(short_count(3_412_992), short_count(950), sep=", ")
-    3.41 million, 950
+    >>> print(short_count(3_412_992), short_count(999_999_999), short_count(950), sep=", ")
+    3.41 million, 1 billion, 950
     """
     for unit, word in ((1e9, "billion"), (1e6, "million")):
-        if number >= unit:
+        if number >= unit * 0.9995:
             return f"{number / unit:.3g}{_GAP}{word}"
     return count(number)
 
@@ -50,11 +50,11 @@ def percent(share: float) -> str:
 def size(n_bytes: float) -> str:
     """Format a number of bytes in decimal units.
 
-    >>> print(size(4_000_000), size(812), sep=", ")
-    4.0 MB, 812 bytes
+    >>> print(size(4_000_000), size(999_960), size(812), sep=", ")
+    4.0 MB, 1.0 MB, 812 bytes
     """
     for unit, word in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if n_bytes >= unit:
+        if n_bytes >= unit * 0.99995:
             return f"{n_bytes / unit:.1f}{_GAP}{word}"
     return f"{n_bytes:.0f}{_GAP}bytes"
 
