@@ -17,7 +17,7 @@ REFERENCE := bytemill bytemill._core bytemill.data bytemill.data.loader bytemill
 SOURCES := pyproject.toml Cargo.toml Cargo.lock $(wildcard rust/bytemill*/Cargo.toml) $(shell find rust -name '*.rs')
 
 .PHONY: help setup demo test test-core test-python test-long test-oldest test-newest test-candidate constraints \
-	check format bench docs wheel clean
+	check check-rust check-python format bench docs wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list these commands
@@ -55,10 +55,14 @@ test-candidate: $(VENV)/bin/python
 constraints: build/newest.txt ## write constraints.txt: the newest versions of today that go together
 	{ echo '# Versions that were tried together. "make constraints" writes this file.'; cat $<; } > constraints.txt
 
-check: $(VENV)/.developing ## formatting, lints, types, the stub against the module, layers of imports
+check: check-rust check-python ## formatting, lints, types, the stub against the module, layers of imports
+
+check-rust:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --package bytemill
+
+check-python: $(VENV)/.developing
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
