@@ -1,6 +1,6 @@
 """Bad requests to the server: each gets an error in OpenAI's form that helps, and the server goes on."""
 
-import socket
+import contextlib
 import time
 
 import httpx
@@ -188,14 +188,19 @@ def test_a_slow_head(server, monkeypatch):
         assert slow.recv(100) == b""
 
 
-@pytest.mark.parametrize(
-    "data", [b"\x00\xff" * 100 + b"\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 200_000]
-)
-def test_what_is_not_http(server, data):
+def test_what_is_not_http(server):
     with server.connect() as connection:
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
+        connection.sendall(b"\x00\xff" * 100 + b"\r\n\r\n")
         assert b"400" in connection.recv(4096).split(b"\r\n")[0]
+
+
+def test_a_head_without_end(server):
+    """The server closes the connection while the client still sends, so its 400 may be lost on the way."""
+    with server.connect() as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 200_000)
+        answer = connection.recv(4096)
+        assert not answer or b"400" in answer.split(b"\r\n")[0]
+    assert server.client.get("/v1/models").status_code == 200
 
 
 @pytest.mark.parametrize(
