@@ -34,7 +34,7 @@ test-core:
 	cargo test --quiet
 
 test-python: $(VENV)/.developing
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+	$(BIN)/python -m pytest -n 2 -m "not long"
 
 test-long: $(VENV)/.developing ## the large counts of the reliability table: hours, by hand
 	cargo test --release -- --include-ignored
