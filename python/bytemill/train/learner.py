@@ -82,7 +82,9 @@ class Learner:
         self._model = cast("torch.nn.Module", torch.compile(self._parallel) if settings.compile else self._parallel)
         self._peak_flops = peak_flops(self.device, settings.precision) if task.flops_per_token else None
         self._gradients = GradientWatch()
-        self._waiting = ThreadWaiting(enabled=self.device.type == "cpu")
+        self._waiting = ThreadWaiting(
+            enabled=self.device.type == "cpu", n_parameters=sum(one.numel() for one in task.model.parameters())
+        )
         # MPS has no float64; on other devices sums over micro-batches are in float64.
         self._sum_dtype = torch.float32 if self.device.type == "mps" else torch.float64
 

@@ -14,7 +14,7 @@ def clock(monkeypatch):
     now = {"seconds": 0.0}
     monkeypatch.setattr(waiting.time, "monotonic", lambda: now["seconds"])
     monkeypatch.setattr(waiting.torch, "get_num_threads", lambda: 2)
-    monkeypatch.setattr(ThreadWaiting, "_found_busy", False)
+    monkeypatch.setattr(ThreadWaiting, "_found_busy", set())
     return now
 
 
@@ -29,14 +29,16 @@ def second_teams():
 
 
 def test_a_quiet_processor_changes_nothing(clock):
-    watched = ThreadWaiting(enabled=True)
+    watched = ThreadWaiting(enabled=True, n_parameters=9)
     steps(watched, clock, 1000, 0.1, share=0.99)
     assert not watched.is_patient
     assert not second_teams()
 
 
 def test_on_a_busy_processor_threads_sleep_until_a_probe_is_faster(clock):
-    watched = ThreadWaiting(enabled=True)
+    watched = ThreadWaiting(enabled=True, n_parameters=9)
+    steps(watched, clock, 1, 5.0, share=0.5)
+    assert not watched.is_patient  # a first step allocates memory, mostly with one thread
     steps(watched, clock, 4, 0.1, share=0.5)
     assert not watched.is_patient  # too short to judge
     steps(watched, clock, 1, 0.1, share=0.5)
@@ -56,7 +58,7 @@ def test_on_a_busy_processor_threads_sleep_until_a_probe_is_faster(clock):
 
 
 def test_probes_become_rare_but_never_end(clock):
-    watched = ThreadWaiting(enabled=True)
+    watched = ThreadWaiting(enabled=True, n_parameters=9)
     probes = 0
     for _ in range(20_000):
         was_patient = watched.is_patient
@@ -67,7 +69,7 @@ def test_probes_become_rare_but_never_end(clock):
 
 
 def test_a_run_leaves_no_thread_behind(clock):
-    watched = ThreadWaiting(enabled=True)
+    watched = ThreadWaiting(enabled=True, n_parameters=9)
     steps(watched, clock, 10, 0.1, share=0.3)
     assert second_teams()
     watched.close()
@@ -76,21 +78,22 @@ def test_a_run_leaves_no_thread_behind(clock):
 
 
 def test_the_next_training_begins_with_what_the_last_one_found(clock):
-    first = ThreadWaiting(enabled=True)
-    steps(first, clock, 5, 0.1, share=0.5)
+    first = ThreadWaiting(enabled=True, n_parameters=9)
+    steps(first, clock, 6, 0.1, share=0.5)
     first.close()
-    second = ThreadWaiting(enabled=True)
+    second = ThreadWaiting(enabled=True, n_parameters=9)
     assert second.is_patient
+    assert not ThreadWaiting(enabled=True, n_parameters=8).is_patient  # a model of another size
     steps(second, clock, 101, 0.1, share=0.4)
     steps(second, clock, 50, 0.05, share=0.99)  # the probe is faster, and the processor is quiet
     second.close()
-    assert not ThreadWaiting(enabled=True).is_patient
+    assert not ThreadWaiting(enabled=True, n_parameters=9).is_patient
 
 
 @pytest.mark.parametrize(("enabled", "threads"), [(False, 2), (True, 1)])
 def test_it_is_for_several_threads_on_a_cpu(enabled, threads, clock, monkeypatch):
     monkeypatch.setattr(waiting.torch, "get_num_threads", lambda: threads)
-    watched = ThreadWaiting(enabled=enabled)
+    watched = ThreadWaiting(enabled=enabled, n_parameters=9)
     steps(watched, clock, 100, 0.1, share=0.1)
     assert not watched.is_patient
 

@@ -33,19 +33,23 @@ class ThreadWaiting:
 
     Args:
         enabled: False never changes anything.
+        n_parameters: Size of the model. A training begins with what the last one of this size in this process found;
+            large models leave a core idle in some of their steps, which says nothing about small ones.
     """
 
-    _found_busy: ClassVar[bool] = False
-    """The last judgement in this process: the next training, or the next part of one, begins with it."""
+    _found_busy: ClassVar[set[int]] = set()
+    """Sizes of models whose last training found the processor busy."""
 
-    def __init__(self, *, enabled: bool) -> None:
+    def __init__(self, *, enabled: bool, n_parameters: int) -> None:
+        self._n_parameters = n_parameters
         self._enabled = enabled and torch.get_num_threads() > 1 and has_spinning_threads()
         self._team: _SleepingTeam | None = None
         self._asleep_steps: deque[float] = deque(maxlen=_LAST_FEW)
         self._pause = _FIRST_PROBE_SECONDS
         self._probe_at = 0.0
         self._wall = self._cpu = 0.0
-        if self._enabled and ThreadWaiting._found_busy:
+        self._is_first_step = True
+        if self._enabled and n_parameters in self._found_busy:
             self._sleep()
 
     @property
@@ -54,8 +58,12 @@ class ThreadWaiting:
         return self._team is not None
 
     def after_step(self, seconds: float, cpu_seconds: float) -> None:
-        """Take in how long a step took, and how much CPU time of all threads; wait in another way if that is better."""
-        if not self._enabled:
+        """Take in how long a step took, and how much CPU time of all threads; wait in another way if that is better.
+
+        The first step is not judged: much of it is done by one thread, such as allocating memory.
+        """
+        is_first, self._is_first_step = self._is_first_step, False
+        if not self._enabled or is_first:
             return
         if self._team is None:
             self._watch_spinning(seconds, cpu_seconds)
@@ -80,12 +88,12 @@ class ThreadWaiting:
         if self._cpu < _BUSY_SHARE * self._wall * torch.get_num_threads():
             self._sleep()
         else:
-            ThreadWaiting._found_busy = False
+            self._found_busy.discard(self._n_parameters)
             self._pause = _FIRST_PROBE_SECONDS
         self._wall = self._cpu = 0.0
 
     def _sleep(self) -> None:
-        ThreadWaiting._found_busy = True
+        self._found_busy.add(self._n_parameters)
         self._team = _SleepingTeam()
         self._probe_at = time.monotonic() + self._pause
 
