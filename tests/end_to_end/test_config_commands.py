@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import console_blocks
+from bytemill.data.sources import SOURCES
 
 CONFIGS = sorted((console_blocks.REPOSITORY / "examples" / "configs").glob("*.toml"))
 PLAYS = "ROMEO:\nThe river and the hill, and all the stars of night.\n\nJULIET:\nGood night, good night.\n\n" * 60
@@ -71,7 +72,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.usefixtures("users_packages")
-@pytest.mark.parametrize("config", filter(commands, CONFIGS), ids=lambda path: path.stem)
+@pytest.mark.parametrize("config", [*filter(commands, CONFIGS)], ids=lambda path: path.stem)
 def test_the_commands_of_a_config_run(
     config: Path, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +80,7 @@ def test_the_commands_of_a_config_run(
     monkeypatch.chdir(folder)
     monkeypatch.setattr(torch, "compile", lambda module: module)
     for line in commands(config):
+        assert set(re.findall(r"data fetch ([\w-]+)", line)) <= SOURCES.keys()
         if "data fetch" not in line.partition("$(")[0]:
             arguments = short(line)
             if "-o" in arguments:

@@ -11,17 +11,14 @@ import torch
 
 from browser import BROWSER, NO_BROWSER
 from bytemill.report.model_page.vocabulary import javascript_pattern
+from bytemill.tokenizer.known_patterns import LLAMA3, QWEN2
 from sample_model_pages import TEXT, export, model_of, rounded, trained
 
 PHONE_PX = 360
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason=NO_BROWSER)
 
-LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
-    r"\s+(?!\S)|\s+"
-)
-PATTERNS = ["gpt2", "cl100k", "o200k", LLAMA3, LLAMA3.replace("{1,3}", ""), None]
+PATTERNS = ["gpt2", "cl100k", "o200k", LLAMA3, QWEN2, None]
 PROMPT = "the cat 北京"
 N_GREEDY = 40  # more than the 24 positions of the model
 VARIANTS = {

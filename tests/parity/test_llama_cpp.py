@@ -16,20 +16,17 @@ from bytemill.model import GPT2, GPT2Config
 from bytemill.tasks.gguf import export_gguf
 from bytemill.tasks.model_place import ModelPlace
 from bytemill.tasks.usable_model import UsableModel
+from bytemill.tokenizer.known_patterns import LLAMA3, QWEN2
 
 xllamacpp = pytest.importorskip("xllamacpp", reason="xllamacpp, of the extra `dev`, is not installed")
 gguf = pytest.importorskip("gguf", reason="extra `gguf` is not installed")
 
 N_POSITIONS = 128
-LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
-    r"\s+(?!\S)|\s+"
-)
 PATTERNS = {
     "gpt2": "gpt2",
     "cl100k": "cl100k",
     "llama3": LLAMA3,
-    "qwen2": LLAMA3.replace("{1,3}", ""),
+    "qwen2": QWEN2,
     "o200k": "o200k",
 }
 

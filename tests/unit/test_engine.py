@@ -150,7 +150,7 @@ def test_an_answer_ends_where_the_context_is_full():
 @pytest.mark.parametrize(
     ("prompt", "more", "error", "said"),
     [
-        ([], {}, DataError, "0 tokens"),
+        ([], {}, DataError, "prompt is empty"),
         ([5, 257], {}, DataError, "the id 257, expected ids from 0 to 256"),
         ([-1], {}, DataError, "the id -1"),
         ([1], {"sampling": {"top_p": 2.0}}, ConfigError, "top_p"),

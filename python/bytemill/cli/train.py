@@ -62,7 +62,7 @@ def _print_dry_run(task: "Task", config: "RunConfig") -> None:
     found = dry_run(task, config)
     share = f" ({found.n_trainable:,} of them train)" if found.n_trainable != found.n_parameters else ""
     print(f"parameters: {found.n_parameters:,}{share}")
-    print(f"tokens: {found.tokens_per_step:,} a step, {found.total_tokens:,} in {found.max_steps:,} steps")
+    print(f"tokens: {found.tokens_per_step:,} per step, {found.total_tokens:,} in {found.max_steps:,} steps")
     print(f"memory: {size(found.trial.memory_mib * 2**20)} at most")
     print(f"checkpoint: {size(found.checkpoint_bytes)}")
     print(f"speed: {found.seconds_per_step:.3g} s per step, {found.trial.tokens_per_second:,.0f} tokens/s")

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
     from bytemill.inference.text import TextGenerator, TextTokenizer
 
-__all__ = ["Failure", "Piece", "Request", "Row", "Token"]
+__all__ = ["Failure", "Piece", "PromptTooLongError", "Request", "Row", "Token"]
 
 _SLAB_POSITIONS = 64
 """Maximum positions of a prompt whose logits are in memory at the same time."""
+
+
+class PromptTooLongError(DataError):
+    """The prompt has more tokens than the model's context."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Row:
         listener: Called with each piece, in the engine's thread.
 
     Raises:
-        DataError: The prompt is empty, too long, or has an unknown id.
+        PromptTooLongError: The prompt does not fit into the context.
+        DataError: The prompt is empty, or has an unknown id.
         ConfigError: A sampling option or stop text is not valid.
     """
 
@@ -180,8 +185,10 @@ def _decoded(tokenizer: TextTokenizer, ids: Sequence[int]) -> tuple[str, list[in
 
 def _check_prompt(prompt: Sequence[int], generator: TextGenerator) -> None:
     n_positions, n_vocab = generator.model.config.n_positions, generator.tokenizer.n_vocab
-    if not 0 < len(prompt) <= n_positions:
-        raise DataError(
+    if not prompt:
+        raise DataError("the prompt is empty; give at least one token")
+    if len(prompt) > n_positions:
+        raise PromptTooLongError(
             f"the prompt has {len(prompt):,} tokens, expected 1 to {n_positions:,}, the model's context; "
             "shorten it, or leave out earlier turns"
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bytemill.errors import ConfigError, DataError
 from bytemill.inference.engine import Engine, QueueFullError
-from bytemill.inference.rows import Failure, Piece
+from bytemill.inference.rows import Failure, Piece, PromptTooLongError
 from bytemill.serve.faults import ApiError
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def answers(engine: Engine, model: str, requests: Sequence[Request]) -> Iterator
         rows = engine.submit(model, requests, listen)
     except QueueFullError as error:
         raise ApiError(429, str(error), code="queue_full", retry_after_s=_RETRY_AFTER_S) from None
+    except PromptTooLongError as error:
+        raise ApiError(400, str(error), param="prompt", code="context_length_exceeded") from None
     except DataError as error:
-        is_long = any(len(request.prompt) > 1 for request in requests) and "context" in str(error)
-        code = "context_length_exceeded" if is_long else "invalid_value"
-        raise ApiError(400, str(error), param="prompt", code=code) from None
+        raise ApiError(400, str(error), param="prompt", code="invalid_value") from None
     except ConfigError as error:
         raise ApiError(400, str(error), code="invalid_value") from None
     try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bytemill import _core
 from bytemill.errors import ConfigError
+from bytemill.tokenizer.known_patterns import LLAMA3, QWEN2
 from bytemill.tokenizer.tokenizer import is_same_pattern
 
 if TYPE_CHECKING:
@@ -48,15 +49,13 @@ _RULES = (
         f"white space at the end of a text is split after its last line break; {_LONG_S}",
     ),
     _Rule(
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
-        r"\s+(?!\S)|\s+",
+        LLAMA3,
         "dbrx",
         "llama-bpe",
         _LONG_S,
     ),
     _Rule(
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
-        r"\s+(?!\S)|\s+",
+        QWEN2,
         "qwen2",
         None,
         _LONG_S,

@@ -1,5 +1,6 @@
 """GGUF files: what the writer's own reader finds in them, what is refused, and the Modelfile for Ollama."""
 
+import inspect
 import json
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from bytemill import Tokenizer, cli
+from bytemill.cli.chat import chat
 from bytemill.data.rows import Turn, conversation_parts
 from bytemill.data.rows.jinja_templates import ChatTemplate
 from bytemill.errors import ArgumentError, ConfigError
@@ -388,3 +390,12 @@ def test_a_file_in_a_checkpoint_is_refused(tmp_path):
         (tmp_path / name).touch()
     with pytest.raises(ArgumentError, match="is a checkpoint"):
         export(tmp_path)
+
+
+def test_a_modelfile_has_the_defaults_of_the_chat():
+    defaults = {name: one.default for name, one in inspect.signature(chat).parameters.items()}
+    text = modelfile("model.gguf", Tokenizer.train(texts=["low lower"], vocab_size=260), None, n_positions=4096)
+    parameters = dict(line.split()[1:] for line in text.splitlines() if line.startswith("PARAMETER"))
+    assert float(parameters["temperature"]) == defaults["temperature"]
+    assert int(parameters["top_k"]) == defaults["top_k"]
+    assert int(parameters["num_predict"]) == defaults["max_new_tokens"]

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bytemill.errors import ConfigError
+from bytemill.tokenizer.known_patterns import LLAMA3, QWEN2
 from bytemill.tokenizer.tokenizer import is_same_pattern
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ _ENDINGS = r"[sSſdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE]"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _LLAMA3 = (
     rf"'(?:{_ENDINGS})|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|"
-    r"\s+(?!\S)|\s+"
-)
-_LLAMA3_ELSEWHERE = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
     r"\s+(?!\S)|\s+"
 )
 
@@ -42,8 +39,8 @@ _SPELLINGS: tuple[tuple[str | None, str], ...] = (
         rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*(?:'(?:{_ENDINGS}))?|"
         r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
     ),
-    (_LLAMA3_ELSEWHERE, _LLAMA3),
-    (_LLAMA3_ELSEWHERE.replace("{1,3}", ""), _LLAMA3.replace("{1,3}", "")),
+    (LLAMA3, _LLAMA3),
+    (QWEN2, _LLAMA3.replace("{1,3}", "")),
     (None, r"[^]+"),
 )
 """A pattern, and how JavaScript writes it with the flag `u`, apart from white space."""
