@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import console_blocks
 import course_table
+import users_packages
 
 TEXT = (console_blocks.REPOSITORY / "docs" / "course.md").read_text(encoding="utf-8")
 ROWS = course_table.requirements(TEXT)
@@ -36,7 +39,8 @@ def test_rows_that_are_not_run_name_the_tests_that_stand_for_them() -> None:
         assert all((console_blocks.REPOSITORY / name).is_file() for name in named), cell
 
 
-def test_the_commands_end_with_the_lines_that_the_page_shows(tmp_path: Path) -> None:
+def test_the_commands_end_with_the_lines_that_the_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users_packages.hide_others(monkeypatch, "train", "hf")
     folder = console_blocks.prepared(tmp_path, TEXT)
     for step in console_blocks.steps(TEXT):
         assert step.shown_rightly(console_blocks.run(step, folder)), step.command

@@ -16,6 +16,8 @@ from bytemill.data.sources import SOURCES
 
 README = Path(__file__).parents[2] / "README.md"
 PACKAGE = Path(__file__).parents[2] / "python" / "bytemill"
+pytestmark = pytest.mark.usefixtures("users_packages")
+
 FEW_STEPS = ["train.eval_every=0", "data.batch_size=2"]
 
 

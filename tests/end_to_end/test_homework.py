@@ -86,18 +86,20 @@ def shortened(arguments: list[str], judge: str) -> list[str]:
     return short
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_assignment(
-    number: int, workplace: Path, judge: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("users_packages")
+def test_the_assignments_one_after_another(
+    workplace: Path, judge: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    """In one folder and one test, because later assignments use what earlier ones left."""
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("BYTEMILL_CACHE", str(workplace / "cache"))
     monkeypatch.setattr(torch, "compile", lambda module: module)
     for name, content in re.findall(r"^```toml (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE):
         Path(name).write_text(re.sub(r"epochs = \d+", "epochs = 0.1", content), encoding="utf-8")
-    for arguments in commands(number):
-        monkeypatch.setattr("sys.argv", ["bytemill", *shortened(arguments, judge)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        assert not stopped.value.code, f"{arguments}: {capfd.readouterr().err}"
-    assert "<!doctype html>" in Path(f"homework-{number}.html").read_text(encoding="utf-8").lower()
+    for number in (1, 2, 3, 4):
+        for arguments in commands(number):
+            monkeypatch.setattr("sys.argv", ["bytemill", *shortened(arguments, judge)])
+            with pytest.raises(SystemExit) as stopped:
+                main()
+            assert not stopped.value.code, f"{arguments}: {capfd.readouterr().err}"
+        assert "<!doctype html>" in Path(f"homework-{number}.html").read_text(encoding="utf-8").lower()

@@ -200,7 +200,6 @@ def test_a_head_without_end(server):
         connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 200_000)
         answer = connection.recv(4096)
         assert not answer or b"400" in answer.split(b"\r\n")[0]
-    assert server.client.get("/v1/models").status_code == 200
 
 
 @pytest.mark.parametrize(
